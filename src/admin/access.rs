@@ -74,6 +74,7 @@ fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
         return true;
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    // Sandboxed pages and files send `null`, which has no host. Test: `a_page_of_another_site_changes_nothing`.
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     !matches!((host, authority), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
 }

@@ -71,6 +71,7 @@ impl OtherProcesses {
         }
         let counts: Vec<ProcessCounts> = latest.into_values().collect();
         let running = counts.iter().filter(|counts| counts.runs(now)).count();
+        // This process is not among those that were read.
         let report = ProcessesReport { running: running + 1, ended: counts.len() - running, store: "read" };
         Self { counts, report }
     }
@@ -189,6 +190,7 @@ struct CountReport {
 /// Returns the report; `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
+    // Routes that observe have old clients, too. Test: `a_route_that_observes_is_on_the_migration_board`.
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
     let routes = lists.map(|(route, list)| row(route, list, others.sum(route, list, now), now)).collect();
     serde_json::to_string(&Report { processes: others.report, routes }).expect("a report is JSON") + "\n"

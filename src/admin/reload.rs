@@ -56,6 +56,7 @@ fn described(result: &ReloadResult) -> ReloadReport<'_> {
 
 /// Reloads, and returns the status and the result; `None` if it takes too long.
 pub(super) async fn reload(reloads: &Reloads) -> Option<(StatusCode, Arc<ReloadResult>)> {
+    // A reload that takes longer goes on in its own thread. Test: `a_reload_that_hangs_stops_no_signal`.
     let result = tokio::time::timeout(PATIENCE, reloads.reload(ReloadCause::Admin)).await.ok()?;
     let status = if result.in_force { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Some((status, result))

@@ -117,6 +117,7 @@ fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
         match class {
             "5xx" => failed += count,
             "none" if !BY_CLIENTS.contains(&outcome) => failed += count,
+            // Other answers with 4xx are the upstream's own.
             "4xx" if is_refusal(outcome) => refused += count,
             _ => {}
         }
@@ -147,6 +148,7 @@ fn figures(figures: RouteFigures<'_>, took: Duration) -> Value {
         "latency_ms": latency(|share| figures.quantile(share)),
         "pages": pages,
         "levels": figures.levels().collect::<BTreeMap<_, _>>(),
+        // A share of no pages is no number, which JSON can't represent (RFC 8259, section 6).
         "upstream_requests_per_page": (pages > 0).then(|| share(page_requests, pages)),
         "drifted_pages": drifted,
         "drift_items": distance,

@@ -189,6 +189,7 @@ impl Admin {
                 false => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".into()),
             };
         }
+        // The board asks the store, for which functions of `REPORTS` can't wait.
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
@@ -336,6 +337,7 @@ impl ServeHttp for Admin {
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let request = AdminRequest {
             method: &head.method,
+            // A target in absolute form names the host, whatever `Host` says (RFC 9112, section 3.2.2).
             authority: head.uri.authority().map(Authority::as_str).or(host.as_deref()),
             path: head.uri.path(),
             query: head.uri.query(),
@@ -351,6 +353,7 @@ impl ServeHttp for Admin {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
+        // Both headers are required with their statuses (RFC 9110, sections 15.5.6 and 15.5.2).
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = if longest.is_some() { "POST" } else { "GET, HEAD" };
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));

@@ -29,6 +29,7 @@ struct Now {
 impl Now {
     /// Writes an earlier moment as a time of day.
     fn rfc3339(&self, then: Instant) -> String {
+        // A peer may change after the clocks were read.
         clock::rfc3339(self.unix_seconds.saturating_sub(self.instant.saturating_duration_since(then).as_secs()))
     }
 }

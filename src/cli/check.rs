@@ -81,6 +81,7 @@ fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
 fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
+        // Files of certificates are not at hand either.
         let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
         Some((settings, snapshot))
     });

@@ -27,6 +27,7 @@ pub(super) fn explain(code: Option<&str>) -> Result<(), Failure> {
 /// Returns the section of a code, without its heading.
 fn section(code: &str) -> Option<&'static str> {
     let (_, rest) = PAGE.split_once(&format!("\n### {code}\n"))?;
+    // The last code of a part is followed by the heading of the next part. Test: `every_code_has_a_section_of_its_own`.
     let end = ["\n### ", "\n## "].into_iter().filter_map(|heading| rest.find(heading)).min();
     rest.get(..end.unwrap_or(rest.len())).map(str::trim)
 }

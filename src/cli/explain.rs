@@ -84,6 +84,7 @@ fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Se
     if let Some((settings, snapshot)) = whole {
         return Ok((settings, snapshot, true));
     }
+    // An upstream takes no credentials that were invented.
     match built(&WithoutSecrets(environment)).0.filter(|_| !is_live) {
         Some((settings, snapshot)) => Ok((settings, snapshot, false)),
         None => {

@@ -65,6 +65,7 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = format!("GET {HEALTH_PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
+    // The version, a blank and three digits (RFC 9112, section 4): no more of the answer is awaited.
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.parse().ok());

@@ -32,6 +32,7 @@ pub(super) fn key_command() -> &'static str {
 fn text(arguments: &InitArguments) -> Result<String, Failure> {
     let InitArguments { upstream, path, dialect, .. } = arguments;
     let (peer, tls) = peer(upstream)?;
+    // A parameter of the path names no list.
     let name = path.split('/').rfind(|segment| !segment.is_empty() && !segment.starts_with('{')).unwrap_or("list");
     let name: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
     let text = TEMPLATE

@@ -53,6 +53,8 @@ pub(super) struct Built {
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     // This changes the environment, which is only safe before there are threads.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
+    // A SIGHUP while the configuration is read would end the process. Test:
+    // `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
     let signals = SignalRuntime::begin()?;
     // Before the keys are read, so that no dump has them. Test:
     // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
@@ -87,6 +89,7 @@ fn serve_file(
     let fixed = Fixed::of(&settings);
     let log = (settings.log, log.changer());
     let last = Arc::clone(vitals.last_reload());
+    // The start counts as a reload with its warnings. Test: `the_start_is_reported_with_its_warnings`.
     last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
@@ -151,6 +154,7 @@ pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
         tracing::warn!(descriptors, connections = possible, wanted, "{message}");
     }
     let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
+    // Half of the places are left to other addresses.
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
     ConnectionLimits { most, per_address }
 }

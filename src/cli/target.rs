@@ -33,14 +33,17 @@ impl ListUrl {
             Some(("http", rest)) => (false, rest),
             _ => return Err(Failure::mistaken("the URL begins with http:// or https://")),
         };
+        // A fragment is not sent (RFC 3986, section 3.5).
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
+        // The message repeats no password. Test: `a_url_is_split_into_its_parts`.
         if authority.is_empty() || authority.contains('@') {
             let message = "the URL names a host, without a password: credentials go into --header 'Authorization: …'";
             return Err(Failure::mistaken(message));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        // The last colon of `[::1]` begins no port.
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let port = match (has_port, tls) {
             (true, _) => "",

@@ -81,6 +81,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
             }
         }
     }
+    // After a syntax error the version may be in the part that was lost.
     if FILE.version.find(root).is_none() && context.whole {
         let help = "write version = 1 first, so that a later cursorgate knows the format";
         context.diagnostics.warning(root.at, "the file has no version", help);
@@ -100,6 +101,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     let routes = route::routes(root, context);
     let traces = traces::traces(root, context);
+    // Services and links are held against the routes, so that these are read first.
     let services = services::services(root, &routes, context);
     links::check(&server, &routes, &upstreams, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
@@ -134,6 +136,8 @@ pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<C
 
 /// Reads the admin listener alone.
 pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
+    // The listeners may be at fault: a probe asks the process that runs all the same. Test:
+    // `health_asks_the_running_gateway`.
     server::admin(root, &[], context)
 }
 
@@ -160,6 +164,7 @@ impl Context<'_> {
         for piece in &pieces {
             match self.opened(*piece, written.at, hint) {
                 Ok(bytes) => opened.push(Zeroizing::new(bytes)),
+                // The other references are opened too, so that the faults of all are reported.
                 Err((message, help)) => self.diagnostics.error(written.at, message, help),
             }
         }
@@ -250,6 +255,7 @@ impl Context<'_> {
             return "the gateway's account must be able to read it".to_owned();
         }
         match path.parent() {
+            // The parent of a bare name is empty, and stands for the current folder.
             Some(folder) if folder == Path::new("") || self.environment.entries(folder).is_ok() => {
                 "the folder is there, and has no such file".to_owned()
             }

@@ -137,6 +137,7 @@ fn list(root: &Spanned, dialect: &Located<String>, own: Spanned, context: &mut C
     if let Some(route) = CONTRACT.route.located(root) {
         whole = whole.under(&embedded(&route, "[routes.items]", context), &[]);
     }
+    // The dialect comes last, so that `route` can't name another one.
     let path = [FILE.routes.definition.name, "items", ROUTE.dialect.definition.name];
     whole = whole.under(&nested(&path, text_at(&named.value, named.at)), &[]);
     schema::inspect(&whole, &FILE_SCHEMA, "", context.diagnostics);

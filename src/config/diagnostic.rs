@@ -135,6 +135,7 @@ impl Diagnostics {
         let Some(source) = self.source(at) else {
             return ("", 1, 1);
         };
+        // A place may lie after the end of the text. Test: `places_outside_the_text_are_shown_at_its_end`.
         let before = source.text.get(..at.start as usize).unwrap_or(&source.text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -145,6 +146,7 @@ impl Diagnostics {
     pub fn end_column(&self, at: Location) -> usize {
         let (_, _, column) = self.place(at);
         let text = self.source(at).and_then(|source| source.text.get(at.start as usize..at.end as usize));
+        // A place may reach over several lines. Test: `annotations_are_escaped_and_end_with_their_line`.
         column + text.and_then(|text| text.lines().next()).map_or(0, |line| line.chars().count())
     }
 
@@ -247,6 +249,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let lower = candidate.to_lowercase();
+        // `maximum` is far from `max`, and means it. Test: `the_nearest_word_is_the_one_that_was_meant`.
         let prefix = lower.len().min(word.len()) >= 3 && (lower.starts_with(&word) || word.starts_with(&lower));
         let distance = if lower == word { 0 } else { edits(&word, &lower) };
         let near = distance <= (word.chars().count() / 3).max(1);
@@ -268,6 +271,7 @@ fn edits(from: &str, to: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
             let mut least = (row_up[j] + usize::from(a != b)).min(row_up[j + 1] + 1).min(row[j] + 1);
+            // `defualt` is one slip, not two. Test: `the_nearest_word_is_the_one_that_was_meant`.
             if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
                 least = least.min(two_rows_up[j - 1] + 1);
             }

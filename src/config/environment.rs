@@ -114,6 +114,7 @@ impl Environment for ProcessEnvironment {
         // memory, and a file may hold a key.
         let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
+        // A byte more shows that the file is too large.
         file.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

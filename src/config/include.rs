@@ -52,6 +52,7 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
             if read.contains(&plain(&file)) {
                 continue;
             }
+            // The first file is among those that were read, and does not count.
             if read.len() > FILES_MAX || size > SIZE_MAX {
                 let message = format!("more than {FILES_MAX} files or {} MiB are included", SIZE_MAX >> 20);
                 context.diagnostics.error(pattern.at, message, "join files, or run several gateways");
@@ -84,6 +85,7 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
         found = found
             .iter()
             .flat_map(|folder| {
+                // A folder that can't be listed names no file, which is reported below.
                 let names = context.environment.entries(folder).unwrap_or_default();
                 names.into_iter().filter(|name| matching.matches_with(name, OPTIONS)).map(|name| folder.join(name))
             })
@@ -100,6 +102,7 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
             Err(_) => vec![path],
         })
         .collect();
+    // Folders list their names in no order, and reports have one.
     files.sort();
     if files.is_empty() {
         let message = format!("{:?} names no file", pattern.value);

@@ -31,6 +31,7 @@ fn of(schema: &Schema) -> Map<String, Value> {
         Schema::Day => json!({ "type": "string", "format": "date" }),
         Schema::Text(_) => json!({ "type": "string" }),
         Schema::Secret => json!({ "type": "string", "pattern": "^[{]?(env|file):." }),
+        // A variable may stand for a word. Test: `the_json_schema_admits_the_reference_and_no_unknown_key`.
         Schema::Word(words) => {
             let words: Vec<&str> = words.iter().map(|known| known.word).collect();
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })

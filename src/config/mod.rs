@@ -126,6 +126,7 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
     let mut root = parse(name, text, &mut context);
     schema::inspect(&root, &keys::FILE_SCHEMA, "", context.diagnostics);
     context.check_writers(Path::new(name), root.at);
+    // An included file is inspected by itself, by the keys that it may have.
     include::include(&mut root, Path::new(name), &mut context);
     let settings = check::settings(&root, &mut context);
     (Some(settings), diagnostics)

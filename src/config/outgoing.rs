@@ -55,6 +55,8 @@ impl EndpointUrl {
     ///
     /// Returns the remedy.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
+        // A backslash is a slash to browsers (<https://url.spec.whatwg.org/#url-parsing>), and not to others. Test:
+        // `a_url_has_one_reading`.
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
         if text.len() > LONGEST {
             return Err("write at most 2,048 bytes");

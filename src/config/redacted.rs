@@ -79,6 +79,7 @@ fn is_name(text: &str) -> bool {
 /// Returns a text without the user and password of a URL.
 fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    // An `@` after the authority names no user. Test: `users_of_urls_are_removed`.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
         Some(at) => format!("{scheme}://{REDACTED}{}", &rest[at..]),

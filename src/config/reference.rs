@@ -50,6 +50,7 @@ pub fn explain(path: &str) -> String {
     for (known, key) in all() {
         let segments: Vec<&str> = known.split('.').collect();
         let meets = |(known, wanted): (&&str, &&str)| known == wanted || *known == NAME;
+        // A NAME stands for any part but the last, which is a key. Test: `a_key_is_explained_by_the_end_of_its_path`.
         let is_meant = wanted.len() <= segments.len()
             && segments.last() == wanted.last()
             && segments.iter().rev().zip(wanted.iter().rev()).all(meets);
@@ -129,6 +130,7 @@ fn documentation(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     match key.schema {
         Schema::Count(least, most) if least < most => match most {
+            // A bound that is that of the number's type alone tells operators nothing.
             most if most < u64::from(u32::MAX) => text.push_str(&format!(" From {least} to {most}.")),
             _ if least > 0 => text.push_str(&format!(" At least {least}.")),
             _ => {}

@@ -74,6 +74,7 @@ impl SyntaxFault {
 pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) {
     let name = path.rsplit('.').next().unwrap_or(path);
     match (schema, &written.value) {
+        // The fault was reported where the variable was to be filled in.
         (_, Value::Unknown) => {}
         (Schema::List(schema), Value::List(elements)) => {
             elements.iter().for_each(|element| inspect(element, schema, path, diagnostics));
@@ -84,6 +85,8 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
                 inspect(value, schema, &join(path, &key.value), diagnostics);
             }
         }
+        // `[[routes]]` makes a list of tables. Test: `the_report_on_each_case_matches_its_snapshot`
+        // (tests/config/lists-for-tables.toml).
         (Schema::Named(_, help), Value::List(elements)) => {
             // Upstreams have headers with credentials.
             if may_be_secret(path, name) || name == "upstreams" {
@@ -243,6 +246,8 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
 /// Returns the help for an unknown key of a table: the key that was meant, of this table or of another one.
 fn key_meant(name: &str, keys: &[&Definition]) -> String {
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    // The key that is meant is not always the nearest by its letters. Test:
+    // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     let other_name = OTHER_NAMES.iter().find(|(other, key, _)| *other == name && known.contains(key));
     if let Some((_, _, meant)) = other_name {
         return format!("did you mean {meant}?");
@@ -272,6 +277,7 @@ fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, dia
             let message = format!("this cursorgate reads version {}, not {spelling}", range.start());
             diagnostics.error(at, message, "update cursorgate, or write the file for this version");
         }
+    // `inf` and `nan` are numbers of TOML, too.
     } else if spelling.contains(['.', 'e', 'E', 'n', 'i']) {
         diagnostics.error(at, format!("{spelling} is not a whole number"), "write it without a fraction");
     } else if !spelling.parse().is_ok_and(|number| range.contains(&number)) {
@@ -283,6 +289,8 @@ fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, dia
 fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diagnostics: &mut Diagnostics) {
     let Some(value) = (unit.read)(text) else {
         match text.parse::<u64>() {
+            // A number in quotes lacks its unit, too. Test: `the_report_on_each_case_matches_its_snapshot`
+            // (tests/config/budgets.toml).
             Ok(number) => diagnostics.error(at, format!("{} needs a unit", unit.noun), (unit.meant)(number)),
             Err(_) => {
                 let meant = unit.tried(text).map(|meant| format!("write {meant:?}"));
@@ -301,6 +309,8 @@ fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnost
     if words.iter().any(|known| known.word == text) {
         return;
     }
+    // No word of `mode` is near this first guess. Test: `the_report_on_each_case_matches_its_snapshot`
+    // (tests/config/first-tries.toml).
     if (name, text) == ("mode", "cursor") {
         let help = "remove it: clients page by cursor in every mode, and this says how the upstream is read";
         diagnostics.error(at, format!("{text:?} is not a value of `{name}`"), help);
@@ -333,6 +343,8 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
     let pieces = match variables::pieces(text) {
         Ok(pieces) => pieces,
+        // A brace that is not closed may be that of a secret. Test: `the_report_on_each_case_matches_its_snapshot`
+        // (tests/config/variables.toml).
         Err(fault) => {
             diagnostics.mask(at);
             diagnostics.error(at, fault.message, fault.help);
@@ -377,7 +389,10 @@ fn may_be_secret(path: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "auth", "credential"];
     match path.split('.').next() {
+        // Both tables hold keys or tokens, under a misspelt name as well. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/literal-secrets.toml).
         Some("cursor" | "admin") => true,
+        // Their keys have such words too, as `next_token` does, and hold places.
         Some("dialects" | "envelopes") => false,
         _ => words.iter().any(|word| name.contains(word)),
     }

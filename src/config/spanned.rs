@@ -120,12 +120,14 @@ impl Spanned {
     /// are replaced.
     pub(super) fn under(&self, nearer: &Self, whole: &[&str]) -> Self {
         let (Value::Table(base), Value::Table(over)) = (&self.value, &nearer.value) else {
+            // A list is replaced, not extended. Test: `the_nearer_default_wins_and_tables_merge_key_by_key`.
             return nearer.clone();
         };
         let mut merged = base.clone();
         for (key, value) in over {
             match merged.iter_mut().find(|(known, _)| known.value == key.value) {
                 Some((known, held)) => {
+                    // Faults point at the nearer value, which is the one that counts.
                     *known = key.clone();
                     *held = if whole.contains(&key.value.as_str()) { value.clone() } else { held.under(value, whole) };
                 }

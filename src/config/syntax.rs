@@ -300,6 +300,7 @@ pub(super) fn url(text: &str) -> Checked {
     if !is_host_name(host) && !is_bracketed {
         return fault("a host follows https://, with or without a port");
     }
+    // Such URLs stand in headers. Test: `urls_have_a_host_and_nothing_that_breaks_a_header`.
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.bytes().all(allowed) { Ok(()) } else { fault("write other characters as %XX") }
 }

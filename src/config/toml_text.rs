@@ -22,6 +22,7 @@ const SYNTAX_ERRORS: usize = 20;
 pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
+        // The parser bounds the depth of values, over which later functions call themselves. Test: `depth_is_bounded`.
         let (table, errors) = DeTable::parse_recoverable(&remaining);
         let first = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
         let Some(first) = first.filter(|_| attempt < SYNTAX_ERRORS) else {
@@ -43,6 +44,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
                     earlier(text, &span).map(|line| format!("it is also in line {line}: remove one of the two"));
                 (first.message(), place.unwrap_or_default())
             }
+            // The parser stops lines after the bracket that is not closed, at the first text that can't follow.
             _ if lines.start + 1 < line => {
                 (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
             }
@@ -73,6 +75,7 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
             .map(|(at, _)| at + 1);
     }
     let in_table = above.iter().take_while(|(_, other)| !other.starts_with('['));
+    // `a.b = 1` defines `a`, too.
     let is_same = |other: &str| {
         other.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
     };

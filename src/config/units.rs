@@ -75,6 +75,8 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
+    // A number that can be read may be too large in the smallest unit. Test:
+    // `quantities_need_a_number_and_a_known_unit`.
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 

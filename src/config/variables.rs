@@ -54,6 +54,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
 /// Reads a reference in a part of a text; `None` if there is none.
 fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, SyntaxFault> {
     let (source, rest) = text[part.clone()].split_once(':').unwrap_or_default();
+    // A default may have colons of its own, as an address does. Test: `variables_are_filled_in_with_their_defaults`.
     let (name, default) = rest.split_once(':').map_or((rest, None), |(name, default)| (name, Some(default)));
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     match source {
@@ -97,10 +98,12 @@ pub(super) fn fill(
                 }
                 Err(fault) => {
                     fault.report(written.at, text, diagnostics);
+                    // The value is not known, so that no fault of its syntax is reported beside this one.
                     written.value = Value::Unknown;
                 }
             }
         }
+        // JSON has placeholders in braces of its own, and `check` opens secrets.
         _ => {}
     }
 }

@@ -231,6 +231,7 @@ async fn paged(
     let opened = OpenedPage::of(&context, keys);
     let mut page = ExplainedPage { opened, requests: Ok(Vec::new()), watched: None };
     (page.requests, page.watched) = requests(&context, snapshot, request.is_live, &mut outcome).await;
+    // By invented keys every cursor looks forged.
     if page.opened.cursor.is_some() && !request.has_keys {
         page.requests = Err("the keys of cursors are not at hand, so that the cursor can't be read".to_owned());
     }

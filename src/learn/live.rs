@@ -157,6 +157,7 @@ impl Review {
         }
         self.check_facts(&first);
         let sized = self.check_size(&first, few).await?;
+        // With an ignored size, pages begin elsewhere than computed, and the place would be blamed too.
         if sized {
             self.check_places(&first, few).await?;
         }
@@ -240,6 +241,8 @@ impl Review {
                 let help = "check --live --header 'Authorization: …' sends credentials";
                 self.fault(route, format!("the upstream answers {status}"), help);
             }
+            // A sort by a missing field is refused like an unknown parameter. Test:
+            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
             ReadingError::Failed { status, .. } if self.is_refused_for_its_sort(status).await? => {}
             ReadingError::Failed { status, .. } => {
                 let help = if status == 404 {
@@ -267,6 +270,7 @@ impl Review {
     /// Reports a sort that the upstream refuses: by a field that items don't have, or by which it does not sort.
     /// Returns whether it is the sort that is refused.
     async fn is_refused_for_its_sort(&mut self, status: u16) -> Result<bool, ProbeHalt> {
+        // A request without sort parameters was refused for another reason.
         if self.list.dialect.default_sorted().asked == 0 {
             return Ok(false);
         }
@@ -321,6 +325,8 @@ impl Review {
         let found = ListShape::find(&first.seen).and_then(|found| found.id);
         let suggestion =
             found.map_or_else(|| "which member tells items apart?".to_owned(), |id| format!("response.id = {id:?}"));
+        // A list without a declared order is read by marks and needs no ids; ids that some items lack are a fault in
+        // any case.
         if lacks && (self.list.settings.declared || !ids.iter().all(Option::is_none)) {
             self.fault(at, format!("items have no id at {id:?}; their members are {shown}"), suggestion);
         } else if ids.iter().filter(|own| **own == ids[0]).count() > 1 {
@@ -412,6 +418,7 @@ impl Review {
     async fn check_places(&mut self, first: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
         let (family, count) = (self.list.dialect.paging().family, usize::try_from(few).unwrap_or(1));
         let Some(name) = self.list.dialect.place_name().filter(|_| family != Family::Token) else { return Ok(()) };
+        // A list that fits into one page has no second one to compare.
         if first.ids.len() < count {
             return Ok(());
         }
@@ -441,6 +448,8 @@ impl Review {
                 format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
             return self.suggest_place(first, &name, message).await;
         }
+        // A list that counts from 0 has its beginning on a page that is never asked for. Test:
+        // `mistakes_that_load_are_found_each_with_the_key_to_change`.
         if family == Family::Page && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
             let before = self.shape().identities(&before).unwrap_or_default();
@@ -493,6 +502,7 @@ impl Review {
         if let Err(ReadingError::Failed { status, .. }) = &wide.read {
             let message = format!("the upstream answers {status} where it is asked for {asked} items");
             self.fault(at, message, "lower size.max");
+            // The later checks need a page, of a size that is not refused.
             let few = self.size(20);
             return self.page(0, few).await;
         }
@@ -539,6 +549,7 @@ impl Review {
                     && !self.list.dialect.paging().repeats_last_page =>
             {
                 let end = self.page(last, size).await?;
+                // Other items may have come meanwhile.
                 if end.ids == past.ids {
                     let message = "after the end of the list the last page comes again";
                     self.fault(at, message, "response.repeats_last_page = true");

@@ -191,6 +191,7 @@ impl DocumentedList {
             })
         };
         let named = parameter.choices.iter().filter(is_field).count();
+        // A single value may have the name of a field by chance.
         named > 1 && named * 2 >= parameter.choices.len()
     }
 
@@ -202,6 +203,7 @@ impl DocumentedList {
 
     /// Returns the required parameters without which a request would be refused.
     pub(super) fn required(&self) -> impl Iterator<Item = &DocumentedParameter> {
+        // The body that is given for a list by POST has its members.
         self.parameters.iter().filter(|own| own.is_required && !own.name.starts_with('/'))
     }
 }

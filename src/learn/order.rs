@@ -88,6 +88,7 @@ impl ValueOrder {
                 left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
             }
             Self::Datetime => texts().and_then(|(left, right)| Some(instant(left)?.cmp(&instant(right)?))),
+            // The digits of a UUID have no case (RFC 9562, section 4).
             Self::Uuid => texts().map(|(left, right)| left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase())),
             Self::Bytes | Self::NumberOrBytes => texts().map(|(left, right)| left.cmp(right)),
             Self::Language => texts().map(|(left, right)| folded(left).cmp(&folded(right))),
@@ -170,6 +171,7 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
         let first = values.iter().take(nulls).all(|value| value.is_null());
         let last = values.iter().rev().take(nulls).all(|value| value.is_null());
         let stretch = if first { group.start + nulls..group.end } else { group.start..group.end - nulls };
+        // A group of nulls alone shows neither end.
         if is_mixed {
             let at = if first { NullsAt::First } else { NullsAt::Last };
             if !first && !last || found.is_some_and(|known| known != at) {
@@ -351,6 +353,7 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     let id = learnt.shape.id.clone();
     let whole = whole(rows);
     let by_id = id.as_ref().and_then(|id| run(rows, id, &whole)).filter(|run| sorts_ids(&run.comparison));
+    // Ids leave no ties, so that an order by them precedes one by fields that run too.
     if let Some(own) = &by_id {
         learnt.order = Some(order_of(learnt, &[], by_id.as_ref()));
         let way = if own.descending { "descending" } else { "ascending" };

@@ -151,6 +151,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
 /// Takes the steps until one of them may send no further request.
 async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
     let mut tried = Tried::default();
+    // The place is found by pages of a few items, which need a size.
     size::find(session, learnt, base, &[]).await?;
     tried.note(session, learnt, "size parameter");
     place::find(session, learnt, base).await?;
@@ -244,6 +245,7 @@ fn same_host_path(location: &str, host: &str) -> Option<String> {
     let path = match location.split_once("://") {
         Some((_, rest)) => {
             let (authority, path) = rest.split_once('/')?;
+            // A path of another host is none of this upstream.
             if !authority.eq_ignore_ascii_case(host) {
                 return None;
             }

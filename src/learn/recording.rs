@@ -109,6 +109,7 @@ impl Recording {
         let recorded = || self.of(method, path);
         // As with a live list, paging parameters of the URL are only hints.
         let given: Vec<&(String, String)> = given.iter().filter(|(name, _)| !looks_like_paging(name)).collect();
+        // Pages may be recorded in any order. Test: `pages_of_a_browser_are_enough_for_a_route`.
         let rank = |pairs: &&[(String, String)]| {
             let places = pairs.iter().filter(|(name, _)| names_a_place(name));
             let numbers = places.filter_map(|(_, value)| value.parse::<u64>().ok());

@@ -72,6 +72,7 @@ impl ListShape {
 
     /// Returns the elements of an answer; `None` if it holds no such list.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
+        // A refusal may have an array of faults.
         if !seen.is_success() {
             return None;
         }
@@ -96,6 +97,7 @@ impl ListShape {
     /// Returns the fields of the items: JSON Pointers within elements, in the order in which items have them.
     pub(super) fn fields(&self, elements: &[Value]) -> Vec<String> {
         let mut found = Vec::new();
+        // Items may lack members that others have.
         for element in elements.iter().take(50) {
             if let Some(item) = step_into(element, &self.item) {
                 find_fields(item, &self.item, 0, &mut found);
@@ -197,6 +199,7 @@ fn is_scalar(value: &Value) -> bool {
 
 fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(String, &'v [Value])>) {
     match value {
+        // An empty array does not show whether its elements would be items.
         Value::Array(elements) if !elements.is_empty() => found.push((at, elements)),
         Value::Object(members) if depth < DEPTH => {
             for (name, member) in members {
@@ -294,6 +297,7 @@ fn find_facts(value: &Value, at: String, items: &str, depth: usize, found: &mut 
         }
         Value::Array(elements) if depth < DEPTH => {
             for element in elements.iter().take(16) {
+                // A relation finds the element again on other pages, where its number may be another one.
                 if let Some(relation) = element.get("rel").and_then(Value::as_str) {
                     find_facts(element, format!("{at}/[rel={relation}]"), items, depth + 1, found);
                 }

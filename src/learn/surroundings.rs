@@ -38,11 +38,13 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
             learnt.principal.push(name);
             continue;
         }
+        // A refusal shows as much as other items. Test: `a_header_that_decides_what_is_seen`.
         if !seen.is_success() || found.as_ref() != Some(&base.ids) {
             let without = if seen.is_success() { "other items".to_owned() } else { seen.status.to_string() };
             learnt.note(Certainty::Shown, "principal", name.clone(), format!("without it the answer is {without}"));
             learnt.principal.push(name);
         } else {
+            // Other credentials may still show other items, so that this is not certain.
             let evidence = "without it the answer has the same items";
             learnt.note(Certainty::Likely, "principal", format!("not {name}"), evidence);
         }
@@ -58,15 +60,18 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     let Some(value) = row.and_then(|row| step_into(row, &id)) else { return Ok(()) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    // Unreserved characters are not encoded (RFC 3986, section 2.3).
     let encoded = encoded.replace("%2D", "-").replace("%5F", "_").replace("%2E", ".");
     let path = session.target.path.clone();
     let slash = if path.ends_with('/') { "/" } else { "" };
     let seen = session.ask_path(&format!("{}/{encoded}{slash}", path.trim_end_matches('/'))).await?;
     let inner = id.strip_prefix(learnt.shape.item.as_str()).unwrap_or(&id).to_owned();
+    // Some servers answer every path with 200: the id shows that it is the item.
     let holds = |at: &str| {
         let own = seen.json.as_ref().and_then(|json| step_into(json, at)).and_then(|item| step_into(item, &inner));
         own == Some(value)
     };
+    // Some upstreams wrap the item in an object, as in `{ "data": … }`.
     let mut places = vec![String::new()];
     if let Some(Value::Object(members)) = &seen.json {
         places.extend(
@@ -99,6 +104,8 @@ async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Resul
         return Ok(());
     }
     let again = session.ask_again(&[]).await?;
+    // The same recorded bytes again are no second answer. Test:
+    // `a_recording_of_all_requests_teaches_as_much_as_the_live_list`.
     if !again.is_recorded() {
         return Ok(());
     }

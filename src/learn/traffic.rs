@@ -180,6 +180,7 @@ impl TrafficRequest<'_> {
     fn others(&self) -> (Pairs<String>, Pairs<u64>) {
         let (mut filters, mut paging) = (Vec::new(), Vec::new());
         for (name, value) in query_of(&format!("?{}", self.others)) {
+            // A usual name with another value, as `from=2026-01-01`, is a filter.
             let is_usual = is_named(&name, &SIZES) || is_named(&name, &PAGES) || is_named(&name, &OFFSETS);
             match value.parse() {
                 Ok(number) if is_usual => paging.push((name, number)),
@@ -206,6 +207,7 @@ impl ListTraffic {
         if !are_told_apart || asked.dialect.paging().family == Family::Token {
             return faults;
         }
+        // Beside the dialect's own parameter, the other one decides nothing.
         let other = asked.place().is_none().then(|| paging.iter().find(|(name, _)| !is_named(name, &SIZES))).flatten();
         let items = ids.len();
         let page = SeenPage {
@@ -222,7 +224,9 @@ impl ListTraffic {
         };
         faults.extend(other.and_then(|(name, _)| self.place_parameter(asked, &page, name)));
         let repeats = self.same_items(asked, &page);
+        // A wrong number of the first page also shows as repeated items or as a wrong total: one fault is reported.
         faults.extend(repeats.or_else(|| self.earlier_first(asked, &page)).or_else(|| total(asked, &page)));
+        // Test: `a_list_as_configured_has_no_fault_and_its_memory_is_bounded`.
         if self.seen.len() == MOST {
             self.seen.pop_front();
         }
@@ -260,6 +264,7 @@ impl ListTraffic {
             let is_last = page.says_end || page.size.is_some_and(|size| page.items < size as usize);
             page.list == list && page.number < number && (by_total || is_last)
         };
+        // 401, 429 and 5xx concern the client or a failure, not the place.
         let is_end = verdict == "status" && matches!(status, 400 | 404 | 410 | 416 | 422);
         self.seen.iter().find(is_before).filter(|_| is_end && number > 0).map(|_| {
             let detail = format!("after the end of the list the upstream answers {status}");
@@ -298,6 +303,7 @@ impl ListTraffic {
         let places = |page: &SeenPage| page.place.map_or_else(|| "no number".to_owned(), |place| place.to_string());
         let (one, two) = (places(low), places(high));
         let all = low.total.is_some_and(|total| total <= low.items as u64);
+        // Many upstreams that count from 1 take page 0 for page 1.
         if asked.is_paged() && asked.dialect.first_page() == 0 && (low.number, high.number) == (0, 1) {
             let detail = format!("pages {one} and {two} gave the same items");
             // A list of one page may come again after its end.
@@ -307,6 +313,8 @@ impl ListTraffic {
         let begins = if asked.is_paged() { reaches } else { Some(high.number) };
         let by_total =
             low.total.zip(begins).is_some_and(|(total, end)| i64::try_from(total).is_ok_and(|total| total <= end));
+        // Other items on an earlier page show that the parameter works. Test:
+        // `pages_before_the_first_and_after_the_last_are_told_apart`.
         let has_effect = self.seen.iter().any(|other| {
             other.list == page.list
                 && (0..low.number).contains(&other.number)
@@ -344,6 +352,7 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {
         return None;
     }
+    // A filter may leave a single item, whatever the size.
     let is_size = |(name, value): &&(String, u64)| is_named(name, &SIZES) && items > 1 && *value == items as u64;
     let (name, _) = paging.iter().find(is_size)?;
     let detail = format!("requests say by {name:?} how many items they want, and get as many");
@@ -366,6 +375,7 @@ fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         return None;
     }
     let detail = format!("an answer from offset {begins} has {} items, and a total of {total}", page.items);
+    // `Dialect::observed` refuses a size of 0, by which this divides.
     let last = if total == 0 { 0 } else { (total - 1) % size + 1 };
     let pages = total.div_ceil(size);
     let (is_last, is_paged) = (page.items as u64 == last && total > size, asked.is_paged());

@@ -169,6 +169,8 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     }
     route.insert("upstream".to_owned(), string("service"));
     let asked = learnt.upstream_path.as_deref().unwrap_or(path);
+    // The route's path has no final slash, and the upstream may need one. Test:
+    // `a_redirect_to_a_slash_is_followed_and_kept`.
     if asked != bare && asked != "/" {
         route.insert("upstream_path".to_owned(), string(asked));
     }
@@ -206,6 +208,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
         let names = table([("limit", string("/limit")), ("cursor", string("/cursor"))]);
         route.insert("parameters".to_owned(), Value::Table(names));
     }
+    // Clients of the service page by number until they are changed, and their requests pass until then.
     if matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
         let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
         route.insert("legacy".to_owned(), Value::Table(legacy));
@@ -227,6 +230,7 @@ fn fields(learnt: &Learnt) -> Table {
         }
     }
     let own = learnt.order.as_ref().and_then(|order| order.id_comparison.as_ref());
+    // Ids that run alike as numbers and as text get no type. Test: `ids_that_may_be_numbers_or_text_get_no_type`.
     let kind = match own {
         Some(ValueOrder::NumberInString) => Some("number-in-string"),
         Some(ValueOrder::Uuid) => Some("uuid"),
@@ -335,6 +339,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     let mut pairs: Vec<String> = Vec::new();
     let fixed: Vec<(&str, &str)> = learnt.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if !fixed.is_empty() {
+        // Braces in a template are variables.
         pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
     }
     let mut body = Table::new();
@@ -397,6 +402,7 @@ fn size(learnt: &Learnt) -> Table {
                 size.insert("max".to_owned(), Value::Integer(max.into()));
             }
         }
+        // Without a size parameter, pages have the size of the first answer. Test: `pages_of_a_fixed_size`.
         None if learnt.place != Some(PlaceForm::Whole) => {
             size.insert("default".to_owned(), Value::Integer(learnt.default_size.into()));
         }

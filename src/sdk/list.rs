@@ -198,6 +198,8 @@ impl ListPlaces {
         // The cursor of the last item leads on as well. The last page has one too, so that a flag must say whether more
         // follows.
         let of_item = || place("end.cursor").filter(|_| role == Role::After && more.is_some());
+        // A parameter for ids takes no cursor of a page: such lists lead on by their links. Test:
+        // `a_client_in_typescript_is_strictly_typed_and_walks_every_envelope`.
         let of_page = || place("next.cursor").filter(|_| role != Role::AfterId);
         // Answers to requests by POST have no links.
         let by_link = || (!post && matches!(cursor, SdkInput::Query(_))).then(|| place("links.next"));

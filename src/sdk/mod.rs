@@ -80,6 +80,7 @@ impl Api {
 /// Returns whether a text can be the name of a package, in both languages.
 #[must_use]
 pub fn is_package_name(text: &str) -> bool {
+    // Such a name is no path, either. Test: `a_package_has_a_name_that_both_registries_take`.
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     text.len() <= 100 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
 }

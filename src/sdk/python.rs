@@ -61,6 +61,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let package = api.name.replace('-', "_");
     let title = api.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let project = PROJECT
+        // Basic strings of TOML have the escapes of these literals.
         .replace("\"{name}\"", &quoted(&api.name.replace('_', "-")))
         .replace("\"A client of {title}\"", &quoted(&format!("A client of {title}")))
         .replace("{package}", &package);
@@ -121,6 +122,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
             ));
         }
         if !list.filters.is_empty() {
+            // Names of filters need not be identifiers, which the form as a class would require.
             let members: Vec<String> =
                 list.filters.iter().map(|name| format!("    {}: FilterParameter,\n", quoted(name))).collect();
             text.push_str(&format!(

@@ -86,6 +86,7 @@ pub(super) fn sample(
         first: page(convention, 2, &first, limit)?,
         last: page(convention, 1, &last, limit)?,
         expired: refusal(convention, &expired, None)?,
+        // A longer wait would slow the client's tests down.
         busy: refusal(convention, &busy, Some("0"))?,
     })
 }
@@ -110,6 +111,7 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
         items.push(Span { start, end });
         // The id is after `{"id":` and before `}`.
         keys.push(Span { start: start + 6, end: end - 1 });
+        // Items are found by their spans alone, so that the array needs no end.
         body.push(b',');
     }
     let places = (0..count).map(|item| ItemPlace { answer: 0, item }).collect();

@@ -131,6 +131,7 @@ fn options(list: &SdkList, names: &ListNames) -> String {
         picked.push("\"body\"");
     }
     let mut members = Vec::new();
+    // A union has at least one type.
     if list.sort.is_some() && !list.sort_terms.is_empty() {
         let terms: Vec<String> = list.sort_terms.iter().map(|term| quoted(term)).collect();
         text.push_str(&format!(

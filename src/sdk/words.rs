@@ -105,6 +105,7 @@ pub(super) fn snake(text: &str) -> String {
         if letter.is_ascii_uppercase() && was_small {
             name.push('_');
         }
+        // A digit ends a word as a small letter does: `v2Users` is `v2_users`.
         was_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
         name.push(letter.to_ascii_lowercase());
     }

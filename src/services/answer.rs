@@ -76,6 +76,7 @@ pub(super) async fn ask(
         if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
             bytes.extend_from_slice(part);
         } else {
+            // The part received so far is freed at once, because memory is short.
             kept = None;
         }
     };

@@ -144,6 +144,7 @@ impl<'a> ItemTypes<'_, 'a> {
                 };
             }
         }
+        // Members beside `$ref` count for nothing in OpenAPI 3.0, so that documents put it into an `allOf` of one part.
         if let (Some(Document::Array(parts)), None) = (schema.member("allOf"), schema.member("properties"))
             && let [one] = parts.as_slice()
         {

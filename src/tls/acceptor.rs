@@ -111,9 +111,11 @@ impl Acceptor {
             }
             // The gateway's own certificates come from other authorities, and are not completed from these.
             tls.set_verify_cert_store(store.build())?;
+            // A client with several certificates chooses among them by these names (RFC 8446 section 4.2.4).
             tls.set_client_ca_list(names);
             tls.set_session_id_context(SESSIONS)?;
             tls.set_verify(match need {
+                // `PEER` alone admits a client without a certificate. Test: `clients_are_known_by_their_certificates`.
                 ClientCertificate::Required => SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
                 ClientCertificate::Optional => SslVerifyMode::PEER,
             });
@@ -146,6 +148,7 @@ impl CertificateChoice {
     /// Returns the certificates for a name: those that have it, else those that have it by a wildcard, else the
     /// listener's first. Of several with the same kind of key the first counts; OpenSSL chooses among the kinds.
     fn pairs_for(&self, name: Option<&str>) -> Vec<&CertKey> {
+        // DNS hostnames are case-insensitive (RFC 6066 section 3).
         let name = name.map(str::to_ascii_lowercase);
         let exact = name.as_ref().and_then(|name| self.by_name.get(name));
         let by_wildcard = || {
@@ -159,6 +162,7 @@ impl CertificateChoice {
         let mut chosen: Vec<&CertKey> = Vec::with_capacity(1);
         for pair in indexes.iter().filter_map(|index| self.pairs.get(*index)) {
             let kind = |pair: &CertKey| -> Id { pair.key().id() };
+            // OpenSSL holds one certificate for each kind of key: a second one would replace the first.
             if chosen.iter().all(|known| kind(known) != kind(pair)) {
                 chosen.push(pair);
             }

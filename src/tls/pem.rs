@@ -48,6 +48,8 @@ pub fn pair(certificate: PemFile<'_>, key: PemFile<'_>) -> Result<CertKey, FileF
     let chain = certificates(certificate, FileRole::Certificate)?;
     let own = private_key(key)?;
     let belongs = |certificate: &X509Ref| certificate.public_key().is_ok_and(|public| public.public_eq(&own));
+    // The own certificate comes first in a handshake (RFC 8446 section 4.4.2). Test:
+    // `a_file_that_cant_be_used_is_reported_with_its_remedy`.
     if !chain.first().is_some_and(|leaf| belongs(leaf)) {
         let position = chain.iter().position(|certificate| belongs(certificate));
         return Err(FileFault { role: FileRole::Key, ..unfit(certificate.path, key.path, position) });
@@ -84,6 +86,7 @@ pub fn certificates(file: PemFile<'_>, role: FileRole) -> Result<Vec<X509>, File
 fn private_key(file: PemFile<'_>) -> Result<PKey<Private>, FileFault> {
     let PemFile { path, bytes } = file;
     let fault = |message: String, help: &str| FileFault { role: FileRole::Key, message, help: help.to_owned() };
+    // The word is in both forms: `BEGIN ENCRYPTED PRIVATE KEY` (RFC 7468 section 11) and `Proc-Type: 4,ENCRYPTED`.
     let is_encrypted = contains(bytes, "ENCRYPTED");
     // Without a callback OpenSSL asks for a passphrase on the terminal.
     // Test: `a_file_that_cant_be_used_is_reported_with_its_remedy`.

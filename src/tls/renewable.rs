@@ -175,6 +175,7 @@ impl<T> CredentialPart<T> {
             path: self.files.first().map(|(_, path)| path.clone()).unwrap_or_default(),
             subject: first.and_then(|first| subject::distinguished_name(first.subject_name())).unwrap_or_default(),
             hosts: first.map(|first| subject::hosts(first)).unwrap_or_default(),
+            // An intermediate that ends first breaks the chain as an expired leaf does.
             not_after: all.iter().map(|each| report::not_after(each)).min().unwrap_or(i64::MAX),
             read_at: self.read_at,
             fault: self.fault.clone(),
@@ -211,6 +212,8 @@ fn read<T>(
             }
             Err(error) => {
                 let message = format!("{path} can't be read: {error}");
+                // A file that can't be read has a digest too, so that its fault is reported once, and its end is
+                // noticed. Test: `files_that_change_one_after_the_other_are_no_fault`.
                 digest.update(message.as_bytes());
                 let help = "look at the path, and whether the gateway's account may read it".to_owned();
                 return (digest.finalize().into(), Err(FileFault { role: *role, message, help }));

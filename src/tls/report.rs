@@ -88,6 +88,8 @@ pub fn remarks(path: &str, certificates: &[X509], purpose: Purpose, now: u64) ->
         };
         found.extend(validity(&format!("{which} in {path}"), certificate, now));
     }
+    // A file of authorities has any order, and its certificates are for no host. Test:
+    // `expiry_order_and_purpose_of_certificates_are_remarked_on`.
     if purpose != Purpose::Authority {
         found.extend(out_of_order(path, certificates));
         found.extend(certificates.first().and_then(|own| purposeless(path, own, purpose)));

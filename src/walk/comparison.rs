@@ -40,6 +40,7 @@ impl WalkedItem {
         (0..answer.items().len()).map(|index| {
             let bytes = answer.item(index);
             let row = answer.row(index).unwrap_or_default();
+            // The last key is the id, with which no two items would tie.
             let strong = &row[..row.len().saturating_sub(1)];
             let values = || hash(strong.iter().map(|key| key.of(answer.body())).collect::<Vec<_>>());
             let keys = (!strong.is_empty()).then(values);

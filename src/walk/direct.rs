@@ -41,6 +41,8 @@ impl<'d> DirectPager<'d> {
         let pairs = crate::learn::query_of(&format!("?{query}"));
         let names = dialect.paging_names();
         let raw = query.split('&').filter(|pair| !pair.is_empty());
+        // A place or size of the given query would contradict that of each page. Test:
+        // `link_headers_and_dialects_lead_through_upstreams`.
         let is_filter = |pair: &&str| {
             let name = crate::learn::query_of(&format!("?{pair}"));
             name.first().is_none_or(|(name, _)| !names.contains(name))

@@ -80,6 +80,7 @@ impl SeenEnvelope {
             cursor: place("next.cursor").zip(parameter("cursor")),
             end_cursor: place("end.cursor").zip(parameter("after")),
             after_id: parameter("after_id"),
+            // A walk reads forward, where both flags mean the same.
             more: place("has_next").or_else(|| place("has_more")),
             total: place("total"),
         })
@@ -100,6 +101,8 @@ impl FoundPlaces {
             }
             Value::Array(elements) => {
                 for element in elements {
+                    // Elements with unknown facts are left out, so that a link is found by its relation and not by its
+                    // number.
                     let (Some(relation), Some(Value::String(text))) = (element["rel"].as_str(), element.get("href"))
                     else {
                         continue;
@@ -117,6 +120,7 @@ impl FoundPlaces {
                 }
                 None => {
                     self.agreements += 1;
+                    // A text with values in it differs from page to page.
                     text.contains('{') || answer == skeleton
                 }
             },
@@ -185,6 +189,7 @@ fn placeholder(text: &str) -> Option<&str> {
 fn is_kind(name: &str, value: &Value) -> bool {
     match name {
         "has_next" | "has_prev" | "has_more" => value.is_boolean(),
+        // With `|null`, a total that is not known is null.
         "total" | "pages" | "page" | "limit" | "count" => value.is_u64() || value.is_null(),
         name if name.starts_with("links.") || name.ends_with(".cursor") => value.is_string() || value.is_null(),
         _ => true,

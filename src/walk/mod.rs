@@ -110,6 +110,7 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
     let words: Vec<String> =
+        // The text is the upstream's, and control characters could change the terminal.
         words.take(2).map(|text| text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()).collect();
     match words.is_empty() {
         true => format!("the answer is {status}"),

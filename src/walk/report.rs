@@ -151,6 +151,7 @@ impl WalkReport {
     /// Writes the report as an HTML page, without scripts and without resources of other places.
     #[must_use]
     pub fn page(&self) -> String {
+        // Texts of the upstream are on the page: the policy permits this style alone, and no script.
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
         let Some(first) = self.walks.first() else { return String::new() };
@@ -203,6 +204,7 @@ impl WalkReport {
         for ReportedWalk { way, found, cost, compares_bytes, .. } in &self.walks {
             let _ = write!(out, "<tr><th>{}</th><td>{}</td>", capital(way), grouped(found.items as u64));
             let order = found.misplaced.count + found.unexplained.count;
+            // A zero would say that bytes were compared.
             let altered = compares_bytes.then_some(found.altered.count);
             for count in [Some(found.lost.count), Some(found.repeated.count), altered, Some(order)] {
                 let class = if count.unwrap_or_default() > 0 { " class=\"bad\"" } else { "" };

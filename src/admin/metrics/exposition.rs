@@ -48,6 +48,7 @@ impl Exposition {
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
+        // `promtool` reports other names of counters. Test: `promtool_accepts_every_family`.
         debug_assert_eq!(kind == MetricKind::Counter, name.ends_with("_total"), "{name} is a {word}");
         #[cfg(test)]
         self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
@@ -89,6 +90,7 @@ impl Samples<'_> {
     }
 
     fn buckets(&mut self, values: &[&str], counts: &HistogramCounts, sum: impl Display) {
+        // The format requires this bucket, with the value of `_count`.
         let all = ("+Inf", counts.count);
         for (bound, count) in counts.up_to.iter().copied().chain([all]) {
             self.series("_bucket", values, Some(bound));
@@ -102,6 +104,7 @@ impl Samples<'_> {
 
     /// Writes the name and the labels of a sample; `bound` is the label `le` of a histogram's bucket.
     fn series(&mut self, suffix: &str, values: &[&str], bound: Option<&str>) {
+        // Queries join series by their labels. Test: `a_family_has_one_set_of_labels`.
         debug_assert_eq!(values.len(), self.labels.len(), "{} has a value for each label", self.name);
         let _ = write!(self.text, "{}{suffix}", self.name);
         let labels = self.labels.iter().copied().zip(values.iter().copied()).chain(bound.map(|bound| ("le", bound)));

@@ -107,11 +107,13 @@ const fn word(severity: Severity) -> &'static str {
 
 /// Escapes the text of a workflow command.
 fn data(text: &str) -> String {
+    // `%` comes first, because the other escapes begin with it.
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes a property of a workflow command.
 fn property(text: &str) -> String {
+    // `,` and `:` separate properties. Test: `annotations_are_escaped_and_end_with_their_line`.
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 

@@ -30,6 +30,7 @@ fn is_personal(field: &str) -> bool {
         "middlename",
         "maidenname",
     ];
+    // `last_name` and `lastName` are one name. Test: `names_of_personal_things_are_known_in_every_spelling`.
     let folded: String = field.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     // `name` alone is personal, and a part of `hostname`. Test: `names_of_personal_things_are_known_in_every_spelling`.
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
@@ -55,6 +56,8 @@ fn covers(pattern: &str, path: &str) -> bool {
     let is_parameter = |segment: &str| segment.starts_with('{');
     let mut path = path.split('/');
     base.split('/').all(|segment| {
+        // A parameter on either side may have the value of the other one. Test:
+        // `a_rest_path_covers_paths_below_its_base`.
         path.next().is_some_and(|other| segment == other || is_parameter(segment) || is_parameter(other))
     })
 }

@@ -405,6 +405,7 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or(valid, |ttl| format!("valid for {}", duration(ttl)));
     let mut bound = vec!["path", "filters", "order"];
     if by_host {
+        // Hosts may have lists of their own. Test: `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
@@ -456,6 +457,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     };
     let mut text = format!("{marked}requests without paging parameters {unmarked}");
     if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
+        // The sunset is today at each hour of its day. Test: `the_sunset_is_shown_with_the_time_left`.
         let when = match (sunset / DAY).checked_sub(now / DAY) {
             Some(0) => "today".to_owned(),
             Some(1) => "tomorrow".to_owned(),

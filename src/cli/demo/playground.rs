@@ -62,6 +62,7 @@ impl Requests {
     pub(super) fn since(&self, query: &str) -> String {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = pairs(query).find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok());
+        // Requests that are no longer remembered can't be listed. Test: `requests_after_a_number_are_listed`.
         let new = log.count.saturating_sub(since.unwrap_or(log.count)).min(log.last.len());
         let requests = &log.last[log.last.len() - new..];
         serde_json::json!({ "last": log.count, "requests": requests }).to_string()

@@ -146,6 +146,7 @@ impl LegacyApi {
             };
             sort.iter().fold(Ordering::Equal, by_term)
         });
+        // A page may have any number. Test: `a_page_follows_its_number_and_its_limit`.
         let from = page.saturating_sub(1).saturating_mul(limit);
         let items: Vec<&str> = people.iter().skip(from).take(limit).map(|person| person.json.as_str()).collect();
         let (items, total) = (items.join(","), people.len());
@@ -166,6 +167,7 @@ fn missing() -> (StatusCode, String) {
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
+        // Forms write a blank as `+` (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         Some((decode(name), decode(value)))
     })

@@ -98,6 +98,7 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
         .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
     let tls = if url.tls { "tls = {}\n" } else { "" };
     // As for every route, the collection is named after the last segment of the path.
+    // In a route, braces would be a parameter.
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(

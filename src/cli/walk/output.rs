@@ -148,6 +148,7 @@ impl ItemWriter {
             line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             line.push(b'\n');
             match out.write_all(&line) {
+                // A reader such as `head` takes what it needs.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
                 written => written?,
             }

@@ -52,6 +52,7 @@ impl WalkProgress {
     pub(super) fn page(&self, name: &str, page: &WalkedPage) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let list = state.lists.entry(name.to_owned()).or_default();
+        // A page without a total leaves the last one in place.
         list.0 = page.answer.total.map(|total| total.value).or(list.0);
         list.1 += page.answer.items().len() as u64;
         state.pages += 1;
@@ -104,6 +105,7 @@ fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let _ = write!(line, "{} items, {} pages, {} items/s", grouped(items), grouped(state.pages), grouped(rate));
     if let Some(left) = total.map(|total| total - items) {
         let _ = write!(line, ", {} left", grouped(left));
+        // The rate is 0 until the first item has come.
         if let Some(seconds) = left.checked_div(rate) {
             let _ = write!(line, " ({seconds} s)");
         }

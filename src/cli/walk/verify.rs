@@ -58,6 +58,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     let measured = measure(options, &own, (&source, &direct), writer.as_mut(), &progress);
     progress.clear();
     if let Some(writer) = writer {
+        // --verify begins anew each time, and goes on from no state.
         if measured.is_ok() { writer.finish() } else { writer.discard() }?;
     }
     let report = reported(url, direct_url, measured?);
@@ -66,6 +67,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
         let written = fs::write(path, report.page());
         written.map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))?;
     }
+    // Items that the walk by the dialect loses are lost today, too, and are no failure of the URL's walk.
     match report.walks.first().map(|walk| walk.verdict) {
         Some(WalkVerdict::Lossless) => Ok(()),
         Some(WalkVerdict::Lossy) => Err(Failure { code: LOSSY, message: String::new() }),

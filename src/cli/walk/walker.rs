@@ -121,6 +121,7 @@ impl<'d> Walker<'d> {
             if left == 0 {
                 return Err(format!("{why}, after {} retries", self.pace.retries));
             }
+            // A retry comes no sooner than any other request.
             request.pause = wait.map_or(pause, Duration::from_secs).max(self.pace.delay);
             pause = (pause * 2).min(FIRST_PAUSE * 2_u32.pow(DOUBLINGS));
         }

@@ -258,6 +258,7 @@ fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
 
 fn read_sort(sort: &Spanned, context: &mut Context<'_>) -> Option<DialectSort> {
     let body = SORT.body.read(sort);
+    // A sort that stands in the body needs no query.
     let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
     let Some(query) = SORT.query.located(sort).or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");

@@ -26,6 +26,7 @@ impl Envelopes {
 
     /// Returns the envelope that a route names.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
+        // An envelope of the file takes precedence over a built-in one of the same name.
         if !self.read.iter().any(|(known, _)| *known == name.value) {
             let preset = presets::preset_envelopes().find(|(preset, _)| *preset == name.value);
             let Some((preset, text)) = preset else {
@@ -49,6 +50,7 @@ impl Envelopes {
         let mut envelope = self.find(name, context)?;
         match errors.map(|form| (form.value, form.at)) {
             None | Some((ErrorForm::Envelope, _)) => {}
+            // Without a form of their own, errors are problem documents (RFC 9457).
             Some((ErrorForm::Problem, _)) => envelope.error = None,
             Some((ErrorForm::JsonApi, at)) => {
                 let preset = Located { value: "jsonapi".to_owned(), at };

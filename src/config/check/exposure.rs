@@ -51,6 +51,7 @@ pub(super) fn check(
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
+            // A trusted proxy is taken to end TLS.
             && server.trusted_proxies.is_empty()
             && LISTENER.proxy_protocol.read(written).is_empty()
         {
@@ -103,6 +104,7 @@ pub(super) fn check_peers(
 /// Returns whether a `host:port` is a listener of this machine, as far as that shows without resolving names.
 fn is_at(peer: &str, listener: SocketAddr) -> bool {
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
+    // A listener at port 0 gets a free port, which no peer can name in advance.
     if port.parse() != Ok(listener.port()) || listener.port() == 0 {
         return false;
     }
@@ -114,6 +116,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
             // A connection to 0.0.0.0 reaches this machine. Test: `a_peer_is_known_as_a_listener_of_this_machine`.
             host == ip.to_canonical() || host.is_unspecified() || (ip.is_unspecified() && host.is_loopback())
         }
+        // This name always means the loopback address (RFC 6761, section 6.3), and needs no resolving.
         Err(_) => host.eq_ignore_ascii_case("localhost") && (ip.is_loopback() || ip.is_unspecified()),
     }
 }
@@ -121,8 +124,10 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
 /// Returns whether a network is larger than any operator's. Networks for private use do not count.
 fn is_everybody(network: Network) -> bool {
     match network.address {
+        // The largest private network is 10.0.0.0/8 (RFC 1918).
         IpAddr::V4(_) => network.prefix < 8,
         IpAddr::V6(address) => {
+            // Unique local addresses are fc00::/7 (RFC 4193), link-local ones fe80::/10 (RFC 4291).
             network.prefix < 16
                 && !(network.prefix >= 7 && address.is_unique_local())
                 && !(network.prefix >= 10 && address.is_unicast_link_local())
@@ -133,6 +138,7 @@ fn is_everybody(network: Network) -> bool {
 /// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not
 /// reachable from everywhere.
 fn is_inside(address: IpAddr) -> bool {
+    // An IPv4 address may come in its form of IPv6.
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();

@@ -101,6 +101,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
 fn check_grain(name: &Located<String>, kind: &Kind, text: &Located<String>, context: &mut Context<'_>) {
     let of_numbers = text.value.starts_with(['0', '1']);
     let (message, help) = match kind {
+        // Values of a kind that is inferred may be numbers or times.
         Kind::Inferred | Kind::Number | Kind::NumberInString if of_numbers => return,
         Kind::Inferred | Kind::Datetime if !of_numbers => return,
         Kind::Number | Kind::NumberInString => (

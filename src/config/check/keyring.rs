@@ -29,6 +29,8 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
             continue;
         };
+        // `signing_key` may name a key that can't be opened: that is one fault, not two. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/keys.toml).
         ids.push(id);
         let Some(reference) = value.as_text() else { continue };
         let Some(key) = context.secret(&reference, "; `cursorgate keygen` makes a key") else {
@@ -82,6 +84,7 @@ pub(super) fn is_guessable(key: &[u8]) -> bool {
         (1..=key.len() / 2).any(|piece| key.iter().skip(piece).zip(key).all(|(later, earlier)| later == earlier));
     let steps = key.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 1 || pair[0].wrapping_sub(pair[1]) == 1);
     let is_row = steps.count() * 4 >= key.len() * 3;
+    // This copy of the key is wiped as well. Test: `no_key_stays_in_memory_as_text`.
     let text = Zeroizing::new(key.to_ascii_lowercase());
     let words = [
         "changeme",

@@ -52,6 +52,7 @@ impl Route<'_> {
         let page_size = self.page_size(dialect.as_ref(), context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
+        // An envelope at fault has been reported, and its parameters are not known.
         let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
             let roles = envelope.parameters.iter().chain(&parameters.renamed);
             roles.into_iter().any(|(role, _)| matches!(role, Role::Cursor | Role::After))
@@ -60,6 +61,7 @@ impl Route<'_> {
         let collection = ROUTE.collection.read(self.written).or(collection);
         let fields = field::fields(self.written, context);
         let declared = ROUTE.order.find(self.written).is_some();
+        // With an order at fault, the list must not be checked as one whose order is not known.
         let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
         field::check_opaque(&order, &fields, context);
         // Missing parts end the function after all of them are read, so that the faults of all are reported.
@@ -168,6 +170,8 @@ impl Route<'_> {
         let mut strong: Vec<Located<SortTerm>> = Vec::new();
         for (index, term) in terms.iter().enumerate() {
             let (field, direction) = syntax::read_sort_term(&term.value);
+            // A field that comes again decides nothing, in the other direction neither. Test:
+            // `the_report_on_each_case_matches_its_snapshot` (tests/config/orders.toml).
             if strong.iter().any(|known| known.value.field == field) {
                 context.diagnostics.error(term.at, format!("{field} is in the order twice"), "remove this one");
                 return None;
@@ -189,6 +193,7 @@ impl Route<'_> {
         let id = id.or_else(|| dialect.and_then(|dialect| dialect.response.id.as_ref()));
         let id = id.map_or("/id", |id| id.value.as_str());
         let last = strong.last().map_or("", |term| term.value.field.as_str());
+        // The last key may be the id under its name in the items, unless `fields` describes a field of that name.
         let is_the_id = ROUTE.fields.table(self.written).find(last).is_none() && id.strip_prefix('/') == Some(last);
         let help = if is_the_id {
             let own = terms.iter().map(|term| format!("{:?}", term.value.replace(last, "id")));
@@ -212,6 +217,7 @@ impl Route<'_> {
             let message = format!("page_size.default is {}, and page_size.max {max}", default.value);
             context.diagnostics.error(default.at, message, format!("lower this to {max}, or raise page_size.max"));
         }
+        // A default that is not written is no reason to refuse a smaller `max`.
         let default = default.map_or_else(|| max.min(PAGE_SIZE.default.default()), |default| default.value);
         let at = PAGE_SIZE.max.find(&table).map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
         let over_max = PAGE_SIZE.over_max.read(&table);
@@ -222,6 +228,8 @@ impl Route<'_> {
         let table = ROUTE.budgets.table(self.written);
         let mut budgets = Budgets::read(&table);
         let requests = budgets.upstream_requests;
+        // 0 has been reported as out of range. Test: `the_report_on_each_case_matches_its_snapshot`
+        // (tests/config/budgets.toml).
         let search = BUDGETS.search_requests.located(&table);
         if let Some(search) = search.filter(|search| (1..requests).contains(&search.value)) {
             let message =

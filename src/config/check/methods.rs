@@ -18,6 +18,7 @@ pub(super) fn methods(route: &Spanned, context: &mut Context<'_>) -> Methods {
         if elements.is_empty() {
             let help = "write [\"GET\", \"HEAD\"], or [\"POST\"]; or remove `methods`";
             context.diagnostics.error(written.at, "`methods` is empty", help);
+        // A word at fault, which has been reported, may be the one that is missing.
         } else if get != head && listed.len() == elements.len() {
             let both = if post { "[\"GET\", \"HEAD\", \"POST\"]" } else { "[\"GET\", \"HEAD\"]" };
             context.diagnostics.error(

@@ -13,6 +13,7 @@ use crate::config::{
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
     let ttl = PAGE_CACHE.ttl.read(written);
+    // "0s" turns off the cache that `defaults` turn on.
     (!ttl.is_zero()).then(|| PageCacheSettings {
         ttl,
         stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),

@@ -65,6 +65,7 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
         }
         return Ok(if rest { Segment::Rest(name) } else { Segment::Parameter(name) });
     }
+    // Express writes parameters as `:id`, Flask as `<id>`. Test: `an_invalid_path_is_reported_with_its_place`.
     if let Some(name) = text.strip_prefix(':').or_else(|| text.strip_prefix('<')) {
         return no_parameters(&format!("write {{{}}}; the rest of a path is {{*rest}}", name.trim_end_matches('>')));
     }
@@ -100,6 +101,8 @@ pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
         pattern.push('/');
         pattern.push_str(match segment {
             Segment::Fixed(text) => text,
+            // Names of parameters tell no requests apart. Test: `the_report_on_each_case_matches_its_snapshot`
+            // (tests/config/same-requests.toml).
             Segment::Parameter(_) => "{}",
             Segment::Rest(_) => "{*}",
         });

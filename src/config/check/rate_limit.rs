@@ -23,6 +23,7 @@ pub(super) fn rate_limit(route: &Spanned, context: &mut Context<'_>) -> RateLimi
     if let (None, Some(burst)) = (RATE_LIMIT.requests.find(&table), RATE_LIMIT.burst.find(&table)) {
         context.missing(burst.at, "`burst` needs `requests`", "requests = 100, or remove `burst`");
     }
+    // The table may say by what clients are told apart for the limits of `legacy` alone.
     let limits_legacy = ROUTE
         .legacy
         .find(route)
@@ -45,6 +46,8 @@ pub(super) fn rate_limit(route: &Spanned, context: &mut Context<'_>) -> RateLimi
 pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: &mut Context<'_>) {
     let (most, Some(limit)) = (budgets.search_requests, &limits.upstream_requests) else { return };
     let allowed = limit.value.requests;
+    // A page is charged once it was made, with as many requests as it took. Test:
+    // `check_tells_of_limits_that_a_page_exceeds`.
     if allowed < most {
         let message =
             format!("a page may take up to {most} upstream requests, and rate_limit.upstream_requests is {allowed}");
@@ -109,6 +112,7 @@ pub(super) fn brownouts(
         brownouts.push(Located { value: brownout, at: written.at });
     }
     if let Some(first) = brownouts.first()
+        // Without a policy legacy requests are refused, as with "reject".
         && !matches!(policy, Some(LegacyPolicy::Passthrough | LegacyPolicy::Translate | LegacyPolicy::Redirect))
     {
         let help = "policy = \"passthrough\", \"translate\" or \"redirect\"; or remove `brownouts`";

@@ -42,8 +42,10 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     let mut routes = Vec::new();
     let mut has_list = false;
     for (name, own) in FILE.routes.table(root).tables() {
+        // The upstream decides which defaults are the nearer ones, so that it is known before the merge.
         let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
         let known_upstream = upstream.as_ref().and_then(|name| upstreams.find(&name.value));
+        // The index counts tables alone, as the settings of upstreams do.
         let index =
             upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
         let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
@@ -51,6 +53,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
+            // An upstream that is no text has been reported.
             None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
@@ -111,6 +114,7 @@ impl Route<'_> {
                 let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
                 methods::check(&list, methods, &self.written, context);
+                // Fields of the defaults may be those of other routes.
                 field::check_names(&list, self.own, context);
                 rate_limit::check_cost(&rate_limit, list.budgets, context);
                 if action? == Action::Observe {
@@ -154,6 +158,7 @@ impl Route<'_> {
 
     /// Reports a key of the route itself that has no effect there.
     fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
+        // A key of the defaults may be meant for other routes.
         if let Some(name) = key.name_in(self.own) {
             context.diagnostics.error(name.at, format!("routes.{} {what}", self.name.value), help);
         }
@@ -239,6 +244,7 @@ impl Route<'_> {
         let pattern = path::pattern(segments);
         let meets = |claim: &&Claim| {
             let same_host = claim.hosts.iter().any(|host| hosts.contains(host));
+            // A route with hosts takes precedence over one without. Test: `the_more_specific_route_wins`.
             claim.pattern == pattern && (same_host || (claim.hosts.is_empty() && hosts.is_empty()))
         };
         if let Some(other) = claims.iter().find(meets) {

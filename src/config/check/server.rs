@@ -66,6 +66,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         }) else {
             continue;
         };
+        // An address of the command line has no place in the file, and is that of a single listener.
         if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
             check_free(*ip, at, &listeners, None, context);
         } else if let (Some(other), Some(at)) =
@@ -82,6 +83,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     if let Some(ip) = replaced {
         check_links(&FILE.server.table(root), ip, context);
     }
+    // Listeners at fault have been reported, and must not become the default.
     if table.members().is_empty() {
         // A container has a network of its own, from which nobody else reaches its loopback. Test:
         // `listeners_of_a_container_can_be_reached`.
@@ -99,6 +101,8 @@ fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>
     let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
     let authority = url.value.split('/').nth(2).unwrap_or_default();
     let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    // Without a port, a proxy at the default port may be meant. Test:
+    // `links_to_another_port_of_this_machine_are_warned_of`.
     let port = authority.rsplit_once(':').filter(|(host, _)| is_here(host)).map(|(_, port)| port);
     if port.is_some_and(|port| port != replaced.port().to_string()) {
         let message = format!("links begin with {}, and --listen has port {}", url.value, replaced.port());
@@ -140,6 +144,8 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
+        // --admin begins the listener without a table in the file, too. Test:
+        // `listeners_of_a_container_can_be_reached`.
         return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
     };
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();

@@ -98,6 +98,7 @@ pub(super) fn warn_of_plain(addresses: &[Located<String>], password: &Located<St
         let host = address.value.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     };
+    // The password goes to each of the addresses.
     if !addresses.iter().all(is_local) {
         let message = "the password is sent without TLS, to another machine";
         context.diagnostics.warning(

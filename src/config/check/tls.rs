@@ -80,6 +80,7 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
     let (certificate, key) = (keys[0].located(table)?, keys[1].located(table)?);
     let path = match variables::pieces(&key.value).as_deref() {
         Ok(&[Piece::File(path)]) => path,
+        // A renewal reads the key again with its certificate, and a variable keeps its value.
         Ok([Piece::Variable(..)]) => {
             context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
             return None;

@@ -45,6 +45,8 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
     let balance_headers = UPSTREAM.balance_headers.read(written);
     if let Some(headers) = UPSTREAM.balance_headers.find(written)
         && UPSTREAM.balance.read(written) != Balance::Hash
+        // The reference writes the default down beside another `balance`. Test:
+        // `the_reference_loads_without_a_diagnostic`.
         && balance_headers != UPSTREAM.balance_headers.default()
     {
         let help = "write balance = \"hash\", or remove this";
@@ -132,11 +134,13 @@ pub(super) fn headers(
             context.diagnostics.error(name.at, format!("the header `{}` is written by the gateway", name.value), help);
             continue;
         }
+        // Names that differ by case are one header (RFC 9110, section 5.1).
         if headers.iter().any(|(known, _)| *known == header) {
             context.diagnostics.error(name.at, format!("duplicate header `{header}`"), "remove one of them");
             continue;
         }
         let Some(secret) = context.text(&value, "") else { continue };
+        // A line end within a secret would begin another header.
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
             let message = format!("the value of `{}` is not a header value", name.value);
             context.diagnostics.error(value.at, message, "it has a line end or another control character");
@@ -159,10 +163,13 @@ fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
             let help = "`whole` includes it: raise `whole`, or lower this";
             context.diagnostics.error(own.at, format!("`{}` is longer than `whole`", key.definition.name), help);
         }
+        // The default of a part may be longer than `whole`. Test:
+        // `the_nearer_default_wins_and_tables_merge_key_by_key`.
         own.map_or_else(|| whole.map_or_else(|| key.default(), |whole| whole.min(key.default())), |own| own.value)
     };
     let connect = within(&TIMEOUTS.connect);
     let first_byte = within(&TIMEOUTS.first_byte);
+    // A longer part that is written raises a `whole` that is not.
     let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
     Timeouts { connect, first_byte, whole: whole.unwrap_or(least) }
 }

@@ -183,6 +183,7 @@ fn endpoint(
         name: name.value.clone(),
         url: url?,
         events: events?,
+        // Each event is signed, so that no endpoint is without a secret.
         secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
         pace: EndpointPace {
             at_once: WEBHOOK_ENDPOINT.at_once.read(written).unwrap_or(pace.at_once),
@@ -216,6 +217,7 @@ fn clients(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_
     let path = WEBHOOK_CLIENTS.path.read(written);
     for route in routes {
         let own = route.path.value.trim_end_matches('/');
+        // `/webhooks-old` is not below `/webhooks`.
         if own.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             let message = format!("requests for {path} and below go to services.webhooks, and not to this route");
             context.diagnostics.warning(route.path.at, message, "give services.webhooks.clients another path");

@@ -57,6 +57,7 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let _ = writeln!(out, "{number:>2} {strong}{word}{end}: {message}");
     let (name, line, column) = diagnostics.place(fault.at);
     let help = printable(&fault.help);
+    // A file that can't be read has no line to show. Test: `places_outside_the_text_are_shown_at_its_end`.
     let Some(source) = diagnostics.source(fault.at).filter(|source| !source.text.is_empty()) else {
         let _ = writeln!(out, "     {dim}-->{end} {name}");
         if !help.is_empty() {
@@ -84,6 +85,8 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let start = floor(text, start);
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    // A carriage return belongs to the line end. Test:
+    // `a_fault_over_several_lines_is_marked_to_the_end_of_the_first`.
     let line_end = line_end - usize::from(text[line_start..line_end].ends_with('\r'));
     let end = floor(text, end).clamp(start.min(line_end), line_end);
     let indent = text[line_start..start.min(line_end)].chars().count();
@@ -106,6 +109,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let mut text = String::from(if from > 0 { "…" } else { "" });
     text.extend(shown);
     text.push_str(if cut { "…" } else { "" });
+    // The mark of the cut takes a column. Test: `a_long_line_is_cut_around_the_fault`.
     let indent = indent - from + usize::from(from > 0);
     Excerpt { text, indent, width: width.min((SHOWN + 1).saturating_sub(indent)).max(1) }
 }
@@ -122,6 +126,7 @@ fn floor(text: &str, at: usize) -> usize {
 /// Replaces a control character, which would reach the terminal: a tab by one blank, others by their symbols.
 fn plain(character: char) -> char {
     match character {
+        // A tab takes one column, as the carets count it.
         '\t' => ' ',
         other if other.is_control() => char::REPLACEMENT_CHARACTER,
         other => other,

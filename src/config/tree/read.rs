@@ -51,6 +51,7 @@ impl<'t> Reader<'t, '_> {
             Some(b'"') => Tree::Text(self.parse(json)?),
             Some(b't' | b'f') => Tree::Boolean(self.parse(json)?),
             Some(b'n') => Tree::Null,
+            // The text has been parsed, so that any other first byte is that of a number.
             _ => Tree::Number(json.to_owned()),
         };
         Some(Located { value, at })
@@ -96,6 +97,7 @@ impl<'t> Reader<'t, '_> {
     fn report(&mut self, error: &serde_json::Error) {
         let lines = self.text.split_inclusive('\n').take(error.line().saturating_sub(1));
         let place = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
+        // Columns count bytes, and may lie within a character. Test: `invalid_json_is_reported_where_it_stops`.
         let place = if error.is_eof() { self.text.len() } else { self.text.floor_char_boundary(place) };
         let character = self.text[place..].chars().next().map_or(0, char::len_utf8);
         let at = self.location(&self.text[place..place + character]);

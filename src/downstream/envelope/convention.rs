@@ -105,6 +105,7 @@ impl Conventions {
     /// Returns the request headers that answers vary by.
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
+        // A limit that is a preference makes several pages of one URL.
         let preferred = chosen || self.own.parameters.preferred_limit().is_some();
         let accept = chosen.then_some(http::header::ACCEPT);
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
@@ -149,6 +150,7 @@ impl Conventions {
     /// with media types of envelopes, which upstreams would answer with 406.
     pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
         if headers.contains_key(preference::PREFER) {
+            // Preferences such as `count=exact` are the upstream's. Test: `preferences_are_followed_once`.
             let names: Vec<&str> = std::iter::once(ENVELOPE).chain(chosen.parameters.preferred_limit()).collect();
             preference::remove(headers, &names);
         }
@@ -156,6 +158,7 @@ impl Conventions {
         if own_types.any(|essence| essence != JSON) {
             let is_own = |range: &MediaRange| {
                 let mut all = self.all().map(|convention| &convention.envelope.media_type().essence);
+                // Upstreams have answers of this type themselves.
                 range.essence != JSON && all.any(|essence| *essence == range.essence)
             };
             if MediaRange::all(headers).iter().any(is_own) {
@@ -173,6 +176,8 @@ impl Conventions {
                 best = Some((rank, convention));
             }
         }
+        // A client that asks for `text/html` gets the route's own envelope. Test:
+        // `a_client_chooses_by_media_type_or_by_preference`.
         let is_json = |range: &MediaRange| range.weight > 0 && range.essence.ends_with("json");
         match best {
             Some((_, convention)) => Ok(convention),
@@ -208,6 +213,8 @@ enum Exactness {
 /// covers it or its weight is 0.
 fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)> {
     let covering = ranges.iter().filter_map(|range| Some((exactness(offered, range)?, range.weight)));
+    // The most exact range decides, also against a greater weight (RFC 9110, section 12.5.1). Test:
+    // `a_client_chooses_by_media_type_or_by_preference`.
     let (exactness, weight) = covering.max_by_key(|&(exactness, weight)| (exactness, weight))?;
     (weight > 0).then_some((weight, exactness))
 }
@@ -223,6 +230,8 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
             let asked = range.parameters.iter().filter(|(name, _)| name != "profile");
             let mut count = 0;
             for (name, value) in asked {
+                // JSON:API requires 406 where other parameters modify its type. Test:
+                // `a_client_chooses_by_media_type_or_by_preference`.
                 let own = offered.parameters.iter().find(|(known, _)| known == name)?;
                 if !own.1.eq_ignore_ascii_case(value) {
                     return None;

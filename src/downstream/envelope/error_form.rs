@@ -59,6 +59,7 @@ impl ErrorForm {
         for (of, said) in &settings.types {
             match (ProblemSelector::read(&of.value), &mut types) {
                 (Some(of), Some(types)) => types.push((of, said.value.clone())),
+                // After a fault the others are still looked for, and reported with it.
                 (Some(_), None) => {}
                 (None, _) => {
                     types = None;

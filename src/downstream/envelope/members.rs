@@ -86,6 +86,7 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
     loop {
         match text.get(at)? {
             b'"' => return Some(at + 1),
+            // The step may pass the end, where `get` finds no byte. Test: `malformed_objects_do_not_panic`.
             b'\\' => at += 2,
             _ => at += 1,
         }

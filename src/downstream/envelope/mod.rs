@@ -75,6 +75,8 @@ impl EnvelopeTemplate {
         let body = Skeleton::compile_body(&settings.body, collection, &mut requests, diagnostics);
         let error =
             settings.error.as_ref().map(|error| ErrorForm::compile(error, settings.at, collection, diagnostics));
+        // All parts are compiled first, so that all faults are reported at once. Test:
+        // `faults_of_envelopes_point_at_their_text`.
         let (body, content_type, headers) = (body?, body_type?, headers?);
         let media_type = MediaRange::parse(&settings.content_type)?;
         let error = match error {
@@ -91,6 +93,7 @@ impl EnvelopeTemplate {
         let size_around_items = body.size_around_items() + cursor;
         let runs_through = body.has_bare_items();
         let request_places = requests;
+        // `{total_at_least}` may be a lower bound.
         let is_total = |text: &str| matches!(text, "{total}" | "{total|null}");
         let total = settings.headers.iter().find(|(_, value)| is_total(&value.value));
         let total_header = total.and_then(|(name, _)| name.value.parse().ok());

@@ -28,6 +28,7 @@ impl<'a> PageSource<'a> {
     fn has_cursor(&self, item: usize) -> bool {
         let mut made = self.made.borrow_mut();
         let (of, bytes) = &mut *made;
+        // The condition of a part and its value ask for the same cursor, which is signed once.
         if *of == Some(item) {
             return !bytes.is_empty();
         }
@@ -82,6 +83,7 @@ impl ValueSource for PageSource<'_> {
     fn knows(&self, slot: Slot, item: usize) -> bool {
         match slot {
             Slot::Item => true,
+            // Numbers, texts and arrays have no members. Test: `a_body_has_exactly_the_known_facts`.
             Slot::ItemFields => self.page.item(item).starts_with(b"{"),
             Slot::ItemId => self.id(item).is_some(),
             Slot::ItemReserved => push_reserved(&mut Vec::new(), self.page.item(item), self.id(item)),

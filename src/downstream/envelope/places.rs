@@ -62,6 +62,7 @@ impl PlaceReader<'_> {
         match &tree.value {
             Tree::Text(text) => {
                 let Some(read) = self.parsed(text, tree, self.scopes) else { return };
+                // A value among other text can't be read back.
                 if let [TextPart::Value(placeholder, _)] = read.parts[..]
                     && let Ok(place) = Pointer::parse(at)
                 {
@@ -69,6 +70,7 @@ impl PlaceReader<'_> {
                 }
             }
             Tree::Array(elements) => match elements.first().filter(|first| mentions_item(first)) {
+                // Facts in an element are those of an item, and have no place in the body.
                 Some(element) => {
                     if self.found.items.is_none() {
                         self.found.items = Pointer::parse(at).ok();
@@ -131,6 +133,7 @@ pub(super) fn mentions_item(tree: &LocatedTree) -> bool {
 /// Returns the place of the whole item in an element.
 fn find_item(element: &LocatedTree, at: &str) -> Option<String> {
     match &element.value {
+        // `{item:string}` is a text, in which no pointer finds a member.
         Tree::Text(text) => (text == "{item}").then(|| at.to_owned()),
         Tree::Object(members) => {
             members.iter().find_map(|(name, value)| find_item(value, &format!("{at}/{}", escaped(&name.value))))

@@ -133,6 +133,7 @@ impl SchemaReader<'_> {
             Tree::Boolean(flag) => SchemaPart::literal(constant((*flag).into())),
             Tree::Number(spelling) => SchemaPart::literal(constant(Document::Number(spelling.clone()))),
             Tree::Text(text) => self.text(text, tree),
+            // The array is there without items too, so that it is required. Test: `optional_parts_are_not_required`.
             Tree::Array(elements) if self.scopes == [Scope::Page] && elements.iter().any(mentions_item) => {
                 let within = SchemaReader { scopes: &[Scope::Page, Scope::Item], ..*self };
                 let element = elements.first().map_or_else(any, |element| within.node(element).schema);
@@ -148,6 +149,7 @@ impl SchemaReader<'_> {
                     }
                 }
                 let items = match schemas.len() {
+                    // The skeleton's empty array has an element in no answer.
                     0 => Document::Boolean(false),
                     1 => schemas.swap_remove(0),
                     _ => Document::object([("anyOf", schemas.into())]),
@@ -209,6 +211,7 @@ impl SchemaReader<'_> {
         let known = self
             .echoed
             .and_then(|echoed| names.into_iter().try_fold(echoed.clone(), |schema, name| within(&schema, name)));
+        // The request may have members that its description does not name.
         known.unwrap_or_else(any)
     }
 

@@ -47,6 +47,7 @@ impl Content {
     #[must_use]
     pub fn into_parts(mut self) -> [Bytes; 3] {
         let Some((at, inserted)) = self.inserted.take() else { return [self.own, Bytes::new(), Bytes::new()] };
+        // `split_off` panics beyond the end.
         let rest = self.own.split_off(at.min(self.own.len()));
         [self.own, inserted, rest]
     }

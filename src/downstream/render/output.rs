@@ -57,6 +57,7 @@ impl Output {
         let mut at = 0;
         let ends = self.times.iter().map(|time| (time.start, time.end));
         for (end, goes_on) in ends.chain([(self.bytes.len(), self.bytes.len())]) {
+            // The run counts once, between the times around it. Test: `a_long_run_is_sent_at_its_place_without_a_copy`.
             if let Some((place, run)) = left.filter(|(place, _)| *place <= end) {
                 parts.extend([&self.bytes[at..*place], &page.answers[run.answer].body()[run.range.clone()]]);
                 (left, at) = (None, *place);
@@ -73,6 +74,7 @@ impl Output {
         match self.left {
             None => Content::from(self.bytes),
             Some((place, run)) => {
+                // The items of all other answers were copied, so that these are freed here.
                 let body = Bytes::from(answers.swap_remove(run.answer).into_body());
                 Content::around(self.bytes, place, body.slice(run.range))
             }

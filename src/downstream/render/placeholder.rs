@@ -42,6 +42,7 @@ pub(crate) struct PlaceholderText {
 ///
 /// Returns the fault and its remedy.
 fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Placeholder, (String, String)> {
+    // `requested` is another name. Test: `faults_of_envelopes_point_at_their_text`.
     let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
         None => facts::find(name),
@@ -107,6 +108,7 @@ impl PlaceholderText {
                     continue;
                 }
             };
+            // Inside a text, the quotes of an item would end the text. Test: `faults_of_envelopes_point_at_their_text`.
             if !alone && placeholder.json && !as_text {
                 let help = format!("write {{{name}:string}} for its text, or let it stand alone");
                 fault(format!("{{{name}}} is JSON, and can't stand inside a text"), help);
@@ -139,6 +141,7 @@ impl PlaceholderText {
             TextPart::Value(..) | TextPart::Literal(_) => None,
         });
         let uncertain: Vec<_> = uncertain.collect();
+        // With `|null` the text is written in any case.
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
     }
 
@@ -181,6 +184,7 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
         }
         let end = rest.find('}').filter(|_| rest.starts_with('{')).ok_or(next)?;
         let inner = &rest[1..end];
+        // In `{x {y}` the first brace is the lone one. Test: `faults_of_envelopes_point_at_their_text`.
         if inner.contains('{') {
             return Err(next);
         }
@@ -200,6 +204,7 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
 /// Returns the placeholder of a place in the request's body, which is numbered among the repeated ones.
 fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
     let pointer = Pointer::parse(place).map_err(|error| error.message)?;
+    // A place that is repeated twice is looked for once. Test: `repeated_values_keep_their_spelling`.
     let known = requests.iter().position(|known| *known == pointer);
     let number = known.unwrap_or(requests.len());
     let placeholder = u16::try_from(number).map(facts::of_request).map_err(|_| "leave out some of them".to_owned())?;

@@ -197,6 +197,7 @@ pub(crate) fn holds(condition: &Condition, source: &dyn ValueSource, item: usize
 
 fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Output) {
     match (slot, form) {
+        // An item is copied byte for byte: a parsed one would lose digits. Test: `items_are_copied_byte_for_byte`.
         (Slot::Item, ValueForm::Typed) if let Some(page) = source.page() => {
             return out.bytes.extend_from_slice(page.item(item));
         }
@@ -209,9 +210,11 @@ fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize
         told = true;
         push_formed(value, form, &mut out.bytes);
     });
+    // A longer text with an unknown value is left out as a whole, and takes no `null`.
     if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
         out.bytes.extend_from_slice(b"null");
     }
+    // The tag of a page does not depend on the time. Test: `the_time_is_no_part_of_the_tag`.
     if slot == Slot::Now {
         out.times.push(start..out.bytes.len());
     }
@@ -228,6 +231,7 @@ fn push_cursor(form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut
     if source.push_cursor(item, out) {
         out.push(b'"');
     } else {
+        // The quote was written before the item turned out to have no cursor.
         out.truncate(start);
         out.extend_from_slice(b"null");
     }
@@ -240,6 +244,8 @@ fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
             out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
         }
         (ValueForm::Typed, RenderedValue::Json(json)) => out.extend_from_slice(json),
+        // A JSON string is a text already, and quoting it again would change it. Test:
+        // `a_body_has_exactly_the_known_facts`.
         (ValueForm::Text, RenderedValue::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
         (ValueForm::Inside, RenderedValue::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
         (ValueForm::Typed | ValueForm::Text, RenderedValue::Text(text)) => push_text(out, text),
@@ -273,6 +279,7 @@ fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
+    // Literals that meet are one step. Test: `facts_that_are_always_known_add_no_conditions`.
     match segments.last_mut() {
         Some(SkeletonSegment::Literal(literal)) => literal.extend_from_slice(bytes),
         _ => segments.push(SkeletonSegment::Literal(bytes.to_vec())),
@@ -343,6 +350,8 @@ impl SkeletonCompiler<'_> {
             return None;
         };
         let text = text.literal();
+        // `{collection}` may be the name of another member, and readers take either of two. Test:
+        // `faults_of_envelopes_point_at_their_text`.
         if before.contains(&text) {
             let message = format!("the member `{text}` stands here twice");
             self.fault(

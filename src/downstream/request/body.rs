@@ -31,18 +31,22 @@ impl std::fmt::Debug for RequestBody {
 pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| Err(Box::new(Problem::new(Code::MediaTypeUnsupported, detail)));
     for coding in headers.get_all(CONTENT_ENCODING) {
+        // `identity` and empty elements of a list (RFC 9110, section 5.6.1) code nothing. Test:
+        // `json_without_a_coding_is_read`.
         let mut codings = coding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
             return refuse("content codings are not supported: leave out Content-Encoding".to_owned());
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
+    // The upstream could read the other one of two types. Test: `json_without_a_coding_is_read`.
     let (Some(media_type), None) = (types.next(), types.next()) else {
         return refuse("say what the body is: Content-Type: application/json".to_owned());
     };
     let text = media_type.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
+    // `+json` alone is no media type. Test: `json_without_a_coding_is_read`.
     let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
     if !is_json {
         let detail = format!("bodies are JSON, not `{}`: send application/json", shown(essence));

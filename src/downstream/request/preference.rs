@@ -40,6 +40,8 @@ impl Preferences {
 
 /// Removes preferences from a request's headers: the gateway follows them, and they would mean something else upstream.
 pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
+    // Names of preferences are case-insensitive (RFC 7240, section 2). Test:
+    // `preferences_that_the_gateway_follows_are_not_forwarded`.
     let is_ours = |text: &str| {
         preference(text).is_some_and(|(name, _)| names.iter().any(|ours| ours.eq_ignore_ascii_case(&name)))
     };
@@ -62,6 +64,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
 
 fn preference(text: &str) -> Option<(String, String)> {
     let (name, value) = pair(split(text, ';').next()?);
+    // `=x` names no preference. Test: `preferences_are_read_as_they_may_be_written`.
     (!name.is_empty()).then_some((name, value))
 }
 
@@ -108,6 +111,7 @@ fn weight(text: &str) -> Option<u16> {
     let thousandths = format!("{fraction:0<3}").parse::<u16>().ok()?;
     match whole {
         "0" => Some(thousandths),
+        // No weight exceeds 1, so that `1.001` is invalid. Test: `media_ranges_have_weights_and_parameters`.
         "1" if thousandths == 0 => Some(1_000),
         _ => None,
     }
@@ -117,6 +121,7 @@ fn weight(text: &str) -> Option<u16> {
 fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.trim();
+    // A value is a token or a quoted string (RFC 7240, section 2). Test: `preferences_are_read_as_they_may_be_written`.
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     let value = match inner {
         Some(quoted) => unescaped(quoted),
@@ -131,6 +136,7 @@ fn unescaped(quoted: &str) -> String {
     quoted
         .chars()
         .filter(|&letter| {
+            // An escaped backslash stays (RFC 9110, section 5.6.4).
             escaped = letter == '\\' && !escaped;
             !escaped
         })

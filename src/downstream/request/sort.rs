@@ -117,6 +117,8 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     if sortable.iter().any(|field| field == term) {
         return (term, Direction::Ascending);
     }
+    // The rest is a field as a whole: `-email.desc` has two directions. Test:
+    // `a_sort_is_read_or_refused_with_the_allowed_fields`.
     if let Some(field) = term.strip_prefix('-') {
         return (field, Direction::Descending);
     }
@@ -183,6 +185,7 @@ fn settle<'t>(
 fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut names: Vec<&str> = Vec::new();
     for (name, value) in pairs {
+        // Either value could be the one that the upstream reads. Test: `joined_values_are_read_back`.
         if pairs.iter().any(|(other, differing)| other == name && differing != value) {
             return None;
         }
@@ -198,6 +201,8 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
         if row.iter().all(|(_, value)| value.is_none()) {
             return Some(terms);
         }
+        // A row without all of its values is no key, as where `_order` has fewer words than `_sort`. Test:
+        // `joined_values_are_read_back`.
         let says = |words: &&SortWords| {
             words.pairs.len() == row.len()
                 && words.pairs.iter().all(|(name, value)| row.contains(&(name.as_str(), Some(value.as_str()))))
@@ -213,6 +218,8 @@ fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortT
     let mut left = pairs.to_vec();
     let mut terms: Vec<SortTerm> = Vec::new();
     while let Some((first, _)) = left.first().copied() {
+        // Values pair up by their order within a name, wherever the names stand. Test:
+        // `repeated_parameters_are_read_back_in_their_order`.
         let is_next = |left: &[(&str, &str)], name: &str, value: &str| {
             left.iter().find(|(known, _)| *known == name).is_some_and(|(_, next)| *next == value)
         };

@@ -110,6 +110,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
         written.push(format!("max-age={least}"));
     }
+    // A lifetime for shared caches would contradict `private`. Test: `the_strictest_answer_decides`.
     if any("s-maxage") && !is_private {
         // Without `s-maxage` an answer is as fresh for a shared cache as its `max-age`.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
@@ -158,6 +159,8 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
 fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
     let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
     for name in said.chain(own.iter().map(HeaderName::as_str)) {
+        // More than headers decides then, and `*` stands alone (RFC 9110, section 12.5.5). Test:
+        // `age_is_the_greatest_and_vary_the_union`.
         if name == "*" {
             return Some(HeaderValue::from_static("*"));
         }

@@ -90,6 +90,7 @@ impl PassedCoding {
             return None;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        // A weak tag holds for every coding as it is.
         let etag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
         Some(Self {
             coding: choose(request, headers, length, settings),
@@ -143,6 +144,8 @@ impl Accepted {
             ContentCoding::Brotli => self.brotli,
             ContentCoding::Gzip => self.gzip,
         };
+        // `*` stands for codings that are not named (RFC 9110, section 12.5.3). Test:
+        // `the_highest_weight_wins_and_the_operators_order_decides_ties`.
         own.or(self.others).unwrap_or(0)
     }
 
@@ -197,11 +200,15 @@ fn forbids_transformation(headers: &HeaderMap) -> bool {
 /// credentials. An origin that the response allows by name can read the body in any case.
 fn tells_another_site(request: &HeaderMap, response: &HeaderMap) -> bool {
     let is_foreign = request.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
+    // A bearer token is added by a script that knows it, not by the browser. Test:
+    // `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_ambient = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
         AMBIENT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
     };
     let has_credentials = request.contains_key(COOKIE) || request.get_all(AUTHORIZATION).iter().any(is_ambient);
+    // With `*`, no script reads an answer to a request with credentials (Fetch standard): the length would tell more.
+    // Test: `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_trusted = response.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin != "*");
     is_foreign && has_credentials && !is_trusted
 }

@@ -42,6 +42,7 @@ pub struct CorsPolicy {
 /// Returns whether a request is a preflight (section 3.3.2).
 #[must_use]
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    // Any other OPTIONS is the upstream's to answer. Test: `a_preflight_is_options_with_an_origin_and_a_method`.
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 

@@ -54,6 +54,8 @@ fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
         || settings.brownouts.iter().any(rejects);
+    // Without a policy there is nothing to end: the request is refused as before. Test:
+    // `after_the_sunset_requests_end_only_if_the_route_says_so`.
     settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
 }
 
@@ -68,7 +70,9 @@ pub fn decide(
     let parameter = match kind {
         RequestKind::Cursor => return LegacyDecision::Serve,
         RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
+        // The client wrote no parameter that could be named.
         RequestKind::Unmarked => None,
+        // The name is the client's text, of any length.
         RequestKind::Legacy { parameter, .. } => Some(shown(parameter)),
     };
     let named = |mut problem: Problem| {

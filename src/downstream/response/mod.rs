@@ -119,6 +119,7 @@ impl PageResponse<'_> {
         let links = self.facts.links;
         let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
         let urls: usize = urls.into_iter().flatten().map(String::len).sum();
+        // A long run is sent from the upstream's answer, and takes no room here.
         let left = if self.template.runs_through() { Output::left_of(self.page) } else { 0 };
         items + urls + 1024 - left
     }
@@ -203,6 +204,7 @@ impl Response {
         let mut response = Self::new(status, body);
         kept_headers(&mut response.headers, &[upstream], &[], &Varies::new(protected.to_vec()));
         response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
+        // The body passes as it came, so that its coding still applies. Test: `an_upstreams_refusal_passes_as_it_is`.
         for value in upstream.get_all(CONTENT_ENCODING) {
             response.headers.append(CONTENT_ENCODING, value.clone());
         }
@@ -227,6 +229,8 @@ impl Response {
             && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
         if matched {
             self.status = 304;
+            // A 304 leaves out the metadata of the body that it does not send (RFC 9110, section 15.4.5). Test:
+            // `a_known_page_is_not_sent_again`.
             self.headers.remove(CONTENT_TYPE);
             self.headers.remove(CONTENT_LENGTH);
             self.body = Content::default();
@@ -335,6 +339,8 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
             let text = name.as_str();
             let dropped = DROPPED.contains(&text) || DROPPED_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
             if !dropped && !speaks_to_caches(text) && !is_nominated(text) {
+                // Lines stay apart: `Set-Cookie` can't be joined (RFC 9110, section 5.3). Test:
+                // `a_page_has_the_kept_headers_of_the_first_answer`.
                 headers.append(name.clone(), value.clone());
             }
         }

@@ -34,6 +34,7 @@ impl Response {
         };
         let mut response = Self::new(problem.status, body);
         response.headers.insert(CONTENT_TYPE, content_type);
+        // Caches may keep a 404, 410 or 414 that does not forbid it (RFC 9110, section 15.1).
         response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(value) = &problem.retry_after {
             response.headers.insert(RETRY_AFTER, value.clone());

@@ -175,6 +175,8 @@ impl BackgroundRequest {
         Some(Self {
             snapshot: Arc::clone(snapshot),
             route: Arc::clone(route),
+            // With the client's credentials. Test: `a_page_that_is_made_ahead_is_its_clients_own`.
+            // The trace ends with the client's request.
             asked: ClientRequest { trace: None, ..call.asked.clone() },
             convention: chosen.convention.name.clone(),
             preferences: chosen.preferences.clone(),

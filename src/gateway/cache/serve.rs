@@ -35,6 +35,7 @@ pub(crate) async fn serve(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let directives = RequestDirectives::read(&call.asked.headers);
+    // Its response is not stored (RFC 9111 section 5.2.1.5).
     let usable = usable(call, owners).filter(|_| !directives.no_store);
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());

@@ -61,6 +61,7 @@ impl CacheUse {
     fn value(self) -> Option<HeaderValue> {
         let text = match self {
             Self::Hit(left) => format!("cursorgate; hit; ttl={}", left.as_secs()),
+            // A negative time shows that the page is stale (RFC 9211 section 2.4).
             Self::Stale(over) => format!("cursorgate; hit; ttl=-{}", over.as_secs()),
             Self::OnError(reason) => format!("cursorgate; fwd=stale; detail={reason}"),
             Self::Collapsed => return Some(HeaderValue::from_static("cursorgate; fwd=miss; collapsed")),

@@ -61,6 +61,7 @@ impl AnswerLinks {
             },
             None => LinkMap { authorities, from: route.upstream.base_path.clone(), to: address.as_str().to_owned() },
         };
+        // The places are those of pages: bodies of other answers stay as they are.
         let served = route.list.as_ref().filter(|_| successor.is_some());
         let observed = route.observed.as_ref().map(|observed| &observed.list).filter(|_| *method == Method::GET);
         let places = served.or(observed).map(|list| list.dialect.link_places().clone());

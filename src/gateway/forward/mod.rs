@@ -265,6 +265,7 @@ async fn attempt(
 fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
     let session = session.as_downstream_mut();
+    // A write may have been done though its answer failed. Test: `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
 }
 
@@ -283,6 +284,7 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let mut request = session.req_header().clone();
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.target(&target.path, &found.parameters, query);
+    // An intermediary sends its own version (RFC 9112 section 2.3).
     request.set_version(Version::HTTP_11);
     request.set_raw_path(path.as_bytes())?;
     let upstream = &found.route.upstream;

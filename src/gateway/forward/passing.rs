@@ -152,6 +152,8 @@ impl PassedAnswer<'_> {
 
     /// Removes hop-by-hop headers; all other headers stay as they came.
     fn of_connection(&self, answer: &mut ResponseHeader) {
+        // Each is for one connection (RFC 9110 section 7.6.1).
+        // Test: `hop_by_hop_headers_of_the_upstream_end_at_the_gateway`.
         for name in headers::of_connection(&answer.headers) {
             answer.remove_header(&name);
         }

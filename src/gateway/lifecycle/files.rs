@@ -77,6 +77,7 @@ impl<E: Environment> Environment for NotedEnvironment<'_, E> {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         // The version is taken before the read, so that a change between the two counts as one that was not read.
+        // Keys are read here too. Test: `a_change_of_a_key_file_is_noticed`.
         self.read.borrow_mut().entry(path.to_owned()).or_insert_with(|| version(path));
         self.environment.read(path)
     }

@@ -152,7 +152,8 @@ impl Vitals {
 
     /// Waits until the process has reached this stage, or a later one.
     pub(crate) async fn reached(&self, stage: Stage) {
-        // The sender lives in this value.
+        // The sender lives in this value. A stage may pass unseen.
+        // Test: `a_later_stage_ends_the_wait_for_an_earlier_one`.
         let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
@@ -277,6 +278,7 @@ impl Ends {
         tokio::select! {
             _ = self.terminate.recv() => Ending::InOrder,
             _ = self.quit.recv() => Ending::InOrder,
+            // The signal of Ctrl+C. Test: `ctrl_c_ends_the_process`.
             _ = self.interrupt.recv() => Ending::AtOnce,
         }
     }
@@ -365,6 +367,7 @@ impl Succession {
                 continue;
             }
             tracing::info!("a successor starts");
+            // On another thread, because this one handles the signals.
             let sockets = Arc::clone(&self.sockets);
             match tokio::task::spawn_blocking(move || Successor::start(&sockets)?.release()).await {
                 Ok(Ok(successor)) => return successor,
@@ -410,6 +413,7 @@ pub(crate) fn run(
         let wanted = signal(SignalKind::user_defined2())?;
         take_over(&mut sockets)?;
         let (tell, told) = watch::channel(false);
+        // A sender that is dropped stops its server, and the companion answers health checks to the end.
         let (_never, untold) = watch::channel(false);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
         for (name, server, told) in [("gateway", gateway, told), ("companion", companion, untold)] {
@@ -534,6 +538,7 @@ fn give_back() {
 /// Waits until no request is in flight or expected, for at most the grace period.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     let is_idle = || vitals.in_flight() + vitals.expected.load(Ordering::Acquire) == 0;
+    // Pingora would sleep through the whole grace period. Test: `an_idle_gateway_leaves_at_once`.
     if wait_for(grace, is_idle).await {
         tracing::info!("no request is in flight");
     } else {

@@ -298,6 +298,7 @@ impl Reloader {
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             while let Some(cause) = self.next(&requests) {
+                // Before the files are read: a request after this may follow a change, and waits for the next reload.
                 let number = self.last.begun.fetch_add(1, Ordering::SeqCst) + 1;
                 service_manager::reloading();
                 // The panic has been logged, and counts as a failed reload: the thread goes on.
@@ -345,12 +346,14 @@ impl Reloader {
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
+        // Requests in flight keep the snapshot before. Test: `fifty_reloads_under_load_fail_no_request`.
         self.live.swap(snapshot.read_from(&self.files));
         let (in_force, change) = &mut self.log;
         if *in_force != settings.log {
             change(settings.log);
             *in_force = settings.log;
         }
+        // Compared with the start and not with the reload before: a key waits until the process starts again.
         let needs_restart = self.fixed.differs(&Fixed::of(settings));
         ReloadOutcome { in_force: true, errors, warnings, needs_restart, report }
     }

@@ -147,6 +147,7 @@ impl Snapshot {
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
         let (known_upstreams, known_routes) =
             previous.map_or((&[][..], &[][..]), |previous| (&previous.upstreams[..], &previous.routes[..]));
+        // One at fault keeps its place, because routes name upstreams by their index.
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams
             .iter()
@@ -167,6 +168,7 @@ impl Snapshot {
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = service_paths::table(&settings.services, &routes, diagnostics);
+        // Not before, so that the faults of all parts are reported at once.
         if diagnostics.has_errors() {
             return None;
         }
@@ -322,6 +324,7 @@ fn listeners(
 
 /// Returns the memory budget: the previous one if its size is the same.
 fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
+    // Requests in flight hold shares of the previous one, which a new budget would not count.
     let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
     kept.map_or_else(
         || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::default_budget(memory_limit::memory()))),

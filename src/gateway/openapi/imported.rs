@@ -110,9 +110,11 @@ impl<'a> SchemaImport<'a> {
     /// Imports the schemas that were referred to, and those that they refer to.
     pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
         let mut components: Vec<(String, Document)> = Vec::new();
+        // Schemas refer to further ones, so that the list grows while it is read.
         while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
             let schema = tree.map_or_else(|| Document::Object(Vec::new()), |tree| self.schema(tree));
             components.push((name, schema));
+            // All schemas of a document may refer to one another. Test: `the_schemas_that_items_reach_are_bounded`.
             if self.known.len() > MOST_COMPONENTS || self.values > MOST_VALUES {
                 return Err(format!("the items reach more than {MOST_COMPONENTS} schemas or {MOST_VALUES} values"));
             }
@@ -234,6 +236,7 @@ impl<'a> SchemaImport<'a> {
                     for (meant, value) in mapping {
                         let said = text(Some(value)).unwrap_or_default();
                         let local = format!("#/components/schemas/{said}");
+                        // A mapping has references or names of schemas (OpenAPI 3.0, Discriminator Object).
                         let reference = if said.starts_with("#/") { said } else { local.as_str() };
                         if let Some(Document::Text(reference)) = self.reference(reference).member("$ref") {
                             named.push((meant.value.clone(), reference.as_str().into()));
@@ -276,6 +279,7 @@ fn or_null(schema: Document) -> Document {
                     ("type", Document::Text(said)) => {
                         *value = Document::texts([std::mem::take(said).as_str(), "null"]);
                     }
+                    // An `enum` without null would still exclude it.
                     ("enum", Document::Array(values)) if !values.contains(&Document::Null) => {
                         values.push(Document::Null);
                     }

@@ -65,6 +65,7 @@ impl DescribedRoute<'_> {
         let dialect = &self.list.dialect;
         let imported = imported::import(own, dialect.items_place(), dialect.item_place(), names, diagnostics);
         let Some(imported) = imported else { return (schema::any(), Vec::new()) };
+        // A schema with a name in the document needs no other one.
         if imported.item.member("$ref").is_some() {
             return (imported.item, imported.components);
         }

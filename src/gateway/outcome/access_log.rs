@@ -240,6 +240,7 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
             (Some(code), _) => code,
+            // The status is the upstream's own. Test: `an_outcome_is_one_word`.
             _ if self.forwarded => "forwarded",
             (None, 101 | 200..300) if let Some(service) = self.service => service,
             (None, 200) => "page",
@@ -391,6 +392,7 @@ impl Drop for Outcome {
             // A panic unwinds through this value, so that the request has its line all the same.
             self.code = Some("panicked");
         }
+        // Also where the client has left: the upstream has been asked.
         let ended = self.settle();
         let took = ended.saturating_duration_since(self.began);
         self.counted.word = self.word();

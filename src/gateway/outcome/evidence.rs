@@ -42,6 +42,7 @@ struct ShownAnswer {
 impl RefusalEvidence {
     /// Notes an answer of the list in its declared order. Answers of filtered and of flipped lists are left out.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
+        // Offsets of filtered and of flipped lists count other items.
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
         if self.shown.len() == MOST {
             return;

@@ -98,6 +98,7 @@ impl Failure {
                 (Code::UpstreamTimeout, "the upstream got no answer in time from a service that it asked")
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
+            // Not followed, because it may lead elsewhere. Test: `redirects_are_not_followed`.
             ReadingError::Redirected { location, .. } => {
                 let detail = match location {
                     Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
@@ -115,6 +116,7 @@ impl Failure {
         if code.has_status(status) {
             problem.status = status;
         }
+        // The upstream knows when it will be there again. Test: `a_server_errors_retry_after_is_kept`.
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }

@@ -62,6 +62,8 @@ impl Histogram {
 
     /// Counts a value in the unit of the bounds.
     pub(crate) fn add(&self, value: u64) {
+        // A bound belongs to its bucket, as `le` of Prometheus says.
+        // Test: `a_value_is_in_the_bucket_whose_bound_it_does_not_exceed`.
         let at = self.bounds.partition_point(|(bound, _)| *bound < value);
         self.buckets[at].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);
@@ -108,6 +110,7 @@ pub(crate) fn quantile(bounds: &BucketBounds, buckets: &[u64], share: f64) -> Op
     let rank = share * buckets.iter().sum::<u64>() as f64;
     let (mut below, mut lower) = (0, 0);
     for (count, (bound, _)) in buckets.iter().zip(bounds) {
+        // An empty bucket reaches a rank of 0, too, and nothing can be divided by its count.
         if *count > 0 && (below + count) as f64 >= rank {
             let part = (rank - below as f64) / *count as f64;
             return Some(lower + ((bound - lower) as f64 * part) as u64);

@@ -186,6 +186,7 @@ impl<'t> Phase<'t> {
     /// Returns the `traceparent` of the upstream request of this span; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         let own = &self.trace?.own;
+        // Also of a trace that is not sampled, so that the upstream follows the decision.
         let text = format!("00-{}-{}-{:02x}", own.trace_id(), self.id, own.trace_flags().to_u8());
         HeaderValue::from_str(&text).ok()
     }

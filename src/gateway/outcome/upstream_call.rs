@@ -128,6 +128,7 @@ impl Drop for UpstreamCall<'_> {
             kind = kind.word(),
             method = method.as_str(),
             path,
+            // Values may be secrets. Test: `debug_shows_each_upstream_request_and_no_value`.
             parameters = names(query),
             status = self.status,
             fault = self.fault.as_deref().or_else(|| self.status.is_none().then_some("given up: the client has left")),

@@ -92,6 +92,7 @@ impl<'a> RequestCursors<'a> {
         let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
         let parameters = context.parameters();
         let order = &*sorted.order;
+        // Links may spell the path otherwise. Test: `links_lead_on_from_paths_with_any_characters`.
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
         // The upstream may serve another tenant for each host that it gets.
@@ -105,6 +106,7 @@ impl<'a> RequestCursors<'a> {
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let remembers = list.remembers || context.chosen.convention.names_items();
         // Without a known principal an item of one client could be found by another (`gateway::request::caller`).
+        // Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
         let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
@@ -364,6 +366,8 @@ pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
 
 /// Returns whether a text is an integer in JSON's syntax (RFC 8259 section 6), and not `-0`.
 fn is_plain_number(text: &str) -> bool {
+    // Other spellings, such as `007`, are ids of their own as text.
+    // Test: `a_plain_number_is_an_integer_as_json_writes_it`.
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
     is_plain && digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0"

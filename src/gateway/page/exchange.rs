@@ -262,6 +262,7 @@ impl Exchange<'_> {
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(source);
             }
+            // The upstream has not been asked, so that there are neither headers nor evidence.
             if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
                 answers.push(answer);
                 continue;
@@ -305,6 +306,8 @@ impl Exchange<'_> {
             .filters(list.dialect.filters_for(sorted, forwarded))
             .counts(list.counts)
             .tells_total(list.tells_total)
+            // A filter may choose fields and leave out the keys.
+            // Test: `fields_that_leave_out_the_keys_lower_the_level`.
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.map(|key| key.marker.clone()))
@@ -330,6 +333,8 @@ impl Exchange<'_> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.cursors.scope() {
+                // The scope has the principal, so that no look-up is shared with other credentials.
+                // Test: `pivots_never_cross_principals`.
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
@@ -367,6 +372,8 @@ impl Exchange<'_> {
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NotLookedUp>(ItemResource { answer, headers })
         });
+        // A request that waits takes over where the first one leaves.
+        // Test: `a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves`.
         let (found, requests, source) = match tokio::time::timeout(
             self.left(clock::instant())?,
             self.context.pivots.look_ups.join(key, look),
@@ -425,6 +432,7 @@ impl Exchange<'_> {
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
+        // Dropped with the page, also where the client leaves. Test: `clients_that_leave_free_their_slots`.
         let _slot = upstream.slots.take(left).await?;
         // The wait for a slot has used up some of the time.
         let left = self.left(clock::instant())?;
@@ -493,6 +501,7 @@ impl Exchange<'_> {
         let protected = &self.context.list.protected;
         let mut headers = request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
+            // The dialect has written its parameters into the body, so that the client's length does not hold.
             headers.insert(CONTENT_LENGTH, body.len().into());
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }

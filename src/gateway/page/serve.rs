@@ -87,6 +87,7 @@ pub(crate) async fn serve(
     };
     let scope = exchange.scope();
     drop(phase);
+    // Read before this page adds to it: a filter's use is told from the difference.
     let known = context.list.learning.read(scope);
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);

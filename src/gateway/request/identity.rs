@@ -47,6 +47,7 @@ pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
 pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let lines: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut farthest = None;
+    // Several lines are one list (RFC 9110 section 5.3).
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
         // The entries before one that can't be read come from an unknown hop, so they are not believed.
         let Some(address) = address(hop.trim()) else { break };

@@ -114,6 +114,7 @@ impl Route {
             hosts: settings.hosts.clone(),
             path: settings.path.clone(),
             methods: settings.methods,
+            // Its faults end the compilation here, so that those of the list are reported too.
             upstream: upstream?,
             upstream_path,
             public_url: settings.public_url.clone(),

@@ -31,6 +31,7 @@ impl RouteTable {
             let pattern = pattern(&route.path.value).unwrap_or_else(|wrong| {
                 let help = "no request has such a path: write it without what is wrong";
                 diagnostics.error(route.path.at, format!("{:?}: {wrong}", route.path.value), help);
+                // Stands in for the path, so that the faults of further routes are found.
                 route.path.value.clone()
             });
             for host in hosts(route) {

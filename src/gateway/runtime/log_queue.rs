@@ -104,6 +104,7 @@ impl LogQueue {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(&counts);
+        // A write to a pipe waits for its reader. Test: `a_log_without_a_reader_stops_no_request`.
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             let (mut told, mut lines) = (0, LineBatch::default());
             while let Some(first) = next(&receiver, || {

@@ -172,6 +172,8 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Connections of an earlier process that are still closing must not block the address.
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    // The system shares an address only among sockets that all ask for it.
+    // Test: `an_address_is_shared_only_if_both_sockets_reuse_the_port`.
     if reuse_port {
         sockopt::set_socket_reuseport(&socket, true)?;
     }

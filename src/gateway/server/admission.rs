@@ -256,6 +256,7 @@ impl Admission {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
         let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
+            // Neither busy nor displaced before. Test: `a_thousand_slow_connections_shut_no_client_out`.
             .filter(|(state, _)| *state < GONE)
             .collect();
         // A connection that has become busy meanwhile keeps its place, and the next one is displaced. Test:

@@ -163,6 +163,7 @@ impl Front {
             let io = connection.between_requests();
             let awaited = tokio::select! {
                 biased;
+                // A complete head comes first: `begin` then shows whether the place is still its own.
                 awaited = self.await_head(io, place, (kept.is_none(), knows_preface), shutdown) => awaited,
                 () = place.displaced() => return,
             };
@@ -229,6 +230,7 @@ impl Front {
             came = io.read_buf(&mut bytes) => came,
             () = stops(shutdown, if is_first { FIRST_BYTE } else { Duration::ZERO }) => return Awaited::Over(None),
             () = tokio::time::sleep(idle) => {
+                // A connection that has served requests may be idle: its end is no fault.
                 return Awaited::Over(is_first.then_some(Dropped::HeadTimeout));
             }
         };
@@ -302,6 +304,7 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
 /// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] and a second for
 /// each [`HEAD_RATE`] bytes so far, at most `most`. Example: 8 s after 1,536 bytes.
 fn head_deadline(came: usize, most: Duration) -> Duration {
+    // However long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
     let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
@@ -333,6 +336,7 @@ fn complete(
         Ok(None) => return None,
         Err(problem) => return refused(problem, bytes),
     };
+    // Before Pingora parses it. Test: `an_ambiguous_request_reaches_no_origin`.
     let framing = match head::check(&bytes[start..end]) {
         // One read may bring a head beyond the limit together with its end.
         _ if end > head_size => return refused(reading.too_large(head_size), bytes),

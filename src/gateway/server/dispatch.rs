@@ -141,6 +141,7 @@ pub(crate) async fn answer(
         }
         Dispatch::Preflight(response) => response,
         Dispatch::Stream(response) => {
+            // Without cross-origin headers: exports alone stream, and have no policy (docs/exports.md).
             Box::pin(respond::stream(session, response, held, outcome)).await;
             return Ok(());
         }
@@ -520,6 +521,7 @@ async fn read_body(
 /// Returns 503 `overloaded` if there is no memory, or no slot within the wait of the upstream's queue.
 async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
+    // A forwarded request has no budget of time: the queue bounds the wait.
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }
 

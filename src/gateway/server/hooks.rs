@@ -85,6 +85,7 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let head = session.req_header();
+        // The query may hold secrets. Test: `one_line_for_each_request_and_no_secret_in_any`.
         context.outcome.asked(&head.method, path_of(head));
         identify(session.as_downstream_mut(), context);
         begin_trace(self.vitals.spans(), session.as_downstream_mut(), context);
@@ -169,6 +170,7 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
 fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
     let is_trusted = context.snapshot.trusts(client_request::address(session));
     let head = session.req_header_mut();
+    // Any other client would decide what is sampled.
     let parent = trace::named_by(&head.headers).filter(|_| is_trusted);
     let outcome = &mut context.outcome;
     outcome.trace_id = parent.as_ref().map(SpanContext::trace_id);

@@ -168,6 +168,7 @@ impl Multiplexed<'_> {
             let session = tokio::select! {
                 biased;
                 () = &mut drains, if !is_stopping => {
+                    // `h2` still takes the requests that are on their way (RFC 9113 section 6.8).
                     is_stopping = true;
                     connection.graceful_shutdown();
                     continue;

@@ -81,6 +81,7 @@ pub(crate) async fn receive(
         }
         return Err(problem.into());
     }
+    // The client sends nothing before that. Test: `expect_100_continue_is_answered_before_the_body`.
     if waits && !session.is_body_empty() && session.write_continue_response().await.is_err() {
         session.set_keepalive(None);
         return Err(broken("the connection broke before the body came").into());

@@ -126,7 +126,9 @@ impl Client {
         RequestAddress {
             scheme: self.scheme,
             authority: target.authority.as_deref(),
+            // Any client can write them. Test: `untrusted_headers_choose_no_host_of_links`.
             of_proxy: self.is_proxy.then_some(headers),
+            // A proxy may pass the header on as a client wrote it, so that it counts where it is listed alone.
             vouched: self.is_proxy && server.forwarded_headers.contains(&HOST),
         }
     }

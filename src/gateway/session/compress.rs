@@ -36,6 +36,7 @@ const GZIP_LEVEL: u32 = 4;
 pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare) -> Option<Vec<u8>> {
     let length = body.len();
     let state = if length > PIECE { ENCODER } else { 0 };
+    // A large response is better than none. Test: `without_memory_a_body_is_left_as_it_is`.
     held.take(state).ok()?;
     let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
     let compressed = match Encoder::new(coding, Some(length), output) {
@@ -107,6 +108,8 @@ struct CompressedBody<'a> {
 impl Write for CompressedBody<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let shrinks = bytes.len() <= self.most - self.bytes.len();
+        // Noise is given up before it takes more memory than its body.
+        // Test: `bodies_that_do_not_shrink_are_left_as_they_are`.
         if !shrinks || self.held.reserve(&mut self.bytes, bytes.len(), self.most).is_err() {
             self.is_broken = true;
             return Err(io::ErrorKind::StorageFull.into());

@@ -164,6 +164,7 @@ pub(crate) fn end(
     outcome: &mut Outcome,
     is_whole: bool,
 ) {
+    // A part of an answer is no evidence of the list. Test: `answers_stream_while_they_are_kept`.
     if !is_whole {
         outcome.counted.unobserved = Some("cut");
         return;
@@ -302,6 +303,8 @@ impl Observation {
 
     /// Decodes the body by its content coding.
     fn decoded(&self, list: &List, body: Vec<u8>) -> Result<Vec<u8>, AnswerVerdict> {
+        // A copy: the client has the answer in its own coding.
+        // Test: `encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone`.
         match fetch::decode(&self.headers, &body, list.budgets.answer_size, &self.held) {
             Ok(decoded) => Ok(decoded.unwrap_or(body)),
             Err(FetchError::TooLarge(detail)) => Err(("too_large", detail)),

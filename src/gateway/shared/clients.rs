@@ -54,6 +54,8 @@ impl ClientHashes {
             name.hash(&mut hasher);
             headers.get_all(name).iter().for_each(|value| credential(name, value).hash(&mut hasher));
         }
+        // A named client is the same at any address.
+        // Test: `a_principal_is_one_client_from_wherever_it_comes`.
         if !is_named {
             address.hash(&mut hasher);
         }
@@ -66,6 +68,7 @@ impl ClientHashes {
     pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         let mut add = |kind: u8, bytes: &[u8]| {
+            // A kind and a length before each part, so that no two clients have the same bytes.
             out.push(kind);
             out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(bytes);

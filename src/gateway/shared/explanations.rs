@@ -163,6 +163,7 @@ impl ExplainedRequest {
         kept.push_back(KeptExplanation { request_id, route: self.route, at: now, text });
         let mut bytes: usize = kept.iter().map(|explanation| explanation.text.len()).sum();
         while kept.len() > MOST_KEPT || bytes > MOST_BYTES {
+            // The new one too, if it is larger than all of them may be.
             let Some(oldest) = kept.pop_front() else { return };
             bytes -= oldest.text.len();
         }

@@ -275,6 +275,7 @@ impl KeptPages {
             (false, _) => {
                 let mut all = known.to_vec();
                 all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
+                // In one order: the key of the page is a hash of the names in theirs.
                 all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
                 all.into()
             }

@@ -68,6 +68,7 @@ impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
             }
         };
         let found = Arc::new(work.await?);
+        // The result reaches those that wait and is not kept. Test: `a_later_look_up_is_made_anew`.
         lead.tell.send_replace(Some(Arc::clone(&found)));
         Ok(LookUpResult::Asked(found))
     }

@@ -82,6 +82,7 @@ impl SharedStore {
                 let Ok(process) = std::str::from_utf8(process) else { continue };
                 match self.open(&field(&name, process), sealed, now) {
                     Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
+                    // A value that comes at this moment may be removed too; the next publication makes that good.
                     Ok(None) => self.remove(&name, process),
                     // A foreign entry hides no other. Test:
                     // `foreign_entries_are_not_counted_and_clients_are_not_readable`.

@@ -96,6 +96,7 @@ impl Connector {
         let stream = self.stream(address, patience).await?;
         let awaited = Arc::new(AwaitedBytes { bytes: AtomicI64::new(BESIDE), replies: AtomicUsize::new(0) });
         let stream = AwaitingStream { stream, awaited: Arc::clone(&awaited) };
+        // Without `CLIENT SETINFO`, which is none of the rights in docs/shared-store.md.
         let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &user.password {
             info = info.set_password(String::from_utf8_lossy(password.reveal()));
@@ -125,6 +126,7 @@ impl Connector {
             peer.options.total_connection_timeout = Some(patience);
             peer.options.alpn = ALPN::H1;
             if let Some(tls) = &self.tls {
+                // Of this moment: certificates are renewed while the process runs.
                 let credentials = tls.current();
                 peer.options.ca.clone_from(&credentials.authorities);
                 peer.client_cert_key.clone_from(&credentials.identity);

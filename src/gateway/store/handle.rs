@@ -136,8 +136,10 @@ impl SharedStore {
             Ok(Value::BulkString(sealed)) => match self.open(&name, &sealed, now) {
                 Ok(Some(value)) => (Answered::Hit, Some(value)),
                 Ok(None) => (Answered::Miss, None),
+                // A miss like any other. Test: `a_foreign_value_is_not_used`.
                 Err(Forged) => (Answered::Forged, None),
             },
+            // Another type than `GET` replies with. Test: `a_store_that_says_nonsense_is_a_miss`.
             Ok(_) => (Answered::Refused, None),
             Err(fault) => (fault.into(), None),
         };

@@ -194,6 +194,7 @@ impl StoreLink {
         }
         let (reply, replied) = oneshot::channel();
         let question = Question { name: name.to_owned(), command, size, patience, writes, reply };
+        // A full queue is not waited for: the wait would take the time of the question.
         self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
         // The time-box also bounds the wait in the queue. The worker drops a question whose request has gone.
         match tokio::time::timeout(patience, replied).await {
@@ -229,6 +230,7 @@ impl StoreLink {
     /// Returns whether no server is known, or any of them is down or refuses writes.
     pub(crate) fn is_degraded(&self) -> bool {
         let servers = self.servers();
+        // Before the worker has begun, no server is known.
         servers.is_empty()
             || servers.iter().any(|server| server.standing != ServerStanding::Up || server.reason.is_some())
     }

@@ -144,6 +144,7 @@ impl ServerStatus {
 
 impl Drop for ServerStatus {
     fn drop(&mut self) {
+        // A node that left the cluster counts no longer. Test: `servers_that_are_up_are_counted_once`.
         if self.locked().standing == ServerStanding::Up {
             self.up.fetch_sub(1, Ordering::Relaxed);
         }
@@ -205,6 +206,7 @@ impl StoreNode {
                     self.line.borrow_mut().take();
                     reason
                 }
+                // A trial follows, also at the start. Test: `a_store_that_is_down_at_the_start_is_used_when_it_comes`.
                 Err(reason) => reason,
             };
             self.status.fell(reason);

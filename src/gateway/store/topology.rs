@@ -54,6 +54,7 @@ pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
 
 fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
     let Value::Array(parts) = range else { return None };
+    // The master comes first, and its replicas after it.
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else { return None };
     let [host, Value::Int(port), ..] = master.as_slice() else { return None };
     let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);

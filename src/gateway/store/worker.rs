@@ -207,6 +207,7 @@ impl Worker {
         let mut known = std::mem::take(&mut self.cluster.borrow_mut().nodes);
         let (mut nodes, mut slots) = (BTreeMap::<String, ServingNode>::new(), Vec::with_capacity(ranges.len()));
         for range in ranges {
+            // A master has one node, whatever the number of its ranges.
             let serving = nodes
                 .entry(range.master.clone())
                 .or_insert_with(|| known.remove(&range.master).unwrap_or_else(|| self.serving(range.master.clone())));
@@ -282,6 +283,8 @@ impl Worker {
 
     /// Returns the node that has the slot of a name, and its connection; `None` if it is down.
     fn line(&self, name: &str) -> Option<(Rc<StoreNode>, ServerLine)> {
+        // Names have no hash tags, so that a page and the purges may be at two nodes.
+        // Test: `the_nodes_of_a_cluster_share_the_pages`.
         let slot = topology::slot(name);
         let cluster = self.cluster.borrow();
         let node = cluster.slots.iter().find(|(range, _)| (range.first..=range.last).contains(&slot));
@@ -337,6 +340,7 @@ impl Worker {
             // The master has become a replica. A new trial asks the sentinels, or the cluster, for the new master.
             // Test: `the_successor_of_a_master_is_found_by_its_sentinels`.
             Some(reason) if reason == "READONLY" => node.leave("READONLY: the server is a replica".to_owned()),
+            // Any other error shows neither that writes are accepted nor that they are refused.
             None if judged.is_err() => {}
             refusal => node.status.takes_writes(refusal),
         }

@@ -79,6 +79,7 @@ impl Review {
                     self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
                 self.fault(at, said, "response.id is the member that tells items apart");
             }
+            // Sizes have checks of their own, which name the key.
             AnswerFault::Size(_) => {}
         }
     }
@@ -155,6 +156,7 @@ impl Review {
             }
         }
         let [(up, sorted), (down, _)] = answers else { return };
+        // An ignored sort leaves the list's own order. Two items may have equal values.
         if up.ids.len() > 2 && up.ids == down.ids {
             self.fault(field.at, format!("both directions of {name} gave the same items"), "remove it from `sortable`");
             return;
@@ -166,6 +168,7 @@ impl Review {
         let values: Vec<Option<&Value>> =
             rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
         let equal = values.iter().filter(|value| **value == values[0]).count();
+        // A run that ends with the list is read as a whole.
         let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(

@@ -76,6 +76,7 @@ fn sizes(
     let is_shown = of_cap.is_some_and(|finding| finding.certainty == Certainty::Shown);
     match (own.maximum, form.max.map(u64::from)) {
         (Some(says), Some(shows)) if says == shows => agreed.push(format!("the largest size {says}")),
+        // A number that may be the length of the list contradicts no larger maximum.
         (Some(says), Some(shows)) if says < shows || is_shown => {
             found.push(("largest size", says.to_string(), shows.to_string()));
         }
@@ -134,6 +135,7 @@ fn fields(
             found.push(("fields", format!("{} is a field", field.pointer), "no item that has it".to_owned()));
             continue;
         }
+        // A null has no type to contradict.
         let other = values.into_iter().find(|value| !value.is_null() && !is_of(value, field.kind));
         match other {
             Some(value) => {
@@ -185,6 +187,7 @@ fn complete_ranks(learnt: &mut Learnt, document: &DocumentedList) {
     for (field, _) in learnt.order.iter_mut().flat_map(|order| &mut order.keys) {
         let ValueOrder::Rank(ranks) = &mut field.comparison else { continue };
         let Some(known) = document.field(&format!("{item}{}", field.pointer)) else { continue };
+        // A descending list shows the ranks backwards.
         let backwards: Vec<String> = known.choices.iter().rev().cloned().collect();
         let fitting = [known.choices.clone(), backwards].into_iter().find(|choices| {
             let places: Vec<Option<usize>> =

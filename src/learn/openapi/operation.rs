@@ -44,6 +44,7 @@ pub(super) fn find<'d>(reader: DocumentSchemas<'d>, method: &Method, path: &str)
     let segments = segments(path);
     let fitting = operations(reader, method).into_iter().filter_map(|found| {
         let literal = fits(&segments, found.template)?;
+        // Servers of an operation replace those of its path, and these replace those of the document (OpenAPI 3).
         let servers =
             [found.operation, found.item, reader.root].into_iter().find_map(|at| at.get("servers")?.as_array());
         let prefixes = servers.into_iter().flatten().map(server_path);
@@ -161,6 +162,7 @@ pub(super) fn answer<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>
 
 fn json_schema(holder: &Value) -> Option<&Value> {
     let types = holder.get("content")?.as_object()?;
+    // The type may have parameters, such as `charset`.
     let plain = types.iter().find(|(name, _)| name.starts_with("application/json"));
     let json = plain.or_else(|| types.iter().find(|(name, _)| name.contains("json") || *name == "*/*"))?;
     json.1.get("schema")
@@ -168,6 +170,7 @@ fn json_schema(holder: &Value) -> Option<&Value> {
 
 /// Returns the headers by which the operation's schemes of security send credentials.
 pub(super) fn credentials<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Vec<String> {
+    // Requirements of an operation replace those of the document (OpenAPI 3, Operation Object).
     let required = found.operation.get("security").or_else(|| reader.root.get("security")).and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_object).flat_map(|scheme| scheme.keys());
     let schemes = names.filter_map(|name| {

@@ -25,8 +25,10 @@ pub(super) struct DocumentSchemas<'d> {
 impl<'d> DocumentSchemas<'d> {
     /// Follows references within the document to their end.
     pub(super) fn resolved(self, mut value: &'d Value) -> Option<&'d Value> {
+        // References may lead in a circle. Test: `references_in_a_circle_end`.
         for _ in 0..REFERENCES {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
+            // A pointer in a URI fragment is percent-encoded (RFC 6901, section 6). Other files are not read.
             let decoded = percent_encoding::percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
             value = self.root.pointer(&decoded)?;
         }
@@ -71,6 +73,7 @@ impl<'d> DocumentSchemas<'d> {
                 _ => None,
             };
             match (named, part.get("format").and_then(Value::as_str)) {
+                // A part, such as one with a description alone, may have no type.
                 (None | Some("null"), _) => {}
                 (Some("integer"), _) => return DocumentedType::Integer,
                 (Some("number"), _) => return DocumentedType::Number,

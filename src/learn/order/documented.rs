@@ -34,6 +34,8 @@ impl DocumentedSort {
             let texts: Vec<&str> = parameter.choices.iter().chain(own_texts).map(String::as_str).collect();
             match written(&parameter.name, &texts).or_else(|| beside(&parameter.name, document)) {
                 Some(form) => {
+                    // `-createdAt` names the field too. Test:
+                    // `words_of_a_document_are_tried_first_and_shown_by_answers`.
                     own.words.extend(parameter.choices.iter().map(|choice| bare(&form, choice).to_owned()));
                     own.forms.push(form);
                 }
@@ -49,6 +51,7 @@ impl DocumentedSort {
 
     /// Returns the word for a field.
     pub(super) fn word(&self, pointer: &str) -> Option<&str> {
+        // `createdAt` is the word for `created_at`. Test: `words_of_a_document_are_tried_first_and_shown_by_answers`.
         let (last, whole) = (plain(&upstream_name(pointer)), plain(pointer));
         self.words.iter().find(|word| plain(word) == last || plain(word) == whole).map(String::as_str)
     }

@@ -142,6 +142,7 @@ async fn confirm(
         }
     }
     let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
+    // Pages are read in both directions.
     if !(has("gte") && has("lte") || has("gt") && has("lt")) {
         let evidence = format!("{} works in one direction alone", shown.join(", "));
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
@@ -184,6 +185,7 @@ impl Column {
             Some((field, descending)) => {
                 let is_ordered =
                     !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
+                // The effect of a filter shows only where values compare, and a null is in no range.
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
@@ -207,6 +209,7 @@ impl Column {
             let value = match step_into(row, &pointer)? {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
+                // A query has no spelling of objects, arrays and nulls.
                 _ => return None,
             };
             if values.last() != Some(&value) {
@@ -262,6 +265,7 @@ impl Column {
     }
 
     async fn answer(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Filtered, ProbeHalt> {
+        // An answer that is sorted by the column begins with the bound.
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
         let sort = sort
             .map(|form| crate::learn::order::sorting::settings(form, &[(&self.name, self.descending)]))

@@ -72,6 +72,7 @@ pub(in crate::learn) async fn find(
     base: &Base,
     sample: &Sample,
 ) -> Result<(), ProbeHalt> {
+    // A few rows run one way by chance.
     if session.target.body.is_some() || sample.rows.len() < 6 {
         return Ok(());
     }
@@ -270,6 +271,7 @@ impl Trial<'_> {
 
 pub(super) fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
     let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
+    // Some upstreams read the first key alone, so that several count once two were tried.
     SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new(), id: None }
 }
 
@@ -306,6 +308,7 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
         let values = rows.iter().filter_map(|row| step_into(row, pointer)).filter(|value| !value.is_null());
         values.map(Value::to_string).collect::<std::collections::BTreeSet<_>>().len()
     };
+    // Nulls stand at different ends in different upstreams, so that a field without any is the better subject.
     let has_nulls = |pointer: &String| rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null));
     let fields = learnt.shape.fields(rows);
     let fit = fields.iter().filter(|pointer| {
@@ -341,6 +344,7 @@ fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Optio
 fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
     let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
     let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
+    // Spring Data writes these members.
     if text.contains("totalElements") || text.contains("_embedded") {
         usual.insert(0, ("sort={field},{direction}", "asc", "desc"));
     }
@@ -398,6 +402,7 @@ async fn try_fields(
     pointers.extend(further);
     for pointer in pointers {
         let is_of_order = of_order.contains(&pointer);
+        // The route's order rests on its own fields and on the id, which are tried to the last request.
         if trial.session.left() <= KEPT && !is_of_order && learnt.shape.id.as_ref() != Some(&pointer) {
             continue;
         }
@@ -484,6 +489,7 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     let of_order =
         learnt.order.iter_mut().flat_map(|order| &mut order.keys).find(|(own, _)| own.pointer == field.pointer);
     if let Some((own, _)) = of_order {
+        // The comparison that promises less counts, as in `order::run`.
         if own.comparison == ValueOrder::Bytes && field.comparison == ValueOrder::Language {
             own.comparison = ValueOrder::Language;
         }
@@ -544,6 +550,7 @@ fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Opti
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows))?;
     let ties = order::split(rows, pointer, &order::whole(rows));
+    // Two ids always run one way.
     if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {
         return None;
     }

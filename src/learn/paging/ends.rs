@@ -109,6 +109,8 @@ async fn numbered(
     let total = total.or(recorded_pages(session, learnt, sample).await?);
     let depth = deep_enough(session, learnt, base, total, sample).await?;
     let size = page_size(learnt);
+    // The end of a list that is too deep to be asked for stays open. Test:
+    // `a_list_that_gets_slower_with_depth_is_left_alone`.
     let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
         note_no_end(session, learnt, &depth.why);
         return Ok(());
@@ -233,6 +235,7 @@ async fn deep_enough(
             let end = from + u64::try_from(rows).unwrap_or(0);
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
         }
+        // Pages begin at multiples of their size.
         from = from.saturating_mul(DEEPER) / u64::from(size) * u64::from(size);
     }
     if total.is_none_or(|total| total > most) {
@@ -344,6 +347,8 @@ async fn follow(
         if !seen.is_recorded() {
             return Ok(());
         }
+        // Without a flag, an empty page is the end. Test:
+        // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
         if learnt.shape.count(&seen) == 0 {
             sample.is_whole = true;
             return Ok(());
@@ -377,6 +382,7 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             let says_end = learnt.places.has_more.as_ref().and_then(|place| seen.at(place)) == Some(Value::Bool(false));
             let ids = learnt.shape.identities(seen)?;
             let last = ids.last().filter(|_| !says_end)?;
+            // Identities are JSON, and parameters are text.
             Some(vec![(slot.clone(), last.trim_matches('"').to_owned())])
         }
         _ => None,

@@ -82,6 +82,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     {
         let Some(own) = place.clone() else { continue };
         let (first, end) = (flag(&base.seen, &own), flag(last, &own));
+        // A flag that is the same on every page shows no end.
         if end == Some(when_last) && (!has_others || first == Some(!when_last) || base.ids.is_empty()) {
             notes.push((shown, about, own, format!("{when_last} on the last page")));
         } else if has_others {
@@ -89,6 +90,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
         }
     }
     if let Some(own) = learnt.places.next_url.clone() {
+        // Upstreams leave the link out, or write null or an empty text.
         let ends = last.at(&own).is_none_or(|value| value.as_str().is_none_or(str::is_empty));
         if ends {
             let previous = ["prev", "previous", "Prev", "Previous"]
@@ -98,6 +100,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
             learnt.places.prev_url = previous.into_iter().find(is_there);
             notes.push((shown, "next link", own, "a URL on the first page, none on the last".to_owned()));
         } else {
+            // A link on the last page leads on after the end.
             learnt.places.next_url = None;
         }
     }

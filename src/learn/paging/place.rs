@@ -86,10 +86,12 @@ struct Reference {
 
 impl Reference {
     async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, ProbeHalt> {
+        // Pages of a fixed size are compared with the first one. Test: `pages_of_a_fixed_size`.
         let Some(form) = &learnt.size else {
             let (ids, size) = (base.ids.clone(), base.ids.len());
             return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
         };
+        // Any other size is ignored or refused. Test: `a_few_sizes_alone`.
         if let Some(least) = form.choices.first() {
             let sized = vec![(form.slot.clone(), least.to_string())];
             let size = usize::try_from(*least).unwrap_or(1);
@@ -103,6 +105,7 @@ impl Reference {
                 ids = more;
             }
         }
+        // The third page, which 2 means if pages count from 0, still begins within the reference.
         let size = (ids.len().saturating_sub(1) / 2).clamp(1, 5);
         let sized = vec![(form.slot.clone(), size.to_string())];
         let first = learnt.shape.identities(&*session.ask(&sized).await?).unwrap_or_default();
@@ -282,11 +285,13 @@ async fn attempt(
     };
     let tried = reference.tried(session, name);
     let begins = reference.begins(learnt, &session.ask(&ask(tried)).await?, tried);
+    // A request that is not recorded shows neither an effect nor the lack of one.
     if begins == Begins::Unknown {
         return Ok(false);
     }
     let mut meanings: Vec<Meaning> = Meaning::ALL.to_vec();
     meanings.retain(|meaning| reference.explains(*meaning, tried, begins));
+    // Small pages give several meanings one place, and a short list may end before page 2.
     if meanings.len() > 1 || begins == Begins::Nowhere {
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));

@@ -54,6 +54,7 @@ pub(in crate::learn) async fn find(
             return Ok(());
         }
     }
+    // The search may be repeated beside a page, and is not given up before that.
     if with.is_empty() {
         return Ok(());
     }
@@ -94,6 +95,7 @@ async fn together(
         if count == 0 {
             return Ok(Together::Refused);
         }
+        // As many items as without a size show no effect.
         let read = tried.iter().find(|(_, value)| usize::try_from(*value) == Ok(count) && count != base.ids.len());
         if let Some((name, value)) = read
             && confirm(session, learnt, base, with, name, *value).await?
@@ -169,6 +171,7 @@ async fn choices(
     if honoured.is_empty() {
         return Ok(false);
     }
+    // The size that comes unasked is one of the allowed ones. Test: `a_few_sizes_alone`.
     honoured.extend(u32::try_from(base.ids.len()));
     honoured.sort_unstable();
     let evidence = format!("{name} gave these numbers of items and no other that was tried");

@@ -64,6 +64,7 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     if fact.place == "link:next" {
         return true;
     }
+    // Links to the page itself and to the one before are URLs as well.
     if fact.place.starts_with("link:") || fact.place.contains("[rel=prev") || fact.place.contains("[rel=self") {
         return false;
     }
@@ -91,6 +92,7 @@ async fn by_url(
     fact: &Fact,
     pairs: &[(String, String)],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
+    // A next URL repeats the parameters of its request, which lead nowhere. Test: `a_url_whose_parameter_is_a_token`.
     let is_sent = |name: &str, value: &str| {
         let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
         own || sized.iter().any(|(slot, old)| slot.name() == name && old == value)
@@ -127,6 +129,7 @@ async fn by_token(
     let mut lowered = bare.chars();
     let bare = lowered.next().map(|first| first.to_lowercase().to_string() + lowered.as_str()).unwrap_or_default();
     let kept = bare.strip_suffix("_cursor").or_else(|| bare.strip_suffix("_token")).unwrap_or(&bare).to_owned();
+    // `nextPageToken` is sent as `pageToken`, and `next_page_token` as `page_token`. Test: `tokens_in_the_answer`.
     let likely: Vec<String> = [bare, member.to_owned(), kept].into_iter().filter(|name| !name.is_empty()).collect();
     let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
     let recorded = session.target.recorded.iter().flatten().filter(|(_, value)| value == token);

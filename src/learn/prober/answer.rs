@@ -65,10 +65,12 @@ impl SeenAnswer {
         }
         if let Some(name) = place.strip_prefix("header:") {
             let text = self.header(name)?.trim();
+            // Headers have no types: digits are a number, as in `X-Total-Count`.
             return Some(text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from));
         }
         if place == "content-range:total" {
             let (_, total) = self.header("content-range")?.rsplit_once('/')?;
+            // An unknown length is `*` (RFC 9110, section 14.4).
             return total.trim().parse::<u64>().ok().map(Value::from);
         }
         step_into(self.json.as_ref()?, place).cloned()

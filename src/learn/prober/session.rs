@@ -200,6 +200,7 @@ impl Session {
 
     fn request(&self, path: &str, settings: &[Setting]) -> ProbeRequest {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
+        // Of two values of one parameter either could be read.
         let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == ProbeSlot::Query(name.to_owned()));
         for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
             pairs.push((name, value));
@@ -224,6 +225,7 @@ impl Session {
     }
 
     async fn send(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+        // The pause is no part of the question.
         let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
         let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
         match known {
@@ -292,6 +294,7 @@ fn set(body: &mut Value, pointer: &str, text: &str) {
     let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
     let mut at = body;
     for name in pointer.split('/').skip(1) {
+        // A document may describe members that the given body lacks.
         if !at.is_object() {
             *at = Value::Object(serde_json::Map::new());
         }

@@ -79,8 +79,11 @@ impl TypeWriter {
     }
 
     fn declare_object(&mut self, name: &str, members: &[(String, Document, bool)], depth: usize) {
+        // Names of members need not be identifiers, which the form as a class would require.
         let mut text = format!("\n{name} = TypedDict(\n    \"{name}\",\n    {{\n");
         for (member, schema, required) in members {
+            // In quotes a type can name one that is declared later, or itself. Test:
+            // `schemas_of_every_form_have_types`.
             let written = quoted(&self.type_of(schema, &format!("{name}{}", pascal(member)), depth + 1));
             let written = if *required { written } else { format!("NotRequired[{written}]") };
             text.push_str(&format!("        {}: {written},\n", quoted(member)));
@@ -92,6 +95,7 @@ impl TypeWriter {
     /// Returns the members of an object with properties, each with its schema and whether it is required, also of an
     /// object that `$ref` or `allOf` puts together; `None` for other schemas.
     fn members(&self, schema: &Document, depth: usize) -> Option<Vec<(String, Document, bool)>> {
+        // Alternatives have no members in common that a `TypedDict` could list.
         if depth > MOST_DEPTH || schema.member("anyOf").is_some() || schema.member("oneOf").is_some() {
             return None;
         }

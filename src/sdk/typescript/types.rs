@@ -77,6 +77,8 @@ impl TypeWriter {
             return "unknown".to_owned();
         }
         match schema {
+            // No value is valid by the schema `false` (JSON Schema 2020-12, section 4.3.2). Test:
+            // `schemas_of_every_form_have_types`.
             Document::Boolean(false) => return "never".to_owned(),
             Document::Object(_) => {}
             _ => return "unknown".to_owned(),
@@ -117,6 +119,7 @@ impl TypeWriter {
         match parts.as_slice() {
             [] => "unknown".to_owned(),
             [part] => part.clone(),
+            // `&` binds more tightly than `|`.
             _ => parts.iter().map(|part| format!("({part})")).collect::<Vec<_>>().join(" & "),
         }
     }

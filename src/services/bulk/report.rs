@@ -60,6 +60,7 @@ struct KindCounts {
 impl KindCounts {
     fn add(&mut self, answer: Option<&OperationAnswer>) {
         let count = match answer {
+            // No failure: its request was not sent. Test: `stop_on_error_skips_the_operations_after_a_failure`.
             None => &mut self.skipped,
             Some(answer) if answer.has_failed() => &mut self.failed,
             Some(_) => &mut self.succeeded,
@@ -160,6 +161,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
     names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
+    // The order of a header map is arbitrary.
     names.sort_unstable();
     out.push(b'{');
     for (index, name) in names.into_iter().enumerate() {

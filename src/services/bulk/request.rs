@@ -75,9 +75,11 @@ impl Operation {
         for (name, value) in inherited {
             head.append_header(name.clone(), value.clone())?;
         }
+        // Inserted and not appended: the operation's own header replaces an inherited one.
         for (name, value) in &self.headers {
             head.insert_header(name.clone(), value.clone())?;
         }
+        // Methods that usually have a body state a length of 0 as well (RFC 9110 section 8.6).
         if !self.body.is_empty() || matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             head.insert_header(header::CONTENT_LENGTH, self.body.len().to_string())?;
         }
@@ -161,6 +163,7 @@ pub(super) fn read(
     let mut ids = HashSet::new();
     for (place, raw) in written.into_iter().enumerate() {
         let operation = read_operation(place, raw, body, inherited, snapshot)?;
+        // Two results with one id could not be told apart.
         if let Some(id) = &operation.id
             && !ids.insert(id.clone())
         {
@@ -200,6 +203,7 @@ fn read_operation(
     let is_json = is_json(own.iter().find(|(name, _)| *name == header::CONTENT_TYPE).map(|(_, value)| value));
     let body = match body {
         None => Bytes::new(),
+        // A body has no meaning there, and servers may refuse it (RFC 9110 sections 9.3.1 and 9.3.2).
         Some(_) if matches!(method, Method::GET | Method::HEAD) => {
             return Err(invalid("/body", "GET and HEAD have no body"));
         }

@@ -69,6 +69,8 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
     };
     let rows: Vec<_> = items.iter().map(|item| json::members(item).ok_or_else(no_table)).collect::<Result<_, _>>()?;
     if progress.pages == 0 {
+        // The header is in the result once its page is stored, so that later pages add no column. Test:
+        // `a_table_has_the_columns_of_its_first_page`.
         let columns = progress.columns.get_or_insert_with(|| {
             let mut columns: Vec<String> = Vec::new();
             for (name, _) in rows.iter().flatten() {
@@ -114,6 +116,8 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
         if place > 0 {
             out.push(b',');
         }
+        // Blanks are a part of the cell (RFC 4180 section 2), and some readers drop those of plain cells. Test:
+        // `a_table_has_the_columns_of_its_first_page`.
         let has_blank_edge = cell.first() == Some(&b' ') || cell.last() == Some(&b' ');
         if has_blank_edge || cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
             out.push(b'"');

@@ -135,6 +135,7 @@ pub(super) struct JobProgress {
 impl JobProgress {
     /// Returns the progress of a job that has no page yet.
     pub(super) fn begin(definition: &JobDefinition) -> Self {
+        // Columns that the client named need no first page to be found.
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
@@ -278,7 +279,9 @@ impl ExportJob {
             bytes: self.progress.bytes,
             result_url: is_completed.then(|| format!("{status_url}/result")),
             status_url,
+            // A failed export promises nothing about the pages that it has.
             worth: is_completed.then(worth),
+            // An attempt may fail before the one that completes the job.
             error: fault.filter(|_| !is_completed),
         }
     }
@@ -299,6 +302,7 @@ impl ExportJob {
             compression: *compression,
             priority: *priority,
             items: progress.items,
+            // The later total is nearer to the items of the result.
             total: progress.total_after.or(progress.total_before),
             pages: progress.pages,
             bytes: progress.bytes,
@@ -323,6 +327,7 @@ impl ExportJob {
         let progress = &self.progress;
         let is_table = self.definition.format == ExportFormat::Csv;
         ClosingCheck {
+            // Test: `an_export_has_the_level_of_its_weakest_page`.
             complete: progress.unproven == 0 && matches!(self.level(), Some("exact" | "checked")),
             level: self.level(),
             unproven_pages: progress.unproven,
@@ -330,6 +335,7 @@ impl ExportJob {
             total_after: progress.total_after,
             total_changed: progress.total_before.zip(progress.total_after).map(|(before, after)| before != after),
             columns: progress.columns.as_deref(),
+            // Other formats keep all members of an item.
             omitted_members: is_table.then_some(progress.omitted),
         }
     }
@@ -342,6 +348,7 @@ impl ExportJob {
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let list: String = last.chars().filter(is_plain).take(64).collect();
         let list = if list.is_empty() { "export" } else { &list };
+        // Two exports of one list have different names in the same folder.
         let id: String = self.id.chars().take(8).collect();
         let JobDefinition { format, compression, .. } = &self.definition;
         format!("{list}-{id}.{}{}", format.extension(), compression.extension())

@@ -52,6 +52,8 @@ impl BackgroundService for ExportKeeper {
             let Some(settings) = &snapshot.services.exports else { continue };
             let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
             looks = looks.wrapping_add(1);
+            // Reported at the first fault and at the end alone, and not each second. Test:
+            // `jobs_wait_for_a_database_that_is_away`.
             match (&looked, is_down) {
                 (Err(fault), false) => tracing::error!(%fault, "exports or their events wait"),
                 (Ok(()), true) => tracing::info!("exports go on"),
@@ -135,6 +137,7 @@ fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'
     let beyond = finished.iter().enumerate().filter(move |(place, job)| {
         size = size.saturating_add(job.bytes);
         let is_old = job.age >= settings.keep.as_secs();
+        // The removal of a job without a result would free no room. Test: `the_newest_jobs_are_kept`.
         is_old || *place >= settings.keep_jobs || (job.bytes > 0 && size > most)
     });
     beyond.map(|(_, job)| job.id.as_str()).collect()

@@ -125,6 +125,7 @@ impl Service for Exports {
             (ExportResource::Job(id), _) => Ok(Some(call.shown(200, &self.find(&call, id).await?))),
             (ExportResource::Result(id), _) => {
                 let job = self.find(&call, id).await?;
+                // Bytes of an unfinished result may still be cut off (`JobLease::restore`).
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
@@ -195,6 +196,8 @@ impl Exports {
         let timeout = settings.page_timeout;
         let reader =
             PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
+        // Made-up clients can't fill the queue: the list has answered each client of a job. Test:
+        // `a_list_that_refuses_a_client_begins_no_export`.
         match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => {}
             Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),
@@ -270,6 +273,7 @@ fn failed(fault: JobStoreFault) -> Failure {
     let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
     };
+    // A page needs no store: requests for lists go on. Test: `jobs_wait_for_a_database_that_is_away`.
     let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
     problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
     Failure::Refused { problem: Box::new(problem), detail: Some(fault.to_string()) }
@@ -316,6 +320,7 @@ fn identify<'c>(
     let address = client.public_address(&target.list, headers, &target.route, snapshot);
     let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
     let mut caller = Caller::of(session, outcome.client);
+    // An absolute target names the host in place of `Host` (RFC 9112 section 3.2.2), which inner requests have to say.
     if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }

@@ -70,6 +70,7 @@ impl PageReader<'_> {
     pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
+        // Later pages have the limit of the first one, which is in the link that leads on.
         let first = || self.query(convention, largest(&route));
         let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
         if answer.status != 200 {
@@ -113,6 +114,7 @@ impl PageReader<'_> {
             None => query.clone(),
             Some(name) => {
                 let name: String =
+                    // The name of the parameter is the configuration's, such as `page[size]`.
                     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
                 let separator = if query.is_empty() { "" } else { "&" };
                 format!("{query}{separator}{name}={limit}")
@@ -130,6 +132,7 @@ impl PageReader<'_> {
         answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
+            // A target that can't be written is the same at each attempt.
             if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
         })
     }
@@ -160,6 +163,7 @@ fn refused(answer: &InnerAnswer) -> PageFault {
     };
     fault.status = Some(status);
     match status {
+        // Without a wait the export would ask again at once, and use up the client's limit.
         429 => PageFault::Limited(fault, wait.max(LEAST_WAIT)),
         408 | 409 | 425 | 500.. => PageFault::Again(fault, wait),
         _ => PageFault::Final(fault),

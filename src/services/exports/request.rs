@@ -62,6 +62,7 @@ fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
     };
     match rest.split_once('/') {
         None if is_id(rest) && (reads || *method == Method::DELETE) => Some(ExportResource::Job(rest.to_owned())),
+        // Test: `a_path_names_the_exports_a_job_or_a_result`.
         Some((id, "result")) if is_id(id) && reads => Some(ExportResource::Result(id.to_owned())),
         _ => None,
     }
@@ -88,11 +89,14 @@ impl ExportOrder {
         let invalid = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail));
         let order: Self = serde_json::from_slice(body).map_err(|error| {
             let said = error.to_string();
+            // The place is that in the text after its check, and would say little to the client.
             let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
             invalid(format!("write {{\"format\":\"ndjson\"}}: {said}"))
         })?;
         if let Some(columns) = &order.columns {
             let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
+            // Columns that are passed over would look like a choice of members. Test:
+            // `an_order_names_format_compression_and_columns`.
             if order.format != ExportFormat::Csv {
                 return of_columns("columns are those of csv".to_owned());
             }
@@ -104,6 +108,7 @@ impl ExportOrder {
                 return of_columns(format!("a column is the name of a member, with at most {LONGEST_COLUMN} bytes"));
             }
             let mut names: Vec<&String> = columns.iter().collect();
+            // A reader by names would see one of two equal columns alone.
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
                 return of_columns("a column is named twice".to_owned());
@@ -133,6 +138,7 @@ pub(super) fn read_query(
     let parameters = &chosen.convention.parameters;
     let request = parameters.read(query)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
+    // The result would pass for the whole list. Test: `the_query_is_that_of_the_list`.
     if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
         let detail = "an export has all pages: leave out the place and the limit";
         return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));

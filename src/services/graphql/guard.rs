@@ -264,6 +264,7 @@ impl<'d> Meter<'d> {
             Some(Value::Number(number)) => number.as_u64(),
             Some(_) => None,
         };
+        // The list refuses more than its limit, so that no answer has more. Test: `the_values_of_all_items_count`.
         number.unwrap_or(u64::MAX).clamp(1, u64::from(most))
     }
 }

@@ -133,6 +133,7 @@ impl Service for Graphql {
         match self.serve(session, &api, &mut request, (snapshot, settings, form), outcome).await {
             Ok(Some(FinishedQuery { response, summary, run })) => {
                 outcome.detail = Some(summary);
+                // The pages give their memory back before the answer takes its own.
                 drop(run);
                 // The lists have been read: the answer is sent even if the memory is used up meanwhile.
                 let _ = held.take(response.body.len());
@@ -231,6 +232,8 @@ impl GraphqlApi {
             QueryRefusal::Errors(vec![coded(fault, Code::QueryInvalid.as_str())])
         })?;
         let variables = request.take_variables();
+        // Before the validation, which follows fragments without a bound. Test:
+        // `hostile_queries_are_refused_before_a_list_is_read`.
         guard::measure(&document, &variables, settings, &self.limits)?;
         let mut checked = async_graphql::Request::new("").variables(variables);
         checked.operation_name = request.operation.take();

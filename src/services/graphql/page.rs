@@ -11,6 +11,8 @@ const PAGE: &str = include_str!("page.html");
 /// Returns whether a GET request comes from a browser that opens the path: it has no query, and accepts HTML.
 pub(super) fn is_asked_for(query: &str, headers: &HeaderMap) -> bool {
     let is_html = |range: &MediaRange| range.weight > 0 && range.essence == "text/html";
+    // A target with a query is a request of GraphQL, from a browser too. Test:
+    // `a_browser_gets_the_page_if_it_is_configured`.
     query.is_empty() && MediaRange::all(headers).iter().any(is_html)
 }
 

@@ -66,6 +66,7 @@ impl GraphqlRequest {
                           application/json, which pages of other origins can't send unasked";
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)));
         }
+        // The limit of bodies, because a query in the target costs the same.
         if query.len() > most {
             let detail = format!("the query is longer than {most} bytes");
             return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
@@ -99,6 +100,7 @@ impl GraphqlRequest {
 }
 
 fn decoded(value: &str) -> Option<String> {
+    // Before the decoding, so that an encoded `+` stays.
     let spaced = value.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
 }

@@ -52,6 +52,8 @@ impl AnswerForm {
         let mut body = b"{".to_vec();
         push_errors(&mut body, errors, 0);
         body.push(b'}');
+        // Under `application/json` a status other than 200 may be that of a proxy. Test:
+        // `requests_follow_graphql_over_http`.
         self.response(if self == Self::Own { 400 } else { 200 }, body)
     }
 

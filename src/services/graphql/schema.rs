@@ -108,6 +108,7 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
 /// Claims the names of a list's types, and returns the stem that they begin with.
 fn stem(catalog: &mut TypeCatalog, name: &str) -> String {
     let stem = pascal(name);
+    // A name can't begin with a digit (section 2.1.9 of the specification).
     let stem = if stem.starts_with(|first: char| first.is_ascii_digit()) { format!("T{stem}") } else { stem };
     for suffix in ["Connection", "Edge", "Sort"] {
         catalog.claim(&format!("{stem}{suffix}"));
@@ -224,6 +225,7 @@ fn object_type(object: ObjectType) -> Object {
 }
 
 fn member_field(ObjectField { name, member, value, description }: ObjectField) -> Field {
+    // Names that GraphQL forbids are changed, and the author of a query must find the member again.
     let is_renamed = name != member;
     let of_member = format!("The member `{member}`.");
     let field = Field::new(name, type_ref(&value), move |context| {
@@ -293,6 +295,7 @@ impl ConnectionField {
                 (format!("{name}_{direction}"), term)
             })
         });
+        // Two fields can have one name in upper case: the later one gets a number.
         let sorts = sorts.map(|(value, term)| (values.claim(&value), term)).collect();
         Self {
             route: list.route.clone(),
@@ -318,6 +321,7 @@ impl ConnectionField {
             pairs.extend(text(name).map(|value| (own(name), value)));
         }
         if given("first").is_none() && given("last").is_none() {
+            // The page before a cursor ends there: `first` would begin it at the head of the list.
             let name = if given("before").is_some() { "last" } else { "first" };
             pairs.push((own(name), self.default.to_string()));
         }
@@ -338,6 +342,7 @@ impl ConnectionField {
         }
         if let Some(Ok(filters)) = given("filters").map(|filters| filters.list()) {
             for filter in filters.iter() {
+                // Validation has refused filters of another form.
                 let Ok(filter) = filter.object() else { continue };
                 let member = |name: &str| filter.get(name).map(|value| spelled(value.as_value())).unwrap_or_default();
                 let name = member("name");

@@ -76,6 +76,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
         ValueType::Number => Err(mismatch("a number")),
         ValueType::BigInteger if kind == ScalarKind::Number && is_integer() => raw(),
         ValueType::BigInteger => Err(mismatch("an integer")),
+        // `Int` has 32 bits: a value beyond is an error of its field (section 3.5.1 of the specification).
         ValueType::Integer => match std::str::from_utf8(bytes).map(str::parse::<i32>) {
             Ok(Ok(_)) => raw(),
             _ => Err(mismatch("an integer of 32 bits")),

@@ -91,6 +91,8 @@ impl EventStream {
     async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
         let Self { subscription, stay } = self;
         let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
+        // Sent first, because a connection that breaks off has no last event. Test:
+        // `a_page_comes_first_and_then_its_changes`.
         let retry = format!("retry: {}\n\n", stay.again.as_millis());
         let mut parts = vec![Bytes::from(retry)];
         // Each iteration writes the waiting parts, and waits for the next event.
@@ -102,6 +104,7 @@ impl EventStream {
             }
             tokio::select! {
                 biased;
+                // A process that stops waits for no stream. Test: `streams_end_with_the_process_and_do_not_hold_it`.
                 () = stay.vitals.reached(Stage::Closing) => return StreamEnd::Farewell(Farewell::Stopping),
                 () = &mut lifetime => return StreamEnd::Farewell(Farewell::Lifetime),
                 _ = session.as_downstream_mut().read_body_or_idle(true) => return StreamEnd::Gone,

@@ -13,6 +13,7 @@ const HANDSHAKE: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub(super) fn is_asked_for(session: &ServerSession) -> bool {
     let head = session.req_header();
     let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    // HTTP/2 has no upgrades (RFC 9113 section 8.6).
     head.version == Version::HTTP_11
         && session.is_upgrade_req()
         && head.headers.get_all(header::UPGRADE).iter().any(says)
@@ -29,11 +30,13 @@ pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
         return Err(invalid("the WebSocket has another version than 13"));
     }
     let key = asked.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    // Test: `the_sample_handshake_of_the_rfc_gets_its_answer`.
     if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
         return Err(invalid("Sec-WebSocket-Key is no 16 bytes in base64"));
     }
     let proof = openssl::sha::sha1(&[key, HANDSHAKE.as_bytes()].concat());
     let mut response = Response::new(101, Vec::new());
+    // An answer of 1xx has no `Content-Length` (RFC 9110 section 8.6).
     response.headers.clear();
     response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

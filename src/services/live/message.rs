@@ -26,6 +26,7 @@ impl LiveMessage {
         if let Some(id) = id {
             event.extend_from_slice(format!("id: {id}\n").as_bytes());
         }
+        // The text has no line end, which would end the data. Test: `an_event_has_the_message_as_its_data`.
         event.extend_from_slice(b"data: ");
         let start = event.len();
         event.extend_from_slice(text);
@@ -47,6 +48,7 @@ impl LiveMessage {
     /// Returns the message with the changes from one page to the next.
     pub(super) fn of_patch(from: &LivePage, to: &LivePage, patch: &[u8]) -> Self {
         let mut text = format!("{{\"type\":\"patch\",\"from\":\"{}\",\"id\":\"{}\",", from.id, to.id).into_bytes();
+        // Headers seldom change, and a patch is often shorter than they are.
         if from.headers != to.headers {
             text.extend_from_slice(format!("\"headers\":{},", to.headers).as_bytes());
         }
@@ -82,6 +84,7 @@ impl LivePageFault {
     pub(super) fn of_answer(answer: &InnerAnswer) -> Self {
         let status = answer.status;
         let (code, detail) = match status {
+            // Such an answer is often the upstream's own, which has no problem to read.
             401 | 403 => {
                 let detail = "the upstream does not accept the credentials of this client, or not any more";
                 ("credentials_refused".to_owned(), Some(detail.to_owned()))

@@ -90,6 +90,7 @@ impl Service for LivePages {
         let place = self.places.enter(settings, (&call.route.name, call.client))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
+        // A WebSocket opens before any page, because its first message may name another one.
         if handshake::is_asked_for(session) {
             let head = handshake::head(&session.req_header().headers)?;
             let conversation = Box::new(LiveSocket { groups: Arc::clone(&self.groups), proxy, call, stay });
@@ -98,6 +99,7 @@ impl Service for LivePages {
         let window = call.window(call.query());
         let has = last_event(&session.req_header().headers);
         let entering = pin!(poller::enter(&self.groups, &proxy, (&window, &call.caller), has));
+        // A client that leaves before the first page must not hold its place.
         let Some(entered) = unless_gone(session, entering).await else { return Ok(None) };
         let subscription = match entered {
             Ok(subscription) => subscription,
@@ -126,6 +128,7 @@ fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
         LivePageEnd::Refused(refusal) => refusal,
         LivePageEnd::Closing(_) => {
             let mut problem = Problem::new(Code::Overloaded, "the page is about to change: come again");
+            // The poller of the page has just ended, and a later request starts another one.
             problem.retry_after = Some(HeaderValue::from_static("1"));
             return Err(Box::new(problem).into());
         }

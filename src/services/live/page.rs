@@ -52,6 +52,7 @@ impl LivePage {
         let headers = described(&answer.headers, convention);
         let mut hash = Sha256::new();
         hash.update(&body);
+        // No body has a byte 0, so that it parts the body from the headers.
         hash.update([0]);
         hash.update(headers.as_bytes());
         let id = page::hex(&hash.finalize()[..16]);

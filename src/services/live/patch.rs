@@ -131,6 +131,7 @@ impl PatchWriter<'_> {
                 standing.remove(from);
                 let to = last.and_then(|last| place(&standing, last)).map_or(0, |place| place + 1);
                 standing.insert(to, origin);
+                // Moves before this one may have left the element in its place.
                 if from != to {
                     let source = format!("{path}/{from}");
                     self.at(to, path, |patch, path| patch.movement(&source, path))?;

@@ -30,6 +30,7 @@ impl PollRhythm {
 
     fn answered(&mut self, bounds: LiveInterval, next: impl Fn(Duration) -> Duration) -> Duration {
         self.failures = 0;
+        // The bounds may change by a reload while the page is polled.
         let interval = self.interval.map_or(bounds.min, next).clamp(bounds.min, bounds.max);
         self.interval = Some(interval);
         interval
@@ -40,6 +41,7 @@ impl PollRhythm {
     pub(super) fn failed(&mut self, bounds: LiveInterval, wait: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let interval = self.interval.unwrap_or(bounds.min).clamp(bounds.min, bounds.max);
+        // A larger shift would overflow after many failures.
         let longer = interval.saturating_mul(1 << self.failures.min(16));
         // An upstream can ask for more than the longest interval.
         // Test: `failures_make_it_longer_and_an_upstream_can_ask_for_more`.

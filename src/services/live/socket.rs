@@ -207,6 +207,7 @@ impl OpenSocket {
     fn take(&mut self, event: SocketEvent) -> Option<SocketEnd> {
         match event {
             SocketEvent::Came(Ok(Some(bytes))) => {
+                // Any bytes show that the client is there, and not pongs alone.
                 self.unanswered = 0;
                 self.frames.get_mut().came.extend_from_slice(&bytes);
                 self.read()

@@ -49,6 +49,7 @@ impl WatchRequest {
     /// Returns the fault as a sentence for the client.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| {
+            // The message may repeat a long name of the client's.
             let said: String = error.to_string().chars().take(200).collect();
             format!("write {{\"type\":\"watchCollection\"}} or {{\"type\":\"updateCursor\"}}: {said}")
         })
@@ -100,9 +101,11 @@ impl WindowQuery {
                 }
             }
             WatchRequest::WatchCollection { path: of_message, cursor, limit, sort, filters, last_event_id } => {
+                // The origin, the limits and the principal were checked for this list alone.
                 if of_message.is_some_and(|said| said != path) {
                     return Err(format!("this WebSocket is for {path}: open one for another list"));
                 }
+                // Filters of the page before would else add up. Test: `a_client_says_which_page_it_watches`.
                 next = self.of_url.clone();
                 if let Some(cursor) = cursor {
                     next = without(&next, |name| places.contains(&name));

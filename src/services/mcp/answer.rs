@@ -56,6 +56,8 @@ pub(super) fn initialized(request: &McpRequest) -> Result<Response, Box<Rejectio
         return Err(request.reject(200, ErrorData::invalid_params("initialize has no protocolVersion", None)));
     };
     let newest = ProtocolVersion::LATEST_WITH_INITIALIZE;
+    // The modern version has no `initialize`, so that no answer to it names that version. Test:
+    // `a_client_of_the_legacy_era_begins_and_keeps_no_session`.
     let version = LEGACY.into_iter().find(|known| known.as_str() == asked).unwrap_or(newest);
     let result = InitializeResult::new(capabilities()).with_server_info(server());
     Ok(answer(request, &result.with_protocol_version(version).with_instructions(INSTRUCTIONS)))

@@ -182,6 +182,7 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
             "the message has no method; the gateway sends no requests, so that there are no responses",
         ));
     };
+    // A message without an id is a notification (JSON-RPC 2.0, section 4.1).
     let Some(id) = at("id") else {
         let written = one(headers, &PROTOCOL_VERSION);
         let is_known = |written: &str| VERSIONS.iter().any(|known| known.as_str() == written);

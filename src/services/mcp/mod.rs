@@ -202,6 +202,8 @@ impl Mcp {
     ) -> Result<Option<Response>, McpRefusal> {
         let is_legacy = request.era == ProtocolEra::Legacy;
         let method = request.method.as_str();
+        // The eras have different methods: the modern one has no `initialize` and no `ping`. Test:
+        // `a_client_of_the_modern_era_asks_at_once`.
         if method == InitializeResultMethod::VALUE && is_legacy {
             return Ok(Some(answer::initialized(request)?));
         }
@@ -220,6 +222,8 @@ impl Mcp {
             return self.call(session, request, (snapshot, settings), outcome).await;
         }
         let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "there is no such method here", None);
+        // Clients of the legacy era read errors in a 200; the modern one has the status 404 for an unknown method.
+        // Test: `a_client_of_the_modern_era_asks_at_once`.
         Err(request.reject(if is_legacy { 200 } else { 404 }, error).into())
     }
 
@@ -234,6 +238,7 @@ impl Mcp {
         let tools = self.tools(snapshot, settings)?;
         let target = target::read(session.req_header())?;
         let name = request.text("name").unwrap_or_default();
+        // A tool of another host is unknown here. Test: `hosts_have_their_own_tools`.
         let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
             let shown: String = name.chars().take(100).collect();
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
@@ -329,6 +334,7 @@ fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     let takes = |range: &MediaRange| {
         range.weight > 0 && matches!(range.essence.as_str(), "application/json" | "application/*" | "*/*")
     };
+    // A request without `Accept` takes any type (RFC 9110 section 12.5.1).
     if !headers.contains_key(header::ACCEPT) || MediaRange::all(headers).iter().any(takes) {
         return None;
     }
@@ -347,6 +353,7 @@ fn without_stream() -> Response {
 /// Returns the client of a call for its inner requests.
 fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
+    // The upstream gets no header of the protocol. Test: `headers_of_the_protocol_stay_here`.
     for name in OF_MESSAGES {
         caller.headers.remove(name);
     }

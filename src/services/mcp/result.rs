@@ -41,6 +41,7 @@ impl ToolFault {
     pub(super) fn json(&self) -> Vec<u8> {
         let ListFault { code, detail, status, retry_after } = &self.fault;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
+        // An unknown code is the upstream's own, and may stand for a fault that stays.
         let retryable = known.is_some_and(|code| code.retryable());
         let number = |number: u64| Document::Number(number.to_string());
         let mut members: Vec<(&str, Document)> =
@@ -52,6 +53,7 @@ impl ToolFault {
             members.push(("nextCursor", Document::Text(past)));
         }
         let advice = match (known, code.as_str()) {
+            // The cursor decides first: other advice would lead to the same item again.
             _ if self.past.is_some() => Some("call again with `nextCursor` as `cursor`, to go on after the item"),
             (Some(code), _) if code.restarts() => Some("call again without `cursor`, to begin anew"),
             (_, "rate_limited") => Some("wait, and call again with the same arguments"),

@@ -58,6 +58,7 @@ pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonOb
             }),
         ),
     ];
+    // An export is a query of the list, which can sort by a parameter alone.
     if list.sort_parameter.is_some() {
         own.extend(sort(list));
     }
@@ -88,10 +89,12 @@ fn of_arguments(described: &DescribedList, list: &ToolList, own: Vec<(&str, Valu
             Some(ParameterKind::Integer) => json!("integer"),
             Some(ParameterKind::Number) => json!("number"),
             Some(ParameterKind::Boolean) => json!("boolean"),
+            // Models write `true` and `5` without quotes if they are not told a type.
             None => json!(["string", "number", "boolean"]),
         };
         properties.insert(argument.clone(), json!({ "type": kind, "description": text }));
     }
+    // A path has no default for its parts; filters may all be left out.
     let required: Vec<&String> = list.arguments.path.iter().map(|(_, argument)| argument).collect();
     object(json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false }))
 }

@@ -69,6 +69,7 @@ fn argument_name(parameter: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     let name = parameter.chars().map(|character| if taken(character) { character } else { '_' });
     let name: String = name.take(LONGEST_ARGUMENT).collect();
+    // `score[gte]` becomes `score_gte`; an underscore of the parameter itself stays.
     let name = if parameter.ends_with(taken) { &name } else { name.trim_end_matches('_') };
     if name.is_empty() { "parameter".to_owned() } else { name.to_owned() }
 }

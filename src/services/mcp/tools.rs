@@ -41,6 +41,7 @@ impl ToolSet {
         for described in &snapshot.described.mcp {
             let list = Arc::new(ToolList::of(described, items));
             tools.push(Arc::new(reading(described, &list)));
+            // Without exports each call of such a tool would be refused.
             if exports {
                 tools.push(Arc::new(exporting(described, &list)));
             }
@@ -56,11 +57,14 @@ impl ToolSet {
         after: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
         let begin = match after {
+            // A client with an unknown cursor is refused: from the first tool again its walk would have no end. Test:
+            // `many_tools_come_in_pages`.
             Some(name) => self.tools.iter().position(|tool| tool.definition.name == name)? + 1,
             None => 0,
         };
         let mut served = self.tools[begin..].iter().filter(|tool| tool.list.is_served(snapshot, host));
         let page: Vec<Tool> = served.by_ref().take(PAGE).map(|tool| tool.definition.clone()).collect();
+        // One more tool is looked for, so that the last answer has no cursor. Test: `many_tools_come_in_pages`.
         let next = served.next().and_then(|_| page.last()).map(|tool| tool.name.clone().into_owned());
         Some((page, next))
     }
@@ -101,6 +105,7 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
         described.collection
     );
     let title = format!("Export {}", described.collection);
+    // An export stores a file, but changes and removes no item.
     let hints = ToolAnnotations::with_title(title.clone()).read_only(false).destructive(false).open_world(false);
     let definition = Tool::new(
         format!("export_{}", described.name),
@@ -116,6 +121,7 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
 /// Returns a text with the list's own description, if there is one, before it.
 fn with_own(described: &DescribedList, how: &str) -> String {
     let Some(own) = &described.description else { return how.to_owned() };
+    // The models of clients read each description, so that a long one would fill their context.
     let mut shown: String = own.chars().take(LONGEST).collect();
     if shown.len() < own.len() {
         shown.push('…');

@@ -12,6 +12,7 @@ use crate::{
 
 /// Renders the lists that are served to GET, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
+    // The page sends no other method.
     let lists = snapshot.routes.iter().filter(|route| route.methods.take(&http::Method::GET));
     let lists: Vec<Value> = lists.filter_map(|route| Some(described(route, route.list.as_ref()?))).collect();
     format!("{}\n", json!({ "lists": lists }))
@@ -24,6 +25,7 @@ fn described(route: &Route, list: &List) -> Value {
     json!({
         "name": route.name,
         "path": route.path.value,
+        // Each of the hosts leads to the route, and a request has one.
         "host": route.hosts.first(),
         "mode": list.guarantee.mode.word(),
         "level": level_word(list.guarantee.level),

@@ -97,6 +97,7 @@ impl Playground {
         let snapshot = self.inner.gateway().live.pin();
         let settings = snapshot.services.playground.ok_or(OFF)?;
         let asked = PlayedRequest::read(&snapshot, body)?;
+        // The permit is for this one path and a short time, so that a leaked one is of little use.
         let permit = self.explanations.sign(asked.scope(), clock::unix_seconds().saturating_add(PERMIT_LIFE));
         let PlayedRequest { route, caller, .. } = &asked;
         let request = InnerRequest { head: asked.head(&permit)?, body: bytes::Bytes::new() };
@@ -120,6 +121,7 @@ impl Playground {
             Unanswered::GivenUp => LATE,
             Unanswered::BrokenOff => BROKEN,
         })?;
+        // Taken also where the answer is refused below, because explanations of the page are not kept.
         let explanation = self.explained(&headers);
         if is_full {
             return Err(BUSY);

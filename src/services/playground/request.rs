@@ -79,16 +79,19 @@ impl PlayedRequest {
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }
+        // A route may be for one host alone, and the page itself is opened at the admin listener's.
         let host = HeaderValue::try_from(host.as_deref().unwrap_or(HOST)).map_err(|_| WRONG_HOST)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host);
         let read = target::read(&head(&path, &headers)?).map_err(|_| WRONG_PATH)?;
+        // An ambiguous path could be read as another list by the upstream.
         if read.doubt.is_some() {
             return Err(WRONG_PATH);
         }
         let route = find_list(snapshot, read.host.as_deref(), &read.normal_path).ok_or(NO_LIST)?;
         let allowed = route.list.as_ref().map(allowed).unwrap_or_default();
         for (name, value) in sent {
+            // A header of the framing or of a proxy would make another request of it.
             let name = HeaderName::try_from(name).ok().filter(|name| allowed.contains(name)).ok_or(WRONG_HEADER)?;
             let value = HeaderValue::try_from(value).ok().filter(|value| value.len() <= LONGEST_VALUE);
             headers.insert(name, value.ok_or(WRONG_VALUE)?);

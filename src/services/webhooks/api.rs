@@ -116,6 +116,8 @@ impl Service for Webhooks {
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
+            // Clients send bodies that are not needed. Test:
+            // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
             false => discard_body(session).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
@@ -168,11 +170,13 @@ impl Webhooks {
             let _ = head.append_header(name.clone(), value.clone());
         }
         let mut body = Vec::new();
+        // The refusal does not count in `server.memory`, so that its size is bounded here.
         let keep = |part: &[u8]| body.extend_from_slice(&part[..part.len().min(LARGEST_REFUSAL - body.len())]);
         let (_goes_on, mut wanted) = watch::channel(());
         let request = InnerRequest { head, body: Bytes::new() };
         let proxy = self.inner.proxy().await?;
         let asked = request.send(&proxy, &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
+        // Rights that can't be checked are not granted.
         let Ok((status, headers)) = asked else {
             let said = "your rights could not be checked: try again in a moment";
             return Err(Failure::logged(
@@ -239,6 +243,8 @@ impl Webhooks {
                 if parts.url != url {
                     parts.url = url;
                     endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
+                    // The host of the new URL has not agreed to deliveries yet. Test:
+                    // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                     (endpoint.is_verified, endpoint.is_gone) = (false, false);
                     endpoint.state = EndpointState::Unverified;
                 }
@@ -286,6 +292,8 @@ impl Webhooks {
         let (Some(message), Some(challenge)) = (new_id(), new_id()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
         };
+        // The challenge can't be guessed: only a host that reads the request can repeat it. Test:
+        // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
         let payload = payload(VERIFICATION, clock::unix_seconds(), &json!({ "challenge": challenge }));
         let connections = &self.inner.gateway().fetcher.connections;
         let sender = Sender { snapshot: call.snapshot, settings: call.settings, connections };
@@ -352,6 +360,7 @@ impl Webhooks {
     ) -> Result<Endpoint, Failure> {
         let (snapshot, id, owners) = (Arc::clone(call.snapshot), id.to_owned(), call.owners.clone());
         let updated = self.call(move |tables| {
+            // Read in the transaction of the change, so that of two changes at once neither undoes the other.
             let found = tables.find(&id, &owners)?.zip(snapshot.keys.as_deref());
             let Some((mut endpoint, keys)) = found else { return Ok(Err(not_found())) };
             if let Err(failure) = change(&mut endpoint, keys) {
@@ -443,6 +452,7 @@ async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
     if let Ok(Some(())) = tokio::time::timeout(BODY.time, read).await {
         return Ok(());
     }
+    // The rest of the body is still unread, so that no other request can come over the connection.
     session.set_keepalive(None);
     Err(Box::new(Problem::new(Code::BodyInvalid, "this request needs no body: leave it out")).into())
 }

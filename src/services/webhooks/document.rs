@@ -42,6 +42,7 @@ impl<'a> DeliveryDocument<'a> {
     /// Returns the document of a delivery. With a `log` of its attempts the document has the payload too.
     pub(super) fn of(delivery: &'a Delivery, log: Option<Vec<AttemptRecord>>) -> Self {
         let waits = delivery.state == DeliveryState::Queued;
+        // A raw value keeps the bytes that were signed.
         let payload = log.as_ref().and_then(|_| RawValue::from_string(delivery.payload.clone()).ok());
         DeliveryDocument {
             id: &delivery.id,
@@ -50,6 +51,7 @@ impl<'a> DeliveryDocument<'a> {
             state: delivery.state,
             attempts: delivery.attempts,
             created_at: clock::rfc3339(delivery.created),
+            // Ended deliveries are stored with a time of 0, which would be shown as 1970.
             next_attempt_at: waits.then(|| clock::rfc3339(delivery.not_before / 1_000)),
             finished_at: delivery.finished.map(clock::rfc3339),
             error: delivery.fault.as_deref(),

@@ -85,6 +85,7 @@ impl SealedParts {
 
     /// Seals the parts by the key that signs cursors.
     pub(super) fn seal(&self, keys: &KeyRing, id: &str) -> Option<Vec<u8>> {
+        // The plain text holds the secrets, and would stay in memory that is freed.
         let bytes = Zeroizing::new(serde_json::to_vec(self).ok()?);
         keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
     }
@@ -114,6 +115,7 @@ pub(super) fn owners(keys: &KeyRing, client: &[u8; 32]) -> Vec<String> {
 
 /// Returns the names of a stored value under each key of cursors, that under the signing key first.
 pub(super) fn names(keys: &KeyRing, kind: &str, bytes: &[u8]) -> Vec<String> {
+    // Rows that were stored under an earlier key stay the client's. Test: `an_endpoint_follows_a_change_of_keys`.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     numbers.filter_map(|number| keys.stored_name(number, NAME, kind, bytes)).collect()
 }
@@ -134,6 +136,7 @@ impl Endpoint {
     /// Returns the receiver. Returns `None` for an endpoint of the operator that the configuration does not have, and
     /// for one of a client if the key that sealed it is gone.
     pub(super) fn receiver(&self, settings: &WebhookSettings, keys: &KeyRing) -> Option<Receiver> {
+        // The operator's URL and secrets are those of the configuration in force, and are not stored.
         if let Some(name) = self.id.strip_prefix(OF_OPERATOR) {
             let found = settings.endpoints.iter().find(|endpoint| endpoint.name == name)?;
             let keys = found.secrets.iter().map(|secret| Zeroizing::new(secret.reveal().to_vec())).collect();

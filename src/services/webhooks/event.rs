@@ -70,6 +70,7 @@ impl Event {
         audience: Audience,
         data: &impl Serialize,
     ) -> Self {
+        // Events of two types with one cause are two events. Test: `an_event_that_is_raised_again_is_the_same`.
         let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
         let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let kind = kind.word();

@@ -247,6 +247,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
     for route in &snapshot.routes {
         let Some(legacy) = route.list.as_ref().map(|list| &list.legacy) else { continue };
         let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) else { continue };
+        // After the sunset the notice would announce the past.
         let Some(left) = sunset.checked_sub(now).filter(|left| *left > 0) else { continue };
         let notices = settings.sunset_notice.iter().map(Duration::as_secs);
         let Some(notice) = notices.filter(|notice| left <= *notice).min() else { continue };
@@ -294,6 +295,7 @@ impl DeliveryAttempt {
                 if !is_gone {
                     return Ok((is_ours, 0));
                 }
+                // In one transaction with the end of the attempt, so that no delivery is claimed in between.
                 tables.disable(&claimed.endpoint)?;
                 Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
             })

@@ -122,6 +122,7 @@ impl ServiceReport for WebhookReport {
         let read = self.store.call(|tables| Ok((tables.counted_endpoints()?, tables.watches()?)));
         let (endpoints, watches) = read.await.map_err(|fault| failed(&fault))?;
         let endpoints = endpoints.iter().map(|endpoint| entry(endpoint, settings, &snapshot)).collect();
+        // The store may still have watches that the configuration has dropped.
         let watches = settings.watches.iter().map(|watch| {
             let known = watches.iter().find(|known| known.watch == watch.name);
             WatchEntry {
@@ -140,12 +141,14 @@ impl ServiceReport for WebhookReport {
         let revival = match (order.delivery, order.endpoint) {
             (Some(id), None) => Revival::Delivery(id),
             (None, Some(id)) => Revival::Endpoint(id),
+            // With both ids it would be open which one limits the other.
             _ => return Err(UNREADABLE),
         };
         let revived = self.store.call(move |tables| tables.revive(&revival, clock::unix_milliseconds()));
         match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
+                // The sender may sleep until a later delivery is due.
                 self.raised.notify_one();
                 Ok(format!("{{\"redelivered\":{number}}}\n"))
             }
@@ -159,6 +162,7 @@ impl WebhookReport {
     async fn dead_letters(&self, query: Option<&str>) -> Result<String, ReportRefusal> {
         let before = match query.filter(|query| !query.is_empty()) {
             None => None,
+            // A misspelt parameter would show the newest letters again, without an end.
             Some(query) => match query.strip_prefix("before=").filter(|id| is_id(id)) {
                 Some(id) => Some(id.to_owned()),
                 None => return Err((StatusCode::BAD_REQUEST, "the parameter is before=ID, of a dead letter\n")),

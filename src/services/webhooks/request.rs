@@ -178,6 +178,7 @@ fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<
 pub(super) fn read_query(query: Option<&str>) -> Result<(Option<DeliveryState>, Option<String>), Box<Problem>> {
     let (mut state, mut before) = (None, None);
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        // States and ids need no encoding, so that they are compared as they stand.
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let invalid = |detail: &str| Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name));
         match name {

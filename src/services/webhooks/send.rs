@@ -316,6 +316,7 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
         ("user-agent", concat!("cursorgate/", env!("CARGO_PKG_VERSION")).to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", payload.len().to_string()),
+        // The challenge and the excerpt are read from the body, and no coding is decoded here.
         ("accept-encoding", "identity".to_owned()),
         // The address was checked for this attempt alone, so that the connection is used once.
         ("connection", "close".to_owned()),

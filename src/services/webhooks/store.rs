@@ -183,10 +183,12 @@ impl WebhookTables<'_> {
         (per_client, all): (usize, usize),
         number: u32,
     ) -> Result<Registered, DatabaseFault> {
-        // Counted in the transaction that adds, so that two requests at once don't both take the last place.
+        // Counted in the transaction that adds, so that two requests at once don't both take the last place; under all
+        // names of the client, so that a change of keys frees none.
         if self.of_client(owners)?.len() >= per_client {
             return Ok(Registered::ClientIsFull);
         }
+        // Endpoints of the operator take no place of clients.
         let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
         if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= all {
             return Ok(Registered::AllAreFull);
@@ -236,6 +238,7 @@ impl WebhookTables<'_> {
     /// Removes an endpoint of a client with its deliveries.
     pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
         for statement in [
+            // Attempts are found by the deliveries, which the next statement removes.
             "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE endpoint = ?1)",
             "DELETE FROM deliveries WHERE endpoint = ?1",
             "DELETE FROM endpoints WHERE id = ?1",
@@ -298,6 +301,7 @@ impl WebhookTables<'_> {
 
     /// Returns up to [`MOST_LISTED`] endpoints of clients that another key than number `number` has sealed.
     pub(super) fn sealed_by_others(&mut self, number: u32) -> Result<Vec<Endpoint>, DatabaseFault> {
+        // Endpoints of the operator have no number: a comparison with NULL is not true, which leaves them out.
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map([number], |row| Ok(read(row)))?;

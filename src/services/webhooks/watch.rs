@@ -132,6 +132,7 @@ impl WatchKeeper {
             Ok(turned) => turned,
             Err(panic) => {
                 tracing::error!(service = NAME, watch = watch.name, panic, "a watch has failed");
+                // A request that panics would panic again at the next look: the watch waits as after many failures.
                 return WatchRest {
                     until: Some(clock::instant() + watch.interval.max(LONGEST_WAIT)),
                     failures,
@@ -182,6 +183,7 @@ impl WatchKeeper {
         rest.failures = if fault.is_some() { rest.failures.saturating_add(1) } else { 0 };
         if let Ok((tag, seen)) = seen {
             let version = seen.version.clone();
+            // The validator is kept after the version: if the store fails, the next answer is a page again and no 304.
             self.events.list_seen(&[Arc::clone(&request.caller)], seen).await?;
             rest.seen = tag.map(|tag| (request.key, tag, version));
         }
@@ -248,6 +250,7 @@ impl<'w> WatchTurn<'w> {
         }
         let caller = Arc::new(Caller::of_headers(headers));
         let mut hash = Sha256::new();
+        // The name has a fixed length, so that no other pair of a name and a path has the same bytes.
         hash.update(caller.name_of("watch"));
         hash.update(watch.path.value.as_bytes());
         Self { snapshot, watch, caller, key: hash.finalize().into() }

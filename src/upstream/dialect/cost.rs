@@ -82,6 +82,7 @@ impl Costs {
     /// Returns the cost of a route's pages in its declared order.
     pub fn of(&mut self, dialect: &Dialect, list: &ListSettings) -> PageCosts {
         let shapes = Shapes::new(dialect, list);
+        // Costs take long to compute, and a reload changes few routes. Test: `computed_costs_are_reused`.
         let known = self.pages.iter().chain(&self.before).find(|(known, _)| *known == shapes);
         let costs = known.map_or_else(|| PageCosts::compute(&shapes), |(_, costs)| costs.clone());
         if !self.pages.iter().any(|(known, _)| *known == shapes) {

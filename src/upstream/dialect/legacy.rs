@@ -155,6 +155,7 @@ impl LegacyReader {
             None => 0,
         };
         let asked = self.size(said)?;
+        // A page number is an offset only with a size, so the route's own default stands in for an unknown one.
         let size = asked.or(self.default_size).unwrap_or(self.assumed_size);
         let offset = number.saturating_mul(u64::from(size));
         Ok(LegacyWindow { offset, size: Some(size), page: Some(number.saturating_add(self.first_page)) })
@@ -170,6 +171,7 @@ impl LegacyReader {
             None => 0,
         };
         let last = said.of(Variable::Last).map(|(last, name)| (last.saturating_add(1), name));
+        // The end counts from the same item as the offset. Test: `items_that_are_counted_from_1_are_offsets_from_0`.
         let end = said.of(Variable::End).or(last).map(|(end, name)| (end.saturating_sub(self.first_item), name));
         let size = match end {
             Some((end, name)) if end <= offset => {

@@ -184,11 +184,15 @@ impl Dialect {
         let (request, paging) = (parts.request, parts.paging);
         let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
         let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
+        // A client's `page=2` could be read as a sort, and the sort of the gateway as a page. Test:
+        // `faults_in_sorts_are_reported`.
         if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
             let help = "the upstream can't read one parameter as both";
             diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
             return None;
         }
+        // A filter of a client would take the place of the page or the sort. Test:
+        // `a_filter_cant_be_a_paging_or_sort_parameter`.
         if let Some((field, name)) =
             filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
         {
@@ -350,6 +354,7 @@ impl Dialect {
                 self.request.ask_slice(fetch.clone(), *slice, beside)
             }
             Fetch::Token(token) => {
+                // A token leads on in the order that it was made in, so such a list is never flipped.
                 let sort_edits = sorted.sort_edits(&Listing::default());
                 let beside = RequestExtras { path, filters, sort: &sorted.query, sort_edits };
                 self.request.ask_token(self.tokens.unwrap_or(token::TokenStyle::Plain), token, beside)

@@ -50,6 +50,8 @@ pub(crate) fn compile_paging(
     let way = compile_way(settings, request, diagnostics);
     let sizes = compile_sizes(settings, request, diagnostics);
     for (source, template) in settings.request.also.iter().zip(&request.also) {
+        // A client's query in this form must say one place in the list. Test:
+        // `faults_in_equivalent_queries_are_reported`.
         if ways(template.variables()).len() > 1 {
             report_two_families(source, diagnostics);
             return None;
@@ -257,6 +259,7 @@ fn compile_sizes(
     let DialectSize { default, min, max, choices } = &settings.size;
     let mut sound = true;
     for (size, name) in [(default, "default"), (min, "min"), (max, "max")] {
+        // Pages of no items would never lead on. Test: `faults_in_sizes_and_ends_are_reported`.
         if let Some(size) = size.as_ref().filter(|size| size.value == 0) {
             diagnostics.error(size.at, format!("size.{name} is at least 1"), "a page holds at least one item");
             sound = false;
@@ -294,6 +297,8 @@ fn compile_sizes(
         return sound.then_some(Sizes::Free { least, most });
     }
     let mut listed = choices.clone();
+    // The first choice counts as the smallest, and the last as the largest. Test:
+    // `the_variables_decide_the_family_and_the_sizes`.
     listed.sort_unstable();
     listed.dedup();
     listed.retain(|size| *size >= least && most.is_none_or(|most| *size <= most));

@@ -71,6 +71,7 @@ impl PeerSession {
             Self::Http1(session) => session.write_request_header(head).await.map(drop),
             Self::Http2(session, _) => {
                 let is_secret = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+                // Without a body the stream ends with its head, so that the upstream does not wait for more.
                 let has_body = announces_body(&head);
                 session.write_request_header(as_http2(head, is_secret)?, !has_body)
             }

@@ -118,6 +118,8 @@ impl Orders {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
         let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong().len()));
+        // The gateway sorts ties by the id itself, and no other key. Test:
+        // `more_keys_than_can_be_asked_for_are_refused`.
         if most < order.strong().len() {
             return Err(Unsortable::TooManyKeys(most));
         }

@@ -212,11 +212,13 @@ impl SortTemplate {
 
     /// Returns how many of this many keys can be asked for. The rest of an order is assumed, and checked.
     pub(crate) fn asked(&self, keys: usize) -> usize {
+        // The upstream would refuse more keys, or drop them in silence. Test: `keys_beyond_max_keys_are_not_requested`.
         keys.min(self.max_keys)
     }
 
     /// Returns the number of keys, of this many, that the sort is written for; at most one if the sort names no field.
     fn repeats(&self, keys: usize) -> usize {
+        // Keys beyond the first would repeat the same words for a direction.
         if self.whole { keys.min(1) } else { self.asked(keys) }
     }
 
@@ -265,6 +267,7 @@ impl SortTemplate {
 
     /// Writes one parameter with the joined values of all keys: `sort=-created_at,id`.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
+        // A fixed value is the same for each key, and joined to itself it would be another one.
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
         let mut rendered = String::new();
         for key in repeated {

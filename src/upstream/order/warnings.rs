@@ -18,6 +18,7 @@ pub(crate) fn warn(
     sorted: &CompiledOrder,
     diagnostics: &mut Diagnostics,
 ) {
+    // Without a declared order the settings say no order that could be missing from requests.
     if !list.declared {
         return;
     }
@@ -31,6 +32,7 @@ pub(crate) fn warn(
 /// Warns of an order with a field that is missing from `sortable`: requests then ask for no order at all.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
+    // Rows of equal keys are told apart by the id, which ends each order.
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
     let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
     let lacks = missing.join(" and ");
@@ -50,6 +52,7 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
         return;
     }
     for (term, key) in list.order.iter().zip(order.strong()) {
+        // Values of other kinds are seldom cut for show.
         if key.kind == Kind::Datetime && key.grain.is_none() {
             let name = &key.name;
             let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");
@@ -82,6 +85,7 @@ fn is_change_time(name: &str) -> bool {
     let mut words: Vec<String> = Vec::new();
     let mut before = '_';
     for letter in name.chars() {
+        // A run of capitals is one word, so that `LAST_CHANGED` is read too.
         let begins = letter.is_uppercase() && !before.is_uppercase();
         if letter.is_alphanumeric() {
             match words.last_mut().filter(|_| before.is_alphanumeric() && !begins) {
@@ -92,6 +96,7 @@ fn is_change_time(name: &str) -> bool {
         before = letter;
     }
     let changes = ["updated", "modified", "changed", "edited", "touched", "mtime", "modification"];
+    // `last` alone may be the last name of a person. Test: `times_of_change_are_known_by_their_names`.
     words.first().is_some_and(|first| first == "last" && words.len() > 1)
         || words.iter().any(|word| changes.contains(&word.as_str()))
 }

@@ -140,6 +140,7 @@ impl ResponseView<'_> {
     /// Returns a count; `None` if it is missing, negative, malformed or beyond 64 bits.
     pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
         match place {
+            // A total of -1 or 3.5 counts as none. Test: `totals_are_whole_numbers_or_absent`.
             ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
             ResponsePlace::Header(name) => integer(self.header(name)?),
             ResponsePlace::Link(_) => None,
@@ -150,6 +151,7 @@ impl ResponseView<'_> {
     /// Returns a flag, if there is one. In headers it is `true` or `false`.
     pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
+            // `is_last: false` says that the list goes on, no flag nothing. Test: `flags_say_more_in_either_polarity`.
             ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
             ResponsePlace::Header(name) => {
                 let text = self.header(name)?;
@@ -165,6 +167,7 @@ impl ResponseView<'_> {
         match place {
             ResponsePlace::Fact(index) => {
                 let raw = self.fact(*index);
+                // A 0 is a value: some upstreams count pages from 0. Test: `null_missing_and_empty_are_no_next`.
                 scalar::kind(raw) != scalar::ScalarKind::Null && !scalar::is_empty_text(raw)
             }
             ResponsePlace::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),

@@ -38,6 +38,7 @@ impl HeaderTemplates {
         &self,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
     ) -> Option<Vec<(HeaderName, HeaderValue)>> {
+        // The first page has no token, so a header with one is left out of it.
         let known = self.headers.iter().filter_map(|(name, text)| Some((name, text.render(value)?)));
         known.map(|(name, text)| Some((name.clone(), HeaderValue::from_str(&text).ok()?))).collect()
     }
@@ -49,6 +50,7 @@ fn compile_one(
     allowed: &[Variable],
     diagnostics: &mut Diagnostics,
 ) -> Option<(HeaderName, TemplateText)> {
+    // The name is unwrapped last, so that faults of name and value are reported at once.
     let compiled_name = compile_name(name, diagnostics);
     let text = TemplateText::parse(&value.value, value, allowed, diagnostics)?;
     let sendable = |piece: &TemplatePart| match piece {
@@ -69,6 +71,7 @@ fn compile_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opti
         diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
         return None;
     };
+    // The dialect's value would be replaced without notice, or would frame the request wrongly.
     if is_ours(&name) {
         let help = "the gateway sets this header itself: leave it out";
         diagnostics.error(source.at, format!("a dialect can't set {}", source.value), help);

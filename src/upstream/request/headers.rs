@@ -114,6 +114,7 @@ pub fn request_headers(
         }
     }
     add_forwarding(&mut headers, origin);
+    // Proxies find loops by their own names in it. Test: `via_is_appended_with_the_protocol_it_came_by`.
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, codings.clone());
     // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
@@ -332,6 +333,8 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
 
 /// Appends an address; an IPv4 address without its IPv6 form.
 fn push_address(out: &mut Vec<u8>, address: IpAddr) {
+    // An upstream that compares addresses knows `127.0.0.1`, not `::ffff:127.0.0.1`. Test:
+    // `addresses_are_written_in_their_shortest_form`.
     match address.to_canonical() {
         IpAddr::V4(address) => {
             for (index, octet) in address.octets().into_iter().enumerate() {

@@ -191,6 +191,8 @@ impl RequestTemplate {
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
             if let Some(further) = token {
+                // A parameter that stood twice could be read as either page. Test:
+                // `parameters_that_continue_are_texts_and_numbers`.
                 ask.query = pairs::replaced(&ask.query, further);
             }
         }
@@ -246,6 +248,7 @@ impl RequestTemplate {
 
     fn of_slice(&self, slice: Slice, variable: Variable) -> Option<u64> {
         let size = u64::from(slice.size().0);
+        // The gateway counts from 0, some upstreams from 1. Test: `items_may_be_counted_from_1`.
         let item = |from: Offset| from.0.saturating_add(self.first_item);
         match (variable, slice) {
             (Variable::Size, _) => Some(size),
@@ -271,6 +274,7 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
             diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
             return None;
         }
+        // `page%5Bsize%5D` and `page[size]` are one parameter. Test: `names_are_decoded_and_unique`.
         let name = parameter.decoded_name();
         if names.contains(&name) {
             let message = format!("the parameter {name} stands twice");

@@ -80,6 +80,7 @@ impl ResourceRequest {
         id: Option<&str>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let edits = (method == Method::POST).then(Vec::new);
+        // The template adds its own slash before the id. Test: `an_item_is_asked_for_at_its_own_address`.
         let plain = list.trim_end_matches('/');
         let parent = plain.rsplit_once('/').map_or("", |(parent, _)| parent);
         let of_id = |encode: fn(&str) -> String| id.map(|id| Cow::Owned(encode(id)));
@@ -100,6 +101,7 @@ impl ResourceRequest {
             None => list.to_owned(),
         };
         let mut query = String::new();
+        // The count is that of the list that the client asked for. Test: `a_count_keeps_the_clients_filters`.
         append_pair(&mut query, filters);
         self.query.append_to(&mut query, &elsewhere);
         let headers = self.headers.render(&elsewhere).ok_or(Unaskable::Gone)?;

@@ -11,6 +11,7 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     match text.first() {
         None => "an empty body",
+        // HTML is told apart because it is usually a page for signing in or of a proxy, and no other format of the API.
         Some(b'<') if begins(b"<!doctype html") || begins(b"<html") || starts_html(content_type) => "an HTML document",
         Some(b'<') => "an XML document",
         Some(b'{') => "a JSON object",
@@ -19,6 +20,7 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
         Some(b'-' | b'0'..=b'9') => "a JSON number",
         _ if begins(b"null") => "a JSON null",
         _ if begins(b"true") || begins(b"false") => "a JSON boolean",
+        // Such a body comes without its `Content-Encoding`, so it was not decoded.
         _ if body.starts_with(b"\x1f\x8b") => "a gzip stream",
         _ => "a text",
     }
@@ -31,6 +33,7 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
 
 /// Removes a byte order mark and leading spaces.
 fn beginning(body: &[u8]) -> &[u8] {
+    // Some upstreams on Windows write a byte order mark. Test: `the_kind_of_a_body_follows_from_its_first_bytes`.
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
 }
 
@@ -59,6 +62,8 @@ fn member_names(body: &[u8]) -> Option<String> {
     };
     let names = members.iter().take(MOST_NAMES).map(|(name, _)| match std::str::from_utf8(name) {
         Ok(text) if is_identifier(name) => text,
+        // The value of a name in the log could be that of a user. Test:
+        // `a_body_that_is_no_list_is_described_and_never_shown`.
         _ => "…",
     });
     let mut names: Vec<&str> = names.collect();

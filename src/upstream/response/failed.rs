@@ -23,6 +23,7 @@ type Sign = (&'static str, fn(&[u8]) -> bool);
 /// Returns the top-level member of a body without items that reports a failure. `query` is that of the request: a
 /// member that repeats a query parameter of its name, as a filter by status, does not count.
 pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
+    // A bare list has no room for a failure beside its items.
     let members = members(body)?;
     let says = |name: &str| {
         let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
@@ -44,10 +45,13 @@ fn names_error(raw: &[u8]) -> bool {
         ScalarKind::Boolean(true) => true,
         ScalarKind::Number => scalar::unsigned(raw) != Some(0),
         ScalarKind::Text => !FINE.iter().any(|word| is_text(raw, word)),
+        // Some APIs send `errors: []` with each answer. Test: `failures_are_distinguished_from_signs_of_success`.
         ScalarKind::Array => raw.get(1..).is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"]")),
         ScalarKind::Object => members(raw).is_none_or(|members| {
             let code = members.iter().find(|(name, _)| **name == *b"code").map(|(_, code)| *code);
             match code {
+                // Some APIs send `{"code":200,"message":"ok"}` with each answer, where the message alone would look
+                // like an error.
                 Some(code) => names_error(code) && !matches!(scalar::unsigned(code), Some(200..=299)),
                 None => members.iter().any(|(_, value)| names_error(value)),
             }
@@ -59,6 +63,7 @@ fn names_error(raw: &[u8]) -> bool {
 fn is_failed_status(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Boolean(fine) => !fine,
+        // Codes of an API's own, such as 0 or 1, may mean either; those of HTTP mean failure alone.
         ScalarKind::Number => matches!(scalar::unsigned(raw), Some(400..=599)),
         ScalarKind::Text => FAILED.iter().any(|word| is_text(raw, word)),
         ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => false,

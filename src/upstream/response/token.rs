@@ -166,6 +166,8 @@ impl TokenReading {
                 Some(link) => {
                     let base = self.base.as_ref().and_then(|base| response.text(base));
                     let parameters =
+                        // The request goes to the route's own path, whatever the link says. Test:
+                        // `a_link_to_another_path_is_refused`.
                         link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
                             let detail = format!("a link leads to {path:?}, which is not the path that was asked");
                             ReadingError::Malformed(detail)
@@ -209,6 +211,7 @@ pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
         }
+        // An empty token would ask for the first page again, without an end.
         .filter(|text| !text.is_empty()),
         ScalarKind::Null => None,
         _ => Some(Cow::Borrowed(raw)),
@@ -230,6 +233,7 @@ fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
         let value = match scalar::kind(value) {
             ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
             ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
+            // These have no one form in a query. Test: `parameters_that_continue_are_texts_and_numbers`.
             ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
         };
         let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;

@@ -128,6 +128,7 @@ fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut
         let here = |name: &str| format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
         match (name.render(&|_| None), node) {
             (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
+            // Members that never change are no place of paging. Test: `places_are_the_members_with_variables`.
             (Some(name), node) if node.uses_variables() => found.push(here(&name)),
             (Some(_), _) => {}
             // The variable stands in a name, so any member here may be one of them.
@@ -185,6 +186,8 @@ impl BodyNode {
             Self::Literal(json) => Some(json.clone()),
             Self::Value { variable, or_null } => {
                 let json = match (join, sets) {
+                    // A single key keeps its JSON form; several are one text. Test:
+                    // `each_key_has_its_element_or_its_part_of_a_text`.
                     (Some(join), [_, _, ..]) => joined(sets, join, &|values| (values.text)(*variable)),
                     _ => sets.first().and_then(|values| (values.json)(*variable)).map(Cow::into_owned),
                 };

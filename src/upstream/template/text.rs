@@ -138,6 +138,7 @@ impl TemplateText {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = part;
+        // One doubled brace means that the author doubles all, as in format strings of Rust and Python.
         let doubled = part.contains("{{");
         // The number of open literal braces.
         let mut open = 0_u32;
@@ -215,6 +216,8 @@ impl TemplateText {
             match piece {
                 TemplatePart::Literal(literal) => out.push_str(literal),
                 TemplatePart::Variable(variable) => match value(*variable) {
+                    // The value is encoded, so that it can't end its parameter. Literals were encoded when the template
+                    // was read.
                     Some(plain) => write(out, &plain),
                     None => return false,
                 },
@@ -253,6 +256,7 @@ impl Parameter {
     pub(crate) fn decoded_name(&self) -> String {
         match self.name.pieces() {
             [TemplatePart::Literal(name)] => decode(name),
+            // Of `$sort[{field}]` clients may send any field, so the part before the bracket stands for them all.
             [TemplatePart::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
             _ => String::new(),
         }
@@ -323,6 +327,7 @@ impl QueryTemplate {
                 query.push('&');
             }
             let start = query.len();
+            // A parameter that is left out leaves no `&`, which some servers read as an empty name.
             if !parameter.push(query, value) || query.len() == start {
                 query.truncate(before);
             }
@@ -343,6 +348,7 @@ pub(crate) fn append_pair(query: &mut String, pair: &str) {
 
 /// Decodes text of a query: `%XX` is a byte, `+` a space.
 pub(crate) fn decode(text: &str) -> String {
+    // The `+` goes first, because a decoded `%2B` is a plus and no space.
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
@@ -355,6 +361,7 @@ pub(crate) fn encode_literal(literal: &str) -> String {
     for (at, &byte) in bytes.iter().enumerate() {
         let kept = byte.is_ascii_alphanumeric()
             || b"-._~!$&'()*+,;=:@/?".contains(&byte)
+            // An author may have encoded a literal already. Test: `literals_keep_what_a_query_can_hold`.
             || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
         if kept {
             out.push(char::from(byte));
@@ -399,6 +406,7 @@ fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], d
         None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
     };
     let variable = format!("{{{name}}}");
+    // Of a long query the fault shows the variable alone. Test: `an_unknown_variable_is_pointed_at`.
     let start = written.value.find(&variable).unwrap_or_default();
     let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
     diagnostics.error(at, format!("unknown variable {variable}"), help);

@@ -29,6 +29,7 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
         (Some((directory, _)), None) => Some(directory),
         (None, Some(_)) => postgres,
         (None, None) => {
+            // A directory at fault has been reported.
             if EXPORTS.directory.find(written).is_none() {
                 let help = "directory = \"/var/lib/cursorgate/exports\", or [services.exports.postgres]";
                 context.missing(written.at, "services.exports has no directory", help);

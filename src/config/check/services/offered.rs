@@ -35,6 +35,7 @@ impl Offering {
     ) -> Vec<OfferedListSettings> {
         let Self { table, place, part, sample, .. } = self;
         let lists: Vec<&RouteSettings> =
+            // A route that observes passes the upstream's own answers on, and makes no pages.
             routes.iter().filter(|route| route.list.is_some() && route.observe.is_none()).collect();
         for route in names.iter().chain(descriptions).map(|(route, _)| route).chain(except) {
             check_route(route, &lists, context);

@@ -52,6 +52,8 @@ impl BodyPlaces {
                 sound = false;
                 continue;
             };
+            // To remove one of them from a body would remove the other. Test:
+            // `places_that_can_not_be_told_apart_are_faults`.
             let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
             if let Some((_, other)) = other {
                 let message = format!("`{text}` and `{other}` are one within the other");
@@ -68,6 +70,8 @@ impl BodyPlaces {
         }
         for &(_, name, _) in named.iter().filter(|(_, name, _)| !name.starts_with('/')) {
             let pointer = Pointer::parse(&format!("/{}", escaped(name))).ok();
+            // A member with the name of a parameter may be read for another one: `/sort` for `state`. Test:
+            // `parameters_of_the_query_are_refused_in_the_body`.
             let is_used = |pointer: &Pointer| {
                 let own = places.roles.iter().map(|(_, place)| place);
                 own.chain(places.query.iter().map(|(_, place)| place)).any(|place| holds(pointer, place))
@@ -167,6 +171,7 @@ impl BodyPlaces {
             // members. Test: `old_requests_page_in_their_bodies`.
             counted = self.without_page(counted).map_err(unreadable)?;
         }
+        // The nesting was bounded when the body was read.
         let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(JsonError::TooDeep))?;
         // No name in a query is as long as this number, so no query equals a body.
         filters.canonical.extend_from_slice(&u64::MAX.to_le_bytes());
@@ -211,6 +216,7 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
     let found = places.iter().zip(body.find(places));
     let values = found.filter_map(|(place, raw)| {
         let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
+        // The value may be an array or an object: the dialect judges it. Test: `old_requests_page_in_their_bodies`.
         let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
         Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
     });
@@ -251,6 +257,8 @@ impl Parameters {
             places.into_iter().filter(|place| !is_own(place)).collect()
         };
         let (paging, sorting) = (others(paging), others(sorting));
+        // A member by which the dialect pages makes a request an old client's, and one by which it sorts is refused as
+        // such.
         let is_read = |place: &Pointer| paging.iter().chain(&sorting).any(|other| holds(place, other));
         self.in_body.misplaced.retain(|place| !is_read(place));
         (self.in_body.paging, self.in_body.sorting) = (paging, sorting);
@@ -270,6 +278,8 @@ impl Parameters {
 /// Parses the pointer to a member of a body.
 fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
     let fault = match Pointer::parse(text) {
+        // A step such as `[a=b]` names no member that can be removed. Test:
+        // `places_that_can_not_be_told_apart_are_faults`.
         Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
         Ok(_) => "write such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
         Err(error) => error.message,
@@ -295,6 +305,8 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
     let takes_numbers = matches!(role, Role::Limit | Role::LimitBackward | Role::AfterId | Role::BeforeId);
     let said = match scalar::kind(raw) {
         ScalarKind::Text => text(),
+        // The spelling stays: `7.5` is refused as a limit, and a large id keeps its digits. Test:
+        // `problems_of_a_body_name_their_place`.
         ScalarKind::Number if takes_numbers => Some(number()),
         _ => None,
     };
@@ -329,6 +341,8 @@ fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
         ScalarKind::Array => {
             let elements = crate::json::elements(raw).ok_or_else(wrong)?;
             let simple = |raw: &[u8]| match scalar::kind(raw) {
+                // Null counts as absent for a member, and an element can't be absent. Test:
+                // `parameters_of_the_query_are_taken_from_the_body`.
                 ScalarKind::Array | ScalarKind::Object | ScalarKind::Null => Err(wrong()),
                 _ => values(pointer, raw),
             };

@@ -131,6 +131,7 @@ impl ForeignNames {
         ];
         let known = tables.into_iter().flat_map(|(names, usage)| names.iter().map(move |name| (*name, usage)));
         let envelopes = list.envelopes.iter().flat_map(names_of);
+        // A declared filter counts in every spelling: `Order[]` for `order`. Test: `declared_names_are_filters`.
         let filters: Vec<String> = filters.map(|name| plain(name.as_bytes())).collect();
         let mut names: Vec<(String, ForeignUse)> = Vec::new();
         for (name, usage) in known.chain(envelopes) {
@@ -145,6 +146,7 @@ impl ForeignNames {
     /// Returns the meaning of a parameter elsewhere; `None` for a filter.
     fn usage(&self, pair: &Pair<'_>) -> Option<ForeignUse> {
         let is_direction = || pair.text().is_some_and(|value| sort::direction(&value).is_some());
+        // `direction=north` is a filter. Test: `paging_and_sort_parameters_of_other_apis_are_refused`.
         self.find(&pair.name()).filter(|usage| *usage != ForeignUse::Direction || is_direction())
     }
 
@@ -161,6 +163,7 @@ impl ForeignNames {
 
 /// Returns the names of an envelope's parameters in the query.
 fn names_of(envelope: &EnvelopeSettings) -> impl Iterator<Item = (&str, ForeignUse)> {
+    // Members of bodies and preferences stand in no query.
     let in_query = |name: &&str| !name.starts_with('/') && !name.starts_with("prefer:");
     envelope.parameters.iter().filter_map(move |(role, name)| {
         let usage = if *role == Role::Sort { ForeignUse::Sorting } else { ForeignUse::Paging };
@@ -211,6 +214,7 @@ impl Parameters {
         });
         let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
         let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));
+        // A parameter that is declared private or ignored is no mistake. Test: `declared_names_are_filters`.
         let filters = filters.chain(&declared.private).chain(&declared.ignored).chain(dialect_filters).chain(client);
         self.foreign = ForeignNames::of(list, filters.map(String::as_str));
         sound.then_some(self)
@@ -242,6 +246,7 @@ impl Parameters {
     fn sort_name(&self) -> Option<&str> {
         let sortable = !self.sorting.sortable.is_empty();
         let dialects = || self.sorting.form.keys.first()?.pairs.first().map(|(name, _)| name.as_str());
+        // A list with one order has no parameter to send instead. Test: `a_refusal_names_the_parameter_to_send`.
         self.name(Role::Sort).or_else(dialects).filter(|_| sortable)
     }
 

@@ -74,6 +74,8 @@ impl Parameters {
             if !is_given(Role::LimitBackward) {
                 return Ok(RequestedPosition::First);
             }
+            // `last` alone means the last page, and a page number means another one. Test:
+            // `contradicting_positions_are_refused`.
             return match &sifted.legacy {
                 Some(legacy) => both_say(backward.unwrap_or_default(), legacy),
                 None => Ok(RequestedPosition::Last),
@@ -91,6 +93,7 @@ impl Parameters {
                 Role::Before => RequestedPosition::Before(value),
                 _ => RequestedPosition::Cursor(value),
             }),
+            // An empty token is that of the first page in AIP-158. Test: `a_position_is_given_once`.
             _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
             // An empty cursor may be that of a list that has ended, where the first page would begin the walk again.
             _ => {
@@ -106,6 +109,8 @@ impl Parameters {
     fn said(&self, sifted: &ParsedQuery<'_>) -> Result<Option<PlaceParameter<'_>>, Box<Problem>> {
         const ROLES: [Role; 5] = [Role::Cursor, Role::After, Role::AfterId, Role::Before, Role::BeforeId];
         let mut said: Option<PlaceParameter<'_>> = None;
+        // Forward roles come first, so that `before` and `after` are a range in any order. Test:
+        // `contradicting_positions_are_refused`.
         for role in ROLES {
             let code = match role {
                 Role::AfterId | Role::BeforeId => Code::ParameterInvalid,

@@ -81,6 +81,8 @@ impl Sorting {
                 return Err(sort::invalid(&detail, &shown(&name), &self.sortable));
             };
             said.push((name, value));
+            // Each parameter is compared with all others, so that their number needs a bound. Test:
+            // `an_order_is_kept_as_it_was_written`.
             if said.len() > MOST {
                 let name = String::from_utf8_lossy(&first.name()).into_owned();
                 return Err(self.refuse("this order has too many parameters", &shown(&name)));
@@ -139,6 +141,8 @@ impl Sorting {
         {
             return sort::settle_terms(&terms, &said[0].0, &self.sortable);
         }
+        // `Ordering` may reach the upstream as `ordering`, and the dialect writes no such name. Test:
+        // `contradicting_and_unreadable_orders_are_refused`.
         let strange = said.iter().find(|(name, _)| !is_own(name) && !is_pair(name) && !known(name));
         if let Some((name, _)) = strange {
             return Err(self.not_taken(name));
@@ -150,6 +154,8 @@ impl Sorting {
         if let Some(problem) = fault {
             return Err(problem);
         }
+        // Two ways of writing an order are refused even if they agree. Test:
+        // `contradicting_and_unreadable_orders_are_refused`.
         if !all(&known) {
             let (one, other) = (&said[0].0, said.iter().map(|(name, _)| name).find(|name| **name != said[0].0));
             let other = other.unwrap_or(one);

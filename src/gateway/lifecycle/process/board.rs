@@ -42,6 +42,7 @@ impl Publication {
         }
         let counts = counts(snapshot, now);
         let mut hasher = DefaultHasher::new();
+        // Without the time of the counts, which differs each time.
         serde_json::to_vec(&counts.routes).unwrap_or_default().hash(&mut hasher);
         let hash = hasher.finish();
         if hash == self.counts && now.saturating_sub(self.at) < BEAT {

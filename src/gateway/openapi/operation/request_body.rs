@@ -116,6 +116,7 @@ impl BodyObject {
             let index = object.index(name, || BodyMember::Object(Self::default()));
             match &mut object.0[index].1 {
                 BodyMember::Object(inner) => object = inner,
+                // The route's own convention comes first, and its value stays.
                 BodyMember::Value(_) => return,
             }
         }

@@ -34,6 +34,7 @@ impl Hours {
         for (count, back) in counts.iter_mut().zip((0..HOURS as u64).rev()) {
             let Some(hour) = latest.checked_sub(back) else { continue };
             let held = self.0[place(hour)].load(Ordering::Relaxed);
+            // The place may still have an hour of the day before. Test: `hours_are_forgotten_after_a_day`.
             if held >> 32 == hour & HALF {
                 *count = held & HALF;
             }

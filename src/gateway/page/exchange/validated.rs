@@ -83,6 +83,8 @@ impl Validation<'_> {
                 self.store(&fetched);
                 Ok((fetched, false))
             }
+            // A 304 to a request without conditions is left to the dialect, which refuses it.
+            // Test: `a_304_or_204_in_place_of_a_page_is_malformed`.
             _ => Ok((fetched, false)),
         }
     }

@@ -169,6 +169,7 @@ fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     };
     let parameters = &context.chosen.convention.parameters;
     let shown = query::pairs(query).map(|pair| {
+        // Decoded: `%6Bey` is a spelling of `key`.
         let name = pair.name();
         let is_usual = CREDENTIALS.iter().any(|usual| name.eq_ignore_ascii_case(usual.as_bytes()));
         let is_hidden = is_usual || parameters.is_private(&name) || own == Some(&*name);
@@ -339,6 +340,7 @@ impl Exchange<'_> {
         PlannedFetch {
             method: ask.method.to_string(),
             target: format!("{}{question}{}", ask.path, shown_query(context, &ask.query)),
+            // Those of the dialect alone: the client's own may be credentials.
             headers: ask.headers.iter().map(header).collect(),
             body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
             purpose,

@@ -63,6 +63,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(prefix: BytesMut, stream: Stream, watched: Arc<Watched>) -> Self {
+        // Counted here alone: `poll_read` hands these bytes out without a count.
         watched.count(|traffic| traffic.received(&prefix, clock::instant()));
         Self { prefix, stream, watched }
     }
@@ -88,6 +89,7 @@ impl AsyncRead for Wire {
             // Nothing more is read from a client that floods; the loop ends its connection.
             return Poll::Pending;
         }
+        // The buffer may have bytes of an earlier read.
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.watched.count(|traffic| traffic.received(&buffer.filled()[before..], clock::instant()));
@@ -98,6 +100,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        // The bytes that were not accepted come again.
         self.watched.count(|traffic| traffic.sent(&bytes[..count]));
         Poll::Ready(Ok(count))
     }

@@ -22,6 +22,7 @@ pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
 ) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
+    // One time for the whole head. Test: `a_head_that_drips_times_out`.
     tokio::time::timeout(patience, read_head(stream)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 

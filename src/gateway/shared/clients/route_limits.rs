@@ -221,6 +221,8 @@ impl LimitedRequest {
         if let Some((policy, limit, decision)) = refused.max_by_key(|(_, _, decision)| decision.retry_after) {
             return self.apply(policy, limit, decision);
         }
+        // No client is refused, or freed from its limits, because the store fails.
+        // Test: `a_store_that_fails_leaves_each_process_with_its_own_limit`.
         let Some(said) = self.ask(limits).await else { return self.take_alone(limits) };
         // Read again: the question took time, and the standings of the reply count from now.
         let now = clock::instant();

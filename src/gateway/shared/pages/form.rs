@@ -88,6 +88,7 @@ pub(crate) fn write_page(
     (now, milliseconds): (Instant, u64),
 ) -> Option<Vec<u8>> {
     let PageLife { made, age, fresh, while_revalidate, if_error } = page.life;
+    // The monotonic clock of one process says nothing to another, so the time of day is written.
     let made = milliseconds.saturating_sub(millis(now.saturating_duration_since(made)));
     let mut out = Vec::with_capacity(page.body.len() + 1_024);
     out.push(PAGE);

@@ -110,6 +110,8 @@ impl KeptScope {
     /// Computes the scope of these parts.
     pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
         let mut hash = KeyHash(Sha256::new());
+        // No principal finds an entry of another one.
+        // Test: `two_tenants_see_their_own_lists_with_caches_and_without`.
         hash.add_headers(parts.principal, parts.headers);
         hash.add(parts.route.as_bytes());
         hash.add(parts.settings);

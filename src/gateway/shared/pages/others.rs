@@ -195,6 +195,8 @@ impl OtherPurges {
             *known = KnownPurges { name, series: Some(*series), ..KnownPurges::default() };
         }
         self.raise(&mut known, places);
+        // A reply that a later one has overtaken lowers no number.
+        // Test: `replies_that_overtake_one_another_are_told_apart`.
         (known.number, known.is_whole) = (known.number.max(*number), true);
         known.largest = known.largest.max(*number);
         Some(*series)
@@ -212,6 +214,8 @@ impl OtherPurges {
             // A number that was put back lowers none. Test: `an_older_state_is_not_believed`.
             if *number > *last {
                 *last = *number;
+                // In numbers of this process, which outlive a series.
+                // Test: `pages_in_memory_are_dropped_when_a_purge_is_learnt`.
                 let learnt = self.learnt.fetch_add(1, Ordering::SeqCst) + 1;
                 learnt_at.store(learnt, Ordering::SeqCst);
             }
@@ -238,8 +242,10 @@ impl OtherPurges {
         if known.name != asked.name || !known.is_whole || known.series != Some(series) {
             return None;
         }
+        // A place that is not known counts as purged.
         let last = |place: &u16| known.last.get(usize::from(*place)).copied().unwrap_or(u64::MAX);
         let is_current = places.iter().all(|place| last(place) <= begun.number);
+        // `known` is still locked, so that no purge is learnt between the comparison and the stamp.
         is_current.then(|| SharedStamp { learnt: self.learnt(), places })
     }
 
@@ -255,6 +261,7 @@ impl OtherPurges {
         unwritten.tickets += 1;
         let ticket = unwritten.tickets;
         let note = |(key, place)| {
+            // Bounded: a later purge of a place takes the entry of the earlier one.
             unwritten.places.insert((key, place), ticket);
             UnwrittenPurge { key, place, ticket }
         };
@@ -280,6 +287,7 @@ impl OtherPurges {
             let mut known = self.known();
             // A process's own purges are no news to it: its memory has dropped these pages already.
             if let Some(PurgeCount { series, number }) = count
+                // Numbers of another series, or under another key, can't be compared with the known ones.
                 && known.name == name
                 && known.series == Some(series)
             {

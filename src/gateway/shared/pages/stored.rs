@@ -171,6 +171,7 @@ impl StoredAnswer {
         let mut renewed = self.headers.clone();
         // The answer is as old as the 304, which has an `Age` of its own if it comes from a cache.
         renewed.remove(http::header::AGE);
+        // All old values of a name go before the new ones come: the 304 replaces a field as a whole.
         for name in headers.keys().filter(|name| !OF_MESSAGE.contains(name)) {
             renewed.remove(name);
             for value in headers.get_all(name) {
@@ -195,6 +196,7 @@ fn validators(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>)
     let date = |name: &HeaderName| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok();
     let is_strong = match (date(&LAST_MODIFIED), date(&DATE)) {
         (Some(modified), Some(made)) => made.duration_since(modified).is_ok_and(|past| past >= Duration::from_secs(1)),
+        // Without `Date` it can't be told whether a second has passed.
         _ => false,
     };
     (etag.cloned(), headers.get(LAST_MODIFIED).filter(|_| is_strong).cloned())

@@ -81,12 +81,14 @@ impl SharedStore {
         let (others, key) = (&pages.others, self.keys.signing_number());
         let name = self.purges(key)?;
         let asked = others.ask(&name, key);
+        // From before the question, so that its time makes the page older and never younger.
         let now = clock::instant();
         let (entry, purges) =
             tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
         // Learnt whether there is a page or not, because they also drop pages from memory.
         let series = match purges {
             Ok(news) => others.learn(&asked, news.as_ref()),
+            // Where the purges are unknown, no page is used. Test: `a_store_that_fails_costs_no_page`.
             Err(_) => None,
         };
         let Some((page, names)) = entry else {
@@ -112,6 +114,7 @@ impl SharedStore {
                 let key_of_page = place.first().varied(&names, headers);
                 match self.entry(key_of_page, (key, now)).await? {
                     SharedEntry::Page(page) => Some((page, Some(names))),
+                    // Headers stand under first keys alone, so that a page takes two questions at most.
                     SharedEntry::Varies(_) => None,
                 }
             }

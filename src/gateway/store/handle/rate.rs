@@ -48,6 +48,7 @@ impl LimitStore for SharedStore {
             return None;
         }
         let keys: &KeyRing = &self.keys;
+        // A keyed hash: `of` has credentials. Test: `names_of_clients_are_keyed_and_show_nothing`.
         keys.stored_name(keys.signing_number(), &self.prefix, RATE, of)
     }
 

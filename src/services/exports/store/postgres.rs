@@ -105,6 +105,7 @@ impl PostgresJobs {
         inner: &Arc<InnerGateway>,
         settings: &PostgresSettings,
     ) -> io::Result<Self> {
+        // Read anew for each connection, so that a reload can change the address, the password and the certificates.
         let inner = Arc::clone(inner);
         let target = move || {
             let snapshot = inner.gateway().live.pin();
@@ -175,6 +176,7 @@ impl ExportStore for PostgresJobs {
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
+        // The removal is noted by the statement that cancels, so that no crash between both leaves parts for ever.
         const CANCEL: &str = "
             WITH cancelled AS (
                 UPDATE cursorgate_exports
@@ -241,6 +243,7 @@ impl ExportStore for PostgresJobs {
                 SELECT id FROM cursorgate_exports WHERE announcement IS NOT NULL AND announced_until <= now()
                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
             ) RETURNING id, announcement";
+        // An event whose process ends before it is raised is due again, and so may come twice, but is never lost.
         let rows = self.postgres.ask(ANNOUNCE, &[(&ANNOUNCING, Type::FLOAT8), (&MOST_ANNOUNCED, Type::INT8)]).await?;
         rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
     }
@@ -272,6 +275,7 @@ impl ExportStore for PostgresJobs {
         const DONE: &str = "
             DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
             AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
+        // Bounded, because the keeper takes no job meanwhile. The next sweep goes on.
         for _ in 0..MOST_SWEEPS {
             let next = "SELECT job FROM cursorgate_export_removals ORDER BY job LIMIT 1";
             let rows = self.postgres.ask(next, &[]).await?;
@@ -316,6 +320,7 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     tokio::spawn(async move {
         let lease = jobs.lease.as_secs_f64();
         loop {
+            // A renewal that fails is made up for by the next one, while the lease still lasts.
             tokio::time::sleep(jobs.lease / 3).await;
             let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
             // After a fault a later renewal may still be in time. If none is, the job is lost, and the write of the

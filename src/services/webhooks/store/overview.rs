@@ -57,6 +57,7 @@ impl WebhookTables<'_> {
         };
         let [queued, delivered, dead] =
             [DeliveryState::Queued, DeliveryState::Delivered, DeliveryState::Dead].map(number);
+        // Endpoints of the operator are few, and first, so that clients can't push them out of the report.
         let query = format!(
             "SELECT {COLUMNS}, {queued} AS queued, {delivered} AS delivered, {dead} AS dead FROM endpoints
              ORDER BY owner IS NOT NULL, created, rowid LIMIT {MOST_ENDPOINTS}"

@@ -406,6 +406,8 @@ impl WebhookTables<'_> {
 
     /// Queues a finished delivery again, with the same `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
+        // Counted from 0 again: else one failure would make it a dead letter. The log of its attempts stays. Test:
+        // `a_dead_letter_is_delivered_again_under_its_id`.
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
              WHERE id = ?1 AND finished IS NOT NULL";
         self.transaction.execute(statement, (id, whole(now)))?;

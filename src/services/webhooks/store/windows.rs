@@ -129,6 +129,8 @@ impl WebhookTables<'_> {
     /// Removes pages that were not seen for `keep` seconds, watches after [`FORGET_WATCH`], and pages beyond
     /// [`MOST_WINDOWS`].
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
+        // A live page begins anew without an event; a watch goes on after a pause of its processes. Test:
+        // `a_watch_is_asked_for_by_one_process_at_a_time`.
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
             "DELETE FROM windows WHERE watch IS NULL AND seen <= ?1 OR seen <= ?2 OR watch IS NULL AND name IN

@@ -95,6 +95,7 @@ impl Peers {
     /// none.
     #[must_use]
     pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer, tls: Option<PeerTls>, policy: PeerPolicy) -> Self {
+        // Test: `the_host_is_the_name_of_the_certificate_unless_another_is_said`.
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
         let (turn, failures) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { names, template, tls, host_is_server_name, policy, turn, failures }
