@@ -129,7 +129,14 @@ impl Passage<'_> {
                 }
                 None => 0,
             };
-            are_shown &= gone_by > 0 || self.follows(number, &reached);
+            let is_shown = gone_by > 0 || self.follows(number, &reached);
+            // An upstream page that begins after the place may have lost items to the one before it, which is read first.
+            // Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            let may_begin = || self.shows_next(number, &reached) || self.may_begin(upstream_page);
+            if number == begin && reached.anchor.is_some() && !is_shown && !may_begin() {
+                return Err(PassageFault);
+            }
+            are_shown &= is_shown;
             let places = gone_by..end.max(gone_by);
             if !self.takes(number, places.clone(), &ids) {
                 return Err(PassageFault);
@@ -189,6 +196,20 @@ impl Passage<'_> {
             || self.pages[..begin].iter().flat_map(|page| (0..page.len()).map(move |place| stands(page, place)));
         let tied = places().filter(|stands| stands.is_some_and(Ordering::is_eq)).count();
         (!places().any(|stands| stands.is_some_and(Ordering::is_gt))).then(|| (begin, narrow(tied)))
+    }
+
+    /// Returns whether the page may begin with an upstream page that begins after its place: the upstream handed out the
+    /// token for that very place, or no upstream page comes before this one.
+    fn may_begin(&self, upstream_page: &UpstreamPage) -> bool {
+        let (Target { position, hint }, asked) = (&self.request.target, &upstream_page.asked);
+        let is_handed_out = hint.offset.0 == 0
+            && asked.way == self.way
+            && match position {
+                Position::Token(place) => asked.token == place.token && asked.way == Way::of(place.token_backward),
+                _ => true,
+            };
+        let (tokens, end) = (self.request.paging.tokens, self.request.paging.end);
+        is_handed_out || upstream_page.lead(self.way.reversed(), tokens, end) == Lead::Edge
     }
 
     /// Returns whether no item can lie between the place reached and an upstream page that begins after it.
@@ -427,6 +448,31 @@ mod tests {
         }
         let other = (Some("t"), ["43", "55"].as_slice());
         assert_eq!(level(&request, &[other], &[(0, 0), (0, 1)], (2, None)), Some(Level::Anchored));
+    }
+
+    #[test]
+    fn an_upstream_page_after_the_place_begins_a_page_only_if_it_was_handed_out_for_that() {
+        let beyond = |token| [(Some(token), ["44", "55"].as_slice())];
+        let (there, handed_out) = ([(0, 0), (0, 1)], after(item("33")));
+        let mut amid = handed_out.clone();
+        amid.hint.offset.0 = 2;
+        for (target, token, expected) in
+            [(&handed_out, "t", Some(Level::Anchored)), (&handed_out, "u", None), (&amid, "t", None)]
+        {
+            let mut request = request(order(Ties::Ordered), target.clone());
+            let mut paging = Paging::clone(&request.paging);
+            paging.tokens.backward = true;
+            request.paging = Arc::new(paging);
+            let pages = beyond(token).map(|(token, items)| {
+                let mut page = upstream_page(&request, token, items, false);
+                page.answer.previous = Some(Token("back".into()));
+                page
+            });
+            let (pages, taken) = (pages.into(), taken(&there));
+            let passage = Passage { request: &request, way: Way::Forward, pages, taken, consumed: 2 };
+            let made = passage.page(PageFacts::default()).ok().map(|page| page.level());
+            assert_eq!(made, expected, "{token} {:?}", target.hint.offset);
+        }
     }
 
     #[test]
