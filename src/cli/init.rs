@@ -35,12 +35,14 @@ fn text(arguments: &InitArguments) -> Result<String, Failure> {
     // A parameter of the path names no list.
     let name = path.split('/').rfind(|segment| !segment.is_empty() && !segment.starts_with('{')).unwrap_or("list");
     let name: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    // The path comes last: its own parameters may have the names of other places. Test:
+    // `a_parameter_of_the_path_may_have_any_name`.
     let text = TEMPLATE
         .replace("{tls}", if tls { "tls = {}\n" } else { "" })
+        .replace("{name}", &name)
         .replace("{peer}", &format!("{peer:?}"))
-        .replace("{path}", &format!("{path:?}"))
         .replace("{dialect}", &format!("{dialect:?}"))
-        .replace("{name}", &name);
+        .replace("{path}", &format!("{path:?}"));
     let (_, diagnostics) = config::load_text("cursorgate.toml", &text, &config::WithoutSecrets(&NoFiles));
     if diagnostics.has_errors() {
         report::diagnostics(&diagnostics);
@@ -103,6 +105,20 @@ mod tests {
             ("https://people.internal/api", None),
         ] {
             assert_eq!(peer(url).ok(), expected.map(|(peer, tls)| (peer.to_owned(), tls)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_the_path_may_have_any_name() {
+        for name in ["name", "dialect", "peer", "tls"] {
+            let arguments = InitArguments {
+                file: "cursorgate.toml".into(),
+                upstream: "http://127.0.0.1:8000".to_owned(),
+                path: format!("/teams/{{{name}}}/users"),
+                dialect: "page-limit".to_owned(),
+            };
+            let text = text(&arguments).unwrap();
+            assert!(text.contains(&format!("[routes.users]\npath = \"/teams/{{{name}}}/users\"\n")), "{text}");
         }
     }
 }

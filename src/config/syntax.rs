@@ -1,12 +1,16 @@
 //! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text or returns its
 //! fault.
 
-use std::net::{IpAddr, SocketAddr};
+mod network;
 
-use super::{
-    schema::SyntaxFault,
-    settings::{Network, UNIX_CLIENT},
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    str::FromStr,
 };
+
+pub(super) use network::{network, read_network};
+
+use super::schema::SyntaxFault;
 use crate::pagination::order::{Direction, Grain};
 
 pub(super) type Checked = Result<(), SyntaxFault>;
@@ -101,7 +105,7 @@ pub(super) fn address(text: &str) -> Checked {
         return Ok(());
     }
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let port = if port.parse::<u16>().is_ok() { port } else { "8080" };
+    let port = if is_port(port) { port } else { "8080" };
     let meant = match host {
         "localhost" => format!("127.0.0.1:{port}"),
         host if host.parse::<IpAddr>().is_ok() => format!("{host}:{port}"),
@@ -121,7 +125,7 @@ pub(super) fn peer(text: &str) -> Checked {
         // The help repeats no password. Test: `peers_are_hosts_with_ports`.
         let authority = authority.rsplit('@').next().unwrap_or(authority);
         let secure = scheme.eq_ignore_ascii_case("https");
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
         let port = match (has_port, secure) {
             (true, _) => "",
             (false, true) => ":443",
@@ -141,19 +145,13 @@ pub(super) fn peer(text: &str) -> Checked {
     let Some((host, port)) = text.rsplit_once(':') else {
         return fault(format!("write \"{text}:8000\" with its port"));
     };
-    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+    if number::<u16>(port).is_none_or(|port| port == 0) {
         return fault("a port is a number from 1 to 65535".into());
     }
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_host = match bracketed {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_host_name(host),
-    };
-    if is_host {
-        Ok(())
-    } else {
-        fault("a host is a name such as people.internal, or an address; IPv6 in brackets".into())
+    if is_host(host) {
+        return Ok(());
     }
+    fault("a host is a name such as people.internal, or an address; IPv6 in brackets".into())
 }
 
 /// Accepts `host:port` of a server of Redis or Valkey.
@@ -198,7 +196,7 @@ pub(super) fn store_prefix(text: &str) -> Checked {
 
 /// Accepts a host that a route answers for.
 pub(super) fn host(text: &str) -> Checked {
-    if is_host_name(text) || text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some() {
+    if is_host(text) {
         return Ok(());
     }
     let help = if text.contains("://") || text.contains('/') {
@@ -246,11 +244,9 @@ pub(super) fn origin(text: &str) -> Checked {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let is_host = in_brackets.map_or_else(|| is_host_name(host), |host| host.parse::<std::net::Ipv6Addr>().is_ok());
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if is_host && is_scheme && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+    if is_host(host) && is_scheme && port.is_none_or(is_port) {
         return Ok(());
     }
     fault("write the scheme, the host, and the port if it is not the default".to_owned())
@@ -259,13 +255,30 @@ pub(super) fn origin(text: &str) -> Checked {
 /// Accepts a value of `Host`.
 pub(super) fn host_header(text: &str) -> Checked {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-    if is_host_name(host) && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+    if is_host_name(host) && port.is_none_or(is_port) {
         return Ok(());
     }
     Err(SyntaxFault::new(
         format!("{text:?} is not a host"),
         "write a name such as api.example.com, with its port if it has one",
     ))
+}
+
+/// Returns whether a text is the name of a host or its address, of IPv6 in brackets.
+fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => is_host_name(text),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    number::<u16>(text).is_some()
+}
+
+/// Reads a number of digits alone: [`str::parse`] accepts a sign as well.
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -293,11 +306,7 @@ pub(super) fn url(text: &str) -> Checked {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let port = authority.rsplit_once(':').filter(|(host, port)| !host.is_empty() && !port.ends_with(']'));
     let host = port.map_or(authority, |(host, _)| host);
-    if authority.is_empty() || authority.contains('@') || port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
-        return fault("a host follows https://, with or without a port");
-    }
-    let is_bracketed = host.starts_with('[') && authority.contains(']');
-    if !is_host_name(host) && !is_bracketed {
+    if !is_host(host) || port.is_some_and(|(_, port)| !is_port(port)) {
         return fault("a host follows https://, with or without a port");
     }
     // Such URLs stand in headers. Test: `urls_have_a_host_and_nothing_that_breaks_a_header`.
@@ -389,43 +398,6 @@ pub(super) fn resolver(text: &str) -> Checked {
     }
     let help = "write an IP address and a port, such as \"10.0.0.2:53\"";
     Err(SyntaxFault::new(format!("{text:?} is not an address of a DNS server"), help))
-}
-
-/// Accepts an address prefix.
-pub(super) fn network(text: &str) -> Checked {
-    let Some(network) = read_network(text) else {
-        return Err(SyntaxFault::new(
-            format!("{text:?} is not a network"),
-            "write a network such as \"10.20.0.0/16\" or \"::1/128\", or \"unix\" for clients of unix sockets",
-        ));
-    };
-    let bits = match network.address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    // A prefix of 0 would shift by the whole width.
-    let kept = bits & u128::MAX.checked_shl(128 - u32::from(network.prefix)).unwrap_or(0);
-    if kept == bits {
-        return Ok(());
-    }
-    let first = match network.address {
-        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(kept >> 96).unwrap_or(0))),
-        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_bits(kept)),
-    };
-    let message = format!("{text:?} has bits after its prefix");
-    Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
-}
-
-/// Reads an address prefix. An address alone is a network of one.
-pub(super) fn read_network(text: &str) -> Option<Network> {
-    if text == "unix" {
-        return Some(Network { address: UNIX_CLIENT, prefix: 128 });
-    }
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().ok()?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.map_or(Some(longest), |prefix| prefix.parse().ok())?;
-    (prefix <= longest).then_some(Network { address, prefix })
 }
 
 /// Accepts a time of day with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`.

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostic::{Diagnostics, Located, Location},
-    schema,
+    keys::{CONTRACT_SCHEMA, FILE_SCHEMA},
+    schema::{self, Schema},
     spanned::{Members, Spanned, Value},
 };
 
@@ -87,7 +88,12 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
-    let is_header = |line: &usize| lines[*line].starts_with('[');
+    // A quote follows the bracket where a list is an element of another one. Test:
+    // `a_secret_beside_a_syntax_error_is_not_shown`.
+    let is_header = |line: &usize| {
+        let line = lines[*line];
+        line.starts_with('[') && !line.trim_start_matches(['[', ' ']).starts_with(['"', '\''])
+    };
     let opened = (0..fault)
         .rev()
         .take_while(|line| !is_header(line))
@@ -165,20 +171,19 @@ fn location(source: u32, span: &Range<usize>) -> Location {
 
 /// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is
 /// a secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation,
-/// short numbers, names before a `=` and references such as `env:NAME` are shown.
+/// short numbers, names of tables, names before a `=` and references such as `env:NAME` are shown.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
-    let begins = text.split('\n').take(line).map(|line| line.len() + 1).sum::<usize>();
-    let Some(shown) = text.get(begins..).and_then(|rest| rest.split('\n').next()) else {
-        return;
-    };
-    let header = text[..begins].rfind("\n[").map_or(0, |at| at + 1);
-    let spoken = text[header..begins + shown.len()].to_lowercase();
+    let lines: Vec<&str> = text.split('\n').take(line + 1).collect();
+    let Some(shown) = lines.get(line) else { return };
+    let begins = lines[..line].iter().map(|line| line.len() + 1).sum::<usize>();
+    let table = lines[..line].iter().rposition(|line| header(line) > 0).unwrap_or(0);
+    let spoken = lines[table..].join("\n").to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "cursor", "admin"];
-    if !words.iter().any(|word| spoken.contains(word)) || shown.trim_start().starts_with('[') {
+    if !words.iter().any(|word| spoken.contains(word)) {
         return;
     }
     let is_word = |character: char| !character.is_whitespace() && !"{}[]=,\"'".contains(character);
-    let mut at = 0;
+    let mut at = header(shown);
     while let Some(start) = shown[at..].find(is_word).map(|found| at + found) {
         let end = shown[start..].find(|character| !is_word(character)).map_or(shown.len(), |found| start + found);
         let word = &shown[start..end];
@@ -189,6 +194,20 @@ fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics
         }
         at = end;
     }
+}
+
+/// Returns the length of the brackets and names with which the header of a table begins a line; 0 for other lines. A
+/// line with a bracket in front may be an element of a list, and a secret. So a header is one of a table that
+/// configurations or contracts have.
+fn header(line: &str) -> usize {
+    let names = line.trim_start().trim_start_matches('[');
+    let before = line.len() - names.len();
+    let is_name = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    let length = names.find(|character| !is_name(character)).unwrap_or(names.len());
+    let table = names[..length].split('.').next().unwrap_or_default();
+    let is_known = |schema: &Schema| matches!(schema, Schema::Table(keys) if keys.iter().any(|key| key.name == table));
+    let is_header = line.trim_start().starts_with('[') && [FILE_SCHEMA, CONTRACT_SCHEMA].iter().any(is_known);
+    if is_header { before + length } else { 0 }
 }
 
 #[cfg(test)]
@@ -256,12 +275,19 @@ mod tests {
             "[cursor]\nkeys = { 1 = hunter2hunter2 }\n",
             "cursor = {\n keys = {\n 1 = 'hunter2hunter2\n",
             "[upstreams.a]\nheaders = { X-Api-Key: \"hunter2hunter2\" }\n",
+            "[cursor]\nkeys = [\n[\"hunter2hunter2\" 5],\n",
+            "[cursor]\nkeys = [\n  [\"hunter2hunter2\" 5],\n",
+            "[cursor]\nkeys = [\n[hunter2hunter2 5],\n[\"hunter2hunter2\" 5],\n]\n",
+            "[cursor]\nkeys = [1\n[\"hunter2hunter2\"]\n]\n",
+            "[cursor] keys = { 1 = \"hunter2hunter2\" }\n",
         ];
         for text in texts {
             let (_, faults, shown) = messages(text);
             assert!(!faults.is_empty() && !shown.contains("hunter2"), "{shown}");
         }
-        let (_, _, shown) = messages("[routes.a]\npath = \"/a\n");
-        assert!(shown.contains("\"/a"), "{shown}");
+        for (text, plain) in [("[routes.a]\npath = \"/a\n", "\"/a"), ("[admin]\n[cursor\nttl = 5\n", "[cursor")] {
+            let (_, _, shown) = messages(text);
+            assert!(shown.contains(plain), "{shown}");
+        }
     }
 }

@@ -121,11 +121,7 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
             // `file:` is for secrets. In any other text it is text like the rest.
             Piece::File(path) => whole.push_str(&format!("{{file:{path}}}")),
             Piece::Variable(name, default) => {
-                let value = environment.variable(name);
-                // Compose files and units pass on a variable that is not set as an empty one. Test:
-                // `variables_are_filled_in_with_their_defaults`.
-                let value = value.filter(|value| default.is_none() || !value.is_empty());
-                let Some(value) = value.or_else(|| default.map(str::to_owned)) else {
+                let Some(value) = value(name, default, environment) else {
                     let help = format!("set {name}, or write a default: env:{name}:DEFAULT");
                     return Err(SyntaxFault::new(format!("the environment variable {name} is not set"), help));
                 };
@@ -134,6 +130,14 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
         }
     }
     Ok(Some(whole))
+}
+
+/// Returns the value of a variable, or its default; `None` if it has neither.
+fn value(name: &str, default: Option<&str>, environment: &dyn Environment) -> Option<String> {
+    // Compose files and units pass on a variable that is not set as an empty one. Test:
+    // `variables_are_filled_in_with_their_defaults`.
+    let set = environment.variable(name).filter(|value| default.is_none() || !value.is_empty());
+    set.or_else(|| default.map(str::to_owned))
 }
 
 /// Returns a text of the command line with its references filled in, also those to files: a secret need not be an
@@ -153,7 +157,7 @@ pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret
                 whole.extend_from_slice(bytes.trim_ascii_end());
             }
             Piece::Variable(name, default) => {
-                let value = environment.variable(name).or_else(|| default.map(str::to_owned));
+                let value = value(name, default, environment);
                 let value = value.ok_or_else(|| format!("the environment variable {name} is not set"))?;
                 whole.extend_from_slice(value.as_bytes());
             }
@@ -210,6 +214,20 @@ mod tests {
         ] {
             assert_eq!(filled(text, &Two).unwrap_err().message, message, "{text}");
         }
+    }
+
+    #[test]
+    fn an_argument_has_the_defaults_of_a_file() {
+        for (text, expected) in [
+            ("{env:EMPTY:full}", "full"),
+            ("env:EMPTY:full", "full"),
+            ("Bearer {env:NONE:full}", "Bearer full"),
+            ("env:EMPTY", ""),
+            ("env:HOST:elsewhere", "people.internal"),
+        ] {
+            assert_eq!(open_argument(text, &Two).unwrap().reveal(), expected.as_bytes(), "{text}");
+        }
+        assert!(open_argument("env:NONE", &Two).is_err());
     }
 
     #[test]

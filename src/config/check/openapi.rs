@@ -14,7 +14,8 @@ use crate::config::{
 /// The files that routes name, each read once.
 #[derive(Default)]
 pub(super) struct Described {
-    /// Contains `None` for files that can't be read, so that their faults are reported once.
+    /// By the paths as they are opened. Contains `None` for files that can't be read, so that their faults are reported
+    /// once.
     read: Vec<(String, Option<Arc<LocatedTree>>)>,
 }
 
@@ -29,11 +30,13 @@ impl Described {
             return None;
         };
         let item = item(table, context);
-        let document = match self.read.iter().find(|(known, _)| *known == file.value) {
+        // Two folders may each have a file of that name. Test: `each_included_file_names_files_of_its_own_folder`.
+        let path = context.path(&file.value, file.at);
+        let document = match self.read.iter().find(|(known, _)| *known == path) {
             Some((_, document)) => document.clone(),
             None => {
                 let document = read(&file, context).map(Arc::new);
-                self.read.push((file.value.clone(), document.clone()));
+                self.read.push((path, document.clone()));
                 document
             }
         };
@@ -93,4 +96,47 @@ fn read(file: &Located<String>, context: &mut Context<'_>) -> Option<LocatedTree
     };
     let source = context.diagnostics.add_source(context.path(&file.value, file.at), text.clone());
     tree::read(source, &text, context.diagnostics)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use crate::config::{Environment, load_text, tree::Tree};
+
+    /// Two folders, each with routes and with a description of its own, of which the text is the folder's name.
+    struct Folders;
+
+    impl Environment for Folders {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            let folder = path.parent().unwrap().display();
+            match path.file_name().and_then(|name| name.to_str()) {
+                Some("api.json") => Ok(format!("{:?}", folder.to_string()).into_bytes()),
+                Some("r.toml") => Ok(format!(
+                    "[routes.{folder}]\npath = \"/{folder}\"\nupstream = \"people\"\ndialect = \"page-limit\"\n\
+                     order = [\"id\"]\nopenapi = {{ file = \"api.json\", schema = \"#/a\" }}\n"
+                )
+                .into_bytes()),
+                _ => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+    }
+
+    #[test]
+    fn each_included_file_names_files_of_its_own_folder() {
+        let text = "include = [\"a/r.toml\", \"b/r.toml\"]\nupstreams.people = { peers = [\"127.0.0.1:1\"] }\n";
+        let (settings, diagnostics) = load_text("gateway.toml", text, &Folders);
+        let documents: Vec<Tree> = settings
+            .expect("settings")
+            .routes
+            .into_iter()
+            .filter_map(|route| Some(route.openapi?.document.value.clone()))
+            .collect();
+        let expected = ["a", "b"].map(|folder| Tree::Text(folder.to_owned()));
+        assert_eq!(documents, expected, "{}", diagnostics.render(false));
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::Context;
+use super::{Context, principal};
 use crate::config::{
     diagnostic::Located,
     key::Key,
@@ -15,7 +15,7 @@ use crate::config::{
 };
 
 /// Reads `rate_limit` of a merged route.
-pub(super) fn rate_limit(route: &Spanned, context: &mut Context<'_>) -> RateLimitSettings {
+pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<'_>) -> RateLimitSettings {
     let table = ROUTE.rate_limit.table(route);
     let per = RATE_LIMIT.per.read(&table);
     let requests = RATE_LIMIT.requests.read(&table);
@@ -33,12 +33,12 @@ pub(super) fn rate_limit(route: &Spanned, context: &mut Context<'_>) -> RateLimi
         context.missing(written.at, "`rate_limit` limits nothing", "requests = 100, or upstream_requests = 500");
     }
     RateLimitSettings {
-        requests: requests.map(|requests| quota(requests, per, (&RATE_LIMIT.burst, &table), context)),
+        requests: requests.and_then(|requests| quota(requests, per, (&RATE_LIMIT.burst, &table), context)),
         upstream_requests: upstream_requests.map(|most| {
             let quota = QuotaSettings { requests: most.value, per, burst: most.value };
             Located { value: quota, at: most.at }
         }),
-        clients: clients(&RATE_LIMIT.key.read(&table), route),
+        clients: clients(&RATE_LIMIT.key.read(&table), root, route),
     }
 }
 
@@ -59,27 +59,32 @@ pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: 
 }
 
 /// Returns the headers by which clients are told apart.
-fn clients(key: &str, route: &Spanned) -> Vec<HeaderName> {
+fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     match key.strip_prefix("header:") {
         Some(name) => HeaderName::from_bytes(name.as_bytes()).into_iter().collect(),
         None if key == "address" => Vec::new(),
-        None => ROUTE.principal.read(route),
+        None => principal::read(root, route),
     }
 }
 
-/// Reads the rest of a limit.
+/// Reads the rest of a limit; `None` for one of no requests.
 fn quota(
     requests: u32,
     per: Duration,
     (key, table): (&Key<u32>, &Spanned),
     context: &mut Context<'_>,
-) -> QuotaSettings {
+) -> Option<QuotaSettings> {
+    // Such a limit is out of the range of its key, which was reported, and no burst fits into it. Test:
+    // `a_limit_of_no_requests_is_out_of_range`.
+    if requests == 0 {
+        return None;
+    }
     let burst = key.located(table);
     if let Some(burst) = burst.as_ref().filter(|burst| burst.value > requests) {
         let message = format!("`burst` is {}, and `requests` {requests}", burst.value);
         context.diagnostics.error(burst.at, message, format!("write at most {requests}, or remove `burst`"));
     }
-    QuotaSettings { requests, per, burst: burst.map_or(requests, |burst| burst.value.clamp(1, requests)) }
+    Some(QuotaSettings { requests, per, burst: burst.map_or(requests, |burst| burst.value.clamp(1, requests)) })
 }
 
 /// Reads `legacy.rate_limit` of a route, from its `legacy`.
@@ -90,7 +95,7 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
         context.missing(table.at, "`legacy.rate_limit` has no number of requests", "requests = 20");
     }
     let requests = LEGACY_RATE_LIMIT.requests.read(table)?;
-    Some(quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context))
+    quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context)
 }
 
 /// Reads `legacy.brownouts` of a route, in the order of their times.
@@ -154,4 +159,48 @@ fn brownout(written: &Spanned, context: &mut Context<'_>) -> Option<BrownoutSett
         (BrownoutAnswer::Limit, requests) => BrownoutEffect::Slow(QuotaSettings { requests, per, burst: requests }),
     };
     Some(BrownoutSettings { from, until, effect })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Diagnostics, ProcessEnvironment, WithoutSecrets, load_text, settings::Settings};
+
+    /// Loads a configuration with a route that has these keys.
+    fn loaded(keys: &str) -> (Settings, Diagnostics) {
+        let text = format!(
+            "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\
+             server = {{ client_subject = \"X-Client-Subject\", forwarded_headers = [\"X-Client-Subject\"] }}\n\
+             upstreams.people = {{ peers = [\"127.0.0.1:1\"] }}\n\
+             [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n\
+             {keys}\n"
+        );
+        let (settings, diagnostics) = load_text("a.toml", &text, &WithoutSecrets(&ProcessEnvironment::default()));
+        (settings.expect("settings"), diagnostics)
+    }
+
+    #[test]
+    fn a_limit_of_no_requests_is_out_of_range() {
+        for keys in [
+            "rate_limit = { requests = 0, burst = 5 }",
+            "legacy = { policy = \"translate\", rate_limit = { requests = 0, burst = 5 } }",
+        ] {
+            let (_, diagnostics) = loaded(keys);
+            let messages: Vec<&str> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
+            assert!(messages.contains(&"0 is out of range"), "{keys}: {messages:?}");
+            assert!(!messages.iter().any(|message| message.contains("burst")), "{keys}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn limits_know_clients_by_the_subjects_of_their_certificates() {
+        for (principal, expected) in [("", true), ("principal = [\"X-Api-Key\"]\n", false)] {
+            let keys = format!("{principal}rate_limit = {{ requests = 5 }}\nconcurrency = {{ per_client = 5 }}");
+            let (settings, _) = loaded(&keys);
+            let route = &settings.routes[0];
+            let concurrency = route.concurrency.as_ref().expect("a limit");
+            for names in [&route.rate_limit.clients, &concurrency.principal] {
+                assert_eq!(names.iter().any(|name| name == "x-client-subject"), expected, "{principal}{names:?}");
+            }
+        }
+    }
 }

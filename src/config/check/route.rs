@@ -1,7 +1,8 @@
 //! `[routes]`: merges each with its defaults, and checks them against each other.
 
 use super::{
-    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, rate_limit,
+    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, principal,
+    rate_limit,
 };
 use crate::config::{
     diagnostic::{Located, Location, nearest},
@@ -106,7 +107,7 @@ impl Route<'_> {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
         let methods = methods::methods(&self.written, context);
-        let rate_limit = rate_limit::rate_limit(&self.written, context);
+        let rate_limit = rate_limit::rate_limit(known.root, &self.written, context);
         let list = match action? {
             Action::Forward => None,
             Action::Paginate | Action::Observe => {
@@ -131,7 +132,7 @@ impl Route<'_> {
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
-            concurrency: concurrency(&self.written),
+            concurrency: concurrency(known.root, &self.written),
             rate_limit,
             cors: cors::cors(&self.written, context),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
@@ -261,9 +262,9 @@ impl Route<'_> {
 }
 
 /// Reads `concurrency` of a merged route.
-fn concurrency(route: &Spanned) -> Option<ConcurrencySettings> {
+fn concurrency(root: &Spanned, route: &Spanned) -> Option<ConcurrencySettings> {
     let written = ROUTE.concurrency.find(route)?;
     let (requests, per_client) = (CONCURRENCY.requests.read(written), CONCURRENCY.per_client.read(written));
-    let principal = ROUTE.principal.read(route);
+    let principal = principal::read(root, route);
     (requests.is_some() || per_client.is_some()).then_some(ConcurrencySettings { requests, per_client, principal })
 }

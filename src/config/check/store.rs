@@ -47,7 +47,10 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
     let user = user(store, (&STORE.username, &STORE.password), context);
     let sentinel_user = self::user(store, (&STORE.sentinel_username, &STORE.sentinel_password), context);
     let tls = STORE.tls.find(store).map(|tls| tls::upstream("caches.shared", tls, context));
-    if let (None, Some(password)) = (&tls, STORE.password.located(store)) {
+    // Sentinels may have a password although their master has none. Test:
+    // `the_password_of_sentinels_needs_tls_as_well`.
+    let sentinel_password = || STORE.sentinel_password.located(store).filter(|_| kind == StoreKind::Sentinel);
+    if let (None, Some(password)) = (&tls, STORE.password.located(store).or_else(sentinel_password)) {
         warn_of_plain(&addresses, &password, context);
     }
     Some(StoreSettings {
@@ -106,5 +109,23 @@ pub(super) fn warn_of_plain(addresses: &[Located<String>], password: &Located<St
             message,
             "tls = {}, or { ca = \"PATH\" } for an authority of your own",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ProcessEnvironment, WithoutSecrets, load_text};
+
+    #[test]
+    fn the_password_of_sentinels_needs_tls_as_well() {
+        for (keys, expected) in [("", true), ("tls = {}\n", false)] {
+            let text = format!(
+                "version = 1\n[caches.shared]\nkind = \"sentinel\"\nmaster = \"shared\"\n\
+                 addresses = [\"10.0.0.1:26379\"]\nsentinel_password = \"env:PASSWORD\"\n{keys}"
+            );
+            let (_, diagnostics) = load_text("a.toml", &text, &WithoutSecrets(&ProcessEnvironment::default()));
+            let said = diagnostics.render(false);
+            assert_eq!(said.contains("the password is sent without TLS"), expected, "{said}");
+        }
     }
 }

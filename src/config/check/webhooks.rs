@@ -14,8 +14,8 @@ use crate::config::{
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        EndpointPace, EventType, RouteSettings, UNIX_CLIENT, WatchSettings, WebhookClientSettings,
-        WebhookEndpointSettings, WebhookSettings,
+        EndpointPace, EventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
+        WebhookSettings,
     },
     spanned::Spanned,
     syntax, units,
@@ -119,14 +119,13 @@ fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
     let ports = ports.map(|ports| ports.into_iter().filter_map(|port| u16::try_from(port).ok()).collect());
     let mut networks = Vec::new();
     for text in WEBHOOKS.networks.read(written) {
-        let Some(network) = syntax::read_network(&text.value).filter(|network| network.address != UNIX_CLIENT) else {
-            context.diagnostics.error(
-                text.at,
-                "webhooks go to no unix socket",
-                "write a network such as \"10.1.2.0/24\"",
-            );
+        if text.value == "unix" {
+            let help = "write a network such as \"10.1.2.0/24\"";
+            context.diagnostics.error(text.at, "webhooks go to no unix socket", help);
             continue;
-        };
+        }
+        // A text that is no network was reported before.
+        let Some(network) = syntax::read_network(&text.value) else { continue };
         if network.prefix == 0 {
             let message =
                 format!("{:?} permits every address, also those of this machine and of its cloud", text.value);
@@ -297,6 +296,7 @@ mod tests {
             (good(""), ""),
             (of_secret("BARE"), ""),
             (good("networks = [\"0.0.0.0/0\"]"), "permits every address"),
+            (good("networks = [\"::/0\"]"), "permits every address"),
             (good("networks = [\"unix\"]"), "webhooks go to no unix socket"),
             (good("").replace(DIRECTORY, ""), "services.webhooks has no directory"),
             (DIRECTORY.to_owned(), "services.webhooks has no endpoint"),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::settings::UNIX_CLIENT;
 
 fn help(check: fn(&str) -> Checked, text: &str) -> String {
     check(text).err().map(|wrong| wrong.help).unwrap_or_default()
@@ -17,6 +18,7 @@ fn peers_are_hosts_with_ports() {
         ("shop.internal", "write \"shop.internal:8000\" with its port"),
         ("shop.internal:80/v1", "write \"shop.internal:80\", and base_path = \"/v1\""),
         ("shop.internal:0", "a port is a number from 1 to 65535"),
+        ("shop.internal:+80", "a port is a number from 1 to 65535"),
         ("a b:80", "a host is a name such as people.internal, or an address; IPv6 in brackets"),
         ("::1:80", "a host is a name such as people.internal, or an address; IPv6 in brackets"),
     ];
@@ -41,7 +43,9 @@ fn networks_have_nothing_after_their_prefix() {
     }
     assert_eq!(help(network, "10.20.1.5/16"), "write \"10.20.0.0/16\", or a longer prefix");
     assert_eq!(help(network, "2001:db8::1/32"), "write \"2001:db8::/32\", or a longer prefix");
-    for wrong in ["10.20.0.0/33", "internal", "10.0.0.0/", ""] {
+    assert_eq!(help(network, "::ffff:10.20.1.5/112"), "write \"10.20.0.0/16\", or a longer prefix");
+    assert!(network("::ffff:10.20.0.0/90").is_err());
+    for wrong in ["10.20.0.0/33", "internal", "10.0.0.0/", "10.0.0.0/+8", "::ffff:10.0.0.0/129", ""] {
         assert!(help(network, wrong).starts_with("write a network such as"), "{wrong}");
     }
 }
@@ -87,10 +91,35 @@ fn urls_have_a_host_and_nothing_that_breaks_a_header() {
     for right in ["https://api.example.com", "http://127.0.0.1:8080/base", "https://[::1]:8443/x?y=1#z"] {
         assert_eq!(url(right), Ok(()), "{right}");
     }
-    for wrong in ["api.example.com", "https://", "https://a b", "https://a/<x>", "https://u:p@a", "https://a:port"] {
+    for wrong in [
+        "api.example.com",
+        "https://",
+        "https://a b",
+        "https://a/<x>",
+        "https://u:p@a",
+        "https://u:p@[::1]",
+        "https://a:port",
+        "https://a:+80",
+        "https://[a]/",
+        "https://[::1]x/",
+    ] {
         assert!(url(wrong).is_err(), "{wrong}");
     }
     assert!(base_url("https://a/?x=1").is_err());
+}
+
+#[test]
+fn hosts_in_brackets_are_addresses_and_ports_have_no_sign() {
+    for right in ["api.example.com", "10.0.0.1", "[::1]", "[2001:db8::7]"] {
+        assert_eq!(host(right), Ok(()), "{right}");
+    }
+    for wrong in ["[]", "[api.example.com]", "[a b]", "[::1", "[::1]:80"] {
+        assert!(host(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!((origin("https://[::1]:8443"), origin("https://a:8443")), (Ok(()), Ok(())));
+    assert!(origin("https://a:+8443").is_err() && origin("https://[a]").is_err());
+    assert_eq!(host_header("a:80"), Ok(()));
+    assert!(host_header("a:+80").is_err());
 }
 
 #[test]
@@ -99,6 +128,10 @@ fn networks_contain_addresses() {
         ("10.20.0.0/16", "10.20.255.1", true),
         ("10.20.0.0/16", "10.21.0.1", false),
         ("10.20.0.0/16", "::ffff:10.20.1.1", true),
+        ("::ffff:10.20.0.0/112", "10.20.1.1", true),
+        ("::ffff:10.20.0.0/112", "::ffff:10.20.1.1", true),
+        ("::ffff:10.20.0.0/112", "10.21.0.1", false),
+        ("::ffff:127.0.0.1", "127.0.0.1", true),
         ("0.0.0.0/0", "192.0.2.1", true),
         ("0.0.0.0/0", "2001:db8::1", false),
         ("127.0.0.1", "127.0.0.2", false),

@@ -1,0 +1,50 @@
+//! The syntax of networks: an address and the length of its prefix.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Checked, number};
+use crate::config::{
+    schema::SyntaxFault,
+    settings::{Network, UNIX_CLIENT},
+};
+
+/// Accepts an address prefix.
+pub(in crate::config) fn network(text: &str) -> Checked {
+    let Some(network) = read_network(text) else {
+        return Err(SyntaxFault::new(
+            format!("{text:?} is not a network"),
+            "write a network such as \"10.20.0.0/16\" or \"::1/128\", or \"unix\" for clients of unix sockets",
+        ));
+    };
+    let bits = match network.address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    // A prefix of 0 would shift by the whole width.
+    let kept = bits & u128::MAX.checked_shl(128 - u32::from(network.prefix)).unwrap_or(0);
+    if kept == bits {
+        return Ok(());
+    }
+    let first = match network.address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(kept >> 96).unwrap_or(0))),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(kept)),
+    };
+    let message = format!("{text:?} has bits after its prefix");
+    Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
+}
+
+/// Reads an address prefix. An address alone is a network of one, and IPv4 in the form of IPv6 is IPv4.
+pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
+    if text == "unix" {
+        return Some(Network { address: UNIX_CLIENT, prefix: 128 });
+    }
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().ok()?;
+    let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(longest), number).filter(|prefix| *prefix <= longest)?;
+    // The addresses of clients are compared as IPv4. Test: `networks_contain_addresses`.
+    match (address, address.to_canonical(), prefix.checked_sub(96)) {
+        (IpAddr::V6(_), IpAddr::V4(mapped), Some(prefix)) => Some(Network { address: mapped.into(), prefix }),
+        _ => Some(Network { address, prefix }),
+    }
+}
