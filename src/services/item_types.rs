@@ -192,7 +192,11 @@ impl<'a> ItemTypes<'_, 'a> {
         // The type is known before its members are read, because they may refer back to it.
         // Test: `schemas_that_refer_to_themselves_end`.
         self.found.insert(name, ValueType::Object(claimed.clone()));
-        self.fields(schema, members, claimed, depth)
+        let value = self.fields(schema, members, claimed, depth);
+        // An object beyond the most types has none, and a further reference to it would name a type that is missing.
+        // Test: `a_component_beyond_the_most_types_is_json_at_each_reference`.
+        self.found.insert(name, value.clone());
+        value
     }
 
     /// Adds the members of an object and of all parts of its `allOf`. Of two members with one name the later one
@@ -410,6 +414,20 @@ mod tests {
                 "User3 { a: Json }",
             ]
         );
+    }
+
+    #[test]
+    fn a_component_beyond_the_most_types_is_json_at_each_reference() {
+        let mut catalog = TypeCatalog::new(&[]);
+        let other = ObjectType { name: "Other".to_owned(), description: None, fields: Vec::new() };
+        catalog.objects = vec![other; MOST_TYPES - 1];
+        let user = ("A_User", r#"{"properties":{"id":{"type":"string"}}}"#);
+        let pair = r##"{"properties":{"a":{"$ref":"#/components/schemas/A_User"},"b":{"$ref":"#/components/schemas/A_User"}}}"##;
+        assert_eq!(catalog.add(&item(pair, &[user]), "Pair"), ValueType::Object("Pair".to_owned()));
+        assert_eq!(shown(&catalog)[MOST_TYPES - 1], "Pair { a: Json, b: Json }");
+        let reference = r##"{"$ref":"#/components/schemas/A_User"}"##;
+        assert_eq!(catalog.add(&item(reference, &[user]), "Users"), ValueType::Json, "in another list");
+        assert_eq!(catalog.objects.len(), MOST_TYPES);
     }
 
     #[test]

@@ -81,8 +81,8 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
             }
             columns
         });
-        // A row without cells would be a blank line. Test: `a_table_has_the_columns_of_its_first_page`.
-        if !columns.is_empty() {
+        // A list without items is an empty table. Test: `a_table_has_the_columns_of_its_first_page`.
+        if !(columns.is_empty() && rows.is_empty()) {
             push_row(columns.iter().map(String::as_bytes), out);
         }
     }
@@ -110,8 +110,10 @@ fn cell(value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Writes a row (RFC 4180 section 2). A cell with a separator, a quote, a line end, or a blank at its edge is quoted.
+/// Writes a row (RFC 4180 section 2). A cell with a separator, a quote, a line end, or a blank at its edge is quoted,
+/// and so is the lone empty cell of a row.
 fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
+    let start = out.len();
     for (place, cell) in cells.enumerate() {
         if place > 0 {
             out.push(b',');
@@ -131,6 +133,10 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
         } else {
             out.extend_from_slice(cell);
         }
+    }
+    // Readers skip blank lines, and the row with them. Test: `a_row_without_values_is_no_blank_line`.
+    if out.len() == start {
+        out.extend_from_slice(b"\"\"");
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -184,5 +190,16 @@ mod tests {
         let fault = write_page(ExportFormat::Csv, &items(&["[1]"]), true, &mut JobProgress::default()).unwrap_err();
         assert_eq!(fault.code, "items_not_tabular");
         assert_eq!(written(ExportFormat::Csv, &[&[]], None).0, "");
+    }
+
+    #[test]
+    fn a_row_without_values_is_no_blank_line() {
+        let pages: &[&[&str]] = &[&[r#"{"name":null}"#, r#"{"name":"a"}"#], &[r#"{"id":1}"#, r#"{"name":""}"#]];
+        let table = written(ExportFormat::Csv, pages, Some(&["name"])).0;
+        assert_eq!(table, "name\r\n\"\"\r\na\r\n\"\"\r\n\"\"\r\n");
+        let table = written(ExportFormat::Csv, pages, Some(&["name", "none"])).0;
+        assert_eq!(table, "name,none\r\n,\r\na,\r\n,\r\n,\r\n");
+        let (table, progress) = written(ExportFormat::Csv, &[&["{}"], &[r#"{"id":1}"#]], None);
+        assert_eq!((table.as_str(), progress.omitted), ("\"\"\r\n\"\"\r\n\"\"\r\n", 1), "a header and two rows");
     }
 }

@@ -224,7 +224,7 @@ impl Exports {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        match self.store.add(job.clone(), credentials, limits).await.map_err(failed)? {
+        match self.store.add(job.clone(), owners, credentials, limits).await.map_err(failed)? {
             Added::Queued => {}
             Added::ClientIsFull => {
                 let detail = format!("{} exports are unfinished: wait for one, or cancel one", settings.per_client);

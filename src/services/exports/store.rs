@@ -93,8 +93,15 @@ pub(super) struct TakenJob {
 /// A store of jobs and results.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
-    /// Adds a job with its sealed credentials, if there is room for it.
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault>;
+    /// Adds a job with its sealed credentials, if there is room for it. `owners` are all names of its client: jobs
+    /// under each of them count.
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault>;
 
     /// Returns a job of a client. A client has one name for each key of cursors.
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;

@@ -245,11 +245,10 @@ impl<'d> Meter<'d> {
         Ok(cost)
     }
 
-    /// Returns the largest number of items that the page of a list can have: by `first` or `last`, also as a variable,
-    /// else the default; at most the limit of the list. A number that can't be read counts as the limit.
+    /// Returns the largest number of items that the page of a list can have: the larger one of `first` and `last`, also
+    /// as variables, else the default; at most the limit of the list. A number that can't be read counts as the limit.
     fn items(&self, field: &Field, name: &str) -> u64 {
         let (default, most) = self.limits.get(name).copied().unwrap_or((1, 1));
-        let written = ["first", "last"].into_iter().find_map(|argument| field.get_argument(argument));
         let of_variable = |name: Name| {
             let mut definitions = self.operation.variable_definitions.iter();
             let given = self.variables.get(&name).or_else(|| {
@@ -258,14 +257,19 @@ impl<'d> Meter<'d> {
             });
             Ok::<_, ()>(given.cloned().unwrap_or_default())
         };
-        let written = written.and_then(|written| written.node.clone().into_const_with(of_variable).ok());
-        let number = match written {
-            None | Some(Value::Null) => Some(u64::from(default)),
-            Some(Value::Number(number)) => number.as_u64(),
-            Some(_) => None,
-        };
+        let numbers = ["first", "last"].into_iter().filter_map(|argument| {
+            let written = field.get_argument(argument)?;
+            match written.node.clone().into_const_with(of_variable).ok()? {
+                // The request for the page leaves out an argument that is null, so that the other one counts.
+                // Test: `an_argument_that_is_null_leaves_the_other_to_count`.
+                Value::Null => None,
+                Value::Number(number) => Some(number.as_u64().unwrap_or(u64::MAX)),
+                _ => Some(u64::MAX),
+            }
+        });
+        let number = numbers.max().unwrap_or_else(|| u64::from(default));
         // The list refuses more than its limit, so that no answer has more. Test: `the_values_of_all_items_count`.
-        number.unwrap_or(u64::MAX).clamp(1, u64::from(most))
+        number.clamp(1, u64::from(most))
     }
 }
 
@@ -395,6 +399,22 @@ mod tests {
             ("(first: null)", "{}", false),
         ] {
             let query = format!("query($n: Int, $m: Int = 95) {{ users{arguments} {{ {nine} j k }} }}");
+            assert_eq!(refused(&query, variables).is_some(), is_refused, "{query} {variables}");
+        }
+    }
+
+    #[test]
+    fn an_argument_that_is_null_leaves_the_other_to_count() {
+        for (arguments, variables, is_refused) in [
+            ("(first: null, last: 91)", "{}", true),
+            ("(first: null, last: 90)", "{}", false),
+            ("(first: 91, last: null)", "{}", true),
+            ("(first: $n, last: 91)", "{}", true),
+            ("(first: $n, last: 91)", r#"{"n":null}"#, true),
+            ("(first: 5, last: 91)", "{}", true),
+            ("(first: null, last: null)", "{}", false),
+        ] {
+            let query = format!("query($n: Int) {{ users{arguments} {{ a b c d e f g h i j k }} }}");
             assert_eq!(refused(&query, variables).is_some(), is_refused, "{query} {variables}");
         }
     }

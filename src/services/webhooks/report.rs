@@ -34,6 +34,8 @@ const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "there is no [services.webhoo
 const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the deliveries can't be read: the log says why\n");
 const UNREADABLE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "send {\"delivery\": \"ID\"} or {\"endpoint\": \"ID\"}, of /webhooks/dead-letters\n");
+const REMOVED: ReportRefusal =
+    (StatusCode::NOT_FOUND, "the delivery of `before` has been removed: begin anew at /webhooks/dead-letters\n");
 
 pub(in crate::services) struct WebhookReport {
     pub(super) inner: Arc<InnerGateway>,
@@ -172,7 +174,8 @@ impl WebhookReport {
             .store
             .call(move |tables| tables.dead_letters(before.as_deref()))
             .await
-            .map_err(|fault| failed(&fault))?;
+            .map_err(|fault| failed(&fault))?
+            .ok_or(REMOVED)?;
         let next = found.last().map(|last| format!("{DEAD_LETTERS}?before={}", last.delivery.id));
         let entries = found.iter().map(|DeadLetter { endpoint, delivery }| DeadLetterEntry {
             id: &delivery.id,

@@ -156,9 +156,10 @@ impl WatchKeeper {
         let request = WatchTurn::new(snapshot, watch);
         let names = names(keys, WINDOW, &request.key);
         let (now, began) = (clock::unix_milliseconds(), clock::instant());
-        let until = now.saturating_add(milliseconds(watch.interval));
+        let longest = watch.interval.max(LONGEST_WAIT);
+        let [until, latest] = [watch.interval, longest].map(|wait| now.saturating_add(milliseconds(wait)));
         let (name, claimed) = (watch.name.clone(), names.clone());
-        let due = self.store.call(move |tables| tables.claim_watch(&name, &claimed, (now, until))).await?;
+        let due = self.store.call(move |tables| tables.claim_watch(&name, &claimed, (now, until, latest))).await?;
         if let Some(due) = due {
             // Another process has asked, or this one before its restart.
             rest.until = Some(began + Duration::from_millis(due.saturating_sub(now)));
@@ -173,7 +174,6 @@ impl WatchKeeper {
         let (fault, wait) = match &seen {
             Ok(_) => (None, Duration::ZERO),
             Err(fault) => {
-                let longest = watch.interval.max(LONGEST_WAIT);
                 let backoff = Backoff { first: watch.interval.saturating_mul(2), factor: 2, longest };
                 let wait = backoff.pause(rest.failures + 1).max(fault.wait.min(LONGEST_WAIT)).max(watch.interval);
                 (Some(fault.word.clone()), wait)

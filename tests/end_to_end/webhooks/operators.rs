@@ -90,6 +90,8 @@ fn dead_letters_are_listed_and_sent_again() {
     assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")));
     assert_eq!(http::send(gateway.admin, "POST", "/webhooks", &token, b"").status, 405);
     assert_eq!(http::get(gateway.admin, "/webhooks/dead-letters?before=1").status, 400);
+    let removed = format!("/webhooks/dead-letters?before={}", "0".repeat(32));
+    assert_eq!(http::get(gateway.admin, &removed).status, 404, "older letters may be there");
 
     receiver.echo();
     let before = receiver.events().len();

@@ -73,8 +73,15 @@ impl DirectoryStore {
 )]
 #[async_trait]
 impl ExportStore for DirectoryStore {
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault> {
-        self.call(move |jobs| jobs.add(&job, &credentials, limits)).await
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault> {
+        let owners = owners.to_owned();
+        self.call(move |jobs| jobs.add(&job, &owners, &credentials, limits)).await
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {

@@ -121,10 +121,17 @@ impl PostgresJobs {
 
 #[async_trait]
 impl ExportStore for PostgresJobs {
-    async fn add(&self, job: ExportJob, credentials: Vec<u8>, limits: QueueLimits) -> Result<Added, JobStoreFault> {
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault> {
+        // Jobs under all names of the client count, so that a change of keys frees no places.
         const ADD: &str = "
             WITH unfinished AS (
-                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = $2) AS own
+                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own
                 FROM cursorgate_exports WHERE state IN ('queued', 'active')
             ), added AS (
                 INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
@@ -133,7 +140,7 @@ impl ExportStore for PostgresJobs {
             SELECT own < $9, (SELECT count(*) FROM added) = 1 FROM unfinished";
         let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
         let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
-        let parameters: [TypedValue<'_>; 10] = [
+        let parameters: [TypedValue<'_>; 11] = [
             (&job.id, Type::TEXT),
             (&job.owner, Type::TEXT),
             (&job.state.word(), Type::TEXT),
@@ -144,6 +151,7 @@ impl ExportStore for PostgresJobs {
             (&credentials, Type::BYTEA),
             (&most(limits.per_client), Type::INT8),
             (&most(limits.queue), Type::INT8),
+            (&owners, Type::TEXT_ARRAY),
         ];
         // Two such statements at the same time would not see each other's job, and both take the last place.
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;

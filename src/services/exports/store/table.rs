@@ -54,17 +54,24 @@ pub(super) struct JobTable<'c> {
 }
 
 impl JobTable<'_> {
-    /// Adds a job with its sealed credentials, if there is room for it.
+    /// Adds a job with its sealed credentials, if there is room for it. `owners` are all names of its client: jobs
+    /// under each of them count.
     pub(super) fn add(
         &mut self,
         job: &ExportJob,
+        owners: &[String],
         credentials: &[u8],
         limits: QueueLimits,
     ) -> Result<Added, DatabaseFault> {
-        let unfinished =
-            "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM jobs WHERE state IN ('queued', 'active')";
+        // Jobs under all names of the client count, so that a change of keys frees no places.
+        // Test: `a_change_of_keys_frees_no_places`.
+        let places = vec!["?"; owners.len()].join(", ");
+        let unfinished = format!(
+            "SELECT count(*), count(*) FILTER (WHERE owner IN ({places})) FROM jobs
+             WHERE state IN ('queued', 'active')"
+        );
         let (all, own): (i64, i64) =
-            self.transaction.query_row(unfinished, [&job.owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.transaction.query_row(&unfinished, params_from_iter(owners), |row| Ok((row.get(0)?, row.get(1)?)))?;
         if count(own) >= limits.per_client {
             return Ok(Added::ClientIsFull);
         }
@@ -337,6 +344,11 @@ mod tests {
         JobEnd { ended, progress: progress.clone(), fault: None, announcement: None }
     }
 
+    /// Adds a job of a client with one name.
+    fn add(jobs: &mut JobTable<'_>, job: &ExportJob, limits: QueueLimits) -> Result<Added, DatabaseFault> {
+        jobs.add(job, std::slice::from_ref(&job.owner), b"sealed", limits)
+    }
+
     const MANY: QueueLimits = QueueLimits { per_client: 100, queue: 100 };
 
     #[tokio::test]
@@ -345,7 +357,7 @@ mod tests {
         store
             .0
             .call(|jobs| {
-                assert_eq!(jobs.add(&job("a", "one", Priority::Normal, 1), b"sealed", MANY)?, Added::Queued);
+                assert_eq!(add(jobs, &job("a", "one", Priority::Normal, 1), MANY)?, Added::Queued);
                 let (first, credentials) = jobs.claim("a", 0)?.unwrap();
                 assert_eq!((credentials.as_slice(), first.progress.interruptions), (&b"sealed"[..], 0));
                 let further = JobProgress { items: 7, bytes: 70, ..JobProgress::default() };
@@ -384,10 +396,10 @@ mod tests {
         };
         let call = move |jobs: &mut JobTable<'_>| {
             for (id, path, host) in [("a", "/users", None), ("b", "/users", Some("api.test")), ("c", "/users", None)] {
-                jobs.add(&of(id, path, host, 1), b"", many)?;
+                add(jobs, &of(id, path, host, 1), many)?;
             }
             for created in 2..2 + MOST_LISTED as u64 {
-                jobs.add(&of(&created.to_string(), "/orders", None, created), b"", many)?;
+                add(jobs, &of(&created.to_string(), "/orders", None, created), many)?;
             }
             let mut ids = |path: &str, host: Option<&str>| {
                 let list = ExportedList { normal_path: path.to_owned(), host: host.map(str::to_owned) };
@@ -414,7 +426,7 @@ mod tests {
                     ("c", "one", Priority::High, 3),
                     ("d", "two", Priority::Low, 4),
                 ] {
-                    jobs.add(&job(id, owner, priority, created), b"", MANY)?;
+                    add(jobs, &job(id, owner, priority, created), MANY)?;
                 }
                 assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
                 let (taken, _) = jobs.claim("c", 0)?.unwrap();
@@ -425,15 +437,31 @@ mod tests {
                 assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
                 assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
                 let two = QueueLimits { per_client: 3, queue: 100 };
-                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::ClientIsFull);
+                assert_eq!(add(jobs, &job("e", "one", Priority::Low, 5), two)?, Added::ClientIsFull);
                 let four = QueueLimits { per_client: 100, queue: 4 };
-                assert_eq!(jobs.add(&job("e", "two", Priority::Low, 5), b"", four)?, Added::QueueIsFull);
+                assert_eq!(add(jobs, &job("e", "two", Priority::Low, 5), four)?, Added::QueueIsFull);
                 jobs.cancel("a", 9)?;
-                assert_eq!(jobs.add(&job("e", "one", Priority::Low, 5), b"", two)?, Added::Queued);
+                assert_eq!(add(jobs, &job("e", "one", Priority::Low, 5), two)?, Added::Queued);
                 Ok(())
             })
             .await
             .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_of_keys_frees_no_places() {
+        let store = store("keys");
+        let call = |jobs: &mut JobTable<'_>| {
+            let two = QueueLimits { per_client: 2, queue: 100 };
+            let owners = ["new".to_owned(), "old".to_owned()];
+            let mut added =
+                |id: &str, owner: &str| jobs.add(&job(id, owner, Priority::Normal, 1), &owners, b"sealed", two);
+            assert_eq!((added("a", "old")?, added("b", "new")?), (Added::Queued, Added::Queued));
+            assert_eq!(added("c", "new")?, Added::ClientIsFull);
+            assert_eq!(add(jobs, &job("d", "another", Priority::Normal, 1), two)?, Added::Queued);
+            Ok(())
+        };
+        store.0.call(call).await.unwrap();
     }
 
     #[tokio::test]

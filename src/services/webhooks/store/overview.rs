@@ -74,24 +74,32 @@ impl WebhookTables<'_> {
         counted.collect()
     }
 
-    /// Returns dead letters of all endpoints, the newest first, at most [`MOST_LISTED`]: those older than the dead
-    /// letter
-    /// `before`, if one is given.
+    /// Returns dead letters of all endpoints, the newest first, at most [`MOST_LISTED`]: those older than the delivery
+    /// `before`, if one is given. Returns `None` if that delivery has been removed.
     pub(in crate::services::webhooks) fn dead_letters(
         &mut self,
         before: Option<&str>,
-    ) -> Result<Vec<DeadLetter>, DatabaseFault> {
+    ) -> Result<Option<Vec<DeadLetter>>, DatabaseFault> {
+        let mut place: Option<i64> = None;
+        if let Some(before) = before {
+            let query = "SELECT rowid FROM deliveries WHERE id = ?1";
+            place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
+            // Without its place the older letters are not known, and an empty list would be the end of them.
+            // Test: `a_dead_letter_that_is_gone_is_no_end_of_the_list`.
+            if place.is_none() {
+                return Ok(None);
+            }
+        }
         let query = format!(
             "SELECT {} FROM deliveries JOIN events ON events.id = event WHERE deliveries.state = 'dead'
-                 AND (?1 IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = ?1))
+                 AND (?1 IS NULL OR deliveries.rowid < ?1)
              ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}",
             queue::COLUMNS
         );
         let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([before], |row| {
-            Ok(DeadLetter { endpoint: row.get("endpoint")?, delivery: queue::read(row)? })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = statement
+            .query_map([place], |row| Ok(DeadLetter { endpoint: row.get("endpoint")?, delivery: queue::read(row)? }))?;
+        Ok(Some(rows.collect::<Result<_, _>>()?))
     }
 
     /// Queues dead letters again, with the same `webhook-id`. `now` is in milliseconds since 1970.

@@ -289,8 +289,8 @@ impl WebhookTables<'_> {
     }
 
     /// Takes up to `wanted` turns of an endpoint's pace and returns their number. `whole_at` is the time at which the
-    /// pace is whole again: each turn puts it off by an interval, and it may lie at most a second ahead. So after a
-    /// rest an endpoint gets at once the turns of one second. `now` is in milliseconds since 1970.
+    /// pace is whole again: each turn puts it off by its part of a second, and it may lie at most a second ahead. So
+    /// after a rest an endpoint gets at once the turns of one second. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
@@ -300,12 +300,17 @@ impl WebhookTables<'_> {
     ) -> Result<usize, DatabaseFault> {
         let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
         let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
-        let whole_at = natural(whole_at.unwrap_or(0)).max(now);
+        // A time further ahead than a second was stored before the clock was set back.
+        // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
+        let latest = now.saturating_add(1_000);
+        let whole_at = natural(whole_at.unwrap_or(0)).clamp(now, latest);
         // A pace of more than a thousand in a second is not permitted.
-        let interval = 1_000 / u64::from(pace.per_second.clamp(1, 1_000));
-        let free = (now + 1_000).saturating_sub(whole_at) / interval;
+        let per_second = u64::from(pace.per_second.clamp(1, 1_000));
+        let free = (latest - whole_at) * per_second / 1_000;
         let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
-        let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(interval);
+        // Rounded up once for all turns, so that no second has more of them than the pace permits.
+        // Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
+        let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
         let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
         self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
         Ok(turns)

@@ -161,6 +161,47 @@ async fn an_endpoint_is_attempted_at_its_pace() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most() {
+    let store = store("clock");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
+            let two = EndpointPace { at_once: 3, per_second: 2 };
+            assert_eq!(tables.take_turns("config:a", two, 9, 3_600_000)?, 2);
+            let turns = [0, 499, 500, 1_000].map(|now| tables.take_turns("config:a", two, 9, now).unwrap());
+            assert_eq!(turns, [0, 0, 1, 1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds() {
+    let store = store("odd");
+    store
+        .0
+        .call(|tables| {
+            for per_second in [3, 7, 400, 501, 750, 999, 1_000] {
+                let pace = EndpointPace { at_once: 9, per_second };
+                let most = usize::try_from(per_second).unwrap();
+                tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
+                tables.transaction.execute("UPDATE endpoints SET whole_at = 0", [])?;
+                assert_eq!(tables.take_turns("config:a", pace, 9_999, 2_000)?, most, "{per_second}: at once");
+                let mut taken = 0;
+                for now in 2_001..=3_000 {
+                    taken += tables.take_turns("config:a", pace, 9_999, now)?;
+                }
+                assert!((1..=most).contains(&taken), "{per_second}: {taken} in the next second");
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
     let store = store("clean");
     store
@@ -230,14 +271,14 @@ async fn a_watch_is_asked_for_by_one_process_at_a_time() {
         .0
         .call(|tables| {
             let own = names(&["a"]);
-            assert_eq!(tables.claim_watch("top", &own, (10_000, 40_000))?, None);
-            assert_eq!(tables.claim_watch("top", &own, (20_000, 50_000))?, Some(40_000), "by another process");
+            assert_eq!(tables.claim_watch("top", &own, (10_000, 40_000, 310_000))?, None);
+            assert_eq!(tables.claim_watch("top", &own, (20_000, 50_000, 320_000))?, Some(40_000), "by another process");
             assert!(!tables.see(&SeenVersion { names: &own, version: "1", before: None }, 20)?);
             tables.end_watch(&own, None, 0)?;
-            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000))?, None);
-            tables.end_watch(&own, Some("credentials_refused"), 160_000)?;
-            assert_eq!(tables.claim_watch("top", &own, (70_000, 200_000))?, Some(160_000), "a pause after a failure");
-            assert_eq!(tables.claim_watch("top", &own, (1_000, 31_000))?, None, "a clock that was set back");
+            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000, 340_000))?, None);
+            tables.end_watch(&own, Some("credentials_refused"), 370_000)?;
+            assert_eq!(tables.claim_watch("top", &own, (70_000, 100_000, 370_000))?, Some(370_000), "the longest wait");
+            assert_eq!(tables.claim_watch("top", &own, (1_000, 31_000, 301_000))?, None, "a clock that was set back");
             assert!(tables.see(&SeenVersion { names: &own, version: "2", before: None }, 30)?);
             // A watch is remembered for longer than a live page.
             tables.forget_windows(5, 1_000)?;
@@ -250,6 +291,50 @@ async fn a_watch_is_asked_for_by_one_process_at_a_time() {
             assert_eq!(tables.watches()?[0].fault, None);
             tables.forget_windows(5, 40 * 86_400)?;
             assert!(tables.watches()?.is_empty());
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_wait_beyond_the_interval_holds_for_all_processes() {
+    let store = store("waits");
+    store
+        .0
+        .call(|tables| {
+            let own = names(&["a"]);
+            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000, 340_000))?, None);
+            tables.end_watch(&own, Some("rate_limited"), 160_000)?;
+            assert_eq!(tables.claim_watch("top", &own, (70_000, 100_000, 370_000))?, Some(160_000));
+            assert_eq!(tables.claim_watch("top", &own, (159_999, 189_999, 459_999))?, Some(160_000));
+            assert_eq!(tables.claim_watch("top", &own, (160_000, 190_000, 460_000))?, None);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_gone_is_no_end_of_the_list() {
+    let store = store("letters");
+    store
+        .0
+        .call(|tables| {
+            for cause in ["a", "b", "c"] {
+                tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
+            }
+            tables.bury("config:a", "endpoint_disabled", 5)?;
+            let letters = tables.dead_letters(None)?.unwrap();
+            let ids: Vec<&str> = letters.iter().map(|letter| letter.delivery.id.as_str()).collect();
+            let older = |tables: &mut WebhookTables<'_>, before: &str| -> Result<Option<Vec<String>>, DatabaseFault> {
+                let found = tables.dead_letters(Some(before))?;
+                Ok(found.map(|found| found.into_iter().map(|letter| letter.delivery.id).collect()))
+            };
+            assert_eq!((ids.len(), older(tables, ids[1])?), (3, Some(vec![ids[2].to_owned()])));
+            assert_eq!(older(tables, ids[2])?, Some(Vec::new()), "the oldest one");
+            tables.transaction.execute("DELETE FROM deliveries WHERE id = ?1", [ids[1]])?;
+            assert_eq!(older(tables, ids[1])?, None);
             Ok(())
         })
         .await

@@ -69,20 +69,22 @@ impl WebhookTables<'_> {
         Ok(is_changed)
     }
 
-    /// Claims the next request for a watch if it is due: no process makes one before `until` then. Returns `None` if it
-    /// is claimed, else the time at which it is due. Times are in milliseconds since 1970.
+    /// Claims the next request for a watch if it is due: no process makes one before `until` then. `latest` is the end
+    /// of the longest wait that can begin now. Returns `None` if the request is claimed, else the time at which it is
+    /// due. Times are in milliseconds since 1970.
     pub(in crate::services::webhooks) fn claim_watch(
         &mut self,
         watch: &str,
         names: &[String],
-        (now, until): (u64, u64),
+        (now, until, latest): (u64, u64, u64),
     ) -> Result<Option<u64>, DatabaseFault> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
-        // A time after `until` was stored before the clock was set back: it must not hold up the watch until then.
-        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
-        if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= until) {
+        // A time after `latest` was stored before the clock was set back: it must not hold up the watch until then.
+        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`. A wait after a failure can end after `until`, and
+        // holds for all processes. Test: `a_wait_beyond_the_interval_holds_for_all_processes`.
+        if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= latest) {
             return Ok(Some(due));
         }
         self.transaction.execute(
