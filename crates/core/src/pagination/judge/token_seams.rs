@@ -55,7 +55,7 @@ pub(in crate::pagination) struct PassageFault;
 
 /// The place that a passage has reached.
 #[derive(Debug)]
-struct Reached<'a> {
+struct PassagePlace<'a> {
     /// The last item gone through; `None` where no keys are known of one.
     anchor: Option<Cow<'a, Anchor>>,
     /// The id of that item; `None` at the start of the list.
@@ -105,7 +105,7 @@ impl Passage<'_> {
             return Err(PassageFault);
         }
         let ids = self.ids().ok_or(PassageFault)?;
-        let mut reached = Reached::of(&self.request.target);
+        let mut reached = PassagePlace::of(&self.request.target);
         let (begin, tied) = self.begin(&reached).ok_or(PassageFault)?;
         // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever they
         // are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
@@ -150,7 +150,7 @@ impl Passage<'_> {
             let last = upstream_page.last_of(self.way, order, through, before).map_err(|_| PassageFault)?;
             if let Some((latest, run)) = last {
                 let id = Some(Cow::Owned(latest.id.clone()));
-                reached = Reached { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
+                reached = PassagePlace { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
             }
         }
         let is_in_the_pages = |taken: &TakenItem| (begin..self.pages.len()).contains(&taken.upstream_page);
@@ -161,7 +161,7 @@ impl Passage<'_> {
     /// Returns whether the page after this one, in the direction of reading, begins at the place reached. If there is
     /// none, the upstream says that the list ends there. Read backward, a page may have none because no token leads to
     /// it.
-    fn leads_on(&self, facts: &PageFacts, reached: &Reached<'_>) -> bool {
+    fn leads_on(&self, facts: &PageFacts, reached: &PassagePlace<'_>) -> bool {
         let (tokens, end) = (self.request.paging.tokens, self.request.paging.end);
         match if self.way.is_backward() { &facts.previous } else { &facts.next } {
             Some(onward) => anchor_of(onward) == reached.anchor.as_deref(),
@@ -183,7 +183,7 @@ impl Passage<'_> {
     /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie with
     /// the anchor. `None` if one before it shows items that come after the anchor. Among ties that the upstream does not
     /// order, all that comes before the anchor itself counts as served, so that the page begins where the anchor is seen.
-    fn begin(&self, reached: &Reached<'_>) -> Option<(usize, u32)> {
+    fn begin(&self, reached: &PassagePlace<'_>) -> Option<(usize, u32)> {
         let (order, way) = (&self.request.order, self.way);
         let Some(anchor) = reached.anchor.as_deref().filter(|anchor| evidence::loose_at(order, anchor)) else {
             return Some((0, 0));
@@ -213,7 +213,7 @@ impl Passage<'_> {
     }
 
     /// Returns whether no item can lie between the place reached and an upstream page that begins after it.
-    fn follows(&self, number: usize, reached: &Reached<'_>) -> bool {
+    fn follows(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let asked = &self.pages[number].asked;
         // Read backward, the first upstream page ends at the seam. Tests:
         // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`,
@@ -227,7 +227,7 @@ impl Passage<'_> {
 
     /// Returns whether a token names the place reached: it is the id of the item there. An id names a place only where
     /// ids are the whole order. Test: `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
-    fn names(&self, token: &Token, number: usize, reached: &Reached<'_>) -> bool {
+    fn names(&self, token: &Token, number: usize, reached: &PassagePlace<'_>) -> bool {
         let order = &self.request.order;
         let is_id = |id: &KeyValue| {
             key::identity_of(&order.id, id).is_some_and(|id| id == key::identity(&order.id, token.0.as_bytes()))
@@ -241,7 +241,7 @@ impl Passage<'_> {
     /// Returns whether an upstream page has the item that came right after the anchor when the cursor was made, and no
     /// other one shows an item between the two. Test:
     /// `a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it`.
-    fn shows_next(&self, number: usize, reached: &Reached<'_>) -> bool {
+    fn shows_next(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let (Some(ahead), Some(anchor)) = (reached.ahead, &reached.anchor) else { return false };
         let (order, upstream_page) = (&self.request.order, &self.pages[number]);
         let Some(next) = upstream_page.with_fingerprint(order, self.request.marker_of_target(), self.way, ahead) else {
@@ -270,7 +270,7 @@ impl Passage<'_> {
     }
 }
 
-impl<'a> Reached<'a> {
+impl<'a> PassagePlace<'a> {
     /// Returns the place at which a page begins.
     fn of(target: &'a Target) -> Self {
         let anchor = anchor_of(target);
