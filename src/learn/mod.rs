@@ -34,7 +34,7 @@ pub mod traffic;
 mod write;
 
 pub use findings::{Certainty, Learnt, ListFinding};
-pub use paging::token::query_of;
+pub use paging::token::{after_scheme, query_of};
 pub use prober::{
     LearntOutcome, ProbeLimits, ProbeTarget, Prober, ProberStep, begin,
     port::{ProbeAnswer, ProbeFault, ProbeOutcome, ProbeRequest},

@@ -242,8 +242,8 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
 
 /// Returns the path of a URL on the same host.
 fn same_host_path(location: &str, host: &str) -> Option<String> {
-    let path = match location.split_once("://") {
-        Some((_, rest)) => {
+    let path = match token::after_scheme(location) {
+        Some(rest) => {
             let (authority, path) = rest.split_once('/')?;
             // A path of another host is none of this upstream.
             if !authority.eq_ignore_ascii_case(host) {
@@ -321,6 +321,24 @@ fn note_shape(learnt: &mut Learnt, base: &Base) {
         None => {
             let evidence = "no member of the items differs in all of them: items are recognised by their bytes";
             learnt.note(Certainty::Open, "id", "none", evidence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_redirect_may_have_a_url_in_its_query() {
+        for (location, path) in [
+            ("/items/?back=http://other.test/", Some("/items/")),
+            ("/items/#http://other.test/", Some("/items/")),
+            ("http://legacy.test/items/?back=http://other.test/", Some("/items/")),
+            ("http://other.test/items/?back=http://legacy.test/", None),
+            ("items/?back=http://legacy.test/x", None),
+        ] {
+            assert_eq!(same_host_path(location, "legacy.test").as_deref(), path, "{location}");
         }
     }
 }

@@ -110,10 +110,12 @@ impl<'d> DirectPager<'d> {
         let answer = read.map_err(|error| if status >= 400 { refused } else { error.to_string() })?;
         let (items, shown) = (answer.items().len(), shown(&answer));
         let total = answer.total.map(|total| total.value);
-        if items == 0 && self.before == Some(shown) {
+        let next = self.next(place, &answer);
+        // The second may be the end. Test: `a_walk_ends_with_the_second_of_two_empty_pages`.
+        if items == 0 && self.before == Some(shown) && next.is_some() {
             return Err("two empty pages in a row say that more follows".to_owned());
         }
-        if self.before == Some(shown) {
+        if items > 0 && self.before == Some(shown) {
             // Some upstreams repeat their last page for ever. But if the count says that items follow, the upstream has
             // ignored the parameter of the page.
             let passed = self.begins(place).unwrap_or_default();
@@ -124,7 +126,6 @@ impl<'d> DirectPager<'d> {
             return Err(format!("the upstream gave the same page twice in a row: {help}"));
         }
         self.before = Some(shown);
-        let next = self.next(place, &answer);
         Ok(WalkedPage { answer, next })
     }
 
@@ -164,4 +165,56 @@ fn shown(answer: &Answer) -> u64 {
     let mut hasher = DefaultHasher::new();
     (0..answer.items().len()).for_each(|index| answer.item(index).hash(&mut hasher));
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path, time::Duration};
+
+    use super::*;
+    use crate::config::{Environment, diagnostic::Diagnostics, load_text};
+
+    struct OneKey;
+
+    impl Environment for OneKey {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "KEY").then(|| "aOyTwFgPs5hzOuP-NkYfh2ErSvXeas9O1nm-EUXTEMI".to_owned())
+        }
+
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn dialect() -> Dialect {
+        let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n[upstreams.service]\n\
+                    peers = [\"127.0.0.1:9\"]\n[routes.list]\npath = \"/items\"\nupstream = \"service\"\n\
+                    dialect = \"own\"\n[dialects.own]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
+                    response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }] }\n";
+        let (settings, diagnostics) = load_text("direct.toml", text, &OneKey);
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+        let list = settings.unwrap().routes.remove(0).list.unwrap();
+        Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
+    }
+
+    /// An empty page may say that more follows, such as one of which all items are hidden.
+    #[test]
+    fn a_walk_ends_with_the_second_of_two_empty_pages() {
+        let dialect = dialect();
+        for (status, body, ends) in
+            [(200, r#"{"data":[],"more":false}"#, true), (404, "{}", true), (200, r#"{"data":[],"more":true}"#, false)]
+        {
+            let mut pager = DirectPager::new(&dialect, "/items".to_owned(), "", 10);
+            let answer = |status, body: &str| {
+                let (headers, body) = (http::HeaderMap::new(), body.as_bytes().to_vec());
+                ProbeAnswer { status, headers, body, elapsed: Duration::ZERO }
+            };
+            let first = pager.read(&WalkPlace::Offset(0), answer(200, r#"{"data":[],"more":true}"#)).unwrap();
+            let second = pager.read(&first.next.unwrap(), answer(status, body));
+            match second {
+                Ok(page) => assert!(ends && page.next.is_none(), "{status} {body}: {:?}", page.next),
+                Err(fault) => assert!(!ends && fault.contains("two empty pages"), "{status} {body}: {fault}"),
+            }
+        }
+    }
 }

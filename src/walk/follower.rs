@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{WalkPlace, WalkedPage, envelope::SeenEnvelope, refusal};
 use crate::{
     json::{Limits, Pointer, Shape, Span, scalar, scan_page},
-    learn::{ListShape, ProbeAnswer, ProbeRequest},
+    learn::{ListShape, ProbeAnswer, ProbeRequest, after_scheme},
     pagination::answer::{Answer, Total},
 };
 
@@ -123,8 +123,8 @@ impl Follower {
             NextPage::Link(link) => {
                 let link = link.split('#').next().unwrap_or_default();
                 // A link to another host would carry the credentials there. Test: `links_and_cursors_lead_on`.
-                let after_scheme = link.split_once("://").map(|(_, rest)| rest).or_else(|| link.strip_prefix("//"));
-                match after_scheme {
+                let absolute = after_scheme(link).or_else(|| link.strip_prefix("//"));
+                match absolute {
                     Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
                     None if link.starts_with('/') => link.to_owned(),
                     None if link.starts_with('?') => path(target) + link,
@@ -151,7 +151,10 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
     if onward.more == Some(false) {
         return None;
     }
-    let link = onward.link.clone().or_else(|| cursorgate_link::find_target(headers, "next")).map(NextPage::Link);
+    let mut links = onward.link.clone().into_iter().chain(cursorgate_link::find_target(headers, "next"));
+    // Some upstreams write an empty link where no page follows. Test:
+    // `an_empty_link_ends_a_walk_as_it_ends_a_list_that_is_learnt`.
+    let link = links.find(|link| !link.is_empty()).map(NextPage::Link);
     let by = |place: &Option<(Pointer, String)>, value: &Option<String>| {
         let (_, parameter) = place.as_ref()?;
         Some(NextPage::Parameter(parameter.clone(), value.clone().filter(|value| !value.is_empty())?))
@@ -267,6 +270,27 @@ mod tests {
         assert_eq!(led("/a", &stripe.replace("true", "false"), &[]), None);
         let link = [("link", "<?page=2>; rel=\"next\"")];
         assert_eq!(led("/a/b", r#"{"rows":[{"id":1}],"page":1}"#, &link).as_deref(), Some("/a/b?page=2"));
+    }
+
+    #[test]
+    fn a_relative_link_may_have_a_url_in_its_query() {
+        for (link, target) in [
+            ("/users?site=http://x.example/&limit=2&cursor=t", "/users?site=http://x.example/&limit=2&cursor=t"),
+            ("?site=http://x.example/&cursor=t", "/a/b?site=http://x.example/&cursor=t"),
+            ("c?site=http://x.example/&cursor=t", "/a/c?site=http://x.example/&cursor=t"),
+            ("https://y.example/users?site=http://x.example/", "/users?site=http://x.example/"),
+        ] {
+            let body = format!(r#"{{"count":3,"next":"{link}","previous":null,"results":[{{"id":1}}]}}"#);
+            assert_eq!(next("/a/b", &body, &[]).unwrap().as_deref(), Some(target), "{link}");
+        }
+    }
+
+    #[test]
+    fn an_empty_link_ends_a_walk_as_it_ends_a_list_that_is_learnt() {
+        let end = r#"{"count":1,"next":"","previous":"","results":[{"id":1}]}"#;
+        assert_eq!(next("/a/b", end, &[]), Ok(None));
+        let link = [("link", "</a/b?page=2>; rel=\"next\"")];
+        assert_eq!(next("/a/b", end, &link).unwrap().as_deref(), Some("/a/b?page=2"), "a header leads on");
     }
 
     #[test]

@@ -43,6 +43,26 @@ fn whole_lists_are_cut_into_pages() {
     assert_eq!((upstream.requests().len() - asked, pages), (4, 4), "one request a page");
 }
 
+/// The place of a cursor beyond the first item takes no request, so that the first response of the upstream is the one
+/// that says that the list is gone.
+#[test]
+fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
+    let upstream = Upstream::start(|exchange| {
+        let rows: Vec<String> = (1..=37).map(|id| Row::new(id, id).json()).collect();
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], format!("[{}]", rows.join(",")).as_bytes())
+    });
+    let gateway = Gateway::start(&format!(
+        "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n\
+         dialect = \"mine\"\norder = [\"id\"]\n[dialects.mine]\nextends = \"whole-list\"\n\
+         response = {{ past_end = [{{ status = 404 }}] }}\n",
+        upstream.address
+    ));
+    let next = gateway.get("/users?limit=10").link("next").expect("a second page");
+    upstream.answer(|exchange| exchange.reply("404 Not Found", &[], b"gone"));
+    let refused = gateway.get(&next);
+    assert!(refused.status == 404 && refused.body == b"gone", "{refused:?}");
+}
+
 /// The fields of an order are asked for where the endpoint can sort by them, though it can't by the id: ties are then
 /// used as whole runs.
 #[test]

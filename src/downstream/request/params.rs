@@ -222,7 +222,7 @@ impl Parameters {
     /// requests that page otherwise.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
-        let asked: u32 = preferences.value(name)?.parse().ok().filter(|&limit| limit > 0)?;
+        let asked = preferences.number(name).filter(|&limit| limit > 0)?;
         if request.kind == RequestKind::Unmarked {
             request.kind = RequestKind::Cursor;
         }

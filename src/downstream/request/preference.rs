@@ -31,6 +31,14 @@ impl Preferences {
         named.map(|(_, value)| value.as_str())
     }
 
+    /// Returns the value of a preference that is a whole number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u32> {
+        // `parse` also accepts a sign. Test: `a_limit_may_be_a_preference`.
+        let digits = self.value(name).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse().ok()
+    }
+
     /// Returns whether the client prefers a refusal to an ignored preference (RFC 7240, section 4.4).
     #[must_use]
     pub fn is_strict(&self) -> bool {

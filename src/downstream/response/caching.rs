@@ -2,9 +2,11 @@
 
 pub mod storing;
 
+use std::time::UNIX_EPOCH;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{AGE, CACHE_CONTROL, SET_COOKIE, VARY},
+    header::{AGE, CACHE_CONTROL, DATE, EXPIRES, SET_COOKIE, VARY},
 };
 
 /// The `Cache-Control` of an answer without one.
@@ -33,13 +35,7 @@ impl Directives {
         for value in headers.get_all(CACHE_CONTROL) {
             for directive in split(&String::from_utf8_lossy(value.as_bytes())) {
                 let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
-                let digits = argument.trim().trim_matches('"');
-                let number = match digits.parse() {
-                    Ok(number) => Some(number),
-                    // A number that is too large counts as the largest (RFC 9111, section 1.2.2).
-                    Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(u64::MAX),
-                    Err(_) => None,
-                };
+                let number = delta_seconds(argument.trim().trim_matches('"'));
                 read.named.push((name.trim().to_ascii_lowercase(), number));
             }
         }
@@ -71,6 +67,30 @@ impl Directives {
     }
 }
 
+/// Parses a number of seconds. A number that is too large counts as the largest (RFC 9111, section 1.2.2).
+fn delta_seconds(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// Returns the greatest valid `Age` of an answer.
+fn age_of(answer: &HeaderMap) -> Option<u64> {
+    answer.get_all(AGE).iter().filter_map(|value| delta_seconds(value.to_str().ok()?.trim())).max()
+}
+
+/// Returns the lifetime that `Expires` gives an answer (RFC 9111, section 4.2.1); `None` without that header. `now` is
+/// the time at which an answer without `Date` was made, in seconds since 1970. An invalid `Expires` counts as expired.
+fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
+    let expires = answer.get(EXPIRES)?;
+    let seconds = |value: &HeaderValue| {
+        let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
+        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    };
+    // An answer without `Date` was made when it came (RFC 9110, section 6.6.1).
+    let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
+    Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
+}
+
 /// Splits a `Cache-Control` value at commas outside of quoted strings.
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
@@ -89,7 +109,14 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if answers.iter().all(is_silent) {
         return HeaderValue::from_static(SILENT);
     }
-    let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
+    let mut all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
+    if answers.len() > 1 {
+        // A joined page has no `Expires`, so that the `max-age` of one answer would hold for all. An answer without
+        // `Date` counts as expired, because no clock is read here. Test: `the_strictest_answer_decides`.
+        for (own, headers) in all.iter_mut().zip(answers).filter(|(own, _)| !own.has("max-age")) {
+            own.named.extend(expires_after(headers, u64::MAX).map(|seconds| ("max-age".to_owned(), Some(seconds))));
+        }
+    }
     let any = |name: &str| all.iter().any(|one| one.has(name));
     // A permission of one answer does not extend to the others. Test: `the_strictest_answer_decides`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
@@ -123,9 +150,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
 /// Returns the greatest `Age` of these answers.
 #[must_use]
 pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
-    let ages = answers.iter().flat_map(|headers| headers.get_all(AGE));
-    let seconds = ages.filter_map(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    seconds.max().map(HeaderValue::from)
+    answers.iter().filter_map(|headers| age_of(headers)).max().map(HeaderValue::from)
 }
 
 /// The request headers that the pages of a route vary by, compiled.
@@ -191,7 +216,8 @@ mod tests {
     fn the_strictest_answer_decides() {
         const CC: &str = "cache-control";
         type Said = &'static [&'static [(&'static str, &'static str)]];
-        let cases: [(Said, &str); 17] = [
+        const DATED: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let cases: [(Said, &str); 22] = [
             (&[], "private, no-cache"),
             (&[&[]], "private, no-cache"),
             (&[&[(CC, "max-age=60")]], "max-age=60"),
@@ -211,6 +237,20 @@ mod tests {
                 "stale-if-error=5, max-age=9",
             ),
             (&[&[(CC, "max-age=9"), ("set-cookie", "a=b")]], "no-store, private, max-age=9"),
+            (&[&[(CC, "public, max-age=600")], &[(CC, "public"), ("expires", "0")]], "public, max-age=0"),
+            (
+                &[
+                    &[(CC, "public, max-age=600")],
+                    &[(CC, "public"), DATED, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT")],
+                ],
+                "public, max-age=60",
+            ),
+            (
+                &[&[(CC, "public, max-age=600, s-maxage=90")], &[(CC, "public"), DATED, ("expires", "soon")]],
+                "public, max-age=0, s-maxage=0",
+            ),
+            (&[&[(CC, "max-age=60")], &[(CC, "max-age=90"), ("expires", "0")]], "max-age=60"),
+            (&[&[(CC, "public"), ("expires", "0")]], "public"),
             (
                 &[&[(CC, "no-transform, max-age=1"), (CC, "must-revalidate")]],
                 "must-revalidate, no-transform, max-age=1",
@@ -234,6 +274,9 @@ mod tests {
         let all: Vec<&HeaderMap> = owned.iter().collect();
         assert_eq!(age(&all).unwrap(), "90");
         assert_eq!(age(&all[2..]), None);
+        let ages = answers(&[&[("age", "99999999999999999999")], &[("age", "+7")]]);
+        assert_eq!(age(&[&ages[0]]).unwrap(), "18446744073709551615", "too large, and not none");
+        assert_eq!(age(&[&ages[1]]), None);
         let protected = Varies::new(vec![http::header::AUTHORIZATION, http::header::COOKIE]);
         assert_eq!(vary(&all, &protected).unwrap(), "Accept, X-A, authorization, cookie");
         assert_eq!(vary(&all[2..], &protected).unwrap(), "authorization, cookie");

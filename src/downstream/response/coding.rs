@@ -28,13 +28,22 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Schemes whose credentials browsers send by themselves (RFC 7617, RFC 7616, RFC 4559).
 const AMBIENT_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
+/// The parts of a request that decide on the coding of its response.
+#[derive(Clone, Copy, Debug)]
+pub struct CodedRequest<'a> {
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The client is known by a certificate, to the gateway or to a trusted proxy.
+    pub has_certificate: bool,
+}
+
 impl Response {
     /// Adds `Accept-Encoding` to `Vary` and returns the coding of the body, if any.
     ///
     /// A response is not coded if it has a coding already, if the upstream or the client forbids a transformation (RFC
     /// 9111, sections 5.2.1.6 and 5.2.2.6), or if its length could reveal the client's secrets to another site
     /// (BREACH). A body below the smallest size is coded only for a client that refuses bodies without a coding.
-    pub fn negotiate(&mut self, request: &HeaderMap, settings: &CompressionSettings) -> Option<ContentCoding> {
+    pub fn negotiate(&mut self, request: CodedRequest<'_>, settings: &CompressionSettings) -> Option<ContentCoding> {
         // A 304 has the `Vary` of the 200 that it stands for (RFC 9110, section 15.4.5).
         let is_coded = self.headers.contains_key(CONTENT_ENCODING);
         if settings.codings.is_empty() || is_coded || (self.body.is_empty() && self.status != 304) {
@@ -56,16 +65,16 @@ impl Response {
 
 /// Returns the coding of a response with these headers and this length, if any.
 fn choose(
-    request: &HeaderMap,
+    request: CodedRequest<'_>,
     response: &HeaderMap,
     length: Option<usize>,
     settings: &CompressionSettings,
 ) -> Option<ContentCoding> {
-    let accepted = Accepted::read(request);
+    let accepted = Accepted::read(request.headers);
     let is_large_enough = length.is_none_or(|length| length >= settings.least) || accepted.refuses_identity();
     let may_be = is_large_enough
         && !forbids_transformation(response)
-        && !forbids_transformation(request)
+        && !forbids_transformation(request.headers)
         && !tells_another_site(request, response);
     accepted.best(&settings.codings).filter(|_| may_be)
 }
@@ -85,7 +94,7 @@ pub struct PassedCoding {
 impl PassedCoding {
     /// Chooses the coding of an answer to `request` that has `headers`; `None` if the operator compresses nothing.
     #[must_use]
-    pub fn of(request: &HeaderMap, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
+    pub fn of(request: CodedRequest<'_>, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
         if settings.codings.is_empty() {
             return None;
         }
@@ -198,15 +207,19 @@ fn forbids_transformation(headers: &HeaderMap) -> bool {
 /// Returns whether the length of a compressed body could reveal the client's secrets to another site (BREACH): a page
 /// of that site chose a part of the body, for example by a filter that links repeat, and the browser added its
 /// credentials. An origin that the response allows by name can read the body in any case.
-fn tells_another_site(request: &HeaderMap, response: &HeaderMap) -> bool {
-    let is_foreign = request.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
+fn tells_another_site(request: CodedRequest<'_>, response: &HeaderMap) -> bool {
+    let CodedRequest { headers, has_certificate } = request;
+    let is_foreign = headers.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
     // A bearer token is added by a script that knows it, not by the browser. Test:
     // `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_ambient = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
         AMBIENT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
     };
-    let has_credentials = request.contains_key(COOKIE) || request.get_all(AUTHORIZATION).iter().any(is_ambient);
+    // A browser shows a certificate to every site that asks for it, whatever page caused the request. Test:
+    // `bodies_are_coded_unless_forbidden_or_revealing`.
+    let has_credentials =
+        has_certificate || headers.contains_key(COOKIE) || headers.get_all(AUTHORIZATION).iter().any(is_ambient);
     // With `*`, no script reads an answer to a request with credentials (Fetch standard): the length would tell more.
     // Test: `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_trusted = response.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin != "*");
@@ -273,7 +286,9 @@ mod tests {
         let accept = ("accept-encoding", "gzip");
         const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
         type Fields = &'static [(&'static str, &'static str)];
-        let cases: [(Fields, Fields, bool); 13] = [
+        // A header that stands for a certificate of the client.
+        const CERTIFICATE: (&str, &str) = ("x-client-subject", "CN=billing");
+        let cases: [(Fields, Fields, bool); 16] = [
             (&[], &[], true),
             (&[], &[("cache-control", "private, No-Transform")], false),
             (&[("cache-control", "no-transform")], &[], false),
@@ -287,6 +302,9 @@ mod tests {
             (&[CROSS, ("cookie", "a=b")], &[("access-control-allow-origin", "https://app.example")], true),
             (&[("sec-fetch-site", "same-site"), ("cookie", "a=b")], &[], true),
             (&[("sec-fetch-site", "same-origin"), ("cookie", "a=b")], &[], true),
+            (&[CERTIFICATE], &[], true),
+            (&[CROSS, CERTIFICATE], &[], false),
+            (&[CROSS, CERTIFICATE], &[("access-control-allow-origin", "https://app.example")], true),
         ];
         for (asked, answered, may_be) in cases {
             let mut request = map(asked);
@@ -294,7 +312,8 @@ mod tests {
             let mut response = Response::new(200, vec![b'x'; 10]);
             response.headers.extend(map(answered));
             let settings = CompressionSettings { codings: ALL.to_vec(), least: 10 };
-            assert_eq!(response.negotiate(&request, &settings).is_some(), may_be, "{asked:?} {answered:?}");
+            let asks = CodedRequest { headers: &request, has_certificate: request.contains_key(CERTIFICATE.0) };
+            assert_eq!(response.negotiate(asks, &settings).is_some(), may_be, "{asked:?} {answered:?}");
         }
     }
 
@@ -303,7 +322,9 @@ mod tests {
         let settings = CompressionSettings { codings: ALL.to_vec(), least: 11 };
         for (accept, coding) in [("br", None), ("br, identity;q=0", Some(Brotli)), ("br, *;q=0", Some(Brotli))] {
             let mut response = Response::new(200, vec![b'x'; 10]);
-            assert_eq!(response.negotiate(&map(&[("accept-encoding", accept)]), &settings), coding, "{accept}");
+            let headers = map(&[("accept-encoding", accept)]);
+            let asks = CodedRequest { headers: &headers, has_certificate: false };
+            assert_eq!(response.negotiate(asks, &settings), coding, "{accept}");
             assert_eq!(response.headers[VARY], "accept-encoding", "{accept}");
         }
     }

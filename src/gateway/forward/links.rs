@@ -7,7 +7,10 @@ use pingora::http::ResponseHeader;
 
 use crate::{
     config::settings::CompressionSettings,
-    downstream::{LinkBase, response::coding::PassedCoding},
+    downstream::{
+        LinkBase,
+        response::coding::{CodedRequest, PassedCoding},
+    },
     gateway::{
         lifecycle::snapshot::Snapshot,
         session::{compress::CodedStream, context::Forwarded},
@@ -73,8 +76,7 @@ impl AnswerLinks {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
 
-    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` are the headers of
-    /// the request.
+    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` is the request.
     ///
     /// # Errors
     ///
@@ -83,7 +85,7 @@ impl AnswerLinks {
         &mut self,
         answer: &mut ResponseHeader,
         has_body: bool,
-        (asked, settings, held): (&HeaderMap, &CompressionSettings, &MemoryShare),
+        (asked, settings, held): (CodedRequest<'_>, &CompressionSettings, &MemoryShare),
     ) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
         // A redirect to the upstream itself would lead past the gateway. Test:

@@ -15,6 +15,7 @@ use crate::{
     config::settings::CompressionSettings,
     downstream::response::{
         caching::{Varies, vary},
+        coding::CodedRequest,
         cors, expose,
         rate_limit::RATE_LIMIT,
     },
@@ -107,14 +108,15 @@ impl PassedAnswer<'_> {
     ///
     /// Returns an error if a header can't be written.
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
-        let Forwarded { found, target, .. } = self.forwarded;
+        let Forwarded { found, target, client, .. } = self.forwarded;
         let readers = &self.gateway.readers;
         // The observation reads the head as the upstream sent it, so it begins before the changes below.
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {
-            links.head(answer, has_body, (&self.asked.headers, self.compression, self.held))?;
+            let asked = CodedRequest { headers: &self.asked.headers, has_certificate: client.has_certificate };
+            links.head(answer, has_body, (asked, self.compression, self.held))?;
         }
         answer.set_version(Version::HTTP_11);
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;

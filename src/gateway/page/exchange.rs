@@ -118,7 +118,8 @@ impl<F: Into<Failure>> From<F> for NotLookedUp {
 
 struct FetchedAnswer {
     answer: Answer,
-    status: u16,
+    /// The status of the upstream's response; `None` if this page has not received that response itself.
+    status: Option<u16>,
     headers: HeaderMap,
     /// Requests to the upstream: 0 if another request's look-up was shared.
     requests: u32,
@@ -133,7 +134,7 @@ struct FetchedAnswer {
 impl FetchedAnswer {
     /// Creates the answer to a request, with its status and headers.
     fn asked(answer: Answer, (status, headers): (u16, HeaderMap), is_validated: bool) -> Self {
-        Self { answer, status, headers, requests: 1, source: "upstream", is_validated, fault: None }
+        Self { answer, status: Some(status), headers, requests: 1, source: "upstream", is_validated, fault: None }
     }
 
     /// Creates an answer that takes no request.
@@ -141,7 +142,7 @@ impl FetchedAnswer {
         let answer = Answer::without_items(standing);
         Self {
             answer,
-            status: 0,
+            status: None,
             headers: HeaderMap::new(),
             requests: 0,
             source: "upstream",
@@ -158,7 +159,7 @@ struct FetchProgress {
     is_continued: bool,
     headers: AnswerHeaders,
     evidence: RefusalEvidence,
-    /// The first answer that said that the list ends before its slice.
+    /// The first response that said that the list ends before its slice.
     past_end: Option<Box<Response>>,
 }
 
@@ -273,7 +274,12 @@ impl Exchange<'_> {
             if is_listed && let Some(key) = self.context.list.dialect.untold(&answer) {
                 outcome.tell_missing(key);
             }
-            if is_listed && answer.standing == Standing::PastEnd && progress.past_end.is_none() {
+            // The end of a whole list is known without a request, and is no response that could pass on. Test:
+            // `a_whole_list_that_is_gone_is_refused_as_its_upstream_does`.
+            if is_listed
+                && answer.standing == Standing::PastEnd
+                && let Some(status) = status.filter(|_| progress.past_end.is_none())
+            {
                 let (body, protected) = (answer.body().to_vec(), &self.context.list.protected);
                 progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
             }
@@ -396,7 +402,7 @@ impl Exchange<'_> {
         let answer = answer.clone();
         Ok(FetchedAnswer {
             answer,
-            status: 0,
+            status: None,
             headers: headers.clone(),
             requests,
             source,

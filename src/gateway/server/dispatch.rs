@@ -159,7 +159,8 @@ pub(crate) async fn answer(
             return Ok(());
         }
     };
-    respond::write(session, response, &snapshot.server.compression, held, outcome).await;
+    let coding = (&snapshot.server.compression, snapshot.server.client_subject.as_ref());
+    respond::write(session, response, coding, held, outcome).await;
     Ok(())
 }
 

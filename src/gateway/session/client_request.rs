@@ -44,6 +44,8 @@ pub(crate) struct Client {
     pub version: Version,
     /// The client is a trusted proxy.
     pub is_proxy: bool,
+    /// The client has shown a certificate, or a trusted proxy names the subject of one.
+    pub has_certificate: bool,
 }
 
 impl Client {
@@ -65,11 +67,12 @@ impl Client {
             write_subject(session, name);
         }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let has_certificate = has_certificate(session, subject);
         let head = session.req_header();
         // Of a trusted proxy alone such a header is left.
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
-        Self { address, scheme, version: head.version, is_proxy }
+        Self { address, scheme, version: head.version, is_proxy, has_certificate }
     }
 
     /// Returns the address with which links of the route begin: `public_url` of the route or of the server, else the
@@ -166,6 +169,14 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
         // This fails only for more headers than a request may have.
         let _ = session.req_header_mut().insert_header(name, value);
     }
+}
+
+/// Returns whether the client of a session has shown a certificate, or has the header for the `subject` of a certificate.
+/// Headers that nobody vouches for have been removed before.
+pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderName>) -> bool {
+    let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+    digest.is_some_and(|digest| !digest.cert_digest.is_empty())
+        || subject.is_some_and(|name| session.req_header().headers.contains_key(name))
 }
 
 impl ClientRequest {

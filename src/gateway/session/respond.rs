@@ -3,17 +3,21 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
 use super::{
+    client_request::has_certificate,
     compress::compress,
     pace::{LOOK, Pace},
     service::{LastingResponse, StreamedResponse},
 };
 use crate::{
     config::settings::CompressionSettings,
-    downstream::{Code, EnvelopeTemplate, Problem, Response, response},
+    downstream::{
+        Code, EnvelopeTemplate, Problem, Response,
+        response::{self, coding::CodedRequest},
+    },
     gateway::{
         lifecycle::snapshot::Snapshot, outcome::access_log::Outcome, request::identity::REQUEST_ID,
         routes::cross_origin::CrossOrigin,
@@ -32,20 +36,23 @@ const PACED: Duration = Duration::from_secs(600);
 /// minimum of other clients.
 const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes a response, compressed if the client accepts that. The connection stays open, also after 4xx, unless the
-/// caller has marked it for closing, because the framing of the request is in doubt or the process stops. A failed
-/// write is logged as `client_gone` or `client_stalled`.
+/// Writes a response, compressed if the client accepts that. `subject` is the header for the subject of a client's
+/// certificate. The connection stays open, also after 4xx, unless the caller has marked it for closing, because the
+/// framing of the request is in doubt or the process stops. A failed write is logged as `client_gone` or
+/// `client_stalled`.
 pub(crate) async fn write(
     session: &mut Session,
     mut response: Response,
-    settings: &CompressionSettings,
+    (settings, subject): (&CompressionSettings, Option<&HeaderName>),
     held: &MemoryShare,
     outcome: &mut Outcome,
 ) {
     outcome.status = response.status;
     identify(&mut response.headers, &outcome.request_id);
+    let has_certificate = has_certificate(session.as_downstream(), subject);
+    let asked = CodedRequest { headers: &session.req_header().headers, has_certificate };
     // For HEAD too, whose head is that of GET. Test: `head_is_get_without_the_body_in_every_coding`.
-    if let Some(coding) = response.negotiate(&session.req_header().headers, settings)
+    if let Some(coding) = response.negotiate(asked, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
         outcome.counted.compressed = Some((coding.word(), response.body.len(), compressed.len()));
@@ -274,7 +281,7 @@ mod tests {
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         let held = Memory::new(1 << 20).share();
         let none = CompressionSettings { codings: Vec::new(), least: 0 };
-        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &none, &held, &mut outcome).await;
+        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), (&none, None), &held, &mut outcome).await;
         assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
         assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));
         drop(client);

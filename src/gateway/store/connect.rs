@@ -93,22 +93,7 @@ impl Connector {
         user: &StoreUser,
         patience: Duration,
     ) -> Result<(ServerLine, Driver), String> {
-        let stream = self.stream(address, patience).await?;
-        let awaited = Arc::new(AwaitedBytes { bytes: AtomicI64::new(BESIDE), replies: AtomicUsize::new(0) });
-        let stream = AwaitingStream { stream, awaited: Arc::clone(&awaited) };
-        // Without `CLIENT SETINFO`, which is none of the rights in docs/shared-store.md.
-        let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        if let Some(password) = &user.password {
-            info = info.set_password(String::from_utf8_lossy(password.reveal()));
-        }
-        if let Some(username) = &user.username {
-            info = info.set_username(username);
-        }
-        // Each question has a time-box of its own.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let connected = MultiplexedConnection::new_with_config(&info, stream, config).await;
-        let (connection, driver) = connected.map_err(|error| said(&error))?;
-        Ok((ServerLine { connection, awaited }, Box::pin(driver)))
+        ServerLine::begin(self.stream(address, patience).await?, user).await
     }
 
     async fn stream(&self, address: &str, patience: Duration) -> Result<Stream, String> {
@@ -195,6 +180,29 @@ impl Connector {
 }
 
 impl ServerLine {
+    /// Begins a connection over a stream, as a user. The connection works while its driver is polled.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason in words, for operators.
+    pub(super) async fn begin(stream: Stream, user: &StoreUser) -> Result<(Self, Driver), String> {
+        let awaited = Arc::new(AwaitedBytes { bytes: AtomicI64::new(BESIDE), replies: AtomicUsize::new(0) });
+        let stream = AwaitingStream { stream, awaited: Arc::clone(&awaited) };
+        // Without `CLIENT SETINFO`, which is none of the rights in docs/shared-store.md.
+        let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if let Some(password) = &user.password {
+            info = info.set_password(String::from_utf8_lossy(password.reveal()));
+        }
+        if let Some(username) = &user.username {
+            info = info.set_username(username);
+        }
+        // Each question has a time-box of its own.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connected = MultiplexedConnection::new_with_config(&info, stream, config).await;
+        let (connection, driver) = connected.map_err(|error| said(&error))?;
+        Ok((Self { connection, awaited }, Box::pin(driver)))
+    }
+
     /// Sends a command, and waits for its reply, which has about `size` bytes at most.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use super::connect::{Driver, ServerLine};
 use crate::gateway::runtime::clock;
@@ -73,13 +73,17 @@ pub(crate) struct ServerStatus {
 /// The state of a server that only the worker uses.
 pub(super) struct StoreNode {
     pub(super) status: Arc<ServerStatus>,
-    line: RefCell<Option<ServerLine>>,
+    kept: RefCell<Option<KeptLine>>,
     /// The number of failures in a row.
     failures: Cell<u32>,
-    /// Wakes the task that owns the connection.
-    failed: Notify,
-    /// The reason for which the connection was given up.
-    reason: RefCell<String>,
+}
+
+/// A connection that is in use.
+struct KeptLine {
+    line: ServerLine,
+    /// Tells the task that owns this connection, and no later one, why it is given up.
+    /// Test: `a_connection_that_is_given_up_ends_no_later_one`.
+    given_up: oneshot::Sender<String>,
 }
 
 impl ServerStatus {
@@ -153,18 +157,12 @@ impl Drop for ServerStatus {
 
 impl StoreNode {
     pub(super) fn new(status: Arc<ServerStatus>) -> Rc<Self> {
-        Rc::new(Self {
-            status,
-            line: RefCell::default(),
-            failures: Cell::default(),
-            failed: Notify::new(),
-            reason: RefCell::default(),
-        })
+        Rc::new(Self { status, kept: RefCell::default(), failures: Cell::default() })
     }
 
     /// Returns the connection; `None` while the server is down.
     pub(super) fn line(&self) -> Option<ServerLine> {
-        self.line.borrow().clone()
+        self.kept.borrow().as_ref().map(|kept| kept.line.clone())
     }
 
     /// Records an answer, which ends a series of failures.
@@ -182,9 +180,9 @@ impl StoreNode {
 
     /// Gives the connection up for this reason, which also ends it.
     pub(super) fn leave(&self, reason: String) {
-        if self.line.borrow_mut().take().is_some() {
-            *self.reason.borrow_mut() = reason;
-            self.failed.notify_one();
+        if let Some(KeptLine { given_up, .. }) = self.kept.borrow_mut().take() {
+            // Fails if the connection has ended meanwhile, which has the same effect.
+            let _ = given_up.send(reason);
         }
     }
 
@@ -193,18 +191,9 @@ impl StoreNode {
         let mut pauses = Pauses::default();
         loop {
             let reason = match connect().await {
-                Ok((line, mut driver)) => {
+                Ok((line, driver)) => {
                     pauses.rose(clock::instant());
-                    self.failures.set(0);
-                    *self.line.borrow_mut() = Some(line);
-                    self.status.rose();
-                    // The connection works only while its driver is polled, which is here.
-                    let reason = tokio::select! {
-                        () = &mut driver => "the connection ended".to_owned(),
-                        () = self.failed.notified() => self.reason.take(),
-                    };
-                    self.line.borrow_mut().take();
-                    reason
+                    self.serve(line, driver).await
                 }
                 // A trial follows, also at the start. Test: `a_store_that_is_down_at_the_start_is_used_when_it_comes`.
                 Err(reason) => reason,
@@ -212,6 +201,23 @@ impl StoreNode {
             self.status.fell(reason);
             tokio::time::sleep(pauses.next(clock::instant())).await;
         }
+    }
+
+    /// Uses a connection until it ends or is given up, and returns the reason.
+    async fn serve(&self, line: ServerLine, driver: Driver) -> String {
+        let (given_up, why) = oneshot::channel();
+        self.failures.set(0);
+        *self.kept.borrow_mut() = Some(KeptLine { line, given_up });
+        self.status.rose();
+        // The connection works only while its driver is polled, which is here.
+        let reason = tokio::select! {
+            // First, because a connection that is given up ends too, for lack of a user.
+            biased;
+            Ok(reason) = why => reason,
+            () = driver => "the connection ended".to_owned(),
+        };
+        self.kept.borrow_mut().take();
+        reason
     }
 }
 
@@ -249,7 +255,27 @@ impl Pauses {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
     use super::*;
+    use crate::config::settings::StoreUser;
+
+    /// The driver of a connection that is given up ends at the same time, so that a
+    /// notification that waits for a listener would reach the next connection.
+    #[tokio::test]
+    async fn a_connection_that_is_given_up_ends_no_later_one() {
+        let node = StoreNode::new(ServerStatus::new("a:1".to_owned(), Arc::default()));
+        for turn in 0..40 {
+            let (stream, _server) = tokio::io::duplex(64);
+            let (line, driver) = ServerLine::begin(Box::new(stream), &StoreUser::default()).await.unwrap();
+            let mut serving = pin!(node.serve(line, driver));
+            let begun = poll_fn(|context| Poll::Ready(serving.as_mut().poll(context))).await;
+            assert!(begun.is_pending() && node.line().is_some(), "{turn}: {begun:?}");
+            node.leave("no answer".to_owned());
+            assert_eq!(serving.await, "no answer", "{turn}");
+            assert!(node.line().is_none(), "{turn}");
+        }
+    }
 
     #[test]
     fn pauses_grow_until_a_server_has_recovered() {

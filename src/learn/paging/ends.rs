@@ -186,6 +186,13 @@ struct Depth {
     why: String,
 }
 
+/// Returns the offset of the first page that is requested for its depth, after this number of known rows: a multiple of
+/// the size, and never 0, from which no multiplication leads deeper.
+fn first_deep(known: u64, size: u32) -> u64 {
+    let size = u64::from(size);
+    (known.max(DEPTH) / size).max(1) * size
+}
+
 /// Requests ever deeper pages while answers do not get slower, and samples their rows. Test:
 /// `a_list_that_gets_slower_with_depth_is_left_alone`.
 async fn deep_enough(
@@ -203,7 +210,7 @@ async fn deep_enough(
     }
     // The very first answer may include the time of connecting, so that the faster of two counts.
     let first = at(session, learnt, 0, size).await?;
-    let mut from = u64::try_from(sample.rows.len()).unwrap_or(0).max(DEPTH) / u64::from(size) * u64::from(size);
+    let mut from = first_deep(u64::try_from(sample.rows.len()).unwrap_or(0), size);
     let usual = first.elapsed.min(base.seen.elapsed);
     let mut before = Vec::new();
     // `--depth` bounds the offsets. Test: `a_long_list_is_not_read_deeper_than_allowed`.
@@ -403,6 +410,20 @@ fn check_ids(learnt: &mut Learnt, sample: &Sample) {
             let evidence = format!("two different items have the same value at {id}");
             learnt.note(Certainty::Open, "id", "none", evidence);
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_deep_page_begins_with_the_first_item() {
+        for (known, size, from) in
+            [(0, 10, 500), (999, 10, 990), (20, 1_000, 1_000), (999, 1_000, 1_000), (2_500, 1_000, 2_000), (3, 7, 497)]
+        {
+            assert_eq!(first_deep(known, size), from, "{known} known, pages of {size}");
         }
     }
 }

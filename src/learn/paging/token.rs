@@ -280,6 +280,13 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
     learnt.place = Some(PlaceForm::Whole);
 }
 
+/// Returns the host of a URL with a scheme, and all that follows; `None` for a relative URL.
+#[must_use]
+pub fn after_scheme(url: &str) -> Option<&str> {
+    // A relative URL may have another one in its query. Test: `a_relative_link_may_have_a_url_in_its_query`.
+    url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#'])).map(|(_, rest)| rest)
+}
+
 /// Returns the decoded names and values of a URL's query, at most 64.
 #[must_use]
 pub fn query_of(url: &str) -> Vec<(String, String)> {

@@ -152,17 +152,21 @@ fn compile_id(
         Some(place) => places.pointer(place)?,
         None => places.pointer(&Located { value: text.to_owned(), at: list.dialect.at })?,
     };
-    // `~1` is read before `~0`, so that `~01` stands for `~1` and not for a slash (RFC 6901 section 4).
-    let last_step = text.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~");
     Some(DialectField {
         name: ID.to_owned(),
         kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
         // An id is never null.
         nulls: Nulls::None,
         grain: None,
-        upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or(last_step),
+        upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or_else(|| last_step(text)),
         at,
     })
+}
+
+/// Returns the name of the member that a pointer leads to; that of the id if the pointer has no step.
+pub(super) fn last_step(pointer: &str) -> String {
+    // `~1` is read before `~0`, so that `~01` stands for `~1` and not for a slash (RFC 6901 section 4).
+    pointer.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~")
 }
 
 /// Returns the pointer to a member. Braces in its name are literal.

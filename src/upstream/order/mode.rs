@@ -1,5 +1,8 @@
 //! The check of a route's mode: whether the compiled dialect can find pages in it.
 
+use std::borrow::Cow;
+
+use super::fields::last_step;
 use crate::{
     config::{
         diagnostic::Diagnostics,
@@ -107,7 +110,7 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
         return Some(Obstacle::new(needs, help));
     }
     let field = list.fields.iter().find(|field| field.name == first);
-    let terms = terms_for(filter, upstream_name(list, first));
+    let terms = terms_for(filter, &upstream_name(list, first));
     let Some(terms) = terms else {
         let names: Vec<&str> = filter.fields.iter().map(|(name, _)| name.value.as_str()).collect();
         return Some(Obstacle::new(needs, format!("{dialect} filters by {} only", names.join(", "))));
@@ -145,7 +148,7 @@ pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
         return false;
     };
-    let Some(terms) = terms_for(filter, upstream_name(list, name)) else {
+    let Some(terms) = terms_for(filter, &upstream_name(list, name)) else {
         return false;
     };
     let kind = list.fields.iter().find(|field| field.name == name).map(|field| &field.kind);
@@ -181,17 +184,17 @@ fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a Dialec
 }
 
 /// Returns the name of a field at the upstream; for the id, the last step of its place.
-fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> &'a str {
+fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> Cow<'a, str> {
     let field = list.fields.iter().find(|field| field.name == name);
     if let Some(upstream) = field.and_then(|field| field.upstream.as_deref()) {
-        return upstream;
+        return Cow::Borrowed(upstream);
     }
     if name != ID {
-        return name;
+        return Cow::Borrowed(name);
     }
     let place =
         list.id.as_ref().or_else(|| field.and_then(|field| field.at.as_ref())).or(list.dialect.response.id.as_ref());
-    place.and_then(|place| place.value.rsplit_once('/')).map_or(name, |(_, step)| step)
+    place.map_or(Cow::Borrowed(name), |place| Cow::Owned(last_step(&place.value)))
 }
 
 fn field_obstacle(

@@ -529,6 +529,7 @@ fn a_limit_may_be_a_preference() {
         ("", "MaxPageSize=700", 90, Some("maxpagesize=90"), RequestKind::Cursor),
         ("", "maxpagesize=0", 20, None, RequestKind::Unmarked),
         ("", "maxpagesize=-1", 20, None, RequestKind::Unmarked),
+        ("", "maxpagesize=+7", 20, None, RequestKind::Unmarked),
         ("", "other=7", 20, None, RequestKind::Unmarked),
         ("cursor=a", "maxpagesize=\"7\"", 7, Some("maxpagesize=7"), RequestKind::Cursor),
     ] {

@@ -2,14 +2,12 @@
 //! they may be stored, for how long they are fresh, and by which request headers they differ. The strictest answer
 //! decides.
 
-use std::time::UNIX_EPOCH;
-
 use http::{
     HeaderMap, HeaderName,
-    header::{AGE, CACHE_CONTROL, DATE, EXPIRES, PRAGMA, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, PRAGMA, SET_COOKIE, VARY},
 };
 
-use super::{Directives, PERMITS};
+use super::{Directives, PERMITS, age_of, expires_after};
 
 /// The most request headers that a stored page may differ by.
 const MOST_VARIED: usize = 16;
@@ -87,7 +85,8 @@ pub fn page_storage(answers: &[&HeaderMap], policy: StoringPolicy, now: u64) -> 
         if said.has("no-cache") {
             return Err(Unstorable::NotFresh);
         }
-        let age = age(answer);
+        // An invalid `Age` counts as 0.
+        let age = age_of(answer).unwrap_or(0);
         storage.age = storage.age.max(age);
         if let Some(lifetime) = lifetime(answer, &said, now) {
             let left = lifetime.saturating_sub(age);
@@ -137,26 +136,10 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
     Ok(())
 }
 
-/// Returns the age of an answer on arrival. An invalid `Age` counts as 0.
-fn age(answer: &HeaderMap) -> u64 {
-    let ages = answer.get_all(AGE).iter().filter_map(|value| value.to_str().ok()?.trim().parse().ok());
-    ages.max().unwrap_or(0)
-}
-
 /// Returns the lifetime of an answer for shared caches, from the moment at which it was made (RFC 9111, section 4.2.1);
-/// `None` if the answer has none. An invalid `Expires` counts as expired.
+/// `None` if the answer has none.
 fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
-    if let Some(seconds) = said.number("s-maxage").or_else(|| said.number("max-age")) {
-        return Some(seconds);
-    }
-    let expires = answer.get(EXPIRES)?;
-    let seconds = |value: &http::HeaderValue| {
-        let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
-        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
-    };
-    // An answer without `Date` was made when it came (RFC 9110, section 6.6.1).
-    let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
-    Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
+    said.number("s-maxage").or_else(|| said.number("max-age")).or_else(|| expires_after(answer, now))
 }
 
 /// Returns the names in `Vary`, sorted, without those that don't reach the upstream.

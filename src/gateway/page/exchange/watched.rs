@@ -82,6 +82,7 @@ pub(crate) struct WatchedFetch {
 /// The outline of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerOutline {
+    /// 0 without a response.
     pub(crate) status: u16,
     pub(crate) bytes: usize,
     pub(crate) standing: &'static str,
@@ -383,7 +384,7 @@ fn outline(fetched: &FetchedAnswer) -> AnswerOutline {
         Standing::Known(_) => "not asked: the keys are remembered",
     };
     AnswerOutline {
-        status: *status,
+        status: status.unwrap_or(0),
         bytes: answer.body().len(),
         standing,
         items: answer.items().len(),

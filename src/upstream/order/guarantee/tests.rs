@@ -121,6 +121,22 @@ fn the_strongest_mode_is_chosen_and_told_why() {
     assert_eq!((mode, why.as_str()), (Mode::Token, "test pages by what it hands out"));
 }
 
+#[test]
+fn an_id_is_filtered_by_under_its_unescaped_name() {
+    for (place, name) in [("/a~1b", "a/b"), ("/keys/a~01b", "a~1b"), ("/id", "id")] {
+        let list = changed(|list| {
+            ranged(list);
+            list.id = Some(at(place));
+            list.filterable = vec![at("id")];
+            if let Some(filter) = &mut list.dialect.filter {
+                filter.fields = vec![(at(name), std::mem::take(&mut filter.terms))];
+            }
+        });
+        assert_eq!(super::keyset_obstacle(&list, super::Places::Offsets, Some("id")), None, "{place}");
+        assert!(super::shows_its_end(&list, "id"), "{place}");
+    }
+}
+
 fn item() -> DialectItem {
     let path = at("{path}/{id}");
     DialectItem { at: AT, path, query: None, headers: Vec::new(), value: None, gone: Vec::new() }

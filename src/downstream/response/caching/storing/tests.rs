@@ -26,7 +26,7 @@ fn storage(answers: &[Said], policy: StoringPolicy) -> Result<PageStorage, Unsto
 #[test]
 fn the_strictest_answer_decides_whether_a_page_is_stored() {
     const CC: &str = "cache-control";
-    let cases: [(&[Said], StoringPolicy, Option<Unstorable>); 24] = [
+    let cases: [(&[Said], StoringPolicy, Option<Unstorable>); 25] = [
         (&[], OPEN, None),
         (&[&[]], OPEN, None),
         (&[&[(CC, "max-age=60")]], OPEN, None),
@@ -49,6 +49,7 @@ fn the_strictest_answer_decides_whether_a_page_is_stored() {
         (&[&[(CC, "no-cache")]], OPEN, Some(Unstorable::NotFresh)),
         (&[&[(CC, "max-age=0")]], OPEN, Some(Unstorable::NotFresh)),
         (&[&[(CC, "max-age=60"), ("age", "60")]], OPEN, Some(Unstorable::NotFresh)),
+        (&[&[(CC, "max-age=60"), ("age", "99999999999999999999")]], OPEN, Some(Unstorable::NotFresh)),
         (&[&[("expires", "0")]], OPEN, Some(Unstorable::NotFresh)),
         (&[&[(CC, "max-age=soon")]], OPEN, Some(Unstorable::NotFresh)),
     ];
