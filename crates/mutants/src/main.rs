@@ -64,7 +64,9 @@ fn main() -> ExitCode {
 
 /// Plants the faults; whether every one of them did as its list expects.
 fn run() -> Result<bool, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Cargo names the checkout that is run: that of the build may be another one with the same target directory.
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).join("../..");
     let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
     let core = root.join("crates/core/src/pagination");
     let all = fault::read_all(&root.join("crates/mutants/faults"))?;
