@@ -48,8 +48,8 @@ use super::{
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
     judge::{
-        token_seams::{self, TakenItem},
-        upstream_page::{Asked, UpstreamPage},
+        token_seams::TakenItem,
+        upstream_page::{Asked, UpstreamPage, relies_on_order},
     },
     key::KeyValue,
     mark::Mark,
@@ -256,7 +256,7 @@ impl<'p> TokenPage<'p> {
         let walk = Self {
             up,
             way: begin.way,
-            is_keyed: token_seams::relies_on_order(&request),
+            is_keyed: relies_on_order(&request),
             by_id: begin.by_id,
             pages: ReadPages::default(),
             place: ReachedPlace { anchor, run: hint.run, trail, around },

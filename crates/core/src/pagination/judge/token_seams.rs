@@ -6,16 +6,16 @@
 //! seam is shown by one of these:
 //!
 //! - The upstream page begins with an item that was gone through.
-//! - It begins the list, and was asked for in the direction of reading.
-//! - It was asked for in that direction by the id of the last item gone through, in a list sorted by its ids.
-//! - It was asked for in that direction, and has the item that the cursor's own answer showed right after its anchor.
+//! - The upstream page was asked for in the direction of reading, and begins the list.
+//! - Its token, in that direction, is the id of the last item gone through, in a list sorted by its ids.
+//! - Its token leads in that direction, and the page has the item that was seen right after the anchor of the cursor.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, iter::Peekable, ops::Range, slice};
 
 use super::{
     evidence,
     page::{ItemPlace, Level, Page, PageFacts},
-    upstream_page::{Basis, Lead, UpstreamPage},
+    upstream_page::{Basis, Lead, UpstreamPage, relies_on_order},
 };
 use crate::pagination::{
     direction::Way,
@@ -24,7 +24,6 @@ use crate::pagination::{
     mark::Mark,
     position::{Anchor, Pivot, PlaceInPage, Position, Target},
     request::PageRequest,
-    rows,
 };
 
 /// An item that a page takes of an upstream page.
@@ -66,11 +65,6 @@ struct PassagePlace<'a> {
     ahead: Option<Mark>,
 }
 
-/// Returns whether pages by token of this request rely on the declared order.
-pub(in crate::pagination) fn relies_on_order(request: &PageRequest) -> bool {
-    request.order.declared && !request.order.ends_opaque() && !request.is_unverified()
-}
-
 impl Passage<'_> {
     /// Makes the page with these facts, whose answers and items are those of the passage. It is `checked` if its order
     /// was relied on and all its seams are shown; else `anchored`, or `positional` if it is flagged.
@@ -81,7 +75,7 @@ impl Passage<'_> {
     pub(in crate::pagination) fn page(self, facts: PageFacts) -> Result<Page, PassageFault> {
         let level = match facts.unproven.is_some() || self.request.is_unverified() {
             true => Level::Positional,
-            false if relies_on_order(self.request) && self.has_seams(&facts)? => Level::Checked,
+            false if relies_on_order(self.request) && self.shows_seams(&facts)? => Level::Checked,
             false => Level::Anchored,
         };
         let place = |taken: &TakenItem| ItemPlace { answer: narrow(taken.upstream_page), item: narrow(taken.index) };
@@ -99,7 +93,7 @@ impl Passage<'_> {
     ///
     /// [`PassageFault`] where the page lacks an item that they show from its place on, has one twice, ends the list where the
     /// upstream does not, or leads to another place than it reached.
-    fn has_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
+    fn shows_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
         let order = &self.request.order;
         if self.pages.iter().any(|upstream_page| upstream_page.unsorted().is_some()) {
             return Err(PassageFault);
@@ -110,7 +104,7 @@ impl Passage<'_> {
         // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever they
         // are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
         reached.run = reached.run.saturating_sub(tied);
-        let mut are_shown = true;
+        let (mut taken, mut are_shown) = (self.taken.iter().peekable(), true);
         for (number, upstream_page) in self.pages.iter().enumerate().skip(begin) {
             let is_last = number + 1 == self.pages.len();
             let end = if is_last { self.consumed.min(upstream_page.len()) } else { upstream_page.len() };
@@ -138,13 +132,9 @@ impl Passage<'_> {
             }
             are_shown &= is_shown;
             let places = gone_by..end.max(gone_by);
-            if !self.takes(number, places.clone(), &ids) {
-                return Err(PassageFault);
-            }
+            let last_taken = self.take(number, places.clone(), &mut taken, &ids).ok_or(PassageFault)?;
             // An item at the end that was moved there is on the page already, under keys that come earlier. Test:
             // `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
-            let taken = self.taken.iter().rfind(|taken| taken.upstream_page == number);
-            let last_taken = taken.map_or(0, |taken| self.way.index(taken.index, upstream_page.len()) + 1);
             let through = if is_last { places } else { places.start..last_taken };
             let before = (reached.anchor.as_deref(), reached.run);
             let last = upstream_page.last_of(self.way, order, through, before).map_err(|_| PassageFault)?;
@@ -153,8 +143,8 @@ impl Passage<'_> {
                 reached = PassagePlace { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
             }
         }
-        let is_in_the_pages = |taken: &TakenItem| (begin..self.pages.len()).contains(&taken.upstream_page);
-        let holds = self.taken.iter().all(is_in_the_pages) && self.leads_on(facts, &reached);
+        // Items that are left were not gone through.
+        let holds = taken.next().is_none() && self.leads_on(facts, &reached);
         if holds { Ok(are_shown) } else { Err(PassageFault) }
     }
 
@@ -244,29 +234,36 @@ impl Passage<'_> {
     fn shows_next(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let (Some(ahead), Some(anchor)) = (reached.ahead, &reached.anchor) else { return false };
         let (order, upstream_page) = (&self.request.order, &self.pages[number]);
-        let Some(next) = upstream_page.with_fingerprint(order, self.request.marker_of_target(), self.way, ahead) else {
-            return false;
-        };
+        let (marker, within) = (self.request.marker_of_target(), upstream_page.len());
+        let Some(next) = upstream_page.with_fingerprint(self.way, order, marker, within, ahead) else { return false };
         let mut others = self.pages.iter().enumerate().filter(|(other, _)| *other != number);
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// Returns whether the page has the items at these places of an upstream page, in the direction of reading, and no
-    /// others of it. An item whose id the page has already was moved meanwhile, and the anchor was served before.
-    fn takes(&self, number: usize, places: Range<usize>, ids: &HashSet<Cow<'_, [u8]>>) -> bool {
+    /// Goes through these places of an upstream page, in the direction of reading, and takes their items off those of
+    /// the page. Returns the place after the last one taken; `None` where the page lacks an item. An item whose id the
+    /// page has already was moved meanwhile, and the anchor was served before.
+    fn take(
+        &self,
+        number: usize,
+        places: Range<usize>,
+        taken: &mut Peekable<slice::Iter<'_, TakenItem>>,
+        ids: &HashSet<Cow<'_, [u8]>>,
+    ) -> Option<usize> {
         let (order, upstream_page) = (&self.request.order, &self.pages[number]);
         let anchor = anchor_of(&self.request.target);
-        let is_passed_over = |index: usize| {
-            ids.contains(&upstream_page.id(order, index))
-                || anchor.is_some_and(|anchor| {
-                    rows::relate(&upstream_page.answer, order, index, anchor)
-                        .is_some_and(|relation| relation.whole.is_eq())
-                })
-        };
-        let mut taken = self.taken.iter().filter(|taken| taken.upstream_page == number).peekable();
-        let mut indices = places.map(|place| self.way.index(place, upstream_page.len()));
-        indices.all(|index| taken.next_if(|taken| taken.index == index).is_some() || is_passed_over(index))
-            && taken.next().is_none()
+        let mut after_last = places.start;
+        for place in places {
+            let index = self.way.index(place, upstream_page.len());
+            if taken.next_if(|next| **next == TakenItem { upstream_page: number, index }).is_some() {
+                after_last = place + 1;
+            } else if !ids.contains(&upstream_page.id(order, index))
+                && !anchor.is_some_and(|anchor| upstream_page.is_anchor(order, index, anchor))
+            {
+                return None;
+            }
+        }
+        Some(after_last)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range, sync::Arc};
 
-use super::{evidence, token_seams};
+use super::evidence;
 use crate::pagination::direction::Way;
 use crate::{
     json::Span,
@@ -74,6 +74,11 @@ pub(in crate::pagination) enum Basis {
     },
 }
 
+/// Returns whether pages by token of this request rely on the declared order.
+pub(in crate::pagination) fn relies_on_order(request: &PageRequest) -> bool {
+    request.order.declared && !request.order.ends_opaque() && !request.is_unverified()
+}
+
 /// A page of the upstream, with the request that it answers.
 #[derive(Debug)]
 pub(in crate::pagination) struct UpstreamPage {
@@ -87,7 +92,7 @@ impl UpstreamPage {
     /// Makes the page of an answer. Its items are compared if pages of this request rely on their order.
     pub(in crate::pagination) fn new(request: &PageRequest, answer: Answer, asked: Asked) -> Self {
         let mut page = Self { answer, asked, unsorted: None };
-        if token_seams::relies_on_order(request) {
+        if relies_on_order(request) {
             // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
             page.unsorted = page.check(&request.order).and_then(|()| page.check_ids(&request.order)).err();
         }
@@ -282,23 +287,28 @@ impl UpstreamPage {
         Ok(Some((anchor, run)))
     }
 
-    /// Returns the item with a fingerprint that is read first.
+    /// Returns the first item with a fingerprint among those that are read first, at most `within`.
     pub(in crate::pagination) fn with_fingerprint(
         &self,
+        way: Way,
         order: &Order,
         marker: &Marker,
-        way: Way,
+        within: usize,
         wanted: Mark,
     ) -> Option<Anchor> {
-        let mut indices = (0..self.len()).map(|place| way.index(place, self.len()));
+        let mut indices = (0..self.len()).take(within).map(|place| way.index(place, self.len()));
         let index = indices.find(|index| self.fingerprint(order, marker, *index) == wanted)?;
         self.answer.anchor(order, index)
     }
 
     /// Returns whether this page shows an anchor itself.
     pub(in crate::pagination) fn shows(&self, order: &Order, anchor: &Anchor) -> bool {
-        let relation = |index| rows::relate(&self.answer, order, index, anchor);
-        (0..self.len()).any(|index| relation(index).is_some_and(|relation| relation.whole.is_eq()))
+        (0..self.len()).any(|index| self.is_anchor(order, index, anchor))
+    }
+
+    /// Returns whether an item is an anchor itself, with the same keys.
+    pub(in crate::pagination) fn is_anchor(&self, order: &Order, index: usize, anchor: &Anchor) -> bool {
+        rows::relate(&self.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
     }
 
     /// Compares the item that is read last with an anchor, in the direction of reading; by the strong keys alone where

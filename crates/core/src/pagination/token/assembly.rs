@@ -1,5 +1,7 @@
 //! The page made of the items that were taken, with its neighbours and its level.
 
+use std::ops::Range;
+
 use super::TokenPage;
 use crate::pagination::{
     direction::Way,
@@ -274,26 +276,24 @@ impl TokenPage<'_> {
 
     /// Returns the first and the last of the items, in the list's order.
     fn edges(&self) -> Result<Option<(Item, Item)>, Refusal> {
-        let mut taken = self.taken.items.clone();
-        if self.way.is_backward() {
-            taken.reverse();
-        }
+        let count = self.taken.items.len();
+        let taken = |number| self.taken.items[self.way.index(number, count)];
         let item = |number: usize| {
-            let TakenItem { upstream_page, index } = taken[number];
+            let TakenItem { upstream_page, index } = taken(number);
             if self.is_keyed {
                 let anchor = self.pages.read[upstream_page].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
-            let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();
-            let before = marks(&taken[number.saturating_sub(Marks::PASSED)..number]);
-            let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
+            let marks = |numbers: Range<usize>| numbers.map(|number| self.mark_of(taken(number))).collect();
+            let before = marks(number.saturating_sub(Marks::PASSED)..number);
+            let after = marks(number + 1..(number + 1 + Marks::AHEAD).min(count));
             // A list by token has no offsets, and its items have no cursors of their own.
-            let (item, offset) = (self.mark_of(taken[number]), Offset(0));
+            let (item, offset) = (self.mark_of(taken(number)), Offset(0));
             Ok(Item::Marked(MarkedItem { item, around: Marks { before, after }, offset }))
         };
-        match taken.len() {
+        match count {
             0 => Ok(None),
-            count => Ok(Some((item(0)?, item(count - 1)?))),
+            _ => Ok(Some((item(0)?, item(count - 1)?))),
         }
     }
 }

@@ -220,9 +220,7 @@ impl TokenPage<'_> {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.place.anchor) else { return false };
         let (order, marker, upstream_page) =
             (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
-        let index = |place| self.way.index(place, upstream_page.len());
-        let next = (0..within).map(index).find(|index| upstream_page.fingerprint(order, marker, *index) == ahead);
-        let Some(next) = next.and_then(|index| upstream_page.anchor(order, index).ok()) else { return false };
+        let Some(next) = upstream_page.with_fingerprint(self.way, order, marker, within, ahead) else { return false };
         let mut others = seek.window.iter().enumerate().filter(|(number, _)| *number != latest);
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
-    judge::evidence,
     judge::{
+        evidence,
         token_seams::TakenItem,
         upstream_page::{Basis, Lead, UpstreamPage},
     },
@@ -211,7 +211,7 @@ impl TokenPage<'_> {
         // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, PlaceInPage::Keys(anchor)) = (self.is_keyed && self.may_go_round(), &place.within)
-            && rows::relate(upstream_page.answer(), order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
+            && upstream_page.is_anchor(order, index, anchor)
         {
             return false;
         }
