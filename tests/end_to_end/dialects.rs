@@ -43,8 +43,7 @@ fn whole_lists_are_cut_into_pages() {
     assert_eq!((upstream.requests().len() - asked, pages), (4, 4), "one request a page");
 }
 
-/// The place of a cursor beyond the first item takes no request, so that the first response of the upstream is the one
-/// that says that the list is gone.
+/// A whole list has no place past its end: the status of an end, at a cursor too, says that the list is gone.
 #[test]
 fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
     let upstream = Upstream::start(|exchange| {

@@ -147,7 +147,7 @@ impl Snapshot {
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
         let (known_upstreams, known_routes) =
             previous.map_or((&[][..], &[][..]), |previous| (&previous.upstreams[..], &previous.routes[..]));
-        // One at fault keeps its place, because routes name upstreams by their index.
+        // An upstream at fault keeps its place, because routes name upstreams by their index.
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams
             .iter()

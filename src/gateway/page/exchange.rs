@@ -274,8 +274,7 @@ impl Exchange<'_> {
             if is_listed && let Some(key) = self.context.list.dialect.untold(&answer) {
                 outcome.tell_missing(key);
             }
-            // The end of a whole list is known without a request, and is no response that could pass on. Test:
-            // `a_whole_list_that_is_gone_is_refused_as_its_upstream_does`.
+            // An end that is known without a request has no response that a refusal could pass on.
             if is_listed
                 && answer.standing == Standing::PastEnd
                 && let Some(status) = status.filter(|_| progress.past_end.is_none())

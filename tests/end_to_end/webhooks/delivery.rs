@@ -56,6 +56,9 @@ fn a_dead_letter_is_delivered_again_under_its_id() {
         get(&gateway, &format!("{}/deliveries?state={state}", endpoint.path), &[ONE])["deliveries"].clone()
     };
     assert_eq!((of_state("dead").as_array().map(Vec::len), of_state("delivered")), (Some(1), json!([])));
+    let before = |id: &str| gateway.send("GET", &format!("{}/deliveries?before={id}", endpoint.path), &[ONE], b"");
+    let (oldest, removed) = (before(dead["id"].as_str().expect("an id")), before(&"0".repeat(32)));
+    assert_eq!((oldest.json()["deliveries"].clone(), removed.status), (json!([]), 404), "older ones may be there");
     receiver.echo();
     let path = format!("{}/deliveries/{}", endpoint.path, dead["id"].as_str().expect("an id"));
     let again = post(&gateway, &format!("{path}/redeliver"), &[ONE], &Value::Null);
