@@ -97,11 +97,12 @@ struct Advance {
     idle: u32,
 }
 
-/// The items taken for a page.
+/// The items taken for a page, in the direction of reading.
 #[derive(Debug, Default)]
 struct TakenItems {
     items: Vec<TakenItem>,
-    ids: HashSet<Vec<u8>>,
+    /// The ids of those that come from upstream pages before the last one.
+    earlier_ids: HashSet<Vec<u8>>,
 }
 
 /// The state that detects a circle.

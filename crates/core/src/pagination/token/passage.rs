@@ -1,10 +1,10 @@
 //! The way of a page through upstream pages, one after the other: the items that it takes of each, and when it is full
 //! or stuck.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, collections::HashSet, ops::Range};
 
 use super::{
-    TokenPage,
+    TakenItems, TokenPage,
     chain::{Around, PlaceAmid},
     circle,
 };
@@ -95,8 +95,7 @@ impl TokenPage<'_> {
         if let Some(passed) = self.place_farther_on(upstream_page) {
             // The items taken come before the place: they were served by an earlier page, or put there since. Test:
             // `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
-            self.taken.items.clear();
-            self.taken.ids.clear();
+            self.taken = TakenItems::default();
             self.place.trail =
                 if self.request.target_marker.is_none() { self.place.around.passed.clone() } else { Vec::new() };
             return passed;
@@ -160,10 +159,18 @@ impl TokenPage<'_> {
         let number = self.pages.read.len();
         // No token leads here again, so that the page takes all items. Test: `a_token_for_one_use_is_sent_once`.
         let whole = self.tokens().single_use;
-        let mut place = from.min(count);
+        self.note_ids();
+        let (mut ids_here, mut place) = (HashSet::new(), from.min(count));
         while place < count && (whole || self.taken.items.len() < self.limit()) {
             let index = self.way.index(place, count);
-            if self.is_new(&upstream_page, index) {
+            let id = upstream_page.id(&self.request.order, index);
+            // Items without ids always count as new, because they may well be alike. An answer whose order is relied on has
+            // no id twice: it would be refused.
+            let is_new = id.is_empty()
+                || (self.is_unserved(&upstream_page, index, &id)
+                    && !self.taken.earlier_ids.contains(&*id)
+                    && (self.is_keyed || ids_here.insert(id)));
+            if is_new {
                 self.taken.items.push(TakenItem { upstream_page: number, index });
             }
             place += 1;
@@ -199,30 +206,32 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Returns whether an item was not served before, by its id and the marks. Items without ids always count as new,
-    /// because they may well be alike.
-    fn is_new(&mut self, upstream_page: &UpstreamPage, index: usize) -> bool {
-        let order = &self.request.order;
-        let id = upstream_page.id(order, index);
-        if id.is_empty() {
-            return true;
-        }
+    /// Adds the ids taken of the upstream page before the next one.
+    fn note_ids(&mut self) {
+        let Some(before) = self.pages.read.len().checked_sub(1) else { return };
+        let taken = self.taken.items.iter().rev().take_while(|taken| taken.upstream_page == before);
+        let ids = taken.map(|taken| self.pages.read[before].id(&self.request.order, taken.index).into_owned());
+        self.taken.earlier_ids.extend(ids);
+    }
+
+    /// Returns whether an item, which has this id, is none of those that the cursor names: its anchor, or one of its
+    /// marks.
+    fn is_unserved(&self, upstream_page: &UpstreamPage, index: usize, id: &[u8]) -> bool {
         // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
         // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, PlaceInPage::Keys(anchor)) = (self.is_keyed && self.may_go_round(), &place.within)
-            && upstream_page.is_anchor(order, index, anchor)
+            && upstream_page.is_anchor(&self.request.order, index, anchor)
         {
             return false;
         }
-        let known = !self.place.around.passed.is_empty()
-            && self.place.around.passed.contains(&self.request.marker_of_target().mark(&id));
-        !known && self.taken.ids.insert(id.into_owned())
+        let passed = &self.place.around.passed;
+        passed.is_empty() || !passed.contains(&self.request.marker_of_target().mark(id))
     }
 
     /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they no
-    /// longer have. They are left to the next page, which begins before them. Test:
-    /// `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
+    /// longer have: their ids came with earlier upstream pages. They are left to the next page, which begins before
+    /// them. Test: `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
     fn moved_on(&self, upstream_page: &UpstreamPage, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, upstream_page.len());
         let is_taken =
@@ -232,7 +241,7 @@ impl TokenPage<'_> {
         let Some(anchor) = anchor.as_ref().or(self.place.anchor.as_ref()) else { return 0 };
         let is_moved = |place: &usize| {
             !is_taken(place)
-                && self.taken.ids.contains(&*upstream_page.id(order, self.way.index(*place, count)))
+                && self.taken.earlier_ids.contains(&*upstream_page.id(order, self.way.index(*place, count)))
                 && upstream_page.stands(self.way, order, *place, anchor) == Some(Ordering::Greater)
         };
         places.rev().take_while(is_moved).count()

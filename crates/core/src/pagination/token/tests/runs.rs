@@ -70,6 +70,15 @@ fn an_id_that_comes_twice_in_an_answer_is_refused() {
 }
 
 #[test]
+fn an_id_that_comes_twice_without_an_order_is_on_the_page_once() {
+    let pages = vec![given("", &["1", "1", "2"], Some("a")), given("a", &["2", "3", "3"], None)];
+    let mut list = Upstream::new(pages).undeclared();
+    list.paging.sizes = Sizes::Fixed(3);
+    assert_eq!(ids(&list.page(&start(), 2).unwrap()), ["1", "2"]);
+    assert_eq!(ids(&list.page(&start(), 6).unwrap()), ["1", "2", "3"]);
+}
+
+#[test]
 fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
     for (ranked, level) in [(false, Level::Checked), (true, Level::Anchored)] {
         let mut list = by_item();
