@@ -213,8 +213,16 @@ impl Reading {
     }
 
     /// Goes on with the whole list, and reads no runs by themselves, if the page could not be read in parts and was to
-    /// be read from the whole list. Else the page is refused.
+    /// be read from the whole list. Else the page is refused, or served with the items of earlier parts if the budget
+    /// has ended and the route serves short pages.
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> PartResult {
+        // The reader of a part does not know the items of earlier parts. Test:
+        // `a_budget_that_ends_between_two_parts_leaves_a_short_page`.
+        if refusal == Refusal::BudgetExceeded && self.request.serves_short(self.gathered.page.count()) {
+            let is_full = self.gathered.page.is_full();
+            let page = self.finish(up)?;
+            return Ok(page.map(|page| if is_full { page } else { Box::new(page.cut_short()) }));
+        }
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
         debug_assert!(up.requests >= self.before, "requests are only added");

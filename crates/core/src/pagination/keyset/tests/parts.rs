@@ -6,7 +6,7 @@ use crate::pagination::{
     fetch::Listing,
     model::Row,
     paging::EndEvidence,
-    resolver::{Step, resolve},
+    resolver::{ShortPages, Step, resolve},
     window::Slice,
 };
 
@@ -47,6 +47,29 @@ fn a_page_goes_on_from_nulls_to_the_values_after_them() {
     assert_eq!(ids(&page), expected[5..14]);
     let filter = |comparison| Some(Filter::Compare { column: 0, comparison, value: None });
     assert_eq!(list.filters_asked(), [filter(Comparison::Null), filter(Comparison::NotNull)]);
+}
+
+/// No item of the next part is taken yet when the budget ends; those of the part before are.
+#[test]
+fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
+    let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
+    list.order.strong[0].nulls = Nulls::First;
+    list.filters = Some(Filters { columns: vec![ALL; 2], ..Filters::default() });
+    let (expected, next) = (list.expected(), list.page(start(), 5).unwrap().next.clone().unwrap());
+    let page = |list: &mut List, limit, short_pages| {
+        let mut request = list.request(next.clone(), limit);
+        request.terms.short_pages = short_pages;
+        (request.budget.page, request.budget.search) = (1, 1);
+        list.resolve(request)
+    };
+    assert_eq!(page(&mut list, 9, ShortPages::Refuse).unwrap_err(), Refusal::BudgetExceeded);
+    for (limit, is_short) in [(9, true), (7, false)] {
+        let page = page(&mut list, limit, ShortPages::Serve).unwrap();
+        assert_eq!((ids(&page).as_slice(), page.short), (&expected[5..12], is_short), "limit {limit}");
+        assert_eq!(page.level(), Level::Exact, "limit {limit}");
+        let after = list.page(page.next.clone().unwrap(), 5).unwrap();
+        assert_eq!(ids(&after), expected[12..17], "limit {limit}");
+    }
 }
 
 #[test]
