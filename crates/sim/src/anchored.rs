@@ -25,7 +25,7 @@ pub(crate) use scenario::Scenario;
 pub(crate) use shrink::smaller;
 pub(crate) use walk::{Outcome, walk};
 
-use crate::{keyed::tally::cause, worlds::WorldCounts};
+use crate::{keyed::tally::cause, world_kinds::WorldCounts};
 
 /// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 15_000;

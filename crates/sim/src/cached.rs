@@ -35,7 +35,7 @@ pub(crate) use scenario::Scenario;
 pub(crate) use shrink::smaller;
 pub(crate) use walk::{Outcome, walk};
 
-use crate::worlds::WorldCounts;
+use crate::world_kinds::WorldCounts;
 
 /// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 5_000;

@@ -5,9 +5,11 @@
 //! shrunk scenario is written to a file.
 //!
 //! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (none is), `token` (the upstream pages by
-//! tokens), `misdeclared` (the list is sorted otherwise than it is declared), `cached` (pages are kept). A `case` is a scenario of any of them. `run`
-//! walks on all cores and makes a `report`; `shrink` makes scenarios small; `text` writes and reads them; a `regression`
-//! is one in a file of `../regressions`; `broken` switches off rules of the core, to see that the simulator notices.
+//! tokens), `misdeclared` (the list is sorted otherwise than it is declared), `cached` (pages are kept). In most of them
+//! `world` is the list and its changes, and `upstream` answers from it and lets time pass; `kinds` counts the walks that
+//! meet each kind of world (`world_kinds`). A `case` is a scenario of any family. `run` walks on all cores and makes a
+//! `report`; `shrink` makes scenarios small; `text` writes and reads them; a `regression` is one in a file of
+//! `../regressions`; `broken` switches off rules of the core, to see that the simulator notices.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -41,7 +43,7 @@ mod shrink;
 mod tests;
 mod text;
 mod token;
-mod worlds;
+mod world_kinds;
 
 /// A walk allocates much that is small and short-lived.
 #[global_allocator]

@@ -1,9 +1,9 @@
 //! The judge of pages: what answers show, and what follows from it.
 //!
 //! The guarantee rests on this module alone. *Evidence* is made here, from a question and its answer, and no other
-//! module can set its fields. A page of level `exact` or `checked` is made here too: by [`draft`] from the evidence of
-//! answers to one list, by [`parts_page`] from the pages of filters, and by [`token_seams`] from those of an upstream
-//! that pages by token. [`pivot`] makes the place of an item that a cursor names by its id. Strategies choose the
+//! module can set its fields. Pages are made here too: [`draft`] makes one from the answers to one list, and alone
+//! says `exact`; [`parts_page`] joins the pages of several filters, and keeps or lowers their levels; [`token_seams`]
+//! makes a page of the pages of an upstream that pages by token, at best `checked`. [`pivot`] makes the place of an item that a cursor names by its id. Strategies choose the
 //! questions and pass the evidence on; no estimate of theirs can make a page better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it.

@@ -3,7 +3,8 @@
 //! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
 //! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
 //! filtered list is paged by offset like any other, so that a filter that is ignored, or a run longer than an answer,
-//! only takes more requests. The items before an anchor are those after it in the flipped list. If filters can't be
+//! only takes more requests; a filter that helps with none of [`PAGES_IN_VAIN`] pages in a row is left out for some
+//! time. The items before an anchor are those after it in the flipped list. If filters can't be
 //! right, or show nothing, the page is found in the whole list.
 
 mod filtered_place;
@@ -114,8 +115,8 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
 }
 
 /// Reads a page by a shortcut or, if that proves nothing, from the whole list at its hint: a filter may be ignored,
-/// compare otherwise than the list is sorted, or let no item through any more. `reading` decides by the answers to a
-/// filter whether it is trusted.
+/// compare otherwise than the list is sorted, or let no item through any more. The answers to a filter decide whether
+/// it is trusted (`PartsPage::shown_by` of [`super::judge::parts_page`]).
 async fn read_at_once(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,

@@ -11,7 +11,9 @@ pub(super) const PAGE_REQUESTS: u32 = 8;
 
 /// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
 /// the gateway has the same default. Halving finds a place among 2^32 items within 32 answers of one item each. Without
-/// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance.
+/// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance. The other 8 are
+/// those of the page that is found ([`PAGE_REQUESTS`]). [`WINDOW_LOOKS`], [`CONTRADICTIONS`] and, by marks,
+/// [`SEARCH_ITEMS`] end a search earlier.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
 /// Items each way among which a place is searched for without a declared order, unless the caller sets another number:
@@ -163,7 +165,7 @@ pub(super) const AFTER_SEARCH_REQUESTS: usize = 4;
 /// Requests that read the items around the deciding marks again, as a part of [`SEARCH_REQUESTS`].
 pub(super) const CLOSER_LOOKS: u32 = 8;
 
-/// The smallest cap of an upstream that is believed: a shorter answer is the end.
+/// The smallest number of items that is taken for a cap of the upstream. A shorter answer shows no cap.
 pub(super) const LEAST_CAP: u32 = 5;
 
 /// Items that an answer holds beside the last page of a list without a declared order, where they cost no request:

@@ -106,6 +106,8 @@ pub struct Order {
     /// The keys by which the upstream sorts, most significant first. Empty where the id alone orders the list (then
     /// there are no ties), and where no order is declared.
     pub(super) strong: Vec<SortKey>,
+    /// The unique id of an item: the last key of its row ([`super::rows::row`]). `rows::compare_ids` and `rows::relate`
+    /// order items by it, [`super::key::identity`] tells equal ones.
     pub(super) id: SortKey,
     pub(super) ties: Ties,
     pub(super) declared: bool,

@@ -31,7 +31,8 @@ impl PageRequest {
     }
 
     /// Returns whether proofs that need further requests are left out: by keys in `windows::take` (ends) and
-    /// `windows::across` (seams), without a declared order in `anchored::asking` and `anchored::seam`.
+    /// `windows::across` (seams), without a declared order in `anchored::asking` and
+    /// `anchored::mark_seam`.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
         self.terms.verify == Verify::WhenCheap
     }

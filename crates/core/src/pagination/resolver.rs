@@ -34,7 +34,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Pending(Task);
 
-/// Begins a page, and returns its first step.
+/// Begins a page, and returns its first step. Requests that fail are the caller's to retry: a page that goes on needs an
+/// answer to each, except to a [`Fetch::Count`], whose answer may be [`Answer::counted`] without a total.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(

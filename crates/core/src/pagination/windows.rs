@@ -1,8 +1,8 @@
 //! A page of a list with a declared order, read from slices: the place of the page is found by keys.
 //!
 //! A boundary at its expected offset costs one request. If it is elsewhere, `bracket` aims the search. If no slice
-//! shows both sides of the boundary, `across` reads the flipped list, or `seam` reads two neighbouring slices and one
-//! of them again.
+//! shows both sides of the boundary, `across` reads the flipped list, or `key_seam` reads two neighbouring slices and
+//! one of them again.
 //!
 //! The loop is `slices::read`. Each procedure here returns the [`KeyTurn`] that comes next.
 

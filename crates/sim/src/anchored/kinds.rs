@@ -7,7 +7,7 @@ use super::{
     upstream::{Past, Says},
     world::{Change, Look},
 };
-use crate::worlds::WorldKind;
+use crate::world_kinds::WorldKind;
 
 /// All kinds, each with its floor: the least number of walks in a thousand that must meet it.
 pub(super) const KINDS: &[WorldKind<Scenario>] = &[

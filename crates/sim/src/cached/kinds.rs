@@ -3,7 +3,7 @@
 use cursorgate_core::pagination::page::Level;
 
 use super::{cache::Use, promises::Given};
-use crate::{keyed::walk::Walk, worlds::WorldKind};
+use crate::{keyed::walk::Walk, world_kinds::WorldKind};
 
 /// The number of pages and walks of each kind in one scenario.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,8 @@
 //! The end of the list, which only evidence of the answer's own slice proves: a count is a statement of its own, made
 //! at another time.
+//!
+//! Two others touch on it: `windows::take` assumes an end where proofs are to be cheap, and the page is flagged; of a list
+//! with hidden items and without a declared order, `anchored::view` believes the slice's own flag alone.
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! A bracket aims and proves nothing: an answer that shows the boundary proves it, wherever it was found. If the
 //! collection moves under a search, limits that no longer fit are dropped, and the search goes on. The search ends
-//! where `slices::asker` has no request left.
+//! where `slices::asker` has no request left, or earlier by `limits::WINDOW_LOOKS` or `limits::CONTRADICTIONS`.
 
 use crate::pagination::direction::Side;
 
