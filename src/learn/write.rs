@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use crate::learn::{
-    findings::{Certainty, Learnt, ListField, NullsAt, PlaceForm},
+    findings::{Certainty, Learnt, ListField, NullsAt, PastEnd, PlaceForm},
     order::ValueOrder,
     prober::ProbeTarget,
     prober::session::{ProbeSlot, encoded},
@@ -461,20 +461,18 @@ fn response(learnt: &Learnt) -> Table {
     if learnt.place == Some(PlaceForm::Whole) {
         response.insert("end".to_owned(), string("whole-list"));
     }
-    let past: Vec<Value> = learnt
-        .past_end
-        .iter()
-        .map(|past| {
-            let mut entry = table([("status", Value::Integer(past.status.into()))]);
-            if let Some((place, text)) = &past.member {
-                let body: Table = std::iter::once((place.clone(), string(text.clone()))).collect();
-                entry.insert("body".to_owned(), Value::Table(body));
-            }
-            Value::Table(entry)
-        })
-        .collect();
+    let past: Vec<Value> = learnt.past_end.iter().map(past_end).collect();
     if !past.is_empty() {
         response.insert("past_end".to_owned(), Value::Array(past));
     }
     response
+}
+
+fn past_end(past: &PastEnd) -> Value {
+    let mut entry = table([("status", Value::Integer(past.status.into()))]);
+    if let Some((place, text)) = &past.member {
+        let body: Table = std::iter::once((place.clone(), string(text.clone()))).collect();
+        entry.insert("body".to_owned(), Value::Table(body));
+    }
+    Value::Table(entry)
 }

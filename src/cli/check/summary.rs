@@ -11,7 +11,11 @@ use crate::{
         SortTerm, Unmarked,
     },
     downstream::Parameters,
-    gateway::{Snapshot, routes::route::Route, runtime::clock},
+    gateway::{
+        Snapshot,
+        routes::{list::List, route::Route},
+        runtime::clock,
+    },
     pagination::{
         order::{Direction, Ties},
         page::Level,
@@ -34,7 +38,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Returns the description of one route; `None` if there is no route with this name.
+/// Returns the description of the routes with this name; empty if there is none.
 pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
     let mut text = String::new();
     let routes = settings.routes.iter().zip(&snapshot.routes);
@@ -52,63 +56,13 @@ fn describe(
     known: &mut Costs,
     now: u64,
 ) {
-    let upstream = &settings.upstreams[route.upstream];
-    let path = &route.path.value;
-    let asked = match &route.upstream_path {
-        Some(template) => template.value.replace("{path}", path.strip_suffix('/').unwrap_or(path)),
-        None => path.clone(),
-    };
     let served = compiled.list.as_ref();
-    let methods = match (served, route.methods) {
-        (None, _) => "every method",
-        (Some(_), Methods { get: true, post: true }) => "GET and POST",
-        (Some(_), Methods { post: true, .. }) => "POST",
-        (Some(_), _) => "GET",
-    };
-    let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
-    let name = &route.name.value;
-    let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
+    describe_requests(out, settings, route, served.is_some());
     if let Some(observe) = route.observe {
         line(out, "observes", &observes(observe));
     }
     match (&route.list, served.or_else(|| compiled.observed.as_ref().map(|observed| &observed.list))) {
-        (Some(list), Some(serving)) => {
-            let dialect = &serving.dialect;
-            let promise = dialect.guarantee(dialect.default_sorted(), list);
-            let names = [dialect.paging_names(), &dialect.paging_places()].concat();
-            describe_pages(out, list, dialect, &promise, &names, known);
-            let parameters = &serving.conventions.own().parameters;
-            line(out, "clients", &clients(list, parameters));
-            line(out, "others", &others(list));
-            line(out, "pages", &pages(list));
-            if let Some(example) = served.and_then(|_| links::example(settings, route, parameters)) {
-                line(out, "links", &example);
-            }
-            if route.methods.post {
-                line(out, "bodies", &bodies(list, dialect.sends_bodies()));
-            }
-            line(out, "cursors", &cursors(list, &promise, compiled.serves_by_host()));
-            if let Some(cache) = &list.page_cache {
-                line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
-            }
-            // A size with the name of the clients' own limit does not show an old client.
-            let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
-            let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
-            if let Some(legacy) = legacy(&list.legacy, &marks, now) {
-                line(out, "old clients", &legacy);
-                if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
-                    line(out, "old limits", &(limits + counted(settings)));
-                }
-                if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
-                    line(out, word, &text);
-                }
-                let others = review::catch_alls(route, settings);
-                if !others.is_empty() {
-                    let text = "other requests below this path reach the same upstream, without this policy";
-                    line(out, "bypass", &format!("{}: {text}", others.join(", ")));
-                }
-            }
-        }
+        (Some(list), Some(serving)) => describe_list(out, settings, (route, compiled), (list, serving), (known, now)),
         _ => match links::passed(settings, route, None) {
             Some((word, text)) => {
                 line(out, "forwards", "everything");
@@ -122,6 +76,71 @@ fn describe(
     }
     if let Some(settings) = &route.cors {
         line(out, "cors", &cors(settings));
+    }
+}
+
+/// Describes which requests the route takes, and where they go.
+fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSettings, is_served: bool) {
+    let upstream = &settings.upstreams[route.upstream];
+    let path = &route.path.value;
+    let asked = match &route.upstream_path {
+        Some(template) => template.value.replace("{path}", path.strip_suffix('/').unwrap_or(path)),
+        None => path.clone(),
+    };
+    let methods = match (is_served, route.methods) {
+        (false, _) => "every method",
+        (true, Methods { get: true, post: true }) => "GET and POST",
+        (true, Methods { post: true, .. }) => "POST",
+        (true, _) => "GET",
+    };
+    let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
+    let name = &route.name.value;
+    let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
+}
+
+/// Describes the pages of a list, and its old clients.
+fn describe_list(
+    out: &mut String,
+    settings: &Settings,
+    (route, compiled): (&RouteSettings, &Route),
+    (list, serving): (&ListSettings, &List),
+    (known, now): (&mut Costs, u64),
+) {
+    let served = compiled.list.as_ref();
+    let dialect = &serving.dialect;
+    let promise = dialect.guarantee(dialect.default_sorted(), list);
+    let names = [dialect.paging_names(), &dialect.paging_places()].concat();
+    describe_pages(out, list, dialect, &promise, &names, known);
+    let parameters = &serving.conventions.own().parameters;
+    line(out, "clients", &clients(list, parameters));
+    line(out, "others", &others(list));
+    line(out, "pages", &pages(list));
+    if let Some(example) = served.and_then(|_| links::example(settings, route, parameters)) {
+        line(out, "links", &example);
+    }
+    if route.methods.post {
+        line(out, "bodies", &bodies(list, dialect.sends_bodies()));
+    }
+    line(out, "cursors", &cursors(list, &promise, compiled.serves_by_host()));
+    if let Some(cache) = &list.page_cache {
+        line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
+    }
+    // A size with the name of the clients' own limit does not show an old client.
+    let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
+    let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
+    if let Some(legacy) = legacy(&list.legacy, &marks, now) {
+        line(out, "old clients", &legacy);
+        if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
+            line(out, "old limits", &(limits + counted(settings)));
+        }
+        if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
+            line(out, word, &text);
+        }
+        let others = review::catch_alls(route, settings);
+        if !others.is_empty() {
+            let text = "other requests below this path reach the same upstream, without this policy";
+            line(out, "bypass", &format!("{}: {text}", others.join(", ")));
+        }
     }
 }
 

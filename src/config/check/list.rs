@@ -40,12 +40,7 @@ impl Route<'_> {
     ) -> Option<ListSettings> {
         let dialect = self.dialect(dialects, context);
         let errors = ROUTE.errors.located(self.written);
-        // A value of another type has been reported, and must not become the default.
-        let envelope = match ROUTE.envelope.find(self.written) {
-            Some(_) => ROUTE.envelope.located(self.written),
-            None => Some(Located { value: ROUTE.envelope.default(), at: self.at }),
-        };
-        let envelope = envelope.and_then(|name| envelopes.of_route(&name, errors.as_ref(), context));
+        let envelope = self.envelope().and_then(|name| envelopes.of_route(&name, errors.as_ref(), context));
         let offered = self.offered(envelope.as_ref(), envelopes, context);
         let id = ROUTE.id.located(self.written);
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
@@ -97,6 +92,15 @@ impl Route<'_> {
         principal::check(&list, self.written, context);
         principal::check_subject(root, self.written, context);
         Some(list)
+    }
+
+    /// Returns the name of the route's envelope. A value of another type has been reported, and must not become the
+    /// default.
+    fn envelope(&self) -> Option<Located<String>> {
+        match ROUTE.envelope.find(self.written) {
+            Some(_) => ROUTE.envelope.located(self.written),
+            None => Some(Located { value: ROUTE.envelope.default(), at: self.at }),
+        }
     }
 
     /// Reads the envelopes that clients can ask for, without the route's own.

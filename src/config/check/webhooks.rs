@@ -1,5 +1,7 @@
 //! `[services.webhooks]`.
 
+use std::time::Duration;
+
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -54,13 +56,7 @@ pub(super) fn webhooks(
     }
     let watches = WEBHOOKS.watches.table(written);
     let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
-    let tells = |events: &[EventType]| events.contains(&EventType::CollectionChanged);
-    let is_told = endpoints.iter().any(|endpoint| tells(&endpoint.events))
-        || clients.as_ref().is_some_and(|clients| tells(&clients.events));
-    if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
-        let help = "add \"collection.changed\" to the events of an endpoint";
-        context.diagnostics.warning(watches.at, "no endpoint asks for what is watched", help);
-    }
+    check_told(written, &endpoints, clients.as_ref(), context);
     let Some(directory) = WEBHOOKS.directory.located(written) else {
         if WEBHOOKS.directory.find(written).is_none() {
             let help = "directory = \"/var/lib/cursorgate/webhooks\"";
@@ -68,9 +64,6 @@ pub(super) fn webhooks(
         }
         return None;
     };
-    let notice = WEBHOOKS.sunset_notice.read(written);
-    let mut sunset_notice: Vec<_> = notice.iter().filter_map(|text| units::duration(&text.value)).collect();
-    sunset_notice.sort_unstable_by(|one, other| other.cmp(one));
     let resolvers = WEBHOOKS.resolvers.read(written);
     Some(WebhookSettings {
         directory: context.path(&directory.value, directory.at).into(),
@@ -84,7 +77,7 @@ pub(super) fn webhooks(
         keep: WEBHOOKS.keep.read(written),
         keep_deliveries: WEBHOOKS.keep_deliveries.read(written),
         overlap: WEBHOOKS.overlap.read(written),
-        sunset_notice,
+        sunset_notice: sunset_notice(written),
         rules,
         resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
         ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),
@@ -92,6 +85,30 @@ pub(super) fn webhooks(
         watches,
         clients,
     })
+}
+
+/// Warns of watches whose event no endpoint asks for.
+fn check_told(
+    written: &Spanned,
+    endpoints: &[WebhookEndpointSettings],
+    clients: Option<&WebhookClientSettings>,
+    context: &mut Context<'_>,
+) {
+    let tells = |events: &[EventType]| events.contains(&EventType::CollectionChanged);
+    let is_told = endpoints.iter().any(|endpoint| tells(&endpoint.events))
+        || clients.is_some_and(|clients| tells(&clients.events));
+    if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
+        let help = "add \"collection.changed\" to the events of an endpoint";
+        context.diagnostics.warning(watches.at, "no endpoint asks for what is watched", help);
+    }
+}
+
+/// Returns the times before a sunset at which its event is sent, the longest first.
+fn sunset_notice(written: &Spanned) -> Vec<Duration> {
+    let notice = WEBHOOKS.sunset_notice.read(written);
+    let mut times: Vec<_> = notice.iter().filter_map(|text| units::duration(&text.value)).collect();
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    times
 }
 
 fn watch(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<WatchSettings> {

@@ -224,16 +224,9 @@ impl Exports {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        match self.store.add(job.clone(), owners, credentials, limits).await.map_err(failed)? {
-            Added::Queued => {}
-            Added::ClientIsFull => {
-                let detail = format!("{} exports are unfinished: wait for one, or cancel one", settings.per_client);
-                return Err(Box::new(Problem::new(Code::ExportLimit, detail)).into());
-            }
-            Added::QueueIsFull => {
-                let detail = "the gateway has as many unfinished exports as it may: try again later";
-                return Err(Box::new(Problem::new(Code::Overloaded, detail)).into());
-            }
+        let added = self.store.add(job.clone(), owners, credentials, limits).await.map_err(failed)?;
+        if let Some(problem) = refusal(added, settings.per_client) {
+            return Err(Box::new(problem).into());
         }
         self.queued.notify_one();
         Ok(call.shown(202, &job))
@@ -330,6 +323,21 @@ fn identify<'c>(
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
+}
+
+/// Returns the problem of a job that was not added; `None` if it was.
+fn refusal(added: Added, per_client: usize) -> Option<Problem> {
+    match added {
+        Added::Queued => None,
+        Added::ClientIsFull => {
+            let detail = format!("{per_client} exports are unfinished: wait for one, or cancel one");
+            Some(Problem::new(Code::ExportLimit, detail))
+        }
+        Added::QueueIsFull => {
+            let detail = "the gateway has as many unfinished exports as it may: try again later";
+            Some(Problem::new(Code::Overloaded, detail))
+        }
+    }
 }
 
 fn without_result(job: &ExportJob) -> Box<Problem> {
