@@ -1,4 +1,4 @@
-//! Pages and envelopes for the tests of this module.
+//! Pages, envelopes and snapshots for tests.
 
 use std::path::Path;
 
@@ -114,7 +114,7 @@ pub(super) const STANDARD: &str = include_str!("../../config/envelopes/standard.
 /// The built-in envelope `bare`: the array alone.
 pub(super) const BARE: &str = include_str!("../../config/envelopes/bare.json");
 
-/// Compares with `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes it.
+/// Asserts that a text equals `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes the snapshot first.
 pub(crate) fn assert_snapshot(name: &str, text: &str) {
     let root = Path::new(file!()).ancestors().nth(3).unwrap();
     let path = root.join("tests/snapshots").join(name);

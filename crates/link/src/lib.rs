@@ -13,7 +13,8 @@ use http::{HeaderMap, header::LINK};
 #[must_use]
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
-        // A malformed field spoils no other. Test: `all_fields_are_searched`.
+        // Each field is parsed by itself, so that a malformed one hides no link of another. Test:
+        // `all_fields_are_searched`.
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {

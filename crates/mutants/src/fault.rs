@@ -8,16 +8,16 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-/// A fault, and where it goes.
+/// A fault: a place of the core, and the text to write there.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    /// Letters, digits and underscores; no two faults have the same.
+    /// The name: letters, digits and underscores. No two faults share one.
     pub(crate) name: String,
     /// The file, below `crates/core/src/pagination`.
     pub(crate) file: PathBuf,
-    /// Stands once in the file.
+    /// The text that is replaced. The file has it once.
     pub(crate) before: String,
-    /// Takes its place.
+    /// The text that is written in its place.
     pub(crate) after: String,
     pub(crate) expected: Expected,
     /// The reason for which a fault outside the judge breaks a guarantee all the same.
@@ -43,9 +43,9 @@ const JUDGE: [&str; 10] = [
 pub(crate) enum Expected {
     /// A test fails.
     Caught,
-    /// No test can notice, for this reason: the core does the same.
+    /// No test can notice the fault, because the core does the same with it, for this reason.
     Equivalent(String),
-    /// Tests need not notice, for this reason: requests or refusals more, and no promise broken.
+    /// Tests need not notice the fault, for this reason: it costs requests or refusals, and breaks no promise.
     Cost(String),
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    // A folder lists its files in any sequence, and RESULTS.md has the sequence of the faults.
+    // A folder lists its files in any sequence, and the rows of RESULTS.md follow the sequence of the faults.
     files.sort();
     let mut faults = Vec::new();
     for file in files {
@@ -106,7 +106,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
     Ok(faults)
 }
 
-/// Checks that each fault has a name of its own and still fits the core; says all that do not.
+/// Checks that each fault has a name of its own and fits the core. The error lists all that do not.
 pub(crate) fn check(faults: &[Fault], core: &Path) -> Result<(), String> {
     let (mut said, mut names) = (Vec::new(), BTreeSet::new());
     for fault in faults {

@@ -1,18 +1,20 @@
-//! Plants faults in the pagination core, one at a time, and tells which of its tests notice.
+//! Plants faults in the pagination core, one at a time, and reports which of its tests notice.
 //!
-//! `make mutants` runs every fault of `faults/`, `make mutants NAMES="a b"` some of them, and so does `cargo sim mutants`.
-//! The core is copied below `target/mutants`, so that the checkout stays as it is; there one fault after the other is
-//! written into the copy, and built. Two questions are asked of it:
+//! `make mutants` runs every fault of `faults/`, `make mutants NAMES="a b"` some of them, and so does `cargo sim
+//! mutants`. The core is copied below `target/mutants`, so that the checkout stays as it is; there one fault after
+//! the other is written into the copy, and built. Two questions are answered:
 //!
-//! - Which test notices? The core's own tests run until one fails: unit tests first, then the simulator's walks, then its
-//!   small worlds.
-//! - With `MUTANT_GUARANTEES=200000`, of faults outside the judge: is a guarantee broken in so many walks? The guarantees
-//!   rest on the judge alone, so that a fault of a strategy costs requests or refusals.
+//! - Which test notices? The core's own tests run until one fails: unit tests first, then the simulator's walks, then
+//!   its small worlds.
+//! - With `MUTANT_GUARANTEES=200000`, of faults outside the judge: is a guarantee broken in so many walks? The
+//!   guarantees rest on the judge alone, so that a fault of a strategy costs requests or refusals.
 //!
-//! `fault` reads the list, `scratch` has the copy, and `record` keeps what happened to each fault, in `RESULTS.md`.
+//! `fault` reads the list of faults, `scratch` makes the copy and runs it, and `record` writes the results to
+//! `RESULTS.md`.
 //!
-//! `MUTANT_WALKS` is the number of walks of the first question (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest
-//! that one build or one run may take (300): tests that take longer hang, and have noticed the fault.
+//! `MUTANT_WALKS` is the number of walks of the first question (20,000; 0: unit tests alone), `MUTANT_SECONDS` the
+//! longest that one build or one run may take (300): tests that take longer count as hung, and as having noticed the
+//! fault.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod fault;
@@ -33,7 +35,7 @@ use scratch::{Build, Outcome, Scratch};
 const WALKS: u64 = 20_000;
 const SECONDS: u64 = 300;
 
-/// Which tests fail under a fault.
+/// The tests that fail with a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caught {
     Unit,
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plants the faults; whether every one of them did as its list expects.
+/// Plants the faults. Returns whether each one had the result that the list expects.
 fn run() -> Result<bool, String> {
     // Cargo names the checkout that is run: that of the build may be another one with the same target directory.
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -74,7 +76,8 @@ fn run() -> Result<bool, String> {
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|fault| fault.name != **name)) {
         return Err(format!("no fault is named {unknown}"));
     }
-    // All of them, even where a few are run: a list that no longer fits is found at once.
+    // All faults are checked, even where a few are run, so that a list that no longer fits the core is noticed at
+    // once.
     fault::check(&all, &core)?;
     let chosen = all.iter().filter(|fault| names.is_empty() || names.contains(&fault.name));
     let (walks, limit) = (number("MUTANT_WALKS", WALKS)?, Duration::from_secs(number("MUTANT_SECONDS", SECONDS)?));
@@ -92,7 +95,8 @@ fn run() -> Result<bool, String> {
     Ok(wrong.is_empty())
 }
 
-/// Asks which tests notice each fault, and records that. Returns what is not as expected.
+/// Runs the tests with each fault, and records the first one that fails. Returns a line for each fault whose result
+/// is not the expected one.
 fn tests<'a>(
     scratch: &Scratch,
     chosen: impl Iterator<Item = &'a Fault>,
@@ -135,7 +139,8 @@ fn tests<'a>(
     Ok(wrong)
 }
 
-/// Asks whether faults break a guarantee in so many walks, and records that. Returns what is not as expected.
+/// Makes so many walks with each fault, and records the guarantees that break. Returns a line for each fault that
+/// breaks one unexpectedly.
 fn promises<'a>(
     scratch: &Scratch,
     chosen: impl Iterator<Item = &'a Fault>,
@@ -163,7 +168,7 @@ fn promises<'a>(
 fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     let stages: [(Build, &[&str], Caught); 3] = [
         (Build::Unit, &["pagination"], Caught::Unit),
-        // The name `small_worlds_keep_the_promises` matches too: these worlds are a stage of their own.
+        // The test `small_worlds_keep_the_promises` would match too, and is a stage of its own.
         (Build::Simulator, &["promises", "--skip", "small_worlds"], Caught::Simulator),
         (Build::Simulator, &["small_worlds"], Caught::Simulator),
     ];
@@ -178,7 +183,7 @@ fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     Ok((Caught::Nothing, String::new()))
 }
 
-/// Returns a number of the environment, where it is set.
+/// Returns the number in a variable of the environment; `usual` if it is not set or empty.
 fn number(name: &str, usual: u64) -> Result<u64, String> {
     match env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| format!("{name} is no whole number: {text}")),

@@ -1,4 +1,4 @@
-//! The record of what happened to each fault: a table in `RESULTS.md`, whose rows are replaced as faults are run again.
+//! The results of each fault: a table in `RESULTS.md`. A further run of a fault replaces its row.
 
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf};
 
@@ -16,7 +16,7 @@ make mutants`): which guarantees break in so many walks; a run ends before all w
 | --- | --- | --- | --- |
 ";
 
-/// The results by the name of the fault: those of tests, and those of walks.
+/// The results by the name of the fault: the test that noticed it, and the guarantees that broke in walks.
 #[derive(Debug)]
 pub(crate) struct Record {
     path: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the table; an empty one where there is no file.
+    /// Reads the table. Returns an empty one if the file does not exist.
     pub(crate) fn read(path: &std::path::Path) -> Result<Self, String> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -45,7 +45,8 @@ impl Record {
         self.rows.keys().map(String::as_str)
     }
 
-    /// Notes which test noticed a fault, and writes the table: a run of all `faults` takes hours, and may be broken off.
+    /// Notes which test noticed a fault, and writes the table: a run of all `faults` takes hours, and may be broken
+    /// off.
     pub(crate) fn noticed(&mut self, faults: &[Fault], fault: &Fault, by: &str, test: &str) -> Result<(), String> {
         // A bar in a text would begin another cell of the table.
         self.row(fault)[0] = format!("{by}: {}", test.trim().replace('|', "/"));

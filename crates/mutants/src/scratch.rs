@@ -1,5 +1,5 @@
-//! A copy of the core and its simulator, to be spoilt: in a workspace of its own, whose build stays warm from one fault
-//! to the next.
+//! A copy of the core and its simulator, into which the faults are written. It is a workspace of its own, whose build
+//! directory is kept, so that each fault compiles only the crates that depend on it.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,7 @@ use std::{
 
 use crate::fault::Fault;
 
-/// So much address space one run of tests may take, in KiB: a fault that never stops collecting ends itself.
+/// The largest address space of one run of tests, in KiB, so that a fault that allocates without end is stopped.
 const MEMORY: u64 = 6 << 20;
 
 /// The packages that are copied.
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Hung,
 }
 
-/// The copy.
+/// The copy, with the number of walks and the time limit of each run.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: PathBuf,
@@ -48,7 +48,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Copies the core and the simulator, and what of the workspace they need.
+    /// Copies the core and the simulator, the parts of the workspace's manifest that they need, and the lock file.
     pub(crate) fn new(root: &Path, walks: u64, limit: Duration) -> Result<Self, String> {
         let folder = root.join("target/mutants");
         let fill = || -> io::Result<()> {
@@ -62,13 +62,13 @@ impl Scratch {
         Ok(Self { folder, walks, limit })
     }
 
-    /// Does some work with a fault in the copy.
+    /// Runs `work` with a fault in the copy, and restores the file.
     pub(crate) fn with<T>(&self, fault: &Fault, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let path = self.folder.join("crates/core/src/pagination").join(&fault.file);
         let said = |error: io::Error| format!("{}: {error}", path.display());
         let sound = fs::read_to_string(&path).map_err(said)?;
         fs::write(&path, fault.plant(&sound)?).map_err(said)?;
-        // A failure is returned after the sound text is back: the next fault is planted into it.
+        // The sound text is restored before a failure is returned: the next fault is planted into it.
         let result = work();
         fs::write(&path, sound).map_err(said)?;
         result
@@ -88,13 +88,13 @@ impl Scratch {
             (Some(failed), _) => Outcome::Failed(failed.to_owned()),
             (None, None) => Outcome::Hung,
             (None, Some(status)) if status.success() => Outcome::Passed,
-            // Out of memory, or of stack: the process ends before it says which test that was.
+            // The process ran out of memory or of stack, and ended before it named the test.
             (None, Some(status)) => Outcome::Failed(status.to_string()),
         })
     }
 
-    /// Builds the simulator as `cargo sim` does, and returns the number of walks that were made, at most so many, and the
-    /// guarantees that broke in them, each with the walks that break it.
+    /// Builds the simulator as `cargo sim` does, and returns the number of walks that were made, at most so many, and
+    /// the guarantees that broke in them, each with the walks that break it.
     pub(crate) fn broken_guarantees(&self, walks: u64) -> Result<(u64, Vec<String>), String> {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--profile", "sim", "--package", "cursorgate-sim"]).current_dir(&self.folder);
@@ -120,7 +120,7 @@ impl Scratch {
         Ok((walked.unwrap_or(0), broken))
     }
 
-    /// Builds tests; where they are.
+    /// Builds tests, and returns the path of their program.
     fn build(&self, build: Build) -> Result<PathBuf, String> {
         let said = self.folder.join("built.txt");
         let mut command = Command::new(env!("CARGO"));
@@ -144,8 +144,8 @@ impl Scratch {
         messages().filter_map(program).next_back().ok_or_else(|| "cargo names no program".to_owned())
     }
 
-    /// Runs a command, whose words go to a file, until it ends or they are enough; `None` where it did not end by
-    /// itself.
+    /// Runs a command with its output in the file `said`, until it ends, `enough` holds for the output, or the time
+    /// limit passes. Returns its status; `None` if it was killed.
     fn run(
         &self,
         mut command: Command,
@@ -172,7 +172,7 @@ impl Scratch {
     }
 }
 
-/// Returns the first test that failed, as far as a run of tests has come.
+/// Returns the first failed test in the output of a run of tests, which may still go on.
 fn first_failed(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
 }
@@ -191,7 +191,8 @@ fn manifest(text: &str) -> String {
     format!("[workspace]\nresolver = \"3\"\nmembers = {MEMBERS:?}\n\n{}\n", shared.join("\n"))
 }
 
-/// Makes a folder the same as another. What is the same already is left alone, so that it need not be built again.
+/// Makes the folder `to` equal to `from`. Files that are equal already are not written, so that cargo does not build
+/// them again.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(to)? {
@@ -211,7 +212,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file where it is another.
+/// Writes a file, unless it has these bytes already.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|there| there == bytes) { Ok(()) } else { fs::write(path, bytes) }
 }

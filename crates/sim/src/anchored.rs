@@ -45,13 +45,13 @@ pub(crate) struct Tally {
     pub(crate) walks: u64,
     pages: u64,
     requests: u64,
-    /// The pages about which no promise held.
+    /// The number of pages about which no promise held.
     unpromised: u64,
-    /// Those of them whose cursors are torn: the marks are not the rows around the true place.
+    /// The number of those whose cursors are torn: the marks are not the rows around the true place.
     torn: u64,
-    /// The marks that the core outvoted.
+    /// The number of marks that the core found out of order and overruled by the others.
     stragglers: u64,
-    /// The walks that were refused without need.
+    /// The number of walks that were refused without need.
     unneeded: u64,
     /// The number of refusals and the smallest seed, by cause and whether they were without need.
     refused: BTreeMap<(&'static str, bool), (u64, u64)>,

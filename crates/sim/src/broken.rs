@@ -44,7 +44,7 @@ pub(crate) fn caught_fault(fault: Fault) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_fault(seed, fault);
         let broken = case.walk(false).violation?;
-        // The same seed without the fault: else a fault of the core would be taken for the planted one.
+        // The same seed is walked without the fault, too: a fault of the core would be taken for the planted one.
         let sound = Case::from_seed(Family::Cached, seed).walk(false).violation.is_none();
         sound.then_some((seed, case, broken))
     })

@@ -1,19 +1,19 @@
-//! Lists whose pages are kept: several clients of one principal walk through a list of `keyed`, and get pages that were
-//! made earlier, for themselves or for others.
+//! Lists whose pages a cache keeps: several clients of one principal walk through a list of `keyed`, and get pages
+//! that were made earlier, for themselves or for others.
 //!
 //! The core knows of no cache. A page of the cache is the whole page of an earlier request with the same cursor, limit
 //! and filter. The promises are stated over the states that the pages of a walk show, whenever they were shown:
 //!
 //! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). An item that was
 //!   there from the oldest of these states to the newest is in all of them.
-//! - Each page moves strictly on. A walk has at most as many pages as the items ahead in the oldest state shown, and
-//!   those that came since, fill, and one more (G4).
+//! - Each page moves strictly on. A walk has at most one page more than the items ahead in the oldest state shown and
+//!   those that came since can fill (G4).
 //! - Each page keeps the level that it was made with, and its ends are those of its states (G6).
-//! - No page is older than the cache's settings allow, and none is of a state before a write that the cache was told
-//!   of.
+//! - No page is older than the cache's settings allow, and none is of a state before a write through the same
+//!   process.
 //!
 //! This follows from the proof of a page (ARCHITECTURE.md), which uses the answers of that page alone, and not time:
-//! each page delivers what its states hold of its own interval, and the cursor by which the next page is asked for
+//! each page delivers the items that its states have in its own interval of the list, and the next page's cursor
 //! begins where that interval ends.
 //!
 //! `cache` is a model of a cache. `scenario` draws its settings, the list and the clients from a seed, `walk` drives

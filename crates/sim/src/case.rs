@@ -17,7 +17,7 @@ pub(crate) enum Family {
     Anchored,
     /// Lists that are sorted otherwise than they are declared.
     Misdeclared,
-    /// Lists whose pages are kept.
+    /// Lists whose pages a cache keeps.
     Cached,
 }
 
@@ -57,7 +57,7 @@ words!(Case {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) violation: Option<Broken>,
-    /// The cause of the first refusal; for lists by offset with its need.
+    /// The cause of the first refusal; in the families `keyed` and `anchored` with its need.
     pub(crate) refusal: Option<String>,
     pub(crate) story: Vec<String>,
 }
@@ -191,7 +191,7 @@ impl Case {
             (violation.map(|violation| violation.promise), refusal)
         };
         let whole = end(self);
-        // A walk without such an end would be shrunk to an empty list.
+        // A walk that neither fails nor is refused would be shrunk to an empty list.
         if whole == (None, None) { self.clone() } else { self.shrunk(|case| end(case) == whole) }
     }
 }
@@ -200,10 +200,10 @@ thread_local! {
     static WALKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does some work without printing panics of this thread: those of the core are caught, and reported with their walk.
+/// Runs `work` without printing panics of this thread: those of the core are caught, and reported with their walk.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     static ONCE: Once = Once::new();
-    // The hook is global: it is set once, and asks each thread whether it walks.
+    // The hook is global: it is set once, and each thread has its own flag for whether it walks.
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -79,7 +79,7 @@ enum Sim {
     },
 }
 
-/// The walk that is replayed.
+/// The walk to replay: of a seed, of a small world by its number, or of a file.
 #[derive(Clone, Debug)]
 enum What {
     Seed(Family, u64),
@@ -137,8 +137,8 @@ pub(crate) fn run() -> ExitCode {
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the program that plants faults. It builds spoilt copies of the core and of this simulator, so that it is one of its
-/// own.
+/// Runs the program that plants faults, and returns whether it succeeds. It is a program of its own because it builds
+/// copies of the core and of this simulator with faults in the core.
 fn mutants(names: &[String]) -> io::Result<bool> {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--locked", "--package", "cursorgate-mutants", "--"]).args(names);
@@ -158,13 +158,15 @@ fn soak(seconds: u64, seed: u64, mixed: Mix) -> bool {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         (Instant::now() < until).then(|| mix(seed, number))
     });
-    // A class of few walks is refused without need by chance: a soak of seconds asserts promises alone.
+    // In a short soak a class has few walks, and one refusal by chance may exceed a bound: a soak asserts promises
+    // alone.
     report.print();
     println!("{}, seed {seed}", report.summary());
     report.violations() == 0
 }
 
-/// Prints a report and what is wrong with it; whether all holds.
+/// Prints a report and the figures beyond their bounds. Returns whether every promise is kept and every figure is
+/// within its bound.
 pub(crate) fn conclude(report: &Report, title: &str) -> bool {
     println!("{title}");
     report.print();
@@ -176,7 +178,8 @@ pub(crate) fn conclude(report: &Report, title: &str) -> bool {
     report.violations() == 0 && beyond.is_empty()
 }
 
-/// Tells a walk as it was and, where it fails or is refused, as small as it can be made; whether it keeps all promises.
+/// Prints the story of a walk and, where it fails or is refused, that of the smallest walk found with the same end.
+/// Returns whether the walk keeps all promises.
 fn replay(what: &What, write: Option<&Path>) -> Result<bool, String> {
     let (case, name) = match what {
         What::Seed(family, seed) => (Case::from_seed(*family, *seed), format!("{}:{seed}", family.name())),
@@ -205,7 +208,8 @@ fn replay(what: &What, write: Option<&Path>) -> Result<bool, String> {
     Ok(violation.is_none())
 }
 
-/// Tells the walk of a file, with its rule switched off where it names one.
+/// Prints the story of the walk of a file and, where the file names a rule, the story without that rule. Returns
+/// whether the result is the expected one.
 fn replay_file(path: &Path, write: Option<&Path>) -> Result<bool, String> {
     let regression = Regression::open(path)?;
     println!("{}", regression.walk(true).story.join("\n"));
@@ -229,7 +233,7 @@ fn comment_of(path: &Path) -> io::Result<String> {
     Ok(lines.map(str::trim).collect::<Vec<_>>().join("\n"))
 }
 
-/// Walks through all small worlds; whether they keep the promises, within the recorded bounds.
+/// Walks through all small worlds. Returns whether they keep the promises, within the recorded bounds.
 pub(crate) fn small_worlds() -> bool {
     let (mut tally, mut failed) = (Tally::default(), BTreeMap::new());
     quietly(|| {

@@ -1,6 +1,6 @@
 //! The promise "founded": the claim of each page follows from the questions and answers of its request, by the core's
-//! own checker (`cursorgate_core::pagination::checker`). It knows fewer arguments than the core, so that a page may be
-//! right that it does not follow.
+//! own checker (`cursorgate_core::pagination::checker`). The checker knows fewer arguments than the core, so that it
+//! may find none for a right page.
 
 use cursorgate_core::pagination::{
     answer::Answer,
@@ -26,7 +26,8 @@ pub(crate) enum Verdict {
     /// The checker finds no argument for the page. In `keyed` such pages are counted, and `Bounds::unclear` bounds
     /// them.
     Unclear(String),
-    /// An item of the page is in no answer, or an id is twice on it, or it is too long: no argument can mend that.
+    /// An item of the page is in no answer, an id is twice on it, or it is too long: no further argument could
+    /// justify such a page.
     Unfounded(String),
 }
 
@@ -73,8 +74,9 @@ mod tests {
     use super::Record;
     use crate::keyed;
 
-    /// The faults that are planted in true pages, and the least number in a hundred of each that the checker must find.
-    /// A page without its link to the next one is false only if no answer shows an end, so that not all are found.
+    /// The faults that are planted in true pages, and the least number in a hundred of each that the checker must
+    /// find. A page that loses its link to the next one is false only if no answer shows the end of the list, so that
+    /// not all such faults can be found.
     const KINDS: [(&str, u64); 4] =
         [("an item dropped", 95), ("two items swapped", 100), ("an item twice", 100), ("no next page", 95)];
 

@@ -1,6 +1,6 @@
-//! Lists whose order is declared: the real core against a model collection of rows with keys.
+//! Lists whose order is declared: the real core against a model list of rows with keys.
 //!
-//! - The model: `world` is the collection, made of `row`s whose keys have `values`; `upstream` is the API in front of
+//! - The model: `world` is the list, made of `row`s whose keys have `values`; `upstream` is the API in front of
 //!   it, with the behaviour that `traits` describe; `gateway` is the memory of the gateways.
 //! - The walks: `client` and `style` describe a client, and `walk` drives the core for it. A `scenario` is a walk as
 //!   data, which `draw` makes of a seed and `shrink` makes smaller; `small` enumerates all small ones.

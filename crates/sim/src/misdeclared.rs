@@ -6,9 +6,9 @@
 //! upstream's order (G1, G3, G6).
 //!
 //! The guarantees assume that the declared order is the true one (docs/guarantees.md, "Limits"). Hence one exception:
-//! where a list changes while it is read, the rows that would contradict the order may come and go between two answers.
-//! Such pages are deceived, and have a bound. The core may also claim less or refuse: how often it does is counted for
-//! each world, and has a bound.
+//! where a list changes while it is read, the rows that would contradict the order may come and go between two
+//! answers. Such pages are deceived, and have a bound. The core may also claim less or refuse, which is counted for
+//! each world; a list at rest that can be read must not be refused.
 //!
 //! `scenario` is a walk as data, `upstream` the list and the API in front of it, `walk` the client, and `promises`
 //! holds its pages to the guarantees.

@@ -32,13 +32,13 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// All families without a cache. Most walks are of lists with a declared order, which have the most rules.
+    /// All families but `cached`. Most walks are of lists with a declared order, which have the most rules.
     pub(crate) const ALL: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
     };
 
-    /// All families. A soak has random seeds, so that further families change no recorded figure.
+    /// All families. A soak has seeds of its own and no recorded figures, so that a further family changes none.
     pub(crate) const SOAK: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100), (Family::Cached, 20)],
@@ -104,7 +104,7 @@ pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> +
                 drop(ended);
             });
         }
-        // Else this sender would keep the channel connected for ever.
+        // This sender would keep the channel connected after all threads have ended.
         drop(ended);
         if telling {
             progress.tell(|pause| all_ended.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected));

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-/// The largest number of walks of one shrinking.
+/// The largest number of variants that one shrinking tries.
 const ATTEMPTS: u32 = 4_000;
 
-/// Returns the smallest scenario found for which `same` holds. `smaller` returns the scenarios that are smaller than
-/// one in one respect, those with the largest step first; the search goes on from the first for which `same` holds.
+/// Returns the smallest scenario found for which `same` holds. `smaller` returns the variants of a scenario that are
+/// smaller in one respect, those with the largest step first; the search goes on from the first for which `same`
+/// holds. At most [`ATTEMPTS`] variants are tried.
 pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, same: impl Fn(&S) -> bool) -> S {
     let mut best = scenario.clone();
     let mut attempts = 0;
@@ -17,7 +18,7 @@ pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, sam
                 return best;
             }
             if same(&candidate) {
-                // Begin again with the largest step, which may be possible now.
+                // The search begins again with the largest step, which may be possible now.
                 best = candidate;
                 continue 'smaller;
             }
@@ -37,7 +38,7 @@ pub(crate) fn chunks(length: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// A collector of scenarios that are smaller than one.
+/// A collector of variants of a scenario that are smaller in one respect.
 pub(crate) struct Candidates<'a, S> {
     of: &'a S,
     pub(crate) found: Vec<S>,

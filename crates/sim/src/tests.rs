@@ -1,6 +1,7 @@
 //! The tests of a run: each family, all small worlds, and the broken cores and caches that must be caught.
 //!
-//! `WALKS=n` sets the number of walks of each family; `crates/mutants` uses that.
+//! `WALKS=n` sets the number of walks of each family, within the range that its test allows; `crates/mutants` uses
+//! that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +19,7 @@ use crate::{
 /// The number of walks of a family that is walked alone.
 const WALKS_OF_FAMILY: u64 = 20_000;
 
-/// The number of walks with caches. Each has several clients, and as many pages as ten other walks.
+/// The number of walks with caches. Such a walk has several clients, and about as many pages as ten other walks.
 const WALKS_WITH_CACHES: u64 = 6_000;
 
 /// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
@@ -63,7 +64,7 @@ fn walks_without_a_declared_order_keep_the_promises() {
 /// Row: F38
 #[test]
 fn walks_of_misdeclared_lists_keep_the_promises() {
-    // At least as many walks as hold the figures to their bounds (`misdeclared::Tally::beyond`).
+    // With fewer walks, the figures are not held to their bounds (`misdeclared::Tally::beyond`).
     let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.clamp(5_000, 200_000));
     assert!(holds("misdeclared", Mix::only(Family::Misdeclared), walks));
 }

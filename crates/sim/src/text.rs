@@ -3,9 +3,9 @@
 //! A text is words between blanks; `#` begins a comment that ends with its line. A record is `{ field value … }`, a
 //! list is `[ value … ]`, and `*9 value` in a list stands for nine equal values. Absent options are `-`.
 //!
-//! A record holds only the fields that differ from its defaults. So a field that is added later needs a default that
-//! means what every scenario meant before, and a default never changes. A field or a word that is renamed in the code
-//! keeps its name in the files: `cargo test` reads all of `regressions/`, and fails where a name is lost.
+//! A record holds only the fields that differ from its defaults. So a field that is added later needs a default with
+//! which older scenarios keep their meaning, and a default never changes. A field or a word that is renamed in the
+//! code keeps its name in the files: `cargo test` reads all of `regressions/`, and fails where a name is lost.
 
 mod core;
 mod page;
@@ -98,7 +98,7 @@ macro_rules! record {
         impl $crate::text::Text for $name {
             fn write(&self, page: &mut $crate::text::Page) {
                 let default: Self = $default;
-                // Without `..`, so that a field that is forgotten here does not compile.
+                // The pattern has no `..`, so that a field that is forgotten here does not compile.
                 let Self { $($field),* } = self;
                 page.group('{', |page| {
                     $(if *$field != default.$field {
@@ -247,7 +247,7 @@ impl<T: Text + Clone + PartialEq> Text for Vec<T> {
         while !words.take("]") {
             let mut times = 1;
             if let Some(number) = words.peek().and_then(|word| word.strip_prefix('*')) {
-                // A few digits would fill the memory. Test: `faults_name_their_line`.
+                // Without a bound, a few digits in a file would fill the memory. Test: `faults_name_their_line`.
                 let number = number.parse().ok().filter(|times| (1..=MOST_EQUAL).contains(times));
                 times = number.ok_or_else(|| words.fault(&["* and how many there are"]))?;
                 words.next()?;

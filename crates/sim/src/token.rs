@@ -32,7 +32,7 @@ use crate::world_kinds::WorldCounts;
 /// The smallest run whose figures are held to their bounds.
 const LEAST_WALKS: u64 = 10_000;
 
-/// The least number of pages in a hundred of lists with a declared order that must be `checked`, as was recorded.
+/// The least number of `checked` pages in a hundred pages of lists with a declared order, as was recorded.
 const CHECKED_OF_HUNDRED: u64 = 45;
 
 /// The largest number of refusals for a thousand pages, as was recorded.

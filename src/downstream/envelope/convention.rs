@@ -1,6 +1,6 @@
 //! Conventions: the parameters that a client sends and the form of its pages and problems. A route has one of its own
 //! and others that clients may choose, by `Prefer: envelope=NAME` (RFC 7240) or by the media type in `Accept` (RFC
-//! 9110, section 12.5.1). Cursors don't depend on the convention: a cursor of one leads on in another.
+//! 9110, section 12.5.1). Cursors don't depend on the convention: a cursor from one is valid in another.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -19,7 +19,7 @@ use crate::{
 /// The preference that selects an envelope.
 const ENVELOPE: &str = "envelope";
 
-/// The media type that selects no envelope.
+/// The media type of plain JSON, in which upstreams answer too.
 const JSON: &str = "application/json";
 
 /// The parameters and the envelope of a client.
@@ -29,7 +29,7 @@ pub struct Convention {
     pub name: String,
     /// The parameters of requests.
     pub parameters: Parameters,
-    /// The envelope of answers.
+    /// The envelope of pages and problems.
     pub envelope: EnvelopeTemplate,
     /// The source of the totals of pages, if they have any.
     pub total: Totals,
@@ -105,7 +105,7 @@ impl Conventions {
     /// Returns the request headers that answers vary by.
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
-        // A limit that is a preference makes several pages of one URL.
+        // If a preference sets the limit, one URL has several pages, so that answers vary by `Prefer`.
         let preferred = chosen || self.own.parameters.preferred_limit().is_some();
         let accept = chosen.then_some(http::header::ACCEPT);
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
@@ -147,7 +147,7 @@ impl Conventions {
     }
 
     /// Removes the headers that the gateway handles itself: the preferences of the chosen convention, and an `Accept`
-    /// with media types of envelopes, which upstreams would answer with 406.
+    /// with the media type of an envelope other than `application/json`, which upstreams would answer with 406.
     pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
         if headers.contains_key(preference::PREFER) {
             // Preferences such as `count=exact` are the upstream's. Test: `preferences_are_followed_once`.
@@ -158,7 +158,7 @@ impl Conventions {
         if own_types.any(|essence| essence != JSON) {
             let is_own = |range: &MediaRange| {
                 let mut all = self.all().map(|convention| &convention.envelope.media_type().essence);
-                // Upstreams have answers of this type themselves.
+                // Upstreams answer with plain JSON themselves, so that a range for it is passed on.
                 range.essence != JSON && all.any(|essence| *essence == range.essence)
             };
             if MediaRange::all(headers).iter().any(is_own) {

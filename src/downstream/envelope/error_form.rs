@@ -46,7 +46,7 @@ impl ProblemSelector {
 
 impl ErrorForm {
     /// Compiles an error envelope for a collection; `at` is the place of its name. Reports all faults, and returns
-    /// nothing if there are any.
+    /// `None` if there are any.
     pub(crate) fn compile(
         settings: &ErrorSettings,
         at: Location,
@@ -59,7 +59,7 @@ impl ErrorForm {
         for (of, said) in &settings.types {
             match (ProblemSelector::read(&of.value), &mut types) {
                 (Some(of), Some(types)) => types.push((of, said.value.clone())),
-                // After a fault the others are still looked for, and reported with it.
+                // After a fault, further ones are still reported.
                 (Some(_), None) => {}
                 (None, _) => {
                     types = None;
@@ -92,7 +92,7 @@ impl ErrorForm {
     }
 }
 
-/// The values of placeholders for a problem.
+/// A problem as a [`ValueSource`].
 struct ProblemSource<'a> {
     problem: &'a Problem,
     problem_type: Option<&'a str>,

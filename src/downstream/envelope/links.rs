@@ -63,7 +63,7 @@ pub struct LinkSet {
 impl LinkSet {
     /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
     /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, links are dropped until it
-    /// fits: `last`, `first`, `prev`, `next`, then those of `extra` from the end. Returns nothing if no link is left.
+    /// fits: `last`, `first`, `prev`, `next`, then those of `extra` from the end. Returns `None` if no link is left.
     #[must_use]
     pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
@@ -85,12 +85,12 @@ impl LinkSet {
 
 const SEPARATOR: &str = ", ";
 
-/// Returns the size of a link in bytes.
+/// Returns the length of a link in a `Link` field, in bytes.
 fn size((rel, url): (&str, &str)) -> usize {
     url.len() + rel.len() + "<>; rel=\"\"".len()
 }
 
-/// Returns how many of these links fit into this many bytes.
+/// Returns the number of links, from the first on, that fit into `room` bytes.
 fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> usize {
     let mut length = 0;
     let fits = |link: &(&str, &str)| {

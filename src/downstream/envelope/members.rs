@@ -7,7 +7,7 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     let start = out.len();
     out.push(b'{');
     for member in members(object) {
-        // Cut at a wrong place, the object would leave brackets unbalanced. Test:
+        // An object that is cut at a wrong place would leave the brackets of the answer unbalanced. Test:
         // `an_object_that_is_no_valid_json_is_kept_whole`.
         let Some((name, member)) = member else {
             out.truncate(start);
@@ -24,8 +24,8 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     out.push(b'}');
 }
 
-/// Appends an object with only the top-level members of these names, which [`push_without`] removes, except for a
-/// member with the value `but`. Appends nothing if there are none.
+/// Appends an object with the top-level members that [`push_without`] removes, except for a member with the value
+/// `but`. Returns false and appends nothing if there are none, or if the members can't be separated.
 pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
     let start = out.len();
     for member in members(object) {

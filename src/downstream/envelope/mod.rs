@@ -33,7 +33,7 @@ use page_facts::Facts;
 use page_source::PageSource;
 use places::EnvelopePlaces;
 
-/// The facts that are costly to make and that an envelope uses.
+/// The costly facts that an envelope uses: all others need not be made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// A cursor for each item.
@@ -44,7 +44,7 @@ pub struct Needs {
     pub now: bool,
 }
 
-/// A compiled envelope.
+/// An envelope, compiled for a route: its skeletons, and the facts that they need.
 #[derive(Debug)]
 pub struct EnvelopeTemplate {
     body: Skeleton,
@@ -61,7 +61,7 @@ pub struct EnvelopeTemplate {
 }
 
 impl EnvelopeTemplate {
-    /// Compiles an envelope for a collection. Reports all faults, and returns nothing if there are any.
+    /// Compiles an envelope for a collection. Reports all faults, and returns `None` if there are any.
     pub fn compile(settings: &EnvelopeSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let body_type = content_type(&settings.content_type, settings.at, diagnostics);
         let mut requests = Vec::new();
@@ -93,7 +93,7 @@ impl EnvelopeTemplate {
         let size_around_items = body.size_around_items() + cursor;
         let runs_through = body.has_bare_items();
         let request_places = requests;
-        // `{total_at_least}` may be a lower bound.
+        // A header with `{total_at_least}` is not the header of the total, because its value may be a lower bound.
         let is_total = |text: &str| matches!(text, "{total}" | "{total|null}");
         let total = settings.headers.iter().find(|(_, value)| is_total(&value.value));
         let total_header = total.and_then(|(name, _)| name.value.parse().ok());
@@ -112,7 +112,7 @@ impl EnvelopeTemplate {
         })
     }
 
-    /// Appends the body.
+    /// Appends the body of a page to `out`.
     pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Output) {
         self.body.render(&PageSource::new(facts, page), out);
     }
@@ -151,7 +151,7 @@ impl EnvelopeTemplate {
         };
         let sent = self.headers.iter().filter(|(_, presence, _)| known(presence));
         sent.filter_map(|(name, _, value)| {
-            // A value with a line end is left out with its header, so that no header is split. Test:
+            // A header whose value contains a line end is left out, so that no client's text adds a header. Test:
             // `headers_are_left_out_where_something_in_them_is_unknown`.
             let mut output = Output::default();
             value.render(&source, &mut output);
@@ -198,7 +198,7 @@ impl EnvelopeTemplate {
     }
 }
 
-/// The approximate length of an item cursor.
+/// The approximate length of an item cursor in bytes.
 const TYPICAL_CURSOR: usize = 96;
 
 /// Headers that envelopes can't set, because the gateway does.

@@ -39,11 +39,11 @@ pub struct Facts<'a> {
     /// The values from the request's body, in the order of
     /// [`EnvelopeTemplate::request_places`](super::EnvelopeTemplate::request_places); empty without a body.
     pub request: &'a [Option<&'a [u8]>],
-    /// The writer of item cursors; required if [`Needs::item_cursors`](super::Needs::item_cursors) is set.
+    /// The source of item cursors; required if [`Needs::item_cursors`](super::Needs::item_cursors) is set.
     pub item_cursors: Option<&'a dyn ItemCursors>,
 }
 
-/// A writer of item cursors.
+/// A source of item cursors, which are made only for envelopes that contain them.
 pub trait ItemCursors {
     /// Appends the cursor of the item at an index. Returns false and appends nothing if it has none.
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool;

@@ -11,7 +11,7 @@ use crate::{
 /// The members that `{item.fields}` leaves out, because some conventions put them beside the fields.
 const RESERVED: [&str; 2] = ["id", "type"];
 
-/// The values of placeholders for a page.
+/// The facts and items of a page as a [`ValueSource`].
 pub(crate) struct PageSource<'a> {
     facts: &'a Facts<'a>,
     page: &'a Page,
@@ -28,7 +28,7 @@ impl<'a> PageSource<'a> {
     fn has_cursor(&self, item: usize) -> bool {
         let mut made = self.made.borrow_mut();
         let (of, bytes) = &mut *made;
-        // The condition of a part and its value ask for the same cursor, which is signed once.
+        // The condition of a part and its value need the same cursor, which is signed once.
         if *of == Some(item) {
             return !bytes.is_empty();
         }
@@ -37,7 +37,7 @@ impl<'a> PageSource<'a> {
         self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, bytes))
     }
 
-    /// Returns the values that are cheap to compute.
+    /// Returns the value of a placeholder of the page; `None` if it is unknown or belongs to an item.
     fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
         let facts = self.facts;
         let links = facts.links;
@@ -136,7 +136,7 @@ impl ValueSource for PageSource<'_> {
     }
 }
 
-/// Appends the members that `{item.fields}` leaves out, except for the id.
+/// Appends the members that `{item.fields}` leaves out, except for the id. Returns whether there are any.
 fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
     item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
 }

@@ -93,9 +93,9 @@ impl PlaceReader<'_> {
         }
     }
 
-    /// Notes the places of an element of an array, which is found by its first member that is a fixed text: elements
-    /// without a known fact are left out, so that the numbers of those after them change. The first one keeps its
-    /// number.
+    /// Notes the places of an element of an array. The element is found by its first member that is a fixed text,
+    /// because elements without a known fact are left out, so that the numbers of those after them change. Of elements
+    /// without such a text only the first is noted, by its number 0.
     fn element(&mut self, element: &LocatedTree, index: usize, at: &str) {
         let Tree::Object(members) = &element.value else { return };
         let fixed = members.iter().find_map(|(name, value)| match &value.value {

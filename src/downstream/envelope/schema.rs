@@ -30,7 +30,7 @@ pub fn of_error(error: &LocatedTree, collection: &str, codes: &[&str]) -> Docume
     SchemaReader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
 }
 
-/// Returns the schema of a problem's code. Generators make a type of it if it is a component of its own.
+/// Returns the schema of a problem's code. Generators of clients make one type of it if it is a component of its own.
 #[must_use]
 pub fn of_problem_code() -> Document {
     let codes = Document::texts(Code::ALL.iter().map(|code| code.as_str()));
@@ -149,7 +149,7 @@ impl SchemaReader<'_> {
                     }
                 }
                 let items = match schemas.len() {
-                    // The skeleton's empty array has an element in no answer.
+                    // An array that is empty in the skeleton is empty in every answer.
                     0 => Document::Boolean(false),
                     1 => schemas.swap_remove(0),
                     _ => Document::object([("anyOf", schemas.into())]),
@@ -211,7 +211,7 @@ impl SchemaReader<'_> {
         let known = self
             .echoed
             .and_then(|echoed| names.into_iter().try_fold(echoed.clone(), |schema, name| within(&schema, name)));
-        // The request may have members that its description does not name.
+        // The request may have members that its description does not name; their values can be anything.
         known.unwrap_or_else(any)
     }
 

@@ -63,7 +63,7 @@ fn template(text: &str) -> EnvelopeTemplate {
     compiled.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// Literals, slots and conditions of a skeleton.
+/// Returns the numbers of literals, slots and conditions in a skeleton.
 fn counts(segments: &[SkeletonSegment]) -> [usize; 3] {
     let mut sum = [0; 3];
     for segment in segments {

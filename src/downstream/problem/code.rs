@@ -50,9 +50,9 @@ codes! {
     PageInvalid = "page_invalid", 400, "The page can't be read";
     /// Two parameters, or two values of one, exclude each other.
     ParameterConflict = "parameter_conflict", 400, "Parameters contradict each other";
-    /// A parameter that this route does not take.
+    /// The request has a parameter that this route does not take.
     ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
-    /// `after` together with `before`.
+    /// The request has both `after` and `before`.
     RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
     /// The cursor is unknown: truncated, modified, empty, or signed with a removed key.
     CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";

@@ -48,7 +48,7 @@ pub(crate) enum Slot {
     Request(u16),
 }
 
-/// The scope of a placeholder.
+/// The part of an envelope in which a placeholder is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// In the element of an array of items.
@@ -134,7 +134,7 @@ pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
     PLACEHOLDERS.into_iter().filter(|row| scopes.contains(&row.scope)).map(|row| row.name).chain(["collection"])
 }
 
-/// A value to be written.
+/// The value of a placeholder, before it is formed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RenderedValue<'a> {
     Number(u64),
@@ -162,7 +162,8 @@ pub(crate) trait ValueSource {
     fn page(&self) -> Option<&Page>;
 }
 
-/// Alternatives: the condition holds if all slots of one of them are known.
+/// Alternatives: the condition holds if all slots of one of them are known. Example: `[[Total], [Page, Pages]]` holds
+/// if the total is known, or both the page and the number of pages.
 pub(crate) type Condition = Vec<Vec<Slot>>;
 
 /// The condition under which a part is rendered.

@@ -81,7 +81,7 @@ impl Output {
         }
     }
 
-    /// Returns the index of the answer with the run that was not copied.
+    /// Returns the index of the answer with the run that was not copied, if there is one.
     pub(crate) fn left_in(&self) -> Option<usize> {
         self.left.as_ref().map(|(_, run)| run.answer)
     }

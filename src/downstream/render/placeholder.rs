@@ -42,7 +42,8 @@ pub(crate) struct PlaceholderText {
 ///
 /// Returns the fault and its remedy.
 fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Placeholder, (String, String)> {
-    // `requested` is another name. Test: `faults_of_envelopes_point_at_their_text`.
+    // Only `request` and `request/…` are places in the body: `requested` is another name. Test:
+    // `faults_of_envelopes_point_at_their_text`.
     let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
         None => facts::find(name),
@@ -61,7 +62,7 @@ enum TextPiece<'t> {
 }
 
 impl PlaceholderText {
-    /// Parses a text with placeholders of `scopes` and `{collection}`. Reports faults, and returns nothing if there are
+    /// Parses a text with placeholders of `scopes` and `{collection}`. Reports faults, and returns `None` if there are
     /// any.
     pub(crate) fn parse(
         text: &str,
@@ -204,7 +205,7 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
 /// Returns the placeholder of a place in the request's body, which is numbered among the repeated ones.
 fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
     let pointer = Pointer::parse(place).map_err(|error| error.message)?;
-    // A place that is repeated twice is looked for once. Test: `repeated_values_keep_their_spelling`.
+    // A place that occurs twice is looked up once. Test: `repeated_values_keep_their_spelling`.
     let known = requests.iter().position(|known| *known == pointer);
     let number = known.unwrap_or(requests.len());
     let placeholder = u16::try_from(number).map(facts::of_request).map_err(|_| "leave out some of them".to_owned())?;

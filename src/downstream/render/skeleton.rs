@@ -159,7 +159,8 @@ fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, o
                 }
             }
             SkeletonSegment::Items(presence, inner) => {
-                // Items of which nothing is known are left out, so that an index does not decide about a comma.
+                // Items of which nothing is known are left out, so that a comma depends on the items before, not on the
+                // index.
                 let mut first = true;
                 for index in 0..source.page().map_or(0, |page| page.items.len()) {
                     if let Presence::If(condition) = presence
@@ -279,7 +280,8 @@ fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
-    // Literals that meet are one step. Test: `facts_that_are_always_known_add_no_conditions`.
+    // Adjacent literals become one step, so that rendering has fewer. Test:
+    // `facts_that_are_always_known_add_no_conditions`.
     match segments.last_mut() {
         Some(SkeletonSegment::Literal(literal)) => literal.extend_from_slice(bytes),
         _ => segments.push(SkeletonSegment::Literal(bytes.to_vec())),
@@ -350,8 +352,8 @@ impl SkeletonCompiler<'_> {
             return None;
         };
         let text = text.literal();
-        // `{collection}` may be the name of another member, and readers take either of two. Test:
-        // `faults_of_envelopes_point_at_their_text`.
+        // `{collection}` may become the name of another member, and readers of JSON take either of two equal names.
+        // Test: `faults_of_envelopes_point_at_their_text`.
         if before.contains(&text) {
             let message = format!("the member `{text}` stands here twice");
             self.fault(
@@ -464,8 +466,9 @@ impl CompiledPart {
     }
 }
 
-/// Compiles an object or array of parts, each with its prefix (a member's name). It is rendered if one of its parts is.
-/// Literals among other parts don't count, because they would describe something that is absent.
+/// Compiles an object or array of parts, each with its prefix (a member's name). The whole is rendered if one of its
+/// parts is. Literals among other parts don't count, because they would describe something that is absent. Example:
+/// `{"unit": "items", "total": "{total}"}` is left out if the total is unknown.
 fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledPart {
     let mut segments = vec![SkeletonSegment::Literal(vec![open])];
     // `before` is the condition that one of the parts so far is rendered; no part is rendered before the first.

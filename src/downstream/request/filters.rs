@@ -7,7 +7,7 @@ use super::query::{self, Pair, ReservedNames};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFilters {
     /// For the upstream: in order and byte for byte, except for a raw `;` (`%3B`) and bytes that are invalid in a
-    /// query.
+    /// query. Members of a body that become query parameters follow.
     pub forwarded: String,
     /// For the cursor's context: the decoded pairs of the query sorted by name (pairs of one name in their order,
     /// adjacent duplicates once), without private and ignored ones; each name and value after its length (8 bytes,
@@ -20,8 +20,8 @@ pub struct RequestFilters {
 }
 
 impl RequestFilters {
-    /// Writes the three forms. `private` names are matched in every spelling that an upstream could read as one of
-    /// them; `ignored` are decoded names.
+    /// Writes the forms of the query; [`Self::body`] is left empty. `private` names are matched in every spelling that
+    /// an upstream could read as one of them; `ignored` are decoded names.
     pub(crate) fn write(pairs: &[Pair<'_>], private: &ReservedNames, ignored: &[String]) -> Self {
         let mut filters = Self::default();
         let mut counted = Vec::with_capacity(pairs.len());
@@ -37,13 +37,14 @@ impl RequestFilters {
                 counted.push((name, pair.value()));
             }
         }
-        // A stable sort: `a=1&a=2` and `a=2&a=1` may be two lists. Test: `filters_of_one_meaning_have_one_context`.
+        // The sort is stable, because `a=1&a=2` and `a=2&a=1` may be two lists. Test:
+        // `filters_of_one_meaning_have_one_context`.
         counted.sort_by(|(one, _), (other, _)| one.cmp(other));
         // To an upstream that reads the last value, `a=1&a=2` and `a=1&a=2&a=1` are two lists, so only adjacent
         // duplicates are removed. Test: `filters_of_one_meaning_have_one_context`.
         counted.dedup();
         for text in counted.into_iter().flat_map(|(name, value)| [name, value]) {
-            // Lengths tell `a=bc` from `ab=c`.
+            // With its length before each text, `a=bc` and `ab=c` differ.
             filters.canonical.extend_from_slice(&(text.len() as u64).to_le_bytes());
             filters.canonical.extend_from_slice(&text);
         }

@@ -143,7 +143,8 @@ impl Parameters {
     /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
     /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without
     /// sort parameters the list can't be sorted. `sort_form` reads them back. A client's limit or sort may have the
-    /// name of a dialect's parameter; another role may not, because old requests could not be told from new ones.
+    /// name of a dialect's parameter, and so may its cursor if the dialect pages by token; another role may not,
+    /// because old requests could not be distinguished from new ones.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
@@ -217,9 +218,9 @@ impl Parameters {
         self.preferred_limit.as_deref()
     }
 
-    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. Returns the applied
-    /// preference for `Preference-Applied`. Invalid limits are ignored, as preferences may be, and so are those of
-    /// requests that page otherwise.
+    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
+    /// parameters then counts as one by cursor. Returns the applied preference for `Preference-Applied`. Invalid limits
+    /// are ignored, as preferences may be, and so are those of requests that page otherwise or have a limit already.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;
@@ -320,7 +321,7 @@ impl Parameters {
     }
 
     /// Returns the kind of a request by POST that passes to the upstream whatever its body contains; `None` if the
-    /// policy is not `passthrough`, or if the body decides.
+    /// policy is not `passthrough`, if the query has a position of the client's own, or if the body decides.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
@@ -432,6 +433,7 @@ impl Parameters {
         self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
     }
 
+    /// Splits a query by the meaning of its parameters.
     fn sift<'q>(&self, query: &'q str) -> ParsedQuery<'q> {
         let mut sifted = ParsedQuery::default();
         for pair in query::pairs(query) {
@@ -538,7 +540,7 @@ impl Parameters {
 }
 
 /// Reports parameters without a name, for two roles, or with a name of the dialect, and an envelope without a parameter
-/// that leads on. Returns whether all names are valid.
+/// for the next page. Returns whether all names are valid.
 fn check_names(
     list: &ListSettings,
     envelope: &EnvelopeSettings,
@@ -559,7 +561,7 @@ fn check_names(
             fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
         }
         let taken = |names: &[String]| names.iter().any(|other| other == name);
-        // A token of the upstream is told from a cursor by the signature.
+        // A token of the upstream is distinguished from a cursor by the signature.
         let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
         let may_share = role == Role::Limit || (says_place && by_token);
         if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {

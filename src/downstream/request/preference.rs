@@ -3,9 +3,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header of requests (RFC 7240, section 2).
+/// The header with the preferences of a request (RFC 7240, section 2).
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The header of answers (RFC 7240, section 3).
+/// The header of an answer with the preferences that were followed (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The preferences of a request, from all lines of `Prefer`.
@@ -88,7 +88,7 @@ pub(crate) struct MediaRange {
 }
 
 impl MediaRange {
-    /// Parses a range. An invalid weight counts as 1.
+    /// Parses a range; returns `None` for a text without a slash. An invalid weight counts as 1.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = split(text, ';');
         let essence = parts.next()?.to_ascii_lowercase();

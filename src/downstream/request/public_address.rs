@@ -63,7 +63,8 @@ impl PublicAddress {
     #[must_use]
     pub fn of_request(request: RequestAddress<'_>, hosts: &[String]) -> Self {
         let own = || request.authority.and_then(Authority::parse);
-        // Any other host is the client's own word. Test: `addresses_begin_with_a_host_of_the_route_or_with_none`.
+        // Any other host is chosen by the client, so that no link may begin with it. Test:
+        // `addresses_begin_with_a_host_of_the_route_or_with_none`.
         let named = || own().filter(|own| request.vouched || hosts.contains(&own.host));
         let authority = request.of_proxy.and_then(said_authority).or_else(named);
         Self::new(request, authority)
@@ -102,8 +103,8 @@ impl PublicAddress {
     }
 }
 
-/// Returns the scheme by which the nearest proxy was reached: `proto` of `Forwarded`, else of `X-Forwarded-Proto`.
-/// `None` if it is neither `http` nor `https`.
+/// Returns the scheme by which the nearest proxy was reached: `proto` of `Forwarded`, else `X-Forwarded-Proto`. `None`
+/// if it is neither `http` nor `https`.
 #[must_use]
 pub fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
     let said = forwarded(headers, "proto").or_else(|| last(headers, &FORWARDED_PROTO).map(str::to_owned))?;
@@ -115,8 +116,8 @@ fn said_authority(headers: &HeaderMap) -> Option<Authority> {
     by_standard.or_else(|| last(headers, &FORWARDED_HOST).and_then(Authority::parse))
 }
 
-/// Returns the port that a proxy listens on. 80 and 443 are left out: beside the scheme that has the other one, they
-/// are the port of a second proxy, after the one that ended TLS.
+/// Returns the port that a proxy listens on. 80 and 443 are left out: links have no port where it is the scheme's usual
+/// one, and the other of the two is that of a second proxy, which the one that terminates TLS connects to.
 fn said_port(headers: &HeaderMap) -> Option<u16> {
     last(headers, &FORWARDED_PORT).and_then(port).filter(|port| ![80, 443].contains(port))
 }

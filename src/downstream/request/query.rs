@@ -230,7 +230,7 @@ fn push_after_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     push_encoded(out, &url[end..], b'/', set);
 }
 
-/// Encodes the characters in `set`, which contains neither `plain` nor unreserved characters.
+/// Appends a text with the characters in `set` encoded. `set` contains neither `plain` nor unreserved characters.
 fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet) {
     if is_unreserved(text, plain) {
         return out.push_str(text);
@@ -246,8 +246,8 @@ fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet)
     out.extend(percent_encoding::percent_encode(rest, set));
 }
 
-/// Folds a parameter's name as lenient servers read it, for comparison: case-insensitive, `.` and space as `_`, nothing
-/// after NUL, no leading spaces. PHP does all of this.
+/// Folds a parameter's name as lenient servers read it, for comparison: case-insensitive, as ASP.NET does; `.` and
+/// space as `_`, nothing after NUL, and no leading spaces, as PHP does.
 #[must_use]
 pub fn fold_name(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
@@ -270,7 +270,7 @@ fn fold_byte(byte: u8) -> u8 {
     }
 }
 
-/// The parameter names of a dialect, which clients' names are compared with.
+/// Names of parameters, such as those of a dialect, that clients' names are compared with in every spelling.
 #[derive(Clone, Debug, Default)]
 pub struct ReservedNames {
     /// The names as written and folded.
@@ -284,9 +284,10 @@ impl ReservedNames {
         Self { names: names.iter().map(|name| (name.clone(), fold_name(name.as_bytes()))).collect() }
     }
 
-    /// Returns the dialect's name that a client's decoded name would reach. Names are compared folded and cut before
-    /// `[`, unless the dialect's own name has a bracket: then the part before it is the same parameter as a whole, as
-    /// `filter={"limit":5}` for `filter[limit]=5`. PHP reads an unclosed `[` as `_`, so that form is compared too.
+    /// Returns the name of the set as which an upstream could read a client's decoded name. Names are compared folded.
+    /// A name without a bracket is also reached by one with brackets after it: `page[size]` reaches `page`. A name with
+    /// a bracket is also reached by the part before it, because `filter={"limit":5}` can mean `filter[limit]=5`. PHP
+    /// reads an unclosed `[` as `_`, so that form is compared too.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&str> {
         if self.names.is_empty() {

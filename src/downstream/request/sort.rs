@@ -49,7 +49,8 @@ pub(crate) fn parse_pair(
 ) -> Result<ClientSort, Box<Problem>> {
     let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
-    // The client chooses the number of fields; more than there are end in a refusal.
+    // A client may send any number of fields, but more than are sortable end in a refusal, so that room for one more is
+    // enough.
     let mut read = Vec::with_capacity(fields.len().min(sortable.len() + 1));
     for word in directions.split(',') {
         match direction(word.trim()) {
@@ -117,7 +118,7 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     if sortable.iter().any(|field| field == term) {
         return (term, Direction::Ascending);
     }
-    // The rest is a field as a whole: `-email.desc` has two directions. Test:
+    // After a sign, the rest is the field: `-email.desc` has two directions and is refused. Test:
     // `a_sort_is_read_or_refused_with_the_allowed_fields`.
     if let Some(field) = term.strip_prefix('-') {
         return (field, Direction::Descending);
@@ -141,7 +142,7 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
         .unwrap_or((term, Direction::Ascending))
 }
 
-/// Reads a direction, in any case.
+/// Reads `asc` or `desc`, in any letter case.
 pub(crate) fn direction(word: &str) -> Option<Direction> {
     let is = |known: &str| word.eq_ignore_ascii_case(known);
     if is("asc") {
@@ -207,7 +208,7 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
             words.pairs.len() == row.len()
                 && words.pairs.iter().all(|(name, value)| row.contains(&(name.as_str(), Some(value.as_str()))))
         };
-        // A sort has no more keys than the route has fields.
+        // A sort has no more terms than the form has keys, which bounds the loop.
         let found = keys.iter().find(says).filter(|_| terms.len() < keys.len())?;
         terms.push(found.term.clone());
     }
@@ -231,7 +232,7 @@ fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortT
             let at = left.iter().position(|(known, _)| known == name)?;
             left.remove(at);
         }
-        // Some clients append terms that are already present.
+        // Some clients append terms that are already present; these count once.
         if !(found.pairs.len() == 1 && terms.contains(&found.term)) {
             terms.push(found.term.clone());
         }

@@ -42,15 +42,15 @@ impl Directives {
         read
     }
 
-    /// Reads the directives of an answer that hold for its page: those of a silent answer, and of one with a cookie,
-    /// are stricter than what it says.
+    /// Reads the directives of an answer that hold for its page. Those of an answer without `Cache-Control`, and of one
+    /// with a cookie, are stricter than its own.
     fn read(headers: &HeaderMap) -> Self {
         let mut read = Self::said(headers);
         if !headers.contains_key(CACHE_CONTROL) {
             read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
         }
         if headers.contains_key(SET_COOKIE) {
-            // A cookie belongs to one client.
+            // A cookie belongs to one client, so that no cache may keep the page.
             read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
         }
         read
@@ -78,7 +78,7 @@ fn age_of(answer: &HeaderMap) -> Option<u64> {
     answer.get_all(AGE).iter().filter_map(|value| delta_seconds(value.to_str().ok()?.trim())).max()
 }
 
-/// Returns the lifetime that `Expires` gives an answer (RFC 9111, section 4.2.1); `None` without that header. `now` is
+/// Returns the lifetime of an answer by its `Expires` (RFC 9111, section 4.2.1); `None` without that header. `now` is
 /// the time at which an answer without `Date` was made, in seconds since 1970. An invalid `Expires` counts as expired.
 fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
     let expires = answer.get(EXPIRES)?;
@@ -169,7 +169,7 @@ impl Varies {
     }
 }
 
-/// Returns `Vary` of the response: the names that the answers give, and the gateway's own. `*` stands alone.
+/// Returns `Vary` of the response: the names in the answers, and the gateway's own. `*` stands alone.
 #[must_use]
 pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     if !answers.iter().any(|headers| headers.contains_key(VARY)) {
@@ -184,7 +184,7 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
 fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
     let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
     for name in said.chain(own.iter().map(HeaderName::as_str)) {
-        // More than headers decides then, and `*` stands alone (RFC 9110, section 12.5.5). Test:
+        // `*` means that more than the request's headers decides, and stands alone (RFC 9110, section 12.5.5). Test:
         // `age_is_the_greatest_and_vary_the_union`.
         if name == "*" {
             return Some(HeaderValue::from_static("*"));

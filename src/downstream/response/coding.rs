@@ -31,7 +31,7 @@ const AMBIENT_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 /// The parts of a request that decide on the coding of its response.
 #[derive(Clone, Copy, Debug)]
 pub struct CodedRequest<'a> {
-    /// The headers.
+    /// The headers of the request.
     pub headers: &'a HeaderMap,
     /// The client is known by a certificate, to the gateway or to a trusted proxy.
     pub has_certificate: bool,
@@ -87,7 +87,7 @@ pub struct PassedCoding {
     pub coding: Option<ContentCoding>,
     /// `Vary` with `Accept-Encoding`.
     pub vary: Option<HeaderValue>,
-    /// The upstream's tag as a weak one, because the bytes of the body differ by coding.
+    /// The upstream's tag as a weak one, because the bytes of the body differ by coding; `None` without a strong tag.
     pub etag: Option<HeaderValue>,
 }
 
@@ -180,7 +180,7 @@ impl Accepted {
     }
 }
 
-/// Reads `q=0.5`, with at most three digits (RFC 9110, section 12.4.2), in thousandths.
+/// Reads a weight such as `q=0.5`, with at most three digits (RFC 9110, section 12.4.2), in thousandths.
 fn read_weight(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim_end().eq_ignore_ascii_case("q") {
@@ -220,8 +220,8 @@ fn tells_another_site(request: CodedRequest<'_>, response: &HeaderMap) -> bool {
     // `bodies_are_coded_unless_forbidden_or_revealing`.
     let has_credentials =
         has_certificate || headers.contains_key(COOKIE) || headers.get_all(AUTHORIZATION).iter().any(is_ambient);
-    // With `*`, no script reads an answer to a request with credentials (Fetch standard): the length would tell more.
-    // Test: `bodies_are_coded_unless_forbidden_or_revealing`.
+    // With `*`, no script can read an answer to a request with credentials (Fetch standard), so that its length could
+    // reveal more. Test: `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_trusted = response.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin != "*");
     is_foreign && has_credentials && !is_trusted
 }

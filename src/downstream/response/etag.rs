@@ -10,8 +10,7 @@ use twox_hash::XxHash3_128;
 /// Returns the tag of a body, which may come in parts.
 #[must_use]
 pub fn weak(parts: &[&[u8]]) -> HeaderValue {
-    // A page is cut into parts by its length, and has one tag. Test:
-    // `a_tag_depends_on_every_byte_and_not_on_the_parts`.
+    // The same page may come in other parts, and has one tag. Test: `a_tag_depends_on_every_byte_and_not_on_the_parts`.
     let digest = match parts {
         [whole] => XxHash3_128::oneshot(whole),
         _ => {

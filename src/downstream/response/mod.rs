@@ -147,7 +147,7 @@ pub struct PageDraft {
 }
 
 impl PageDraft {
-    /// Returns the number of bytes written for this page.
+    /// Returns the capacity of the buffer with the bytes written for this page.
     #[must_use]
     pub fn own_size(&self) -> usize {
         self.output.bytes.capacity()
@@ -223,7 +223,7 @@ impl Response {
     /// 9110, sections 13.1.2 and 15.4.5). Headers stay, so a client that reads `Link` gets the new one.
     #[must_use]
     pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
-        // A refusal is no page that a client has: conditions apply to successes (RFC 9110 section 13.2.1). Test:
+        // A 304 never replaces a refusal: conditions apply to successes (RFC 9110 section 13.2.1). Test:
         // `a_known_page_is_not_sent_again`.
         let matched = self.status == 200
             && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
@@ -247,8 +247,9 @@ fn first_headers(length: usize) -> HeaderMap {
     headers
 }
 
-/// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1), and
-/// those about the bytes of its body; also all that begin with [`DROPPED_PREFIXES`].
+/// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1),
+/// those about the bytes of its body, and those that the gateway writes itself, as `vary`; also all that begin with
+/// [`DROPPED_PREFIXES`].
 const DROPPED: [&str; 20] = [
     "accept-ranges",
     "age",
@@ -272,16 +273,18 @@ const DROPPED: [&str; 20] = [
     "x-content-type-options",
 ];
 
-/// Returns whether a header controls caches beside `Cache-Control` (RFC 9213; `Surrogate-Control` of the Edge
+/// Returns whether a header controls caches in addition to `Cache-Control` (RFC 9213; `Surrogate-Control` of the Edge
 /// Architecture). Such caches would prefer it to the page's own `Cache-Control`.
 fn speaks_to_caches(name: &str) -> bool {
     name.ends_with("-cache-control") || name == "surrogate-control"
 }
 
-/// `Cursorgate-*` is reserved for the gateway; `Proxy-Authenticate` and similar headers apply to one connection.
+/// Prefixes of further headers that are dropped: `content-` describes the bytes of the body, `cursorgate-` is reserved
+/// for the gateway, and `Proxy-Authenticate` and similar headers apply to one connection.
 const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
-/// Headers of a page that scripts of other origins may read, beyond the standard ones and those of the envelope.
+/// Headers of a page that scripts of other origins may read, in addition to the CORS-safelisted response headers and
+/// those of the envelope.
 const EXPOSED: [&str; 10] = [
     "Link",
     "ETag",
@@ -354,7 +357,8 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
         }
     };
     if all.len() > 1 {
-        // The `Expires` of the first answer would apply to the others too; their `Cache-Control` does.
+        // The lifetimes of all answers are in `Cache-Control`; the `Expires` of the first would stand for the others
+        // too.
         headers.remove(EXPIRES);
     }
     headers.insert(CACHE_CONTROL, caching::cache_control(all));

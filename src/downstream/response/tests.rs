@@ -97,7 +97,7 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
     response.render().finish(page.into_facts().answers)
 }
 
-/// A response as it is read: status, headers by name, body.
+/// Returns a response as text: status, headers by name, body.
 fn written(response: &Response) -> String {
     let mut text = format!("{}\n", response.status);
     let mut lines: Vec<_> =

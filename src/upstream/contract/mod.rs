@@ -55,7 +55,7 @@ impl HeldContract {
 /// that does not compile; its faults are reported instead.
 pub fn hold(contract: &ContractSettings, diagnostics: &mut Diagnostics) -> Option<HeldContract> {
     let dialect = Dialect::compile(&contract.list, diagnostics);
-    // The route of a contract is made up, so that advice about its settings would lead nowhere.
+    // The route of a contract is made up, so that advice about its settings has no use.
     diagnostics.drop_warnings();
     let dialect = dialect?;
     let mut held = HeldContract { exchanges: contract.exchanges.len(), differing: 0, facts_differ: false };

@@ -33,7 +33,7 @@ pub struct PageCosts {
     pub first_in_one: u32,
     /// The largest limit whose later pages take one request, up to the route's maximum; 0 if there is none.
     pub later_in_one: u32,
-    /// Advice if the budget does not fill the largest pages; `None` if it does, or if no change of these helps.
+    /// Advice if the budget does not fill the largest pages; `None` if it does, or if no other size or budget helps.
     pub beyond_budget: Option<BudgetAdvice>,
 }
 
@@ -46,7 +46,7 @@ pub struct BudgetAdvice {
     pub lower: u32,
 }
 
-/// The size of the largest tie group that a page can cross, and the number of requests that such a page takes.
+/// The length of the longest tie run that a page can cross, and the number of requests that such a page takes.
 pub type TieRunCost = (u32, u32);
 
 /// Computed costs by the properties that determine them. Most routes of a configuration share a few shapes.
@@ -68,7 +68,7 @@ struct Shapes {
 }
 
 impl Costs {
-    /// Starts with the costs of another configuration.
+    /// Creates costs that reuse those of another configuration.
     #[must_use]
     pub fn after(before: &Self) -> Self {
         Self { before: before.pages.clone(), ..Self::default() }
@@ -91,8 +91,8 @@ impl Costs {
         costs
     }
 
-    /// Returns the largest tie group that a page can cross and the requests that this takes; `None` if ties don't
-    /// matter.
+    /// Returns the longest tie run that a page can cross and the number of requests that this takes; `None` if ties
+    /// don't matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
         let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);
         if let Some((_, _, run)) = self.runs.iter().find(|(known, of, _)| *known == shape && *of == limit) {
@@ -217,7 +217,7 @@ fn told(in_one: u32, most: u32, max: u32) -> String {
     }
 }
 
-/// Builds a request as the route makes it for a page at any position.
+/// Builds a request with the settings of the route, from which the costs at all positions are computed.
 fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> PageRequest {
     let target = Target { position: Position::Start, hint: Hint::default() };
     let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(dialect.paging()));

@@ -17,10 +17,10 @@ use crate::{
 /// The slice that a legacy request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyWindow {
-    /// The number of items before it.
+    /// The number of items before the slice.
     pub offset: u64,
-    /// The number of items: that of the request, limited to the upstream's sizes, or the upstream's default; `None` if
-    /// neither is known.
+    /// The number of items: that of the request, within the upstream's bounds, else the upstream's default. If neither
+    /// is known, it is the route's default for a page number, and `None` for an offset.
     pub size: Option<u32>,
     /// The page number as the client wrote it, counted from the dialect's `first_page`; `None` for requests by offset.
     pub page: Option<u64>,
@@ -38,7 +38,7 @@ pub struct LegacyFault {
     pub conflict: bool,
 }
 
-/// A reader of legacy requests.
+/// The paging parameters of a dialect, and the numbers by which their values become a [`LegacyWindow`].
 #[derive(Clone, Debug)]
 pub(crate) struct LegacyReader {
     parameters: Vec<PagingParameter>,
@@ -60,7 +60,7 @@ struct PagingParameter {
     value: Vec<TemplatePart>,
 }
 
-/// The values of a request's paging parameters.
+/// The values of a request's paging parameters: for each the variable, the number, and the parameter's name.
 #[derive(Default)]
 struct LegacyValues {
     values: Vec<(Variable, u64, String)>,
@@ -183,7 +183,7 @@ impl LegacyReader {
         Ok(LegacyWindow { offset, size, page: None })
     }
 
-    /// Returns the size that a request states, limited to the upstream's sizes.
+    /// Returns the size that a request states, within the upstream's bounds.
     fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
             Some((0, name)) => Err(fault(name, "must be a whole number, at least 1".to_owned())),
@@ -192,7 +192,7 @@ impl LegacyReader {
         }
     }
 
-    /// Clamps a size as the upstream does.
+    /// Clamps a size to the bounds of an upstream that accepts any size between them.
     fn kept(&self, size: u64) -> u32 {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         match self.paging.sizes() {

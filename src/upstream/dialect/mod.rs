@@ -71,7 +71,7 @@ pub struct Dialect {
     link_places: LinkPlaces,
 }
 
-/// The parts of a dialect that don't depend on a route.
+/// The parts of a dialect that depend on nothing of a route but the name of its collection.
 struct Parts {
     request: RequestTemplate,
     paging: Paging,
@@ -152,7 +152,7 @@ impl Dialect {
         ResponseReader::compile(&settings.response, &settings.request, style, places);
     }
 
-    /// Compiles the dialects of settings that have errors, for the faults that only show there.
+    /// Compiles all dialects of settings that have errors already, to report those that the compiler alone finds.
     pub fn check_all(settings: &Settings, diagnostics: &mut Diagnostics) {
         diagnostics.check_further(|diagnostics| {
             for list in settings.routes.iter().filter_map(|route| route.list.as_deref()) {
@@ -170,7 +170,7 @@ impl Dialect {
         let fields = DialectFields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
         let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
-        // A compiler of its own, so that its facts are the places of links alone.
+        // Links have a compiler of their own, so that its facts are their places alone.
         let places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
         let link_places = LinkPlaces::compile(&settings.response, places);
         let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
@@ -336,7 +336,7 @@ impl Dialect {
         path: &str,
     ) -> Result<UpstreamRequest, Unaskable> {
         match fetch {
-            // Such an upstream always answers from the first item on.
+            // An upstream whose requests name no place always answers from the first item on.
             Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
                 Err(Unaskable::Beyond)
             }
@@ -354,7 +354,7 @@ impl Dialect {
                 self.request.ask_slice(fetch.clone(), *slice, beside)
             }
             Fetch::Token(token) => {
-                // A token leads on in the order that it was made in, so such a list is never flipped.
+                // A token continues the list in the order in which it was made, so such a list is never flipped.
                 let sort_edits = sorted.sort_edits(&Listing::default());
                 let beside = RequestExtras { path, filters, sort: &sorted.query, sort_edits };
                 self.request.ask_token(self.tokens.unwrap_or(token::TokenStyle::Plain), token, beside)

@@ -50,7 +50,7 @@ pub(crate) fn compile_paging(
     let way = compile_way(settings, request, diagnostics);
     let sizes = compile_sizes(settings, request, diagnostics);
     for (source, template) in settings.request.also.iter().zip(&request.also) {
-        // A client's query in this form must say one place in the list. Test:
+        // A client's query in this form must name one place in the list. Test:
         // `faults_in_equivalent_queries_are_reported`.
         if ways(template.variables()).len() > 1 {
             report_two_families(source, diagnostics);
@@ -259,7 +259,7 @@ fn compile_sizes(
     let DialectSize { default, min, max, choices } = &settings.size;
     let mut sound = true;
     for (size, name) in [(default, "default"), (min, "min"), (max, "max")] {
-        // Pages of no items would never lead on. Test: `faults_in_sizes_and_ends_are_reported`.
+        // A walk in pages of no items would never end. Test: `faults_in_sizes_and_ends_are_reported`.
         if let Some(size) = size.as_ref().filter(|size| size.value == 0) {
             diagnostics.error(size.at, format!("size.{name} is at least 1"), "a page holds at least one item");
             sound = false;
@@ -314,7 +314,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
     let has_flag = match way {
-        // A token or link comes with the slice. Other facts may be counts.
+        // A token or link comes from the slice itself; other facts may be derived from a count.
         PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
         PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
         PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
@@ -333,7 +333,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
-        // A missing token or link is the end. By place, no fact vouches for it.
+        // A missing token or link is the end. By page or offset, no fact proves an end unless the dialect says so.
         return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
     };
     match end.value {

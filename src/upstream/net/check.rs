@@ -47,8 +47,8 @@ impl Checker {
         Self { connections }
     }
 
-    /// Returns the checks of an upstream that are due, each with the index of its peer's name. The first check of a
-    /// peer is due at once.
+    /// Begins the checks of an upstream that are due and returns them, each with the index of its peer's name. The
+    /// first check of a peer is due at once.
     #[must_use]
     pub(crate) fn due(peers: &Peers, now: Instant) -> Vec<(usize, PendingCheck)> {
         let Some(settings) = peers.check() else { return Vec::new() };

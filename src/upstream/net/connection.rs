@@ -1,5 +1,5 @@
-//! Connections to upstreams, for pages and forwarded requests: pooled, to the next peer in turn, and strict about the
-//! heads of answers.
+//! Connections to upstreams, for pages and forwarded requests. They are pooled, and go to the peer that a `Visit`
+//! chooses.
 //!
 //! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
 //! read differently is an error, and its connection is not reused.
@@ -38,7 +38,7 @@ use crate::{config::settings::Timeouts, upstream::request::headers::authenticate
 /// The maximum number of idle connections to all upstreams.
 const POOL_SIZE: usize = 1024;
 
-/// The time for which idle connections are kept if the upstream does not state one.
+/// The longest time for which idle connections are kept, and the time if the upstream states none.
 pub const IDLE: Duration = Duration::from_secs(30);
 
 /// The maximum number of informational answers before the final one (RFC 9110 section 15.2 sets no limit).
@@ -62,7 +62,7 @@ pub struct Connections {
     /// Created on first use: Pingora's connector reads the system's certificate authorities four times, which takes
     /// longer than everything else at the start of the process.
     connector: LazyLock<Connector>,
-    /// Connections on which bytes followed an answer before its connection was returned.
+    /// The number of connections that were not kept because bytes followed an answer.
     surplus: AtomicU64,
 }
 
@@ -74,7 +74,7 @@ pub struct Connection {
     pub(crate) peer: PeerRequest,
     /// The connection comes from the pool, so the upstream may have closed it.
     pub is_reused: bool,
-    /// The request authenticates the connection itself, so that no other request may use it.
+    /// No other request may use the connection: its request authenticates it, or it was opened for this request alone.
     is_alone: bool,
     /// The number of informational heads so far.
     informational: usize,
@@ -126,7 +126,8 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last.
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last, or
+    /// [`FetchError::Exhausted`].
     pub async fn open(
         &self,
         visit: &Visit<'_>,
@@ -164,7 +165,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`] or [`FetchError::Exhausted`].
     pub(crate) async fn open_to(
         &self,
         peers: &Peers,
@@ -180,7 +181,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`] or [`FetchError::Exhausted`].
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have addresses of their own"))]
     pub(crate) async fn open_apart(&self, http: Box<HttpPeer>, peer: PeerRequest) -> Result<Connection, FetchError> {
         let (session, _) = self.connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
@@ -192,7 +193,7 @@ impl Connections {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`] or [`FetchError::Exhausted`].
     pub async fn renew(&self, peers: &Peers, broken: Connection, timeouts: Timeouts) -> Result<Connection, FetchError> {
         let Connection { http, peer, is_alone, .. } = broken;
         let renewed = self.connect(peers, http, &peer, true).await?;
@@ -237,8 +238,8 @@ impl Connections {
         Ok(OpenedConnection { session, http, is_reused, is_alone: is_new })
     }
 
-    /// Returns a connection to the pool after a complete answer, unless bytes followed it or the request authenticated
-    /// the connection.
+    /// Returns a connection to the pool after a complete answer, unless bytes followed it, the connection is for one
+    /// request alone, or the answer authenticates it.
     pub async fn release(&self, connection: Connection) {
         let Connection { mut session, http, is_alone, .. } = connection;
         // Surplus bytes may belong to another request's answer. Pingora closes such a connection. Test:
@@ -256,12 +257,12 @@ impl Connections {
     }
 }
 
-/// Returns a peer whose connection is new.
+/// Returns a peer with options by which Pingora opens a new connection.
 fn fresh(http: &HttpPeer) -> HttpPeer {
     let mut fresh = http.clone();
     // Another group key selects another pool, which is always empty.
     fresh.group_key ^= 1;
-    // A connection with one stream is in no pool while it is used.
+    // A connection of HTTP/2 is in no pool while its only stream is used.
     fresh.options.max_h2_streams = 1;
     fresh
 }
@@ -302,7 +303,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`], or [`FetchError::Malformed`] for a head that
+    /// HTTP/2 can't send.
     pub async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), FetchError> {
         self.session.send(head).await.map_err(|error| broken(&error))
     }
@@ -331,7 +333,7 @@ impl Connection {
         self.session.was_upgraded()
     }
 
-    /// Returns the next part of the answer. This is cancel-safe.
+    /// Returns the next part of the answer. The function is cancel-safe.
     ///
     /// # Errors
     ///
@@ -350,7 +352,7 @@ impl Connection {
         loop {
             match self.next_head().await? {
                 AnswerPart::Head(head, _) => return Ok(head),
-                // `next` limits the number of informational heads.
+                // `next_head` limits the number of informational heads, and returns no part of a body.
                 AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
             }
         }
@@ -495,7 +497,7 @@ fn by_http1(mut peer: Box<HttpPeer>, needs_http1: bool) -> Box<HttpPeer> {
 }
 
 /// Returns the time for which to keep a connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that
-/// it is not used at the moment when the upstream closes it.
+/// it is not used at the moment when the upstream closes it; at least a second, and at most [`IDLE`].
 fn kept_for(headers: &HeaderMap) -> Duration {
     let said = headers.get("keep-alive").and_then(|value| {
         let parts = value.to_str().ok()?.split(',');

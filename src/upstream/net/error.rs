@@ -14,7 +14,7 @@ pub enum FetchError {
     /// A deadline passed.
     #[error("timeout: {0}")]
     Timeout(String),
-    /// The body is larger than the budget.
+    /// The body is larger than the limit of the fetch.
     #[error("too large: {0}")]
     TooLarge(String),
     /// The gateway has no memory for the body.
@@ -23,7 +23,7 @@ pub enum FetchError {
     /// The answer broke off after it had begun.
     #[error("cut: {0}")]
     Cut(String),
-    /// The response is no valid HTTP, or has a content coding that was not asked for.
+    /// The response is no valid HTTP, has a content coding other than gzip, or can't be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
 }

@@ -39,7 +39,8 @@ pub struct Fetcher {
 /// The limits of one fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a> {
-    /// The timeouts of connecting and of the first byte.
+    /// The timeouts: of connecting; of the whole head and of each read of the body (`first_byte`); of each write
+    /// (`whole`).
     pub timeouts: Timeouts,
     /// The time of the whole fetch: the minimum of the upstream's `timeouts.whole` and of the time left for the
     /// client's request.
@@ -52,7 +53,7 @@ pub struct Bounds<'a> {
     pub now: Instant,
     /// The same in seconds since 1970, for dates in answers.
     pub unix_seconds: u64,
-    /// Receives the peer that is asked.
+    /// The place in which the peer that is asked is noted.
     pub asked: &'a AskedPeer,
 }
 
@@ -285,8 +286,8 @@ async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, Fe
     Ok(fetched)
 }
 
-/// The coding that upstreams are asked for: every server that compresses has it, and its window takes 32 KiB where that
-/// of zstd may take 8 MiB of an answer (RFC 9659).
+/// The coding that upstreams are asked for: every server that compresses has it, and its window takes 32 KiB, where
+/// that of zstd may take 8 MiB (RFC 9659).
 pub const ASKED_CODING: &str = "gzip";
 
 /// The content codings that are supported. Some upstreams send gzip unasked.
@@ -358,7 +359,7 @@ impl<'a> Decoding<'a> {
 
     /// Decodes up to [`DECODED_PIECE`] bytes. Returns whether that was the end.
     fn step(&mut self) -> Result<bool, FetchError> {
-        // Reads up to the reserved capacity, so that the buffer does not grow beyond it.
+        // The buffer is filled up to its reserved capacity, so that it does not grow beyond the memory that was taken.
         let room = (self.decoded.capacity() - self.decoded.len()).min(DECODED_PIECE);
         let before = self.decoded.len();
         let read = self.decoder.by_ref().take(room as u64).read_to_end(&mut self.decoded);
@@ -377,7 +378,8 @@ impl<'a> Decoding<'a> {
             return Ok(true);
         }
         if self.decoded.len() >= self.most {
-            // Test: `a_decompression_bomb_is_too_large_and_takes_no_memory`.
+            // A small body can decode to any size, so that the limit is checked before more memory is taken. Test:
+            // `a_decompression_bomb_is_too_large_and_takes_no_memory`.
             return Err(FetchError::TooLarge(format!("more than {} bytes of gzip's content", self.most)));
         }
         let more = FIRST_RESERVE.min(self.most - self.decoded.len());

@@ -92,8 +92,8 @@ impl MemoryShare {
         if steps == 0 {
             return Ok(());
         }
-        // Compared and added in one step, so that two requests at once don't both take the last bytes. Test:
-        // `concurrent_requests_hold_at_most_the_budget`.
+        // The comparison and the addition are one step, so that two requests at once don't both take the last bytes.
+        // Test: `concurrent_requests_hold_at_most_the_budget`.
         let fits = |held: usize| held.checked_add(steps).filter(|held| *held <= most);
         if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl MemoryShare {
         }
         let wanted = before.saturating_mul(2).min(most).max(needed);
         self.take(wanted - before)?;
-        // Exact, so that the buffer never has more bytes than were taken. Test:
+        // The new capacity is exact, so that the buffer never has more bytes than were taken. Test:
         // `a_buffer_grows_by_the_bytes_that_are_taken_for_it`.
         buffer.reserve_exact(wanted - buffer.len());
         Ok(())

@@ -189,7 +189,7 @@ impl PeerSession {
     }
 }
 
-/// Returns whether a request has a body: it states a length, or chunks.
+/// Returns whether a request has a body: it states a length other than 0, or a transfer coding.
 fn announces_body(head: &RequestHeader) -> bool {
     let length = head.headers.get(header::CONTENT_LENGTH);
     length.is_some_and(|length| length != "0") || head.headers.contains_key(header::TRANSFER_ENCODING)

@@ -35,7 +35,7 @@ struct DialectField {
 }
 
 impl DialectFields {
-    /// Compiles the fields that the order, `sortable` or `fields` name.
+    /// Compiles the fields that the order or `sortable` names, with their settings in `fields`.
     pub(crate) fn compile(list: &ListSettings, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         let sortable: Vec<String> = list.sortable.iter().map(|name| name.value.clone()).collect();
         let mut names: Vec<Located<&str>> = Vec::new();
@@ -137,8 +137,8 @@ impl DialectField {
     }
 }
 
-/// Compiles the id: its place is that of the route, of `fields.id.at`, of the dialect, or `/id`. Its name in the
-/// upstream's sort is the last step of the place.
+/// Compiles the id. Its place is the first that is stated: by the route, by `fields.id.at`, or by the dialect; else
+/// `/id`. Its name in the upstream's sort is that of `fields.id`, or the last step of the place.
 fn compile_id(
     list: &ListSettings,
     settings: Option<&FieldSettings>,

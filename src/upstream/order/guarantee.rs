@@ -178,7 +178,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
             "{name} filters {first} without its own value, so that no answer shows where it begins"
         ));
     }
-    // A page of the flipped list shows both sides of where two pages meet.
+    // A page of the flipped list shows both sides of the boundary between two pages.
     let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
     match paging.sizes() {
         Sizes::Fixed(size) if aligned => checked(format!(

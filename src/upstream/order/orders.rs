@@ -65,7 +65,7 @@ impl Orders {
         let can_sort = terms.iter().all(|term| self.fields.can_sort_by(&term.field));
         let is_whole = self.sort.as_ref().is_some_and(SortTemplate::is_whole);
         let keys = match (can_sort, self.fields.can_sort_by_id()) {
-            // The upstream's only order needs no name.
+            // A sort without fields asks for the upstream's only order as a whole, in one direction for all keys.
             _ if is_whole => {
                 if runs_one_way(&order) {
                     order.columns()
@@ -88,8 +88,8 @@ impl Orders {
     ///
     /// # Errors
     ///
-    /// Returns [`Unsortable`] if a key whose values compare for equality alone is not the last one, or if the upstream
-    /// can't be asked for all strong keys: those that it did not sort by would contradict the order on every page.
+    /// Returns [`Unsortable`] if no page of the order could be found or proven, or if the upstream can't be asked for
+    /// all strong keys: those that it did not sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
         declared: &CompiledOrder,

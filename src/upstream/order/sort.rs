@@ -143,7 +143,7 @@ impl SortTemplate {
         })
     }
 
-    /// Returns the decoded names of its parameters.
+    /// Returns the decoded names of the sort's parameters.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for name in self.query.parameters.iter().map(Parameter::decoded_name) {
@@ -154,7 +154,7 @@ impl SortTemplate {
         names
     }
 
-    /// Returns JSON Pointers to its members in a body.
+    /// Returns JSON Pointers to the sort's members in a body.
     pub(crate) fn places(&self) -> Vec<String> {
         self.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
     }
@@ -210,7 +210,7 @@ impl SortTemplate {
         self.whole
     }
 
-    /// Returns how many of this many keys can be asked for. The rest of an order is assumed, and checked.
+    /// Returns the number of keys, of this many, that can be asked for. The rest of an order is assumed, and checked.
     pub(crate) fn asked(&self, keys: usize) -> usize {
         // The upstream would refuse more keys, or drop them in silence. Test: `keys_beyond_max_keys_are_not_requested`.
         keys.min(self.max_keys)

@@ -18,7 +18,7 @@ pub(crate) fn warn(
     sorted: &CompiledOrder,
     diagnostics: &mut Diagnostics,
 ) {
-    // Without a declared order the settings say no order that could be missing from requests.
+    // Without a declared order, no order can be missing from requests.
     if !list.declared {
         return;
     }
@@ -32,7 +32,7 @@ pub(crate) fn warn(
 /// Warns of an order with a field that is missing from `sortable`: requests then ask for no order at all.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
-    // Rows of equal keys are told apart by the id, which ends each order.
+    // Rows of equal keys are distinguished by the id, which ends each order.
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
     let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
     let lacks = missing.join(" and ");
@@ -44,15 +44,15 @@ fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mu
     diagnostics.warning(sortable.at, message, help);
 }
 
-/// Date-times are often shown in milliseconds and sorted in microseconds: two rows of one shown instant are then not in
-/// the order of their ids.
+/// Warns of a date-time key whose grain is not stated. Date-times are often shown in milliseconds and sorted in
+/// microseconds: two rows of one shown instant are then not in the order of their ids.
 fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
     let order = &sorted.order;
     if order.ties() == Ties::Unordered || list.ties.is_some() {
         return;
     }
     for (term, key) in list.order.iter().zip(order.strong()) {
-        // Values of other kinds are seldom cut for show.
+        // Values of other kinds are seldom shown with less precision than they are sorted by.
         if key.kind == Kind::Datetime && key.grain.is_none() {
             let name = &key.name;
             let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");

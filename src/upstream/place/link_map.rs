@@ -53,7 +53,7 @@ impl LinkMap {
             let is_same = below == "/" && self.from.ends_with('/');
             return Some(if is_same { "" } else { below });
         }
-        // The same path in another spelling.
+        // The path may be the same in another spelling, as `us%65rs` for `users`.
         let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<u8>>();
         (plain(path) == plain(from)).then_some("")
     }
@@ -89,7 +89,7 @@ impl LinkMap {
     }
 }
 
-/// Removes `http:` or `https:` from a link. A link that begins with `//` stays as it is; others give `None`.
+/// Removes `http:` or `https:` from a link. A link that begins with `//` stays as it is; all others return `None`.
 fn without_scheme(link: &str) -> Option<&str> {
     if link.starts_with("//") {
         return Some(link);

@@ -151,7 +151,8 @@ impl ResponseView<'_> {
     /// Returns a flag, if there is one. In headers it is `true` or `false`.
     pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
-            // `is_last: false` says that the list goes on, no flag nothing. Test: `flags_say_more_in_either_polarity`.
+            // `is_last: false` means that the list goes on; a missing flag means nothing. Test:
+            // `flags_say_more_in_either_polarity`.
             ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
             ResponsePlace::Header(name) => {
                 let text = self.header(name)?;

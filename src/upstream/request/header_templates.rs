@@ -1,4 +1,4 @@
-//! Headers of a dialect.
+//! The headers that a dialect adds to requests.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::{
     upstream::template::text::{TemplatePart, TemplateText, Variable},
 };
 
-/// Headers with variables.
+/// The compiled headers of a dialect: names, and values that may contain variables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeaderTemplates {
     headers: Vec<(HeaderName, TemplateText)>,

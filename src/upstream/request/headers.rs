@@ -1,10 +1,10 @@
 //! Headers of requests to upstreams: the client's that are forwarded, and those that the gateway adds.
 //!
 //! For lists, all end-to-end headers are forwarded except those that would change the list in the answer (`Range`,
-//! `If-*`, `Accept`, `Accept-Encoding`, `Expect`, and overrides of method or path), those about a body (`Content-*`:
-//! the gateway writes the body), and `Host`, which the upstream's settings decide. Names are compared with `_` read as
-//! `-`, because CGI-like servers give both to the application under one name. For the same reason a client's header is
-//! not forwarded if it differs only by `_` from a header that the gateway sets.
+//! `If-*`, `Accept` unless cursors are bound to it, `Accept-Encoding`, `Expect`, and overrides of method or path),
+//! those about a body (`Content-*`: the gateway writes the body), and `Host`, which the upstream's settings decide.
+//! Names are compared with `_` read as `-`, because CGI-like servers pass both to the application under one name. For
+//! the same reason a client's header is not forwarded if it differs only by `_` from a header that the gateway sets.
 
 use std::{borrow::Cow, net::IpAddr, time::UNIX_EPOCH};
 
@@ -114,7 +114,7 @@ pub fn request_headers(
         }
     }
     add_forwarding(&mut headers, origin);
-    // Proxies find loops by their own names in it. Test: `via_is_appended_with_the_protocol_it_came_by`.
+    // Proxies find loops by their own names in `Via`. Test: `via_is_appended_with_the_protocol_it_came_by`.
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, codings.clone());
     // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
@@ -156,7 +156,7 @@ pub fn unvouched(
 }
 
 /// Returns the changes to the origin headers of a forwarded request: the names to remove, because they differ only by
-/// `_` from headers that the gateway or the operator (`added`) sets, and the headers to set.
+/// `_` from headers that the gateway or the operator (`added`) sets, or that frame the message; and the headers to set.
 #[must_use]
 pub fn provenance(
     client: &HeaderMap,
@@ -267,8 +267,8 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
     known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
 }
 
-/// Returns whether the credentials of a request or the challenge of an answer apply to the connection, so that the next
-/// user of the connection would be the same user.
+/// Returns whether the credentials of a request or the challenge of an answer apply to the connection: all later
+/// requests on it would be made as the same user.
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
@@ -367,7 +367,7 @@ pub fn passages(client: &HeaderMap) -> usize {
     received_by.filter(|name| *name == NAME).count()
 }
 
-/// Returns a name with `_` as `-`: CGI-like servers give both to the application under one name.
+/// Returns a name with `_` as `-`: CGI-like servers pass both to the application under one name.
 fn fold(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }

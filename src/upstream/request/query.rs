@@ -34,7 +34,7 @@ pub(crate) struct RequestTemplate {
     /// Equivalent queries, which are only read from clients' requests.
     pub(crate) also: Vec<QueryTemplate>,
     headers: HeaderTemplates,
-    /// The paging members of the body.
+    /// The template of the body; `None` if the dialect writes nothing into it.
     pub(crate) body: Option<BodyTemplate>,
     /// The number of the first page.
     pub(crate) first_page: u64,
@@ -134,7 +134,7 @@ impl RequestTemplate {
         self.assemble(fetch, beside, &value, None)
     }
 
-    /// Builds a request for the first items of the list, as few as possible: the facts of its answer are of interest.
+    /// Builds a request for the first items of the list, as few as possible, whose answer is read for its total alone.
     pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| {
             match variable {
@@ -156,7 +156,7 @@ impl RequestTemplate {
     ) -> Result<UpstreamRequest, Unaskable> {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
-        // A token has filters and sort in it; the first page has no token yet. Test:
+        // A token contains filters and sort already. The request for the first page has no token, and needs them. Test:
         // `a_token_alone_is_sent_without_filters_and_sort`.
         let beside = match token.is_some() && self.token_alone {
             true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },

@@ -193,7 +193,7 @@ impl ItemTemplate {
             answer.standing = Standing::Gone;
             answer
         };
-        // Gone for every dialect; `gone` has the answers in addition to these.
+        // These statuses mean gone in every dialect; `gone` describes further answers.
         if matches!(status, 404 | 410) {
             return Ok(gone(body));
         }

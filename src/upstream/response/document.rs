@@ -4,14 +4,15 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 
 use crate::json::members;
 
-/// Describes a body by its first bytes and its media type, without showing any of it.
+/// Describes a body by its first bytes and its media type, without quoting it.
 pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str {
     let text = beginning(body);
     let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     match text.first() {
         None => "an empty body",
-        // HTML is told apart because it is usually a page for signing in or of a proxy, and no other format of the API.
+        // HTML has a name of its own, because it is usually a sign-in page or that of a proxy, and no other format of
+        // the API.
         Some(b'<') if begins(b"<!doctype html") || begins(b"<html") || starts_html(content_type) => "an HTML document",
         Some(b'<') => "an XML document",
         Some(b'{') => "a JSON object",

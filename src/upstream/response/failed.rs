@@ -37,8 +37,8 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     failed.into_iter().find(|(name, fails)| says(name).is_some_and(fails)).map(|(name, _)| name)
 }
 
-/// Returns whether an error member reports an error: it is not null, false, 0 or empty, nor an object with the code 0
-/// or a code of 2xx.
+/// Returns whether an error member reports an error. Null, false, 0, empty values and texts such as `ok` report none;
+/// nor does an object with the code 0 or a code of 2xx, or one without a code whose members report none.
 fn names_error(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Null | ScalarKind::Boolean(false) => false,

@@ -38,7 +38,7 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
     if plain(&path) != plain(&ask.path) {
         return Err(AnotherPath(path.into_owned()));
     }
-    // The common part alone: parameters that earlier links added are needed again. Test:
+    // Only the common part is compared: parameters that earlier links added are needed again. Test:
     // `parameters_that_earlier_links_added_are_kept`.
     let asked: Vec<(String, String)> =
         pairs::raw(&ask.common).map(|pair| (pairs::name(pair), pairs::value(pair))).collect();

@@ -221,11 +221,11 @@ impl ResponseReader {
             Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
             _ => None,
         };
-        // The most reliable fact that the answer has. Test: `a_flag_takes_precedence_over_a_next_link`.
+        // The most reliable fact that the answer has decides. Test: `a_flag_takes_precedence_over_a_next_link`.
         let mut more = self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(place) => Some(response.says_something(place)),
-            // The page number of the answer counts before the requested one. Test:
+            // The page number of the answer takes precedence over the requested one. Test:
             // `a_count_of_pages_says_more_by_the_page`.
             More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
@@ -242,7 +242,7 @@ impl ResponseReader {
                 }
                 TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
-            // A token is ignored if a flag says that nothing follows. Test:
+            // A token is ignored if a flag shows that the list ends here. Test:
             // `a_flag_decides_over_tokens_that_stand_beside_it`.
             if more == Some(false) {
                 *if fetch.backward { &mut previous } else { &mut next } = None;

@@ -14,7 +14,7 @@ const LONGEST_LINK: usize = 16 << 10;
 /// The longest member name on the way to a place, in bytes.
 const LONGEST_NAME: usize = 1 << 10;
 
-/// A rewriter of one body.
+/// The rewriter of one body, which comes in pieces.
 #[derive(Debug)]
 pub struct BodyRewriter {
     places: Vec<Pointer>,
@@ -68,7 +68,7 @@ impl BodyRewriter {
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len() + self.held.len() + 64);
         let mut at = 0;
-        // Each step takes at least one byte, or leaves a state that does.
+        // A step that takes no byte enters another state, and one of the next two steps takes the byte.
         while at < piece.len() {
             at += match &mut self.state {
                 RewritingState::Rest => {
@@ -106,7 +106,7 @@ impl BodyRewriter {
         out
     }
 
-    /// Returns what is held at the end of the body.
+    /// Returns the bytes that are still held at the end of the body.
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
         match self.state {

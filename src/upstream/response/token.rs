@@ -36,7 +36,7 @@ pub(crate) enum TokenStyle {
     Pairs,
 }
 
-/// The compiled reading of tokens.
+/// The settings by which tokens are read from answers, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenReading {
     style: TokenStyle,
@@ -166,7 +166,7 @@ impl TokenReading {
                 Some(link) => {
                     let base = self.base.as_ref().and_then(|base| response.text(base));
                     let parameters =
-                        // The request goes to the route's own path, whatever the link says. Test:
+                        // The request goes to the route's own path, whatever path the link has. Test:
                         // `a_link_to_another_path_is_refused`.
                         link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
                             let detail = format!("a link leads to {path:?}, which is not the path that was asked");
@@ -233,7 +233,8 @@ fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
         let value = match scalar::kind(value) {
             ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
             ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
-            // These have no one form in a query. Test: `parameters_that_continue_are_texts_and_numbers`.
+            // Nulls, arrays and objects have no single form in a query. Test:
+            // `parameters_that_continue_are_texts_and_numbers`.
             ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
         };
         let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;

@@ -8,7 +8,8 @@ use crate::{
     pagination::fetch::Fetch,
 };
 
-/// A request to an upstream.
+/// The parts of a request that a dialect decides: method, path, query, headers and edits of the body; and the fetch for
+/// which the answer is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRequest {
     /// GET or POST by the dialect; HEAD for a count that uses it.

@@ -30,6 +30,6 @@ pub(crate) fn replaced(query: &str, by: &str) -> String {
 
 /// Returns whether two names are the same parameter to an upstream that ignores letter case.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {
-    // ASP.NET reads `Status` and `status` as one, so a key filter of either name would meet a client's own.
+    // ASP.NET reads `Status` and `status` as one, so a key filter of either name would collide with the client's own.
     one.to_lowercase() == other.to_lowercase()
 }

@@ -121,7 +121,7 @@ pub(crate) enum TemplatePart {
     Variable(Variable),
 }
 
-/// Text with variables.
+/// A text parsed into literals and variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TemplateText {
     pieces: Vec<TemplatePart>,
@@ -216,8 +216,8 @@ impl TemplateText {
             match piece {
                 TemplatePart::Literal(literal) => out.push_str(literal),
                 TemplatePart::Variable(variable) => match value(*variable) {
-                    // The value is encoded, so that it can't end its parameter. Literals were encoded when the template
-                    // was read.
+                    // In a query `write` encodes the value, so that it can't end its parameter. Literals were encoded
+                    // when the template was read.
                     Some(plain) => write(out, &plain),
                     None => return false,
                 },
@@ -381,7 +381,7 @@ fn push_value(out: &mut String, value: &str) {
     out.extend(utf8_percent_encode(value, UNRESERVED));
 }
 
-/// Returns whether a brace begins a variable: its name consists of letters.
+/// Returns whether a brace begins a variable: a letter or `_` follows it.
 fn begins_name(inside: &str) -> bool {
     inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
@@ -406,7 +406,7 @@ fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], d
         None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
     };
     let variable = format!("{{{name}}}");
-    // Of a long query the fault shows the variable alone. Test: `an_unknown_variable_is_pointed_at`.
+    // In a long query, the diagnostic points at the variable alone. Test: `an_unknown_variable_is_pointed_at`.
     let start = written.value.find(&variable).unwrap_or_default();
     let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
     diagnostics.error(at, format!("unknown variable {variable}"), help);

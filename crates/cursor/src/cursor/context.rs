@@ -131,7 +131,7 @@ impl CursorContext {
         Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
-    /// Returns the fingerprint under a key, computed at most once for the key that is used first.
+    /// Returns the fingerprint under a key. Only that under the key that is used first is kept for further calls.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
         // After a rotation, a context that was used with another key remembers nothing of it. Test:

@@ -43,7 +43,7 @@ impl CursorForm {
     }
 }
 
-/// The cursor would be longer than the route accepts. It is not minted, because it would be refused when it comes back.
+/// The cursor would be longer than the route accepts. It is not made, because it would be refused when it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor would have {length} characters, and {longest} are allowed")]
 pub struct TooLong {

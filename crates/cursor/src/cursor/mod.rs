@@ -8,9 +8,9 @@
 //! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. Routes
 //! can seal their cursors, which encrypts them; cursors with a token of the upstream are always sealed.
 //!
-//! `frame` is the outermost layer, with signatures and seals; `codec` encodes the payload and `sealed` encrypts it;
-//! `context` binds a cursor to a list, `expiry` limits its age, and `keyring` has the keys. `inspect` shows a cursor to
-//! an operator. `stored` names and seals the values that processes share, by the same keys.
+//! `frame` is the outermost layer, with the tags; `codec` encodes the payload and `sealed` encrypts it; `context`
+//! binds a cursor to a list, `expiry` limits its age, and `keyring` has the keys. `inspect` shows a cursor to an
+//! operator. `stored` names and seals the values that processes share, by the same keys.
 //!
 //! Times are arguments and no random number is drawn: equal arguments make equal cursors.
 
@@ -90,7 +90,8 @@ pub fn seal(
 ) -> Result<String, TooLong> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
-    // Not all lists change their cursors at once. Test: `buckets_of_different_lists_tick_at_different_times`.
+    // The buckets of each list begin at a time of their own, so that not all lists change their cursors at once.
+    // Test: `buckets_of_different_lists_tick_at_different_times`.
     let bucket = expiry.map(|expiry| expiry.bucket(fingerprint.number()));
     let form = form(sealed || codec::is_secret(&target.position));
     frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
@@ -117,7 +118,7 @@ pub fn seal_item(
 pub struct ItemMint<'a>(Mint<'a>);
 
 impl<'a> ItemMint<'a> {
-    /// Creates a mint. The arguments are those of [`seal_item`].
+    /// Computes the common parts. The arguments are those of [`seal_item`].
     #[must_use]
     pub fn new(keys: &'a KeyRing, context: &CursorContext, longest: usize, sealed: bool) -> Self {
         let key = keys.signing();
@@ -140,7 +141,7 @@ impl<'a> ItemMint<'a> {
         let start = out.len();
         let mut readable = false;
         let made = self.0.push(out, |payload| readable = codec::write_keyed(payload, count, values));
-        // The beginning of a payload that could not be read to its end was minted all the same.
+        // `push` has made a cursor of the values before the unreadable one, which is removed.
         if !readable {
             out.truncate(start);
         }

@@ -37,8 +37,8 @@ impl KeyRing {
         self.all().iter().map(|key| key.id)
     }
 
-    /// Returns the name of a value by the key with this number: `PREFIX:VERSION:KIND:HASH`. Returns
-    /// `None` if the ring does not have that key.
+    /// Returns the name of a value under the key with this number: `PREFIX:VERSION:KIND:HASH`. Returns `None` if the
+    /// ring does not have that key.
     #[must_use]
     pub fn stored_name(&self, number: u32, prefix: &str, kind: &str, value: &[u8]) -> Option<String> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
@@ -50,12 +50,12 @@ impl KeyRing {
     #[must_use]
     pub fn stored_place(&self, number: u32, kind: &str, value: &[u8], places: u16) -> Option<u16> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
-        // The last bytes of the hash, of which names show the first ones alone.
+        // The last 8 bytes of the hash decide: a name shows only the first 24, so that the two share none.
         let hash = u64::from_le_bytes(*digest.last_chunk()?);
         u16::try_from(hash % u64::from(places.max(1))).ok()
     }
 
-    /// Seals a value for its name by the key with this number. Returns `None` if the ring does not have that key.
+    /// Seals a value for its name under the key with this number. Returns `None` if the ring does not have that key.
     #[must_use]
     pub fn seal_stored(&self, number: u32, name: &str, value: &[u8]) -> Option<Vec<u8>> {
         let key = self.find(number)?;

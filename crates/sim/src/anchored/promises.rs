@@ -45,7 +45,7 @@ pub(crate) enum Judgement {
     Kept,
     /// No promise but those of every page held.
     NotPromised,
-    /// The same, because the cursor's marks and its true place name two places.
+    /// No promise but those of every page held, because the cursor's marks name another place than its true one.
     Torn,
     Broken(String),
 }

@@ -76,15 +76,15 @@ pub(crate) struct Scenario {
 /// The frequency of changes to a list. Frequencies are in percent of pages.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
-    /// The pages with changes before them, and the largest number of these.
+    /// The frequency of pages with changes before them, and the largest number of changes before one.
     between: (u32, u32),
-    /// The pages with changes between their answers.
+    /// The frequency of pages with changes between their answers.
     during: u32,
     /// True if changes before pages move rows too.
     moves: bool,
-    /// The pages between whose answers one row near the place is moved, and no other change is made.
+    /// The frequency of pages between whose answers one row near the place is moved, and no other change is made.
     moves_during: u32,
-    /// The pages whose last row is moved on afterwards.
+    /// The frequency of pages whose last row is moved on afterwards.
     moves_anchor: u32,
 }
 
@@ -101,7 +101,7 @@ impl Weather {
         }
     }
 
-    /// Draws the events around a page; before the first one there are none.
+    /// Draws the events around a page. The list does not change before the first one, nor while it is read.
     fn turn(self, dice: &mut Dice, is_first: bool, tight: bool, shares: bool) -> Turn {
         let mut turn = Turn { click: Click::draw(dice), ..Turn::CALM };
         if shares && dice.chance(20) {
@@ -222,8 +222,8 @@ impl Scenario {
             family,
             sizes,
             cap,
-            // With hidden rows and without a total, no core could tell the end of the list from a stretch of hidden
-            // rows.
+            // With hidden rows and without a total, no core could distinguish the end of the list from a stretch of
+            // hidden rows.
             says: if hides > 0 {
                 Says::Total
             } else {
@@ -248,8 +248,8 @@ impl Scenario {
         self.search_items.min((self.search_budget - 10) * most / 4)
     }
 
-    /// Returns a number of pages that no walk can need. While rows move, a walk may be thrown back; after the last
-    /// event it comes to its end.
+    /// Returns a number of pages that no walk can need. While rows move, a walk may go back to earlier rows; after
+    /// the last event it comes to its end.
     pub(crate) fn most_pages(&self) -> usize {
         let changes = self.turns.iter().flat_map(|turn| turn.before.iter().chain(&turn.during));
         let rows = self.rows + changes.map(|change| change.arrivals()).sum::<u32>();

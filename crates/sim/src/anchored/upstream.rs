@@ -126,7 +126,7 @@ impl Upstream {
 
     /// Answers a request. The body begins with the answer's number, by which the rows of a page are found again.
     pub(crate) fn answer(&mut self, slice: Slice) -> Answer {
-        // Before the change: a `RacedTotal` is of an earlier moment than the slice.
+        // The rows are counted before the change: a `RacedTotal` is of an earlier moment than the slice.
         let counted_before = self.world.state.len();
         if !self.shown.is_empty()
             && let Some(change) = self.during.pop()

@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
     pub(crate) unpromised: u64,
     /// The number of those that were asked for by torn cursors.
     pub(crate) torn: u64,
-    /// The number of marks that the core outvoted.
+    /// The number of marks that the core found out of order and overruled by the others.
     pub(crate) stragglers: u64,
     pub(crate) refusal: Option<Refusal>,
     /// True if the refusal had no need (`Exchange::is_promised`).
@@ -53,8 +53,8 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// Returns a gateway's knowledge of the upstream after a page: the newest cap and the longest run, as
-/// `gateway::shared::learning` merges them.
+/// Returns a gateway's knowledge of the upstream after a page: the newest cap and the longest run. Unlike
+/// `gateway::shared::learning`, it never shortens the run.
 fn merged(known: UpstreamProfile, profile: UpstreamProfile) -> UpstreamProfile {
     UpstreamProfile { run: known.run.max(profile.run), ..profile }
 }
@@ -111,7 +111,7 @@ impl<'a> Walker<'a> {
             }
             let Some(page) = self.page(&cursor, limit) else { return };
             let Some(next) = self.choose(&page, number, turn.click) else { return };
-            // A worker that deletes all that it has read leaves of the cursor's marks only those ahead of the place.
+            // If a worker deletes all that it has read, only the marks ahead of the cursor's place are left.
             if let Style::Worker(percent) = self.scenario.style
                 && number < self.scenario.turns.len()
             {

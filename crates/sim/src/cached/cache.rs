@@ -21,7 +21,8 @@ pub(crate) struct Settings {
     pub(crate) loses: u32,
     /// The number of processes, each with entries of its own and knowledge of its own writes.
     pub(crate) processes: u32,
-    /// The share of changes to the list that are writes through one of the processes.
+    /// The share of changes to the list that are writes through a process of the cache, which drops the pages from
+    /// before.
     pub(crate) writes: u32,
     /// The share of requests that the upstream fails.
     pub(crate) fails: u32,
@@ -184,7 +185,7 @@ impl Cache {
         entry.is_some_and(|entry| entry.use_at(now, settings) == Some(Use::Fresh))
     }
 
-    /// Removes the entry of a request, as caches do that run out of space. Returns whether there was one.
+    /// Removes the entry of a request, as caches do that run out of space. Returns whether the entry existed.
     pub(crate) fn lose(&mut self, request: &Request, settings: &Settings) -> bool {
         self.entries.remove(&settings.key(request)).is_some()
     }

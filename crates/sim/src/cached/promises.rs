@@ -43,9 +43,9 @@ pub(crate) struct Journey {
     from_cache: u64,
     /// The numbers of the oldest and the newest state of all pages.
     span: Option<(usize, usize)>,
-    /// The number of the oldest state of the last page.
+    /// The number of the oldest state that the page before showed.
     last: Option<usize>,
-    /// True if time ran backwards between two pages.
+    /// True if a page showed only states older than all those of the page before it.
     backwards: bool,
     /// True if the walk goes from the end to the start.
     is_backward: bool,

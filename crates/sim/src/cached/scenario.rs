@@ -51,7 +51,7 @@ pub(crate) enum Event {
     Earlier(u32, u32),
     /// A walker deletes one of the rows of its last page, through a process.
     Delete(u32, u32),
-    /// So many ticks pass.
+    /// This number of ticks passes.
     Rest(u32),
 }
 

@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
     }
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
-        // Lines of the lists came before this one.
+        // The lists' own lines are older than this one.
         for view in &mut self.views {
             let Some(story) = &mut view.upstream.story else { return };
             self.outcome.story.append(story);
@@ -131,8 +131,8 @@ impl<'a> Session<'a> {
             self.pass(1);
             self.happen(*event)?;
         }
-        // After the events, each client goes on to the end of its walk, so that G1 is asserted of it. One that is
-        // refused stops.
+        // After the events, each client goes on to the end of its walk, so that G1 is asserted of it. A client that
+        // is refused stops.
         let mut going: Vec<usize> = (0..self.clients.len()).collect();
         while !going.is_empty() {
             let mut still = Vec::new();
@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
     /// Lets a client ask for the page on the other side of its last one, and checks G3 mirror.
     fn turn(&mut self, client: usize) -> Result<(), Violation> {
         let Some(back) = self.clients[client].back.clone() else { return Ok(()) };
-        // Before `begin`, which forgets the pages of the walk so far.
+        // The pages are taken before `begin`, which drops those of the walk so far.
         let (last, before) = (self.clients[client].last.take(), self.clients[client].before_last.take());
         self.begin(client, Some(back));
         self.onward(client)?;
@@ -241,7 +241,7 @@ impl<'a> Session<'a> {
         let before = world.beginnings.len();
         world.delete(std::iter::once(place));
         let after = world.beginnings.len();
-        // This write has its process already: `note_writes` draws none for it.
+        // The process of this write is known, so that `note_writes` must not draw one for it.
         self.looked[view] = after;
         if after > before {
             self.written[view][process as usize] = after - 1;
@@ -391,7 +391,7 @@ impl<'a> Session<'a> {
     /// Makes the page after one that was served, if none is kept.
     fn prefetch(&mut self, client: usize, served: &Served, request: &Request) -> Result<(), Stop> {
         let Some(aim) = served.next.clone().filter(|_| self.settings().prefetch) else { return Ok(()) };
-        // Under the cursor that the client will send: that of an item has no hint.
+        // The page is kept under the cursor that the client will send, and the cursor of an item has no hint.
         let aim = if self.clients[client].plan.by_items { aim.without_hint() } else { aim };
         let walk = &self.views[request.view];
         let next = Request { target: walk.carried(&aim.target), ..request.clone() };
@@ -402,7 +402,7 @@ impl<'a> Session<'a> {
         self.in_background(client, &aim, &next)
     }
 
-    /// Makes a page that no client waits for, so that its refusal is no event.
+    /// Makes a page that no client waits for, so that a refusal of it is ignored.
     fn in_background(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         let number = self.views[request.view].begin_request();
         match self.make(aim, request, number, (client, true)) {

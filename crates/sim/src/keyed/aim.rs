@@ -26,7 +26,7 @@ pub(crate) struct Aim {
     pub(crate) hinted: bool,
 }
 
-/// A position in terms of true places. `At` has an offset.
+/// A position by the true places of rows; `At` has an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     Start,
@@ -89,7 +89,7 @@ impl Aim {
 }
 
 impl Exchange<'_> {
-    /// Returns the meaning of a target that this page offers as its next or previous page.
+    /// Returns the position, with its true place, of a target that this page offers as its next or previous page.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 //! pages.
 //!
 //! The promises hold for each page that is served. A core that refused every page, or called none `exact`, would keep
-//! them all. So a change that lowers levels or refuses more is noticed by these numbers alone. A change that alters a
-//! figure on purpose records the new one here.
+//! them all. So only these bounds notice a change that lowers levels or refuses more. A change that alters a figure
+//! on purpose records the new figure here.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ pub(crate) struct Bounds {
     /// The largest number of walks refused without need (`need`) in a thousand walks of lists that do not change, in
     /// the regime `InReach`.
     pub(crate) needless: f64,
-    /// The same in a thousand such walks whose upstream also keeps to its dialect in full (`Traits::is_plain`). Two
-    /// such walks in a run of 20,000 are 0.7.
+    /// The same in a thousand such walks whose upstream also keeps to its dialect in full (`Traits::is_plain`). In a
+    /// run of 20,000 walks, two of them are a share of 0.7.
     pub(crate) plain_needless: f64,
     /// The largest number in a hundred thousand `checked` pages that lose a row, or claim a false end, because the list
     /// changed while they were read. The level leaves that open: changes between two answers may cancel out.

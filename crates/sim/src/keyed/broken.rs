@@ -1,9 +1,9 @@
 //! Lies of dialects: proof that the simulator can fail.
 //!
 //! A lie is a declaration of an operator or a vendor that is not true of the upstream. A core that believes it acts
-//! like a core with a broken rule: told that a count comes from the slice, it ends lists by counts. A walk with a lie
-//! must break a promise; `crate::broken` finds such walks, and switches off the core's own rules one at a time in the
-//! same way.
+//! like a core with a broken rule. Example: if a flag from a count is declared to come from the slice, the core ends
+//! lists by counts. A walk with a lie must break a promise; `crate::broken` finds such walks, and switches off the
+//! core's own rules one at a time in the same way.
 
 /// An untrue declaration of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

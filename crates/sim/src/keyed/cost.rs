@@ -41,7 +41,7 @@ impl Exchange<'_> {
 
     /// Checks the bound of a search by galloping and halving, by the distance between the hint and the boundary.
     fn search(&self) -> Kept {
-        // A cap that was suspected too low costs requests until the next first page corrects it.
+        // A learnt cap that is too low costs requests until the next first page corrects it.
         let misread = self.before.cap.is_some_and(|cap| cap < self.traits.least_cap());
         if self.bound.place().is_none() || misread {
             return Ok(());
@@ -104,7 +104,7 @@ impl Exchange<'_> {
     }
 
     /// Checks the cost of pages of a fixed size that touch at most one seam. Three requests show it: two neighbouring
-    /// pages and one of them again, or pages of the flipped list. Further ones are allowed
+    /// pages and one of them again, or pages of the flipped list. Further requests are allowed
     ///
     /// - at the end of the list, or without a reliable total: one, and another one if only a short answer shows the
     ///   end;

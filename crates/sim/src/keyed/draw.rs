@@ -93,7 +93,7 @@ impl Scenario {
             Focus::Rule(rule) => rule == Rule::PivotsAreKnownAgain,
         };
         let limit = dice.pick(&[1, 2, 3, 5, 7, 10, 20]);
-        // Without these floods, a place moves by 20 rows in 0.6 of 100 walks (`Feature::Drift20`).
+        // Without these floods, a place would move by 20 rows in only 0.6 % of the walks (`Feature::Drift20`).
         let drift = matches!(focus, Focus::Any(_)).then(|| dice.below(100)).and_then(|roll| match roll {
             0..=29 => Some(22 + dice.below(40)),
             30..=35 => Some((40 * limit).clamp(220, 2_500)),

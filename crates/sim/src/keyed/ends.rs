@@ -1,9 +1,9 @@
 //! G1 of a page, "none skipped", and the promise "ends": a page links to a further page exactly where further items
 //! are.
 //!
-//! A false end loses all items after it (G1). A link to a page without items is less: it costs a request, and what
-//! proves no end may still say that there is more (ARCHITECTURE.md, "Ends"). So the excuses here are all for links too
-//! many.
+//! A false end loses all items after it (G1). A link to a page without items does less harm: it costs a request, and
+//! a claim that proves no end suffices for a link (ARCHITECTURE.md, "Ends"). So all exceptions here are for
+//! superfluous links.
 
 use std::rc::Rc;
 
@@ -47,7 +47,7 @@ impl Exchange<'_> {
         // where they begin, and those of lists with hidden rows, whose answers may end in hidden rows alone.
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
         // A count may promise more than any answer shows: it is of another moment than the slice, or always too high.
-        // Counts never end a list, but they may say that there is more.
+        // Counts never end a list, but suffice for a link to a further page.
         let spoken = (!self.still && self.traits.counts != Counts::Together) || self.traits.off > 0;
         // Past the end the last page may come again. Without a total no answer shows where it begins, so that a full
         // page seems to be followed by more. Without a declaration, a walk back from it seems to have pages before it.

@@ -86,7 +86,7 @@ impl Leg {
         })
     }
 
-    /// Takes in a page of level `positional`. After it G1 is not asserted of the walk, and its end still is.
+    /// Takes in a page of level `positional`. After it, G1 is no longer asserted of the walk.
     pub(crate) fn give_up(&mut self) {
         self.uncertain = true;
     }
@@ -103,7 +103,7 @@ impl Leg {
         }
         match &mut self.stayed {
             Some(stayed) => {
-                // Both are sorted, so one look at each is enough.
+                // Both are sorted by place, so that one pass over them is enough.
                 let mut rows = state.rows().iter().map(|row| row.place).peekable();
                 stayed.retain(|&place| {
                     while rows.peek().is_some_and(|&other| other < place) {

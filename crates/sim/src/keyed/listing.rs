@@ -68,8 +68,8 @@ impl Upstream<'_> {
         (starts && through(true, first), stops && through(false, last))
     }
 
-    /// Returns the rows of a state in the order in which they are listed, as indices into it; `None` if that is the
-    /// order of the state.
+    /// Returns the rows of a state in the order in which they are listed, as indices into `Moment::raw`; `None` if
+    /// that is the order of the state.
     pub(crate) fn sequence(&self, state: &State, listing: &Listing, wanted: Option<&Wanted>) -> Option<Vec<u32>> {
         let (shape, rows) = (&*self.shape, state.raw());
         let turn = match shape.ties {
@@ -91,7 +91,7 @@ impl Upstream<'_> {
             }
         };
         if shape.is_coarse() {
-            // The upstream sorts by what it stores, which the shown keys hide.
+            // The upstream sorts by the stored values, which are finer than the shown ones.
             order.sort_by_key(|&index| rows[index as usize].fine);
         }
         if let Some(turn) = turn {

@@ -104,7 +104,7 @@ pub(crate) struct Met(u64);
 
 impl Met {
     fn add(&mut self, feature: Feature, met: bool) {
-        // A bit for each feature: there may be 64.
+        // Each feature has a bit, so that there can be at most 64.
         self.0 |= u64::from(met) << feature as u32;
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Need {
     Contradicted,
     /// The upstream answered "past the end" at a place that has items.
     Status,
-    /// The upstream does not answer as deep as the page.
+    /// The page lies deeper in the list than the upstream answers.
     Ceiling,
     /// A run of ties in any order is longer than an answer can be, or no aligned page shows it whole.
     Run,
@@ -44,7 +44,7 @@ pub(crate) enum Need {
     Pivot,
     /// The cursor's row, placed by an opaque key, is gone or spelt otherwise, so that its place is unknown.
     Opaque,
-    /// The upstream's answers are not what its dialect makes of them (`Traits::deceives`).
+    /// The upstream does not behave as its dialect declares, and its answers don't show that (`Traits::deceives`).
     Deceived,
 }
 
@@ -132,7 +132,8 @@ impl Walk<'_> {
             return Some(Need::Nonsense);
         }
         let spare = u64::from(traits.least_cap().saturating_sub(limit + 2));
-        // One change can be waited out, because the next request sees its result; several in one request can't.
+        // After one change the next request sees its result, and can go on; several changes in one request leave no
+        // such answer.
         (self.upstream.passed.len() > 2 && self.upstream.burst * 2 > spare).then_some(Need::Speed)
     }
 

@@ -102,9 +102,9 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
 }
 
 impl Exchange<'_> {
-    /// Checks the promises that hold for each page by itself. `Leg` holds those of a whole walk.
+    /// Checks the promises that hold for each page by itself. `Leg` checks those of a whole walk.
     pub(crate) fn keeps_promises(&self) -> Kept {
-        // These two hold for flagged pages too.
+        // These two promises hold for flagged pages too.
         self.counts()?;
         self.no_id_twice()?;
         if self.page.unproven.is_some() || self.page.level() == Level::Positional {
@@ -236,7 +236,7 @@ impl Exchange<'_> {
     }
 
     /// Checks that a page has as many items as were asked for, unless it touches the end in the direction of reading,
-    /// or says that it was cut short on a route that serves short pages.
+    /// or is marked as cut short on a route that serves short pages.
     fn fullness(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let ahead = if self.bound.is_forward() { &page.next } else { &page.previous };
@@ -309,7 +309,7 @@ impl Exchange<'_> {
     /// - an answer claimed falsely to be past the end (`hoax`);
     /// - one of the readings is a count of another moment than the slice;
     /// - ties are shuffled between answers that hide rows, so that one item may be hidden in both;
-    /// - the upstream's answers are not what its dialect makes of them (`Traits::deceives`).
+    /// - the upstream does not behave as its dialect declares, and its answers don't show that (`Traits::deceives`).
     pub(crate) fn is_certain(&self) -> bool {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
@@ -399,8 +399,8 @@ impl Exchange<'_> {
             let truth = self.passed[0].count_before(first.place) as u64;
             let echoed = self.traits.echoes == Echoes::Nonsense;
             require(echoed || page.offset == truth, "offset", || format!("{} instead of {truth}", page.offset))?;
-            // A cursor without its hint leads to pages whose hints are of another place, and so do pages by filters after
-            // it: the distance from such a hint is told. Seed: `keyed:9528463883700100678`.
+            // A cursor without its hint leads to pages whose hints are of another place, and so do pages by filters
+            // after it: the page then reports the distance from such a hint. Seed: `keyed:9528463883700100678`.
             let distance = cost::drift(self.traits, self.aim, self.bound, &self.passed[0]);
             let is_true = page.notes.drift.is_none_or(|drift| drift == 0 || drift.unsigned_abs() == distance);
             require(echoed || is_true, "drift", || {

@@ -28,17 +28,17 @@ use crate::{
 /// keys.
 pub(crate) type Place = [i64; 3];
 
-/// The order in which the upstream gives rows whose shown strong keys are equal.
+/// The order in which the upstream lists rows whose shown strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TieOrder {
     ById,
-    /// In another order, always the same.
+    /// In an order other than that of ids, always the same.
     Fixed,
-    /// In another order with each query.
+    /// In a new order with each query.
     Shuffled,
 }
 
-/// The order of a collection, and the appearance of its keys.
+/// The order of a list, and the appearance of its keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shape {
     /// The strong keys, at most two.

@@ -22,8 +22,8 @@ pub(crate) enum Regime {
     InReach,
     /// Any world: false statuses, ceilings, lags, fast changes. Refusals are expected; violations are not.
     Wild,
-    /// The upstream does not keep to its dialect, and its answers show that at best. A page is refused, or claims less
-    /// than `exact`, but for those that `Bounds::deceived_at_exact` counts.
+    /// The upstream does not keep to its dialect, and only its answers may show that. A wrong page must claim less
+    /// than `exact`, except for those that `Bounds::deceived_at_exact` bounds.
     Unsaid,
 }
 

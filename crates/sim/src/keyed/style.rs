@@ -98,7 +98,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Deletes `share` percent of the rows, as a worker does that has processed them.
+    /// Deletes `share` percent of the rows, as a worker does after it has processed them.
     fn delete(&mut self, rows: &[Rc<Row>], share: u32) {
         if share == 0 {
             return;

@@ -10,7 +10,7 @@ use cursorgate_core::pagination::{
 
 use crate::keyed::broken::Lie;
 
-/// The moment at which the upstream counts, relative to its slice. The collection may change in between.
+/// The moment at which the upstream counts, relative to its slice. The list may change in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counts {
     Before,
@@ -20,7 +20,7 @@ pub(crate) enum Counts {
     Cached(u32),
 }
 
-/// The statement of answers about the size of the collection.
+/// The statement of answers about the size of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -102,7 +102,7 @@ pub(crate) enum Cuts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lag {
     Never,
-    /// Every fourth answer shows any earlier state.
+    /// A quarter of the answers, chosen at random, show any of the states so far.
     AnyState,
     /// Every other request, from the first one on, is answered by a replica that is so many states late.
     Replica(u32),
@@ -112,9 +112,9 @@ pub(crate) enum Lag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sticky {
     Nothing,
-    /// So many further items than the cap lets through elsewhere.
+    /// This number of items beyond those that the cap lets through elsewhere.
     More(u32),
-    /// So many items of the list on top, which also come in their places.
+    /// This number of items of the list before the first ones. They also come in their places.
     Pinned(u32),
 }
 
@@ -329,8 +329,8 @@ impl Traits {
         vouched && flagged && (!truncates || (counted && self.end == EndEvidence::Unvouched))
     }
 
-    /// Returns whether the answers are not what the dialect makes of them, and no single answer shows it. Two readings
-    /// that agree may then be wrong together, so that wrong `checked` pages are counted and bounded
+    /// Returns whether the upstream does not behave as its dialect declares, and no single answer shows that. Two
+    /// readings that agree may then be wrong together, so that wrong `checked` pages are counted and bounded
     /// (`Bounds::deceived`). An `exact` page must be right all the same, unless [`Self::answers_deceive`].
     pub(crate) fn deceives(&self) -> bool {
         let several = self.filtered_cap.is_some() || self.sticky != Sticky::Nothing || self.off != 0;

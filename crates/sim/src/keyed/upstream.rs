@@ -164,7 +164,7 @@ impl<'a> Upstream<'a> {
         answers
     }
 
-    /// Returns the number of all rows: of now, or of the last count if the upstream caches it.
+    /// Returns the number of all rows: the present one, or that of the last count if the upstream caches it.
     fn counted(&mut self) -> usize {
         let now = self.world.state.raw().len();
         let Counts::Cached(lasts) = self.traits.counts else { return now };

@@ -16,7 +16,7 @@ use crate::{
     keyed::calendar::{DAY, civil},
 };
 
-/// The kind of values as which a column shows its ordinals.
+/// The form in which a column shows its ordinals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// Integers from -3 on.

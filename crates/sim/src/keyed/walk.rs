@@ -1,5 +1,5 @@
-//! The walk: drives the core for each page that a client asks for, holds the page to the promises, and a refusal to the
-//! truth.
+//! The walk: drives the core for each page that a client asks for, checks the promises of the page, and checks the
+//! cause of a refusal against the world.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -133,7 +133,7 @@ pub(crate) struct Walk<'a> {
     requests: u64,
     /// The number of rows when the walk began.
     pub(crate) first_rows: u64,
-    /// The next positions of the other principals in their walks.
+    /// The positions of the next pages of the other principals, each in a walk of its own.
     others: Vec<Aim>,
     /// True if the checker follows the claim of the last page.
     founded: bool,
@@ -355,7 +355,8 @@ impl<'a> Walk<'a> {
     /// Resolves one request to its page, or stops with its refusal.
     fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
-        // Before the tick: `MoveAnchor` moves the row that this cursor names. Regression: `without-keys-decide`.
+        // The anchor is noted before the tick, in which `MoveAnchor` moves the row that this cursor names.
+        // Regression: `without-keys-decide`.
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();
         let target = self.carried(&aim.target);
@@ -363,7 +364,7 @@ impl<'a> Walk<'a> {
         let pivot = gateway.pivot(&target);
         let view = self.view();
         let profile = self.gateways.now().profile(view);
-        // After the tick: a change before the request is none of those during it.
+        // The record begins after the tick: a change before the request is none of those during it.
         self.upstream.begin_record();
         self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {profile:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
@@ -461,7 +462,8 @@ impl<'a> Walk<'a> {
         // all offsets are too large by that, so that the nearest place may lie after the end. A request there must
         // still serve a page that leads back, which is asserted below.
         let counted = !traits.caps_pages_in_silence() || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
-        // At a place after the end, a client finds no item. Regression: `the-nearest-place-after-a-contradiction`.
+        // A client that goes to a place after the end finds no item. Regression:
+        // `the-nearest-place-after-a-contradiction`.
         if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
             return Err(Violation { promise: "nearest", what }.into());
@@ -489,7 +491,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the true bound of a request. An id without a fingerprint means its item with the keys of now, whose place
+/// Returns the true bound of a request. An id without a fingerprint means its item with its present keys, whose place
 /// the look-up has shown.
 fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
     match (looked_up.filter(|_| is_bare(&aim.target.position)), aim.bound) {

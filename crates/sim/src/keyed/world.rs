@@ -1,4 +1,4 @@
-//! A collection that changes: the rows of each moment, and the changes between moments.
+//! A list that changes: the rows of each moment, and the changes between moments.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -22,7 +22,7 @@ pub(crate) struct Moment {
     pub(crate) arrivals: u64,
 }
 
-/// A moment of the collection, shared by all records of it. Two records of one moment are the same pointer.
+/// A moment of the list, shared by all records of it. Two records of one moment are the same pointer.
 pub(crate) type State = Rc<Moment>;
 
 impl Moment {
@@ -63,7 +63,7 @@ pub(crate) enum Mutation {
     Rekey(u32, RowPlan),
     /// Changes a row, and not its keys.
     Edit(u32),
-    /// Brings back a deleted row with its keys and id.
+    /// Brings back a row that `Delete` removed, with its keys, and with its id if that is still free.
     Restore(u32),
     /// Gives the row that the client's cursor names the keys of the row so many rows further on; negative: back.
     MoveAnchor(i32),
@@ -93,7 +93,7 @@ impl Mutation {
     }
 }
 
-/// The collection.
+/// The list.
 pub(crate) struct World {
     shape: Rc<Shape>,
     /// The current rows.
@@ -117,7 +117,7 @@ pub(crate) struct World {
     pub(crate) said: Option<Vec<String>>,
 }
 
-/// A fast hasher of ids: no attacker chooses them.
+/// A fast hasher of ids, without protection against chosen ids: the simulator draws them itself.
 #[derive(Default)]
 pub(crate) struct Spread(u64);
 
@@ -244,7 +244,8 @@ impl World {
         self.begin_moment();
     }
 
-    /// Gives the new moment its number. If a record still shares the rows, they have not changed, and no moment begins.
+    /// Gives the new moment its number. If a record still shares the rows, they have not changed, and no new moment
+    /// begins.
     fn begin_moment(&mut self) {
         // A state that a record shares was not changed since (`Rc::make_mut` would have copied it).
         if let Some(moment) = Rc::get_mut(&mut self.state) {

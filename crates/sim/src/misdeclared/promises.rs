@@ -55,7 +55,8 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
         _ => return Some("nothing, and more is promised".into()),
     }
     let beyond = |row: &Row| {
-        // Within a run in any order a row has no sides: rows of the anchor's own run may be on the page or not.
+        // Among ties in any order no row is before or after another: rows of the anchor's own run may be on the page
+        // or not.
         let (at, strict) = (place(row), by_id);
         let after = low.is_none_or(|low| if strict && forward { at > low } else { at >= low });
         let before = high.is_none_or(|high| if strict && !forward { at < high } else { at <= high });

@@ -10,7 +10,7 @@ use crate::dice::{Dice, mix};
 /// The order by which the upstream really sorts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Truth {
-    /// Without regard to case, as MySQL and SQL Server do unless they are told otherwise.
+    /// Without regard to case, as MySQL and SQL Server do by default.
     Caseless,
     /// By a language: case, accents and characters that are no letters don't count.
     Language,
@@ -126,7 +126,7 @@ impl Scenario {
         self.plan.iter().all(Option::is_none)
     }
 
-    /// Returns whether each page must be right whatever its level: the list does not change, and ties keep their order.
+    /// Returns whether each page must be right at any level: the list does not change, and ties keep their order.
     pub(crate) fn is_still(&self) -> bool {
         self.is_at_rest() && self.traits.tied == Tied::ById
     }

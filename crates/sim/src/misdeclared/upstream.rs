@@ -67,7 +67,8 @@ impl<'a> Upstream<'a> {
             let turn = self.queries as u64;
             rows.sort_by_key(|row| (row.class, mix(row.id, turn)));
         }
-        // Nulls are misplaced at its other end then. Regression: `nulls-on-the-other-side-of-a-flipped-list`.
+        // A flipped list has its nulls last, where the flipped order declares them first. Regression:
+        // `nulls-on-the-other-side-of-a-flipped-list`.
         if listing.flipped {
             rows.reverse();
         }

@@ -53,7 +53,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         let page = match page {
             Ok(page) => page,
             Err(refusal) => {
-                // Far in a list whose values don't compare, only a hint can lead to a place: this refusal is no fault.
+                // Without a hint, a distant place among values that can't be compared is not found: that is no fault.
                 let is_far = matches!(refusal, Refusal::PositionLost { .. }) && target.hint == Hint::default();
                 outcome.met.push(if is_far { "item not found" } else { refused(&refusal) });
                 outcome.refusal = Some(refusal);

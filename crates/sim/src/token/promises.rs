@@ -230,7 +230,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that a page has as many items as were asked for, unless it ends the list or says that it was cut short.
+    /// Checks that a page has as many items as were asked for, unless it ends the list or is marked as cut short.
     fn check_fullness(&self) -> Result<(), String> {
         let (count, limit, page) = (self.visited.items.len(), self.limit as usize, &self.visited.page);
         let traits = &self.scenario.traits;
@@ -392,7 +392,7 @@ impl Visit<'_> {
             let passed = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= passed.min(self.at.trail.len())
         });
-        // So is a single one after an answer without any: it may have been moved there.
+        // A single marked item after an answer without any is outvoted too: it may have been moved there.
         let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
         let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);

@@ -126,7 +126,7 @@ impl Scenario {
         let circle = place == Place::Offset && ends == Ends::Exact && dice.chance(40) && rows > 5;
         // An upstream page of hidden items alone is empty, which would end a list that an empty page ends.
         let hidden = if ends != Ends::Empty && place != Place::Item && dice.chance(15) { 40 } else { 0 };
-        // Going round in a circle uses tokens again.
+        // A circle of tokens uses each token again.
         let single_use = !circle && place != Place::Item && dice.chance(10);
         let often = dice.pick(&[0, 0, 20, 60]);
         let churn = Churn {

@@ -30,7 +30,7 @@ pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     }
     all.with(|it| it.style = Style::Forward);
     all.with(|it| it.limits.truncate(1));
-    // Not the whole range, which comes first: a walk needs a limit.
+    // The whole range, which comes first, is left out, because a walk needs a limit.
     for part in chunks(scenario.limits.len()).into_iter().skip(1) {
         all.with(|it| drop(it.limits.drain(part)));
     }
@@ -39,7 +39,7 @@ pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     all.with(|it| it.traits.hidden = 0);
     all.with(|it| it.rows.iter_mut().for_each(|row| row.hidden = false));
     all.with(|it| it.traits.lasts = None);
-    // A token for one use is new each time.
+    // Tokens for one use must be new each time.
     all.with(|it| it.traits.fresh = it.traits.single_use);
     all.with(|it| it.traits.single_use = false);
     all.with(|it| it.traits.previous_always = false);

@@ -193,7 +193,7 @@ impl<'a> Upstream<'a> {
         (match &self.traits.sizes {
             Sizes::Free { least, most } => {
                 assert!(asked >= *least && most.is_none_or(|most| asked <= most), "asked for {asked}");
-                // A cap that no dialect declares.
+                // The upstream has a cap of 9, which no dialect declares.
                 asked.min(9)
             }
             Sizes::Listed(sizes) => {
@@ -229,7 +229,7 @@ impl<'a> Upstream<'a> {
     fn mint(&mut self, offset: usize, rank: u64, snapshot: usize, now: u64) -> Token {
         self.minted += 1;
         let number = if self.traits.place == Place::Keys { rank } else { offset as u64 };
-        // Tokens that never come twice show a circle by their items alone.
+        // If tokens never come twice, only the items show that the list goes in a circle.
         let nonce = if self.traits.fresh { self.minted } else { 0 };
         let when = if self.traits.lasts.is_some() { now } else { 0 };
         Token(Arc::from(format!("{number}:{snapshot}:{when}:{nonce}")))

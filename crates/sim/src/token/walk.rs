@@ -156,7 +156,8 @@ impl Client<'_> {
             (pages, least) = (pages + 1, least.min(visited.len() as u64));
             at = match (if back { &previous } else { &next }, previous.clone()) {
                 (Some(onward), _) => onward.clone(),
-                // The same tokens come again on the way back: no circle. Regression: `without-loops-begin-anew`.
+                // On the way back the same tokens come again, which is no circle. Regression:
+                // `without-loops-begin-anew`.
                 (None, Some(previous)) if !back && self.scenario.style == Style::ThereAndBack => {
                     (back, pages, least) = (true, 0, u64::MAX);
                     previous

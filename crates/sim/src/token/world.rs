@@ -80,7 +80,7 @@ pub(crate) struct Birth {
 pub(crate) enum Change {
     Insert(Birth),
     Delete(u32),
-    /// Gives an item another key, and with it another place.
+    /// Gives an item another key, and with it another place. An item that has the key already is removed.
     Move(u32, u32),
 }
 

@@ -23,10 +23,11 @@ pub(super) struct BodyPlaces {
     roles: Vec<(Role, Pointer)>,
     /// The objects that contain them, outermost first.
     parents: Vec<Pointer>,
-    /// The paging and sort members of the dialect that are not the client's own.
+    /// The paging members of the dialect that are not the client's own.
     paging: Vec<Pointer>,
     /// The paging members of the dialect that are the client's own limit as well.
     shared: Vec<Pointer>,
+    /// The sort members of the dialect that are not the client's own.
     sorting: Vec<Pointer>,
     /// The members with the names of the client's parameters that stand in the query.
     misplaced: Vec<Pointer>,
@@ -130,7 +131,7 @@ impl BodyPlaces {
         [own, present(body, &self.shared)].concat()
     }
 
-    /// Returns whether a body can say a page by the dialect's members.
+    /// Returns whether the dialect pages by members of bodies.
     pub(super) fn can_page(&self) -> bool {
         !self.paging.is_empty()
     }
@@ -147,8 +148,8 @@ impl BodyPlaces {
         Ok(())
     }
 
-    /// Refuses members with the names of parameters that stand in the query: sent along as filters, they would be
-    /// answered as if they had not been there. Test: `parameters_of_the_query_are_refused_in_the_body`.
+    /// Refuses members with the names of parameters that stand in the query: passed on as filters, they would have no
+    /// effect on the page. Test: `parameters_of_the_query_are_refused_in_the_body`.
     pub(super) fn check_misplaced(&self, body: &RequestBody) -> Result<(), Box<Problem>> {
         let Some((place, _)) = present(body, &self.misplaced).into_iter().next() else { return Ok(()) };
         let name = place.trim_start_matches('/');
@@ -193,7 +194,7 @@ impl BodyPlaces {
     fn without_page(&self, mut body: Vec<u8>) -> Result<Vec<u8>, JsonError> {
         for place in &self.paging {
             let names = place.names().unwrap_or_default();
-            // The member itself, then what contained it, as long as that is empty.
+            // The member is removed first, then each object around it that is empty without it.
             for end in (1..=names.len()).rev() {
                 let is_whole = end == names.len();
                 let text = names[..end].iter().map(|name| format!("/{}", escaped(name))).collect::<String>();
@@ -225,7 +226,7 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
 
 impl Parameters {
     /// Reserves the places of the dialect's paging and sort members. A place of the client's own must mean the same:
-    /// the limit, the sort, or the upstream's token, which is told from a cursor by the signature.
+    /// the limit, the sort, or the upstream's token, which is distinguished from a cursor by the signature.
     pub fn reserve_places(
         mut self,
         list: &ListSettings,

@@ -214,13 +214,14 @@ impl Parameters {
         });
         let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
         let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));
-        // A parameter that is declared private or ignored is no mistake. Test: `declared_names_are_filters`.
+        // A parameter that the route declares private or ignored is there on purpose. Test:
+        // `declared_names_are_filters`.
         let filters = filters.chain(&declared.private).chain(&declared.ignored).chain(dialect_filters).chain(client);
         self.foreign = ForeignNames::of(list, filters.map(String::as_str));
         sound.then_some(self)
     }
 
-    /// Returns the problem of a parameter by which other APIs page or sort, with the parameters of this list.
+    /// Refuses a parameter by which other APIs page or sort; the problem names the parameters of this list.
     pub(super) fn check_foreign(&self, sifted: &ParsedQuery<'_>) -> Result<(), Box<Problem>> {
         let found = sifted.filters.iter().find_map(|pair| Some((pair.name(), self.foreign.usage(pair)?)));
         let Some((name, usage)) = found else { return Ok(()) };

@@ -35,7 +35,7 @@ impl Parameters {
             return None;
         }
         let sort = match self.sort(&sifted) {
-            // The upstream may sort by it. Test:
+            // The upstream may sort by such a parameter, whose order is not known here. Test:
             // `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.
             _ if self.sorts_elsewhere(&sifted) => LegacySort::Unread,
             Ok(None) => LegacySort::Declared,
@@ -60,8 +60,8 @@ impl Parameters {
         })
     }
 
-    /// Returns whether a query has no parameters that only new clients send. These have names that the dialect does not
-    /// page with, because the route has not handed out cursors yet.
+    /// Returns whether a query has no parameters that only new clients send. A parameter with a name of the dialect's
+    /// paging counts as an old client's, because a route that only observes has given no cursors.
     fn is_legacy(&self, sifted: &ParsedQuery<'_>) -> bool {
         let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
         sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name()))

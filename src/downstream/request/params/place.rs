@@ -81,7 +81,7 @@ impl Parameters {
                 None => Ok(RequestedPosition::Last),
             };
         };
-        // A page number beside a cursor: either could be meant. Test: `a_position_is_given_once`.
+        // If a page number stands beside a cursor, either could be meant. Test: `a_position_is_given_once`.
         if let Some(legacy) = &sifted.legacy {
             return both_say(name, legacy);
         }

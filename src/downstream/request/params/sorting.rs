@@ -29,7 +29,7 @@ pub(super) struct Sorting {
     pub(super) reserved: ReservedNames,
     /// The form in which these are read back.
     pub(super) form: SortForm,
-    /// `sort_by` and `order_by` have no other role.
+    /// The list can be sorted, and `sort_by` and `order_by` have no other role.
     pub(super) takes_pair: bool,
 }
 
@@ -63,7 +63,7 @@ impl Sorting {
             || self.reserved.find(name).is_some()
     }
 
-    /// Reads sort parameters in the order in which they came; returns nothing without any.
+    /// Reads sort parameters in the order in which they came; returns `None` without any.
     ///
     /// # Errors
     ///
@@ -117,8 +117,8 @@ impl Sorting {
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
         let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
-        // A fault waits until the upstream's own words have been tried: `sort=email,desc` may be these. Test:
-        // `all_grammars_mean_the_same`.
+        // A fault is reported only after the upstream's own words have been tried: `sort=email,desc` may be these.
+        // Test: `all_grammars_mean_the_same`.
         let mut fault = None;
         if all(&is_own)
             && let Some((name, value)) = single(said)
@@ -204,7 +204,7 @@ impl Sorting {
     }
 }
 
-/// Returns the only name and value, which may be repeated.
+/// Returns the only name and value, which may be repeated; `None` if there are others.
 fn single(said: &SortParameters) -> Option<(&str, &str)> {
     let (name, value) = said.first()?;
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))

@@ -15,12 +15,13 @@ pub(super) fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// `sort`, in front of a dialect that sorts by these parameters, none of which is read back.
+/// Returns the sorting by `sort`, in front of a dialect that sorts by these parameters, none of which is read back.
 fn sorting(sortable: Vec<String>, reserved: &[&str]) -> Sorting {
     Sorting::new(Some("sort".to_owned()), sortable, ReservedNames::new(&strings(reserved)), SortForm::default(), &[])
 }
 
-/// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and `limit`, and sorts by `ordering`.
+/// Returns the parameters `limit`, `cursor` and `sort` in front of a dialect that pages by `page` and `limit`, and
+/// sorts by `ordering`.
 pub(super) fn parameters() -> Parameters {
     Parameters {
         roles: [(Role::Limit, "limit"), (Role::Cursor, "cursor"), (Role::Sort, "sort")]
@@ -44,7 +45,7 @@ pub(super) fn parameters() -> Parameters {
     }
 }
 
-/// The parameters of the route's own convention.
+/// Compiles the parameters of the route's own convention.
 fn compile(
     settings: &ListSettings,
     paging_names: &[String],
@@ -237,7 +238,7 @@ fn the_upstreams_own_sort_parameter_is_refused() {
         assert_eq!(problem.code, Code::SortInvalid, "{name}");
         assert!(problem.detail.contains("sorted by `sort`") && problem.detail.contains("email"), "{}", problem.detail);
     }
-    // Where the client's parameter has the dialect's name it is the client's own; only the exact spelling is.
+    // A parameter with the dialect's name is the client's own in the exact spelling alone.
     let same = Parameters { sorting: sorting(strings(&["email"]), &["sort"]), ..parameters() };
     let read = same.read(Some("sort=-email")).unwrap();
     assert_eq!(read.sort, Some(vec![SortTerm { field: "email".to_owned(), direction: Direction::Descending }]));
@@ -256,7 +257,7 @@ fn a_sort_is_kept_as_written_and_as_meant() {
     assert_refused(&known, "sort=name", Code::SortInvalid, "sort");
 }
 
-/// The filters of a query, whatever else is wrong with it.
+/// Returns the filters of a query, whatever else is wrong with it.
 fn filters_of(known: &Parameters, query: &str) -> RequestFilters {
     known.write_filters(&known.sift(query))
 }

@@ -6,7 +6,7 @@ fn sortable() -> Vec<String> {
     ["created_at", "email", "id"].map(String::from).to_vec()
 }
 
-/// `-created_at +email | +id`
+/// Writes an order as `-created_at +email | +id`.
 fn meant(sort: &ClientSort) -> String {
     let sign = |direction| if direction == Direction::Ascending { '+' } else { '-' };
     let strong = sort.strong.iter().map(|term| format!("{}{} ", sign(term.direction), term.field));

@@ -142,7 +142,7 @@ fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
     said.number("s-maxage").or_else(|| said.number("max-age")).or_else(|| expires_after(answer, now))
 }
 
-/// Returns the names in `Vary`, sorted, without those that don't reach the upstream.
+/// Returns the names in `Vary`, sorted, without those in [`OWN`].
 fn varied(answers: &[&HeaderMap]) -> Result<Vec<HeaderName>, Unstorable> {
     let mut names: Vec<HeaderName> = Vec::new();
     for value in answers.iter().flat_map(|answer| answer.get_all(VARY)) {
@@ -150,7 +150,7 @@ fn varied(answers: &[&HeaderMap]) -> Result<Vec<HeaderName>, Unstorable> {
             if name.is_empty() {
                 continue;
             }
-            // `*` is a token, and no header has that name.
+            // `*` parses as the name of a header, but means that more than headers decides.
             let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| name != "*");
             let name = name.ok_or(Unstorable::Varies)?;
             if !OWN.contains(&name.as_str()) && !names.contains(&name) {

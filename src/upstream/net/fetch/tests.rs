@@ -157,7 +157,7 @@ async fn bodies_are_held_as_long_as_their_request() {
         let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
         assert_eq!(fetcher.fetch(&visit(&peers), &request(), b"", bounds).await.unwrap().body.len(), size);
         assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
-        // A second answer of the same request has no room beside the first one and what another request holds.
+        // A second answer of the same request has no room beside the first one and the share of another request.
         let other = memory.share();
         other.take(size).unwrap();
         let outcome = fetcher.fetch(&visit(&peers), &request(), b"", bounds).await;

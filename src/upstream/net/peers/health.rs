@@ -50,9 +50,9 @@ struct Rest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RestCause {
-    /// A new connection ends it.
+    /// The peer can't be reached; a new connection ends the rest.
     Unreachable,
-    /// A good answer ends it.
+    /// The peer gave too many failed answers; a good answer on trial ends the rest.
     FailedAnswers,
 }
 
@@ -177,7 +177,7 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Records a failed answer. After `most` in a row the peer rests, if it `may_rest`; never, if `most` is 0.
+    /// Records a failed answer. After `most` in a row a healthy peer rests, if it `may_rest`; never, if `most` is 0.
     pub(crate) fn failed(
         &self,
         said: &str,
@@ -217,7 +217,7 @@ impl Health {
             state.checks = Checks { is_failing: has_failed, contrary: 0 };
         }
         match result {
-            // The reason of a rest stays.
+            // A rest keeps its reason while health checks fail too.
             Err(said) if state.checks.is_failing && state.rest.is_none() => {
                 state.reason = format!("its health check fails: {said}");
             }

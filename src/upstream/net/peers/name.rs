@@ -133,7 +133,7 @@ impl PeerName {
     pub(crate) async fn first(self: &Arc<Self>, patience: Duration) -> Result<(), FetchError> {
         let is_known = || self.resolved().as_ref().is_some_and(|resolved| !resolved.peers.is_empty());
         let mut answered = pin!(self.answered.notified());
-        // Enabled before the check, so that a look-up that ends in between is not missed.
+        // The wait is enabled before the check, so that a look-up that ends in between is not missed.
         answered.as_mut().enable();
         if is_known() {
             return Ok(());
@@ -169,8 +169,8 @@ impl PeerName {
         tokio::spawn(async move {
             let found = look_up(&name.host, &name.servers).await;
             name.take(found, (name.clock)());
-            // The flag is cleared before requests wake: a request that asks again at once would wait for a look-up that
-            // has ended.
+            // The flag is cleared before requests wake: a request that needs the name again at once would otherwise
+            // wait for a look-up that has ended.
             name.asking.store(false, Ordering::Release);
             name.answered.notify_waiters();
         });
@@ -193,7 +193,7 @@ impl PeerName {
                     tracing::info!(host, "name resolved again");
                 }
                 let peer = |ip| kept(ip).map_or_else(|| Peer::new((*ip, self.port).into(), now), Arc::clone);
-                // Records may expire at once, or in an hour. Test:
+                // Records may expire at once, or after hours, so that the time of the next look-up has bounds. Test:
                 // `a_name_is_asked_for_again_when_its_records_expire_within_bounds`.
                 let next = Some(until.clamp(now + SHORTEST, now + LONGEST));
                 Resolved { peers: addresses.iter().map(peer).collect(), fault: None, next }
@@ -202,7 +202,7 @@ impl PeerName {
                 if failed_since.is_none() {
                     tracing::warn!(host, error, "name not resolved; known addresses stay in use");
                 }
-                // The known addresses stay in use. Test:
+                // While DNS fails, the known addresses usually still work, so that they stay in use. Test:
                 // `a_name_that_is_gone_keeps_its_last_addresses_and_the_health_of_those_that_stay`.
                 let fault = Some((error, failed_since.unwrap_or(now)));
                 Resolved { peers: peers.to_vec(), fault, next: Some(now + AFTER_FAULT) }

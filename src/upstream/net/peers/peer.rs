@@ -23,7 +23,7 @@ pub struct Peer {
     next_check: Mutex<Option<Instant>>,
 }
 
-/// A request in flight to a peer. Dropping it uncounts the request.
+/// A request in flight to a peer. Dropping the value ends its count.
 #[derive(Debug)]
 pub(crate) struct PeerRequest(Arc<Peer>);
 

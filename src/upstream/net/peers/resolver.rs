@@ -1,7 +1,8 @@
 //! Look-ups of names in DNS and in `/etc/hosts`.
 //!
 //! A resolver is built for each look-up, so that changes of `/etc/resolv.conf` and `/etc/hosts` are followed, and no
-//! socket outlives the runtime that opened it. There is one look-up of a name at a time, at most once a second.
+//! socket outlives the runtime that opened it. There is one look-up of a name at a time. A name with addresses is
+//! looked up at most once a second.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{config::settings::RetrySettings, upstream::net::error::FetchError};
 
-/// A retry, in the unit of the budget.
+/// The cost of a retry in the unit of the budget, a hundredth of a retry.
 const RETRY: u32 = 100;
 
 /// The largest budget, in retries. A new budget is full, so that an upstream with few requests has retries too.
@@ -63,10 +63,10 @@ impl Flaw {
     /// healthy peer has not been asked yet.
     fn least_pause(self, has_other: bool, longest_retry_after: Duration) -> Option<Duration> {
         match self {
-            // The flaw and its `Retry-After` are those of the peer that was asked. Test:
-            // `retries_depend_on_the_flaw_and_on_other_peers`.
+            // The flaw and its `Retry-After` are those of the peer that was asked, so that another is asked at once.
+            // Test: `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
-            // The same peer would most likely be as late again, and fail again by the same fault.
+            // The same peer would most likely be as late again, or fail by the same fault.
             Self::Late | Self::Status(500, _) => None,
             // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {

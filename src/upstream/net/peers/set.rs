@@ -69,7 +69,7 @@ pub struct PeerTls {
     pub min_version: TlsVersion,
 }
 
-/// The peer that a request wants.
+/// The criteria by which the peer of a request is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WantedPeer<'a> {
     /// The key of [`Balance::Hash`].
@@ -95,7 +95,8 @@ impl Peers {
     /// none.
     #[must_use]
     pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer, tls: Option<PeerTls>, policy: PeerPolicy) -> Self {
-        // Test: `the_host_is_the_name_of_the_certificate_unless_another_is_said`.
+        // Without a configured server name, a certificate must be for the host by which the configuration names the
+        // peer. Test: `the_host_is_the_name_of_the_certificate_unless_another_is_said`.
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
         let (turn, failures) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { names, template, tls, host_is_server_name, policy, turn, failures }
@@ -182,7 +183,7 @@ impl Peers {
         self.find(|peer| peer.address == address).map(|(_, peer)| peer)
     }
 
-    /// Returns whether a peer that is not excluded is healthy.
+    /// Returns whether one of the peers that `is_included` accepts is healthy.
     pub(super) fn has_ready(&self, is_included: impl Fn(&Peer) -> bool) -> bool {
         self.fold(false, |found, _, peer| found || (!peer.health.ails() && is_included(peer)))
     }
@@ -215,14 +216,15 @@ impl Peers {
         Ok(self.chosen(name, &peer, is_trial.then_some(turn)))
     }
 
-    /// Returns a peer as Pingora connects to it. A trial, which is the choice of this number, has a new connection.
+    /// Returns a peer as Pingora connects to it. `trial` is the number of a choice that is a trial, which gets a new
+    /// connection.
     pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, trial: Option<usize>) -> ChosenPeer {
         let mut http = Box::new(self.template.clone());
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
             http.options.ca.clone_from(&credentials.authorities);
             http.client_cert_key.clone_from(&credentials.identity);
-            // Another group key is another pool: connections with other certificates or an older version are not
+            // The group key selects the pool, so that no connection with other certificates or an older TLS version is
             // reused.
             http.group_key ^= credentials.hash.rotate_left(u32::from(tls.min_version == TlsVersion::Tls13));
         }
@@ -231,10 +233,10 @@ impl Peers {
             name.host().clone_into(&mut http.sni);
         }
         if let Some(turn) = trial {
-            // Another group key selects another pool: a pooled connection would not test whether the peer is reachable.
-            // Test: `a_peer_that_failed_is_passed_over_and_comes_back`. A connection that a trial leaves is in a pool of
-            // its own, so that no later trial gets it, and no request for a new connection, which flips the last bit.
-            // Test: `each_trial_has_a_pool_of_its_own`.
+            // Another group key selects another pool, so that the trial makes a new connection: a pooled one would not
+            // test whether the peer can be reached. Test: `a_peer_that_failed_is_passed_over_and_comes_back`. Each
+            // trial has a pool of its own, so that no later trial gets its connection, and no request for a new
+            // connection, which flips the last bit. Test: `each_trial_has_a_pool_of_its_own`.
             http.group_key ^= (turn as u64).wrapping_add(1) << 1;
         }
         ChosenPeer { http, request: peer.request() }
@@ -312,8 +314,8 @@ impl Peers {
             }
             (least.min(rank), candidates)
         });
-        // If no peer is healthy, all are candidates: a fault of the health check must not take down what works. Test:
-        // `all_peers_are_used_in_turn_while_all_rest`.
+        // If no peer is healthy, all are candidates: a fault of the health check must not cut off peers that work.
+        // Test: `all_peers_are_used_in_turn_while_all_rest`.
         self.pick(&candidates, wanted.key, turn).map(|(name, peer)| (*name, Arc::clone(peer), false))
     }
 
@@ -323,8 +325,8 @@ impl Peers {
 
     /// Returns the candidate of the configured choice.
     fn pick<'c>(&self, candidates: &'c [(usize, Arc<Peer>)], key: u128, turn: usize) -> Option<&'c (usize, Arc<Peer>)> {
-        // Turns count the candidates alone: by the turns of all peers, one neighbour would get all that a skipped peer
-        // leaves. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
+        // Turns are taken among the candidates alone: in turns among all peers, the peer after a skipped one would get
+        // all of its requests. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
         let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
         match self.policy.balance {
             Balance::RoundRobin => in_turn(0),
@@ -332,7 +334,7 @@ impl Peers {
             Balance::LeastRequests => {
                 (0..candidates.len()).filter_map(in_turn).min_by_key(|(_, peer)| peer.in_flight())
             }
-            // Rendezvous hashing: if a peer falls out, only its keys move, and they return with it.
+            // Rendezvous hashing: if a peer is skipped, only its keys move to others, and they return with it.
             Balance::Hash => candidates.iter().max_by_key(|(_, peer)| weight(key, peer.address)),
         }
     }

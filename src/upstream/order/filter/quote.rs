@@ -112,7 +112,7 @@ fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
     }
 }
 
-/// Returns whether a text is a number as JSON writes it, or such a number after zeros.
+/// Returns whether a text is a number as JSON writes it, or such a number with leading zeros.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -40,7 +40,7 @@ fn nothing() -> DialectFilter {
     }
 }
 
-/// The filters of django-filter.
+/// Returns the filters of django-filter.
 fn suffixes() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("{field}__lt={value}"),
@@ -55,7 +55,7 @@ fn suffixes() -> DialectFilter {
     DialectFilter { terms, ..nothing() }
 }
 
-/// The filters of Feathers.
+/// Returns the filters of Feathers.
 fn groups() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("$or[{group}][{field}][$lt]={value}"),
@@ -66,7 +66,7 @@ fn groups() -> DialectFilter {
     DialectFilter { terms, ..nothing() }
 }
 
-/// OData's.
+/// Returns the filters of `OData`.
 fn odata() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("{field} lt {value}"),
@@ -89,7 +89,7 @@ fn odata() -> DialectFilter {
     }
 }
 
-/// PostgREST's.
+/// Returns the filters of PostgREST.
 fn postgrest() -> DialectFilter {
     let terms = DialectTerms {
         lte: some("{field}.lte.{value}"),
@@ -146,7 +146,7 @@ fn written(dialect: &Dialect, filter: Filter, client: &str) -> Result<String, Un
     Ok(query.split_once("limit=").unwrap().0.trim_end_matches('&').to_owned())
 }
 
-/// `created_at < v`, or the same and a smaller id.
+/// Returns the filter `created_at < v`, or the same and a smaller id.
 fn after(value: &str) -> Filter {
     let less = |column, value| compare(column, Comparison::Less, value);
     let same = compare(0, Comparison::Equal, text(value));

@@ -44,7 +44,7 @@ fn filter(inclusive: bool) -> DialectFilter {
     }
 }
 
-/// A route that can be filtered by the date that it is sorted by.
+/// Lets a route be filtered by the date that it is sorted by.
 fn ranged(list: &mut ListSettings) {
     list.dialect.request.query = at("offset={offset}&limit={size}");
     list.dialect.filter = Some(filter(true));

@@ -138,21 +138,22 @@ pub(in crate::pagination) fn confirm(
     // again begins before its place too, and proves nothing about the list beyond:
     // `regressions/an-edge-among-hidden-rows.txt`.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
-    // An answer from beyond stands there if it has a new item or is the last page once more; else it is such a page
-    // too.
+    // An answer from beyond stands there if it has a new item or is the last page once more; else it stands before
+    // its place, too.
     let is_beside = |beyond: &Answer| {
         let came_first =
             |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());
         let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
-    // A request that begins within what was asked for sees no further than the edge. Test:
+    // A request that begins within what was asked for shows no more than the edge does. Test:
     // `a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond`.
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came, terms.order) {
-        // Pages from before their places show what came, and not the end: `regressions/edge-before-its-place.txt`.
+        // Pages that stand before their places show the items that came again, and not the end:
+        // `regressions/edge-before-its-place.txt`.
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short. Tests:
         // `answers_that_are_cut_by_bytes_end_no_list`, `answers_that_are_cut_by_time_end_no_list`.
@@ -161,12 +162,13 @@ pub(in crate::pagination) fn confirm(
         // again.
         Ordering::Equal if is_beyond && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
-        // Test: `an_edge_without_the_last_item_that_came_confirms_no_end`.
+        // The last item that came is missing: it was deleted, or is hidden at the edge. Test:
+        // `an_edge_without_the_last_item_that_came_confirms_no_end`.
         Ordering::Less => return Confirmed::Before,
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
-        // An item after all that was asked for denies an end that a total tells. Test:
+        // An item after all that was asked for denies an end that a total claims. Test:
         // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
@@ -175,7 +177,8 @@ pub(in crate::pagination) fn confirm(
     }
 }
 
-/// Compares the last item of an answer with the last one of the short answer; no item comes before any.
+/// Compares the last item of an answer with the last one of the short answer. An answer without items is less than
+/// one with items.
 fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     let items = 0..edge.items.len();
     let Some(last) = &came.last else {
@@ -246,7 +249,8 @@ mod tests {
         Slice::Page { number: PageNumber(number), size: PageSize(size) }
     }
 
-    /// Items of one run, whose upstream gives two of the three in whatever order: neither answer shows all.
+    /// All items are one run and come in any order: an edge with an item that did not come before shows that the
+    /// short answer lacked one.
     #[test]
     fn another_item_of_the_last_run_confirms_no_end() {
         let order = Order { strong: vec![SortKey::ascending("rank")], id: id(), ties: Ties::Unordered, declared: true };
@@ -345,7 +349,7 @@ mod tests {
         }
     }
 
-    /// An edge alone does not tell whether an item was deleted or is hidden: the end is looked for anew.
+    /// An edge alone does not show whether an item was deleted or is hidden: the end is searched for anew.
     #[test]
     fn an_edge_without_the_last_item_that_came_confirms_no_end() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };

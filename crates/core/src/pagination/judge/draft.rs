@@ -123,7 +123,7 @@ struct Weakness {
 pub(in crate::pagination) struct Draft {
     wanted: WantedPage,
     next: NextBoundary,
-    /// True while all items up to the end are taken, of which the last `limit` are kept.
+    /// True while all items up to the end of the list are taken, of which the last `limit` are kept.
     to_the_end: bool,
     views: Vec<Evidence>,
     taken: Vec<Taken>,
@@ -146,7 +146,8 @@ impl Draft {
         ground: Ground,
         unchecked: bool,
     ) -> Self {
-        // The offsets of a cursor or a client may be any number. Test: `hostile_places_neither_overflow_nor_loop`.
+        // A cursor or a client may name any offset: offsets are bounded, so that sums of them don't overflow. Test:
+        // `hostile_places_neither_overflow_nor_loop`.
         let believed = |offset: u64| Offset(offset).believed().0;
         let hint =
             Hint { offset: target.hint.offset.believed(), total: target.hint.total.map(believed), ..target.hint };
@@ -213,7 +214,7 @@ impl Draft {
         self.next.offset
     }
 
-    /// Expects the boundary of an item, or the end, at another offset.
+    /// Expects the boundary at another offset if it can be searched for; a start or an offset stays where it is.
     pub(in crate::pagination) fn believe(&mut self, offset: u64) {
         if self.can_be_searched_for() {
             self.next.offset = Offset(offset).believed().0;
@@ -230,7 +231,7 @@ impl Draft {
         self.wanted.hint
     }
 
-    /// Returns the number of items that the page has.
+    /// Returns the number of items taken so far.
     pub(in crate::pagination) fn len(&self) -> usize {
         self.taken.len()
     }
@@ -250,7 +251,7 @@ impl Draft {
         self.to_the_end
     }
 
-    /// Returns whether the page is asked for by an offset at which no item was found.
+    /// Returns whether the page is asked for by an offset, and no item at or after that offset has been taken.
     pub(in crate::pagination) fn is_nothing_by_offset(&self) -> bool {
         matches!(self.next.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
@@ -260,8 +261,8 @@ impl Draft {
         self.taken.is_empty() && self.more.before == Some(false) && self.more.after == Some(false)
     }
 
-    /// Notes that more items follow in the direction of reading, by the claim of an answer. A claim proves no end, but
-    /// may say that there is more.
+    /// Notes that more items follow in the direction of reading, as an answer claims. A claim never proves an end,
+    /// but suffices for a link to a further page.
     pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
             Way::Forward => self.more.after = Some(true),
@@ -287,7 +288,8 @@ impl Draft {
         }
     }
 
-    /// Returns the number of items that the page still needs.
+    /// Returns the number of items that the page still needs: the whole limit while all items up to the end are
+    /// taken.
     pub(in crate::pagination) fn need(&self) -> u64 {
         if self.to_the_end { self.wanted.limit as u64 } else { (self.wanted.limit - self.taken.len()) as u64 }
     }

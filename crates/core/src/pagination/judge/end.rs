@@ -1,8 +1,9 @@
 //! The end of the list, which only evidence of the answer's own slice proves: a count is a statement of its own, made
 //! at another time.
 //!
-//! Two others touch on it: `windows::take` assumes an end where proofs are to be cheap, and the page is flagged; of a list
-//! with hidden items and without a declared order, `anchored::view` believes the slice's own flag alone.
+//! Two other modules decide about ends. `windows::take` assumes an end where proofs are to be cheap, and flags the
+//! page. In a list with hidden items and without a declared order, `anchored::view` believes the slice's own flag
+//! alone.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use crate::pagination::{
 /// Answers of other walks do not count: caps differ by principal, by filter, by parameter and by day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pagination) struct Honoured {
-    /// The largest size that an answer of the walk filled, this page included; what its cursors carry on.
+    /// The largest size that an answer of the walk filled, this page included. The page's cursors carry it on.
     by_walk: u32,
     /// The most items that one answer of this page had, whatever was asked for: the upstream gives so many at this
     /// time.
@@ -61,7 +62,8 @@ impl Honoured {
     /// any more.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
-        // Test: `a_size_that_is_not_honoured_any_more_is_not_of_this_time_either`.
+        // Else the page's own size would still confirm a short answer as the end. Test:
+        // `a_size_that_is_not_honoured_any_more_is_not_of_this_time_either`.
         self.by_page = self.by_page.min(count);
         self.beyond_start = self.beyond_start.min(count);
     }
@@ -95,7 +97,7 @@ impl Honoured {
 /// The evidence that other answers of the same page give of an end that an answer may show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pagination) enum Witness {
-    /// No other answer was asked for.
+    /// No other answer bears the end out.
     #[default]
     None,
     /// An earlier answer of the page ended at the same item.
@@ -108,12 +110,12 @@ pub(in crate::pagination) enum Witness {
 /// an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::pagination) enum PlaceAgreement {
-    /// No item is in two of them.
+    /// No item is in two of them, except at two offsets by two totals, because the list has changed.
     #[default]
     Unseen,
-    /// An item is at one offset in two of them, and none is at two.
+    /// An item is at one offset in two of them, and none is at two by one total.
     Agree,
-    /// An item is at two offsets, by one total: pages don't stand where their numbers say.
+    /// An item is at two offsets, by one total: pages don't stand where their numbers place them.
     Differ,
 }
 
@@ -133,7 +135,7 @@ pub(in crate::pagination) struct Belief {
 /// The conclusion from an answer about the end of the list.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct End {
-    /// True if the answer ends the collection.
+    /// True if the answer ends the list.
     pub(in crate::pagination) ends: bool,
     /// True if the answer has fewer items than were asked for, and that proves nothing.
     pub(in crate::pagination) short: bool,
@@ -144,12 +146,12 @@ pub(in crate::pagination) struct End {
 }
 
 impl End {
-    /// The answer ends the collection.
+    /// The answer ends the list.
     const ENDS: Self = Self { ends: true, short: false, capped: false, checked: false };
     /// The answer shows no end, and is not short.
     const GOES_ON: Self = Self { ends: false, short: false, capped: false, checked: false };
 
-    /// Returns whether an answer ends the collection.
+    /// Returns whether an answer ends the list.
     ///
     /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer if the dialect
     /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change,
@@ -160,14 +162,15 @@ impl End {
     ///   filled such a size, because a first page may have more items than a cap lets through elsewhere; where nothing
     ///   but a size that an earlier page saw shows that a page stands where its number says; and where two answers show
     ///   an item at different offsets;
-    /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
-    ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
-    ///   cap a page stands before its expected place;
+    /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has
+    ///   not met may let through just as many items as a stale count has. Elsewhere in the list this would not do:
+    ///   under a silent cap a page stands before its expected place;
     /// - or the answers to a confirmation ([`Witness`]): `checked`, because answers that are cut by bytes, or leave out
     ///   hidden rows, can be cut alike (test: `an_end_that_only_other_answers_show_is_checked`). They overrule a count
     ///   of more, because counts of rows that no client is shown are common. They don't overrule a flag of the slice.
     ///
-    /// An end that a count places, where answers are taken as they come (`Evidence::unchecked`), is `checked` as well.
+    /// The end that an answer shows whose place is known by a count alone is `checked` as well
+    /// (`Evidence::unchecked`).
     ///
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(in crate::pagination) fn judge(
@@ -189,7 +192,7 @@ impl End {
             return Self::GOES_ON;
         }
         let reached = begins.saturating_add(count as u64);
-        // A count below what came contradicts its own answer, and says nothing. Test:
+        // A count of fewer items than came contradicts its own answer, and shows nothing. Test:
         // `a_count_below_what_came_ends_nothing`.
         let over_is_said =
             answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value == reached);

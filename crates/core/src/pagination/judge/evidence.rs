@@ -1,5 +1,5 @@
 //! The evidence of one answer: whether its items are in the declared order, whether a boundary stands among them, and
-//! whether it ends the collection.
+//! whether it ends the list.
 //!
 //! Ties that the upstream does not order are used as whole runs only: an answer must reach past a run of equal strong
 //! keys on both sides before any item of it counts, because the same items may come in another order in the next
@@ -41,7 +41,8 @@ pub(in crate::pagination) struct Evidence {
     pub(super) from_start: bool,
     /// The conclusion about the end; its `checked` is also true of an end that a count places.
     pub(super) end: End,
-    /// True if the answer was joined of two answers that agree, so that a seam within it was not seen in one.
+    /// True if pages from the answer are at most `checked`: it was joined of two answers that agree; its start is a
+    /// `checked` end of the flipped list; or its filter is trusted to let the anchor through.
     pub(super) checked: bool,
     /// The edges of the answer that are assumed to be at the boundary, or to be the end, without evidence.
     pub(super) assumed: Assumed,
@@ -117,8 +118,9 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Checks and arranges an answer of the flipped list, turned round: the start of the flipped list is the end of the
-    /// list, and the other way round. `total` is the expected length of the list, for an answer that has none.
+    /// Checks and arranges an answer of the flipped list, turned round: the start of the flipped list is the end of
+    /// the list, and the other way round. `total` is the expected length of the list, for an answer without an exact
+    /// total.
     ///
     /// # Errors
     ///
@@ -171,7 +173,8 @@ impl Evidence {
         let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
-        // Test: `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
+        // A count beyond the items that came denies the end, unless the list changed between two counts. Test:
+        // `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
         let all_counted = counted
             <= match (hides, recounted) {
                 (true, _) => later.offsets.covers_to,
@@ -252,7 +255,7 @@ impl Evidence {
         }
     }
 
-    /// Assumes the answer to end the collection, without evidence.
+    /// Assumes the answer to end the list, without evidence.
     pub(in crate::pagination) fn assume_end(&mut self) {
         (self.end.ends, self.end.short) = (true, false);
         self.assume_edge(Side::After);
@@ -284,7 +287,7 @@ impl Evidence {
         self.from_start
     }
 
-    /// Returns whether it ends the collection, by its own evidence.
+    /// Returns whether it ends the list, by its own evidence.
     pub(in crate::pagination) fn ends(&self) -> bool {
         self.end.ends
     }
@@ -423,9 +426,9 @@ impl Evidence {
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
 
-    /// Returns whether another answer, asked for after this one, is the end of the list once more. If ties are
-    /// shuffled, a part of a run may come twice by chance: only items before another run can't come again after it, and
-    /// neither can items that a count leaves no room for. Test:
+    /// Returns whether an answer from a later place ends with all items of this one, so that the last page of the
+    /// list has come again. If ties are shuffled, a part of a run may come twice by chance: only items before another
+    /// run can't come again after it, and neither can items that a count leaves no room for. Test:
     /// `a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more`.
     #[must_use]
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
@@ -451,7 +454,8 @@ impl Evidence {
     /// Returns whether the items at two neighbouring places are in one run, or may be.
     #[must_use]
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
-        // A run is arranged by the keys after the deciding one, so its neighbours may look out of order.
+        // The upstream's order shows only up to the first key that is sorted more finely than it is shown: no key
+        // after it is compared.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
             Some(next) => matches!(next, NextItem::Tied | NextItem::Apart),
             None => false,
@@ -471,7 +475,8 @@ impl Evidence {
 /// Returns whether ties are used as whole runs.
 #[must_use]
 pub(in crate::pagination) fn loose(order: &Order) -> bool {
-    // Items that look equal come in any order. Test: `rows_that_look_equal_at_a_coarse_grain_are_one_run`.
+    // The upstream sorts a coarse key by more than it shows, so that items with equal shown values come in any order.
+    // Test: `rows_that_look_equal_at_a_coarse_grain_are_one_run`.
     let coarse = |key: &SortKey| key.grain.is_some();
     holds(Rule::RunsAreClosed)
         && !order.strong.is_empty()
@@ -494,10 +499,11 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 
 /// Returns the expected offset of an answer's first item, and whether a count places the answer.
 ///
-/// That is the place that the answer names. If it names none, a page is placed by the size that was used. A page with
-/// fewer items than were asked for shows that size if it has just as many as were honoured in earlier requests, and
-/// claims that there is more. An offset after the place asked for is not believed. A count places an answer that is a
-/// page which was cut short in silence, or the last page that comes again.
+/// The offset is the one that the answer names. If it names none, a slice by offset begins where it was asked for,
+/// and a page where its number says, by the size that was used. A page with fewer items than were asked for shows
+/// that size if it has just as many as were honoured in earlier requests, and claims that there is more. An offset
+/// after the place asked for is not believed. A count places an answer that is a page which was cut short in silence,
+/// or the last page that comes again.
 pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(slice);
     let asked = slice.size().0;

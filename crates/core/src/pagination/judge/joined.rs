@@ -33,7 +33,8 @@ impl Evidence {
     ) -> Result<Self, Unjoined> {
         let mut parts = Vec::with_capacity(readings.len());
         for (first, again) in readings {
-            // Tests: `items_that_move_across_a_seam_while_it_is_read_are_not_left_out`,
+            // A slice that differs the second time shows that the list changed in between. Tests:
+            // `items_that_move_across_a_seam_while_it_is_read_are_not_left_out`,
             // `a_page_that_is_the_same_at_its_two_ends_alone_is_another_one`.
             if !first.same_items(&again) {
                 return Err(Unjoined::Changed(Box::new(again)));
@@ -112,7 +113,8 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
         }
         Slice::Page { .. } => filled(earlier) && in_place,
     };
-    // Test: `a_page_that_says_it_begins_elsewhere_is_no_neighbour`.
+    // An answer may name another offset than was asked for: it then does not begin at the seam. Test:
+    // `a_page_that_says_it_begins_elsewhere_is_no_neighbour`.
     let elsewhere = later.answer.offset.is_some_and(|said| said != later.slice.begins().0);
     adjoining && !elsewhere
 }

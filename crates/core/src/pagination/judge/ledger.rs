@@ -21,13 +21,13 @@ pub(in crate::pagination) struct Ledger {
     honoured: Honoured,
     /// The largest size that was honoured in all requests before this one.
     honoured_before: u32,
-    /// The exact total that was told last.
+    /// The exact total of the last answer that has one.
     total: Option<u64>,
     /// True if the last total differs from the one before.
     recounted: bool,
     /// True if past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
-    /// The item that the cursor names, and the first and the last item of each answer by page that tells an exact
+    /// The item that the cursor names, and the first and the last item of each answer by page that has an exact
     /// total. The budget of requests bounds them.
     edges: Vec<Edge>,
     /// The comparison of the offsets at which answers show one item.
@@ -43,7 +43,7 @@ struct Edge {
     offset: u64,
     /// True if the offset is one of the flipped list.
     is_flipped: bool,
-    /// The exact total that its answer tells.
+    /// The exact total of its answer.
     total: u64,
 }
 
@@ -172,7 +172,7 @@ impl Ledger {
         self.honoured
     }
 
-    /// Returns the exact total that was told last.
+    /// Returns the exact total of the last answer that has one.
     pub(in crate::pagination) fn total(&self) -> Option<u64> {
         self.total
     }
@@ -187,7 +187,7 @@ impl Ledger {
         self.recounted
     }
 
-    /// Returns the knowledge of sizes with which an answer is judged.
+    /// Returns the knowledge of sizes and places with which an answer is judged.
     pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
         Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness, places: self.places }
     }
@@ -222,9 +222,9 @@ mod tests {
             (end.ends, end.checked)
         };
         assert_eq!(end_of(0, 4, "abcd"), (false, false));
-        // It stands at offset 4 by its number and at 2 by its items, and would end the list by the count.
+        // The answer stands at offset 4 by its number and at 2 by its items, and would end the list by the count.
         assert_eq!(end_of(1, 4, "cd"), (true, true));
-        // An answer that shows nothing of the others ends the list as sure as before.
+        // An answer that shows no item of the others ends the list as surely as without them.
         let mut ledger = Ledger::of_sizes(0, false);
         for (number, ids, total, places) in [
             (0, "abcd", 6, PlaceAgreement::Unseen),
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(end_after(number("9"), 10, 13, false, &numbers), (true, true));
         let texts = [r#""a""#, r#""b""#, r#""c""#, r#""d""#, r#""e""#];
         assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
-        // It was there.
+        // The page of the cursor had it at the same offset.
         assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
         // The list has grown, the offset counts from the other end, or the item is not in the answer: nothing is
         // compared.

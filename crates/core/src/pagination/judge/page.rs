@@ -40,9 +40,10 @@ pub enum Level {
     /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream: no
     /// item that its answers show is skipped, but items that the token leads past are not shown.
     Anchored,
-    /// As exact, but a seam or an end could only be seen in two answers that agree.
+    /// As exact, but a seam or an end was seen only in two answers that agree, or in an answer and a count, or rests
+    /// on a filter that is trusted: changes between two answers may cancel out. The best level of a page by token.
     Checked,
-    /// No item is skipped and none repeated, however much the collection changes.
+    /// No item is skipped and none repeated, however much the list changes.
     Exact,
 }
 
@@ -66,7 +67,8 @@ pub enum Unproven {
 pub struct PageNotes {
     /// The reason for which the declared order was of no use, so that the page was read by marks.
     pub lowered: Option<Unsorted>,
-    /// The distance of the boundary from its hint; `None` if there was no hint, or no distance.
+    /// The distance in items of the boundary from its hint, positive if it is farther from the start; `None` if there
+    /// was no hint, or no distance.
     pub drift: Option<i64>,
     /// The profile of the upstream after the page.
     pub profile: UpstreamProfile,
@@ -74,7 +76,7 @@ pub struct PageNotes {
     pub honoured: u32,
     /// The number of upstream requests that it took.
     pub requests: u32,
-    /// The number of marks that were out of their order, and outvoted by the others.
+    /// The number of the cursor's marks that were found out of their order, so that the others decided.
     pub stragglers: u32,
     /// The item whose keys were looked up for this page, with its keys as they are now, for the cache of pivots.
     pub looked_up: Option<Anchor>,
@@ -82,8 +84,8 @@ pub struct PageNotes {
 
 /// A page of items in order.
 ///
-/// Its facts can be read by everyone and are set where the page is made, in the judge: no estimate of a strategy adds
-/// an item, leaves one out, or says that the list ends.
+/// Its facts can be read by everyone. Those of a proven page are set or checked in the judge alone: no estimate of a
+/// strategy adds an item to it, leaves one out, or ends the list.
 #[derive(Clone, Debug)]
 pub struct Page {
     facts: PageFacts,
@@ -110,19 +112,19 @@ pub struct PageFacts {
     pub answers: Vec<Answer>,
     /// The items, in order; at most the limit.
     pub items: Vec<ItemPlace>,
-    /// The place at which the next page begins; `None` at the end of the collection.
+    /// The place at which the next page begins; `None` at the end of the list.
     pub next: Option<Target>,
     /// The place at which the previous page ends; `None` at the start.
     pub previous: Option<Target>,
     /// The last page, if the list is not empty and its total is exact, or if the list can be read from its end.
     pub last: Option<Target>,
-    /// The size of the collection by the last answer, or as the route's `totals` says.
+    /// The size of the list by the last answer, or as the route's `totals` says.
     pub total: Option<Total>,
     /// The expected offset of the first item.
     pub offset: u64,
     /// The reason for which the page is not proven.
     pub unproven: Option<Unproven>,
-    /// The budget ended before the page was full, and the route serves short pages.
+    /// True if the budget ended before the page was full, and the route serves short pages.
     pub short: bool,
     /// The first and the last item; `None` on an empty page, or if the keys can't be read.
     pub edges: Option<(Item, Item)>,
@@ -242,12 +244,12 @@ impl Page {
         self
     }
 
-    /// Returns the position of the next page, and its hint, to aim better.
+    /// Returns the position of the next page, and its hint, so that a strategy can improve the estimate.
     pub(in crate::pagination) fn aim_next(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.next.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
 
-    /// Returns the position of the previous page, and its hint, to aim better.
+    /// Returns the position of the previous page, and its hint, so that a strategy can improve the estimate.
     pub(in crate::pagination) fn aim_previous(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.previous.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
@@ -257,7 +259,7 @@ impl Page {
         self.facts.offset = offset;
     }
 
-    /// Sets the total that the page tells, which is no part of the proof.
+    /// Sets the total of the page, which is no part of its proof.
     pub(in crate::pagination) fn tell(&mut self, total: Option<Total>) {
         self.facts.total = total;
     }

@@ -1,9 +1,9 @@
 //! A page that is put together from parts of the list: the pages of several filters, one after the other.
 //!
-//! The rule is that for answers: each part begins at or before the place that the page has reached, and is compared
-//! with the list up to its own last item, or to the end of the stretch that its filter lets through. A filter is
-//! believed by its answers: if one of them shows the item from which it was asked, the filter compares as the list is
-//! sorted. A page that goes on in a part which shows no such item is `checked`.
+//! Parts are held to the rule for answers: each begins at or before the place that the page has reached. A part that
+//! goes on shows the list up to its last item; one that ends shows it up to the end of the stretch that its filter
+//! lets through. A filter is believed by its answers: if one of them shows the item from which it was asked, the
+//! filter compares as the list is sorted. A page that goes on in a part which shows no such item is `checked`.
 
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -58,7 +58,7 @@ pub(in crate::pagination) struct PartsPage {
     shows_before: bool,
     /// The place up to which no item is missing from the page.
     reached: PlaceByKeys,
-    /// A slice that may show what comes next.
+    /// A slice that may show the item right after the page.
     shown: Option<Box<SliceOfPart>>,
 }
 
@@ -263,18 +263,19 @@ impl PartsPage {
                 _ => Level::Checked,
             });
         }
-        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through. Test:
-        // `an_empty_filtered_answer_is_no_end`.
+        // An answer with neither the anchor nor an item after it may be the end of the list, or its filter lets no
+        // item through. Test: `an_empty_filtered_answer_is_no_end`.
         let shows_nothing = part.items.is_empty();
-        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value,
-        // may compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that
-        // was deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
+        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
+        // value, may compare by the date alone, or in another time zone. Only the whole list distinguishes that from
+        // an anchor that was deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
         let may_compare_otherwise = has_equals && rules::holds(Rule::FiltersAreProven);
         // Without its anchor a filter is trusted. Test: `a_page_of_an_exclusive_filter_without_its_anchor_is_checked`.
         (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }
 
-    /// Returns whether all that a part shows comes after what the page has.
+    /// Returns whether each answer of a part begins after the last item of the page or, if the page has none, after
+    /// the item that it was asked for. Answers without items don't count.
     fn is_past_the_last(&self, part: &Page) -> bool {
         let Some(last) = self.last().or(self.asked.as_ref()) else { return true };
         part.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {

@@ -1,7 +1,7 @@
 //! The place of a pivot: the keys of the item that a cursor names by its id.
 //!
-//! Keys count only if they are that item's, and those with which it was served. An item's resource gives the values of
-//! now: if the item was changed since, they are another place in the list.
+//! Keys count only if they are that item's, and those with which it was served. An item's resource shows its present
+//! values: if the item was changed since it was served, they are another place in the list.
 
 use std::cmp::Ordering;
 
@@ -44,7 +44,7 @@ impl PivotPlace {
         is_known_again(request, pivot, keys).then(|| Self(Anchor { keys: keys.to_vec(), id: pivot.id.clone() }))
     }
 
-    /// Returns the position of a page that is asked for at the pivot.
+    /// Returns the position that was asked for, before or after the pivot, by the pivot's keys.
     pub(in crate::pagination) fn position(self, asked: &Position) -> Position {
         match asked {
             Position::BeforePivot(_) => Position::Before(self.0),
@@ -67,7 +67,8 @@ impl LookedUp {
     pub(in crate::pagination) fn of(request: &PageRequest, pivot: &Pivot, answer: &Answer) -> Result<Self, Unsorted> {
         let unkept = || rows::unkept(answer, &request.order, 0);
         let now = answer.anchor(&request.order, 0).ok_or_else(unkept)?;
-        // An endpoint may answer with another item. Test: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
+        // An endpoint may give another item than the one asked for. Test:
+        // `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
         if !is_the_item(request, pivot, answer, &now) {
             return Ok(Self::OtherItem);
         }

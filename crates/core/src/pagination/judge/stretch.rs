@@ -67,13 +67,13 @@ impl PlaceByKeys {
     }
 }
 
-/// The items that one alternative of a filter lets through.
+/// The items that one alternative of a filter lets through, as a range of places.
 #[derive(Clone, Debug)]
 pub(super) struct FilterStretch {
     from: PlaceByKeys,
     pub(super) to: PlaceByKeys,
-    /// True if one comparison lets a value and all that follows it through: an answer that shows the value then shows
-    /// that the filter compares as the list is sorted.
+    /// True if the last comparison is not by equality. An answer that shows the compared value then shows that the
+    /// filter compares as the list is sorted.
     pub(super) compares: bool,
     /// The leading values that all its items share: those that are asked for by equality.
     pub(super) shared: Vec<KeyValue>,
@@ -177,7 +177,7 @@ impl FilterStretch {
     }
 }
 
-/// Returns whether a comparison lets through what comes later in the list.
+/// Returns whether a comparison lets the items through that come later in the list.
 fn lets_later_through(comparison: Comparison, key: &SortKey) -> bool {
     let is_greater = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
     is_greater == (key.direction == Direction::Ascending)

@@ -91,8 +91,8 @@ impl Passage<'_> {
     ///
     /// # Errors
     ///
-    /// [`PassageFault`] where the page lacks an item that they show from its place on, has one twice, ends the list where the
-    /// upstream does not, or leads to another place than it reached.
+    /// [`PassageFault`] where the page lacks an item that they show from its place on, has one twice or one that was
+    /// not gone through, ends the list where the upstream does not, or leads to another place than it reached.
     fn shows_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
         let order = &self.request.order;
         if self.pages.iter().any(|upstream_page| upstream_page.unsorted().is_some()) {
@@ -107,8 +107,8 @@ impl Passage<'_> {
         }
         let mut reached = PassagePlace::of(&self.request.target);
         let (begin, tied) = self.begin(&reached).ok_or(PassageFault)?;
-        // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever they
-        // are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
+        // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever
+        // they are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
         reached.run = reached.run.saturating_sub(tied);
         let (mut taken, mut are_shown) = (self.taken.iter().peekable(), true);
         for (number, upstream_page) in self.pages.iter().enumerate().skip(begin) {
@@ -118,7 +118,8 @@ impl Passage<'_> {
                 Some(anchor) => {
                     let passed =
                         upstream_page.passed(self.way, order, anchor, reached.run, false).ok_or(PassageFault)?;
-                    // Which of the ties were served can be known otherwise: by the token, or by the item that came next.
+                    // The keys don't show which of the ties were served. The token, or the item that came next, may
+                    // show that, but proves no seam here.
                     if matches!(passed.basis, Basis::Guess { .. } | Basis::Unseen) {
                         return Ok(false);
                     }
@@ -130,8 +131,8 @@ impl Passage<'_> {
                 None => 0,
             };
             let is_shown = gone_by > 0 || self.follows(number, &reached);
-            // An upstream page that begins after the place may have lost items to the one before it, which is read first.
-            // Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // An upstream page that begins after the place may have lost items to the one before it, which is read
+            // first. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             let may_begin = || self.shows_next(number, &reached) || self.may_begin(upstream_page);
             if number == begin && reached.anchor.is_some() && !is_shown && !may_begin() {
                 return Err(PassageFault);
@@ -186,9 +187,10 @@ impl Passage<'_> {
         self.taken.iter().filter_map(id).collect()
     }
 
-    /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie with
-    /// the anchor. `None` if one before it shows items that come after the anchor. Among ties that the upstream does not
-    /// order, all that comes before the anchor itself counts as served, so that the page begins where the anchor is seen.
+    /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie
+    /// with the anchor. `None` if one before it shows items that come after the anchor. Among ties that the upstream
+    /// does not order, all that comes before the anchor itself counts as served, so that the page begins where the
+    /// anchor is seen.
     fn begin(&self, reached: &PassagePlace<'_>) -> Option<(usize, u32)> {
         let (order, way) = (&self.request.order, self.way);
         let Some(anchor) = reached.anchor.as_deref().filter(|anchor| evidence::loose_at(order, anchor)) else {
@@ -204,8 +206,8 @@ impl Passage<'_> {
         (!places().any(|stands| stands.is_some_and(Ordering::is_gt))).then(|| (begin, narrow(tied)))
     }
 
-    /// Returns whether the page may begin with an upstream page that begins after its place: the upstream handed out the
-    /// token for that very place, or no upstream page comes before this one.
+    /// Returns whether the page may begin with an upstream page that begins after its place: the upstream handed out
+    /// the token for that very place, or no upstream page comes before this one.
     fn may_begin(&self, upstream_page: &UpstreamPage) -> bool {
         let (Target { position, hint }, asked) = (&self.request.target, &upstream_page.asked);
         let is_handed_out = hint.offset.0 == 0
@@ -221,7 +223,7 @@ impl Passage<'_> {
     /// Returns whether no item can lie between the place reached and an upstream page that begins after it.
     fn follows(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let asked = &self.pages[number].asked;
-        // Read backward, the first upstream page ends at the seam. Tests:
+        // Only an upstream page that was asked for in the direction of reading begins at the seam. Tests:
         // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`,
         // `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
         asked.way == self.way
@@ -257,8 +259,8 @@ impl Passage<'_> {
     }
 
     /// Goes through these places of an upstream page, in the direction of reading, and takes their items off those of
-    /// the page. Returns the place after the last one taken; `None` where the page lacks an item. An item whose id the
-    /// page has already was moved meanwhile, and the anchor was served before.
+    /// the page. Returns the place after the last one taken; `None` where the page lacks an item. An item whose id
+    /// the page has already was moved meanwhile, and the anchor was served before: both may be left out.
     fn take(
         &self,
         number: usize,
@@ -430,7 +432,7 @@ mod tests {
         assert_eq!(level(&request, &[FIRST, unsorted], &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], (3, None)), None);
     }
 
-    /// It is not known which of the ties were served, so that the items are not compared with the pages.
+    /// The ties that were served are not known, so that the items are not compared with the pages.
     #[test]
     fn the_items_of_a_page_are_those_of_its_upstream_pages_in_their_order() {
         let request = request(order(Ties::Unordered), after(item("12")));

@@ -84,7 +84,7 @@ pub(in crate::pagination) fn relies_on_order(request: &PageRequest) -> bool {
 pub(in crate::pagination) struct UpstreamPage {
     pub(super) answer: Answer,
     pub(super) asked: Asked,
-    /// The contradiction of the declared order, or of one state of the list.
+    /// The first contradiction of the declared order, or an id that comes twice.
     unsorted: Option<Unsorted>,
 }
 
@@ -168,7 +168,8 @@ impl UpstreamPage {
         if way.is_backward() && self.asked.token.is_none() {
             return Lead::Edge;
         }
-        // Test: `a_list_by_token_ends_where_the_upstream_says_so`.
+        // The dialect declares whether an empty page or a flag ends the list. Test:
+        // `a_list_by_token_ends_where_the_upstream_says_so`.
         if asked_so && if tokens.ends_empty { self.is_empty() } else { self.answer.more == Some(false) } {
             return Lead::Edge;
         }
@@ -234,8 +235,8 @@ impl UpstreamPage {
         (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
     }
 
-    /// Returns a hash that tells this page from others: of its first and last item, by their keys and ids; of all items
-    /// if these have no ids.
+    /// Returns a hash that distinguishes this page from others: of its first and last item, by their keys and ids; of
+    /// all items if these have no ids.
     #[must_use]
     pub(in crate::pagination) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
         let ends = [0, self.len().saturating_sub(1)];
@@ -318,7 +319,7 @@ impl UpstreamPage {
         self.stands(way, order, self.len().checked_sub(1)?, anchor)
     }
 
-    /// Compares the item that is read first in the same way.
+    /// Compares the item that is read first with an anchor, in the same way.
     #[must_use]
     pub(in crate::pagination) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }

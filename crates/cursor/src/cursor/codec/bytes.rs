@@ -22,8 +22,8 @@ impl<'a> ByteReader<'a> {
         Some(byte)
     }
 
-    /// Reads a varint; returns `None` for one beyond 64 bits or with a final byte of 0, which a shorter one would
-    /// replace.
+    /// Reads a varint; returns `None` for one beyond 64 bits, and for one with a final byte of 0, because a shorter
+    /// varint has the same value.
     pub(in crate::cursor) fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {

@@ -150,7 +150,7 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
         }
         byte => {
             let text = rest.take(u64::from(byte.checked_sub(TEXT)?))?;
-            // So has a canonical UUID.
+            // A canonical UUID has a kind of its own, too: as a text it would have a second encoding.
             if pack_uuid(text).is_some() {
                 return None;
             }

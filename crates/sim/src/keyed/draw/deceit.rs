@@ -45,7 +45,7 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
         Lie::CapShrinks => {
             traits.caps = vec![limit + 4];
             traits.sizes = Sizes::Free { least: 1, most: None };
-            // Else a field of an answer would show the smaller cap to the core.
+            // With these values no field of an answer shows the smaller cap to the core.
             (traits.end, traits.more, traits.echoes) = (EndEvidence::Unvouched, More::Nothing, Echoes::Nothing);
         }
         // A silent cap would be another lie (`ShortIsEnd`).

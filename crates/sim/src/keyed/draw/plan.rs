@@ -1,4 +1,4 @@
-//! Draws the changes of collections.
+//! Draws the changes of lists.
 
 use cursorgate_core::pagination::rules::Rule;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The place at which a collection changes most.
+/// The place at which a list changes most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Anywhere,
@@ -19,7 +19,7 @@ enum Habit {
     AtTheHead,
     /// Rows at the head are deleted, as by workers that read a queue.
     ReadAndDelete,
-    /// New rows come last, ahead of a client that reads forward; in the wild faster than it reads.
+    /// New rows come last, ahead of a client that reads forward; in the regime `Wild` faster than it reads.
     AtTheTail,
     /// The row that the client's cursor names is moved.
     AtTheAnchor,
@@ -30,7 +30,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape, count: u32, ro
     let ticks = 3 * (count / draft.limit + 4).min(60);
     let eager = draft.wild || !draft.is_free();
     let percent = if eager { dice.pick(&[10, 40, 80]) } else { dice.pick(&[5, 15, 30]) };
-    // In reach, no more changes at once than an answer has to spare: else the refusal has a need (`Need::Speed`).
+    // In the regime `InReach` no more rows change at once than an answer has to spare: a refusal would have a need
+    // (`Need::Speed`).
     let burst = match (eager, roomy) {
         (true, _) => dice.pick(&[1, 3, 20]),
         (false, true) => dice.pick(&[1, 1, 2, 5]),

@@ -37,7 +37,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     let ties = match draft.is_free() {
         _ if shuffled => TieOrder::Shuffled,
         false => TieOrder::ById,
-        // PostgreSQL owes ties no order: queries that differ in their limits alone may give other rows of a run.
+        // PostgreSQL defines no order of ties: queries with other limits may give other rows of a run.
         true => dice.pick(&[TieOrder::ById, TieOrder::ById, TieOrder::ById, TieOrder::Fixed, TieOrder::Shuffled]),
     };
     let coarse = rule == Some(Rule::FiltersAreProven) || (draft.is_free() && dice.chance(20));
@@ -46,8 +46,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         TieOrder::ById if !dice.chance(15) => Ties::Ordered,
         _ => Ties::Unordered,
     };
-    // Unordered ties are used as whole runs, which must fit into answers. So they are short, but in the wild and where
-    // the endpoint can filter by the run.
+    // Unordered ties are used as whole runs, which must fit into answers. So they are short, except in the regime
+    // `Wild` and where the endpoint can filter by the run.
     let long_runs = declared == Ties::Ordered || ((draft.wild || draft.keyed) && dice.chance(30));
     let columns = match (lie, rule) {
         (Some(Lie::TiesAreOrdered | Lie::FiltersCompareText), _) => 1,
@@ -95,8 +95,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
 fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, bool)) -> Column {
     let look = dice.pick(&LOOKS);
     let few = !long_runs && matches!(look, Look::Boolean | Look::Rank) && index == 0;
-    // An opaque key is always the last one. As the only key it is drawn in the wild alone: once its row is gone, no key
-    // is left by which the place can be found.
+    // An opaque key is always the last one. As the only key it is drawn in the regime `Wild` alone: once its row is
+    // gone, no key is left by which the place can be found.
     let blind = look == Look::Opaque && !(last && draft.is_free() && (draft.wild || index > 0));
     let look = if few || blind { Look::Datetime } else { look };
     let width = if long_runs { dice.pick(&[1, 2, 3, 8, 40, 300]) } else { dice.pick(&[20, 60, 300]) };

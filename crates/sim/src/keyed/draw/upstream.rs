@@ -25,7 +25,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         (false, _) => 3 * limit + dice.pick(&[12, 30, 100]),
     }
     .max(2);
-    // Whether the dialect names a wrong cap or none.
+    // True if the dialect names a wrong cap or none.
     let silent = dice.chance(20);
     let mut traits = Traits {
         sizes: Sizes::Free {
@@ -102,7 +102,7 @@ fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
 }
 
 /// Lets the cap shrink or grow during the walk. Answers must then show their size or that more follows: else no core
-/// could tell an answer that a smaller cap cut from the end of the list.
+/// could distinguish an answer that a smaller cap cut from the end of the list.
 fn change_caps(dice: &mut Dice, traits: &mut Traits) {
     if matches!(traits.sizes, Sizes::Fixed(_) | Sizes::Listed(_)) {
         return;

@@ -9,7 +9,7 @@ use crate::{
 
 const PAGING: &[&str] = &["/payload/cursor", "/payload/page"];
 
-/// A limit, a cursor and a sort in the body, in front of a dialect that pages and sorts there.
+/// Compiles a limit, a cursor and a sort in the body, in front of a dialect that pages and sorts there.
 fn compile(change: impl FnOnce(&mut ListSettings)) -> Result<Parameters, Vec<String>> {
     let mut settings =
         list(&[(Role::Limit, "/payload/size"), (Role::Cursor, "/payload/after"), (Role::Sort, "/payload/sort")], &[]);
@@ -60,7 +60,7 @@ fn a_body_sets_limit_position_and_order() {
         forwarded(&read(&known, "", r#"{"x":[ 1.0 ],"payload":{"size":7,"after":"t"}}"#).unwrap()),
         r#"{"x":[ 1.0 ],"payload":{}}"#
     );
-    // A query has other names, and can't say what the body should.
+    // A query has other names, and can't contain the parameters of the body.
     let request = read(&known, "%2Fpayload%2Fafter=x", "{}").unwrap();
     assert_eq!((request.place, request.filters.forwarded.as_str()), (RequestedPosition::First, "%2Fpayload%2Fafter=x"));
 }

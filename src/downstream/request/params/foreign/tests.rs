@@ -15,7 +15,7 @@ use crate::{
 /// Words of built-in dialects and envelopes by which APIs filter as often.
 const ALSO_FILTERS: [&str; 4] = ["after", "before", "size", "start"];
 
-/// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and sorts by `ordering`.
+/// Compiles `limit`, `cursor` and `sort` in front of a dialect that pages by `page` and sorts by `ordering`.
 fn compiled(settings: &ListSettings, dialect_filters: &[&str], diagnostics: &mut Diagnostics) -> Option<Parameters> {
     let strings = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.to_owned()).collect() };
     let (paging, sorts) = (strings(&["page"]), strings(&["ordering"]));

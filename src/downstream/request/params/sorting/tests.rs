@@ -7,7 +7,7 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// `sort` in front of a dialect whose sort is written like this; by `created_at`, `email` and the id.
+/// Returns the sorting by `sort` in front of a dialect that writes these words for `created_at`, `email` and the id.
 fn sorting(join: Option<&str>, names: &[&str], words: impl Fn(&str, &str) -> Vec<(String, String)>) -> Sorting {
     let mut keys = Vec::new();
     for field in ["created_at", "email", "id"] {
@@ -22,7 +22,7 @@ fn sorting(join: Option<&str>, names: &[&str], words: impl Fn(&str, &str) -> Vec
     Sorting::new(Some("sort".to_owned()), sortable, ReservedNames::new(&strings(names)), form, &["limit", "cursor"])
 }
 
-/// `ordering=-email`
+/// Returns a sorting for `ordering=-email`.
 fn django() -> Sorting {
     sorting(Some(","), &["ordering"], |field, word| {
         let sign = if word == "desc" { "-" } else { "" };
@@ -30,12 +30,12 @@ fn django() -> Sorting {
     })
 }
 
-/// `sort=email,desc`, which is the client's own name as well
+/// Returns a sorting for `sort=email,desc`, where `sort` is the client's own parameter as well.
 fn spring() -> Sorting {
     sorting(None, &["sort"], |field, word| vec![("sort".to_owned(), format!("{field},{word}"))])
 }
 
-/// `order_by=email&sort=desc`, likewise
+/// Returns a sorting for `order_by=email&sort=desc`, where `sort` is the client's own parameter as well.
 fn gitlab() -> Sorting {
     sorting(None, &["order_by", "sort"], |field, word| {
         vec![("order_by".to_owned(), field.to_owned()), ("sort".to_owned(), word.to_owned())]

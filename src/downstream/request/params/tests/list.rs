@@ -20,7 +20,7 @@ pub(in crate::downstream::request::params) fn located<T>(value: T) -> Located<T>
     Located { value, at: NOWHERE }
 }
 
-/// A list with these parameters of its envelope, renamed so by its route.
+/// Returns a list with these parameters of its envelope, some of them renamed by its route.
 pub(in crate::downstream::request::params) fn list(
     envelope: &[(Role, &str)],
     renamed: &[(Role, &str)],

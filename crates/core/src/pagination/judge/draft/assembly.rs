@@ -44,7 +44,8 @@ impl Draft {
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
         let total = self
             .total
-            // A count beyond the end that was seen includes rows that no client is shown: it is told as inexact.
+            // A count beyond the end that was seen includes rows that no client is shown: the page has it as an
+            // inexact total.
             .map(|total| Total { exact: total.exact && ended_at.is_none_or(|end| total.value <= end), ..total });
         let counted = total.filter(|total| total.exact).map(|total| total.value);
         let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };
@@ -52,9 +53,9 @@ impl Draft {
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
         let start = Target { position: Position::Start, hint: self.carried() };
         let back = || match self.wanted.unchecked && self.next.offset > 0 {
-            // If offsets alone count, the end may be expected after the page, and a walk back would begin there again.
-            // Test: `a_way_back_by_offset_alone_never_leads_to_the_end`. See
-            // `regressions/a-way-back-by-offset-alone.txt`.
+            // By offset alone, the end may be expected after an empty page. A link back to the end would lead to no
+            // earlier page, and the walk back would not end. Test:
+            // `a_way_back_by_offset_alone_never_leads_to_the_end`. See `regressions/a-way-back-by-offset-alone.txt`.
             true => self.ending_at(self.next.offset.min(counted.unwrap_or(u64::MAX)), counted),
             false => end.clone(),
         };
@@ -131,7 +132,7 @@ impl Draft {
     }
 }
 
-/// Returns the anchor of an edge.
+/// Returns the item that a target names by its keys.
 fn edge(target: Option<&Target>) -> Option<Item> {
     match &target?.position {
         Position::After(anchor) | Position::Before(anchor) => Some(Item::Keyed(anchor.clone())),

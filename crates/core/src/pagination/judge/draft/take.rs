@@ -1,4 +1,5 @@
-//! The use of an answer for a page: if it proves the boundary, its items count; else it shows where to look.
+//! The use of an answer for a page: if it proves the boundary, its items count; else the answer shows where to search
+//! for it.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -43,7 +44,8 @@ impl Draft {
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.wanted.ground == Ground::Whole {
-            // Only items contradict a total. Test: `a_total_that_the_items_disprove_is_not_told`.
+            // Items beyond an exact total contradict it, and it is dropped; an empty answer contradicts none. Test:
+            // `a_total_that_the_items_disprove_is_not_told`.
             let seen = if view.is_empty() { 0 } else { view.reaches() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
@@ -150,8 +152,9 @@ impl Draft {
         }
     }
 
-    /// Returns the edge of the list that an answer would make the boundary of the page's first items: the edge beyond
-    /// which the anchor is, if the answer shows none of its run.
+    /// Returns the edge of the list that a page from this answer would rest on: its start if all items of the answer
+    /// come after the anchor, its end if all come before it. `None` if an item ties with the anchor or items stand on
+    /// both sides of it, and for every answer after the page's first one.
     pub(in crate::pagination) fn leans_on_an_edge(&self, view: &Evidence) -> Option<Side> {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.next.boundary else {
             return None;
@@ -170,7 +173,8 @@ impl Draft {
         }
     }
 
-    /// Returns whether all items of an answer come before the anchor of the boundary, and none ties with it.
+    /// Returns whether all items of an answer come before the anchor of the boundary, and none ties with it; true as
+    /// well if they don't place the anchor.
     pub(in crate::pagination) fn is_after(&self, view: &Evidence) -> bool {
         matches!(self.next.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
@@ -178,7 +182,8 @@ impl Draft {
     }
 
     /// Returns whether all items of an answer come before the anchor (`Side::After`) or after it (`Side::Before`), so
-    /// that the edge on that side would be the boundary's place.
+    /// that the edge on that side would be the boundary's place. True of a boundary without an anchor, and where the
+    /// items don't place the anchor.
     pub(in crate::pagination) fn stands_beyond(&self, view: &Evidence, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.next.boundary else {
             return true;
@@ -190,8 +195,9 @@ impl Draft {
         }
     }
 
-    /// Returns the side of an answer on which an anchor is that its items don't place, if it can only be beyond these
-    /// edges: if both are open, the side on which it is expected.
+    /// Returns the side of an answer on which to look for an anchor that its items don't place. The anchor can be
+    /// beyond its left edge if `left`, and beyond its right edge if `right`. If both are open, its expected offset
+    /// decides; `None` if that is within the answer.
     fn side_beyond(&self, view: &Evidence, forward: bool, left: bool, right: bool) -> Option<Side> {
         let believed = self.next.offset.saturating_sub(u64::from(forward));
         match (left, right) {
@@ -207,9 +213,10 @@ impl Draft {
         }
     }
 
-    /// Returns the place of the boundary, if keys need not decide, or a further answer of the page need not prove it.
+    /// Returns the place of the boundary in a core without [`Rule::KeysDecide`], by the anchor's id, or without
+    /// [`Rule::SeamsAreProven`], by the expected offset. `None` while both rules hold.
     fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
-        // With other keys by now, the item with the anchor's id stands elsewhere:
+        // If the item with the anchor's id has other keys now, it stands elsewhere:
         // `regressions/without-keys-decide.txt`.
         if !holds(Rule::KeysDecide)
             && let Some(place) = (0..view.len())
@@ -234,7 +241,7 @@ impl Draft {
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
         let is_past = offset >= view.reaches();
-        // A page of a smaller size than was asked for stands before the offset, and says nothing about it. Test:
+        // A page of a smaller size than was asked for stands before the offset, and shows nothing about it. Test:
         // `a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for`.
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
@@ -248,7 +255,8 @@ impl Draft {
         let place = (0..view.len()).find(|place| view.latest_offset(*place) >= offset).unwrap_or(view.len());
         if place >= view.len() {
             let counted = view.answer.total.map_or(0, |total| total.value);
-            // Beyond the count, the second empty answer ends a list with hidden items.
+            // All items of one empty answer may be hidden. The second empty answer ends the list, unless a count is
+            // larger.
             self.skipped += u32::from(view.is_empty());
             if self.skipped > 1 && counted <= view.reaches() {
                 self.more.after = Some(false);
@@ -321,7 +329,8 @@ impl Draft {
             // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             self.ended_at = Some(view.reaches());
         }
-        // Test: `pages_that_lean_on_a_checked_end_are_checked`.
+        // The items of the last run count only because the list ends, so that they are no surer than the end. Test:
+        // `pages_that_lean_on_a_checked_end_are_checked`.
         self.rest_on(&view, done_here || self.leans_on_the_end(&view, passed));
         self.weakness.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -339,7 +348,8 @@ impl Draft {
     /// Notes that the page rests on an answer, and on the end of the list that it shows where `on_end`.
     fn rest_on(&mut self, view: &Evidence, on_end: bool) {
         self.weakness.checked |= view.checked || (on_end && view.end.checked);
-        // Test: `a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged`.
+        // An end that is assumed is not proven, and neither is a page that rests on it. Test:
+        // `a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged`.
         self.weakness.assumed |= on_end && view.assumed.right;
     }
 
@@ -374,8 +384,8 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// Returns the run that goes on after an answer which proves the boundary. All ties of the anchor are passed, so
-    /// that none of them need be seen again.
+    /// Returns the run that goes on after an answer which proves the boundary. Moves the boundary after all ties of
+    /// the anchor, which the answer shows, so that none of them need be seen again.
     fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
         if let Boundary::After { whole, .. } = &mut self.next.boundary
@@ -509,7 +519,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Notes the distance of the cursor's boundary from its hint.
+    /// Notes the distance in items of the cursor's boundary from its hint, by the page's first answer.
     fn note_drift(&mut self, view: &Evidence, place: usize) {
         if self.views.is_empty() && self.wanted.hint.offset.0 > 0 {
             let [found, hinted] =
@@ -518,7 +528,7 @@ impl Draft {
         }
     }
 
-    /// Returns the item at a place as an anchor.
+    /// Returns the item at a place as an anchor; [`Unsorted`] if no cursor can hold its keys.
     pub(super) fn anchor(&self, view: &Evidence, place: usize) -> Result<Anchor, Unsorted> {
         view.anchor(&self.wanted.order, place)
             .ok_or_else(|| rows::unkept(&view.answer, &self.wanted.order, view.item(place)))

@@ -60,7 +60,8 @@ impl Evidence {
         let mut runs = Vec::new();
         let mut run = group.start..group.start;
         for place in group {
-            // Test: `a_value_that_comes_again_ends_the_run_of_all_between`.
+            // The run reaches at least to the last item with this value. Test:
+            // `a_value_that_comes_again_ends_the_run_of_all_between`.
             run.end = run.end.max(last[&value(place)] + 1);
             if place + 1 == run.end {
                 runs.push(run.clone());
@@ -107,8 +108,8 @@ impl Evidence {
         if in_order {
             return Ok(());
         }
-        // Ties that the upstream sorts by id come in no other sequence.
-        // Test: `a_run_is_arranged_only_where_its_ties_come_in_any_order`.
+        // Ties that the upstream sorts by id must be in that order. Test:
+        // `a_run_is_arranged_only_where_its_ties_come_in_any_order`.
         if !self.is_loose(order, run.start) && holds(Rule::RunsAreClosed) {
             return Err(rows::disordered_ties(&self.answer, order, run.start, run.end - 1));
         }
