@@ -50,14 +50,13 @@ pub(crate) struct AskedRequest {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body of a request by POST.
     pub(crate) body: Option<Vec<u8>>,
-    /// The keys of cursors are those of the configuration. Without its secrets they are invented, and no cursor can be
-    /// read.
+    /// True if the keys of cursors are those of the configuration. Without its secrets the keys are invented, and no
+    /// cursor can be read.
     pub(crate) has_keys: bool,
-    /// The upstream requests of its page are sent.
+    /// True if the upstream requests of the page are sent.
     pub(crate) is_live: bool,
 }
 
-/// The explanation of a request.
 #[derive(Debug)]
 pub(crate) struct RequestExplanation {
     /// The name of the route, and the reason that it is chosen.
@@ -78,7 +77,7 @@ pub(crate) enum RequestFate {
     Paged(Box<ExplainedPage>),
 }
 
-/// A request for a page.
+/// The explanation of a request for a page.
 #[derive(Debug)]
 pub(crate) struct ExplainedPage {
     pub(crate) opened: OpenedPage,
@@ -109,7 +108,7 @@ pub(crate) fn permit(
     Ok(PermitKey::new(key.reveal()).sign(scope, until))
 }
 
-/// Explains a request.
+/// Explains a request; sends the upstream requests of its page if `request.is_live`.
 pub(crate) async fn explain(snapshot: &Snapshot, request: AskedRequest) -> RequestExplanation {
     let refused = |why: String, others| RequestExplanation { route: None, others, fate: RequestFate::Refused(why) };
     let head = match head(&request) {
@@ -231,7 +230,7 @@ async fn paged(
     let opened = OpenedPage::of(&context, keys);
     let mut page = ExplainedPage { opened, requests: Ok(Vec::new()), watched: None };
     (page.requests, page.watched) = requests(&context, snapshot, request.is_live, &mut outcome).await;
-    // By invented keys every cursor looks forged.
+    // With invented keys every cursor looks forged.
     if page.opened.cursor.is_some() && !request.has_keys {
         page.requests = Err("the keys of cursors are not at hand, so that the cursor can't be read".to_owned());
     }
@@ -273,7 +272,7 @@ async fn requests(
         made_by: start.made_by.as_ref(),
         record: None,
     };
-    // The plan uses up the start, so a watched page begins with another one.
+    // The plan consumes the start, so a watched page begins with another one.
     let planned = exchange.plan(start.cursor, start.limit);
     let watched = match (is_live, begin()) {
         (true, Ok(again)) => {

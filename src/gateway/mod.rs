@@ -1,4 +1,5 @@
-//! The shell on Pingora: it accepts requests, serves pages through the core, and forwards other requests to upstreams.
+//! The gateway on Pingora: it accepts requests, serves pages through the core, and forwards other requests to
+//! upstreams.
 //!
 //! ```text
 //! server      connection: one head, checked before Pingora parses it

@@ -66,7 +66,8 @@ pub(super) async fn ask(
 ) -> Result<InnerAnswer, NoAnswer> {
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
-        // The number of headers is that of the client's own request.
+        // Appending fails only for an invalid header, or if the map is full. These headers are valid, and come from a
+        // request that was accepted, but for the few of `more`.
         let _ = head.append_header(name.clone(), value.clone());
     }
     let held = snapshot.memory.share();
@@ -91,8 +92,7 @@ pub(super) async fn ask(
 }
 
 impl InnerAnswer {
-    /// Returns the code and the detail of a problem of the gateway; `None` for an answer that another server has
-    /// written.
+    /// Returns the code and the detail of a body that is a problem; `None` if the body has no code of the gateway.
     pub(super) fn problem(&self) -> Option<(String, Option<String>)> {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
@@ -108,8 +108,8 @@ impl InnerAnswer {
         said.map_or(Duration::ZERO, Duration::from_secs)
     }
 
-    /// Returns this refusal of a list as the answer to the service's own client, with the headers of [`OF_REFUSALS`]
-    /// alone.
+    /// Returns this refusal of a list as the answer to the service's own client. Of its headers only those of
+    /// [`OF_REFUSALS`] are kept; `Content-Length` and `Cache-Control: no-store` are added.
     pub(super) fn passed(&self) -> Response {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, self.body.len().into());

@@ -18,8 +18,8 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// Headers that concern the service's request alone: its connection, its body, its own result. `Connection` stays, so
-/// that the gateway refuses an inner request whose credentials it would take away.
+/// Headers that concern only the service's request: its connection, its body, its own result. `Connection` is
+/// inherited, so that the gateway refuses an inner request whose credentials this header would remove.
 const OWN: [&str; 14] = [
     "accept-encoding",
     "digest",
@@ -74,16 +74,16 @@ impl Caller {
 
     /// Returns the name of a key of this client, a SHA-256: two clients with the same key have different names. A
     /// client is identified by its host, its certificate and all headers that could identify it; by its address if it
-    /// has neither a certificate nor such a header. The headers have been sifted
-    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client can pass for another
-    /// one.
+    /// has neither a certificate nor such a header. Headers about the origin of a request that no trusted proxy wrote
+    /// have been removed ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client can
+    /// pass for another one.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
         self.named(key, |name| !is_impersonal(name))
     }
 
     /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`. If the
-    /// client sent some of these, they identify it, else all headers that could. Example: with the principal
-    /// `Authorization`, a client that sends it keeps its name when its cookies change.
+    /// client sent some of these, they identify it, otherwise all headers that could do so. Example: with the
+    /// principal `Authorization`, a client that sends it keeps its name when its cookies change.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
         // A client without these headers may have a credential that the configuration does not name.
@@ -108,7 +108,7 @@ impl Caller {
         let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // The sort is stable: lines of one header keep their order, which can matter.
         own.sort_by_key(|(name, _)| *name);
-        // Credentials tell more than addresses, which change and are shared.
+        // Credentials identify a client better than its address, which can change and be shared.
         // Test: `a_key_belongs_to_the_client_that_sent_it`.
         if own.is_empty() && certificate.is_empty() {
             part(self.client.map(|client| whose(client).to_string()).unwrap_or_default().as_bytes());
@@ -141,8 +141,8 @@ struct StoredTls {
 }
 
 impl Caller {
-    /// Returns the client as bytes, which hold its credentials and must be sealed. The subject of its certificate is
-    /// not among them.
+    /// Returns the client as bytes, which contain its credentials and must be sealed. The subject of its certificate
+    /// is left out.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let address = match &self.address {
             Some(SocketAddr::Inet(address)) => Some(*address),
@@ -157,7 +157,7 @@ impl Caller {
         });
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), STANDARD.encode(value))).collect();
         let stored = StoredCaller { address, client: self.client, tls, headers };
-        // Texts and numbers alone are always JSON.
+        // The members are texts, numbers and lists, so that this never fails.
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
@@ -185,7 +185,7 @@ impl Caller {
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
-    // Each inner request has an id of its own. A permit explains one request. The form is the choice of a service.
+    // Each inner request has an id of its own, a permit explains one request, and the service chooses the form.
     !is_own && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 

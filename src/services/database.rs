@@ -1,4 +1,4 @@
-//! A database of SQLite in a directory, which processes of one machine share. Every step is one transaction.
+//! An SQLite database in a directory, which processes of one machine share. Every call is one transaction.
 
 use std::{
     fs::{DirBuilder, OpenOptions},
@@ -49,7 +49,7 @@ impl Database {
         OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut database = Connection::open(path)?;
         database.busy_timeout(BUSY)?;
-        // This pragma answers with the mode that was set, so that it can't be a plain update.
+        // This pragma returns a row with the mode that is set.
         database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // A committed transaction survives a loss of power.
         database.pragma_update(None, "synchronous", "FULL")?;
@@ -57,7 +57,8 @@ impl Database {
         database.pragma_update(None, "secure_delete", "ON")?;
         let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        // A later version may keep what these steps don't know. Test: `a_database_of_a_later_version_is_left_alone`.
+        // A later version of the program may have changed the tables in ways that these steps don't know.
+        // Test: `a_database_of_a_later_version_is_left_alone`.
         let Some(missing) = usize::try_from(version).ok().and_then(|known| steps.get(known..)) else {
             return Err(DatabaseFault::Later(version));
         };
@@ -81,7 +82,7 @@ impl Database {
     ) -> Result<T, DatabaseFault> {
         let database = Arc::clone(&self.0);
         let called = tokio::task::spawn_blocking(move || {
-            // A transaction that a panic interrupted has been rolled back.
+            // A panic under the lock has rolled its transaction back, so that the connection can be used again.
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
             // A transaction that reads before it writes would fail at once where another process has written in
             // between: `BUSY` does not apply to that (SQLITE_BUSY_SNAPSHOT).
@@ -104,7 +105,7 @@ pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Returns a counted number of rows.
+/// Returns a number of rows that a query has counted.
 pub(super) fn count(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
-//! Ids of what services store.
+//! Random ids, such as those of jobs and deliveries.
 
-/// Returns a new id, which can't be guessed; `None` if the system has no random bytes.
+/// Returns a new id: 128 random bits as 32 hexadecimal digits. Returns `None` if the system has no random bytes.
 pub(super) fn new_id() -> Option<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok()?;

@@ -37,7 +37,7 @@ pub(super) type InnerProxy = HttpProxy<Gateway>;
 /// pipe even if the gateway answers before it has read it: the sender reads the answer only after the body is written.
 const PIPE: usize = 64 << 10;
 
-/// The time that a request has to end by itself after it was given up.
+/// The time in which a request that was given up may still end by itself.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The most informational responses (status 1xx) before the final one.
@@ -68,7 +68,6 @@ impl InnerGateway {
         Self { gateway, proxy: OnceCell::new() }
     }
 
-    /// Returns the gateway itself.
     pub(super) fn gateway(&self) -> &Gateway {
         &self.gateway
     }
@@ -87,8 +86,8 @@ impl InnerGateway {
         self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
     }
 
-    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the work's
-    /// receiver is dropped too, and the work ends by itself. A process that drains waits for the work.
+    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the receiver
+    /// that `work` got is dropped, and the work ends by itself. A process that drains waits for the work.
     ///
     /// # Errors
     ///
@@ -132,7 +131,7 @@ pub(super) struct InnerRequest {
 pub(super) enum Unanswered {
     /// The request took too long, or is not wanted any more.
     GivenUp,
-    /// The answer broke off.
+    /// The answer ended early, or was malformed.
     BrokenOff,
 }
 
@@ -154,7 +153,7 @@ impl InnerRequest {
         let (near, far) = tokio::io::duplex(PIPE.saturating_add(body.len()));
         let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
         let (_never, shutdown) = watch::channel(false);
-        // The future is large.
+        // Boxed, because the future is large.
         let mut serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
         let exchanged = tokio::select! {
             biased;

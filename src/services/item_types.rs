@@ -1,8 +1,8 @@
 //! Types of items, from the JSON Schemas by which an upstream describes them.
 //!
-//! A member has the type that its schema states. Every other member, such as a union or an object without known
-//! members, is `JSON`. Every member may be null, because documents are often wrong about that, and an error in place of
-//! a page helps no client. Values of an enumeration are texts, so that a new value is no error.
+//! A member has the type that its schema states. A union, an object without known members, and a schema without a type
+//! are `JSON`. Every member may be null, because documents are often wrong about that, and an error in place of a page
+//! helps no client. An enumeration of texts is a plain text, so that a new value is no error.
 
 use std::collections::HashMap;
 
@@ -94,8 +94,8 @@ impl TypeCatalog {
     /// Adds the types of an item and returns that of the item. `name` is the name of that type if the document has
     /// none.
     pub(super) fn add(&mut self, item: &ItemDescription, name: &str) -> ValueType {
-        // A component has one type for all lists, unless its name stands for another schema in this description.
-        // Test: `a_schema_has_one_type_in_all_lists`.
+        // The types that earlier lists gave to components are used again if each component of this item still has the
+        // schema that its name had there. Test: `a_schema_has_one_type_in_all_lists`.
         let key = |name: &String| (item.file.clone(), name.clone());
         let agrees =
             |(name, schema): &(String, Document)| self.known.get(&key(name)).is_none_or(|(own, _)| own == schema);
@@ -133,7 +133,7 @@ impl<'a> ItemTypes<'_, 'a> {
         if let Some(name) = reference(schema) {
             return self.component(name, depth);
         }
-        // One alternative beside null has its own type. Several make a union, for which there is no type.
+        // A single alternative beside null gives its own type. Several make a union, for which there is no type.
         // Test: `schemas_become_types`.
         for word in ["anyOf", "oneOf"] {
             if let Some(Document::Array(all)) = schema.member(word) {
@@ -144,7 +144,7 @@ impl<'a> ItemTypes<'_, 'a> {
                 };
             }
         }
-        // Members beside `$ref` count for nothing in OpenAPI 3.0, so that documents put it into an `allOf` of one part.
+        // Members beside `$ref` are ignored in OpenAPI 3.0, so that documents put it into an `allOf` of one part.
         if let (Some(Document::Array(parts)), None) = (schema.member("allOf"), schema.member("properties"))
             && let [one] = parts.as_slice()
         {
@@ -178,8 +178,9 @@ impl<'a> ItemTypes<'_, 'a> {
         if let Some(known) = self.found.get(name.as_str()) {
             return known.clone();
         }
-        // A component that refers to itself alone ends at the greatest depth. Its name is that of the file, `_` and its
-        // own. Test: `schemas_that_refer_to_themselves_end`.
+        // A component that only refers to itself is read down to the greatest depth, and is `JSON` there.
+        // Test: `schemas_that_refer_to_themselves_end`. A component's name is that of its file, `_` and its own, and
+        // types have the latter.
         let hint = pascal(name.split_once('_').map_or(name.as_str(), |(_, name)| name));
         let mut members = Vec::new();
         self.members(schema, depth, &mut members);
@@ -402,7 +403,7 @@ mod tests {
             "Parts",
         );
         assert_eq!(third, ValueType::List(Box::new(ValueType::Object("Parts".to_owned()))));
-        // The same name for something else.
+        // The name has another schema here, so that the type gets a name of its own.
         let changed = catalog.add(&item(reference, &[("A_User", r#"{"properties":{"a":{}}}"#)]), "Others");
         assert_eq!(changed, ValueType::Object("User3".to_owned()));
         assert_eq!(

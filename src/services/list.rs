@@ -38,7 +38,8 @@ impl ArgumentNames {
         Self { path, filters: list.filters.iter().map(|filter| named(&filter.name)).collect() }
     }
 
-    /// Returns the path of a list with the values of its arguments.
+    /// Returns the path of a list with the values of its arguments, percent-encoded. `value` returns that of an
+    /// argument.
     pub(super) fn fill(&self, path: &str, value: impl Fn(&str) -> String) -> String {
         let filled = |path: String, (parameter, argument): &(String, String)| {
             path.replace(&format!("{{{parameter}}}"), &encoded(&value(argument)))

@@ -30,7 +30,7 @@ use crate::{
 /// The prefix of the names of the form's parameters. Clients never see it.
 const OWN: &str = "cursorgate.";
 
-/// The largest part of a problem's detail that clients get, in characters.
+/// The most characters of a problem's detail that clients get.
 const LONGEST: usize = 500;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) struct ConnectionPage {
     pub(super) total: Option<u64>,
     /// The level of its proof, as the header `Cursorgate-Level` has it.
     pub(super) level: String,
-    /// The reason that the page is served without a proof, if it is.
+    /// The reason that the page is served although it could not be proven; `None` for other pages.
     pub(super) unproven: Option<String>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct ListFault {
     pub(super) code: String,
     pub(super) detail: String,
     pub(super) status: Option<u16>,
-    /// The wait that the answer asks for, in seconds.
+    /// The seconds of the answer's `Retry-After`; `None` without it, and if it is a date.
     pub(super) retry_after: Option<u64>,
 }
 
@@ -119,7 +119,7 @@ impl ListReader {
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is none.
+    /// Returns the reason that there is no page.
     pub(super) async fn page(&self, route: &str, query: &PageQuery) -> Result<ConnectionPage, ListFault> {
         let form = if query.counted { format!("{CONNECTION}{COUNTED}") } else { CONNECTION.to_owned() };
         let form = HeaderValue::try_from(form).map_err(|_| elsewhere())?;
@@ -167,7 +167,7 @@ impl ListReader {
     }
 
     /// Returns the fault of an answer without a page: the code and the detail of a problem of the gateway, or else a
-    /// code by the status. The words of an upstream are not passed on.
+    /// code by the status. Texts of an upstream are not passed on.
     pub(super) fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> ListFault {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
@@ -208,13 +208,14 @@ impl ListReader {
         let build = |target: &str| {
             RequestHeader::build(method.clone(), target.as_bytes(), None).map_err(|_| elsewhere()).map(|mut head| {
                 for (name, value) in &self.caller.headers {
-                    // The number of headers is that of the client's own request.
+                    // Appending fails only for an invalid header, or if the map is full. These headers are valid, and
+                    // come from a request that was accepted.
                     let _ = head.append_header(name.clone(), value.clone());
                 }
                 head
             })
         };
-        // The path has arguments of clients. One such as `..` or an encoded slash could lead to another route.
+        // Clients supply parts of the path. A part such as `..` or an encoded slash could lead to another route.
         // Test: `faults_have_the_codes_of_problems`.
         let read = target::read(&build(&query.path)?);
         let read = read.map_err(|problem| ListFault::new(problem.code, problem.detail.clone()))?;
@@ -271,7 +272,7 @@ fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFa
         let members = json::members(edge)?;
         let member = |name: &[u8]| members.iter().find(|(known, _)| &**known == name).map(|(_, value)| *value);
         let (cursor, node) = (member(b"cursor")?, member(b"node")?);
-        // The gateway has checked the structure of an item alone: its values may not be JSON, such as `NaN`.
+        // The gateway has checked only the structure of an item: its values may be invalid JSON, such as `NaN`.
         let is_valid = serde_json::from_slice::<&RawValue>(node).is_ok();
         Some(ConnectionEdge { cursor: slice(cursor), node: is_valid.then(|| slice(node)) })
     };

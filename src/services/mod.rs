@@ -43,23 +43,23 @@ use crate::{
 
 /// The services of a process.
 pub(crate) struct Services {
-    /// Dispatch asks these in order whether a request is theirs.
+    /// The services that answer requests. Dispatch asks each in turn whether it takes a request.
     pub(crate) answering: Vec<Arc<dyn Service>>,
     /// The reports of the admin listener.
     pub(crate) reports: Vec<Arc<dyn ServiceReport>>,
     pub(crate) work: ServiceWork,
 }
 
-/// The work of services that goes on without requests.
+/// The background work of services: that of exports and that of webhooks.
 pub(crate) struct ServiceWork {
-    /// None without `[services.exports]`.
+    /// `None` without `[services.exports]`.
     exports: Option<ExportKeeper>,
-    /// None without `[services.webhooks]`.
+    /// `None` without `[services.webhooks]`.
     webhooks: Option<(WebhookKeeper, WatchKeeper)>,
 }
 
 impl ServiceWork {
-    /// Adds the work to a server, which runs until the process leaves.
+    /// Adds the work to the server `companion`, which runs it until the process ends.
     pub(crate) fn begin(self, companion: &mut Server) {
         if let Some(exports) = self.exports {
             companion.add_service(background_service("exports", exports));
@@ -76,7 +76,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// Returns the reason that one can't be opened.
+    /// Returns the reason that a service can't be opened.
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
         let mut answering: Vec<Arc<dyn Service>> =
@@ -90,8 +90,8 @@ impl Services {
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
         answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
-        // The gateway of tools has exports as its one service, so that an export of an agent is begun, limited and
-        // owned by the same code. Test: `a_tool_begins_an_export_and_follows_it`.
+        // The inner requests of tools can reach the exports service, so that an agent's export is begun, limited and
+        // owned by the same code as any other. Test: `a_tool_begins_an_export_and_follows_it`.
         let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
         if let Some(settings) = &settings.exports {
             let (service, work) = exports::Exports::open(&inner, settings, events)?;

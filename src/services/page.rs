@@ -17,8 +17,8 @@ const LEVEL: &str = "cursorgate-level";
 /// The roles of parameters that name a place in the list. A request has at most one of them.
 pub(super) const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
 
-/// The deepest nesting of items whose members are compared in any order. Items that nest deeper are hashed as they
-/// stand.
+/// The deepest nesting at which the order of an object's members is ignored. Items that nest deeper are hashed byte
+/// for byte.
 const DEPTH: u16 = 64;
 
 /// Returns whether an answer is a page of the gateway.
@@ -26,8 +26,9 @@ pub(super) fn is_page(answer: &InnerAnswer) -> bool {
     answer.headers.contains_key(LEVEL)
 }
 
-/// Returns the version of a page: a hash of its items, whatever the order of their members and the blanks between them.
-/// Cursors, links and totals are beside the items. A page without a place of items is hashed as a whole.
+/// Returns the version of a page: the first 16 bytes of the SHA-256 of its items, in hexadecimal digits, whatever the
+/// order of their members and the blanks between them. Cursors, links and totals are beside the items. A page whose
+/// items are not found is hashed as a whole.
 pub(super) fn version(body: &[u8], items: Option<&Pointer>) -> String {
     let items = items.and_then(|place| place.find(body)).map_or(body, |place| place.of(body));
     let spelt = canonical(items, DEPTH);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::gateway::Snapshot;
 
-/// The value of the snapshot that was asked for last. The snapshot itself is not kept alive.
+/// The value of the snapshot that was asked for last. The weak reference does not keep the snapshot alive.
 pub(super) struct PerSnapshot<T>(Mutex<Option<(Weak<Snapshot>, Arc<T>)>>);
 
 impl<T> Default for PerSnapshot<T> {
@@ -21,7 +21,8 @@ impl<T> PerSnapshot<T> {
     ///
     /// Returns the fault of `make`.
     pub(super) fn get<E>(&self, snapshot: &Arc<Snapshot>, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
-        // No code panics while it holds the lock. Requests wait for the one that makes the value.
+        // A poisoned lock is safe to take, because the value is only ever replaced as a whole. Requests wait for the
+        // one that makes the value.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, value)) = known.as_ref()
             // The weak reference keeps the allocation, so that no other snapshot gets the same address.

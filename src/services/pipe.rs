@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::caller::Caller;
 
-/// A number that no open descriptor has, because the pipe has no socket: the state of no socket is taken for the
-/// client's.
+/// The descriptor of the pipe, which has no socket. No open descriptor has this number, so that Pingora never takes
+/// the state of another socket for the client's.
 const NO_SOCKET: i32 = -1;
 
 #[derive(Debug)]

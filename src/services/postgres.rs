@@ -1,9 +1,9 @@
 //! A database of PostgreSQL, which processes of several machines share.
 //!
-//! Every query is one statement, which the server carries out as a whole or not at all. A connection with a fault is
-//! closed, so that the next query begins with a new one. No query is repeated, because the server may have carried out
-//! one whose answer was lost. The drivers of connections run on a runtime of their own, because connections outlive the
-//! requests that open them.
+//! The server carries out every query as a whole or not at all: it is one statement or one transaction. A connection
+//! with a fault is closed, so that the next query begins with a new one. No query is repeated, because the server may
+//! have carried out one whose answer was lost. The drivers of connections run on a runtime of their own, because
+//! connections outlive the requests that open them.
 
 use std::{
     io,
@@ -36,8 +36,7 @@ use crate::{
 };
 
 /// The key of the advisory lock under which changes of tables and additions to queues happen one after the other: the
-/// bytes
-/// `cursorga`, a number that other programs in the same database hardly use.
+/// bytes `cursorga`, a number that other programs in the same database hardly use.
 const LOCK: i64 = 0x6375_7273_6f72_6761;
 
 /// The most characters of a fault of the server that are logged.
@@ -103,7 +102,7 @@ struct Drivers(Option<Runtime>);
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        // Dropping a runtime blocks, which panics where tasks run.
+        // Dropping a runtime blocks, and so panics in an asynchronous context.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -204,8 +203,8 @@ impl Postgres {
         let target = (self.target)().ok_or_else(unset)?;
         let runtime = self.drivers.0.as_ref().ok_or_else(ends)?;
         let client = runtime.spawn(open(target)).await.map_err(|_| ends())??;
-        // Asked once: a process that knew the tables goes on after a later version has changed them.
-        // Test: `tables_of_a_later_version_are_left_alone`.
+        // The version is checked once for each process: a process that has checked it goes on after a later version
+        // has changed the tables. Test: `tables_of_a_later_version_are_left_alone`.
         self.are_tables_made.get_or_try_init(|| make_tables(&client, self.steps)).await?;
         Ok(client)
     }
@@ -251,14 +250,14 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
             let least = tls.map_or(TlsVersion::Tls12, |tls| tls.min_version);
             let configured = connector(credentials, least).map_err(|error| unreachable(&error))?;
             let tls = TlsConnector::new(configured, name);
-            // `Require` says nothing of certificates: the connector verifies them.
+            // `Require` does not verify certificates: the connector does.
             // Test: `the_certificate_of_the_database_is_verified`.
             let (client, connection) = config.ssl_mode(SslMode::Require).connect_raw(stream, tls).await?;
             drive(connection);
             client
         }
     };
-    // The server ends a statement that the process has given up, and a transaction whose process stands still: neither
+    // The server ends a statement that the process has given up, and a transaction whose process is suspended: neither
     // holds its locks longer than this.
     let patience = settings.timeout.as_millis();
     let limits = format!(

@@ -10,11 +10,12 @@
 //! ```
 //! use std::sync::Arc;
 //! use cursorgate_core::{json::Span, pagination::{
-//!     answer::Answer, fetch::Fetch, mark::{Mark, Marker}, order::{Order, SortKey, Ties}, paging::{Family, Paging, Sizes},
-//!     position::{Hint, Position, Target}, resolver::{Limit, PageRequest, Step, resolve},
+//!     answer::Answer, fetch::Fetch, mark::{Mark, Marker}, order::{Order, SortKey, Ties},
+//!     paging::{Family, Paging, Sizes}, position::{Hint, Position, Target},
+//!     resolver::{Limit, PageRequest, Step, resolve},
 //! }};
 //!
-//! /// What an API answers: the items that the request asks for, each a JSON number that is its own id.
+//! /// Returns the answer of an API: the items that the request asks for, each a JSON number that is its own id.
 //! fn answer(list: &[u32], fetch: &Fetch) -> Answer {
 //!     let Fetch::Slice(slice, _) = fetch else { panic!("only slices are asked for") };
 //!     let (mut body, mut items) = (Vec::new(), Vec::new());
@@ -37,7 +38,9 @@
 //!     let mut step = resolve(PageRequest::new(target, limit, Arc::clone(&order), Arc::clone(&paging), marker));
 //!     let page = loop {
 //!         step = match step {
-//!             Step::Fetch(fetches, pending) => pending.resume(fetches.iter().map(|fetch| answer(&list, fetch)).collect()),
+//!             Step::Fetch(fetches, pending) => {
+//!                 pending.resume(fetches.iter().map(|fetch| answer(&list, fetch)).collect())
+//!             }
 //!             Step::Serve(page) => break page,
 //!             Step::Refuse(refusal) => panic!("{refusal:?}"),
 //!         };

@@ -85,7 +85,7 @@ pub(super) fn refresh(
     if !page.begin_refresh() {
         return;
     }
-    // Before the request is copied: a refresh that is dropped lets another one begin, too.
+    // The guard is made before the request is copied, so that a refresh that is dropped also lets another one begin.
     let mark = Refreshing(Arc::clone(page));
     let metrics = &call.route.metrics;
     let Some(request) = BackgroundRequest::of(call, owners, fetcher, outcome) else {
@@ -122,7 +122,7 @@ pub(super) fn prefetch(
     if is_kept || pages.flights.is_under_way(&flight(call, pages, &place)) {
         return;
     }
-    // Two bounds: one of the route, and one of the process, which the request takes.
+    // Two bounds apply: that of the route, and that of the process, which `BackgroundRequest::of` checks.
     let metrics = &call.route.metrics;
     let of_route = cache.prefetch_place();
     let request = of_route.and_then(|place| Some((BackgroundRequest::of(call, owners, fetcher, outcome)?, place)));
@@ -142,7 +142,7 @@ pub(super) fn prefetch(
 /// client had no cursor yet. Returns `None` if the query has private parameters, which links leave out, or several
 /// cursors.
 ///
-/// After `cursor=a&limit=10` and a link with `limit=10&cursor=b` it is `cursor=b&limit=10`.
+/// Example: for the query `cursor=a&limit=10` and a link with `limit=10&cursor=b` it is `cursor=b&limit=10`.
 fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
     let parameters = &call.chosen.convention.parameters;
     let own = call.asked.query().unwrap_or_default();
@@ -175,8 +175,8 @@ impl BackgroundRequest {
         Some(Self {
             snapshot: Arc::clone(snapshot),
             route: Arc::clone(route),
-            // With the client's credentials. Test: `a_page_that_is_made_ahead_is_its_clients_own`.
-            // The trace ends with the client's request.
+            // The copy has the client's credentials, but not its trace, which ends with the client's request. Test:
+            // `a_page_that_is_made_ahead_is_its_clients_own`.
             asked: ClientRequest { trace: None, ..call.asked.clone() },
             convention: chosen.convention.name.clone(),
             preferences: chosen.preferences.clone(),

@@ -42,7 +42,7 @@ pub(crate) struct KeptCall<'r> {
 /// Returns the cache settings of the route and the cache of the process, if the request may use them: no unknown header
 /// could identify its client (`caller::is_known`), and it can be served in a convention that the client accepts.
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
-    // The upstream may tell clients apart by other headers. Test: `pages_that_may_not_be_stored_are_not`.
+    // The upstream may identify clients by other headers. Test: `pages_that_may_not_be_stored_are_not`.
     let may =
         |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())

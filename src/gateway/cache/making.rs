@@ -45,7 +45,7 @@ pub(crate) enum MadeResponse {
         /// True if the upstream has validated each answer by a 304.
         is_validated: bool,
     },
-    /// The response is for this request alone, because it may not be stored or was purged meanwhile.
+    /// The response is only for this request, because it may not be stored or was purged meanwhile.
     Apart(Served),
 }
 
@@ -63,13 +63,13 @@ pub(crate) enum FlightEnd {
 
 impl KeptCall<'_> {
     /// Makes the page, or waits for the concurrent request that makes it, within the time of the request. Asks the
-    /// store of all processes before the page is made.
+    /// shared store before it makes the page.
     ///
     /// # Errors
     ///
     /// Returns the failure of this request, or `budget_exceeded` if its time is over.
     pub(crate) async fn fly(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<FlightEnd, Failure> {
-        // The page could not be stored of late, so that waiting for another request would be in vain.
+        // The page could not be stored lately, so waiting for another request would be in vain.
         if self.place.is_apart {
             return self.make(held, outcome).await.map(FlightEnd::Own);
         }
@@ -78,12 +78,14 @@ impl KeptCall<'_> {
         let mut own = None;
         let joined = {
             let work = async {
-                // Another request may have stored the page between this one's look into memory and its lead.
+                // Another request may have stored the page after this one looked into memory and before it took the
+                // lead.
                 if let Some((page, at)) = self.found_again() {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
                 }
-                // Within the flight, so that misses at one time ask once. Test: `misses_at_once_ask_the_store_once`.
+                // Asked within the flight, so that concurrent misses ask the store once. Test:
+                // `misses_at_once_ask_the_store_once`.
                 if let Some((page, at)) = self.find_elsewhere().await {
                     own = Some(Ok(FlightEnd::Found(Arc::clone(&page))));
                     return Ok(Flight::Found(page, at));
@@ -209,7 +211,7 @@ fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
         Ok(MadeResponse::Apart(_)) => Flight::Apart,
-        // Any other failure may be of this request alone, such as the end of its time.
+        // Any other failure may concern only this request, such as the end of its time.
         Err(failure) => of_upstream(failure).map_or(Flight::Apart, Flight::Failed),
     }
 }
@@ -226,7 +228,7 @@ pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// Returns the times of a page: of each the shorter one of the route's setting and the answers' directive.
+/// Returns the times of a page. Each is the shorter of the route's setting and the answers' directive.
 fn life(settings: PageCacheSettings, storage: &PageStorage, made: Instant) -> PageLife {
     let shorter = |own: Duration, said: Option<u64>| said.map_or(own, |said| own.min(Duration::from_secs(said)));
     let stale = |own, said| if storage.may_be_stale { shorter(own, said) } else { Duration::ZERO };

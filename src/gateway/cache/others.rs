@@ -67,7 +67,7 @@ impl<'r> KeptCall<'r> {
     }
 
     /// Stores a page for other processes, unless the counter of purges was not known when its making began: they could
-    /// not tell whether the page was purged.
+    /// not know whether the page was purged.
     pub(super) fn put_elsewhere(
         self,
         (page, at): (&StoredPage, &StoredPlace),

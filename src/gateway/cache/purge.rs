@@ -17,7 +17,7 @@ use crate::{
 const MOST_SEGMENTS: usize = 32;
 
 /// Purges the pages of these subjects, including those that are being made, and those of other processes. If processes
-/// share a store, this waits until the store has the purge, or the time-box is over.
+/// share a store, this waits until the store has the purge, or the time limit is over.
 pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubject<'_>]) {
     // Noted before the memory is purged, so that no later request uses a page of the store from before the purge.
     let noted = snapshot.store.as_ref().map(|store| (store, store.note_purge(&pages.others, subjects)));
@@ -61,7 +61,8 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
 /// overrides the method.
 fn may_write(asked: &RequestHeader) -> bool {
     let is_safe = |method: &[u8]| {
-        // In any case of letters. Test: `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
+        // Upstreams may read a method in any case of letters. Test:
+        // `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
         let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
         method.is_ok_and(|method| method.is_safe())
     };

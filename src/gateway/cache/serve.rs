@@ -35,7 +35,7 @@ pub(crate) async fn serve(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let directives = RequestDirectives::read(&call.asked.headers);
-    // Its response is not stored (RFC 9111 section 5.2.1.5).
+    // The response to a request with `no-store` is not stored (RFC 9111 section 5.2.1.5).
     let usable = usable(call, owners).filter(|_| !directives.no_store);
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
@@ -123,8 +123,8 @@ async fn end(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let now = clock::instant();
-    // The store may have had an old page where the memory had none, and put it there.
-    // Test: `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
+    // The look-up in the store may have put an old page into memory. Test:
+    // `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
     let elsewhere = match (&ended, &call.place.found) {
         (Ok(FlightEnd::Failed(_)) | Err(_), None) => call.find_again(now),
         _ => None,
@@ -133,7 +133,7 @@ async fn end(
         let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
         may && page.life.serves_on_error(now)
     });
-    // Another request's failure is not this one's: without an old page it asks the upstream itself.
+    // The failure of another request is not passed on: without an old page, this request asks the upstream itself.
     if let (Ok(FlightEnd::Failed(_)), None) = (&ended, old) {
         ended = call.make(held, outcome).await.map(FlightEnd::Own);
     }

@@ -1,4 +1,4 @@
-//! The explanation of a client's request while it is served. Of the client's query it has the names of parameters;
+//! The explanation of a client's request while it is served. It has the names of the parameters in the client's query;
 //! values are only in the upstream requests of the page, as the dialect writes them.
 
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use crate::{
 /// The most names of parameters that are shown.
 const MOST_NAMES: usize = 64;
 
-/// Notes the request, its route, and the promise of the route's list.
+/// Notes the request, its route, and the guarantee of the route's list.
 pub(crate) fn begin(
     explained: &mut ExplainedRequest,
     snapshot: &Snapshot,

@@ -25,7 +25,7 @@ use crate::{
 /// Headers about the bytes of a body, which don't hold for a body that is rewritten.
 const OF_BYTES: [&str; 5] = ["accept-ranges", "content-digest", "content-md5", "digest", "repr-digest"];
 
-/// The links of one answer.
+/// The rewriting of the links in one answer.
 #[derive(Debug)]
 pub(crate) struct AnswerLinks {
     /// The authorities and the path that are replaced, and the address in their place.

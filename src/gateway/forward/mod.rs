@@ -83,11 +83,12 @@ pub(crate) async fn forward(
         }
         RelayFault::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
         RelayFault::Head(error) => {
-            // Pingora's text quotes the header that can't be written, which may be secret. The log gets the kind alone.
+            // Pingora's text quotes the header that can't be written, which may be secret. The log gets only the kind
+            // of the error.
             context.outcome.detail = Some(error.etype().as_str().to_owned());
             (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be forwarded")), "internal")
         }
-        // Every retry has been made.
+        // Not reached: `pass` makes every retry itself.
         RelayFault::Again(_) => return Ok(()),
         RelayFault::Gone => (None, "client_gone"),
         RelayFault::Stalled => (None, "client_stalled"),
@@ -145,7 +146,7 @@ async fn pass_recorded(
     }
     let passed = pass(gateway, session, forwarded, context, &peer).await;
     let status = session.response_written().map(|head| head.status);
-    // Of informational heads only 101 ends the exchange of HTTP.
+    // Among informational heads, only 101 ends the exchange of HTTP.
     call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
     call.bytes = session.body_bytes_sent();
     if let Err(RelayFault::Upstream(error)) = &passed {
@@ -238,7 +239,7 @@ async fn attempt(
                 if connection.is_reused && *may_renew && repeats(session) =>
             {
                 *may_renew = false;
-                // The upstream closed the connection while it was idle. This happens once per request. Test:
+                // The upstream closed the connection while it was idle, so the request is sent again, once. Test:
                 // `an_upstream_that_closes_kept_connections_fails_no_request`.
                 sent = session.as_downstream().get_retry_buffer();
                 connection =
@@ -291,7 +292,7 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let upstream = &found.route.upstream;
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
-    // Of the operator's headers no twin passes, such as `X_Api_Key`. Test:
+    // No twin of an operator's header passes, such as `X_Api_Key` beside `X-Api-Key`. Test:
     // `twins_of_the_operators_headers_are_not_forwarded`.
     dropped.extend(untrusted);
     // The path in the request line selected this route. A header that overrides it could lead to another path. Test:

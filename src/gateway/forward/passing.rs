@@ -102,7 +102,7 @@ impl PassedAnswer<'_> {
         }
     }
 
-    /// Rewrites the head of an answer for the client. `has_body` tells whether a body follows.
+    /// Rewrites the head of an answer for the client. `has_body` is true if a body follows.
     ///
     /// # Errors
     ///
@@ -154,8 +154,8 @@ impl PassedAnswer<'_> {
 
     /// Removes hop-by-hop headers; all other headers stay as they came.
     fn of_connection(&self, answer: &mut ResponseHeader) {
-        // Each is for one connection (RFC 9110 section 7.6.1).
-        // Test: `hop_by_hop_headers_of_the_upstream_end_at_the_gateway`.
+        // Such a header concerns only one connection (RFC 9110 section 7.6.1). Test:
+        // `hop_by_hop_headers_of_the_upstream_end_at_the_gateway`.
         for name in headers::of_connection(&answer.headers) {
             answer.remove_header(&name);
         }

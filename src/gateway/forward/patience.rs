@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The least rate: so many bytes add a second. Apache's `mod_reqtimeout` has the same default (`MinRate=500`).
+/// The minimum rate: this many bytes add a second. Apache's `mod_reqtimeout` has the same default (`MinRate=500`).
 const BYTES_A_SECOND: usize = 500;
 
 /// The longest time that a sender can have left, and so its longest silence, unless its grace is longer.
@@ -23,7 +23,6 @@ impl Patience {
         Self { left: grace, most: grace.max(LONGEST_SILENCE) }
     }
 
-    /// Returns the time that is left.
     pub(crate) fn left(self) -> Duration {
         self.left
     }

@@ -65,10 +65,10 @@ enum Download {
         silence: Duration,
         /// The time that is left of the current silence.
         left: Duration,
-        /// The rate of a body whose length is known.
+        /// The time that the rate of the body leaves, if its length is known.
         pace: Option<Patience>,
     },
-    /// The connection speaks another protocol; it may be silent for this time more.
+    /// The connection has switched to another protocol; it may be silent for this much longer.
     Upgraded(Duration),
     Ended,
 }
@@ -86,7 +86,7 @@ struct Relay {
     timeouts: Timeouts,
     upload: Upload,
     download: Download,
-    /// The client's connection is read from, so that its data and its end are noticed.
+    /// True while the client's connection is read, so that its data and its end are noticed.
     watches: bool,
 }
 
@@ -150,8 +150,8 @@ impl Relay {
         }
     }
 
-    /// Returns the time for which the exchange may be silent. While the client sends, its time counts alone: the
-    /// upstream may wait for it. Test: `a_client_may_pause_within_its_upload`.
+    /// Returns the time for which the exchange may be silent. While the client sends, only its own time counts, because
+    /// the upstream may wait for it. Test: `a_client_may_pause_within_its_upload`.
     fn patience(&self) -> Duration {
         match (&self.upload, &self.download) {
             (_, Download::Upgraded(left)) => *left,
@@ -199,7 +199,7 @@ impl Relay {
         }
     }
 
-    /// Relays bytes of the client. Returns whether the exchange goes on.
+    /// Relays bytes of the client. Returns whether the exchange continues.
     async fn client(
         &mut self,
         session: &mut Session,
@@ -229,7 +229,7 @@ impl Relay {
                 session.set_keepalive(None);
                 Ok(true)
             }
-            // Pingora's error of a stream that the client has reset.
+            // `H2Error` is Pingora's error for a stream that the client has reset.
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => Err(RelayFault::Gone),
             ErrorType::ReadTimedout => Err(RelayFault::Body("the request's body came too slowly")),
             _ => Err(RelayFault::Body("the request's body can't be read")),
@@ -250,7 +250,7 @@ impl Relay {
         }
     }
 
-    /// Relays a part of the upstream's answer. Returns whether the exchange goes on.
+    /// Relays a part of the upstream's answer. Returns whether the exchange continues.
     async fn upstream(
         &mut self,
         session: &mut Session,
@@ -260,7 +260,8 @@ impl Relay {
         match part {
             // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
             AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
-            // The time for the whole head goes on. Test: `informational_answers_that_drip_time_out`.
+            // The time limit of the head continues, so that informational heads can't extend it. Test:
+            // `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
                 session.write_response_header(head, false).await.map_err(|error| unread(&error))?;

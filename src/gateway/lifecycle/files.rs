@@ -30,7 +30,6 @@ pub(crate) struct ConfigurationFiles {
 }
 
 impl ConfigurationFiles {
-    /// Returns the paths of the files.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.read.keys().map(PathBuf::as_path)
     }
@@ -39,7 +38,7 @@ impl ConfigurationFiles {
     /// together are written one after the other, and a reload in between would read a mixture.
     pub(crate) fn have_changed(&mut self) -> bool {
         let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
-        // A file may still be written. Test: `a_change_is_reported_at_the_second_look_after_it`.
+        // A file may not be written completely yet. Test: `a_change_is_reported_at_the_second_look_after_it`.
         let is_quiet = now == self.seen;
         self.seen = now;
         is_quiet && self.seen != self.read
@@ -51,7 +50,7 @@ fn version(path: &Path) -> Option<FileVersion> {
     Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }
 
-/// An environment that notes which files are read from the one within, and in which versions.
+/// An environment that reads from another one, and records the files that are read, with their versions.
 pub(crate) struct NotedEnvironment<'e, E> {
     environment: &'e E,
     read: RefCell<FileVersions>,

@@ -1,12 +1,12 @@
-//! The life of the process: its signals, its requests in flight, and its end.
+//! The process: its signals, its requests in flight, and its end.
 //!
-//! Pingora sleeps through its whole grace period after SIGTERM, even with nothing in flight, and dies of SIGHUP. The
-//! server therefore runs on a thread of its own, and the main thread owns the signals:
+//! After SIGTERM Pingora waits for its whole grace period, even without a request in flight, and SIGHUP would end it.
+//! The server therefore runs on a thread of its own, and the main thread handles the signals:
 //!
 //! - SIGHUP reloads the configuration.
 //! - SIGUSR2 starts a successor, which takes over the listening sockets.
-//! - SIGTERM and SIGQUIT stop: the process drains for `server.drain_delay` and then finishes its requests. A second
-//!   signal ends the draining, and a third one ends the process.
+//! - SIGTERM and SIGQUIT stop: the process drains for `server.drain_delay` and then finishes its requests. Each further
+//!   signal ends a phase early: the draining, and then the wait for requests.
 //! - SIGINT ends the process at once.
 //! - SIGUSR1 and SIGALRM are logged and have no effect.
 
@@ -152,8 +152,8 @@ impl Vitals {
 
     /// Waits until the process has reached this stage, or a later one.
     pub(crate) async fn reached(&self, stage: Stage) {
-        // The sender lives in this value. A stage may pass unseen.
-        // Test: `a_later_stage_ends_the_wait_for_an_earlier_one`.
+        // The sender is in this value, so the wait can't fail. A stage may be left before it is noticed, so later
+        // stages count too. Test: `a_later_stage_ends_the_wait_for_an_earlier_one`.
         let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
@@ -210,7 +210,7 @@ impl Vitals {
         &self.spans
     }
 
-    /// Returns the pulse of the threads that serve clients.
+    /// Returns the watchdog of the threads that serve clients.
     #[must_use]
     pub fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
@@ -242,7 +242,7 @@ struct StopSignal(watch::Receiver<bool>);
 impl ShutdownSignalWatch for StopSignal {
     async fn recv(&self) -> ShutdownSignal {
         let mut told = self.0.clone();
-        // A dropped sender means that the process is leaving.
+        // A dropped sender means that the process is ending.
         let _ = told.wait_for(|stop| *stop).await;
         ShutdownSignal::GracefulTerminate
     }
@@ -285,8 +285,8 @@ impl Ends {
 }
 
 /// The runtime of the main thread, on which signals are handled. SIGHUP is caught from the creation of this value on,
-/// because the process would die of one that comes while it starts; such a signal waits until there is a configuration
-/// to reload. The signals that end the process still end it at once while it starts.
+/// because one that comes while the process starts would end it; such a signal waits until there is a configuration to
+/// reload. The signals that end the process still end it at once while it starts.
 pub(crate) struct SignalRuntime {
     runtime: tokio::runtime::Runtime,
     reload: Signal,
@@ -319,7 +319,8 @@ struct Housekeeping {
 impl Housekeeping {
     /// Catches the other signals that don't end the process.
     fn begin(reload: Signal, reloads: Option<Reloads>) -> std::io::Result<Self> {
-        // By default each of these signals ends the process. Test: `signals_without_a_meaning_do_nothing`.
+        // By default each of these signals ends the process, so they are caught. Test:
+        // `signals_without_a_meaning_do_nothing`.
         Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
     }
 
@@ -367,7 +368,7 @@ impl Succession {
                 continue;
             }
             tracing::info!("a successor starts");
-            // On another thread, because this one handles the signals.
+            // The successor is started on another thread, because this one handles the signals.
             let sockets = Arc::clone(&self.sockets);
             match tokio::task::spawn_blocking(move || Successor::start(&sockets)?.release()).await {
                 Ok(Ok(successor)) => return successor,
@@ -538,7 +539,7 @@ fn give_back() {
 /// Waits until no request is in flight or expected, for at most the grace period.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     let is_idle = || vitals.in_flight() + vitals.expected.load(Ordering::Acquire) == 0;
-    // Pingora would sleep through the whole grace period. Test: `an_idle_gateway_leaves_at_once`.
+    // Pingora would wait for the whole grace period. Test: `an_idle_gateway_leaves_at_once`.
     if wait_for(grace, is_idle).await {
         tracing::info!("no request is in flight");
     } else {

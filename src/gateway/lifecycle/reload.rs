@@ -68,20 +68,20 @@ impl ReloadCause {
     }
 }
 
-/// The result of a reload.
+/// The result of a reload, or of the reading of the configuration at the start.
 #[derive(Clone, Debug)]
 pub struct ReloadResult {
     /// The number of the reload; 0 is the start.
     pub number: u64,
-    /// The cause of the reload.
+    /// The cause; [`ReloadCause::Start`] for the start alone.
     pub cause: ReloadCause,
-    /// The configuration that was read is in force.
+    /// True if the configuration that was read has been put in force.
     pub in_force: bool,
     /// The time of its end, in seconds since 1970.
     pub finished: u64,
-    /// The number of errors.
+    /// The number of errors; 0 if the configuration has been put in force.
     pub errors: usize,
-    /// The number of warnings.
+    /// The number of warnings, also of a configuration that has not been put in force.
     pub warnings: usize,
     /// The keys whose changes need a restart, such as `server.threads`.
     pub needs_restart: Vec<String>,
@@ -185,7 +185,7 @@ impl LastReload {
 /// A handle by which reloads are requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloads {
-    /// A channel of one place.
+    /// A channel that holds one request at most.
     wanted: mpsc::SyncSender<ReloadCause>,
     last: Arc<LastReload>,
 }
@@ -293,12 +293,13 @@ impl Reloader {
     ///
     /// Returns an error if the thread can't be started.
     pub(crate) fn begin(mut self) -> std::io::Result<Reloads> {
-        // One place: all requests that arrive during a reload share the one that follows it.
+        // The channel has one place, so that all requests that arrive during a reload share the one that follows it.
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             while let Some(cause) = self.next(&requests) {
-                // Before the files are read: a request after this may follow a change, and waits for the next reload.
+                // Counted before the files are read: a request after this may follow a change of a file, so it waits
+                // for the next reload.
                 let number = self.last.begun.fetch_add(1, Ordering::SeqCst) + 1;
                 service_manager::reloading();
                 // The panic has been logged, and counts as a failed reload: the thread goes on.
@@ -335,7 +336,8 @@ impl Reloader {
     fn reload(&mut self) -> ReloadOutcome {
         let environment = NotedEnvironment::new(&self.environment);
         let (settings, mut diagnostics) = config::load(&self.path, &environment);
-        // Also if there are errors: the next change of a file may mend them. Test: `a_change_of_the_file_is_noticed`.
+        // The files are noted even if there are errors, because the next change of a file may mend them. Test:
+        // `a_change_of_the_file_is_noticed`.
         self.files = environment.into_files();
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
@@ -346,14 +348,15 @@ impl Reloader {
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
-        // Requests in flight keep the snapshot before. Test: `fifty_reloads_under_load_fail_no_request`.
+        // Requests in flight keep the previous snapshot. Test: `fifty_reloads_under_load_fail_no_request`.
         self.live.swap(snapshot.read_from(&self.files));
         let (in_force, change) = &mut self.log;
         if *in_force != settings.log {
             change(settings.log);
             *in_force = settings.log;
         }
-        // Compared with the start and not with the reload before: a key waits until the process starts again.
+        // Compared with the settings at the start, and not with those before this reload: a changed key has no effect
+        // until the process starts again.
         let needs_restart = self.fixed.differs(&Fixed::of(settings));
         ReloadOutcome { in_force: true, errors, warnings, needs_restart, report }
     }

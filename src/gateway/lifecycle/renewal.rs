@@ -16,7 +16,7 @@ use std::{
 use super::live::Live;
 use crate::{gateway::runtime::clock, tls::renewable::Renewal};
 
-/// The interval at which files are read. A file at fault is reported once it has been so at two reads in a row.
+/// The interval at which files are read. A fault of a file is reported once two reads in a row have found it.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The numbers of changes of certificate files since the start of the process, by result.

@@ -118,13 +118,13 @@ impl SnapshotSource {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CursorKey {
     pub number: u32,
-    /// The key signs new cursors.
+    /// True if the key signs new cursors.
     pub signs: bool,
     /// The time since which the process has the key, in seconds since 1970.
     pub since: u64,
 }
 
-/// The protocols of a listener.
+/// The protocols of a listener, and the proxies before it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerProtocols {
     /// `None` for plain text.
@@ -168,11 +168,11 @@ impl Snapshot {
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = service_paths::table(&settings.services, &routes, diagnostics);
-        // Not before, so that the faults of all parts are reported at once.
+        // Checked after all parts have been compiled, so that all their faults are reported at once.
         if diagnostics.has_errors() {
             return None;
         }
-        // The next snapshot needs the costs of the routes of this one alone.
+        // The next snapshot can reuse the costs of these routes alone.
         costs.forget_others();
         Some(Self {
             table,

@@ -87,14 +87,15 @@ impl Drop for Exporting {
     }
 }
 
-/// The work of the thread.
+/// The state of the thread that exports.
 struct Exporter {
     live: Arc<Live>,
     fetcher: Arc<Fetcher>,
     queue: Arc<SpanQueue>,
     waiting: mpsc::Receiver<Vec<SpanData>>,
     ended: watch::Receiver<bool>,
-    /// The export of the last batch failed. The log has the first failure, and the next success.
+    /// True if the export of the last batch failed. Only the first failure of a series is logged, and the success after
+    /// it.
     fails: bool,
 }
 
@@ -119,7 +120,7 @@ impl Exporter {
         while batch.len() < BATCH {
             let late = tokio::time::sleep_until(until.unwrap_or_else(|| clock::instant().into()));
             tokio::select! {
-                // Spans that wait come before the end of the process.
+                // Waiting spans are taken before the end of the process is noticed.
                 biased;
                 Some(spans) = self.waiting.recv() => batch.extend(spans),
                 _ = self.ended.wait_for(|ended| *ended) => break,
@@ -211,7 +212,7 @@ impl HttpClient for CollectorClient {
             unix_seconds: clock::unix_seconds(),
             asked: &asked,
         };
-        // Without retries: a collector may have accepted spans although its answer failed.
+        // A request is not retried, because a collector may have accepted the spans although its answer failed.
         let visit = upstream.visit(&head.headers, &path, false);
         let fetched = self.fetcher.fetch(&visit, &sent, &body, bounds).await?;
         let mut response = Response::new(Bytes::from(fetched.body));

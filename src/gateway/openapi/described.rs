@@ -27,7 +27,7 @@ pub(super) enum Method {
     Post,
 }
 
-/// The beginning of the links of a route, as far as its settings tell.
+/// The beginning of the links of a route, as far as its settings determine it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkStart {
     /// A scheme and a host.
@@ -56,7 +56,7 @@ pub(super) struct DescribedRoute<'a> {
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
     pub(super) links: LinkStart,
-    /// The route has rate limits, so that its answers have `RateLimit`.
+    /// True if the route has rate limits, so that its answers have `RateLimit`.
     pub(super) is_limited: bool,
     /// The prefix of the names of its components.
     pub(super) stem: &'a str,

@@ -5,7 +5,6 @@ use crate::{
     json::Document,
 };
 
-/// The head of a document.
 #[derive(Debug)]
 pub(super) struct DocumentHead {
     title: String,

@@ -83,7 +83,7 @@ type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
 /// An import in progress.
 pub(super) struct SchemaImport<'a> {
     source: UpstreamDocument<'a>,
-    /// The document is of OpenAPI 3.0, whose schemas are no JSON Schema.
+    /// True if the document is of OpenAPI 3.0, whose schemas are no JSON Schema.
     old: bool,
     names: &'a mut Names,
     /// References, the names of their components here, and their targets once found.

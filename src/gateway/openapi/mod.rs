@@ -31,8 +31,8 @@ use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
 use operation::exports;
 
-/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; `None` where
-/// the route names no document. Faults of the document were reported when the snapshot was built.
+/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; `None` if the
+/// route names no document. Faults of the document were reported when the snapshot was built.
 pub(crate) fn item_schema(
     settings: &RouteSettings,
     list: &List,
@@ -145,7 +145,7 @@ impl RouteEntry {
     }
 }
 
-/// Describes a route; one without a list by a sentence alone.
+/// Describes a route; a route without a list only by a sentence.
 fn describe(
     settings: &RouteSettings,
     whole: &Settings,

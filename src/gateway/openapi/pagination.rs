@@ -9,7 +9,7 @@
 //! - `x-ms-pageable`: <https://github.com/Azure/autorest/blob/main/docs/extensions/readme.md#x-ms-pageable>. It names
 //!   members of the body itself.
 //!
-//! An extension is left out where it can't describe the way to the next page: clients would stop after the first one.
+//! An extension is left out if it can't describe the way to the next page: clients would stop after the first one.
 
 use super::described::{DescribedRoute, LinkStart, Method};
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// Returns the extensions of an operation.
 pub(super) fn extensions(described: &DescribedRoute<'_>, method: Method) -> Vec<(&'static str, Document)> {
     let envelope = &described.list_settings.envelope;
     let places = EnvelopePlaces::of_body(&envelope.body, &described.list_settings.collection);

@@ -51,8 +51,8 @@ impl DescribedRoute<'_> {
             let fields = self.sortable().map(str::to_owned).collect();
             let text = "The sort fields, the first one first; `order_by` has their directions";
             named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
-            // A pattern and no enum: where an envelope's own parameter is `orderBy`, generated code would have two
-            // enums of one name.
+            // The schema has a pattern and no enum: beside an envelope's own parameter `orderBy`, generated code would
+            // have two enums of one name.
             let direction = schema::kind("string").with("pattern", "^(asc|desc)$".into());
             let directions = schema::kind("array").with("items", direction).with("minItems", 1_u32.into());
             let text = "The directions of the fields of `sort_by`, or one for all of them";

@@ -140,7 +140,6 @@ impl Pages {
     }
 }
 
-/// Describes the responses of an operation.
 pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &Pages) -> Document {
     let DescribedRoute { list_settings, list, .. } = described;
     let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven", REQUEST_ID];

@@ -1,6 +1,6 @@
 //! The access log: one structured line for each request, also for refusals, panics, and clients that went away.
 //!
-//! A line has the path without the query, because cursors, filters and credentials stand in the query. Its level is
+//! A line has the path without the query, because the query contains cursors, filters and credentials. Its level is
 //! ERROR for a fault of the gateway itself, WARN if the client got a 5xx or an answer that the upstream broke off, else
 //! INFO.
 
@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
     pub path: String,
     /// The id of the trace that a trusted client names; that of `trace` if there is one.
     pub trace_id: Option<TraceId>,
-    /// The trace of the request.
+    /// The trace of the request; `None` without `[traces]`.
     pub trace: Option<Arc<RequestTrace>>,
     /// The upstream's part; `None` if no request was sent to it.
     pub upstream: Option<UpstreamPart>,
@@ -55,13 +55,13 @@ pub(crate) struct Outcome {
     pub metrics: Arc<RouteMetrics>,
     /// The service that answered; `None` if the request was not for one.
     pub service: Option<&'static str>,
-    /// The request was forwarded, so that its answer is the upstream's own.
+    /// True if the request was forwarded, so that its answer is the upstream's own.
     pub forwarded: bool,
     /// The status that was sent; 0 if none was.
     pub status: u16,
     /// The code of the problem, or the reason that the response broke off.
     pub code: Option<&'static str>,
-    /// Details for the operator.
+    /// Details for the operator, such as the cause of a failure.
     pub detail: Option<String>,
     /// Bytes of the body that were sent.
     pub bytes: usize,
@@ -71,7 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) limited: Option<Box<LimitedRequest>>,
     began: Instant,
     ended: Option<Instant>,
-    /// Dropping this value writes and counts nothing: the outcome has moved to another value, or had no client.
+    /// True if dropping this value writes and counts nothing, because the outcome has moved to another value or had no
+    /// client.
     left: bool,
 }
 
@@ -230,7 +231,7 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the answer has the headers that say how much is left of a limit.
+    /// Returns whether the answer has the headers that show how much is left of a limit.
     pub(crate) fn tells_limits(&self) -> bool {
         self.limited.as_ref().is_some_and(|limited| limited.is_told())
     }
@@ -251,7 +252,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the facts of the line that tell how a request ended, for its explanation.
+    /// Returns the facts of the line that show how a request ended, for its explanation.
     pub(crate) fn facts(&self) -> Value {
         let upstream = self.upstream.as_ref();
         json!({
@@ -392,7 +393,7 @@ impl Drop for Outcome {
             // A panic unwinds through this value, so that the request has its line all the same.
             self.code = Some("panicked");
         }
-        // Also where the client has left: the upstream has been asked.
+        // Charged also if the client has left, because the upstream has been asked.
         let ended = self.settle();
         let took = ended.saturating_duration_since(self.began);
         self.counted.word = self.word();

@@ -40,9 +40,10 @@ struct ShownAnswer {
 }
 
 impl RefusalEvidence {
-    /// Notes an answer of the list in its declared order. Answers of filtered and of flipped lists are left out.
+    /// Notes an answer of the list in its declared order. Answers of filtered and of flipped lists, and of lists by id,
+    /// are left out.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
-        // Offsets of filtered and of flipped lists count other items.
+        // Offsets in other forms of the list count other items.
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
         if self.shown.len() == MOST {
             return;
@@ -181,7 +182,7 @@ impl RefusalEvidence {
         ))
     }
 
-    /// Sums the answers up, where no single cause is seen.
+    /// Summarizes the answers, for a refusal without a single visible cause.
     fn sum(&self) -> Option<String> {
         let least = self.shown.iter().map(|shown| shown.slice.begins().0).min()?;
         let most = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;

@@ -62,8 +62,8 @@ impl Histogram {
 
     /// Counts a value in the unit of the bounds.
     pub(crate) fn add(&self, value: u64) {
-        // A bound belongs to its bucket, as `le` of Prometheus says.
-        // Test: `a_value_is_in_the_bucket_whose_bound_it_does_not_exceed`.
+        // A bound belongs to its bucket, as with `le` in Prometheus. Test:
+        // `a_value_is_in_the_bucket_whose_bound_it_does_not_exceed`.
         let at = self.bounds.partition_point(|(bound, _)| *bound < value);
         self.buckets[at].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);

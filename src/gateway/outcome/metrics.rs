@@ -2,7 +2,7 @@
 //! lock.
 //!
 //! Label values are closed sets: names of routes come from the configuration, all others from the tables in `families`.
-//! Counters outlive a reload as long as a route or upstream of the name exists, and so does their recent past.
+//! Counters outlive a reload as long as a route or upstream of the name exists, and so does their history.
 
 pub(crate) mod exports;
 mod families;
@@ -52,11 +52,11 @@ pub(crate) struct Counted {
     /// The number of marks out of order.
     pub stragglers: u32,
     pub upstream_requests: u32,
-    /// The number of answers from before that the upstream validated with 304.
+    /// The number of kept answers that the upstream validated with a 304.
     pub validated: u32,
     /// The use of the page cache.
     pub cache: Option<&'static str>,
-    /// The page was stored.
+    /// True if the page was stored in the page cache.
     pub stored: bool,
     /// The source of the pivot's keys.
     pub pivot: Option<&'static str>,
@@ -254,8 +254,8 @@ impl RouteMetrics {
         self.add(VALIDATED, 0, outcome.validated.into());
     }
 
-    /// Counts a page of the background that was made, or that was dropped before it was begun. `work` and `ended` are
-    /// label values of `cursorgate_background_pages_total`.
+    /// Counts a page that was made in the background, or that was dropped before its making began. `work` and `ended`
+    /// are label values of `cursorgate_background_pages_total`.
     pub(crate) fn count_background(&self, work: &'static str, ended: &'static str, counted: &Counted) {
         self.add_labelled(BACKGROUND, &[work, ended], 1);
         self.add(UPSTREAM_REQUESTS, 0, counted.upstream_requests.into());

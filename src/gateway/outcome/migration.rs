@@ -86,9 +86,9 @@ struct Tally {
 pub struct Count {
     /// All requests.
     pub requests: u64,
-    /// Those without any paging parameter, which are legacy requests where `legacy.unmarked` says so.
+    /// Those without any paging parameter, which are legacy requests with `legacy.unmarked = "legacy"`.
     pub unmarked: u64,
-    /// By the hour, the current one last.
+    /// The requests by the hour, the current one last.
     pub hours: HourlyCounts,
     /// The time of the last one, in seconds since 1970; 0 if there was none.
     pub last_seen: u64,
@@ -135,7 +135,7 @@ impl Usage {
         }
     }
 
-    /// Counts a legacy request. `is_unmarked` says that it has no paging parameter; `now` is in seconds since 1970.
+    /// Counts a legacy request. `is_unmarked` is true if it has no paging parameter; `now` is in seconds since 1970.
     pub(crate) fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
@@ -208,7 +208,7 @@ impl Usage {
             }
             if found == mark {
                 if reserved {
-                    // Another thread gave the same client this slot meanwhile.
+                    // Another thread has given the same client this slot meanwhile, so the reserved place is returned.
                     self.taken.fetch_sub(1, Ordering::Relaxed);
                 }
                 return &slot.tally;

@@ -41,7 +41,7 @@ const MOST_SPANS: usize = 128;
 /// The most requests whose spans wait for their export. The spans of further ones are lost, as [`Loss::QueueFull`].
 const MOST_WAITING: usize = 1_024;
 
-/// The trace of a request.
+/// The trace of a request, which collects the spans of its phases and of its upstream requests.
 #[derive(Debug)]
 pub(crate) struct RequestTrace {
     /// The span of the request.
@@ -105,7 +105,6 @@ impl RequestTrace {
         Self { own, parent, began, spans: Mutex::default(), queue: Arc::clone(queue) }
     }
 
-    /// Returns the id of the trace.
     pub(crate) fn id(&self) -> TraceId {
         self.own.trace_id()
     }
@@ -186,7 +185,7 @@ impl<'t> Phase<'t> {
     /// Returns the `traceparent` of the upstream request of this span; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         let own = &self.trace?.own;
-        // Also of a trace that is not sampled, so that the upstream follows the decision.
+        // Written also for a trace that is not sampled, so that the upstream follows the decision.
         let text = format!("00-{}-{}-{:02x}", own.trace_id(), self.id, own.trace_flags().to_u8());
         HeaderValue::from_str(&text).ok()
     }

@@ -15,11 +15,11 @@ use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
 /// The most names of parameters that a line shows.
 const MOST_NAMES: usize = 32;
 
-/// A request to an upstream. Dropping it writes its line, also where the client has left and the request is given up.
+/// A request to an upstream. Dropping it writes its line, also if the client has left and the request is given up.
 #[derive(Debug)]
 pub(crate) struct UpstreamCall<'a> {
     pub asked: CallTarget<'a>,
-    /// The peer that is asked.
+    /// The peer that is asked; it has no address until a connection is open.
     pub peer: &'a AskedPeer,
     /// The status of the answer; `None` until its head has come.
     pub status: Option<u16>,
@@ -35,7 +35,6 @@ pub(crate) struct UpstreamCall<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallTarget<'a> {
     pub request_id: &'a str,
-    /// The name of the upstream.
     pub upstream: &'a str,
     pub metrics: &'a UpstreamMetrics,
     pub kind: CallKind,

@@ -88,7 +88,7 @@ impl<'r> PageContext<'r> {
         let base = asked.link_base(route, snapshot);
         let restart = || base.url(&parameters.link_query(&request, None));
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
-        // Before anything is refused: the migration board counts old clients that are refused, too.
+        // Counted before any refusal, because the migration board also counts old clients that are refused.
         note_paging(list, asked, &request.kind, outcome);
         // A request that is refused anyway is not charged.
         if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
@@ -102,7 +102,8 @@ impl<'r> PageContext<'r> {
             LegacyDecision::Translate | LegacyDecision::Redirect => Some(LegacyPage::read(list, &request)?),
             LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
         };
-        // After the policy: a request that passes gets the upstream's own form.
+        // Refused after the policy is applied: a request that passes gets the upstream's own form, whatever the client
+        // asked for.
         if let Some(problem) = &chosen.refused {
             return Err(problem.clone().into());
         }

@@ -50,8 +50,8 @@ pub(crate) struct RequestCursors<'a> {
     instant: Instant,
 }
 
-/// The marker of one key of cursors. Marks by different keys differ, so a mark in a cursor needs the key of that
-/// cursor.
+/// The marker of one key of cursors. Marks that different keys make differ, so the marks in a cursor are compared by
+/// the marker of the cursor's own key.
 #[derive(Clone)]
 pub(crate) struct NumberedMarker {
     /// The number of the key in the configuration.
@@ -60,7 +60,7 @@ pub(crate) struct NumberedMarker {
     pub(crate) marker: Marker,
 }
 
-/// The position of a request.
+/// The position that a request names, by a cursor or without one, and the keys that are known of it.
 #[derive(Debug)]
 pub(crate) struct ResolvedCursor {
     /// The position and its hint.
@@ -92,7 +92,8 @@ impl<'a> RequestCursors<'a> {
         let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
         let parameters = context.parameters();
         let order = &*sorted.order;
-        // Links may spell the path otherwise. Test: `links_lead_on_from_paths_with_any_characters`.
+        // Links may spell the path in another way, so its normal form is used. Test:
+        // `links_lead_on_from_paths_with_any_characters`.
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
         // The upstream may serve another tenant for each host that it gets.
@@ -202,7 +203,7 @@ impl<'a> RequestCursors<'a> {
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
         let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
         let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
-        // The marks in a cursor are by its own key. Test: `marks_of_an_older_key_are_recognised`.
+        // The marks in a cursor were made by the cursor's own key. Test: `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
         let made_by = older.map(|marker| NumberedMarker { number: key, marker });
         let placed = match (role, claims) {
@@ -264,7 +265,7 @@ impl<'a> RequestCursors<'a> {
     }
 
     /// Returns the pivot of an id that a client sent as text. The id is a number if it looks like one and the ids of
-    /// the list may be numbers; without a mark, any keys of the item will do.
+    /// the list may be numbers. The pivot has no mark, so the item may have any keys.
     fn pivot(&self, id: &str) -> Pivot {
         let is_number = matches!(self.order.id().kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
         let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
@@ -322,7 +323,7 @@ impl<'a> RequestCursors<'a> {
 
     /// Caches an item that was looked up for a cursor by the key `made_by`, or else by the key of new cursors.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
-        // The upstream may give another item. Test: `a_failed_look_up_is_one_failed_request`.
+        // The upstream may answer with another item. Test: `a_failed_look_up_is_one_failed_request`.
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
             self.see(&anchor, made_by.unwrap_or(&self.signing), Hint::default(), false);
         }
@@ -348,7 +349,7 @@ impl<'a> RequestCursors<'a> {
     }
 }
 
-/// Returns the position at an offset, which no item proves.
+/// Returns the position at an offset, with the offset as its hint. No item proves it.
 #[must_use]
 pub(crate) fn at(offset: Offset) -> Target {
     Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }

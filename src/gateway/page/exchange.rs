@@ -94,11 +94,11 @@ pub(crate) enum PageDecision {
 /// The headers of the answers of a page.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerHeaders {
-    /// Headers of lists.
+    /// The headers of answers with items.
     pub listed: Vec<HeaderMap>,
     /// Headers of single items and counts. They restrict caching and are not passed on.
     pub beside: Vec<HeaderMap>,
-    /// The number of lists that a 304 validated.
+    /// The number of answers with items that the upstream validated with a 304.
     pub validated: usize,
 }
 
@@ -121,11 +121,11 @@ struct FetchedAnswer {
     /// The status of the upstream's response; `None` if this page has not received that response itself.
     status: Option<u16>,
     headers: HeaderMap,
-    /// Requests to the upstream: 0 if another request's look-up was shared.
+    /// The number of requests to the upstream: 0 if another request's look-up was shared, or if none was needed.
     requests: u32,
-    /// A 304 said that an answer from before stands.
+    /// True if the upstream validated the kept answer with a 304.
     is_validated: bool,
-    /// The place that the answer comes from, as the metrics have it.
+    /// The source of the answer, as the label of a metric: `upstream`, `cache`, `store` or `shared`.
     source: &'static str,
     /// A fault despite which the page is served.
     fault: Option<String>,
@@ -155,11 +155,12 @@ impl FetchedAnswer {
 /// The state of a page's fetches.
 #[derive(Default)]
 struct FetchProgress {
-    /// The client's cursor comes from an earlier page of this list, which the upstream gave for the same filters.
+    /// True if the client's cursor comes from an earlier page of this list, which the upstream returned for the same
+    /// filters.
     is_continued: bool,
     headers: AnswerHeaders,
     evidence: RefusalEvidence,
-    /// The first response that said that the list ends before its slice.
+    /// The first response that showed that the list ends before its slice.
     past_end: Option<Box<Response>>,
 }
 
@@ -168,8 +169,9 @@ impl Exchange<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the failure of the first fetch, in the core's order, that has no answer; or `budget_exceeded` when the
-    /// time is over.
+    /// Returns the failure of the first fetch, in the core's order, that has no answer; `budget_exceeded` when the time
+    /// is over; or `upstream_malformed` if the upstream ignores sizes or returns no list. An answer that puts the very
+    /// start of the list past its end passes as it is.
     pub(crate) async fn resolve(
         self,
         placed: ResolvedCursor,
@@ -212,8 +214,8 @@ impl Exchange<'_> {
                     outcome.counted.refusal = Some(cause(&refusal));
                     self.explain(&refusal, &progress.evidence, outcome)?;
                     return match refusal {
-                        // The upstream said "past the end" at the very start of the list. Its own answer explains that
-                        // better than a problem.
+                        // The upstream answered "past the end" at the very start of the list. Its own answer explains
+                        // that better than a problem.
                         Refusal::NoList => Err(progress
                             .past_end
                             .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
@@ -241,7 +243,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Unwraps the answers of one step, in the order of its fetches.
+    /// Returns the answers of one step, in the order of its fetches, and records their counts, headers and evidence.
     fn answers(
         self,
         fetches: &[Fetch],
@@ -256,8 +258,8 @@ impl Exchange<'_> {
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
             let FetchedAnswer { answer, status, headers, source, is_validated, fault, .. } =
                 fetched.map_err(|failure| {
-                    // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
-                    // client's request. Test: `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
+                    // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not
+                    // the client's request. Test: `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
                     if was_given { failure.of_own_paging(fetch) } else { failure }
                 })?;
             if let Fetch::Item(_) = fetch {
@@ -377,8 +379,8 @@ impl Exchange<'_> {
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NotLookedUp>(ItemResource { answer, headers })
         });
-        // A request that waits takes over where the first one leaves.
-        // Test: `a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves`.
+        // A request that waits takes over the look-up if the client of the first one leaves. Test:
+        // `a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves`.
         let (found, requests, source) = match tokio::time::timeout(
             self.left(clock::instant())?,
             self.context.pivots.look_ups.join(key, look),
@@ -437,7 +439,7 @@ impl Exchange<'_> {
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
-        // Dropped with the page, also where the client leaves. Test: `clients_that_leave_free_their_slots`.
+        // The slot is freed with the page, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
         let _slot = upstream.slots.take(left).await?;
         // The wait for a slot has used up some of the time.
         let left = self.left(clock::instant())?;
@@ -458,7 +460,7 @@ impl Exchange<'_> {
             None => (fetched, false),
         };
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
-        // Clients would wait for years. Test: `retry_after_has_a_bound_on_every_kind_of_route`.
+        // An upstream may ask clients to wait for years. Test: `retry_after_has_a_bound_on_every_kind_of_route`.
         headers::bound_retry_after(&mut headers, self.context.asked.now);
         let read = self.context.list.dialect.read(
             &self.context.sorted,
@@ -553,12 +555,13 @@ fn out_of_time() -> Failure {
     Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into()
 }
 
-/// Fails for a client's body that is no object. Such a body has been refused before.
+/// Returns the failure for a client's body that is no object. Such bodies are refused earlier, so this is a fault of
+/// the gateway.
 fn unwritable(error: &JsonError) -> Failure {
     Failure::logged(Code::Internal, "the request can't be forwarded to the upstream", error.to_string())
 }
 
-/// Returns the client's path or filters don't fit into a URL.
+/// Returns the failure for a request whose path, query or headers can't be written.
 fn unsendable(error: &pingora::BError) -> Failure {
     let said = "the request can't be forwarded to the upstream";
     Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())

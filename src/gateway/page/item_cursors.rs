@@ -28,7 +28,6 @@ pub(crate) struct ItemCursorWriter<'a> {
 }
 
 impl<'a> ItemCursorWriter<'a> {
-    /// Creates a writer.
     pub(crate) fn new(page: &'a Page, order: &'a Order, marker: &'a Marker, mint: ItemMint<'a>) -> Self {
         Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
     }
@@ -71,7 +70,7 @@ impl<'a> ItemCursorWriter<'a> {
 
 impl ItemCursors for ItemCursorWriter<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
-        // The edges tell how the page was read: a list with a declared order may have been read by marks.
+        // The edges show how the page was read: a list with a declared order may have been read by marks.
         let by_marks = match &self.page.edges {
             Some((first, _)) => matches!(first, Item::Marked(_)),
             None => !self.order.places_items(),
@@ -105,7 +104,8 @@ pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
         Position::BeforeMarks(Marks { before, after })
     } else {
         before.push(item);
-        // The farthest marks go first. Test: `the_position_beside_a_marked_item_has_its_mark`.
+        // The marks that are farthest from the item are dropped. Test:
+        // `the_position_beside_a_marked_item_has_its_mark`.
         before.drain(..before.len().saturating_sub(Marks::PASSED));
         after.truncate(Marks::AHEAD);
         Position::AfterMarks(Marks { before, after })

@@ -30,7 +30,7 @@ impl LegacyPage {
         let Some(window) = list.dialect.legacy_window(pairs)? else {
             return Ok(Self { offset: 0, limit: request.limit, number: None });
         };
-        // At least 1, because the offset is divided by it.
+        // The size is at least 1, because the offset is divided by it.
         let size = window.size.unwrap_or(list.page_size.default).max(1);
         let wanted = if request.limit_written.is_some() { request.limit } else { size };
         let limit = wanted.clamp(1, list.page_size.max);

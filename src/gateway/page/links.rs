@@ -15,7 +15,6 @@ use crate::{
 };
 
 impl PageContext<'_> {
-    /// Returns the link to the first page.
     pub(crate) fn first_link(&self) -> String {
         self.link(None)
     }
@@ -27,7 +26,7 @@ impl PageContext<'_> {
             Some(LinkTo::Id { id, .. }) => id.len(),
             Some(LinkTo::Last) | None => 0,
         };
-        // The capacity: 64 bytes are for names of parameters, their signs, limit and sort. A long sort grows the
+        // The capacity: 64 bytes are for names of parameters, `&` and `=`, limit and sort. A long sort grows the
         // buffer.
         let link = self.base.begin(self.request.filters.links.len() + place + 64);
         self.parameters().link(link, &self.request, to)

@@ -96,7 +96,7 @@ fn draft(
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
     let edge = |item: Option<&Item>, beyond: &Option<String>| match item {
         Some(item) => cursors.seal_item(item),
-        // Without item cursors, the cursor of the neighbouring page stands in: it leads on from the same edge.
+        // Without item cursors, the cursor of the neighbouring page is used: it leads on from the same edge.
         None => beyond.clone().filter(|_| needs.edge_cursors && !page.items.is_empty()),
     };
     let start_cursor = edge(edges.map(|(first, _)| first), &sealed.previous);

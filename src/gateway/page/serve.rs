@@ -32,8 +32,8 @@ pub(crate) enum Served {
     Forward,
 }
 
-/// Serves one page of a list. Fills `record` if the request is explained, and `made` if the page may be kept, which
-/// then is served whole to a conditional request too. Dropping the future cancels its requests to the upstream.
+/// Serves one page of a list. Fills `record` if the request is explained, and `made` if the page may be kept: such a
+/// page is returned whole to a conditional request too. Dropping the future cancels its requests to the upstream.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub(crate) async fn serve(
         record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
-    // Before the result is read, so that the retries of a page that fails count too.
+    // Counted before the result is read, so that the retries of a page that fails count too.
     outcome.counted.upstream_requests += visit.retries();
     let (page, answers) = match resolved? {
         PageDecision::Serve(page, answers) => (page, answers),
@@ -87,7 +87,7 @@ pub(crate) async fn serve(
     };
     let scope = exchange.scope();
     drop(phase);
-    // Read before this page adds to it: a filter's use is told from the difference.
+    // Read before this page adds to it: the difference shows whether a filter of this page helped.
     let known = context.list.learning.read(scope);
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);

@@ -29,8 +29,8 @@ pub(crate) enum Framing {
     Open,
 }
 
-/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once, so that a head in drips costs no
-/// more work than one that arrives at once.
+/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once, so that a head that arrives byte
+/// by byte costs no more work than one that arrives at once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
     /// The start of the request line.
@@ -57,7 +57,7 @@ impl HeadScanner {
         // Bytes before `scanned` have no further line feed. Test: `each_byte_is_scanned_once`.
         let fresh = scanned.max(self.line);
         for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
-            // To some servers a bare line feed ends a line. Test:
+            // Some servers end a line at a bare line feed, others do not. Test:
             // `other_first_bytes_and_bare_line_feeds_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(invalid("a line ends with a line feed alone"));
@@ -146,7 +146,7 @@ pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), B
 /// A request line that all servers read alike.
 struct RequestLine<'a> {
     target: &'a [u8],
-    /// The version is HTTP/1.0.
+    /// True for HTTP/1.0, false for HTTP/1.1.
     is_old: bool,
 }
 
@@ -217,7 +217,7 @@ impl<'a> FramingFields<'a> {
             return Err(invalid("a header contains a control character"));
         }
         if name.eq_ignore_ascii_case(b"host") {
-            // Equal ones are refused, too (RFC 9112 section 3.2).
+            // Equal values are refused, too (RFC 9112 section 3.2).
             if self.host.replace(value).is_some() {
                 return Err(invalid("there is more than one Host"));
             }
@@ -242,7 +242,7 @@ impl<'a> FramingFields<'a> {
         Ok(())
     }
 
-    /// Returns the framing; `is_old` stands for HTTP/1.0.
+    /// Returns the framing; `is_old` is true for HTTP/1.0.
     fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
         match (self.is_chunked, self.length) {
             // Servers that go by one or the other find different ends (RFC 9112 section 6.3).
@@ -256,7 +256,7 @@ impl<'a> FramingFields<'a> {
     }
 }
 
-/// Checks that the target's authority and `Host` are equal, where both are there, and that each is a valid authority.
+/// Checks that the target's authority and `Host` are equal, if both are present, and that each is a valid authority.
 /// `Host` may be absent only in HTTP/1.0, or beside a target with an authority.
 fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
     let (authority, _) = split_target(line.target)?;

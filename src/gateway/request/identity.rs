@@ -49,7 +49,7 @@ pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> b
     let mut farthest = None;
     // Several lines are one list (RFC 9110 section 5.3).
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
-        // The entries before one that can't be read come from an unknown hop, so they are not believed.
+        // The entries before one that can't be read come from an unknown hop, so they are not trusted.
         let Some(address) = address(hop.trim()) else { break };
         farthest = Some(address);
         if !trusts(address) {

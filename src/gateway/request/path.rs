@@ -46,7 +46,7 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
         if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
             return Err("the path has a dot segment");
         }
-        // Such a path may be meant: `/proxy/http://example.com/x`. Test:
+        // An empty segment may be intended: `/proxy/http://example.com/x`. Test:
         // `encoded_slashes_and_empty_segments_are_reported_as_doubts`.
         if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
             doubt = doubt.or(Some("the path has an empty segment"));

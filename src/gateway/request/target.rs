@@ -45,7 +45,7 @@ const PASSAGES: usize = 3;
 ///
 /// Returns 400 `request_invalid` or 508 `loop_detected`.
 pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
-    // Counted in `Via`, so that loops over several replicas are found too. Test:
+    // Gateways are counted in `Via`, so that loops over several replicas are found too. Test:
     // `a_request_in_a_loop_of_gateways_is_cut_off`.
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request loops");

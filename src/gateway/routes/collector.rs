@@ -19,7 +19,6 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Compiles the settings.
     pub(crate) fn compile(settings: &TraceSettings, upstream: Arc<Upstream>) -> Self {
         // `every = 100` samples one trace in a hundred.
         let ratio = 1.0 / f64::from(settings.every);

@@ -34,7 +34,7 @@ pub(crate) struct Guard {
 struct GuardedList {
     route: Arc<Route>,
     segments: Vec<GuardSegment>,
-    /// The path ends with a wildcard.
+    /// True if the path ends with a wildcard.
     has_rest: bool,
 }
 
@@ -69,7 +69,7 @@ impl Guard {
             let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
-        // A route without parameters has the one path that the operator wrote, and is meant. Test:
+        // A route without parameters has one path, which the operator wrote on purpose. Test:
         // `no_other_spelling_of_a_path_passes_a_policy_by`.
         if !route.path.value.contains('{') {
             return None;
@@ -93,7 +93,7 @@ impl Guard {
             if serves {
                 return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
             }
-            // A route for every host would give out the list of another host. Test: `no_other_host_passes_a_policy_by`.
+            // A route for every host would return the list of another host. Test: `no_other_host_passes_a_policy_by`.
             if route.hosts.is_empty() {
                 return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
             }
@@ -135,7 +135,7 @@ impl GuardedList {
     fn covers(&self, path: &str) -> bool {
         let mut asked = path.trim_end_matches('/').split('/').skip(1);
         let all = self.segments.iter().all(|segment| match (segment, asked.next()) {
-            // Such an upstream reads `/USERS` as `/users`. Test:
+            // An upstream that ignores case reads `/USERS` as `/users`. Test:
             // `capitals_are_another_spelling_where_the_upstream_ignores_case`.
             (GuardSegment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
                 known.eq_ignore_ascii_case(asked)

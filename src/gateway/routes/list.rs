@@ -41,8 +41,8 @@ pub struct List {
     pub conventions: Conventions,
     /// The keys of cursors.
     pub keys: Arc<KeyRing>,
-    /// The keys of items at the edges of pages are cached, because page cursors carry ids alone, or item cursors carry
-    /// no position.
+    /// True if the keys of items at the edges of pages are cached, because page cursors carry only ids, or item cursors
+    /// carry no position.
     pub remembers: bool,
     /// The condition under which ends and boundaries are verified.
     pub verify: Verify,
@@ -54,11 +54,11 @@ pub struct List {
     pub page_size: PageSizeSettings,
     /// The totals that pages have.
     pub total: Totals,
-    /// The upstream can be asked for a count.
+    /// True if the upstream can be asked for a count.
     pub counts: bool,
-    /// The upstream's answers contain totals.
+    /// True if the upstream's answers contain totals.
     pub tells_total: bool,
-    /// The headers by which clients are told apart.
+    /// The headers that identify clients.
     pub principal: Vec<HeaderName>,
     /// The headers of the principal and of cursor contexts: they must not be removed by a client's `Connection` header.
     pub protected: Vec<HeaderName>,
@@ -93,7 +93,7 @@ impl List {
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
         let conventions = conventions(settings, dialect.as_ref(), diagnostics);
-        // Both are compiled before either is missed, so that the faults of both are reported.
+        // Both are compiled before the first missing one ends the compilation, so that the faults of both are reported.
         let (dialect, conventions) = (dialect?, conventions?);
         let guarantee = dialect.guarantee(dialect.default_sorted(), settings);
         warn(&dialect, &guarantee, settings, diagnostics);
@@ -105,7 +105,7 @@ impl List {
         protected.extend(settings.cursor.bind.iter().cloned());
         let varies = Varies::new(protected.iter().cloned().chain(conventions.varies_by()).collect());
         let (keys, client) = (keys?, settings.legacy.client.as_ref());
-        // By another key or header the counts would be those of other clients. Test:
+        // With another key or header, the counts would belong to other clients. Test:
         // `counts_are_kept_as_long_as_clients_are_identified_alike`.
         let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
@@ -201,7 +201,7 @@ fn conventions(
     let own = compile(&settings.envelope, &settings.parameters.renamed, settings.total);
     let others: Vec<Option<Convention>> =
         settings.envelopes.iter().map(|other| compile(other, &[], settings.total)).collect();
-    // A count may take an upstream request, so that a service's pages have one only where its client selects the total.
+    // A count may take an upstream request, so that a service's pages have one only if its client selects the total.
     // Test: `a_total_is_counted_only_where_it_is_selected`.
     let uncounted = if settings.total == Totals::Count { Totals::Upstream } else { settings.total };
     let inner = settings.inner.iter().flat_map(|inner| {

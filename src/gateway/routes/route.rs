@@ -44,7 +44,7 @@ pub struct Route {
     pub(crate) upstream_path: Option<PathTemplate>,
     /// The public address with which links begin, if it is configured.
     pub public_url: Option<String>,
-    /// The upstream's links to itself are rewritten in answers that pass through.
+    /// True if the upstream's links to itself are rewritten in answers that pass through.
     pub rewrites_links: bool,
     /// The limits of requests in flight.
     pub(crate) concurrency: Option<Arc<RouteConcurrency>>,
@@ -114,7 +114,8 @@ impl Route {
             hosts: settings.hosts.clone(),
             path: settings.path.clone(),
             methods: settings.methods,
-            // Its faults end the compilation here, so that those of the list are reported too.
+            // A missing upstream ends the compilation here and not earlier, so that the faults of the list are reported
+            // too.
             upstream: upstream?,
             upstream_path,
             public_url: settings.public_url.clone(),

@@ -46,7 +46,8 @@ impl RouteTable {
             let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
-                // On a conflict another route has this very path and precedes. Test: `the_more_specific_route_wins`.
+                // A conflict means that another route has this very path, which takes precedence. Test:
+                // `the_more_specific_route_wins`.
                 let _ = table.router(host).insert(base, Arc::clone(route));
             }
         }

@@ -60,7 +60,7 @@ pub struct Upstream {
     pub authorities: Vec<String>,
     /// The prefix of every path.
     pub base_path: String,
-    /// The upstream's paths are case-insensitive.
+    /// True if the upstream's paths are case-insensitive.
     pub ignores_case: bool,
     /// The operator's headers, which are added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -230,7 +230,7 @@ fn peer_names(
             diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
             return None;
         };
-        // The certificate would be held against no name. Test: `a_certificate_is_always_held_against_a_name`.
+        // Without a name the certificate could not be verified. Test: `a_certificate_is_always_held_against_a_name`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";
             diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);

@@ -16,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// Maximum number of bytes in the queue. At 300 bytes a line, it holds the lines of 7,000 requests.
+/// Maximum number of bytes in the queue. At 300 bytes a line, and with their overhead, it holds the lines of about
+/// 5,700 requests.
 const CAPACITY: usize = 2 << 20;
 
 /// Additional bytes for warnings and errors alone, so that they are dropped last.
@@ -81,7 +82,6 @@ enum QueueEntry {
     Mark(mpsc::SyncSender<()>),
 }
 
-/// The urgency of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// Routine messages.
@@ -118,7 +118,7 @@ impl LogQueue {
                 for entry in iter::once(first).chain(receiver.try_iter()) {
                     match entry {
                         QueueEntry::Line(line) => {
-                            // A pipe takes no more as a whole.
+                            // A larger write could be split by the pipe.
                             if lines.bytes.len() + line.len() > WRITE {
                                 lines.write(&mut file, &shared);
                             }
@@ -139,7 +139,8 @@ impl LogQueue {
 
     /// Queues a line, without waiting. If there is no room, drops and counts it.
     pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
-        // Test: `errors_are_dropped_last_and_dropped_lines_are_reported`.
+        // Warnings and errors may also use the reserve, so that they are dropped last. Test:
+        // `errors_are_dropped_last_and_dropped_lines_are_reported`.
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
             // The receiving thread runs as long as a sender exists.
@@ -188,7 +189,8 @@ impl LineBatch {
             match write(file, &self.bytes[written..]) {
                 Ok(count) => written += count,
                 Err(_) => {
-                    // The rest of the line would be half a line. Test: `room_is_freed_and_unwritten_lines_are_counted`.
+                    // The rest of the line is dropped, because it would be no line by itself. Test:
+                    // `room_is_freed_and_unwritten_lines_are_counted`.
                     let line = self.ends.partition_point(|end| *end <= written);
                     written = self.ends.get(line).copied().unwrap_or(self.bytes.len());
                     counts.unwritten.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ pub(crate) fn memory() -> usize {
     limit(|path| fs::read_to_string(path).unwrap_or_default())
 }
 
-/// Returns the budget for bodies where the configuration has none: half of the limit, because the process also holds
+/// Returns the budget for bodies if the configuration has none: half of the limit, because the process also holds
 /// connections, heads and caches.
 pub(crate) fn default_budget(limit: usize) -> usize {
     limit / 2

@@ -10,7 +10,7 @@ pub(crate) fn ready() {
 
 /// Reports that a reload begins. [`ready`] reports its end.
 pub(crate) fn reloading() {
-    // By the time systemd distinguishes the notifications of two reloads.
+    // systemd distinguishes the notifications of two reloads by their times.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         send(&[NotifyState::Reloading, now]);
     }

@@ -125,7 +125,7 @@ impl Sockets {
     pub fn listen(&mut self, address: &ListenAddress, reuse_port: bool) -> io::Result<ListeningSocket> {
         let is_there = |socket: &ListeningSocket| socket.address().is_some_and(|there| there.is_same_place(address));
         let socket = match (self.inherited.iter().position(is_there), address) {
-            // A second listener at the address fails as at any other. Test:
+            // An inherited socket is taken once, so a second listener at its address fails to bind. Test:
             // `a_socket_that_was_handed_over_is_taken_once`.
             (Some(index), _) => self.inherited.swap_remove(index),
             (None, ListenAddress::Ip(address)) => ListeningSocket::Tcp(bind(*address, reuse_port)?),
@@ -182,10 +182,11 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a path, also where a process that has ended left its socket. At no moment can an account connect that `mode`
-/// does not permit.
+/// Binds a path, also if a process that has ended left its socket there. At no moment can an account connect that
+/// `mode` does not permit.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    // Any other file is left alone, so that binding fails. Test: `a_path_is_taken_from_a_process_that_has_ended`.
+    // A file that is no socket is not removed, so that binding fails. Test:
+    // `a_path_is_taken_from_a_process_that_has_ended`.
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
         // A process still listens there.

@@ -199,7 +199,7 @@ impl Admission {
     }
 
     /// Admits a client. If it takes the place of another connection, waits for that to close, at most [`CLOSING`]. A
-    /// proxy speaks for many clients, so its address has no limit.
+    /// proxy connects for many clients, so its address has no limit.
     ///
     /// # Errors
     ///
@@ -233,7 +233,7 @@ impl Admission {
         let address = whose(address);
         let mut table = self.table();
         let from_there = table.by_address.get(&address).copied().unwrap_or(0);
-        // The limit of the address first: a client at its own limit must not displace other clients.
+        // The limit of the address is checked first, because a client at its own limit must not displace other clients.
         let displaced = if !is_proxy && from_there >= self.places.per_address {
             Some(self.displace(&table, Some(address)).ok_or(Dropped::FullForAddress)?)
         } else if table.open.len() >= self.places.most {
@@ -256,7 +256,8 @@ impl Admission {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
         let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
-            // Neither busy nor displaced before. Test: `a_thousand_slow_connections_shut_no_client_out`.
+            // States below `GONE` are those of connections that are neither busy nor displaced already. Test:
+            // `a_thousand_slow_connections_shut_no_client_out`.
             .filter(|(state, _)| *state < GONE)
             .collect();
         // A connection that has become busy meanwhile keeps its place, and the next one is displaced. Test:
@@ -307,7 +308,8 @@ impl AdmittedConnection {
     /// Marks the connection as busy; returns false if another client has taken its place.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
-        // Either this or the displacement takes effect. Test: `quiet_connections_make_room_and_busy_ones_do_not`.
+        // One atomic step, so that either this change or a concurrent displacement takes effect. Test:
+        // `quiet_connections_make_room_and_busy_ones_do_not`.
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
     }

@@ -42,7 +42,7 @@ const FIRST_READ: usize = 4 * 1024;
 /// can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
-/// Time for the first bytes of a head, however long `server.head_timeout` is. A client that sends a head in drips keeps
+/// Time for the first bytes of a head, however long `server.head_timeout` is. A client that sends a head slowly keeps
 /// its place no longer than that, plus a second for each [`HEAD_RATE`] bytes that have arrived.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -74,7 +74,7 @@ struct AcceptedHead {
     bytes: BytesMut,
     /// The framing of the part of the body that has not arrived.
     left: Framing,
-    /// Bytes after the end of the request have arrived.
+    /// True if bytes after the end of the request have arrived.
     has_surplus: bool,
 }
 
@@ -122,7 +122,8 @@ impl Front {
         })
     }
 
-    /// Returns the protocols of a listener. A listener without a name, that of operators, has HTTP/1.1 alone.
+    /// Returns the protocols of a listener; `None` if the name is unknown. The listener without a name, that of
+    /// operators, has only HTTP/1.1.
     pub(crate) fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
         match listener {
             Some(name) => self.live.pin().listener(name).cloned(),
@@ -154,8 +155,8 @@ impl Front {
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
             return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
         }
-        // With TLS the protocol has been negotiated; without, a client may begin with the preface of HTTP/2.
-        // Test: `clients_negotiate_their_protocol`.
+        // With TLS the protocol has been negotiated; without it, a client may begin with the preface of HTTP/2. Test:
+        // `clients_negotiate_their_protocol`.
         let knows_preface = http2 && stream.get_ssl_digest().is_none();
         let mut connection = Box::new(Gated::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
@@ -225,7 +226,7 @@ impl Front {
         let idle = self.live.pin().server.idle_timeout;
         let mut bytes = BytesMut::with_capacity(FIRST_READ);
         let came = tokio::select! {
-            // A request that has arrived is served, also in the moment of a stop.
+            // A request that has arrived is served, even if the process stops at the same moment.
             biased;
             came = io.read_buf(&mut bytes) => came,
             () = stops(shutdown, if is_first { FIRST_BYTE } else { Duration::ZERO }) => return Awaited::Over(None),
@@ -251,7 +252,8 @@ impl Front {
         loop {
             let scanned = bytes.len();
             grow(&mut bytes, server.head_size);
-            // One deadline for the whole head, not for each read. Test: `a_head_has_one_deadline_for_all_its_bytes`.
+            // The whole head has one deadline, not each read its own. Test:
+            // `a_head_has_one_deadline_for_all_its_bytes`.
             let deadline = begun + head_deadline(scanned, server.head_timeout);
             match tokio::time::timeout_at(deadline, io.read_buf(&mut bytes)).await {
                 Ok(Ok(count)) if count > 0 => {}
@@ -304,7 +306,7 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
 /// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] and a second for
 /// each [`HEAD_RATE`] bytes so far, at most `most`. Example: 8 s after 1,536 bytes.
 fn head_deadline(came: usize, most: Duration) -> Duration {
-    // However long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
+    // A slow head ends early, however long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
     let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
@@ -331,12 +333,13 @@ fn complete(
     }
     let (start, end) = match reading.ends(bytes, scanned) {
         Ok(Some(ends)) => ends,
-        // Refused before its end has come. Test: `a_target_is_refused_before_its_end_is_there`.
+        // A head beyond the limit is refused before its end has come. Test:
+        // `a_target_is_refused_before_its_end_is_there`.
         Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),
         Ok(None) => return None,
         Err(problem) => return refused(problem, bytes),
     };
-    // Before Pingora parses it. Test: `an_ambiguous_request_reaches_no_origin`.
+    // The head is checked before Pingora parses it. Test: `an_ambiguous_request_reaches_no_origin`.
     let framing = match head::check(&bytes[start..end]) {
         // One read may bring a head beyond the limit together with its end.
         _ if end > head_size => return refused(reading.too_large(head_size), bytes),

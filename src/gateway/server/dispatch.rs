@@ -70,7 +70,7 @@ enum Dispatch {
     Respond(Response),
     /// A response of a service, whose body comes in parts.
     Stream(Box<StreamedResponse>),
-    /// A response of a service that goes on until either side ends it.
+    /// A response of a service that lasts until either side ends it.
     Converse(Box<LastingResponse>),
     /// A response to a browser's preflight, which gets no further cross-origin headers.
     Preflight(Response),
@@ -141,7 +141,7 @@ pub(crate) async fn answer(
         }
         Dispatch::Preflight(response) => response,
         Dispatch::Stream(response) => {
-            // Without cross-origin headers: exports alone stream, and have no policy (docs/exports.md).
+            // Streams get no cross-origin headers: only exports stream, and they have no policy (docs/exports.md).
             Box::pin(respond::stream(session, response, held, outcome)).await;
             return Ok(());
         }
@@ -191,7 +191,7 @@ async fn decide(
         Err(verdict) => return *verdict,
     };
     let route = Arc::clone(&routed.found.route);
-    // Other methods on the path of a list pass. Test: `other_methods_on_a_list_reach_the_upstream_untouched`.
+    // Requests for a list by other methods are forwarded. Test: `other_methods_on_a_list_reach_the_upstream_untouched`.
     let list = route.list.as_ref().filter(|_| route.methods.take(&session.req_header().method));
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
@@ -253,14 +253,15 @@ async fn enter(
     let routed = read_head(gateway, session, snapshot, outcome, cross_origin)?;
     let head = session.req_header();
     let route = &routed.found.route;
-    // Before the steps that may refuse the request. Test: `refusals_and_forwarded_requests_are_explained_too`.
+    // The explanation begins before the steps that may refuse the request, so that refusals are explained too. Test:
+    // `refusals_and_forwarded_requests_are_explained_too`.
     if let Some(permit) = &routed.permit {
         *explained = explain(permit, (gateway, snapshot), &head.method, &routed);
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
-    // By `Connection` a client could have headers removed that decide whose view of the list it gets.
-    // Test: `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
+    // With `Connection` a client could have headers removed that decide which items it may see. Test:
+    // `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
     if let Err(refusal) = headers::nominations(
         &head.headers,
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
@@ -346,7 +347,7 @@ async fn admit_client(
             return Err(refusal.into());
         }
     }
-    // Last, so that a request beyond another limit takes no place.
+    // The place is taken last, so that a request beyond another limit takes none.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
     Ok(Some(concurrency.enter(&head.headers, address)?))
 }
@@ -378,7 +379,7 @@ async fn answer_list(
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
-    // Such a body may be meant to smuggle a request (RFC 9110 section 9.3.1). Test:
+    // Such a body may be intended to smuggle a request (RFC 9110 section 9.3.1). Test:
     // `requests_that_mean_two_things_are_refused`.
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         // The body stays unread, so no further request can follow on the connection.

@@ -46,7 +46,8 @@ impl Gated {
         self.io.into_inner().into_inner()
     }
 
-    /// Opens the gate for a request, of whose body the part `left` has not arrived. Returns the flag of surplus bytes.
+    /// Permits reads of the body of a request, of which the part `left` has not arrived. Returns the flag of surplus
+    /// bytes.
     pub(crate) fn open(&mut self, left: Framing) -> Surplus {
         self.io.set_limit(match left {
             Framing::Length(left) => left,

@@ -123,7 +123,8 @@ impl ProxyHttp for Gateway {
             context.outcome.status = head.status.as_u16();
         }
         context.outcome.bytes = session.body_bytes_sent();
-        // A panic here has no request left to fail: it is the outcome. Test: `a_panic_fails_one_request`.
+        // A panic here comes after the answer, so it fails no request and is recorded as the outcome. Test:
+        // `a_panic_fails_one_request`.
         let ended = caught_now(|| {
             seam(&context.outcome.path, "logging");
             if let Some(mut explained) = context.explained.take() {
@@ -151,7 +152,7 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     let head = session.req_header_mut();
     outcome.addressed(head.headers.get(header::HOST).map(HeaderValue::as_bytes), head.version);
     outcome.client = Some(address);
-    // Of other clients no header is believed. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
+    // The headers of other clients are not trusted. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
     if trusts(address) {
         // A proxy may pass the header on as a client wrote it. Test:
         // `a_trusted_proxy_vouches_for_what_it_writes_alone`.
@@ -170,7 +171,7 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
 fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
     let is_trusted = context.snapshot.trusts(client_request::address(session));
     let head = session.req_header_mut();
-    // Any other client would decide what is sampled.
+    // Otherwise any client could decide what is sampled.
     let parent = trace::named_by(&head.headers).filter(|_| is_trusted);
     let outcome = &mut context.outcome;
     outcome.trace_id = parent.as_ref().map(SpanContext::trace_id);

@@ -173,7 +173,7 @@ impl Multiplexed<'_> {
                     connection.graceful_shutdown();
                     continue;
                 }
-                // Before the next request, so that a flood ends the connection. Test:
+                // Polled before the next request, so that a flood ends the connection. Test:
                 // `a_client_that_floods_is_disconnected`.
                 () = watched.changed() => continue,
                 stream = HttpSession::from_h2_conn(connection, Arc::clone(digest)) => match stream {
@@ -185,7 +185,7 @@ impl Multiplexed<'_> {
                         continue;
                     }
                     Ok(Some(H2Accept::Rejected)) => return ConnectionEnd::Abused(Dropped::Flood),
-                    // Streams that are reset before they are accepted are counted by `h2` alone. Test:
+                    // Only `h2` counts the streams that are reset before they are accepted. Test:
                     // `a_client_that_resets_its_requests_is_disconnected`.
                     Err(error) if is_calmed(&error) => return ConnectionEnd::Abused(Dropped::Flood),
                     Ok(None) | Err(_) => return ConnectionEnd::Over,
@@ -285,13 +285,13 @@ fn options(streams: u32, head_size: usize) -> H2Options {
 }
 
 /// Changes a head to the form of HTTP/1.1: the authority becomes `Host` (RFC 9113 section 8.3.1), and the lines of
-/// cookies become one (section 8.2.3), because upstreams read the first line alone. Test:
+/// cookies become one (section 8.2.3), because upstreams may read only the first line. Test:
 /// `forwarded_requests_are_of_http1`.
 fn as_http1(session: &mut HttpSession) {
     let head = session.req_header_mut();
     let host = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = host {
-        // Pingora has refused a `Host` that differs. Insertion fails for unknown names alone.
+        // Pingora has refused a `Host` that differs. Insertion fails only for unknown names.
         let _ = head.insert_header(header::HOST, host);
     }
     let cookies: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

@@ -120,7 +120,8 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
-        // The listeners of the gateway alone, whose threads the pulse watches.
+        // Only the listeners of the gateway: the watchdog is about the threads that serve clients, not those of
+        // operators.
         if until == Stage::Closing {
             let vitals = self.front.vitals().clone();
             tokio::spawn(async move { vitals.pulse().beat().await });
@@ -184,7 +185,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     }
 }
 
-/// Serves a client in a task of its own, or turns it away.
+/// Serves a client in a task of its own, or refuses it.
 async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     (stream, address): (AcceptedStream, IpAddr),
     expected: Option<InFlight>,
@@ -193,10 +194,10 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     front: &Arc<Front>,
     shutdown: &ShutdownWatch,
 ) {
-    // Always found: a snapshot keeps the listeners of the snapshots before it.
+    // The listener is always found, because a snapshot keeps the listeners of the snapshots before it.
     let Some(protocols) = front.protocols(listener) else { return };
     let by_proxy = !protocols.proxies.is_empty();
-    // Others could claim any address. Test: `connections_without_a_head_are_closed`.
+    // Any other client could claim any address. Test: `connections_without_a_head_are_closed`.
     if by_proxy && !protocols.proxies.iter().any(|network| network.contains(address)) {
         return front.count(Dropped::ProxyUntrusted);
     }
@@ -232,7 +233,8 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             () = place.displaced() => return,
         };
         let Ok((client, rest)) = read else { return place.admission().count(Dropped::ProxyHeadInvalid) };
-        // These bytes are the client's, of its TLS handshake or its request. Test: `heads_are_read_to_their_last_byte`.
+        // The bytes after the head belong to the client's TLS handshake or its request. Test:
+        // `heads_are_read_to_their_last_byte`.
         stream.rewind(&rest);
         if let Some(client) = client {
             // The place was the proxy's; from here on the limits of the client's own address hold. Test:
@@ -253,7 +255,8 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         Some(tls) => {
             let tls = tls.current();
             let agreed = tokio::select! {
-                // In the task of this client alone. Test: `stalled_and_broken_handshakes_hinder_no_other_client`.
+                // Each handshake runs in the task of its client, so that it delays no other. Test:
+                // `stalled_and_broken_handshakes_hinder_no_other_client`.
                 agreed = tokio::time::timeout(front.handshake_timeout(), tls.handshake(stream)) => agreed,
                 () = place.displaced() => return,
             };

@@ -18,7 +18,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Maximum length of that rest, as a multiple of the largest body.
 const LINGER_SIZES: usize = 4;
 
-/// The limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// The largest body, in bytes.
@@ -81,7 +80,7 @@ pub(crate) async fn receive(
         }
         return Err(problem.into());
     }
-    // The client sends nothing before that. Test: `expect_100_continue_is_answered_before_the_body`.
+    // The client sends its body only after `100 Continue`. Test: `expect_100_continue_is_answered_before_the_body`.
     if waits && !session.is_body_empty() && session.write_continue_response().await.is_err() {
         session.set_keepalive(None);
         return Err(broken("the connection broke before the body came").into());
@@ -94,7 +93,8 @@ pub(crate) async fn receive(
             Err(failure)
         }
         Err(_) => {
-            // The rest may still come, and is no request. Test: `incomplete_bodies_are_refused_and_reach_no_upstream`.
+            // The rest of the body may still come, and must not be read as a request. Test:
+            // `incomplete_bodies_are_refused_and_reach_no_upstream`.
             session.set_keepalive(None);
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
@@ -111,7 +111,7 @@ async fn collect(
     // The buffer grows with the bytes received, not with the announced length, which costs a client nothing.
     let mut bytes = Vec::new();
     held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
-    // At most `most` bytes, and the caller limits the time.
+    // The loop reads at most `most` bytes, and the caller limits its time.
     loop {
         match session.read_request_body().await {
             // A body in chunks announces no length. Test: `bodies_have_a_bound`.

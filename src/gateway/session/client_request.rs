@@ -34,7 +34,6 @@ pub(crate) struct ClientRequest {
     pub trace: Option<Arc<RequestTrace>>,
 }
 
-/// The client of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
     /// The address of the other end of the connection.
@@ -42,9 +41,9 @@ pub(crate) struct Client {
     /// `http` or `https`: that of the client's own connection, also if that ends at a trusted proxy.
     pub scheme: &'static str,
     pub version: Version,
-    /// The client is a trusted proxy.
+    /// True if the client is a trusted proxy.
     pub is_proxy: bool,
-    /// The client has shown a certificate, or a trusted proxy names the subject of one.
+    /// True if the client has shown a certificate, or a trusted proxy names the subject of one.
     pub has_certificate: bool,
 }
 
@@ -61,7 +60,7 @@ impl Client {
         for name in headers::unvouched(headers, subject, &server.forwarded_headers, is_proxy) {
             session.req_header_mut().remove_header(&name);
         }
-        // After the removal: a header that is still there is a trusted proxy's. Test:
+        // Written after the removal: a header that is still there is a trusted proxy's, and stays. Test:
         // `a_certificate_may_be_optional_and_a_proxy_may_name_its_client`.
         if let Some(name) = subject {
             write_subject(session, name);
@@ -69,7 +68,7 @@ impl Client {
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let has_certificate = has_certificate(session, subject);
         let head = session.req_header();
-        // Of a trusted proxy alone such a header is left.
+        // Such a header is left only if a trusted proxy wrote it.
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
         Self { address, scheme, version: head.version, is_proxy, has_certificate }
@@ -129,9 +128,10 @@ impl Client {
         RequestAddress {
             scheme: self.scheme,
             authority: target.authority.as_deref(),
-            // Any client can write them. Test: `untrusted_headers_choose_no_host_of_links`.
+            // Any client can write such headers. Test: `untrusted_headers_choose_no_host_of_links`.
             of_proxy: self.is_proxy.then_some(headers),
-            // A proxy may pass the header on as a client wrote it, so that it counts where it is listed alone.
+            // A proxy may pass the header on as a client wrote it, so it counts only if `server.forwarded_headers`
+            // lists it.
             vouched: self.is_proxy && server.forwarded_headers.contains(&HOST),
         }
     }
@@ -171,8 +171,8 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     }
 }
 
-/// Returns whether the client of a session has shown a certificate, or has the header for the `subject` of a certificate.
-/// Headers that nobody vouches for have been removed before.
+/// Returns whether the client of a session has shown a certificate, or has the header for the `subject` of a
+/// certificate. Headers that no trusted proxy vouches for have been removed before.
 pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderName>) -> bool {
     let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
     digest.is_some_and(|digest| !digest.cert_digest.is_empty())

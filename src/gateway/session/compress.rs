@@ -1,7 +1,7 @@
 //! Compression of responses: piece by piece, so that a large body takes no worker thread for long.
 //!
 //! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does
-//! not shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own
+//! not shrink is sent as it is, and a slow reader holds only the memory of the compressed body. Pingora's own
 //! compression does none of these, ignores the weights of `Accept-Encoding`, and counts no memory.
 //!
 //! An answer that passes through, and whose links are rewritten, is compressed as it streams ([`CodedStream`]).
@@ -98,18 +98,18 @@ impl std::fmt::Debug for CodedStream {
 /// share.
 struct CompressedBody<'a> {
     bytes: Vec<u8>,
-    /// The largest size that is worth it: one byte less than the body.
+    /// The largest useful size: one byte less than the body.
     most: usize,
     held: &'a MemoryShare,
-    /// A write failed. Brotli's encoder does not report a failure of its last one.
+    /// True if a write failed: Brotli's encoder does not report a failure of its last one.
     is_broken: bool,
 }
 
 impl Write for CompressedBody<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let shrinks = bytes.len() <= self.most - self.bytes.len();
-        // Noise is given up before it takes more memory than its body.
-        // Test: `bodies_that_do_not_shrink_are_left_as_they_are`.
+        // The compression of bytes without repetitions ends before it takes more memory than the body. Test:
+        // `bodies_that_do_not_shrink_are_left_as_they_are`.
         if !shrinks || self.held.reserve(&mut self.bytes, bytes.len(), self.most).is_err() {
             self.is_broken = true;
             return Err(io::ErrorKind::StorageFull.into());

@@ -45,7 +45,7 @@ pub struct Gateway {
     pub(crate) ids: Arc<RequestIds>,
     /// The services that answer requests in place of routes.
     pub(crate) services: Vec<Arc<dyn Service>>,
-    /// This is an inner gateway: all its requests come from services, which may choose conventions of their own
+    /// True for an inner gateway: all its requests come from services, which may choose conventions of their own
     /// ([`FORM`](super::service::FORM)).
     pub(crate) is_inner: bool,
     /// Explanations for an inner gateway's requests, in place of those of the snapshot.
@@ -89,7 +89,7 @@ impl Gateway {
     /// Chooses the convention of a request for a list.
     #[must_use]
     pub(crate) fn choose<'l>(&self, list: &'l List, headers: &HeaderMap) -> NegotiatedConvention<'l> {
-        // The header is read of inner requests alone: a client could choose a convention of services by it.
+        // The header is read from inner requests alone: otherwise a client could choose a convention of services by it.
         let form = if self.is_inner { headers.get(FORM).and_then(|form| form.to_str().ok()) } else { None };
         let inner = form.and_then(|form| list.conventions.choose_inner(form));
         inner.unwrap_or_else(|| list.conventions.choose(headers))

@@ -92,7 +92,6 @@ enum GivenUp {
 /// items, because they go into the log. Test: `every_cause_is_named_once_with_an_example_and_never_with_a_value`.
 type AnswerVerdict = (&'static str, String);
 
-/// The result of an observation.
 struct ObservationResult {
     /// The verdict, [`SERVABLE`] or that of an [`AnswerVerdict`], and its details.
     verdict: (&'static str, Option<String>),
@@ -119,7 +118,8 @@ pub(crate) fn begin(
         Some(query) if query.sort == LegacySort::Unread => Err("sort"),
         Some(_) if answer.status == 304 => Err("unchanged"),
         Some(_) if !observed.has_turn() => Err("sample"),
-        // Without a wait: observation delays no request. Test: `more_answers_than_are_kept_pass_unread`.
+        // The permit is not waited for, so that observation delays no request. Test:
+        // `more_answers_than_are_kept_pass_unread`.
         Some(query) => Arc::clone(&readers.kept).try_acquire_owned().map_err(|_| "busy").map(|kept| (query, kept)),
     };
     let (query, kept) = match kept {
@@ -145,7 +145,7 @@ pub(crate) fn begin(
     }))
 }
 
-/// Returns a fingerprint of the headers that decide whose view of the list an answer shows.
+/// Returns a fingerprint of the headers that identify the client for whom an answer was made.
 fn principal(headers: &HeaderMap, list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
     for name in &list.protected {
@@ -155,7 +155,7 @@ fn principal(headers: &HeaderMap, list: &List) -> u64 {
     hasher.finish()
 }
 
-/// Has the answer read after its request has ended, in a task of its own. The line in the access log is written after
+/// Reads the answer after its request has ended, in a task of its own. The line in the access log is written after
 /// that, with the verdict. An answer that broke off, or for which no memory was left, is not read.
 pub(crate) fn end(
     observation: Box<Observation>,
@@ -268,7 +268,7 @@ impl Observation {
             let known = self.route.metrics.findings().knows(kind);
             traffic.past_end(asked, cause, self.status).unwrap_or_else(|| {
                 let response = TrafficResponse { status: self.status, headers: &self.headers, body };
-                // The log has the key of the first fault of a kind alone, so that of others is not looked for.
+                // Only the first fault of a kind is logged with its key, so the keys of later ones are not looked for.
                 let key = if known { String::new() } else { ListTraffic::key(asked, (cause, detail), response) };
                 TrafficFault { kind, detail: detail.clone(), key }
             })
@@ -303,8 +303,8 @@ impl Observation {
 
     /// Decodes the body by its content coding.
     fn decoded(&self, list: &List, body: Vec<u8>) -> Result<Vec<u8>, AnswerVerdict> {
-        // A copy: the client has the answer in its own coding.
-        // Test: `encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone`.
+        // Only the copy is decoded: the client gets the answer in its own coding. Test:
+        // `encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone`.
         match fetch::decode(&self.headers, &body, list.budgets.answer_size, &self.held) {
             Ok(decoded) => Ok(decoded.unwrap_or(body)),
             Err(FetchError::TooLarge(detail)) => Err(("too_large", detail)),

@@ -69,7 +69,7 @@ fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bo
     }
     let taken = now.acknowledged.saturating_sub(from.acknowledged);
     let wanted = u128::from(least.rate) * busy.as_millis() / 1_000;
-    // In either case. Test: `a_fast_start_excuses_no_later_pause`.
+    // The next interval begins whatever the verdict. Test: `a_fast_start_excuses_no_later_pause`.
     *from = now;
     u128::from(taken) < wanted
 }

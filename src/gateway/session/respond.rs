@@ -51,7 +51,8 @@ pub(crate) async fn write(
     identify(&mut response.headers, &outcome.request_id);
     let has_certificate = has_certificate(session.as_downstream(), subject);
     let asked = CodedRequest { headers: &session.req_header().headers, has_certificate };
-    // For HEAD too, whose head is that of GET. Test: `head_is_get_without_the_body_in_every_coding`.
+    // The body is compressed for HEAD too, so that its head is that of GET. Test:
+    // `head_is_get_without_the_body_in_every_coding`.
     if let Some(coding) = response.negotiate(asked, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
@@ -87,7 +88,7 @@ pub(crate) async fn write(
         Ok::<(), pingora::BError>(())
     };
     if let Err(error) = written.await {
-        // A client that reads nothing has not left. Test: `a_client_that_does_not_read_has_stalled`.
+        // A client that stops reading has stalled, and has not left. Test: `a_client_that_does_not_read_has_stalled`.
         let stalled = *error.root_etype() == ErrorType::WriteTimedout;
         outcome.code = Some(if stalled { "client_stalled" } else { "client_gone" });
         session.set_keepalive(None);
@@ -212,7 +213,7 @@ async fn write_piece(
             written = &mut writing => return written,
             () = tokio::time::sleep(LOOK) => waited += LOOK,
         }
-        // Without a pace this is a stream of HTTP/2. Test: `slow_readers_by_http2_take_bounded_memory`.
+        // A response without a pace is a stream of HTTP/2 here. Test: `slow_readers_by_http2_take_bounded_memory`.
         let is_too_slow = match pace {
             Some(pace) => pace.is_too_slow(held.is_short()),
             None => held.is_short() && waited >= STREAM_PATIENCE,
@@ -223,7 +224,7 @@ async fn write_piece(
     }
 }
 
-/// Writes the headers that say how much of the client's limits is left (`RateLimit`), and which scripts may read the
+/// Writes the headers that state how much of the client's limits is left (`RateLimit`), and which scripts may read the
 /// response.
 pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>, outcome: &mut Outcome) {
     outcome.tell_limits(headers);

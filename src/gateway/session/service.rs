@@ -1,5 +1,5 @@
-//! The interface of services, which stand above the gateway: dispatch knows them by these traits alone, and the admin
-//! listener by [`ServiceReport`].
+//! The interface of services. The gateway does not import them: dispatch knows them by these traits alone, and the
+//! admin listener by [`ServiceReport`].
 
 use std::{
     fmt::{self, Debug},
@@ -111,7 +111,6 @@ pub(crate) fn is_for(head: &RequestHeader, path: &str) -> bool {
     head.raw_path().split(|byte| *byte == b'?').next() == Some(path.as_bytes())
 }
 
-/// The answer of a service.
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone answer so"))]
 pub(crate) enum ServiceAnswer {
     Whole(Response),
@@ -138,7 +137,7 @@ pub(crate) trait BodySource: Send {
     async fn next(&mut self) -> io::Result<Option<Bytes>>;
 }
 
-/// A response that goes on until either side ends it, such as a stream of events or a WebSocket.
+/// A response that lasts until either side ends it, such as a stream of events or a WebSocket.
 pub(crate) struct LastingResponse {
     /// The response without a body and without a length.
     pub head: Response,

@@ -1,4 +1,4 @@
-//! The clients of a route, told apart by the values of headers or else by their addresses.
+//! The clients of a route, identified by the values of headers or else by their addresses.
 //!
 //! A client is kept as a keyed hash: no credential stays in memory, and nobody can make up clients that collide.
 
@@ -17,10 +17,10 @@ use http::{
     header::{AUTHORIZATION, HeaderValue},
 };
 
-/// The headers by which a route tells its clients apart, and the key of their hashes.
+/// The headers by which a route identifies its clients, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHashes {
-    /// The headers that name a client; none if clients are told apart by their addresses.
+    /// The headers that name a client; none if clients are identified by their addresses.
     headers: Vec<HeaderName>,
     /// The hash function. Its key is random, so that clients can't predict hashes.
     hashes: RandomState,
@@ -31,13 +31,13 @@ pub(crate) struct ClientHashes {
 pub(crate) struct ClientHash(pub(crate) u64);
 
 impl ClientHashes {
-    /// Creates hashes of clients that are told apart by these headers; by their addresses if there are none.
+    /// Creates hashes of clients that are identified by these headers; by their addresses if there are none.
     #[must_use]
     pub(crate) fn by(headers: Vec<HeaderName>) -> Self {
         Self { headers, hashes: RandomState::new() }
     }
 
-    /// Returns whether clients are told apart by these headers.
+    /// Returns whether clients are identified by these headers.
     #[must_use]
     pub(crate) fn are_by(&self, headers: &[HeaderName]) -> bool {
         self.headers == headers
@@ -50,7 +50,7 @@ impl ClientHashes {
         let mut is_named = false;
         for name in self.headers.iter().filter(|name| headers.contains_key(*name)) {
             is_named = true;
-            // Names too: the same value in another header is another client.
+            // Names are hashed too: the same value in another header is another client.
             name.hash(&mut hasher);
             headers.get_all(name).iter().for_each(|value| credential(name, value).hash(&mut hasher));
         }
@@ -63,12 +63,12 @@ impl ClientHashes {
     }
 
     /// Returns the client of a request to a route as bytes, which are the same in every process. They contain its
-    /// credentials in plain text: the store gets a keyed hash of them alone ([`limit_store::LimitStore::name`]).
+    /// credentials in plain text: the store gets only a keyed hash of them ([`limit_store::LimitStore::name`]).
     #[must_use]
     pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         let mut add = |kind: u8, bytes: &[u8]| {
-            // A kind and a length before each part, so that no two clients have the same bytes.
+            // Each part comes after its kind and its length, so that no two clients have the same bytes.
             out.push(kind);
             out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(bytes);

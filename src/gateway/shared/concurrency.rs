@@ -70,8 +70,8 @@ impl RouteConcurrency {
     ) -> Result<RequestPlace, ConcurrencyLimit> {
         let client = self.known.find(headers, address);
         let mut counts = self.counts();
-        // Before the client's entry is made, so that a refused request leaves none.
-        // Test: `a_client_at_its_limit_leaves_the_rest_to_others`.
+        // Checked before the client's entry is made, so that a refused request leaves none. Test:
+        // `a_client_at_its_limit_leaves_the_rest_to_others`.
         if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
         }

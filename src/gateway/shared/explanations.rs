@@ -42,14 +42,13 @@ pub(crate) struct Explanations {
 
 #[derive(Debug)]
 struct KeptExplanations {
-    /// Each explanation is announced in the log, because operators find it at the admin listener.
+    /// True if each explanation is announced in the log, for operators, who find it at the admin listener.
     are_told: bool,
     /// In the order of their making, the oldest first.
     kept: Mutex<VecDeque<KeptExplanation>>,
     in_hand: Arc<Semaphore>,
 }
 
-/// A kept explanation.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptExplanation {
     pub request_id: String,
@@ -106,7 +105,7 @@ impl Explanations {
         scope: PermitScope<'_>,
         now: u64,
     ) -> Option<Box<ExplainedRequest>> {
-        // Before a place is taken, so that a request without a permit takes none from those with one.
+        // Checked before a place is taken, so that a request without a valid permit takes no place from those with one.
         // Test: `few_requests_are_explained_at_a_time_and_none_by_another_key`.
         if !self.key.permits(permit.as_bytes(), scope, now) {
             return None;
@@ -163,7 +162,7 @@ impl ExplainedRequest {
         kept.push_back(KeptExplanation { request_id, route: self.route, at: now, text });
         let mut bytes: usize = kept.iter().map(|explanation| explanation.text.len()).sum();
         while kept.len() > MOST_KEPT || bytes > MOST_BYTES {
-            // The new one too, if it is larger than all of them may be.
+            // The new one is dropped too, if it exceeds the bound alone.
             let Some(oldest) = kept.pop_front() else { return };
             bytes -= oldest.text.len();
         }

@@ -58,7 +58,8 @@ impl Learning {
         for filter in filters.split('&') {
             filter.split('=').next().hash(&mut hasher);
         }
-        // A cap of one principal is none of another. Test: `caps_are_kept_apart_by_path_filter_and_principal`.
+        // The cap of one principal need not be that of another. Test:
+        // `caps_are_kept_apart_by_path_filter_and_principal`.
         for name in principal {
             headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
             hasher.write_u8(0);

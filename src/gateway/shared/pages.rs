@@ -1,8 +1,8 @@
 //! The cache of a process: pages, and answers of upstreams that can be validated again.
 //!
 //! Pages are responses of the gateway as they were proven; a hit is found before the parameters of a request are read.
-//! An answer of an upstream is only used as the body of a 304 that validates it, so the core never uses an answer
-//! without the upstream having been asked.
+//! An answer of an upstream is used only after a 304 has validated it, so the core never uses an answer without the
+//! upstream having been asked.
 //!
 //! The key of an entry begins with the principal and has everything that decides what a client may see, so that an
 //! entry is found only by requests that could have been given it. All entries share one bound in bytes. Each hit
@@ -76,7 +76,7 @@ pub(crate) enum Flight {
     Stored(Arc<StoredPage>, StoredPlace),
     /// The page had been made by another process, and was stored at this place.
     Found(Arc<StoredPage>, StoredPlace),
-    /// The response is for the request alone that made it.
+    /// The response may be used only for the request that made it.
     Apart,
     /// The upstream failed; the code of the problem.
     Failed(&'static str),
@@ -90,7 +90,6 @@ pub(crate) struct StoredPlace {
     pub(crate) names: Arc<[HeaderName]>,
 }
 
-/// An entry of the cache.
 #[derive(Clone, Debug)]
 enum KeptEntry {
     Page(Arc<StoredPage>),
@@ -267,7 +266,7 @@ impl KeptPages {
             return None;
         }
         // Names are joined with those of earlier pages: an answer without `Vary`, among others that have it, is not
-        // given to clients with other values. Test: `pages_that_differ_by_a_header_are_found_by_its_value`.
+        // returned to clients with other values. Test: `pages_that_differ_by_a_header_are_found_by_its_value`.
         let known = place.varies.as_deref().unwrap_or_default();
         let names: Arc<[HeaderName]> = match (names.iter().all(|name| known.contains(name)), &place.varies) {
             (true, Some(known)) => Arc::clone(known),
@@ -275,7 +274,7 @@ impl KeptPages {
             (false, _) => {
                 let mut all = known.to_vec();
                 all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
-                // In one order: the key of the page is a hash of the names in theirs.
+                // Sorted, because the key of the page is a hash of the names in their order.
                 all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
                 all.into()
             }

@@ -100,7 +100,7 @@ impl Pivots {
         fingerprint: Mark,
         now: Instant,
     ) -> Option<Arc<KnownItem>> {
-        // The cache itself forgets by size alone. Test: `items_are_forgotten_by_time_and_by_size`.
+        // The cache itself evicts by size alone. Test: `items_are_forgotten_by_time_and_by_size`.
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
@@ -183,7 +183,6 @@ impl std::fmt::Debug for PivotScope {
     }
 }
 
-/// The parts of a scope.
 #[derive(Clone, Copy)]
 pub(crate) struct PivotScopeParts<'a> {
     pub(crate) route: &'a str,
@@ -223,10 +222,10 @@ impl PivotScope {
         }
         for name in parts.principal {
             let values = parts.headers.get_all(name);
-            // The name too: another process of the same store may tell its clients apart by another header, with the
-            // same value. Test: `an_item_is_found_from_its_own_scope_alone`.
+            // The name is hashed too: another process of the same store may identify its clients by another header,
+            // with the same value. Test: `an_item_is_found_from_its_own_scope_alone`.
             add(name.as_str().as_bytes());
-            // The number of values, so that no value can stand for the name of the next header.
+            // The number of values is hashed, so that no value can be taken for the name of the next header.
             add(&(values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| add(value.as_bytes()));
         }
@@ -253,7 +252,7 @@ impl PivotScope {
     }
 }
 
-/// Returns the kind of a value, which tells `1` from `"1"`, and its bytes.
+/// Returns the kind of a value, which distinguishes `1` from `"1"`, and its bytes.
 fn bytes(value: &KeyValue) -> (u8, &[u8]) {
     match value {
         KeyValue::Null => (0, &[]),

@@ -41,7 +41,7 @@ struct Leader<'a, K: Clone + Eq + Hash, T> {
 
 impl<K: Clone + Eq + Hash, T> Drop for Leader<'_, K, T> {
     fn drop(&mut self) {
-        // Before the sender is dropped, which wakes the waiters: one of them takes the free place.
+        // The entry is removed before the sender is dropped, which wakes the waiters: one of them then takes the lead.
         // Test: `a_waiter_takes_over_from_a_leader_that_leaves_or_fails`.
         self.flights.locked().remove(&self.key);
     }

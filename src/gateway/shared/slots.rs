@@ -96,9 +96,9 @@ impl UpstreamSlots {
 
     async fn wait(&self, patience: Duration) -> Option<UpstreamSlot> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        // Uncounts the request also where its client leaves. Test: `a_wait_that_is_given_up_takes_no_place`.
+        // Uncounts the request also if its client leaves. Test: `a_wait_that_is_given_up_takes_no_place`.
         let _waiting = WaitingRequest(&self.waiting);
-        // Counted before the check, so that of requests that come at once no more than `most` wait.
+        // Counted before the check, so that no more than `most` of several concurrent requests wait.
         if before >= self.most {
             return None;
         }

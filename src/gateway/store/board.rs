@@ -17,7 +17,7 @@ use crate::gateway::runtime::clock;
 /// The kind of the hash, with the version of the form of its values.
 const BOARD: &str = "board1";
 
-/// The time-box of a question. Only operators and the end of a process wait for it, and no page does.
+/// The time limit of a question. Only operators and the end of a process wait for it, and no page does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The largest number of bytes of a board in a reply.
@@ -41,11 +41,13 @@ impl SharedStore {
         }
     }
 
-    /// Returns the commands that publish a value and extend the life of the board, each with the name of the board.
+    /// Returns the commands that publish a value and extend the time to live of the board, each with the name of the
+    /// board.
     fn publications(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) -> Option<[(String, Cmd); 2]> {
         let key = self.keys.signing_number();
         let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
-        // Sealed for the board and the process. Test: `foreign_entries_are_not_counted_and_clients_are_not_readable`.
+        // The value is sealed for the board and the process, so that it opens nowhere else. Test:
+        // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
         let sealed = self.seal(key, &field(&name, process), value, now.saturating_add(ttl.as_secs()))?;
         let mut set = redis::cmd("HSET");
         set.arg(&name).arg(process).arg(sealed);
@@ -84,7 +86,7 @@ impl SharedStore {
                     Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
                     // A value that comes at this moment may be removed too; the next publication makes that good.
                     Ok(None) => self.remove(&name, process),
-                    // A foreign entry hides no other. Test:
+                    // A foreign entry does not hide the others. Test:
                     // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
                     Err(_) => self.counts().answer(Answered::Forged, time),
                 }

@@ -1,8 +1,8 @@
 //! Connections to the servers of the store. Sockets and TLS are those of upstream connections, so that one library
 //! handles all certificates. The crate `redis` speaks the protocol, and pairs replies with questions.
 //!
-//! A question that is given up, because its time-box is over, stays in the connection's queue, and its reply is dropped
-//! when it arrives. So no later question gets the reply of an earlier one.
+//! A question that is given up, because its time limit is over, stays in the connection's queue, and its reply is
+//! dropped when it arrives. So no later question gets the reply of an earlier one.
 
 use std::{
     cell::RefCell,
@@ -111,7 +111,7 @@ impl Connector {
             peer.options.total_connection_timeout = Some(patience);
             peer.options.alpn = ALPN::H1;
             if let Some(tls) = &self.tls {
-                // Of this moment: certificates are renewed while the process runs.
+                // Read for each connection, because certificates are renewed while the process runs.
                 let credentials = tls.current();
                 peer.options.ca.clone_from(&credentials.authorities);
                 peer.client_cert_key.clone_from(&credentials.identity);
@@ -130,7 +130,7 @@ impl Connector {
         }
         let name = Arc::new(PeerName::parse(address, &[], clock::instant)?);
         let mut names = self.names.borrow_mut();
-        // Nodes of a cluster come and go, so their names would pile up.
+        // Nodes join and leave a cluster, so their names would accumulate.
         if names.len() >= MOST_NAMES {
             names.clear();
         }
@@ -156,8 +156,8 @@ impl Connector {
         }
     }
 
-    /// Tries a connection out by a `GET` of a name that does not exist. The user may have the right to other commands
-    /// and not to this one, which the gateway needs.
+    /// Tests a connection with a `GET` of a name that does not exist. The gateway needs this command, and the user may
+    /// have only the right to others.
     ///
     /// # Errors
     ///
@@ -188,7 +188,7 @@ impl ServerLine {
     pub(super) async fn begin(stream: Stream, user: &StoreUser) -> Result<(Self, Driver), String> {
         let awaited = Arc::new(AwaitedBytes { bytes: AtomicI64::new(BESIDE), replies: AtomicUsize::new(0) });
         let stream = AwaitingStream { stream, awaited: Arc::clone(&awaited) };
-        // Without `CLIENT SETINFO`, which is none of the rights in docs/shared-store.md.
+        // The client does not send `CLIENT SETINFO`, because the rights in docs/shared-store.md do not include it.
         let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &user.password {
             info = info.set_password(String::from_utf8_lossy(password.reveal()));
@@ -196,7 +196,7 @@ impl ServerLine {
         if let Some(username) = &user.username {
             info = info.set_username(username);
         }
-        // Each question has a time-box of its own.
+        // Each question has a time limit of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let connected = MultiplexedConnection::new_with_config(&info, stream, config).await;
         let (connection, driver) = connected.map_err(|error| said(&error))?;
@@ -211,7 +211,7 @@ impl ServerLine {
     pub(super) async fn ask(mut self, command: &Cmd, size: usize) -> Result<Value, RedisError> {
         self.awaited.begin(size);
         let reply = self.connection.send_packed_command(command).await;
-        // Not reached by a question that is given up: its reply comes all the same, so its bytes stay awaited.
+        // A question that is given up does not get here: its reply still comes, so its bytes stay awaited.
         self.awaited.end();
         reply.and_then(Value::extract_error)
     }

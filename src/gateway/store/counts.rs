@@ -14,7 +14,7 @@ pub(crate) enum Answered {
     Hit,
     /// The store has no value, or one that has expired.
     Miss,
-    /// No answer came within the time-box.
+    /// No answer came within the time limit.
     Late,
     /// The server replied with an error, or with a value of another type than was asked for.
     Refused,
@@ -91,7 +91,6 @@ impl StoreCounts {
         self.pages[answered as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a write.
     pub(crate) fn write(&self, written: Written) {
         self.written[written as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -50,7 +50,7 @@ impl StoredKind {
     }
 }
 
-/// A value from the store.
+/// A value from the store that was sealed for its name and still holds.
 #[derive(Debug)]
 pub(crate) struct StoredValue {
     pub(crate) bytes: Vec<u8>,
@@ -108,12 +108,12 @@ impl SharedStore {
     }
 
     /// Returns the value of a kind for the bytes `of`, under the name by the key with this number; `None` if the store
-    /// does not return it within the time-box, or it does not hold at `now`, in seconds since 1970.
+    /// does not return it within the time limit, or it does not hold at `now`, in seconds since 1970.
     pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
         self.get_within(self.link.settings.timeout, (kind, key), of, now).await
     }
 
-    /// Does the same as [`Self::get`] within the rest of a time-box.
+    /// Does the same as [`Self::get`] within the rest of a time limit.
     async fn get_within(
         &self,
         patience: Duration,
@@ -121,7 +121,7 @@ impl SharedStore {
         of: &[u8],
         now: u64,
     ) -> Option<StoredValue> {
-        // First, so that a page pays for no hash while the store is down.
+        // Checked first, so that no hash is computed while the store is down.
         if !self.link.is_up() {
             self.counts().answer(Answered::Down, Duration::ZERO);
             return None;
@@ -136,10 +136,10 @@ impl SharedStore {
             Ok(Value::BulkString(sealed)) => match self.open(&name, &sealed, now) {
                 Ok(Some(value)) => (Answered::Hit, Some(value)),
                 Ok(None) => (Answered::Miss, None),
-                // A miss like any other. Test: `a_foreign_value_is_not_used`.
+                // A value that was not sealed for this name is a miss. Test: `a_foreign_value_is_not_used`.
                 Err(Forged) => (Answered::Forged, None),
             },
-            // Another type than `GET` replies with. Test: `a_store_that_says_nonsense_is_a_miss`.
+            // A reply of another type than a `GET` has. Test: `a_store_that_says_nonsense_is_a_miss`.
             Ok(_) => (Answered::Refused, None),
             Err(fault) => (fault.into(), None),
         };

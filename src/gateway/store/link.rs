@@ -1,7 +1,7 @@
 //! The queues between requests and the worker, and the state of the store that requests read.
 //!
-//! A question waits for its reply within its time-box. A write waits in a queue that is bounded in number and in bytes,
-//! and is dropped if the queue is full. The worker ends when the last link to it has been dropped.
+//! A question waits for its reply within its time limit. A write waits in a queue that is bounded in number and in
+//! bytes, and is dropped if the queue is full. The worker ends when the last link to it has been dropped.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 16 << 20;
 pub(crate) enum StoreFault {
     /// The server is down, or the queue is full.
     Down,
-    /// No reply came within the time-box.
+    /// No reply came within the time limit.
     Late,
     /// The server replied with an error.
     Refused,
@@ -51,7 +51,7 @@ impl From<StoreFault> for Answered {
     }
 }
 
-/// A question, and the place for its reply.
+/// A command that a request waits for, and the sender of its reply.
 #[derive(Debug)]
 pub(super) struct Question {
     /// The key in the store, which decides the server.
@@ -59,7 +59,7 @@ pub(super) struct Question {
     pub(super) command: Cmd,
     /// The largest number of bytes of the reply.
     pub(super) size: usize,
-    /// The time-box.
+    /// The time limit.
     pub(super) patience: Duration,
     /// True if the command also writes, so that its refusal shows that the server refuses writes.
     pub(super) writes: bool,
@@ -150,7 +150,7 @@ impl StoreLink {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Sends a command to the server of a name, and waits for the reply, of at most `size` bytes, within the time-box
+    /// Sends a command to the server of a name, and waits for the reply, of at most `size` bytes, within the time limit
     /// of the configuration.
     pub(super) fn ask<'a>(
         &'a self,
@@ -161,7 +161,7 @@ impl StoreLink {
         self.exchange(self.settings.timeout, name, (command, size), false)
     }
 
-    /// Does the same as [`Self::ask`] with another time-box.
+    /// Does the same as [`Self::ask`] with another time limit.
     pub(super) fn ask_within<'a>(
         &'a self,
         patience: Duration,
@@ -172,7 +172,7 @@ impl StoreLink {
         self.exchange(patience, name, (command, size), false)
     }
 
-    /// Sends a command that changes the value of a name, and waits for the reply within the time-box of the
+    /// Sends a command that changes the value of a name, and waits for the reply within the time limit of the
     /// configuration.
     pub(super) fn change<'a>(
         &'a self,
@@ -196,7 +196,7 @@ impl StoreLink {
         let question = Question { name: name.to_owned(), command, size, patience, writes, reply };
         // A full queue is not waited for: the wait would take the time of the question.
         self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
-        // The time-box also bounds the wait in the queue. The worker drops a question whose request has gone.
+        // The time limit also bounds the wait in the queue. The worker drops a question whose request has gone.
         match tokio::time::timeout(patience, replied).await {
             Ok(Ok(reply)) => reply,
             // The worker has ended without a reply.

@@ -1,9 +1,10 @@
-//! The store that processes share, a server of Redis or Valkey (`caches.shared`). It is asked after the memory of the
-//! process, and never replaces it.
+//! The store that processes share, a server of Redis or Valkey (`caches.shared`). Values are looked up in the memory of
+//! the process first, and in the store if they are missing there.
 //!
-//! A question has a time-box (`caches.shared.timeout`), and every failure is a miss, so that the store can cost a
-//! request that time and nothing else. Writes go into a bounded queue, and no request waits for them. A server that
-//! fails three times in a row is not asked again until it has answered a trial, which no request waits for (`node`).
+//! A question is a command whose reply a request waits for. It has a time limit (`caches.shared.timeout`), and every
+//! failure is a miss, so that the store can delay a request by that time at most. Writes go into a bounded queue, and
+//! no request waits for them. A server that fails three times in a row is not asked again until a trial has succeeded,
+//! which no request waits for (`node`).
 //!
 //! - `handle`: the operations of requests: values by name, sealed and with the time until which they hold; pages and
 //!   purges (`handle::pages`); limits of clients, which the server counts (`handle::rate`).

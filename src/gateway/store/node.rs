@@ -81,8 +81,8 @@ pub(super) struct StoreNode {
 /// A connection that is in use.
 struct KeptLine {
     line: ServerLine,
-    /// Tells the task that owns this connection, and no later one, why it is given up.
-    /// Test: `a_connection_that_is_given_up_ends_no_later_one`.
+    /// Sends the reason for which the connection is given up to the task that owns it, and to no later one. Test:
+    /// `a_connection_that_is_given_up_ends_no_later_one`.
     given_up: oneshot::Sender<String>,
 }
 
@@ -93,7 +93,6 @@ impl ServerStatus {
         Arc::new(Self { report: Mutex::new(report), up })
     }
 
-    /// Returns the report.
     pub(crate) fn report(&self) -> ServerReport {
         self.locked().clone()
     }
@@ -113,7 +112,7 @@ impl ServerStatus {
     pub(super) fn fell(&self, reason: String) {
         let mut report = self.locked();
         let before = std::mem::replace(&mut report.standing, ServerStanding::Down);
-        // A server that falls twice is subtracted once. Test: `servers_that_are_up_are_counted_once`.
+        // A server that fails again while it is down is subtracted once. Test: `servers_that_are_up_are_counted_once`.
         if before == ServerStanding::Up {
             self.up.fetch_sub(1, Ordering::Relaxed);
         }
@@ -132,8 +131,8 @@ impl ServerStatus {
             (None, Some(reason)) => {
                 tracing::warn!(server = report.address, reason, "the shared store takes no writes");
             }
-            // A user may have the right to one command for writes and not to another: a write that succeeds says
-            // nothing about the others. Test: `the_users_rights_are_those_of_the_documentation`.
+            // A user may have the right to one command for writes and not to another: a write that succeeds does not
+            // show that others would. Test: `the_users_rights_are_those_of_the_documentation`.
             (Some(reason), None) if reason.starts_with("NOPERM") => return,
             (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
             _ => return,
@@ -211,7 +210,7 @@ impl StoreNode {
         self.status.rose();
         // The connection works only while its driver is polled, which is here.
         let reason = tokio::select! {
-            // First, because a connection that is given up ends too, for lack of a user.
+            // Polled first: a connection that is given up ends as well, because its last handle is dropped.
             biased;
             Ok(reason) = why => reason,
             () = driver => "the connection ended".to_owned(),
@@ -260,8 +259,8 @@ mod tests {
     use super::*;
     use crate::config::settings::StoreUser;
 
-    /// The driver of a connection that is given up ends at the same time, so that a
-    /// notification that waits for a listener would reach the next connection.
+    /// A connection that is given up ends at once, for the given reason. The reason does not stay to end the next
+    /// connection, as a stored notification would.
     #[tokio::test]
     async fn a_connection_that_is_given_up_ends_no_later_one() {
         let node = StoreNode::new(ServerStatus::new("a:1".to_owned(), Arc::default()));

@@ -1,5 +1,5 @@
-//! The worker: the thread that talks to the servers of the store. Replies and reconnections so take no time from the
-//! threads that serve clients.
+//! The worker: the thread that talks to the servers of the store. With a thread of its own, replies and reconnections
+//! take no time from the threads that serve clients.
 
 use std::{
     cell::RefCell,
@@ -61,13 +61,13 @@ async fn work(end: WorkerEnd) {
     let keeping = spawn_local(Rc::clone(&worker).keep());
     let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     loop {
-        // A place before a write: writes beyond the limit wait in the bounded queue of the link.
+        // The place is taken before the write, so that writes beyond the limit wait in the bounded queue of the link.
         let write = async {
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
             Some((writes.recv().await?, place))
         };
         tokio::select! {
-            // Questions first, because requests wait for their replies.
+            // Questions are served first, because requests wait for their replies.
             biased;
             question = questions.recv() => match question {
                 Some(question) => Rc::clone(&worker).ask(question),
@@ -115,7 +115,7 @@ impl Drop for ServingNode {
 }
 
 impl Worker {
-    /// Keeps the servers connected, for as long as the worker lives.
+    /// Keeps the servers connected until the worker ends.
     async fn keep(self: Rc<Self>) {
         match self.settings.kind {
             StoreKind::Cluster => self.keep_cluster().await,
@@ -155,7 +155,7 @@ impl Worker {
         }
     }
 
-    /// Returns the slots of a cluster, from the first node that says them: a connected one, or else one of the
+    /// Returns the slots of a cluster, from the first node that returns them: a connected one, or else one of the
     /// configuration.
     async fn slots(&self) -> Result<Vec<SlotRange>, String> {
         let connected: Vec<(String, ServerLine)> = {
@@ -195,7 +195,7 @@ impl Worker {
         topology::read_slots(&reply, address).ok_or_else(|| "the node says no slots".to_owned())
     }
 
-    /// Asks with `connect_timeout` as the time-box, for questions that no request waits for.
+    /// Asks with `connect_timeout` as the time limit, for questions that no request waits for.
     async fn patiently(&self, line: ServerLine, command: &Cmd, size: usize) -> Result<Value, String> {
         let patience = self.settings.connect_timeout;
         let asked = tokio::time::timeout(patience, line.ask(command, size)).await;
@@ -229,8 +229,8 @@ impl Worker {
         ServingNode { node, task: task.abort_handle() }
     }
 
-    /// Makes a trial of a server: connects to it and asks one question. With sentinels, `address` is the name of a
-    /// master.
+    /// Connects to a server, and tests the connection with one command. Returns the connection and its driver. With
+    /// sentinels, `address` is the name of a master.
     async fn connect(&self, address: &str) -> Result<(ServerLine, Driver), String> {
         let master;
         let address = match self.settings.kind {
@@ -296,7 +296,7 @@ impl Worker {
     /// Asks a question in a task of its own, and sends the reply to the request.
     fn ask(self: Rc<Self>, question: Question) {
         let Question { name, command, size, patience, writes, reply } = question;
-        // The request has ended, or its time-box is over.
+        // The request has ended, or its time limit is over.
         if reply.is_closed() {
             return;
         }
@@ -315,7 +315,7 @@ impl Worker {
         });
     }
 
-    /// Makes a write, and counts its end.
+    /// Makes a write, and counts its outcome.
     async fn write(&self, write: &Write) {
         let Some((node, line)) = self.line(&write.name) else {
             self.counts.write(Written::Dropped);
@@ -370,7 +370,7 @@ impl Worker {
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
-                    // Somebody else's value has this name, or a write is refused: the server works all the same.
+                    // Another program's value has this name, or the server refuses a write: it works all the same.
                     Some(code) if code == "WRONGTYPE" || refusal(&error).is_some() => node.answered(),
                     _ => node.failed(said(&error)),
                 }

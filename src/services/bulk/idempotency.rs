@@ -145,7 +145,7 @@ impl IdempotencyKeys {
     }
 
     fn table(&self) -> MutexGuard<'_, KeyTable> {
-        // No code panics while it holds the lock, and the table is consistent in any case.
+        // No code panics while it holds the lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,8 +175,8 @@ impl KeyEntry {
 }
 
 impl KeyTable {
-    /// Forgets the keys whose time is over. A key whose request still runs gets another term, whatever its age.
-    /// The cost is one check more than the keys that it forgets or renews, and at most one for each key.
+    /// Forgets the keys whose time is over. A key whose request still runs is kept for the whole time once more. The
+    /// cost is one check more than the keys that it forgets or renews, and at most one for each key.
     fn forget(&mut self, settings: IdempotencySettings, now: Instant) {
         for _ in 0..self.by_age.len() {
             let Some(name) = self.by_age.pop_front() else { return };

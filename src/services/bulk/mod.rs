@@ -80,7 +80,6 @@ impl Service for Bulk {
 }
 
 impl Bulk {
-    /// Creates the service.
     pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
         Self { inner, keys: Arc::default() }
     }
@@ -100,8 +99,7 @@ impl Bulk {
         let caller = Caller::of(session, outcome.client);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
-        // No operation runs of a request with one that is invalid. Test:
-        // `a_malformed_request_runs_no_operation`.
+        // If one operation is invalid, none of the request runs. Test: `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
         let gateway = self.inner.proxy().await?;
         // After the check: a request that is refused as a whole does not use up its key.

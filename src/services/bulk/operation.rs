@@ -45,7 +45,7 @@ pub(super) struct ProblemForm {
     pub(super) request_id: String,
 }
 
-/// The answer to an operation.
+/// The answer to an operation: that of its inner request, or a problem of the gateway.
 #[derive(Debug)]
 pub(super) struct OperationAnswer {
     pub(super) status: u16,
@@ -76,7 +76,7 @@ impl Surroundings {
     /// Runs an operation to its end, up to the time limit, or until the result is not wanted any more.
     pub(super) async fn run(mut self, operation: &Operation) -> OperationAnswer {
         let began = clock::instant();
-        // A panic is the failure of this operation alone.
+        // A panic fails only this operation.
         let ran = caught(pin!(self.attempt(operation))).await;
         let mut answer = ran.unwrap_or_else(|_| {
             OperationAnswer::of_problem(Code::Internal, "the gateway failed: report the request id", &self.problems)

@@ -60,7 +60,8 @@ struct KindCounts {
 impl KindCounts {
     fn add(&mut self, answer: Option<&OperationAnswer>) {
         let count = match answer {
-            // No failure: its request was not sent. Test: `stop_on_error_skips_the_operations_after_a_failure`.
+            // A skipped operation has not failed: its request was not sent.
+            // Test: `stop_on_error_skips_the_operations_after_a_failure`.
             None => &mut self.skipped,
             Some(answer) if answer.has_failed() => &mut self.failed,
             Some(_) => &mut self.succeeded,
@@ -161,7 +162,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
     names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
-    // The order of a header map is arbitrary.
+    // Sorted, because the order of a header map is arbitrary.
     names.sort_unstable();
     out.push(b'{');
     for (index, name) in names.into_iter().enumerate() {
@@ -177,11 +178,12 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
 /// Writes the body of a result: valid JSON as `body`, byte for byte, other texts as `body_text`, and all else as
 /// `body_base64`.
 fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
-    // A coded body is no JSON and no text, whatever its type says. Test: `a_body_is_written_as_its_kind_allows`.
+    // A body with a content coding is neither JSON nor text, whatever its media type is.
+    // Test: `a_body_is_written_as_its_kind_allows`.
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers.get(header::CONTENT_TYPE);
-    // The gateway does not parse pages in full, so that one may be no JSON, such as by `NaN`. It would break the whole
-    // answer. Test: `a_body_is_written_as_its_kind_allows`.
+    // The gateway does not parse pages in full, so that a page may be invalid JSON, for example by `NaN`, which would
+    // break the whole answer. Test: `a_body_is_written_as_its_kind_allows`.
     let is_json = is_plain && is_json(content_type) && serde_json::from_slice::<&RawValue>(body).is_ok();
     if is_json {
         push_name(out, "body", true);

@@ -54,7 +54,7 @@ pub(super) struct BulkPlan {
 /// An operation that has been checked.
 #[derive(Debug)]
 pub(super) struct Operation {
-    /// The client's own name for it, which its result repeats.
+    /// The client's own name for the operation, which its result repeats.
     pub(super) id: Option<String>,
     /// The method and the name of the route, such as `GET users`.
     pub(super) kind: String,
@@ -163,7 +163,7 @@ pub(super) fn read(
     let mut ids = HashSet::new();
     for (place, raw) in written.into_iter().enumerate() {
         let operation = read_operation(place, raw, body, inherited, snapshot)?;
-        // Two results with one id could not be told apart.
+        // The client could not tell two results with the same id apart.
         if let Some(id) = &operation.id
             && !ids.insert(id.clone())
         {
@@ -223,8 +223,8 @@ fn read_operation(
     Ok(operation)
 }
 
-/// Checks the head of an operation as that of any request. Returns the method and the name of the route of its path, or
-/// the method alone if there is no route.
+/// Checks the head of an operation as that of any request. Returns the method and the name of the route of its path,
+/// or only the method if there is no route.
 fn kind(operation: &Operation, inherited: &HeaderMap, snapshot: &Snapshot) -> Result<String, String> {
     let head = operation.head(inherited).map_err(|_| "the path can't be sent".to_owned())?;
     head::check_parsed(&head, snapshot.server.head_size).map_err(|problem| problem.detail)?;
@@ -259,8 +259,8 @@ pub(super) fn is_json(content_type: Option<&HeaderValue>) -> bool {
     essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
 }
 
-/// Returns the message of a parser, of at most 200 characters. Its position is left out, because it counts from the
-/// beginning of the operation.
+/// Returns the message of a parser, of at most 200 characters. Its position is left out, because that of a fault in an
+/// operation counts from the beginning of the operation.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();

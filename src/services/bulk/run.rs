@@ -71,7 +71,7 @@ async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usi
     let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
     let mut under_way = JoinSet::new();
     let mut waiting = 0..plan.operations.len();
-    // Each iteration ends an operation.
+    // Each iteration begins operations until `at_once` are under way, and waits for the end of one.
     loop {
         while under_way.len() < at_once
             && let Some(place) = waiting.next()
@@ -88,7 +88,7 @@ async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usi
         if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
             waiting.start = waiting.end;
         }
-        // In the order of the operations, whichever ends first. Test: `five_operations_run_at_a_time`.
+        // The answers are in the order of the operations, whichever ends first. Test: `five_operations_run_at_a_time`.
         answers[place] = Some(answer);
     }
 }

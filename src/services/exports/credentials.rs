@@ -25,8 +25,8 @@ pub(super) fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Calle
 }
 
 fn seal_name(id: &str) -> String {
-    // The id keeps the credentials of a job from opening as those of another one. Test:
-    // `credentials_open_for_their_own_job`.
+    // The id keeps the credentials of a job from opening as those of another one.
+    // Test: `credentials_open_for_their_own_job`.
     format!("{NAME}:1:credentials:{id}")
 }
 

@@ -79,7 +79,8 @@ impl Compression {
         match self {
             Self::None => Ok(bytes),
             Self::Gzip => {
-                // A member of its own for each page. Test: `compressed_pages_follow_one_another`.
+                // Each page is a member of its own, at whose end the result can be cut.
+                // Test: `compressed_pages_follow_one_another`.
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
                 encoder.write_all(&bytes)?;
                 encoder.finish()

@@ -33,7 +33,7 @@ pub(super) fn write_page(
         }
         ExportFormat::Json => {
             for (place, item) in items.iter().enumerate() {
-                // A page may have no items, so that the items before it decide and not the pages.
+                // A page may have no items, so that the number of items before it decides, not that of pages.
                 // Test: `lines_and_arrays_keep_the_bytes_of_items`.
                 let is_first = place == 0 && progress.items == 0;
                 out.extend_from_slice(if is_first { b"[\n" } else { b",\n" });
@@ -50,7 +50,7 @@ pub(super) fn write_page(
     Ok(out)
 }
 
-/// Writes an item into a line of its own. Valid JSON has line ends between tokens alone, where a blank means the same.
+/// Writes an item into a line of its own. Valid JSON has line ends only between tokens, where a blank means the same.
 fn push_line(item: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(item);
@@ -69,8 +69,8 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
     };
     let rows: Vec<_> = items.iter().map(|item| json::members(item).ok_or_else(no_table)).collect::<Result<_, _>>()?;
     if progress.pages == 0 {
-        // The header is in the result once its page is stored, so that later pages add no column. Test:
-        // `a_table_has_the_columns_of_its_first_page`.
+        // The header is in the result once its page is stored, so that later pages add no column.
+        // Test: `a_table_has_the_columns_of_its_first_page`.
         let columns = progress.columns.get_or_insert_with(|| {
             let mut columns: Vec<String> = Vec::new();
             for (name, _) in rows.iter().flatten() {
@@ -81,7 +81,8 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
             }
             columns
         });
-        // A list without items is an empty table. Test: `a_table_has_the_columns_of_its_first_page`.
+        // Without columns and rows the table is empty: the header would be a row with one empty cell.
+        // Test: `a_table_has_the_columns_of_its_first_page`.
         if !(columns.is_empty() && rows.is_empty()) {
             push_row(columns.iter().map(String::as_bytes), out);
         }
@@ -118,8 +119,8 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
         if place > 0 {
             out.push(b',');
         }
-        // Blanks are a part of the cell (RFC 4180 section 2), and some readers drop those of plain cells. Test:
-        // `a_table_has_the_columns_of_its_first_page`.
+        // Blanks are a part of the cell (RFC 4180 section 2), and some readers drop those of plain cells.
+        // Test: `a_table_has_the_columns_of_its_first_page`.
         let has_blank_edge = cell.first() == Some(&b' ') || cell.last() == Some(&b' ');
         if has_blank_edge || cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
             out.push(b'"');
@@ -134,7 +135,8 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
             out.extend_from_slice(cell);
         }
     }
-    // Readers skip blank lines, and the row with them. Test: `a_row_without_values_is_no_blank_line`.
+    // Without the quotes the row would be a blank line, which readers skip.
+    // Test: `a_row_without_values_is_no_blank_line`.
     if out.len() == start {
         out.extend_from_slice(b"\"\"");
     }

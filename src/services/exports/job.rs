@@ -45,7 +45,8 @@ impl JobState {
     }
 }
 
-/// The rank of a job among those of its client: higher ones begin first.
+/// The rank of a job: of jobs whose clients have equally many active jobs, the one with the highest priority begins
+/// first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Priority {
@@ -77,7 +78,7 @@ pub(super) struct JobDefinition {
     pub(super) columns: Option<Vec<String>>,
 }
 
-/// A list whose exports are asked for. A job is found under its own list alone.
+/// A list whose exports are requested. A job is found only under its own list.
 #[derive(Clone, Debug)]
 pub(super) struct ExportedList {
     pub(super) normal_path: String,
@@ -103,18 +104,19 @@ pub(super) enum JobPlace {
     End,
 }
 
-/// The place that a job has reached. It is stored after each page, together with the page's bytes or after them.
+/// The progress of a job. It is stored after each page: together with the page's bytes in PostgreSQL, after them in a
+/// directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct JobProgress {
     pub(super) next: JobPlace,
     pub(super) pages: u64,
     pub(super) items: u64,
-    /// The length of the result so far.
+    /// The length of the result so far, in bytes.
     pub(super) bytes: u64,
     /// The columns of a table, once they are known.
     pub(super) columns: Option<Vec<String>>,
-    /// The members of items that have no column.
+    /// The number of members of items that have no column in the table.
     pub(super) omitted: u64,
     /// The weakest level of the pages, as an index of [`LEVELS`].
     pub(super) level: Option<usize>,
@@ -128,14 +130,14 @@ pub(super) struct JobProgress {
     pub(super) attempts: u32,
     /// The number of processes that ended while they worked on the next page.
     pub(super) interruptions: u32,
-    /// The time of the first page, in seconds since 1970.
+    /// The time at which the work on the result began, in seconds since 1970.
     pub(super) started: Option<u64>,
 }
 
 impl JobProgress {
     /// Returns the progress of a job that has no page yet.
     pub(super) fn begin(definition: &JobDefinition) -> Self {
-        // Columns that the client named need no first page to be found.
+        // Columns that the client named are known before the first page.
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
@@ -173,11 +175,11 @@ pub(super) struct ExportJob {
     /// The name of its client, a hash under a key of cursors.
     pub(super) owner: String,
     pub(super) state: JobState,
-    /// The number of times that a process has taken the job. A process that took it as an earlier number has lost it.
+    /// The number of times that a process has taken the job. A process whose number is lower has lost the job.
     pub(super) claim: i64,
     /// In seconds since 1970.
     pub(super) created: u64,
-    /// In seconds since 1970.
+    /// In seconds since 1970; `None` while the job is unfinished.
     pub(super) finished: Option<u64>,
     pub(super) definition: JobDefinition,
     pub(super) progress: JobProgress,
@@ -262,8 +264,7 @@ struct ExportWorth {
 }
 
 impl ExportJob {
-    /// Returns the data of the event of the job's end. The fault of a completed job is one of an earlier attempt, and
-    /// left out.
+    /// Returns the data of the event of the job's end. `fault` is left out if the job is completed.
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
@@ -281,7 +282,7 @@ impl ExportJob {
             status_url,
             // A failed export promises nothing about the pages that it has.
             worth: is_completed.then(worth),
-            // An attempt may fail before the one that completes the job.
+            // The fault of a completed job is of an earlier attempt.
             error: fault.filter(|_| !is_completed),
         }
     }
@@ -302,7 +303,7 @@ impl ExportJob {
             compression: *compression,
             priority: *priority,
             items: progress.items,
-            // The later total is nearer to the items of the result.
+            // The total after the last page is the more recent one.
             total: progress.total_after.or(progress.total_before),
             pages: progress.pages,
             bytes: progress.bytes,
@@ -327,6 +328,7 @@ impl ExportJob {
         let progress = &self.progress;
         let is_table = self.definition.format == ExportFormat::Csv;
         ClosingCheck {
+            // Pages without a proof, and pages of a weaker level, may have missed or repeated items.
             // Test: `an_export_has_the_level_of_its_weakest_page`.
             complete: progress.unproven == 0 && matches!(self.level(), Some("exact" | "checked")),
             level: self.level(),
@@ -348,14 +350,14 @@ impl ExportJob {
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let list: String = last.chars().filter(is_plain).take(64).collect();
         let list = if list.is_empty() { "export" } else { &list };
-        // Two exports of one list have different names in the same folder.
+        // The id keeps files of two exports of one list apart in a folder.
         let id: String = self.id.chars().take(8).collect();
         let JobDefinition { format, compression, .. } = &self.definition;
         format!("{list}-{id}.{}{}", format.extension(), compression.extension())
     }
 }
 
-/// Returns whether a text can be the id of a job.
+/// Returns whether a text can be the id of a job: 32 hexadecimal digits in lower case.
 pub(in crate::services) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -52,8 +52,8 @@ impl BackgroundService for ExportKeeper {
             let Some(settings) = &snapshot.services.exports else { continue };
             let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
             looks = looks.wrapping_add(1);
-            // Reported at the first fault and at the end alone, and not each second. Test:
-            // `jobs_wait_for_a_database_that_is_away`.
+            // A fault is logged when it begins and when it ends, and not each second.
+            // Test: `jobs_wait_for_a_database_that_is_away`.
             match (&looked, is_down) {
                 (Err(fault), false) => tracing::error!(%fault, "exports or their events wait"),
                 (Ok(()), true) => tracing::info!("exports go on"),
@@ -69,7 +69,8 @@ impl BackgroundService for ExportKeeper {
 }
 
 impl ExportKeeper {
-    /// Raises events and takes jobs. With `cleans` it also removes finished jobs and counts all.
+    /// Raises events and takes jobs. With `cleans` it also removes surplus finished jobs, and counts all jobs for the
+    /// metrics.
     async fn look(
         &self,
         settings: &ExportSettings,
@@ -89,7 +90,7 @@ impl ExportKeeper {
     }
 
     /// Raises the events of jobs that have ended, and removes each from its job once it is raised. If the process ends
-    /// in between, the same event is raised again, with the same id, and is dropped as a repetition.
+    /// in between, the same event is raised again, with the same id, and is dropped as a duplicate.
     async fn announce(&self) -> Result<(), JobStoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
         for (id, announcement) in self.store.announcements().await? {

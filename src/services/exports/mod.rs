@@ -2,9 +2,9 @@
 //!
 //! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for
 //! it, from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of
-//! the list hold for it, and there is no second way to page. The items of each page are written into the result as the
-//! upstream sent them (`items`, by the `format`), and stored together with the place of the next page (`run`, `store`).
-//! However the process ends, the job goes on from there in any process that shares the store (`keeper`).
+//! the list hold for it, and there is no second way to page. The items of each page are written into the result in its
+//! `format` (`items`), and stored together with the place of the next page (`run`, `store`). However the process ends,
+//! the job goes on from there in any process that shares the store (`keeper`).
 //!
 //! `credentials` seals the client of a job with its headers. `request` reads requests, `result` answers those for a
 //! result, and `job` has a job's data and its document.
@@ -56,7 +56,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest body of a request, and its deepest nesting.
+/// The largest body of a request, in bytes, and its deepest nesting.
 const BODY_SIZE: usize = 256 << 10;
 const BODY_DEPTH: u16 = 8;
 
@@ -141,7 +141,8 @@ impl Service for Exports {
 }
 
 impl Exports {
-    /// Opens the exports and their keeper, which raises an event at the end of each job if there are `events`.
+    /// Opens the exports and their keeper. If there are `events`, the keeper raises one for each job that completes or
+    /// fails.
     ///
     /// # Errors
     ///
@@ -172,7 +173,8 @@ impl Exports {
     async fn begin(&self, call: &ExportCall<'_>, order: ExportOrder) -> Result<ServiceAnswer, Failure> {
         let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
-        // The subject of a certificate is not stored (`Caller::to_bytes`), so that a later process could not send it.
+        // The subject of a certificate is not stored (`Caller::to_bytes`): a later process could not send it to the
+        // upstream.
         let has_certificate = caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         if has_certificate && snapshot.server.client_subject.is_some() {
             let detail =
@@ -196,8 +198,8 @@ impl Exports {
         let timeout = settings.page_timeout;
         let reader =
             PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
-        // Made-up clients can't fill the queue: the list has answered each client of a job. Test:
-        // `a_list_that_refuses_a_client_begins_no_export`.
+        // The list has answered the client of every job, so that clients that it refuses can't fill the queue.
+        // Test: `a_list_that_refuses_a_client_begins_no_export`.
         match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => {}
             Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),
@@ -260,13 +262,13 @@ impl Exports {
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// Returns the failure of a request for a fault of the store: 503 `store_unavailable` if the database of PostgreSQL
-/// does not answer, which may come back, else 500.
+/// Returns the failure of a request for a fault of the store: 503 `store_unavailable` with `Retry-After` for a fault
+/// of PostgreSQL, which may be temporary, and 500 for any other.
 fn failed(fault: JobStoreFault) -> Failure {
     let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
     };
-    // A page needs no store: requests for lists go on. Test: `jobs_wait_for_a_database_that_is_away`.
+    // Only exports fail: pages of lists need no store. Test: `jobs_wait_for_a_database_that_is_away`.
     let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
     problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
     Failure::Refused { problem: Box::new(problem), detail: Some(fault.to_string()) }
@@ -296,7 +298,7 @@ impl ExportCall<'_> {
     }
 }
 
-/// Returns the client of a request and the subject that it asks for.
+/// Identifies the list, the resource and the client of a request.
 fn identify<'c>(
     session: &ServerSession,
     client: &Client,
@@ -306,20 +308,21 @@ fn identify<'c>(
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
     let Some(((target, settings), keys)) = parts else {
-        // `takes` refuses such a request before.
+        // `takes` accepts no request without a target and settings.
         return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
     };
     let headers = &session.req_header().headers;
     let address = client.public_address(&target.list, headers, &target.route, snapshot);
     let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
     let mut caller = Caller::of(session, outcome.client);
-    // An absolute target names the host in place of `Host` (RFC 9112 section 3.2.2), which inner requests have to say.
+    // An absolute target names the host in place of `Host` (RFC 9112 section 3.2.2). Inner requests have no absolute
+    // target, and so need `Host`.
     if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
     let name = caller.name_at(principal);
-    // Jobs from before a change of keys are found under the earlier key.
+    // A job from before a change of keys has the name of its client under the earlier key.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
@@ -354,7 +357,7 @@ fn without_result(job: &ExportJob) -> Box<Problem> {
 }
 
 fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
-    // Texts, numbers and flags are always JSON.
+    // Writing texts, numbers and flags as JSON never fails.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

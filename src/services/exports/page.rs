@@ -31,7 +31,8 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct ExportPage {
-    /// The items as the upstream sent them.
+    /// The items: the upstream's bytes if the envelope has whole items, otherwise the elements as the envelope writes
+    /// them.
     pub(super) items: Vec<Bytes>,
     pub(super) next: JobPlace,
     pub(super) total: Option<u64>,
@@ -66,11 +67,11 @@ impl PageReader<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is none.
+    /// Returns the reason that there is no page.
     pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        // Later pages have the limit of the first one, which is in the link that leads on.
+        // Later pages have the limit of the first one, which is in the link to the next page.
         let first = || self.query(convention, largest(&route));
         let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
         if answer.status != 200 {
@@ -114,7 +115,7 @@ impl PageReader<'_> {
             None => query.clone(),
             Some(name) => {
                 let name: String =
-                    // The name of the parameter is the configuration's, such as `page[size]`.
+                    // The configuration chooses the name, such as `page[size]`, which may need encoding.
                     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
                 let separator = if query.is_empty() { "" } else { "&" };
                 format!("{query}{separator}{name}={limit}")
@@ -126,7 +127,7 @@ impl PageReader<'_> {
         let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
-        // The sender lives as long as the request: no client's leaving ends an export.
+        // No client waits for the answer, so that the sender is kept: only the time limit gives the request up.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
         answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {

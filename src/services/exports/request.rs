@@ -19,7 +19,7 @@ use crate::{
 /// The segment after the path of a list.
 const SEGMENT: &str = "/exports";
 
-/// The largest number of columns in a request, and the longest name of one.
+/// The most columns in a request, and the longest name of one, in bytes.
 const MOST_COLUMNS: usize = 1_000;
 const LONGEST_COLUMN: usize = 256;
 
@@ -57,12 +57,13 @@ impl ExportTarget {
 fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let Some(rest) = rest.strip_prefix('/') else {
-        // Other letters after the segment make another path. Test: `paths_beside_those_of_exports_belong_to_routes`.
+        // A longer segment, such as `/exportsx`, is another path.
+        // Test: `paths_beside_those_of_exports_belong_to_routes`.
         return (rest.is_empty() && (reads || *method == Method::POST)).then_some(ExportResource::Collection);
     };
     match rest.split_once('/') {
         None if is_id(rest) && (reads || *method == Method::DELETE) => Some(ExportResource::Job(rest.to_owned())),
-        // Test: `a_path_names_the_exports_a_job_or_a_result`.
+        // A result can only be read: it is removed with its job. Test: `a_path_names_the_exports_a_job_or_a_result`.
         Some((id, "result")) if is_id(id) && reads => Some(ExportResource::Result(id.to_owned())),
         _ => None,
     }
@@ -89,14 +90,14 @@ impl ExportOrder {
         let invalid = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail));
         let order: Self = serde_json::from_slice(body).map_err(|error| {
             let said = error.to_string();
-            // The place is that in the text after its check, and would say little to the client.
+            // The line and the column are left out: the message names the fault without them.
             let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
             invalid(format!("write {{\"format\":\"ndjson\"}}: {said}"))
         })?;
         if let Some(columns) = &order.columns {
             let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
-            // Columns that are passed over would look like a choice of members. Test:
-            // `an_order_names_format_compression_and_columns`.
+            // Other formats would ignore the columns, and the client would not notice.
+            // Test: `an_order_names_format_compression_and_columns`.
             if order.format != ExportFormat::Csv {
                 return of_columns("columns are those of csv".to_owned());
             }
@@ -108,7 +109,7 @@ impl ExportOrder {
                 return of_columns(format!("a column is the name of a member, with at most {LONGEST_COLUMN} bytes"));
             }
             let mut names: Vec<&String> = columns.iter().collect();
-            // A reader by names would see one of two equal columns alone.
+            // A program that reads cells by their column's name would see only one of two equal columns.
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
                 return of_columns("a column is named twice".to_owned());
@@ -123,8 +124,8 @@ impl ExportOrder {
 ///
 /// # Errors
 ///
-/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place or a limit: an export
-/// has all pages.
+/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place, a limit or a legacy
+/// request: an export has all pages.
 pub(super) fn read_query(
     route: &Route,
     headers: &http::HeaderMap,
@@ -138,7 +139,7 @@ pub(super) fn read_query(
     let parameters = &chosen.convention.parameters;
     let request = parameters.read(query)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
-    // The result would pass for the whole list. Test: `the_query_is_that_of_the_list`.
+    // The result of a part would pass for the whole list. Test: `the_query_is_that_of_the_list`.
     if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
         let detail = "an export has all pages: leave out the place and the limit";
         return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));

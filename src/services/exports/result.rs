@@ -11,7 +11,8 @@ use crate::downstream::{Code, Problem, Response};
 pub(super) enum ResultAnswer {
     /// An answer without bytes of the result: 304.
     Without(Response),
-    /// The head of the answer, and the first byte of its part with the number of bytes.
+    /// The head of the answer, and the part of the result that is its body: the index of the first byte, and the
+    /// length.
     Part(Response, (u64, u64)),
 }
 
@@ -40,10 +41,10 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         insert(&mut response.headers, header::ETAG, &tag);
         return Ok(ResultAnswer::Without(response));
     }
-    // With another validator the client has bytes of another result, to which a part of this one does not fit
-    // (section 13.1.5). Test: `a_result_is_read_in_parts`.
+    // With another validator the client has bytes of another result, which a part of this one can't continue (section
+    // 13.1.5). Test: `a_result_is_read_in_parts`.
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
-    // Ranges are defined for GET alone (section 14.2): HEAD has the head of the whole.
+    // Ranges are defined only for GET (section 14.2): a HEAD gets the head of the whole.
     let has_range = is_current && request.method == Method::GET;
     let range = if has_range { range(asked, length) } else { AskedRange::Whole };
     let (status, first, count) = match range {
@@ -52,7 +53,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         AskedRange::Unsatisfiable => {
             let detail = format!("the result has {length} bytes");
             let mut problem = Problem::new(Code::RangeUnsatisfiable, detail).with_parameter("Range");
-            // The length of the whole (section 14.4).
+            // The header states the length of the whole (section 14.4).
             problem.content_range = HeaderValue::try_from(format!("bytes */{length}")).ok();
             return Err(Box::new(problem));
         }
@@ -74,7 +75,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // Every value here is plain text.
+    // The values are visible ASCII, so that this never fails.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
@@ -105,7 +106,7 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     match (number(first), number(last)) {
         // A last byte before the first one makes the range invalid (section 14.1.1), and so ignored.
         (Some(first), Some(last)) if first > last => AskedRange::Whole,
-        // Before the arms that subtract from the length, because a result may be empty.
+        // This arm comes before those that subtract from the length, because a result may be empty.
         // Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => AskedRange::Unsatisfiable,
         (Some(first), Some(last)) => AskedRange::Part(first, last.min(length - 1)),

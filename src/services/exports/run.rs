@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The most processes that may end while they work on the same page. Without this bound a page that makes its process
-/// crash would do so for ever.
+/// crash would crash one process after the other.
 const MOST_INTERRUPTIONS: u32 = 10;
 
 /// The waits after failed attempts for a page.
@@ -49,7 +49,7 @@ impl From<JobStoreFault> for Interruption {
     fn from(fault: JobStoreFault) -> Self {
         let JobStoreFault::Result(error) = fault else { return Self::Store(fault) };
         tracing::error!(%error, "the result of an export can't be written");
-        // A file system that fails may be full, and have room later.
+        // The file system may be full, and have room later.
         let fault = JobFault::new("result_unwritable", "the result can't be written: is the disk full?");
         Self::Fault(PageFault::Again(fault, Duration::ZERO))
     }
@@ -70,7 +70,7 @@ impl ExportRun {
     pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
         let (ended, fault) = match self.pages().await {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
-            // No attempt has failed: the client goes on reading the fault of the last one that did.
+            // No attempt has failed: the client still reads the fault of the last attempt that did.
             Err(Interruption::Stopping) => (Ended::Queued(Duration::ZERO), self.taken.job.fault.clone()),
             // Another process has the job, or its client has cancelled it: their state stays.
             // Test: `a_process_that_stood_still_repeats_no_item`.
@@ -164,7 +164,7 @@ impl ExportRun {
         Ok(())
     }
 
-    /// Cuts the result to its stored length, or begins the export anew if the result is shorter.
+    /// Cuts the result to its stored length, or begins the export again from the first page if the result is shorter.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
             let detail = format!("{MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
@@ -214,7 +214,7 @@ impl ExportRun {
             }
             progress.pages += 1;
             progress.next = page.next;
-            // Failures count for each page alone. Test: `a_page_is_tried_again_and_not_for_ever`.
+            // Failures are counted for each page by itself. Test: `a_page_is_tried_again_and_not_for_ever`.
             (progress.attempts, progress.interruptions) = (0, 0);
             Ok::<_, Interruption>((bytes, progress))
         });

@@ -1,8 +1,8 @@
-//! The port to the store of jobs and results: the operations that the service, the keeper and the runs need of it.
+//! The interface of the stores of jobs and results: the operations that the service, the keeper and the runs need.
 //!
 //! There are two stores. A directory (`directory`, `table`) is shared by processes of one machine, a database of
 //! PostgreSQL (`postgres`) by those of several. Both follow the same rules: one process at a time works on a job, the
-//! place of a job always fits the length of its result, and a process that has lost a job changes nothing.
+//! place of a job always fits the length of its result, and a process that has lost a job no longer changes it.
 
 mod directory;
 mod postgres;
@@ -90,7 +90,7 @@ pub(super) struct TakenJob {
     pub(super) lease: Box<dyn JobLease>,
 }
 
-/// A store of jobs and results.
+/// A store of jobs and results. Every operation returns the fault of the store, if there is one.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
     /// Adds a job with its sealed credentials, if there is room for it. `owners` are all names of its client: jobs
@@ -140,7 +140,8 @@ pub(super) trait ExportStore: Send + Sync {
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault>;
 }
 
-/// The right to work on a job. A process has it until it ends the work, at the latest until the process itself ends.
+/// The right to work on a job. A process has it until it ends the work. It loses the right when it ends itself, when
+/// the job is cancelled, and in PostgreSQL when another process takes the job after the lease has run out.
 #[async_trait]
 pub(super) trait JobLease: Send {
     /// Cuts the result to the stored length. Returns false if it was shorter than that; it is empty then.

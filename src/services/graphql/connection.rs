@@ -41,7 +41,7 @@ impl QueryRun {
         let known = {
             // No code panics while it holds the lock.
             let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            // Aliases of one list are lists of their own. Test: `a_list_is_one_request`.
+            // Each alias of a field has its own page, so the key is the response key. Test: `a_list_is_one_request`.
             Arc::clone(pages.entry(key.to_owned()).or_default())
         };
         let mut is_first = false;

@@ -38,7 +38,7 @@ pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Pro
                 at += 1;
                 continue;
             }
-            // Brackets in comments and strings do not nest: counted, they could hide the depth of the others.
+            // Brackets in comments and strings do not nest. If they counted, they could hide the depth of the others.
             // Test: `brackets_count_where_the_parser_sees_them`.
             b'#' => {
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
@@ -88,8 +88,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
-            // The parser takes no line end in a string: read on, it could hide brackets.
-            // Test: `brackets_count_where_the_parser_sees_them`.
+            // The parser takes no line end in a string. A string that went on after one could hide brackets from this
+            // scan. Test: `brackets_count_where_the_parser_sees_them`.
             b'\n' | b'\r' => return None,
             b'\\' => at += 2,
             _ => at += 1,
@@ -211,7 +211,8 @@ impl<'d> Meter<'d> {
         let name = field.name.node.as_str();
         let is_introspection = matches!(name, "__schema" | "__type");
         if is_root && !is_introspection {
-            // Items may have members with names as of introspection. Test: `introspection_is_rare_and_not_nested`.
+            // Items may have members with the names of introspection's fields.
+            // Test: `introspection_is_rare_and_not_nested`.
             (cost.circles, cost.introspects) = (false, false);
         }
         if is_root && !name.starts_with("__") {
@@ -230,8 +231,8 @@ impl<'d> Meter<'d> {
 
     fn fragment(&mut self, name: &'d str, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         match self.fragments.get(&(name, is_root)) {
-            // A fragment that fits near the top may be too deep further down. Test:
-            // `fragments_count_where_they_are_used`.
+            // A fragment that fits near the top may be too deep further down.
+            // Test: `fragments_count_where_they_are_used`.
             Some(Some(known)) if known.depth <= self.left => return Ok(*known),
             Some(Some(_)) => return Err(too_complex("it is nested too deeply")),
             Some(None) => return Err(invalid("a fragment of the query contains itself")),

@@ -54,7 +54,7 @@ const BODY_DEPTH: u16 = 32;
 /// The most errors of validation that a client gets.
 const MOST_FAULTS: usize = 10;
 
-/// Headers of GraphQL clients that concern the query alone, and that inner requests do not inherit. An unknown header
+/// Headers of GraphQL clients that concern only the query, and that inner requests do not inherit. An unknown header
 /// could be a credential, so that pages of a request with one are never cached as those of an anonymous client.
 const OF_QUERIES: [&str; 8] = [
     "accept",
@@ -82,7 +82,7 @@ struct GraphqlApi {
 
 struct FinishedQuery {
     response: Response,
-    /// The counts, for the log.
+    /// The numbers of lists that were read and that failed, for the log.
     summary: String,
     run: Arc<QueryRun>,
 }
@@ -150,7 +150,6 @@ impl Service for Graphql {
 }
 
 impl Graphql {
-    /// Creates the service.
     pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
         Self { inner, api: PerSnapshot::default() }
     }
@@ -212,7 +211,8 @@ impl GraphqlApi {
     ) -> Result<async_graphql::Request, QueryRefusal> {
         let refused =
             |code: &str, message: &str| QueryRefusal::Errors(vec![coded(ServerError::new(message, None), code)]);
-        // Clients recognise these words, and send the text. Test: `a_hash_stands_for_its_text_alone`.
+        // Clients recognise these messages, and then send the text with its hash.
+        // Test: `a_hash_stands_for_its_text_alone`.
         let text = match self.persisted.text(request) {
             QueryText::Text(text) => text,
             QueryText::Unknown => return Err(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),
@@ -224,16 +224,16 @@ impl GraphqlApi {
             }
             QueryText::Missing => return Err(guard::invalid("there is no query: send it as `query`").into()),
         };
-        // Before the parser, which follows nesting without a bound. Test:
-        // `hostile_queries_are_refused_before_a_list_is_read`.
+        // The text is scanned before the parser runs, which follows nesting without a bound.
+        // Test: `hostile_queries_are_refused_before_a_list_is_read`.
         guard::scan(&text, settings)?;
         let document = parse_query(&*text).map_err(|fault| {
             let fault = ServerError::from(fault);
             QueryRefusal::Errors(vec![coded(fault, Code::QueryInvalid.as_str())])
         })?;
         let variables = request.take_variables();
-        // Before the validation, which follows fragments without a bound. Test:
-        // `hostile_queries_are_refused_before_a_list_is_read`.
+        // The document is measured before the validation, which follows fragments without a bound.
+        // Test: `hostile_queries_are_refused_before_a_list_is_read`.
         guard::measure(&document, &variables, settings, &self.limits)?;
         let mut checked = async_graphql::Request::new("").variables(variables);
         checked.operation_name = request.operation.take();
@@ -266,7 +266,7 @@ async fn finish(
     Ok(FinishedQuery { response: form.answer(body), summary, run })
 }
 
-/// Reads a request.
+/// Reads a request: the body of a POST, or the query of a GET.
 async fn read(
     session: &mut ServerSession,
     settings: &GraphqlSettings,

@@ -11,8 +11,8 @@ const PAGE: &str = include_str!("page.html");
 /// Returns whether a GET request comes from a browser that opens the path: it has no query, and accepts HTML.
 pub(super) fn is_asked_for(query: &str, headers: &HeaderMap) -> bool {
     let is_html = |range: &MediaRange| range.weight > 0 && range.essence == "text/html";
-    // A target with a query is a request of GraphQL, from a browser too. Test:
-    // `a_browser_gets_the_page_if_it_is_configured`.
+    // A target with a query is a request of GraphQL, from a browser too.
+    // Test: `a_browser_gets_the_page_if_it_is_configured`.
     query.is_empty() && MediaRange::all(headers).iter().any(is_html)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn response() -> Response {
     set(header::CACHE_CONTROL, "no-store");
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    // Words and hashes are always a value.
+    // The policy is ASCII, so that this never fails.
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }

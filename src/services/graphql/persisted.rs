@@ -1,6 +1,6 @@
-//! Queries that clients name by the SHA-256 of their text. A client sends the hash alone; if the process does not know
-//! it, the client sends the text with it once. A text is only kept under its own hash, so that no client can change the
-//! query of another one.
+//! Queries that clients name by the SHA-256 of their text. A client sends only the hash; if the process does not know
+//! it, the client sends the text with it once. A text is kept only under its own hash, so that no client can change
+//! the query of another one.
 
 use std::sync::Arc;
 

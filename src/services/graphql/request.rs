@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use crate::downstream::{Code, Problem};
 
-/// Headers that a page of another origin can't send without a preflight of CORS. A request by GET needs one of them, so
-/// that no page makes a browser send it with the credentials of its user.
+/// Headers that a page of another origin can't send without a preflight of CORS. A request by GET needs one of them or
+/// `Content-Type: application/json`, so that no page makes a browser send it with the credentials of its user.
 const PREFLIGHTED: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,7 +57,8 @@ impl GraphqlRequest {
     ///
     /// # Errors
     ///
-    /// Returns 400 `parameter_invalid`, or `request_invalid` for a request that a page of another origin could send.
+    /// Returns 400 `parameter_invalid`, 400 `request_invalid` for a request that a page of another origin could send,
+    /// or 414 `target_too_long`.
     pub(super) fn of_query(query: &str, headers: &HeaderMap, most: usize) -> Result<Self, Box<Problem>> {
         let is_json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
         let asks_first = PREFLIGHTED.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty()));
@@ -80,7 +81,7 @@ impl GraphqlRequest {
                 "operationName" => request.operation = Some(value).filter(|name| !name.is_empty()),
                 "variables" => request.variables = json(name, &value)?,
                 "extensions" => request.extensions = json(name, &value)?,
-                // Clients add parameters of their own.
+                // Other parameters are ignored, because clients add some of their own.
                 _ => {}
             }
         }

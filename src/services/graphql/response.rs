@@ -52,8 +52,8 @@ impl AnswerForm {
         let mut body = b"{".to_vec();
         push_errors(&mut body, errors, 0);
         body.push(b'}');
-        // Under `application/json` a status other than 200 may be that of a proxy. Test:
-        // `requests_follow_graphql_over_http`.
+        // Under `application/json` a status other than 200 may be that of a proxy.
+        // Test: `requests_follow_graphql_over_http`.
         self.response(if self == Self::Own { 400 } else { 200 }, body)
     }
 
@@ -79,12 +79,11 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
 }
 
 /// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of all errors, of
-/// which
-/// `errors` may have only the first ones.
+/// which `errors` may have only the first ones; a last error then states how many are left out.
 ///
 /// # Errors
 ///
-/// Returns [`AnswerTooLarge`] if the data is larger than `most` bytes.
+/// Returns [`AnswerTooLarge`] if the body is longer than `most` bytes before the last value of the data.
 pub(super) fn write_answer(
     data: &Value,
     (errors, count): (&[ServerError], usize),
@@ -107,7 +106,7 @@ fn push_errors(body: &mut Vec<u8>, errors: &[ServerError], more: usize) {
     });
     let shown: Vec<&ServerError> = errors.iter().chain(&further).collect();
     body.extend_from_slice(b"\"errors\":");
-    // Texts and numbers are always JSON.
+    // Writing texts and numbers as JSON never fails.
     body.extend(serde_json::to_vec(&shown).unwrap_or_else(|_| b"[]".to_vec()));
 }
 

@@ -69,7 +69,7 @@ struct ConnectionField {
     node: ValueType,
 }
 
-/// Builds the schema.
+/// Builds the schema of the lists that a snapshot offers.
 ///
 /// # Errors
 ///
@@ -78,12 +78,12 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
     if !settings.introspection {
-        // A suggestion shows names of the schema. Test: `introspection_is_a_switch`.
+        // A suggestion would show names of the schema. Test: `introspection_is_a_switch`.
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);
-    // The types of connections claim their names before the types of items, so that documents of upstreams can't change
-    // them.
+    // The types of connections claim their names before the types of items, so that documents of upstreams can't
+    // change these names.
     let stems: Vec<String> = snapshot.described.graphql.iter().map(|list| stem(&mut catalog, &list.name)).collect();
     let mut query = Object::new(QUERY);
     for (list, stem) in snapshot.described.graphql.iter().zip(stems) {
@@ -225,7 +225,7 @@ fn object_type(object: ObjectType) -> Object {
 }
 
 fn member_field(ObjectField { name, member, value, description }: ObjectField) -> Field {
-    // Names that GraphQL forbids are changed, and the author of a query must find the member again.
+    // A name that GraphQL forbids is changed. The description of the field then names the member.
     let is_renamed = name != member;
     let of_member = format!("The member `{member}`.");
     let field = Field::new(name, type_ref(&value), move |context| {
@@ -295,7 +295,7 @@ impl ConnectionField {
                 (format!("{name}_{direction}"), term)
             })
         });
-        // Two fields can have one name in upper case: the later one gets a number.
+        // Two fields can have the same name in upper case: the later one gets a number.
         let sorts = sorts.map(|(value, term)| (values.claim(&value), term)).collect();
         Self {
             route: list.route.clone(),

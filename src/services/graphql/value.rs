@@ -99,7 +99,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
 }
 
 /// Returns the value of a field of a null object: the mark [`ABSENT`], within an object for a field with fields. A
-/// field that is a list is null, because `response` looks for the mark in objects alone.
+/// field that is a list is null, because `response` looks for the mark only in objects.
 fn absent(value: &ValueType) -> Option<FieldValue<'static>> {
     match value {
         ValueType::Object(_) => Some(FieldValue::owned_any(ObjectValue { members: None })),

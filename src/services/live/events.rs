@@ -36,7 +36,7 @@ pub(super) struct EventStream {
     pub(super) stay: LiveStay,
 }
 
-/// The end of a stream.
+/// The reason that a stream ends.
 enum StreamEnd {
     Gone,
     Stalled,
@@ -63,7 +63,8 @@ pub(super) fn head() -> Response {
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Without it nginx buffers the events, <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>.
+    // Without this header nginx buffers the events,
+    // <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
@@ -91,8 +92,8 @@ impl EventStream {
     async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
         let Self { subscription, stay } = self;
         let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
-        // Sent first, because a connection that breaks off has no last event. Test:
-        // `a_page_comes_first_and_then_its_changes`.
+        // The time to reconnect is sent first, because a connection that breaks off gets no last event.
+        // Test: `a_page_comes_first_and_then_its_changes`.
         let retry = format!("retry: {}\n\n", stay.again.as_millis());
         let mut parts = vec![Bytes::from(retry)];
         // Each iteration writes the waiting parts, and waits for the next event.

@@ -1,4 +1,5 @@
-//! Groups: all subscribers of one page, for which the page is polled once. A group ends with its last subscriber.
+//! Groups: all subscribers of one page, for which the page is polled once. A group ends with its last subscriber, or
+//! when its page ends.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -120,7 +121,7 @@ impl LiveGroups {
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<GroupKey, Vec<Arc<LiveGroup>>>> {
-        // Nothing panics under the lock.
+        // No code panics while it holds the lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,7 +162,8 @@ impl LiveGroup {
     }
 
     fn agrees(&self, varies: &PageVaries, caller: &Arc<Caller>) -> bool {
-        // With `Vary: *` the founder is alone in its group. Test: `a_page_that_differs_by_a_header_is_not_shared`.
+        // With `Vary: *` the client that began the group stays alone in it.
+        // Test: `a_page_that_differs_by_a_header_is_not_shared`.
         Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers)
     }
 
@@ -171,7 +173,6 @@ impl LiveGroup {
 }
 
 impl Subscription {
-    /// Returns the group.
     pub(super) fn group(&self) -> &Arc<LiveGroup> {
         &self.group
     }
@@ -183,9 +184,13 @@ impl Subscription {
     }
 
     /// Waits for the first answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that the page is no longer polled.
     pub(super) async fn begin(&mut self) -> Result<(), LivePageEnd> {
         let known = self.states.wait_for(|state| state.shown.is_some() || state.end.is_some()).await;
-        // The group has the sender.
+        // The wait does not fail: the group has the sender, and this value has the group.
         known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))
     }
 
@@ -214,7 +219,7 @@ impl Subscription {
                 return LiveEvent::End(end.clone());
             }
             if self.states.changed().await.is_err() {
-                // The group has the sender, and this value has the group.
+                // This does not happen: the group has the sender, and this value has the group.
                 return std::future::pending().await;
             }
         }

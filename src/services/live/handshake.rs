@@ -30,7 +30,7 @@ pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
         return Err(invalid("the WebSocket has another version than 13"));
     }
     let key = asked.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    // Test: `the_sample_handshake_of_the_rfc_gets_its_answer`.
+    // A key must be 16 bytes in base64 (section 4.2.1). Test: `the_sample_handshake_of_the_rfc_gets_its_answer`.
     if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
         return Err(invalid("Sec-WebSocket-Key is no 16 bytes in base64"));
     }

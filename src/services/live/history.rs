@@ -1,8 +1,8 @@
 //! The state of a live page: the current page, and the last steps that led to it.
 //!
 //! Subscribers have no queues. Each one keeps the id of the page that it has, and gets the steps from there on, or the
-//! whole page if these steps are not kept any more. The kept steps together are never longer than the page, because the
-//! page would then be the shorter message.
+//! whole page if these steps are not kept any more. Older steps are dropped beyond [`MOST_STEPS`], and while the kept
+//! ones together are longer than the page, which is the shorter message then.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -57,7 +57,7 @@ pub(super) struct PageRefusal {
 }
 
 impl PageRefusal {
-    /// Creates a refusal.
+    /// Creates a refusal, with the final error for subscribers.
     pub(super) fn new(fault: LivePageFault, answer: Option<InnerAnswer>) -> Self {
         let message = Arc::new(LiveMessage::of_fault(&fault, true));
         Self { fault, answer, message }
@@ -86,7 +86,7 @@ impl ShownPage {
         let found = patch::difference(&self.page.body, &page.body, &page.places, page.body.len());
         let mut steps = VecDeque::new();
         match found {
-            // Another spelling of the same page: blanks, or the order of members.
+            // The page is the same in another spelling: other blanks, or another order of members.
             // Test: `a_page_that_returns_is_known_by_its_content`.
             Some(patch) if patch == b"[]" && self.page.headers == page.headers => return Ok(None),
             Some(patch) => {
@@ -94,7 +94,7 @@ impl ShownPage {
                 steps.clone_from(&self.steps);
                 steps.push_back((self.page.id.clone(), step));
                 let mut size: usize = steps.iter().map(|(_, step)| step.event.len()).sum();
-                // The last step stays: it was found to be shorter than the page.
+                // The last step stays: its patch is not longer than the page.
                 while steps.len() > 1 && (size > page.body.len() || steps.len() > MOST_STEPS) {
                     size -= steps.pop_front().map_or(0, |(_, step)| step.event.len());
                 }
@@ -131,7 +131,7 @@ impl ShownPage {
         if id == self.page.id {
             return Vec::new();
         }
-        // A list can return to an earlier page: the step after its last time is the one that leads on.
+        // A list can return to an earlier page: the last step from that page leads on.
         // Test: `a_page_that_returns_is_known_by_its_content`.
         match self.steps.iter().rposition(|(from, _)| from == id) {
             Some(place) => self.steps.range(place..).map(|(_, step)| Arc::clone(step)).collect(),

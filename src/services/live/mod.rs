@@ -82,11 +82,12 @@ impl Service for LivePages {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let below = request::read(snapshot, session.req_header());
         let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {
-            // `takes` refuses such a request before.
+            // `takes` accepts no such request.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
-        // Before the page is asked for, so that subscribers beyond the limits cost the upstream no request.
+        // The place is taken before the page is requested, so that subscribers beyond the limits cost the upstream no
+        // request.
         let place = self.places.enter(settings, (&call.route.name, call.client))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);

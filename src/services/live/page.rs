@@ -45,14 +45,14 @@ impl LivePage {
         if !page::is_page(answer) || std::str::from_utf8(&answer.body).is_err() {
             return None;
         }
-        // An event's data is one line. JSON has line ends between tokens alone, where a blank means the same.
+        // An event's data is one line. JSON has line ends only between tokens, where a blank means the same.
         // Test: `values_keep_their_bytes`.
         let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
         let body: Vec<u8> = answer.body.iter().map(line).collect();
         let headers = described(&answer.headers, convention);
         let mut hash = Sha256::new();
         hash.update(&body);
-        // No body has a byte 0, so that it parts the body from the headers.
+        // No body has a byte 0, so that this byte separates the body from the headers.
         hash.update([0]);
         hash.update(headers.as_bytes());
         let id = page::hex(&hash.finalize()[..16]);

@@ -117,8 +117,8 @@ impl PatchWriter<'_> {
         Some(())
     }
 
-    /// Moves the remaining elements into their new order. Those of a longest rising subsequence stay where they are,
-    /// which needs the fewest moves; each other one moves to the place after its predecessor.
+    /// Moves the remaining elements into their new order. Those of a longest increasing subsequence stay where they
+    /// are, which needs the fewest moves; each other one moves to the place after its predecessor.
     fn moves(&mut self, left: &[bool], origins: &[Option<usize>], path: &mut String) -> Option<()> {
         let ordered: Vec<usize> = origins.iter().copied().flatten().collect();
         let stays = longest_run(&ordered);
@@ -222,7 +222,7 @@ fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>
         .collect()
 }
 
-/// Returns which of some different numbers belong to a longest rising subsequence. Takes O(n log n) time.
+/// Returns which of some different numbers belong to a longest increasing subsequence. Takes O(n log n) time.
 fn longest_run(numbers: &[usize]) -> Vec<bool> {
     // For each length, the index of the least number that ends such a subsequence; for each number, that of its
     // predecessor.

@@ -42,7 +42,7 @@ impl SubscriberPlaces {
         Arc::new(Self { taken: Mutex::default(), counts })
     }
 
-    /// Takes a place.
+    /// Takes a place for a subscriber.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl SubscriberPlaces {
     }
 
     fn taken(&self) -> MutexGuard<'_, TakenPlaces> {
-        // A poisoned lock is used on: nothing panics while numbers are changed.
+        // A poisoned lock is safe to take: no code panics while it changes the numbers.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
 //! The poller of a group: it requests the page from the first subscriber on, one request after the other, until the
-//! last subscriber leaves.
+//! page ends or the last subscriber leaves.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -95,7 +95,8 @@ impl Drop for Poller {
     }
 }
 
-/// Polls the page of a group until the page is refused, the last subscriber leaves, or the process closes.
+/// Polls the page of a group until the page is refused or no longer live, the last subscriber leaves, or the process
+/// closes.
 async fn run(
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
@@ -147,7 +148,7 @@ impl Poller {
         };
         let caller = self.group.caller()?;
         let polled = self.poll((&snapshot, settings), &caller, wanted).await;
-        // The last subscriber may have left meanwhile.
+        // The last subscriber may have left during the request.
         if wanted.has_changed().is_err() {
             return None;
         }
@@ -199,7 +200,7 @@ impl Poller {
         wanted: &mut watch::Receiver<()>,
     ) -> LivePoll {
         let window = &self.group.window;
-        // Found anew each time, because a reload may have ended the page.
+        // The list is looked up for each request, because a reload may have ended the page.
         // Test: `streams_go_on_after_a_reload_while_their_page_is_live`.
         let found = find_list(snapshot, window.host.as_deref(), &window.normal_path);
         let Some(route) = found.filter(|route| settings.routes.contains(&route.name)) else {
@@ -278,8 +279,8 @@ impl Poller {
         };
         let before = self.told.as_ref().map(|(_, version)| version.clone());
         let seen = SeenList { key: *key, version: version.clone(), before, data };
-        // Private parameters can tell clients apart that have equal headers: without a name by headers, the operator's
-        // endpoints alone get the event.
+        // Clients with equal headers may still differ by their private parameters. Headers then don't identify them,
+        // and only the operator's endpoints get the event.
         let callers = if *has_private { Vec::new() } else { self.group.callers() };
         match events.list_seen(&callers, seen).await {
             Ok(()) => self.told = Some((shown.page.id.clone(), version)),

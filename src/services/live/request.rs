@@ -23,8 +23,8 @@ const SEGMENT: &str = "/live";
 /// The media type of event streams.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// Headers of the subscription that polls do not inherit. A page is polled many times, so that polls belong to no trace
-/// of the client. `Cache-Control` concerns the subscription alone: browsers send `no-cache` with every stream of
+/// Headers of the subscription that polls do not inherit. A page is polled many times, so that polls belong to no
+/// trace of the client. `Cache-Control` concerns only the subscription: browsers send `no-cache` with every stream of
 /// events.
 const OF_SUBSCRIPTION: [HeaderName; 5] = [
     header::CACHE_CONTROL,
@@ -55,7 +55,7 @@ pub(super) struct LiveCall {
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
-    // A script that reconnects with `Last-Event-ID` asks by a preflight first.
+    // The browser of a script that reconnects with `Last-Event-ID` sends a preflight first.
     // Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
     let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
     let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
@@ -143,7 +143,7 @@ impl LiveCall {
 
 /// Admits a script that opens a WebSocket: one of the same host, or of an origin that the route's CORS policy admits.
 /// Browsers check no policy before they open a WebSocket, and send their cookies with it. If the policy admits the
-/// origin without credentials alone, these are removed.
+/// origin only without credentials, these are removed.
 ///
 /// # Errors
 ///
@@ -178,14 +178,14 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     Ok(())
 }
 
-/// Returns the host and the port of an origin or of an address. The scheme is not compared, because a proxy may end
-/// TLS.
+/// Returns the host and the port of an origin or of an address. The scheme is not compared, because a proxy may
+/// terminate TLS.
 fn authority(address: &str) -> &str {
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
 }
 
-/// Removes headers, and parts of headers, that concern the subscription alone.
+/// Removes headers, and parts of headers, that concern only the subscription.
 fn sift(headers: &mut HeaderMap) {
     for name in OF_SUBSCRIPTION {
         headers.remove(name);
@@ -202,8 +202,8 @@ fn sift(headers: &mut HeaderMap) {
     keep(headers, &header::CONNECTION, |word| !is_own(word));
 }
 
-/// Keeps the wanted elements of a header that is a list. Lines without wanted elements are removed; lines of wanted
-/// elements alone stay byte for byte.
+/// Keeps the wanted elements of a header that is a list. Lines without wanted elements are removed; lines with only
+/// wanted elements stay byte for byte.
 fn keep(headers: &mut HeaderMap, name: &HeaderName, is_wanted: impl Fn(&str) -> bool) {
     let mut lines = Vec::new();
     for line in headers.get_all(name) {
@@ -280,7 +280,7 @@ mod tests {
             (Some("https://app.example"), None, None),
             (Some("https://app.example"), Some(&listed), Some(2)),
             (Some("https://evil.example"), Some(&listed), None),
-            // A policy for every origin admits scripts without credentials alone.
+            // A policy for every origin admits a script, but removes its credentials.
             (Some("https://evil.example"), Some(&anyone), Some(0)),
             (Some("null"), Some(&anyone), Some(0)),
         ] {

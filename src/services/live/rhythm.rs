@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::config::settings::LiveInterval;
 
-/// The longest time that an answer can ask for.
+/// The longest wait that an answer can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The rhythm of one page.
+/// The interval of one page, which adapts to its changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PollRhythm {
     /// `None` before the first answer.
@@ -18,12 +18,12 @@ pub(super) struct PollRhythm {
 }
 
 impl PollRhythm {
-    /// Returns the interval after a page that has changed: half the last one.
+    /// Returns the interval after a page that has changed: half the last one, within `bounds`.
     pub(super) fn changed(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval / 2)
     }
 
-    /// Returns the interval after an unchanged page: one and a half times the last one.
+    /// Returns the interval after an unchanged page: one and a half times the last one, within `bounds`.
     pub(super) fn unchanged(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval.saturating_mul(3) / 2)
     }
@@ -36,8 +36,8 @@ impl PollRhythm {
         interval
     }
 
-    /// Returns the interval after a failure: twice as long with each failure in a row, and at least the `wait` of the
-    /// answer.
+    /// Returns the interval after a failure: twice as long with each failure in a row, up to the longest of `bounds`,
+    /// and at least the `wait` of the answer, up to [`LONGEST_WAIT`].
     pub(super) fn failed(&mut self, bounds: LiveInterval, wait: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let interval = self.interval.unwrap_or(bounds.min).clamp(bounds.min, bounds.max);

@@ -91,7 +91,7 @@ pub(super) struct LiveSocket {
     pub(super) stay: LiveStay,
 }
 
-/// The end of a WebSocket.
+/// The reason that a WebSocket ends.
 enum SocketEnd {
     /// The client has closed, or left.
     Gone,
@@ -207,7 +207,7 @@ impl OpenSocket {
     fn take(&mut self, event: SocketEvent) -> Option<SocketEnd> {
         match event {
             SocketEvent::Came(Ok(Some(bytes))) => {
-                // Any bytes show that the client is there, and not pongs alone.
+                // Any bytes show that the client is there, not only pongs.
                 self.unanswered = 0;
                 self.frames.get_mut().came.extend_from_slice(&bytes);
                 self.read()
@@ -232,8 +232,8 @@ impl OpenSocket {
 
     /// Decodes and handles the messages in the received bytes.
     fn read(&mut self) -> Option<SocketEnd> {
-        // Each iteration takes a message out of the received bytes. Test:
-        // `violations_of_the_protocol_and_refused_credentials_end_a_socket`.
+        // Each iteration takes a message out of the received bytes.
+        // Test: `violations_of_the_protocol_and_refused_credentials_end_a_socket`.
         loop {
             match self.frames.read() {
                 Ok(Message::Text(text)) => {
@@ -287,8 +287,8 @@ impl OpenSocket {
         }
     }
 
-    /// Sends the reason that the watched page has ended. The WebSocket stays open for another page, unless the
-    /// credentials were refused.
+    /// Sends the reason that the watched page was refused. The WebSocket stays open for another page, unless the
+    /// credentials were refused. It ends if the gateway closes the page.
     fn lose(&mut self, end: LivePageEnd) -> Option<SocketEnd> {
         self.watched = SocketPage::Nothing;
         match end {
@@ -302,7 +302,7 @@ impl OpenSocket {
     }
 
     fn put(&mut self, message: &LiveMessage) -> Option<SocketEnd> {
-        // The message was written as text.
+        // The message is always UTF-8, so that this never fails.
         let text = Utf8Bytes::try_from(self.stay.count(message).text.clone()).ok()?;
         self.write(Message::Text(text))
     }
@@ -313,7 +313,7 @@ impl OpenSocket {
 
     /// Sends the frames that are written.
     async fn send(&mut self, session: &mut Session, held: &MemoryShare) -> Option<SocketEnd> {
-        // Pongs are written with the next flush.
+        // Flushing also writes the pongs that `tungstenite` has queued.
         if self.frames.flush().is_err() {
             return Some(SocketEnd::Gone);
         }

@@ -1,4 +1,4 @@
-//! The connection of a subscriber, from its first message to its end.
+//! The connection of a subscriber, from its admission to its end.
 
 use std::time::Duration;
 

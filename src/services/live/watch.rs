@@ -33,7 +33,7 @@ pub(super) enum WatchRequest {
     UpdateCursor { cursor: Option<String> },
 }
 
-/// The values of a filter.
+/// The values of a filter: a text, or an array of texts.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum FilterValues {
@@ -101,11 +101,12 @@ impl WindowQuery {
                 }
             }
             WatchRequest::WatchCollection { path: of_message, cursor, limit, sort, filters, last_event_id } => {
-                // The origin, the limits and the principal were checked for this list alone.
+                // The origin, the limits and the principal were checked only for this list.
                 if of_message.is_some_and(|said| said != path) {
                     return Err(format!("this WebSocket is for {path}: open one for another list"));
                 }
-                // Filters of the page before would else add up. Test: `a_client_says_which_page_it_watches`.
+                // The message begins from the URL, because filters of earlier messages would otherwise add up.
+                // Test: `a_client_says_which_page_it_watches`.
                 next = self.of_url.clone();
                 if let Some(cursor) = cursor {
                     next = without(&next, |name| places.contains(&name));

@@ -18,6 +18,7 @@ pub(super) struct LiveWindow {
     pub(super) list_query: String,
     /// True if the query has parameters that may be credentials.
     pub(super) has_private: bool,
-    /// Requests with the same key get the same page, unless `Vary` of the answer names another header.
+    /// The key of the group. Requests with the same key get the same page, unless `Vary` of the answer names another
+    /// header.
     pub(super) key: GroupKey,
 }

@@ -51,13 +51,17 @@ fn capabilities() -> ServerCapabilities {
 
 /// Returns the answer to `initialize`: with the version that the client asks for if it is supported, else with the
 /// newest of the legacy era.
+///
+/// # Errors
+///
+/// Returns the refusal of a request that names no version.
 pub(super) fn initialized(request: &McpRequest) -> Result<Response, Box<Rejection>> {
     let Some(asked) = request.text("protocolVersion") else {
         return Err(request.reject(200, ErrorData::invalid_params("initialize has no protocolVersion", None)));
     };
     let newest = ProtocolVersion::LATEST_WITH_INITIALIZE;
-    // The modern version has no `initialize`, so that no answer to it names that version. Test:
-    // `a_client_of_the_legacy_era_begins_and_keeps_no_session`.
+    // The modern version has no `initialize`, so that no answer to it names that version.
+    // Test: `a_client_of_the_legacy_era_begins_and_keeps_no_session`.
     let version = LEGACY.into_iter().find(|known| known.as_str() == asked).unwrap_or(newest);
     let result = InitializeResult::new(capabilities()).with_server_info(server());
     Ok(answer(request, &result.with_protocol_version(version).with_instructions(INSTRUCTIONS)))
@@ -92,8 +96,8 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
     answer(request, &result)
 }
 
-/// Returns the answer to `tools/call`, which has the JSON of the result twice, byte for byte: as text for models, and
-/// as a value for programs.
+/// Returns the answer to `tools/call`. A result is in it twice: as text for models, and as `structuredContent` for
+/// programs. A fault is in it as text alone.
 pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Response {
     let (ToolEnd::Result(text) | ToolEnd::Fault(text)) = end;
     let mut result = b"{".to_vec();
@@ -103,7 +107,7 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
         result.push(b',');
     }
     result.extend_from_slice(b"\"content\":[{\"type\":\"text\",\"text\":");
-    // JSON is UTF-8.
+    // JSON is UTF-8, so that no byte is replaced.
     write::push_text(&mut result, &String::from_utf8_lossy(text));
     result.extend_from_slice(b"}],");
     match end {
@@ -152,7 +156,7 @@ fn message(id: Option<&Bytes>, member: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
-    // Texts, numbers and flags are always JSON.
+    // Writing texts, numbers and flags as JSON never fails.
     serde_json::to_vec(value).unwrap_or_default()
 }
 

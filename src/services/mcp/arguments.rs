@@ -51,7 +51,7 @@ pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<Pag
     let cursor = arguments.text(CURSOR)?;
     let mut query = arguments.list_query(list)?;
     query.pairs.insert(0, (own("first"), limit.to_string()));
-    // The total may cost a request, so that it is asked for with the first page alone.
+    // The total may cost a request, so that it is requested only with the first page.
     query.counted = cursor.is_none();
     query.pairs.extend(cursor.map(|cursor| (own("after"), cursor.into_owned())));
     query.pairs.extend(arguments.sort(list)?.map(|sort| (own("sort"), sort)));
@@ -144,8 +144,8 @@ impl<'a> ToolArguments<'a> {
     /// Returns the sort as a value of the gateway's parameter: terms joined by commas.
     fn sort(&self, list: &ToolList) -> Result<Option<String>, ListFault> {
         let Some(terms) = self.texts(SORT)? else { return Ok(None) };
-        // The schema has `minItems`, so that an empty sort is refused too. Test:
-        // `wrong_arguments_are_errors_that_say_what_to_write`.
+        // The schema has `minItems`, so that an empty sort is refused too.
+        // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
         if terms.is_empty() || terms.iter().any(|term| !list.terms.contains(term)) {
             let detail = match list.terms.as_slice() {
                 [] => "the list has one order: leave out `sort`".to_owned(),
@@ -159,7 +159,8 @@ impl<'a> ToolArguments<'a> {
     /// Returns a query with the path and the filters of the arguments.
     fn list_query(&self, list: &ToolList) -> Result<PageQuery, ListFault> {
         for (_, argument) in &list.arguments.path {
-            // Without it the path would be another one. Test: `wrong_arguments_are_errors_that_say_what_to_write`.
+            // Without the argument the path would be another one.
+            // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
             if self.text(argument)?.is_none_or(|value| value.is_empty()) {
                 return Err(fault(argument, "is needed: a text that is not empty"));
             }

@@ -3,9 +3,9 @@
 //!
 //! Each request is answered by itself, with one JSON object: the newest version of the protocol has no sessions,
 //! earlier ones allow a server to have none, and no tool needs one, because cursors carry their places. A tool that
-//! reads a list is one inner request with its client's own headers (`services::list_page`), and one that exports a list
-//! is a request for
-//! `services::exports`, so that rights, limits, logs and proofs are those of a request that the client makes itself.
+//! reads a list is one inner request with its client's own headers (`services::list_page`), and one that exports a
+//! list is a request for `services::exports`, so that rights, limits, logs and proofs are those of a request that the
+//! client makes itself.
 //!
 //! `message` reads requests, `tools`, `tool_list` and `schema` describe the tools, `arguments` reads calls, `result`
 //! writes their results, and `answer` the messages around them.
@@ -68,7 +68,7 @@ const ROOM: usize = 16;
 /// The least value of that bound, in bytes.
 const LEAST_ROOM: usize = 4 << 20;
 
-/// Headers that concern the message alone, and that inner requests do not inherit. An unknown header could be a
+/// Headers that concern only the message, and that inner requests do not inherit. An unknown header could be a
 /// credential, so that pages of a request with one are never cached as those of an anonymous client.
 const OF_MESSAGES: [HeaderName; 8] = [
     header::ACCEPT,
@@ -187,7 +187,7 @@ impl Mcp {
     }
 
     fn tools(&self, snapshot: &Arc<Snapshot>, settings: &McpSettings) -> Result<Arc<ToolSet>, Failure> {
-        // A reload can end exports, and can't begin them.
+        // A reload can remove exports, but can't add them.
         let exports = self.exports && snapshot.services.exports.is_some();
         self.tools.get(snapshot, || Ok(ToolSet::new(snapshot, settings.items, exports)))
     }
@@ -202,8 +202,8 @@ impl Mcp {
     ) -> Result<Option<Response>, McpRefusal> {
         let is_legacy = request.era == ProtocolEra::Legacy;
         let method = request.method.as_str();
-        // The eras have different methods: the modern one has no `initialize` and no `ping`. Test:
-        // `a_client_of_the_modern_era_asks_at_once`.
+        // The eras have different methods: the modern one has no `initialize` and no `ping`.
+        // Test: `a_client_of_the_modern_era_asks_at_once`.
         if method == InitializeResultMethod::VALUE && is_legacy {
             return Ok(Some(answer::initialized(request)?));
         }

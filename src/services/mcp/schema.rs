@@ -58,7 +58,7 @@ pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonOb
             }),
         ),
     ];
-    // An export is a query of the list, which can sort by a parameter alone.
+    // An export is a query of the list, which can sort only by a parameter.
     if list.sort_parameter.is_some() {
         own.extend(sort(list));
     }

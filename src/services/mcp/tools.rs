@@ -13,7 +13,7 @@ use crate::{
 /// The most tools in an answer to `tools/list`.
 const PAGE: usize = 50;
 
-/// The characters of a list's own description that are shown.
+/// The most characters of a list's own description that are shown.
 const LONGEST: usize = 2_000;
 
 /// The tools of a configuration, in the order of its file.
@@ -57,14 +57,15 @@ impl ToolSet {
         after: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
         let begin = match after {
-            // A client with an unknown cursor is refused: from the first tool again its walk would have no end. Test:
-            // `many_tools_come_in_pages`.
+            // An unknown cursor is refused: a walk that began at the first tool again would have no end.
+            // Test: `many_tools_come_in_pages`.
             Some(name) => self.tools.iter().position(|tool| tool.definition.name == name)? + 1,
             None => 0,
         };
         let mut served = self.tools[begin..].iter().filter(|tool| tool.list.is_served(snapshot, host));
         let page: Vec<Tool> = served.by_ref().take(PAGE).map(|tool| tool.definition.clone()).collect();
-        // One more tool is looked for, so that the last answer has no cursor. Test: `many_tools_come_in_pages`.
+        // The tool after the page is looked up, so that the last answer has no cursor.
+        // Test: `many_tools_come_in_pages`.
         let next = served.next().and_then(|_| page.last()).map(|tool| tool.name.clone().into_owned());
         Some((page, next))
     }

@@ -25,7 +25,7 @@ fn described(route: &Route, list: &List) -> Value {
     json!({
         "name": route.name,
         "path": route.path.value,
-        // Each of the hosts leads to the route, and a request has one.
+        // Any of the hosts selects the route, and a request needs one.
         "host": route.hosts.first(),
         "mode": list.guarantee.mode.word(),
         "level": level_word(list.guarantee.level),
@@ -65,7 +65,7 @@ fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
     FACTS.into_iter().filter_map(|name| Some((name.to_owned(), places.find(name)?.to_string().into()))).collect()
 }
 
-/// Returns how old clients page: by a number of pages or of items, which stands in a parameter.
+/// Returns how legacy requests page, in pages or in items, and the names of their parameters.
 fn legacy(list: &List) -> Value {
     let dialect = &list.dialect;
     // A name that begins with `/` is a place in the body of a request, which the page can't send.

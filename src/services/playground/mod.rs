@@ -121,7 +121,7 @@ impl Playground {
             Unanswered::GivenUp => LATE,
             Unanswered::BrokenOff => BROKEN,
         })?;
-        // Taken also where the answer is refused below, because explanations of the page are not kept.
+        // The explanation is taken also where the answer is refused below, because it must not stay.
         let explanation = self.explained(&headers);
         if is_full {
             return Err(BUSY);
@@ -178,7 +178,8 @@ impl ServiceReport for Playground {
 mod tests {
     use super::*;
 
-    /// The policy forbids what is written in the page itself, and a browser reports that only at run time.
+    /// The content security policy forbids inline scripts, styles and handlers, and a browser reports them only at run
+    /// time.
     #[test]
     fn the_page_has_no_inline_script_style_or_handler() {
         for (path, _, text) in FILES {

@@ -23,7 +23,7 @@ const LONGEST_PATH: usize = 16 << 10;
 /// The longest value of a header, in bytes.
 const LONGEST_VALUE: usize = 8 << 10;
 
-/// The `Host` of a request whose order names none.
+/// The `Host` of a request for which the page names no host.
 const HOST: &str = "localhost";
 
 /// The headers that every request of the page can have, beside those of its list.
@@ -79,7 +79,7 @@ impl PlayedRequest {
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }
-        // A route may be for one host alone, and the page itself is opened at the admin listener's.
+        // A route may be for one host only, and the page itself is opened under that of the admin listener.
         let host = HeaderValue::try_from(host.as_deref().unwrap_or(HOST)).map_err(|_| WRONG_HOST)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host);
@@ -91,7 +91,7 @@ impl PlayedRequest {
         let route = find_list(snapshot, read.host.as_deref(), &read.normal_path).ok_or(NO_LIST)?;
         let allowed = route.list.as_ref().map(allowed).unwrap_or_default();
         for (name, value) in sent {
-            // A header of the framing or of a proxy would make another request of it.
+            // A header about framing, or of a proxy, could turn this into another request.
             let name = HeaderName::try_from(name).ok().filter(|name| allowed.contains(name)).ok_or(WRONG_HEADER)?;
             let value = HeaderValue::try_from(value).ok().filter(|value| value.len() <= LONGEST_VALUE);
             headers.insert(name, value.ok_or(WRONG_VALUE)?);

@@ -1,8 +1,9 @@
 //! Requests of clients for their endpoints and deliveries.
 //!
-//! Before a client registers or changes an endpoint, the route `authorize` is requested with the client's own headers.
-//! A client that is refused there is refused here, so that made-up clients can't fill the store or make the gateway
-//! send requests. The headers of `principal` identify a client, and it sees its own endpoints alone.
+//! Before each POST and PATCH, such as one that registers an endpoint, the route `authorize` is requested with the
+//! client's own headers. A client that is refused there is refused here, so that clients without valid credentials
+//! can't fill the store or make the gateway send requests. The headers of `principal` identify a client, and it sees
+//! only its own endpoints.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,17 +51,17 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest body of a request, its deepest nesting, and the time that it may take.
+/// The largest body of a request in bytes, its deepest nesting, and the time in which it must arrive.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
 
 /// The time limit of the request that decides on a client's rights.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
 
-/// The bytes of that answer's body that a client gets.
+/// The most bytes of the body of a refusal by that request that a client gets.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The pace at which an endpoint may be verified, because by verifications a client makes the gateway send requests to
-/// a host that may not want them.
+/// The rate limit of verifications of an endpoint, because by these a client makes the gateway send requests to a host
+/// that may not want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 const FAILED: &str = "the gateway failed: report the request id";
@@ -116,8 +117,8 @@ impl Service for Webhooks {
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
-            // Clients send bodies that are not needed. Test:
-            // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
+            // Some clients send a body that is not needed.
+            // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
             false => discard_body(session).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
@@ -166,7 +167,8 @@ impl Webhooks {
         let mut head = RequestHeader::build(Method::GET, call.clients.authorize.value.as_bytes(), None)
             .map_err(|error| Failure::logged(Code::Internal, FAILED, error.to_string()))?;
         for (name, value) in &call.caller.headers {
-            // The number of headers is that of the client's own request.
+            // Appending fails only for an invalid header, or if the map is full. These headers are valid, and come
+            // from a request that was accepted.
             let _ = head.append_header(name.clone(), value.clone());
         }
         let mut body = Vec::new();
@@ -243,8 +245,8 @@ impl Webhooks {
                 if parts.url != url {
                     parts.url = url;
                     endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
-                    // The host of the new URL has not agreed to deliveries yet. Test:
-                    // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
+                    // The host of the new URL has not agreed to deliveries yet.
+                    // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                     (endpoint.is_verified, endpoint.is_gone) = (false, false);
                     endpoint.state = EndpointState::Unverified;
                 }
@@ -252,7 +254,7 @@ impl Webhooks {
             match (enabled, endpoint.is_verified) {
                 (Some(false), _) => endpoint.state = EndpointState::Disabled,
                 (Some(true), true) => (endpoint.state, endpoint.is_gone) = (EndpointState::Active, false),
-                // Enabling does not stand in for a verification.
+                // Only a verification activates an endpoint with a new URL.
                 // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                 (Some(true), false) => endpoint.state = EndpointState::Unverified,
                 (None, _) => {}
@@ -262,7 +264,7 @@ impl Webhooks {
         Ok(call.shown(200, &changed.await?, false))
     }
 
-    /// Makes a new secret for an endpoint. The one before signs beside it for the time of `overlap`.
+    /// Makes a new secret for an endpoint. The secret before it signs as well for the time of `overlap`.
     async fn rotate(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let overlap = call.settings.overlap.as_secs();
         let changed = self.update(call, id, move |endpoint, keys| {
@@ -292,8 +294,8 @@ impl Webhooks {
         let (Some(message), Some(challenge)) = (new_id(), new_id()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
         };
-        // The challenge can't be guessed: only a host that reads the request can repeat it. Test:
-        // `an_endpoint_is_active_once_it_has_answered_its_challenge`.
+        // The challenge can't be guessed: only a host that reads the request can repeat it.
+        // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
         let payload = payload(VERIFICATION, clock::unix_seconds(), &json!({ "challenge": challenge }));
         let connections = &self.inner.gateway().fetcher.connections;
         let sender = Sender { snapshot: call.snapshot, settings: call.settings, connections };
@@ -305,7 +307,7 @@ impl Webhooks {
         }
         let answered = receiver.url;
         let changed = self.update(call, id, move |endpoint, keys| {
-            // The URL may have been changed while the challenge was under way: another one has answered it then.
+            // If the URL was changed meanwhile, the host of the earlier one has answered the challenge.
             if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
                 return Err(unverified("the URL was changed while it was verified: verify it again"));
             }
@@ -318,8 +320,8 @@ impl Webhooks {
     async fn deliveries(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let (state, before) = request::read_query(call.query.as_deref())?;
         let Endpoint { id, .. } = self.find(call, id).await?;
-        // The list before a delivery that was removed is not known, and an empty one would be its end. Test:
-        // `a_dead_letter_is_delivered_again_under_its_id`.
+        // Older deliveries are found by the place of `before`. Once that is removed, an empty list would look like the
+        // end. Test: `a_dead_letter_is_delivered_again_under_its_id`.
         if let Some(before) = &before {
             self.find_delivery(call, (&id, before)).await?;
         }
@@ -383,7 +385,7 @@ impl Webhooks {
         call: &WebhookCall<'_>,
         (id, delivery): (&str, &str),
     ) -> Result<(Delivery, Vec<AttemptRecord>), Failure> {
-        // A delivery is found through an endpoint of the client alone. Test: `an_endpoint_belongs_to_its_client`.
+        // A delivery is found only through an endpoint of the client. Test: `an_endpoint_belongs_to_its_client`.
         let Endpoint { id, .. } = self.find(call, id).await?;
         let delivery = delivery.to_owned();
         let found = self.call(move |tables| {
@@ -429,7 +431,7 @@ fn identify<'c>(
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
     let parts = parts.and_then(|(settings, keys)| Some((settings, settings.clients.as_ref()?, keys)));
-    // `takes` refuses a request without these before.
+    // `takes` accepts no request without settings for clients.
     let Some((settings, clients, keys)) = parts else { return Err(nothing().into()) };
     let head = session.req_header();
     let target = target::read(head)?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{config::settings::WebhookClientSettings, downstream::Response, gateway::runtime::clock};
 
-/// The headers that a client gets of a refusal by the route that decides on its rights.
+/// The headers that a client gets from a refusal by the route that decides on its rights.
 const OF_REFUSALS: [header::HeaderName; 4] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
@@ -31,7 +31,7 @@ pub(super) struct DeliveryDocument<'a> {
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// In the answer to a request for this one delivery, as is `log`.
+    /// Like `log`, only in the answer to a request for this one delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ impl<'a> DeliveryDocument<'a> {
             state: delivery.state,
             attempts: delivery.attempts,
             created_at: clock::rfc3339(delivery.created),
-            // Ended deliveries are stored with a time of 0, which would be shown as 1970.
+            // The stored time of an ended delivery has no meaning, and may be 0, which would be shown as 1970.
             next_attempt_at: waits.then(|| clock::rfc3339(delivery.not_before / 1_000)),
             finished_at: delivery.finished.map(clock::rfc3339),
             error: delivery.fault.as_deref(),
@@ -89,7 +89,7 @@ pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response 
 
 /// Returns a document as a response.
 pub(super) fn json_response(status: u16, document: &impl Serialize) -> Response {
-    // Texts, numbers, flags and lists are always JSON.
+    // Writing texts, numbers, flags and lists as JSON never fails.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -21,7 +21,7 @@ use crate::{
 /// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
 pub(super) const NAME: &str = "webhooks";
 
-/// The prefix of the ids of the operator's endpoints. Ids of clients' endpoints are hexadecimal digits alone.
+/// The prefix of the ids of the operator's endpoints. Ids of clients' endpoints have only hexadecimal digits.
 const OF_OPERATOR: &str = "config:";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ pub(super) enum EndpointState {
     /// The endpoint has not answered a challenge yet, and gets no events.
     Unverified,
     Active,
-    /// The client has disabled it, or it has answered with 410.
+    /// The client has disabled the endpoint, or the endpoint has answered with 410.
     Disabled,
 }
 
@@ -85,7 +85,7 @@ impl SealedParts {
 
     /// Seals the parts by the key that signs cursors.
     pub(super) fn seal(&self, keys: &KeyRing, id: &str) -> Option<Vec<u8>> {
-        // The plain text holds the secrets, and would stay in memory that is freed.
+        // The plain text has the secrets, which would stay in freed memory.
         let bytes = Zeroizing::new(serde_json::to_vec(self).ok()?);
         keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
     }
@@ -120,7 +120,7 @@ pub(super) fn names(keys: &KeyRing, kind: &str, bytes: &[u8]) -> Vec<String> {
     numbers.filter_map(|number| keys.stored_name(number, NAME, kind, bytes)).collect()
 }
 
-/// The receiver of a delivery: its URL, the keys that sign, and its pace.
+/// The receiver of a delivery: its URL, the keys that sign, and its rate limits.
 pub(super) struct Receiver {
     pub(super) url: EndpointUrl,
     pub(super) keys: Vec<Zeroizing<Vec<u8>>>,
@@ -156,7 +156,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the document, without a secret.
+    /// Returns the document, without a secret. `parts` are the opened ones of a client's endpoint.
     pub(super) fn document<'a>(&'a self, parts: Option<&'a SealedParts>) -> EndpointDocument<'a> {
         EndpointDocument {
             id: &self.id,
@@ -182,7 +182,7 @@ pub(super) struct EndpointDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,
     created_at: String,
-    /// The secret, in the answer to the request that made it alone.
+    /// The new secret, only in the answer to the request that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
 }

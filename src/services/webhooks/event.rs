@@ -2,9 +2,9 @@
 //!
 //! A payload has the members `type`, `timestamp` and `data`
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
-//! is the `webhook-id` of its deliveries at every attempt and every redelivery, by which receivers recognise
-//! repetitions. The id is a hash of the event's cause, so that an event that is raised twice, because a process ended
-//! before it noted the first time, has one id.
+//! is the `webhook-id` of its deliveries at every attempt and every redelivery, by which receivers deduplicate them.
+//! The id is a hash of the event's cause, so that an event that is raised twice, because a process ended before it
+//! noted the first time, has one id.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -93,7 +93,7 @@ impl Event {
 /// Returns the body of a request: an object with `type`, `timestamp` and `data`.
 pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
     let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
-    // Texts, numbers, flags and lists are always JSON.
+    // Writing texts, numbers, flags and lists as JSON never fails.
     serde_json::to_string(&payload).unwrap_or_default()
 }
 

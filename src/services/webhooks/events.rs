@@ -59,8 +59,8 @@ pub(in crate::services) struct ChangedList {
 }
 
 impl Events {
-    /// Raises an event: when this returns, the deliveries to its endpoints are stored. An event whose id was raised
-    /// before adds none.
+    /// Raises an event: when this returns, the deliveries to its endpoints are stored. An endpoint that already has a
+    /// delivery of this event gets no second one.
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl Events {
     }
 }
 
-/// Returns the audience of an event that concerns a client: its endpoints and those of the operator, or the latter
-/// alone without a `caller`. Returns `None` if there are no webhooks.
+/// Returns the audience of an event that concerns a client: its endpoints and those of the operator, or only the
+/// latter without a `caller`. Returns `None` if there are no webhooks.
 pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;
@@ -138,7 +138,7 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
 /// Returns the names of clients as owners of endpoints, under each key of cursors.
 fn owners_of(settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
-    // The subscribers of a page are mostly one client with several connections.
+    // A set, because the subscribers of a page are mostly several connections of one client.
     let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal)).collect();
     names.iter().flat_map(|name| owners(keys, name)).collect()
 }

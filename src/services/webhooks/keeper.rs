@@ -1,5 +1,5 @@
-//! The background work on deliveries: a process attempts those that are due, at the pace of each endpoint, raises the
-//! notices of sunsets, and removes finished deliveries after their time.
+//! The background work on deliveries: a process attempts those that are due, within the rate limits of each endpoint,
+//! raises the notices of sunsets, and removes finished deliveries after their time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ const ROUND: Duration = Duration::from_secs(5);
 /// The time for which a delivery is claimed beyond the longest attempt.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// The factor from one delay to the next.
+/// The factor by which each delay is longer than the one before.
 const FACTOR: u32 = 4;
 
 const DAY: u64 = 86_400;
@@ -55,13 +55,15 @@ struct DueDeliveries {
     claimed: Vec<(Claimed, Arc<Receiver>)>,
     /// The number of deliveries that wait or are claimed.
     waiting: usize,
-    /// The number of deliveries that became dead letters, because their endpoint was removed or disabled.
+    /// The number of deliveries that became dead letters, because their endpoint was removed or disabled, or its
+    /// secrets can't be opened.
     buried: usize,
 }
 
 #[async_trait]
 impl BackgroundService for WebhookKeeper {
-    /// Works until the process stops. Attempts under way end then, and another process goes on with waiting deliveries.
+    /// Works until the process stops. Attempts under way are finished then, and another process goes on with the
+    /// waiting deliveries.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
@@ -75,7 +77,7 @@ impl BackgroundService for WebhookKeeper {
                 () = self.raised.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
-            // Further attempts may have ended: their tasks are removed, so that the look counts the room right.
+            // The tasks of further attempts that have ended are removed, so that the look counts only those under way.
             while running.try_join_next().is_some() {}
             let snapshot = self.inner.gateway().live.pin();
             let now = clock::instant();
@@ -139,8 +141,8 @@ impl WebhookKeeper {
     }
 }
 
-/// Claims the deliveries that are due, as far as the endpoints' paces and `in_flight` allow. `busy` is the number of
-/// attempts under way, `turn` the number of the look.
+/// Claims the deliveries that are due, as far as the rate limits of the endpoints and `in_flight` allow. `busy` is the
+/// number of attempts under way, `turn` the number of the look.
 fn look(
     tables: &mut WebhookTables<'_>,
     snapshot: &Snapshot,
@@ -190,7 +192,8 @@ fn look(
     Ok(found)
 }
 
-/// Raises notices of sunsets, seals endpoints anew after a change of keys, and removes old pages and deliveries.
+/// Raises notices of sunsets, seals endpoints anew after a change of keys, and removes old versions of pages and old
+/// deliveries.
 fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, DatabaseFault> {
     let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
         return Ok(Raised::default());
@@ -216,8 +219,8 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
     Ok(raised)
 }
 
-/// Seals the endpoints of clients anew that an earlier key has sealed, so that they outlive that key. Test:
-/// `an_endpoint_outlives_the_key_that_sealed_it`.
+/// Seals the endpoints of clients anew that an earlier key has sealed, so that they outlive that key.
+/// Test: `an_endpoint_outlives_the_key_that_sealed_it`.
 fn reseal(tables: &mut WebhookTables<'_>, keys: &KeyRing) -> Result<(), DatabaseFault> {
     let number = keys.signing_number();
     for mut endpoint in tables.sealed_by_others(number)? {
@@ -259,7 +262,8 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
             days_left: left.div_ceil(DAY),
             after_sunset: legacy.after_sunset.word(),
         };
-        // Another date is another event, as a nearer notice is. Test: `a_sunset_is_announced_once_for_each_notice`.
+        // A notice for another date is another event, and so is a later notice.
+        // Test: `a_sunset_is_announced_once_for_each_notice`.
         let cause = format!("{}\n{sunset}\n{notice}", route.name);
         let event = Event::new(EventType::SunsetApproaching, &cause, now, Audience::All, &data);
         due.push((cause, event));
@@ -318,8 +322,8 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
         _ if attempts >= settings.attempts => NextStep::Dead,
         _ => {
             let backoff = Backoff { first: settings.delay, factor: FACTOR, longest: settings.longest_delay };
-            // Bounded, so that a receiver can't keep a delivery for years. Test:
-            // `the_retry_after_of_a_receiver_is_obeyed_within_a_bound`.
+            // Bounded, so that a receiver can't keep a delivery for years.
+            // Test: `the_retry_after_of_a_receiver_is_obeyed_within_a_bound`.
             let asked = sent.retry_after.unwrap_or_default().min(settings.longest_delay);
             let wait = backoff.pause(attempts).max(asked);
             NextStep::Again(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))

@@ -1,4 +1,4 @@
-//! Webhooks: events that the gateway sends to endpoints by POST, signed as Standard Webhooks says
+//! Webhooks: events that the gateway sends to endpoints by POST, signed by the Standard Webhooks specification
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
 //! A service raises an event (`events`). One transaction stores a delivery for each endpoint that the event is for
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((&payload["type"], &payload["data"]), (&"collection.changed".into(), &data));
         let named = audience(&gateway.live.pin(), Some(&caller)).unwrap();
         assert!(matches!(named, event::Audience::Client(names) if !names.is_empty()));
-        // It is below the directory of temporary files.
+        // A directory that remains does no harm: it is among the temporary files.
         let _ = std::fs::remove_dir_all(directory);
     }
 }

@@ -143,14 +143,14 @@ impl ServiceReport for WebhookReport {
         let revival = match (order.delivery, order.endpoint) {
             (Some(id), None) => Revival::Delivery(id),
             (None, Some(id)) => Revival::Endpoint(id),
-            // With both ids it would be open which one limits the other.
+            // A body with both ids, or with none, does not determine the letters.
             _ => return Err(UNREADABLE),
         };
         let revived = self.store.call(move |tables| tables.revive(&revival, clock::unix_milliseconds()));
         match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
-                // The sender may sleep until a later delivery is due.
+                // Otherwise the keeper would notice the deliveries only at its next look.
                 self.raised.notify_one();
                 Ok(format!("{{\"redelivered\":{number}}}\n"))
             }
@@ -214,6 +214,6 @@ fn failed(fault: &DatabaseFault) -> ReportRefusal {
 }
 
 fn written(report: &impl Serialize) -> String {
-    // Texts and numbers are always JSON.
+    // Writing texts and numbers as JSON never fails.
     serde_json::to_string(report).unwrap_or_default() + "\n"
 }

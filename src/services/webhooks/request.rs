@@ -27,7 +27,7 @@ pub(super) enum WebhookResource {
     Verification(String),
     /// The deliveries of an endpoint.
     Deliveries(String),
-    /// A delivery, by the ids of its endpoint and its own.
+    /// A delivery, by the id of its endpoint and its own.
     Delivery(String, String),
     /// The redelivery of a delivery.
     Redelivery(String, String),

@@ -1,6 +1,6 @@
 //! Attempts at deliveries: the name of the host is resolved, all its addresses are checked, and a request is sent to
 //! one of these over a new connection. No redirect is followed, no proxy of the environment is used, and at most 2 KiB
-//! of the answer's body are read.
+//! of the answer's body are kept.
 
 use std::{
     future::Future,
@@ -29,10 +29,10 @@ use crate::{
     },
 };
 
-/// The bytes of an answer's body that are read and kept.
+/// The most bytes of an answer's body that are kept.
 const EXCERPT: usize = 2 << 10;
 
-/// The headers of an answer that are kept, and the longest value of one.
+/// The most headers of an answer that are kept, and the most characters of a header's value.
 const MOST_HEADERS: usize = 40;
 const LONGEST_VALUE: usize = 256;
 
@@ -84,7 +84,7 @@ pub(super) struct SentAttempt {
     pub(super) retry_after: Option<Duration>,
     /// The beginning of the answer's body.
     pub(super) body: Vec<u8>,
-    /// The reason that there is no answer, for the log alone: it may name addresses of internal hosts.
+    /// The reason that there is no answer, only for the log: it may name addresses of internal hosts.
     pub(super) cause: Option<String>,
 }
 
@@ -205,7 +205,7 @@ impl Sender<'_> {
             let answer = connection.final_head().await?;
             Ok::<_, Unsent>((connection, answer))
         };
-        // One time for the whole attempt, because a head can go on without an end.
+        // The time limit is that of the whole attempt, because a head can arrive byte by byte without an end.
         // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         let (mut connection, answer) = in_time(until, asked).await??;
         let mut body = Vec::new();
@@ -223,9 +223,9 @@ impl Sender<'_> {
         Ok(ReceivedAnswer { status: answer.status.as_u16(), headers: answer.headers.clone(), body })
     }
 
-    /// Connects to the first of the host's addresses that accepts a connection, after all are found to be permitted.
-    /// The connection goes to just that address, so that a name that changes meanwhile changes nothing. Test:
-    /// `a_name_that_changes_is_checked_again`.
+    /// Connects to the first of the host's addresses that accepts a connection, of [`MOST_ADDRESSES`] at most, after
+    /// all of the addresses were found to be permitted. The connection goes to exactly that address, so that a later
+    /// change of the name has no effect. Test: `a_name_that_changes_is_checked_again`.
     async fn connect(&self, url: &EndpointUrl) -> Result<Connection, Unsent> {
         let mut unreached = FetchError::Unavailable("the name has no address".to_owned());
         for address in self.addresses(url).await?.into_iter().take(MOST_ADDRESSES) {
@@ -243,7 +243,8 @@ impl Sender<'_> {
     ///
     /// # Errors
     ///
-    /// Returns [`AttemptEnd::Forbidden`] if the rules forbid the URL or one of the addresses.
+    /// Returns [`AttemptEnd::Forbidden`] if the rules forbid the URL or one of the addresses, and
+    /// [`AttemptEnd::Unreached`] if the name can't be resolved.
     async fn addresses(&self, url: &EndpointUrl) -> Result<Vec<IpAddr>, Unsent> {
         let forbidden = |detail: &str| Unsent::new(AttemptEnd::Forbidden, detail);
         // The rules may have changed since the endpoint was registered.
@@ -260,8 +261,8 @@ impl Sender<'_> {
                 }
             },
         };
-        // One forbidden address refuses the attempt: the owner of the name could choose when a connection takes that
-        // one. Test: `a_name_with_an_address_that_is_not_permitted_is_refused`.
+        // A single forbidden address refuses the attempt: the owner of the name could otherwise choose when a
+        // connection goes to that one. Test: `a_name_with_an_address_that_is_not_permitted_is_refused`.
         match addresses.iter().find(|address| !self.settings.rules.permits(**address)) {
             None => Ok(addresses),
             Some(address) => {
@@ -275,7 +276,7 @@ impl Sender<'_> {
     fn peer(&self, url: &EndpointUrl, address: SocketAddr) -> HttpPeer {
         let mut peer = HttpPeer::new(address, url.is_secure, url.host.to_string());
         let timeout = self.settings.timeout;
-        // An address that does not answer leaves time for another one.
+        // The time for one address is shorter than the attempt, so that another one can be tried.
         peer.options.connection_timeout = Some(timeout / 3);
         peer.options.total_connection_timeout = Some(timeout / 2);
         peer.options.read_timeout = Some(timeout);
@@ -295,7 +296,7 @@ async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T
 fn end_of(status: u16) -> AttemptEnd {
     match status {
         200..=299 => AttemptEnd::Delivered,
-        // Not followed: the target could be an address that is not permitted.
+        // A redirect is not followed: its target could be an address that is not permitted.
         // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         300..=399 => AttemptEnd::Redirected,
         410 => AttemptEnd::Gone,
@@ -316,9 +317,9 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
         ("user-agent", concat!("cursorgate/", env!("CARGO_PKG_VERSION")).to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", payload.len().to_string()),
-        // The challenge and the excerpt are read from the body, and no coding is decoded here.
+        // The body is read as it comes: no content coding is decoded here.
         ("accept-encoding", "identity".to_owned()),
-        // The address was checked for this attempt alone, so that the connection is used once.
+        // The address was checked only for this attempt, so that the connection is used once.
         ("connection", "close".to_owned()),
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", now.to_string()),
@@ -330,7 +331,7 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
 }
 
 fn recorded_request(head: &RequestHeader) -> RequestRecord {
-    // A client can read the record of an attempt: a signature in it would be a valid one.
+    // Records are stored and shown to clients, and a signature in one would be valid.
     // Test: `an_event_arrives_signed_and_conforms_to_its_schema`.
     let shown = head.headers.iter().filter(|(name, _)| *name != "webhook-signature");
     let headers = shown.map(|(name, value)| (name.to_string(), cut(&String::from_utf8_lossy(value.as_bytes()))));

@@ -42,7 +42,8 @@ impl SigningSecrets {
     }
 
     /// Adds a new secret. The one before signs for `overlap` seconds longer, so that receivers can change over without
-    /// a gap. Secrets whose time is over are removed. `now` is in seconds since 1970.
+    /// a gap. Secrets whose time is over are removed. `now` is in seconds since 1970. Returns `None`, and changes
+    /// nothing, if the system has no random bytes.
     pub(super) fn rotate(&mut self, now: u64, overlap: u64) -> Option<()> {
         let key = new_key()?;
         let end = now.saturating_add(overlap);
@@ -76,8 +77,7 @@ fn new_key() -> Option<String> {
 }
 
 /// Returns the value of `webhook-signature`: a signature by each key, separated by blanks. `timestamp` is in seconds
-/// since
-/// 1970.
+/// since 1970.
 pub(super) fn sign<K: AsRef<[u8]>>(keys: &[K], id: &str, timestamp: u64, body: &str) -> String {
     let signatures = keys.iter().filter_map(|key| {
         // HMAC takes keys of any length, so that this never fails.

@@ -145,7 +145,8 @@ impl Subscribers {
 #[derive(Clone, Debug)]
 pub(super) struct WebhookStore(Database);
 
-/// The tables within a transaction.
+/// The tables within a transaction. Every function returns the fault of the database, if there is one; the transaction
+/// is then rolled back.
 pub(super) struct WebhookTables<'c> {
     transaction: &'c Transaction<'c>,
 }
@@ -164,7 +165,7 @@ impl WebhookStore {
     ///
     /// # Errors
     ///
-    /// Returns the function's fault.
+    /// Returns the fault of the function or of its transaction.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
@@ -183,8 +184,8 @@ impl WebhookTables<'_> {
         (per_client, all): (usize, usize),
         number: u32,
     ) -> Result<Registered, DatabaseFault> {
-        // Counted in the transaction that adds, so that two requests at once don't both take the last place; under all
-        // names of the client, so that a change of keys frees none.
+        // Counted in the transaction that adds, so that two requests at the same time don't both take the last place.
+        // Endpoints under all names of the client count, so that a change of keys frees no place.
         if self.of_client(owners)?.len() >= per_client {
             return Ok(Registered::ClientIsFull);
         }

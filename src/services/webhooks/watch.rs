@@ -97,7 +97,7 @@ impl BackgroundService for WatchKeeper {
             tokio::select! {
                 () = &mut stopping => break,
                 Some(ended) = running.join_next() => {
-                    // A task does not panic: the request within is caught.
+                    // The task does not panic, because `turn` catches the panics of its request.
                     if let Ok((name, rest)) = ended {
                         resting.insert(name, Some(rest));
                     }
@@ -119,7 +119,7 @@ impl BackgroundService for WatchKeeper {
                 running.spawn(async move { (watch.name.clone(), keeper.turn(&snapshot, &watch, rest).await) });
             }
         }
-        // Requests of watches only read, so that they can be given up here.
+        // Requests of watches only read, so that they can be cancelled here.
         running.shutdown().await;
     }
 }
@@ -161,7 +161,7 @@ impl WatchKeeper {
         let (name, claimed) = (watch.name.clone(), names.clone());
         let due = self.store.call(move |tables| tables.claim_watch(&name, &claimed, (now, until, latest))).await?;
         if let Some(due) = due {
-            // Another process has asked, or this one before its restart.
+            // Another process has made the request, or this one before its restart.
             rest.until = Some(began + Duration::from_millis(due.saturating_sub(now)));
             return Ok(rest);
         }
@@ -183,14 +183,15 @@ impl WatchKeeper {
         rest.failures = if fault.is_some() { rest.failures.saturating_add(1) } else { 0 };
         if let Ok((tag, seen)) = seen {
             let version = seen.version.clone();
-            // The validator is kept after the version: if the store fails, the next answer is a page again and no 304.
+            // The validator is kept only after the version is stored: if the store fails, the next answer is a page
+            // again and not a 304.
             self.events.list_seen(&[Arc::clone(&request.caller)], seen).await?;
             rest.seen = tag.map(|tag| (request.key, tag, version));
         }
         if !wait.is_zero() {
             rest.until = Some(clock::instant() + wait);
         }
-        // Without a fault the time of the claim stays.
+        // Without a fault, 0 leaves the time of the claim as it is.
         let until = if wait.is_zero() { 0 } else { clock::unix_milliseconds().saturating_add(milliseconds(wait)) };
         self.store.call(move |tables| tables.end_watch(&names, fault.as_deref(), until)).await?;
         Ok(rest)

@@ -93,7 +93,7 @@ fn push_object(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), Can
 fn push_scalar(raw: &[u8], out: &mut Vec<u8>) {
     match (scalar::kind(raw), scalar::text(raw)) {
         (ScalarKind::Text, Some(text)) => push_string(&text, out),
-        // A number keeps its spelling, because some services tell 1 from 1.0; and so does a string with half a
+        // A number keeps its spelling, because some services distinguish 1 from 1.0; and so does a string with half a
         // surrogate pair, which is no text.
         _ => out.extend_from_slice(raw),
     }

@@ -1,4 +1,5 @@
-//! Objects that are copied with some of their members changed. Everything else keeps its bytes and its place.
+//! Objects that are copied with some of their members changed. All other members keep their bytes and their sequence;
+//! whitespace between members is left out.
 
 use super::{
     JsonError,

@@ -114,7 +114,7 @@ impl<'a> Plan<'a> {
         self.nodes[place].first_child.is_some()
     }
 
-    /// Returns whether the value here is served as it came and has no other use.
+    /// Returns whether the value here has no use, except that it may be served as it came.
     #[inline]
     pub(super) fn is_served(&self, place: PlanPlace) -> bool {
         self.targets(place).all(|target| target == ValueUse::Item)

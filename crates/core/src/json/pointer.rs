@@ -50,7 +50,7 @@ impl Pointer {
     /// Compiles `"/a/b"`; `""` is the whole body.
     ///
     /// # Errors
-    /// [`PointerError`] if the text is no JSON Pointer; its message says how the place is probably written.
+    /// [`PointerError`] if the text is no JSON Pointer; its message shows how the place is probably written.
     pub fn parse(text: &str) -> Result<Self, PointerError> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -132,7 +132,7 @@ impl PointerStep {
         }
     }
 
-    /// Returns whether this step leads to the element `index` of an array.
+    /// Returns the index of the array element that this step leads to; `None` if it leads to none.
     pub(super) fn index(&self) -> Option<usize> {
         let Self::Member(name) = self else { return None };
         // An index has no leading zeros (RFC 6901, section 4).
@@ -152,8 +152,8 @@ fn unescaped(text: &str) -> Result<String, PointerError> {
     Ok(text.replace("~1", "/").replace("~0", "~"))
 }
 
-/// Returns the pointer that is probably meant by a text in another notation: `data.users`, `$.data[0]`, `#/data`,
-/// `data/users`.
+/// Returns a message with the pointer that a text in another notation probably means: `data.users`, `$.data[0]`,
+/// `#/data`, `data/users`.
 fn suggestion(text: &str) -> String {
     let path = text.trim().trim_start_matches(['$', '#']);
     let mut pointer = String::new();

@@ -147,7 +147,8 @@ impl<'a> JsonReader<'a> {
 
     #[inline(always)]
     fn open_container(&mut self, tokens: &mut TokenReader<'a>, close: u8) -> Result<bool, JsonError> {
-        // Test: `nesting_is_bounded_and_never_costs_the_stack`.
+        // Deeper nesting is refused, so that no body makes `open` grow without bound. Test:
+        // `nesting_is_bounded_and_never_costs_the_stack`.
         if self.open.len() == self.depth {
             return Err(JsonError::TooDeep);
         }

@@ -1,8 +1,8 @@
 //! The one pass over a page that finds the places for which a dialect and an order ask.
 //!
-//! The pass descends only where a place is wanted, as its plan says, and has the reader pass over all other values. So
-//! its recursion is as deep as the longest pointer, for any input. There are two readers: pages are read by their
-//! outline (`outline.rs`), and a page that the outline refuses is read once more in full, to find its fault.
+//! The pass descends only where its plan wants a place, and has the reader pass over all other values. So its recursion
+//! is as deep as the longest pointer, for any input. There are two readers: pages are read by their outline
+//! (`outline.rs`), and a page that the outline refuses is read once more in full, to find its fault.
 
 use super::plan::{BODY, ELEMENT, Plan, PlanPlace, ValueUse};
 use super::pointer::PointerStep;
@@ -107,7 +107,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     {
         return Ok(found);
     }
-    // The outline does not tell which fault there is, and where.
+    // The outline does not show which fault there is, and where.
     read_page(body, shape, limits)
 }
 
@@ -159,7 +159,7 @@ fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limi
     scan.finish()
 }
 
-/// The size of an element that is larger than most, in bytes.
+/// The size of an ordinary element in bytes, by which the number of a body's elements is estimated.
 const ORDINARY_ELEMENT: usize = 128;
 
 /// The value at the items' place, as far as it has been seen.

@@ -6,8 +6,8 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Appends `text` as a JSON string, quotes included.
 ///
 /// Beside the characters that RFC 8259 (section 7) names, `<` and `>` are escaped, so that no element begins if a
-/// client writes a body into HTML, and so are U+2028 and U+2029, which end a line in older JavaScript. `&` is not:
-/// without the others it is harmless, and links should be easy to read and paste.
+/// client writes a body into HTML, and so are U+007F, a control character, and U+2028 and U+2029, which end a line in
+/// older JavaScript. `&` is not: without the others it is harmless, and links should be easy to read and paste.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);

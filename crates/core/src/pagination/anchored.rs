@@ -53,7 +53,7 @@ use super::{
 /// The landmark that an answer must show before anything of it is taken.
 #[derive(Debug)]
 enum Landmark {
-    /// The very start.
+    /// The start of the list.
     Start,
     /// This offset, whatever item is there.
     At(u64),
@@ -87,7 +87,7 @@ type MarkTurn = slices::Turn<(Slice, Answer), Box<MarkSeam>>;
 type MarkHalt = slices::Halt<MarkTurn>;
 type MarkNext = Result<MarkTurn, MarkHalt>;
 
-/// A page under way.
+/// A page that is being read by marks.
 #[derive(Debug)]
 struct MarkReader<'p> {
     asker: Asker<'p>,
@@ -108,8 +108,9 @@ struct MarkReader<'p> {
 /// The believed place of the page.
 #[derive(Clone, Copy, Debug, Default)]
 struct ExpectedPlace {
-    /// The believed offset of the boundary, and the one for which the last window was asked.
+    /// The believed offset of the boundary.
     offset: u64,
+    /// The believed offset of the boundary when the last window was asked for.
     aimed: u64,
     /// The offset of the page if it can only be served by offset.
     nearest: u64,
@@ -125,7 +126,7 @@ struct Effort {
     restarts: u32,
     /// The number of answers in a row with the items of the one before them, though they were asked for elsewhere.
     alike: u32,
-    /// Answers in vain since the last progress.
+    /// The number of answers in vain since the last progress.
     misses: u32,
 }
 
@@ -147,7 +148,7 @@ impl Caps {
     }
 }
 
-/// The counts of answers.
+/// The counts that answers gave.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     total: Option<Total>,
@@ -155,7 +156,7 @@ struct Counts {
     nothing_from: u64,
 }
 
-/// The findings that the page tells beside its items.
+/// The findings that the page reports beside its items.
 #[derive(Clone, Copy, Debug, Default)]
 struct Findings {
     /// The distance from its hint at which the cursor's place was found, once it was.
@@ -167,7 +168,7 @@ struct Findings {
     flagged: Option<Unproven>,
 }
 
-/// Reads a page.
+/// Reads a page by marks.
 ///
 /// # Errors
 ///
@@ -176,7 +177,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     read_from(up, request, Vec::new()).await
 }
 
-/// Reads a page, beginning with slices of the list that have come already.
+/// Reads a page by marks, beginning with slices of the list that have come already.
 ///
 /// # Errors
 ///

@@ -31,7 +31,7 @@ pub enum Standing {
     Known(Vec<KeyValue>),
 }
 
-/// A response of an upstream, read.
+/// A response of an upstream after its dialect has read it.
 ///
 /// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and
 /// can be set afterwards.
@@ -94,8 +94,8 @@ impl Answer {
         Self { total, ..Self::default() }
     }
 
-    /// Returns whether an answer to this slice begins the list: it was asked for from the start, and does not say that it
-    /// begins elsewhere.
+    /// Returns whether an answer to this slice begins the list: it was asked for from the start, and does not state
+    /// that it begins elsewhere.
     pub(super) fn begins_list(&self, slice: Slice) -> bool {
         slice.begins().0 == 0 && self.offset.unwrap_or(0) == 0 && self.page.unwrap_or(0) == 0
     }
@@ -152,7 +152,8 @@ impl Answer {
         self.row(index).and_then(|row| row.last()).map_or(&[], |span| span.of(&self.body))
     }
 
-    /// Appends the items of a later answer. The facts that the later answer states replace those of this one.
+    /// Appends the items of a later answer, and takes over its total, if it states one, and its statement whether more
+    /// items follow. The other facts stay.
     pub(super) fn append(&mut self, later: Self) {
         let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         let moved = |span: Span| match span.is_absent() {

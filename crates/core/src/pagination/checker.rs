@@ -8,7 +8,7 @@
 //! begins at its first item, or at the start of the list where it was asked from there; it reaches to its last item, or
 //! to the end where it ends the list by evidence. Of items that the upstream does not order among themselves (a *run*)
 //! it shows the first and the last run only in part. A page after an item *A* is founded where a chain of answers leads
-//! from *A* to the page's last item, or to the end where the page says that it is the last: each answer of the chain
+//! from *A* to the page's last item, or to the end where the page claims to be the last: each answer of the chain
 //! begins at or before the place that the chain has reached, reaches beyond it, and all its items on the way are on the
 //! page. A page that is read backward is the mirror image.
 //!
@@ -16,20 +16,20 @@
 //! - A page of level `exact` ascends strictly after the place that was asked for, and is held to the rule. A filtered
 //!   answer begins at the values of its own first item, for it shows that the filter lets these through; of
 //!   alternatives of a filter one counts that shows an item of its range. An end needs the evidence of the answer
-//!   itself: what the dialect vouches for, or fewer items than a size that was honoured and a word of the answer that
-//!   nothing follows. What the page says of its neighbours agrees with it: a page ahead of it is not claimed where an
-//!   answer ends the list, none shows an item more and no total counts more.
+//!   itself: what the dialect vouches for, or fewer items than a size that was honoured and a statement of the answer
+//!   that nothing follows. The claims about the page's neighbours agree with it: a page ahead of it is not claimed
+//!   where an answer ends the list, none shows an item more and no total counts more.
 //! - A page of level `checked` is held to the same rule with weaker evidence: filters are believed; an answer begins
 //!   where another ends by its offset, if one of the two was read again around the other and came back the same; and an
-//!   answer ends its list where its total says so, where it is empty, or where another one that was asked for what
+//!   answer ends its list where its total is reached, where it is empty, or where another one that was asked for what
 //!   comes after it shows nothing new.
 //! - Of pages by token, which are never `exact`, and of pages of level `anchored` and `positional`, or flagged as
 //!   unproven, no more is checked than of every page.
 //!
-//! A page that is called a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may be right: the
-//! core knows more arguments for `checked` pages, and believes an answer that says that there is more. The simulator
-//! counts these pages, about two in ten thousand, and bounds their number. A page that the checker follows, and that is
-//! wrong all the same, was deceived by its answers.
+//! A page with a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may be right: the core
+//! knows more arguments for `checked` pages, and believes an answer that states that more items follow. The simulator
+//! counts these pages, about two in ten thousand, and bounds their number. If the checker accepts a page that is wrong,
+//! the answers of the page were wrong.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt, rc::Rc};
 
@@ -59,7 +59,7 @@ pub enum ClaimFault {
     Order(String),
     /// No item that was shown in between is left out, and the pages beside begin where this one ends.
     Whole(String),
-    /// The page touches the ends of the list, and there is more, as it says.
+    /// The page reaches the ends of the list, and more items follow it, where it claims so.
     Ends(String),
 }
 
@@ -184,7 +184,7 @@ static EVERYTHING: Filter = Filter::And(Vec::new());
 
 struct PageChecker<'a> {
     request: &'a PageRequest,
-    /// In the direction of reading.
+    /// The order of the list, in the direction of reading.
     order: Order,
     slices: Vec<ShownSlice<'a>>,
     /// The place after each item of the page, in the direction of reading.
@@ -223,8 +223,8 @@ impl PageChecker<'_> {
         require(!is_end, || ClaimFault::Ends("there is more, it says, after an end".into())).map(|()| lines)
     }
 
-    /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond
-    /// it.
+    /// Returns the argument that leads from one place to another: answers each of which begins at or before the place
+    /// reached and goes beyond it.
     fn chain(&self, least: Level, from: &Bound, goal: &Bound) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
         while !self.is_within(goal, &at) {
@@ -237,7 +237,7 @@ impl PageChecker<'_> {
             let leads = |best: &Bound, to: &Bound| self.is_before(best, to) || self.is_within(goal, to);
             let step = steps.reduce(|best, step| if leads(&best.1, &step.1) { step } else { best });
             let passed = self.items.iter().filter(|item| self.is_within(item, &at)).count();
-            // Values that only answers can order may go round where the answers contradict each other:
+            // Values that only answers can order may form a circle if the answers contradict each other:
             // `regressions/answers-that-order-in-a-circle.txt`.
             let Some((slice, to)) = step.filter(|_| lines.len() <= self.slices.len() + self.items.len()) else {
                 let why = format!("no answer leads on after {passed} items of the page");
@@ -401,7 +401,7 @@ impl PageChecker<'_> {
             slice.rows.iter().position(|row| columns(row).all(|at| is_equal(row, at)))
         };
         // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer
-        // that shows both items themselves is asked first.
+        // that shows both items themselves is tried first.
         [usize::MAX, depth].into_iter().find_map(|depth| {
             self.slices.iter().find_map(|slice| Some(find(slice, left, depth)?.cmp(&find(slice, right, depth)?)))
         })

@@ -2,7 +2,7 @@
 //!
 //! The number is counted, not computed by a second copy of the planner: the procedures that serve pages read a list at
 //! rest of the declared shape, at every alignment of pages that matters, in both directions, with and without learnt
-//! sizes. A request that they come to need is counted from then on.
+//! sizes. Every request that they make is counted, also one that a later change adds.
 
 mod still;
 #[cfg(test)]
@@ -60,12 +60,12 @@ pub struct CostShape {
 /// The most requests that pages take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The requests of a page at the very start.
+    /// The requests of a page at the start of the list.
     pub first: u32,
     /// The requests of a page with more items beyond it, in the direction of reading.
     pub inner: u32,
-    /// The requests of a page that reaches an end of the list, or is the first of its route since the start of the
-    /// process.
+    /// The requests of a page that reaches an end of the list, that is reached by the link to the last page, or whose
+    /// cursor carries no size that its walk has seen filled, as item cursors don't.
     pub last: u32,
     /// The refusal of a page of a list that did not change, if one was refused.
     pub refusal: Option<Refusal>,

@@ -1,9 +1,9 @@
 //! Directions of reading a list, and sides of what was read.
 //!
 //! A page that ends before an item is read [`Way::Backward`]: `windows` asks for the slice that ends at the item
-//! (`judge::draft`, `Draft::way`, and `windows::aim`), `anchored` for the slice before its marks, `token` by a token that
-//! leads back. Where the upstream can be asked for the flipped list, and filters or the depth call for it, `keyset` reads
-//! that list forward instead and turns the page round.
+//! (`judge::draft`, `Draft::way`, and `windows::aim`), `anchored` for the slice before its marks, `token` by a token
+//! that leads back. Where the upstream can be asked for the flipped list, and filters or the depth call for it,
+//! `keyset` reads that list forward instead and returns the page in the list's own order.
 
 use std::cmp::Ordering;
 

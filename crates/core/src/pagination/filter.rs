@@ -34,7 +34,7 @@ pub enum Filter {
         /// The value that it is compared with.
         value: Option<KeyValue>,
     },
-    /// Items that pass all of these filters.
+    /// Items that pass all of these filters; only if [`Filters::both`] is true.
     And(Vec<Self>),
     /// Items that pass at least one of these filters; only if [`Filters::either`] is true.
     Or(Vec<Self>),

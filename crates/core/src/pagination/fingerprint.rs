@@ -1,4 +1,4 @@
-//! The fingerprint of a pivot's keys as they were served, in 40 bits: it tells whether the values that a cache or the
+//! The fingerprint of a pivot's keys as they were served, in 40 bits: it shows whether the values that a cache or the
 //! item's own resource gives now are still the same.
 
 use super::{
@@ -7,15 +7,15 @@ use super::{
     mark::{Mark, Marker},
 };
 
-/// Returns the mark of the values of an item's strong keys. Numbers count by their value in any spelling; all other
-/// values as they are written.
+/// Returns the mark of the values of an item's strong keys. Numbers count by their value in any spelling, texts by
+/// their decoded bytes.
 #[must_use]
 pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
     marker.mark(&canonical(keys))
 }
 
-/// Returns a spelling of some values from which they can be told apart: for each a letter for its type, its length, and
-/// its bytes.
+/// Returns an encoding of keys that differs for different keys: for each a letter for its type, its length, and its
+/// bytes.
 fn canonical(keys: &[KeyValue]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {

@@ -34,7 +34,8 @@ pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) ->
     nature(key, value).is_some()
 }
 
-/// Returns a value moved outwards by the grain in which it is shown; `None` where it is shown as it is stored.
+/// Returns a value moved outwards by the grain in which it is shown, or `AsShown` where it is stored as it is shown.
+/// `None` if it can't be moved, or can't be filtered by.
 ///
 /// The grain is the coarser of the declared one and the one that the value shows, because serializers leave out zeros
 /// at the end. A number without digits after its point, and a date, count as stored so unless the route declares a
@@ -74,7 +75,8 @@ pub(in crate::pagination) enum Widened {
 }
 
 /// Returns a value that surely comes before this one, which is stored as it is shown, with few values in between: for
-/// endpoints that only compare exclusively. `None` if there is none, as before a UUID, or after a text.
+/// endpoints that only compare exclusively. `None` if there is none, as before a UUID, or before a text where texts
+/// descend.
 pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {

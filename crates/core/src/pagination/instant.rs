@@ -60,8 +60,8 @@ impl<'a> Instant<'a> {
     }
 }
 
-/// Reads a date with a time, as values of a field without a declared type are tried. `None` for anything else, even for
-/// a date alone, which compares by its bytes as it does as an instant.
+/// Reads a date with a time, for values of a field without a declared type. `None` for anything else, also for a date
+/// alone: dates compare by their bytes as they do as instants.
 pub(super) fn date_time(text: &[u8]) -> Option<Instant<'_>> {
     // The length and this byte exclude most other texts.
     if text.len() > DATE && text[4] == b'-' { Instant::parse(text) } else { None }
@@ -190,7 +190,7 @@ fn zone(text: &[u8]) -> Option<i64> {
     (hours <= 24 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-/// Takes exactly so many digits.
+/// Reads a number of exactly this many digits. Returns it with the rest of the text.
 fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     let (number, rest) = text.split_at_checked(digits)?;
     let value = number
@@ -199,14 +199,14 @@ fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     Some((value, rest))
 }
 
-/// Takes one of these bytes.
+/// Returns the text after its first byte, if that is one of these.
 fn expect<'a>(text: &'a [u8], bytes: &[u8]) -> Option<&'a [u8]> {
     let (first, rest) = text.split_first()?;
     bytes.contains(first).then_some(rest)
 }
 
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so that the
-/// leap day ends a year.
+/// Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so
+/// that the leap day ends a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

@@ -49,7 +49,7 @@ impl KeyValue {
     }
 
     /// Returns whether the rest of this text may have been cut off: items with the same value are a tie run, also where
-    /// the upstream is said to order ties.
+    /// the upstream is declared to order ties.
     pub(super) fn is_cut(&self, kind: &Kind) -> bool {
         matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
     }
@@ -180,8 +180,8 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Returns the value, if it is a number spelt as most ids and counts are: a few digits, the first of which is not
-    /// 0.
+    /// Returns the value, if it is a number spelt as most ids and counts are: at most `MOST_COUNTED` digits, the first
+    /// of which is not 0.
     pub(super) fn counted(self) -> Option<u64> {
         let digits = match self {
             Self::Raw(raw) => raw,
@@ -198,11 +198,11 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// The number of digits of which every number fits into 64 bits.
+/// The largest number of digits with which every number fits into 64 bits.
 const MOST_COUNTED: usize = 19;
 
-/// Returns the canonical spelling of an id, by which it is recognised in another answer: strings decoded, numbers
-/// without superfluous zeros. Borrowed if the upstream spells it so.
+/// Returns the canonical spelling of an id, by which it is recognised in another answer: strings decoded, UUIDs in
+/// lower case, numbers without superfluous zeros. Borrowed if the upstream spells it so.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     // An upstream may spell an id otherwise in its next answer. Test: `an_id_is_known_again_however_it_is_spelt`.
@@ -293,7 +293,7 @@ pub(super) fn directed(key: &SortKey, ascending: Ordering) -> Ordering {
     }
 }
 
-/// Compares two values that are no nulls, ascending.
+/// Compares two values that are not null, ascending; `None` if they can't be compared.
 fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar<'_>) -> Option<Ordering> {
     match (kind, left, right) {
         (Kind::Inferred | Kind::Boolean, Scalar::Boolean(left), Scalar::Boolean(right)) => Some(left.cmp(right)),
@@ -331,8 +331,8 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
 
 /// Compares two texts of a field without a declared type: date-times as instants, because serializers leave out
 /// fractions that are zero, and zones differ; other texts by their bytes. A date-time and another text can't be
-/// compared: it would compare with texts by its bytes and with date-times as an instant, and three such values may go
-/// round in a circle, among which halving finds a wrong place for an anchor.
+/// compared: it would compare with texts by its bytes and with date-times as an instant. Of three such values each may
+/// then come before the next and the last before the first, and halving finds a wrong place for an anchor.
 fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
     match (date_time(left), date_time(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
@@ -432,7 +432,7 @@ mod tests {
             ("2026-01-15T10:00:00.250000+00:00", "2026-01-15T10:00:00.25Z", Some(Ordering::Equal)),
             ("2026-01-15T12:00:00+02:00", "2026-01-15T10:30:00Z", Some(Ordering::Less)),
             ("2026-01-15 10:00", "2026-01-15T10:00:00", Some(Ordering::Equal)),
-            // A date and another text compare by their bytes.
+            // Dates, and texts that are no date-times, compare by their bytes.
             ("2026-01-15", "2026-01-16", Some(Ordering::Less)),
             ("2026-13-15T10:00:00Z", "2026-13-15T10:00:00.5Z", Some(Ordering::Greater)),
             ("Adam", "adam", Some(Ordering::Less)),

@@ -3,9 +3,9 @@
 //! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
 //! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
 //! filtered list is paged by offset like any other, so that a filter that is ignored, or a run longer than an answer,
-//! only takes more requests; a filter that helps with none of [`PAGES_IN_VAIN`] pages in a row is left out for some
-//! time. The items before an anchor are those after it in the flipped list. If filters can't be
-//! right, or show nothing, the page is found in the whole list.
+//! only takes more requests; a filter that helps with none of [`PAGES_IN_VAIN`] pages in a row is left out for
+//! [`PAGES_WITHOUT_FILTER`] pages. The items before an anchor are those after it in the flipped list. If filters can't
+//! be right, or show nothing, the page is found in the whole list.
 
 mod filtered_place;
 mod reading;
@@ -42,7 +42,7 @@ enum Shortcut {
     Flipped,
 }
 
-/// Reads a page.
+/// Reads a page by filters, from the flipped list, or from the whole list.
 ///
 /// # Errors
 ///
@@ -53,7 +53,8 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     let outcome = read_with_filters(up, request).await;
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
-    // Test: `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
+    // The requests that were made count: the whole list gets the rest of the budget, at least one request. Test:
+    // `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
     up.reset();
     rest.budget = rest.budget.after_or_one(spent);
     without_filters(up, rest).await
@@ -166,7 +167,7 @@ async fn read_at_once(
     Ok(page)
 }
 
-/// Reads a page of the flipped list, in parts or as a whole, and turns it round.
+/// Reads a page of the flipped list, in parts or as a whole, and returns it as a page of the list itself.
 async fn read_flipped(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -183,8 +184,8 @@ async fn read_flipped(
     page.map(|page| Box::new(page.turned()))
 }
 
-/// Returns a refusal with the place of the page in the whole list, but never after the end that a total tells. Test:
-/// `the_end_that_is_refused_is_where_the_list_ends_by_now`.
+/// Returns a refusal with the place of the page in the whole list. A place at or after the end by `total` becomes that
+/// of the last page. Test: `the_end_that_is_refused_is_where_the_list_ends_by_now`.
 fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
     let nearest = request.nearest();
     let nearest = match total {
@@ -220,7 +221,8 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
         return Some(parts);
     }
     let parts = range::parts_after(order, filters, anchor, hint)?;
-    // Test: `far_after_the_first_key_the_others_are_filtered_by_too`.
+    // Far after the first item with the anchor's first key, changes to the items between would move the boundary in a
+    // list that is filtered by that key alone. Test: `far_after_the_first_key_the_others_are_filtered_by_too`.
     let left_out = hint.within.saturating_sub(hint.run.max(1));
     if hint.within != Hint::LONG_RUN
         && left_out > FILTER_DETOUR

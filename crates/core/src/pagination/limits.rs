@@ -1,5 +1,5 @@
-//! The limits of the core, in one table. Each one states what it bounds and why. A value without a figure follows from
-//! that reasoning and was not measured.
+//! The limits of the core, in one table. Each comment states what its limit bounds and why. Unless it names a
+//! measurement, the value follows from that reasoning.
 //!
 //! Sizes of values in cursors are formats and stand with their types ([`super::mark::Mark::BITS`],
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
@@ -21,7 +21,7 @@ pub(super) const SEARCH_REQUESTS: u32 = 40;
 pub(super) const SEARCH_ITEMS: u32 = 1_000;
 
 /// Items by which a window is wider on either side than its page needs, if the upstream gives them in the same answer.
-/// A boundary that changes have moved by no more costs no further request.
+/// A boundary that changes to the list have moved by at most this many items costs no further request.
 pub(super) const MARGIN: u64 = 10;
 
 /// Items by which the answers of a chain overlap, at most a quarter of the cap. An overlap of one item would break with
@@ -56,7 +56,7 @@ pub(super) const PAGES_WITHOUT_FILTER: u8 = 32;
 /// those of a page without a filter ([`PAGE_REQUESTS`]).
 pub(super) const AFTER_FILTER_REQUESTS: u32 = 8;
 
-/// The length of a tie run that fills an answer and shows a cap of the upstream. A shorter run fills an answer by
+/// The least length of a tie run that shows a cap of the upstream by filling an answer. A shorter run may fill one by
 /// chance.
 pub(super) const TELLING_RUN: usize = 10;
 
@@ -69,7 +69,7 @@ pub(super) const IDLE_PAGES: u32 = 3;
 pub(super) const LARGEST_BUDGET: u32 = 1_000;
 
 /// Answers that a page fills, beyond which its cost is computed for fewer places: one request more or less does not
-/// matter there, and the time of each place is proportional to the page.
+/// matter there, and the time for each place is proportional to the page.
 pub(super) const COUNTED_ANSWERS: u32 = 8;
 
 /// The longest tie runs whose cost is computed, in largest answers: longer ones are refused or read by themselves.
@@ -78,7 +78,7 @@ pub(super) const COUNTED_RUNS: u32 = 4;
 /// A length of lists that most page sizes divide: it has all divisors up to 10.
 pub(super) const DIVISIBLE_LENGTH: u64 = 2_520;
 
-/// Digits of a decimal that is moved by its grain. Longer ones are no measurement.
+/// The most digits of a decimal that is moved by its grain. Longer ones are not moved: no measurement has as many.
 pub(super) const MOVED_DIGITS: usize = 256;
 
 /// Readings of the flipped list for one boundary. The list's length may change between two of them; after the second,
@@ -105,12 +105,12 @@ pub(super) const HIDDEN_RUN_LOOKS: u32 = 6;
 /// Items by which a count may be too high because the list changed between the count and the slice.
 pub(super) const OVERTAKEN_COUNT: u64 = 2;
 
-/// Looks beside an answer that does not tell on which side of it the boundary is: two on either side.
+/// Looks beside an answer that does not show on which side of it the boundary is: two on either side.
 pub(super) const APART_LOOKS: u32 = 4;
 
 /// Readings of a seam none of whose items shows on which side of it the boundary is. An item that moved from one slice
-/// to the other may show it the second time; a list at rest shows the same. Found by a page that read one seam seven
-/// times, to no avail, after its anchor was deleted at the end of a list by an opaque key.
+/// to the other may show it the second time; a list at rest shows the same. Without this limit, a page read one seam
+/// seven times in vain after its anchor was deleted at the end of a list by an opaque key.
 pub(super) const APART_SEAM_READINGS: u32 = 2;
 
 /// Looks at the same window since the last progress. A list that changes may show the boundary there after all; a list
@@ -149,7 +149,8 @@ pub(super) const MARKS_COMPARED: usize = 8;
 /// The number of empty answers in a row that end a list with hidden items and no count.
 pub(super) const EMPTY_ANSWERS: u32 = 2;
 
-/// Vain readings of a seam without a declared order, after which the list changes too fast for it.
+/// Readings of a seam without a declared order that may fail. After them the list changes too fast for the seam to be
+/// read.
 pub(super) const MARK_SEAM_READINGS: u32 = 3;
 
 /// Items of the first windows of a search by marks, as many as most upstreams give at once. Each pair of windows has

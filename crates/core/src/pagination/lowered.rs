@@ -1,4 +1,4 @@
-//! A declared order that can't be used with the answers: the list is read by marks, and its pages say so.
+//! A declared order that can't be used with the answers: the list is read by marks, and its pages report that.
 //!
 //! There are two cases. A client's own parameters may leave the keys out of the items (`fields=id`). And a text without
 //! a declared type is compared by its bytes until an answer contradicts that: then the upstream sorts it by other

@@ -106,7 +106,7 @@ pub(super) struct List {
     pub(super) asked: Vec<Fetch>,
     /// A change of the list after each answer.
     pub(super) change: Option<fn(&mut Self, u64)>,
-    /// The rows that it changed or removed.
+    /// The ids of the rows that `change` changed or removed.
     pub(super) touched: HashSet<String>,
     /// The number of queries so far: ties come in another sequence with each.
     pub(super) queries: u64,
@@ -392,10 +392,10 @@ impl List {
         pages
     }
 
-    /// Returns the ids of all rows as clients are to get them: by what is shown, ties by the id.
+    /// Returns the ids of all rows in the sequence in which clients are to get them: by the shown keys, ties by the id.
     pub(super) fn expected(&self) -> Vec<String> {
         let mut rows = self.sorted(false, 0);
-        // What looks equal stands together, as it is sorted by more.
+        // Rows whose shown keys are equal are a run of ties, which clients get sorted by the id.
         let kept = |shown: &str| shown.bytes().take(1 + TEXT_KEPT).collect::<Vec<_>>();
         let keys = |row: &Row| row.cells[..row.cells.len() - 1].iter().map(|cell| kept(&cell.1)).collect::<Vec<_>>();
         let column = self.order.strong.len();
@@ -420,12 +420,12 @@ pub(super) fn end() -> Target {
     Target { position: Position::End, hint: Hint::default() }
 }
 
-/// Returns a whole number as it is.
+/// Returns a whole number, shown as it is stored.
 pub(super) fn whole(number: i64) -> (Stored, String) {
     (Some(Value::Decimal(number.to_string())), number.to_string())
 }
 
-/// Returns a text as it is.
+/// Returns a text, shown as it is stored.
 pub(super) fn text(text: &str) -> (Stored, String) {
     (Some(Value::Text(text.to_owned())), format!("\"{text}\""))
 }
@@ -440,7 +440,7 @@ pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, St
     let shown = if rounded { (millionths + one / 2).div_euclid(one) } else { millionths / one };
     let spelt = |number: i64, digits: u32| {
         let exponent = format!("{number}e-{digits}");
-        // Spelt plainly by moving it there and back.
+        // One more in the last digit and one less again: the result is spelt without an exponent.
         let up = moved_decimal(exponent.as_bytes(), u8::try_from(digits).unwrap(), true).unwrap();
         moved_decimal(up.as_bytes(), u8::try_from(digits).unwrap(), false).unwrap()
     };
@@ -470,7 +470,7 @@ fn answer<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Answer {
     Answer { body, items, keys, ..Answer::default() }
 }
 
-/// Returns a number that looks like chance (SplitMix64).
+/// Returns a pseudo-random number for a seed (SplitMix64).
 pub(super) fn mixed(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! A check of answers that the core did not ask for, those of legacy clients. They are compared with the declared
-//! order, ids, kinds and sizes by the same checks as the core's own answers.
+//! A check of answers that the core did not ask for: those to the requests of legacy clients. They are compared with
+//! the declared order, ids, kinds and sizes by the same checks as the core's own answers.
 //!
 //! The result predicts whether the route could be served by cursors. It names places and fields, never values.
 
@@ -25,22 +25,22 @@ pub enum AnswerFault {
     Kinds(String),
     /// The items contradict the declared order.
     Order(String),
-    /// The answer has another number of items than was asked for.
+    /// The answer has more items than were asked for, or fewer although more follow.
     Size(String),
 }
 
-/// The request of the answer.
+/// The facts of a request by which its answer is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct AskedFor {
     /// The expected offset of the first item.
     pub begins: Offset,
-    /// The number of items asked for; `None` if neither the request nor the dialect says it.
+    /// The number of items asked for; `None` if neither the request nor the dialect states it.
     pub size: Option<PageSize>,
     /// True if the answer was requested in the declared order, or comes in it by default.
     pub in_order: bool,
 }
 
-/// Judges an answer.
+/// Checks an answer against the declarations of its list. Answers that are not [`Standing::Listed`] pass.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     size
 }
 
-/// Checks the ids: with an order every item has one; without an order, all items or none.
+/// Checks the ids: with an order every item has one; without an order, all items or none. No id comes twice.
 fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::with_capacity(answer.items.len());
     let id = |item: usize| {

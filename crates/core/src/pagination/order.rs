@@ -12,7 +12,7 @@ pub enum Direction {
 /// The place of nulls in the upstream's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
-    /// The route does not say: a null can't be placed, and a page that holds one can't be proven.
+    /// The route does not declare it: a null can't be placed, and a page that has one can't be proven.
     Unsaid,
     /// No value is null; a null that comes all the same contradicts the order.
     None,
@@ -77,7 +77,8 @@ pub struct SortKey {
 }
 
 impl SortKey {
-    /// Returns a key of this name, smallest value first, whose values compare by their JSON types and are not null.
+    /// Returns a key of this name, smallest value first, whose values compare by their JSON types. The place of nulls
+    /// is not declared.
     #[must_use]
     pub fn ascending(name: &str) -> Self {
         let (kind, nulls) = (Kind::Inferred, Nulls::Unsaid);
@@ -107,7 +108,7 @@ pub struct Order {
     /// there are no ties), and where no order is declared.
     pub(super) strong: Vec<SortKey>,
     /// The unique id of an item: the last key of its row ([`super::rows::row`]). `rows::compare_ids` and `rows::relate`
-    /// order items by it, [`super::key::identity`] tells equal ones.
+    /// order items by it, [`super::key::identity`] recognises equal ones.
     pub(super) id: SortKey,
     pub(super) ties: Ties,
     pub(super) declared: bool,
@@ -121,7 +122,7 @@ impl Order {
         Self { strong, id, ties, declared: true }
     }
 
-    /// Declares no order: the id tells items apart, and where an item has none, its bytes do.
+    /// Declares no order: items are distinguished by the id, and an item that has none by its bytes.
     #[must_use]
     pub fn undeclared(id: SortKey) -> Self {
         Self { strong: Vec::new(), id, ties: Ties::Unordered, declared: false }
@@ -156,7 +157,7 @@ impl Order {
         self.declared
     }
 
-    /// Returns this order with ties that are sorted so.
+    /// Returns this order with this treatment of ties.
     #[must_use]
     pub fn with_ties(self, ties: Ties) -> Self {
         Self { ties, ..self }

@@ -9,7 +9,7 @@ pub enum Family {
     Offset,
     /// By page number and size: only aligned slices.
     Page,
-    /// By what the upstream hands out: a token, the parameters of a link, or an item.
+    /// By a value that the upstream hands out: a token, the parameters of a link, or an item.
     Token,
 }
 
@@ -87,15 +87,17 @@ pub struct Paging {
     pub end: EndEvidence,
     /// True if past the end the last page comes again.
     pub repeats_last_page: bool,
-    /// True if items are hidden after the limit: offsets count them, and short or empty answers prove nothing.
+    /// True if the upstream leaves items out after it has applied the limit: offsets count them, and short or empty
+    /// answers prove nothing.
     pub hidden: bool,
     /// The behaviour of tokens, for [`Family::Token`].
     pub tokens: Tokens,
 }
 
 impl Paging {
-    /// Describes an upstream of which nothing else is known. Sizes of 0 are raised to 1, a cap below the least size to
-    /// that, and listed sizes are sorted.
+    /// Describes an upstream of which nothing else is known. A least or fixed size of 0 is raised to 1, and a cap below
+    /// the least size to that size. Listed sizes are sorted, without 0 and duplicates; an empty list becomes the fixed
+    /// size 1.
     #[must_use]
     pub fn new(family: Family, sizes: Sizes) -> Self {
         Self {
@@ -117,8 +119,8 @@ impl Paging {
 }
 
 /// The limits of a route's upstream that its pages have shown in this process, for all clients. They help to aim and
-/// prove nothing. Merging takes the newest `cap` and `filters_in_vain`. Of `run` it takes the newest, or nearly the
-/// known one if that is more: long runs are seldom alone.
+/// prove nothing. Merging takes the newest `cap` and `filters_in_vain`. Of `run` it takes the newest, or a little less
+/// than the known one if that is more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamProfile {
     /// A cap that the upstream applies in silence: more items were asked for, and more were there.
@@ -132,17 +134,18 @@ pub struct UpstreamProfile {
 /// A page's use of a filter that did not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FutileFilter {
-    /// Its answers showed neither the item of the cursor nor its ties, and the whole list was asked.
+    /// The answers to the filter showed neither the item of the cursor nor its ties, and the page was read from the
+    /// whole list.
     InVain,
     /// The same, and the next pages are read without the filter.
     GivenUp,
-    /// The filter was not asked for.
+    /// The page was read without the filter, which had been given up.
     Spared,
 }
 
 impl UpstreamProfile {
-    /// Returns the use that the page made of its filter, if that did not help. `before` is the profile when the page
-    /// was asked for.
+    /// Returns how the page used a filter that did not help; `None` if the filter helped, or the page needed none.
+    /// `before` is the profile when the page was asked for.
     #[must_use]
     pub fn futile_filter(self, before: Self) -> Option<FutileFilter> {
         match self.filters_in_vain {

@@ -1,5 +1,5 @@
-//! The requests that cover a window: one slice, or aligned pages of sizes that hold it, or a chain of answers that
-//! overlap.
+//! The requests that cover a window: one slice by offset, one page of a size that holds the window, or a chain of
+//! requests whose answers overlap.
 
 mod askable;
 
@@ -101,7 +101,7 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     let Some((side, place)) = nearest else {
         return sizes.widest(paging.family, from + (to - from) / 2);
     };
-    // A page that begins or ends at the place would not tell the side. Test:
+    // A page that begins or ends at the place would not show the side. Test:
     // `a_place_that_every_size_ends_at_is_found_by_the_page_before_it`.
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
     let shown = Window { from: low, to: high, before: low - from, after: to - high };
@@ -186,7 +186,7 @@ pub(super) fn confirmation(
             let room = |size: &u32| u64::from(*size) - last % u64::from(*size);
             let sizes = || sizes.between(2, LARGEST_SIZE).rev().filter(holds).take(TRIED_SIZES);
             let seen = |size: &u32| last % u64::from(*size) + 1 < honoured;
-            // A page of a size that is honoured stands where its number says.
+            // A page of a size that is honoured begins at its number times its size.
             let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
             if let Some(size) = sizes().filter(seen).max_by_key(best) {
                 return Some(Confirmation { edge: page_with(last, size), filled: None });
@@ -200,7 +200,8 @@ pub(super) fn confirmation(
 }
 
 /// Returns two neighbouring pages that meet right after the item at `last`, for upstreams where no page shows both
-/// sides. They hold this many items before and after, or as many as there are pages for.
+/// sides. They hold this many items before and after, or as many as there are pages for. `None` by offset, and where no
+/// such pages can be asked for.
 #[must_use]
 pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, after: u64) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
@@ -258,7 +259,8 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
     (reach(both.1).1 >= to).then_some(both)
 }
 
-/// Returns a slice cut at the depth that an upstream answers; `None` where too little would be left of it.
+/// Returns a slice, cut at the depth that the upstream answers. `None` if fewer than two items would be left, and for a
+/// page that reaches deeper, because a page can't be cut.
 #[must_use]
 pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
     let (begins, ends) = reach(slice);

@@ -94,7 +94,7 @@ impl Task {
                 }
                 Mail::Empty | Mail::Answers(_) => {
                     debug_assert!(false, "a page awaits nothing but answers to its questions");
-                    // Nobody would wake such a page: in a release build it is refused, and does not hang.
+                    // No waker would resume such a page: in a release build it is refused, and does not hang.
                     TaskState::End(Err(Refusal::BudgetExceeded))
                 }
             },

@@ -77,7 +77,7 @@ pub struct Loop {
     pub power: u32,
     /// The number of pages since it was replaced.
     pub steps: u32,
-    /// The mark of the page's first and last id.
+    /// The hash of the first and the last id of the page that is kept for comparison.
     pub hash: u64,
 }
 
@@ -108,15 +108,15 @@ pub enum Position {
     After(Anchor),
     /// Right before this item; the page reads backward.
     Before(Anchor),
-    /// Right after the item with this id.
+    /// Right after the item with this id; the page reads forward.
     AfterPivot(Pivot),
-    /// Right before the item with this id.
+    /// Right before the item with this id; the page reads backward.
     BeforePivot(Pivot),
     /// Amid these items; the page reads forward.
     AfterMarks(Marks),
     /// Amid these items; the page reads backward.
     BeforeMarks(Marks),
-    /// In an upstream page; [`TokenPlace::backward`] tells the direction.
+    /// In an upstream page; [`TokenPlace::backward`] has the direction.
     Token(Box<TokenPlace>),
     /// At this offset, as the upstream counts. Only offset 0 can be proven. The page reads forward.
     At(Offset),
@@ -173,7 +173,7 @@ impl Hint {
     /// itself.
     pub(in crate::pagination) const LONG_RUN: u32 = u32::MAX;
 
-    /// Returns the place counted from the start of the list; unchanged if no total tells the length of the list.
+    /// Returns the place counted from the start of the list; unchanged if no total gives the length of the list.
     #[must_use]
     pub(super) fn counted_from_start(self, total: Option<u64>) -> Self {
         match total {

@@ -7,12 +7,13 @@ use super::{unsorted::Unsorted, window::Offset};
 pub enum Refusal {
     /// The place of the cursor was searched for and not found, or answers contradict each other about it.
     PositionLost {
-        /// The expected offset of the page.
+        /// The expected offset of the page; 0 in a list by token.
         nearest: Offset,
     },
-    /// A run of equal keys, which come in any order, is longer than an answer.
+    /// A run of equal keys, whose items come in any order, is longer than an answer, or does not show which of its
+    /// items were served.
     TieRun {
-        /// The offset at which the run was met.
+        /// The expected offset of the page; 0 in a list by token.
         nearest: Offset,
     },
     /// The page lies deeper in the list than the upstream answers.
@@ -21,7 +22,8 @@ pub enum Refusal {
     BudgetExceeded,
     /// The items contradict the declared order, or lack its keys.
     Unsorted(Unsorted),
-    /// Different offsets gave the same items: the upstream ignores its paging parameter.
+    /// The upstream does not lead on: it gives the same items at different offsets, its tokens go round in a circle, or
+    /// an answer states that more items follow and has no token.
     Stuck,
     /// The upstream answered the very start of the list with its past-the-end status.
     NoList,
@@ -32,6 +34,7 @@ pub enum Refusal {
     },
     /// The upstream does not know its token any more.
     TokenGone,
-    /// The upstream can't be asked for this: the end of a list by token, or a page back where tokens only lead on.
+    /// The upstream can't be asked for this: for example the end of a list by token, or a page back where tokens only
+    /// lead on.
     Unsupported,
 }

@@ -1,4 +1,4 @@
-//! The request of one page: its place, its number of items, the list, and the wishes of its route.
+//! The request of one page: its place, its number of items, the list, and the terms of its route.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -63,13 +63,13 @@ impl Limit {
     /// A limit of one item.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
-    /// Returns this limit; `None` for 0.
+    /// Returns a limit of this many items; `None` for 0.
     #[must_use]
     pub fn new(items: u32) -> Option<Self> {
         NonZeroU32::new(items).map(Self)
     }
 
-    /// Returns this limit, or 1 for 0.
+    /// Returns a limit of this many items, or of one item for 0.
     #[must_use]
     pub fn at_least_one(items: u32) -> Self {
         Self::new(items).unwrap_or(Self::ONE)
@@ -176,7 +176,7 @@ pub struct PageRequest {
     pub(super) terms: RouteTerms,
 }
 
-/// Writes a method for each property: it takes the value and returns the request with it.
+/// Writes a method for each property, which takes the value and returns the request with it.
 macro_rules! properties {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty => $($field:ident).+;)+) => {
         $(
@@ -218,7 +218,7 @@ impl PageRequest {
     }
 
     properties! {
-        /// The list can be requested in the flipped order, and the upstream sorts by all of its strong keys.
+        /// True if the list can be requested in the flipped order, and the upstream sorts by all of its strong keys.
         flips: bool => abilities.flips;
         /// The filters of the endpoint, if pages are to be found by their keys.
         filters: Option<Arc<Filters>> => filters;
@@ -238,16 +238,16 @@ impl PageRequest {
         short_pages: ShortPages => terms.short_pages;
         /// The source of the total.
         totals: Totals => terms.totals;
-        /// The upstream can be asked for a count, also where the route does not insist on one.
+        /// True if the upstream can be asked for a count, also where the route does not insist on one.
         counts: bool => abilities.counts;
-        /// Answers that list the whole collection contain its total.
+        /// True if answers that list the whole collection contain its total.
         tells_total: bool => abilities.tells_total;
-        /// Parameters of the client's own go to the upstream and may leave keys out of the items: a page without them
-        /// is read by marks. Otherwise items without keys are a fault of the route.
+        /// True if the client's own parameters go to the upstream and may leave keys out of the items: a page without
+        /// them is read by marks. Otherwise items without keys are a fault of the route.
         may_project: bool => abilities.may_project;
     }
 
-    /// Returns the largest numbers of upstream requests.
+    /// Sets the largest numbers of upstream requests for the page.
     #[must_use]
     pub fn budget(self, budget: Budget) -> Self {
         Self { budget, ..self }

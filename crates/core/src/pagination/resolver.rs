@@ -22,7 +22,8 @@ pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify,
 /// The next step of a page.
 #[derive(Debug)]
 pub enum Step {
-    /// These are to be fetched, at once if possible. The answers go to [`Pending::resume`] in the same order.
+    /// These fetches are to be made, at the same time if possible. The answers go to [`Pending::resume`] in the same
+    /// order.
     Fetch(Vec<Fetch>, Pending),
     /// The page is complete.
     Serve(Box<Page>),
@@ -34,8 +35,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Pending(Task);
 
-/// Begins a page, and returns its first step. Requests that fail are the caller's to retry: a page that goes on needs an
-/// answer to each, except to a [`Fetch::Count`], whose answer may be [`Answer::counted`] without a total.
+/// Begins a page, and returns its first step. The caller retries requests that fail: to go on, a page needs an answer
+/// to each fetch. The answer to a [`Fetch::Count`] may be [`Answer::counted`] without a total.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(
@@ -43,7 +44,8 @@ pub fn resolve(request: PageRequest) -> Step {
         "limits and budgets are checked types"
     );
     debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
-    // Where a token works only once, a page has all of the upstream's last page.
+    // Where a token works only once, a page takes all items of the upstream page that it ends in, also beyond its
+    // limit.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
     let order = Arc::clone(&request.order);
     let request = Box::new(request);

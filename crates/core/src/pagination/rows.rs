@@ -37,7 +37,7 @@ pub(super) enum NextItem {
     Later,
     /// Their opaque values differ: it is in a run that comes later, or in the same one, spelt otherwise.
     Apart,
-    /// The item comes before it: a contradiction.
+    /// By its keys, the item comes before the other one: a contradiction.
     Earlier,
 }
 
@@ -82,8 +82,7 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
         })
 }
 
-/// The names by which an item of an answer is recognised: its anchor, its id, its mark. Each is defined here alone,
-/// above `key`, which `answer` must not depend on.
+/// The names by which an item of an answer is recognised: its anchor, its id, its mark.
 impl Answer {
     /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
     #[must_use]
@@ -124,8 +123,8 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
 }
 
 /// Compares the item `right` with `left`, the one before it; `None` if they can't be compared. After a value that is
-/// shown more coarsely than it is sorted, the other keys say nothing: the items are in one run. Without strong keys the
-/// id is the whole order.
+/// shown more coarsely than it is sorted, the other keys decide nothing: the items are in one run. Without strong keys
+/// the id is the whole order.
 pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<NextItem> {
     let named = |ordering| match ordering {
         Ordering::Less => NextItem::Later,
@@ -138,7 +137,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         let (left, right) = (left.of(&answer.body), right.of(&answer.body));
         match key::compare(key, Extent::Kept, Operand::Raw(left), Operand::Raw(right)) {
-            // The upstream sorts by more than is shown: the keys after this one say nothing. Test:
+            // The upstream sorts by more than is shown: the keys after this one decide nothing. Test:
             // `after_a_coarse_key_the_others_tell_no_runs_apart`.
             Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
             Some(Ordering::Equal) => {}
@@ -175,7 +174,7 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
     }
 }
 
-/// Returns whether an item of an answer comes before the one that it follows.
+/// Returns whether an answer contradicts the order: by its keys, an item comes before the one that it follows.
 pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     (1..answer.items.len()).any(|place| match follow(answer, order, place - 1, place) {
         Some(NextItem::Earlier) => true,
@@ -186,8 +185,8 @@ pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     })
 }
 
-/// Returns whether the ids are the whole order, are plain numbers, and ascend strictly. This holds for most lists by
-/// id, and then their order needs no other check.
+/// Returns whether the ids are the whole order, are plain numbers, and follow one another strictly in their direction.
+/// This holds for most lists by id, and then their order needs no other check.
 pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
         return false;
@@ -272,8 +271,8 @@ fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
-/// Checks the keys of a single item, which has no neighbour to be compared with: they must be readable and of their
-/// kinds all the same, as they are where they compare with themselves. Test: `an_item_alone_must_be_of_its_kind`.
+/// Checks the keys of a single item, which has no neighbour to be compared with: they must still be readable and of
+/// their kinds, which the comparison of each with itself shows. Test: `an_item_alone_must_be_of_its_kind`.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
@@ -290,8 +289,8 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 }
 
 /// Returns whether a strong key of an item is a text so long that only its beginning is compared. The upstream sorts
-/// such items by the rest, so that those that look equal are a run of ties in any order, even if the upstream is said
-/// to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
+/// such items by the rest, so that those that look equal are a run of ties in any order, even if the upstream is
+/// declared to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

@@ -12,7 +12,7 @@ pub enum Rule {
     StatusesOnlyAim,
     /// A short answer ends a list only against a size that was seen to be honoured.
     ShortProvesNothing,
-    /// With a declared order only keys decide, never that the anchor's id is there.
+    /// With a declared order only keys decide, never the presence of the anchor's id.
     KeysDecide,
     /// Ties that the upstream does not order are used as whole runs.
     RunsAreClosed,

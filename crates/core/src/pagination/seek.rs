@@ -1,7 +1,7 @@
 //! Cursors that carry an id alone: the keys of the item are looked up, and used only if they are those that were
 //! served.
 //!
-//! An item's resource gives the values of now. If the item was changed since its page was served, they are another
+//! An item's resource gives the values of now. If the item was changed since its page was served, they give another
 //! place in the list, and a walk that went on there would begin again, or skip the items in between:
 //! `regressions/without-pivots-are-known-again.txt`.
 
@@ -22,7 +22,7 @@ use super::{
     windows,
 };
 
-/// Reads a page, after its pivot is known.
+/// Reads a page by its keys, after those of its pivot were looked up if it has one.
 ///
 /// # Errors
 ///
@@ -68,14 +68,14 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     }
 }
 
-/// Goes on by the keys.
+/// Reads the page by the keys of its pivot.
 async fn go_on(up: &mut UpstreamPort, mut request: Box<PageRequest>, place: PivotPlace) -> Result<Box<Page>, Stop> {
     request.target.position = place.position(&request.target.position);
     keyset::read(up, request).await
 }
 
-/// Ends a page whose keys, as they were served, are lost: it is refused, or served at the hint and flagged. `now` are
-/// the keys of the item as they are.
+/// Ends a page whose pivot has lost the keys with which it was served: it is refused, or served at the hint and
+/// flagged. `now` are the keys of the item as they are.
 async fn gone(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -83,7 +83,7 @@ async fn gone(
     now: Option<Anchor>,
 ) -> Result<Box<Page>, Stop> {
     let nearest = request.nearest();
-    // An id that a client wrote comes from no page, so no hint tells its place. Test:
+    // An id that a client wrote comes from no page, so no hint gives its place. Test:
     // `an_id_alone_means_where_the_item_is_now`.
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());
@@ -91,6 +91,7 @@ async fn gone(
     request.target.position = Position::At(nearest);
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.notes.looked_up = now;
-    // Test: `a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one`.
+    // The page is proven for its own offset, which may not be the pivot's place. Test:
+    // `a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one`.
     Ok(Box::new(page.flagged(Unproven::Pivot)))
 }

@@ -53,12 +53,12 @@ pub(super) enum Turn<A, S> {
     Seam(S),
     /// Serve the page as it stands: complete, or cut off by the budget.
     Serve {
-        /// The budget ended before the page was complete.
+        /// True if the budget ended before the page was complete.
         cut_off: bool,
     },
 }
 
-/// Why a procedure ends before its end.
+/// The reason why a procedure stops early.
 #[derive(Debug)]
 pub(super) enum Halt<T> {
     /// The page goes on with this turn.
@@ -81,10 +81,10 @@ impl<T> From<Refusal> for Halt<T> {
 
 type TurnOf<R> = Turn<<R as SliceReader>::Answer, <R as SliceReader>::Seam>;
 
-/// The next turn of a page, or why the page ends here.
+/// The next turn of a page, or the reason why the procedure stops early.
 type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
 
-/// A page under way. Each procedure ends with the [`Turn`] that comes next.
+/// A page that is being read from slices. Each procedure returns the [`Turn`] that comes next.
 pub(super) trait SliceReader: Sized {
     /// An answer, as it is looked at.
     type Answer: Debug;
@@ -95,11 +95,12 @@ pub(super) trait SliceReader: Sized {
     /// Slices that show a seam together.
     type Seam: Debug;
 
-    /// Returns the page that is wanted.
+    /// Returns the request of the page.
     fn request(&self) -> &PageRequest;
     /// Returns the number of items that the page has.
     fn count(&self) -> usize;
-    /// Returns whether the page is full and is said to go on: by a count, by the answer, or by the offset of its start.
+    /// Returns whether the page is full and more items are stated to follow: by a count, by the answer, or by the
+    /// offset of its start.
     fn is_full_and_said_to_go_on(&self) -> bool;
     /// Returns the turn that asks for the slices which should show the place.
     fn locate(&mut self) -> Next<Self>;
@@ -118,7 +119,7 @@ pub(super) trait SliceReader: Sized {
     async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
     /// Reads slices that show a seam together.
     async fn seam(&mut self, seam: Self::Seam) -> Next<Self>;
-    /// Makes the page.
+    /// Makes the page of the items taken so far.
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, Halt<TurnOf<Self>>>;
 
     /// Returns the end of a page that can ask for no more. It is served as it stands, with a next page, if it is full

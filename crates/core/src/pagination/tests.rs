@@ -1,5 +1,4 @@
-//! Walks over small static lists, each after a fault that was found. What changes, and everything random, is the
-//! simulator's.
+//! Walks over small static lists, each after a fault that was found. The simulator tests changes and random lists.
 
 mod apart;
 mod chance;
@@ -38,7 +37,7 @@ fn key(name: &str) -> SortKey {
     }
 }
 
-/// A list of rows, each a raw strong key and a raw id, and how it is asked for.
+/// A list of rows, each a raw strong key and a raw id, and the properties of its requests.
 struct List {
     rows: Vec<(String, String)>,
     paging: Paging,
@@ -49,11 +48,12 @@ struct List {
     unproven: WhenUnproven,
     verify: Verify,
     short_pages: ShortPages,
-    /// The kind of the strong key, and whether the upstream is said to order ties.
+    /// The kind of the strong key.
     kind: Kind,
+    /// The declared order of ties.
     ties: Ties,
     profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled, where the cursor does not say.
+    /// The largest size that the walk has seen filled, if the cursor carries no larger one.
     honoured: u32,
 }
 
@@ -103,7 +103,7 @@ impl List {
         self.page_of(target, limit, Self::answer)
     }
 
-    /// A page from answers that are not what the list would give.
+    /// Reads a page from answers other than those of the list.
     fn page_of(
         &mut self,
         mut target: Target,
@@ -253,7 +253,7 @@ fn a_total_that_the_items_disprove_is_not_told() {
     }
 }
 
-/// Sixty rows with these keys, by which the upstream sorts.
+/// Returns a list of sixty rows with these keys, by which the upstream sorts.
 fn keyed(kind: Kind, key: impl Fn(usize) -> String) -> List {
     let list = List::new(Family::Offset, (0..60).map(|row| (key(row), (100 + row).to_string())));
     List { kind, ..list }
@@ -453,8 +453,8 @@ fn hostile_places_neither_overflow_nor_loop() {
     }
 }
 
-/// Goes back from the end by offsets alone, a page of one at a time, and gives what comes; each page before the one
-/// that led to it.
+/// Reads pages of one item back from the end by offsets alone. Returns their items, those of each page before those of
+/// the page that led to it.
 fn walk_back_by_offset(
     list: &mut List,
     mut answer: impl FnMut(&List, Slice) -> Answer,

@@ -2,9 +2,9 @@
 //!
 //! A client's page is put together from the pages of the upstream (*upstream pages*). Its cursor carries the token that
 //! leads to the upstream page which holds the place, and the place within it: beyond an item, by its keys if the order
-//! is declared, else amid marks. A page that ends with its upstream page carries that page's own token to the next, so
-//! that sizes which align take one request a page. The item or the marks go along all the same, because tokens of many
-//! upstreams are offsets in disguise: items that were served already and come again are passed over.
+//! is declared, else amid marks. If a page ends with its upstream page, its cursor carries the token that leads to the
+//! next one, so that sizes which align take one request a page. The item or the marks go along all the same, because
+//! the tokens of many upstreams are encoded offsets: items that were served already and come again are passed over.
 //!
 //! An answer does not show the items that its token skipped: one that begins after the last item served looks the same
 //! whether the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` if
@@ -15,11 +15,11 @@
 //! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
 //!   a page that begins amid such a run is `anchored` too.
-//! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
+//! - **marks** decide where no order is declared ([`chain`]), and [`circle`] detects tokens that go round.
 //! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the
 //!   upstream page before it is read too, where tokens lead back; else the place is lost.
-//! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that
-//!   says there is more and has no token is a fault.
+//! - **Ends** are the upstream's statements: no token, "there is no more", or for some only an empty page. An answer
+//!   that states that more items follow and has no token is a fault.
 //!
 //! The code is written once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
@@ -113,7 +113,7 @@ struct CircleState {
     now: Loop,
 }
 
-/// The findings that a page tells beside its items.
+/// The findings that a page reports beside its items.
 #[derive(Debug, Default)]
 struct TokenFindings {
     flagged: Option<Unproven>,
@@ -121,7 +121,7 @@ struct TokenFindings {
     total: Option<Total>,
 }
 
-/// A page under way.
+/// A page that is being read by token.
 #[derive(Debug)]
 struct TokenPage<'p> {
     up: &'p mut UpstreamPort,
@@ -141,7 +141,7 @@ struct TokenPage<'p> {
     findings: TokenFindings,
 }
 
-/// Reads a page.
+/// Reads a page by token.
 ///
 /// # Errors
 ///
@@ -216,7 +216,7 @@ impl Begin {
     }
 }
 
-/// Returns an id as the raw JSON value that it was.
+/// Returns an id as a raw JSON value; `None` for a null, a boolean, and a text that is not Unicode.
 fn spelt(id: &KeyValue) -> Option<String> {
     match id {
         KeyValue::Number(digits) => Some(digits.clone()),

@@ -1,6 +1,6 @@
 //! The total of a collection, as the route wants it reported, and the link to its last page.
 //!
-//! Only an answer to the whole list, a count of its own, or the walk's first page tells the total. The size that an
+//! Only an answer to the whole list, a count of its own, or the walk's first page has the total. The size that an
 //! answer to a filtered list states is that of the filtered list.
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ use super::{
 #[derive(Debug)]
 struct Teller {
     totals: Totals,
-    /// The total that the first page of the walk told.
+    /// The total of the first page of the walk.
     first: Option<Total>,
     /// True if the flipped list can be read, so that the last page is its first.
     flips: bool,

@@ -14,7 +14,7 @@ pub struct Unsorted {
 pub enum Cause {
     /// An item is an array, a text or a number, and has no members.
     NoObject,
-    /// An item has no id, or one that is no text or number.
+    /// An item has no id, or one that is neither a text nor a number.
     NoId,
     /// An item lacks a key that the order names.
     NoKey,
@@ -54,7 +54,7 @@ impl Cause {
         matches!(self, Self::Digits | Self::Text | Self::Order)
     }
 
-    /// Returns the fault that items show.
+    /// Returns a fault with this cause; `said` describes the items that show it.
     pub(super) fn said(self, said: impl Into<String>) -> Unsorted {
         Unsorted { cause: self, said: said.into() }
     }

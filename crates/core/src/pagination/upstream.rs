@@ -91,7 +91,7 @@ pub(super) struct UpstreamPort {
     count: Option<CountBeside>,
     /// The result of that count.
     pub(super) counted: Option<Option<Total>>,
-    /// The list is read from its other end (`keyset::read_flipped`).
+    /// True if the list is read from its other end (`keyset::read_flipped`).
     pub(super) flipped: bool,
     /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
     pub(super) part: Option<PartOf>,
@@ -105,7 +105,7 @@ pub(super) struct UpstreamPort {
     /// The end of a full page, and whether an answer showed an item after it. Set by `keyset::reading`, for its next
     /// part.
     pub(super) beyond: Option<PageEnd>,
-    /// The sequences in which answers show items, where keys can't tell their order. Set by `read`.
+    /// The sequences in which answers show items, where keys can't decide their order. Set by `read`.
     pub(super) sequences: Option<ShownSequences>,
 }
 
@@ -127,12 +127,12 @@ impl PageEnd {
     }
 }
 
-/// The condition for a count beside the first fetches: none of their answers tells the total.
+/// The condition for a count beside the first fetches: none of their answers will have the total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountBeside {
-    /// True if answers that list the whole collection tell the total.
+    /// True if answers that list the whole collection contain its total.
     pub(super) tells_total: bool,
-    /// True if the list is mostly read through filters, whose answers tell no total of the list.
+    /// True if the list is mostly read through filters, whose answers do not have the total of the list.
     pub(super) filters: bool,
 }
 
@@ -162,12 +162,12 @@ impl UpstreamPort {
         }
     }
 
-    /// Goes back to the whole list in its own order, and drops all watches but that of keys.
+    /// Goes back to the whole list in its own order, and drops all watches but those of keys and sequences.
     pub(super) fn reset(&mut self) {
         (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
     }
 
-    /// Requests that a count is sent with the next fetches, unless their answers tell the total.
+    /// Requests that a count is sent with the next fetches, unless their answers will have the total.
     pub(super) fn count_beside(&mut self, beside: CountBeside) {
         self.count = Some(beside);
     }
@@ -223,7 +223,7 @@ impl UpstreamPort {
         let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
         let unasked = answers.iter().filter(unasked).count();
         debug_assert!(self.requests as usize >= unasked, "these requests were counted just now");
-        // A fetch that the shell answered itself was no request: it costs no budget. Test:
+        // A fetch that the caller answered itself was no request: it costs no budget. Test:
         // `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
         self.requests -= u32::try_from(unasked).unwrap_or(0);
         if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
@@ -251,7 +251,7 @@ impl UpstreamPort {
 }
 
 impl CountBeside {
-    /// Returns whether the answer to one of these tells the length of the whole list.
+    /// Returns whether the answer to one of these fetches will have the length of the whole list.
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
             // A filtered answer counts only its own items. Test: `a_filtered_answer_tells_no_total_of_the_list`.

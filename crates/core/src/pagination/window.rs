@@ -1,4 +1,4 @@
-//! Places in a collection as upstreams name them. Offsets are beliefs: they aim, they never prove.
+//! Places in a collection as upstreams name them. Offsets are estimates: they help to aim and never prove.
 
 /// A place in the collection, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -56,7 +56,7 @@ type KeyTurn = slices::Turn<(AskedSlice, Result<Evidence, Unsorted>), KeySeam>;
 type KeyHalt = slices::Halt<KeyTurn>;
 type KeyNext = Result<KeyTurn, KeyHalt>;
 
-/// A page under way.
+/// A page that is being read by keys.
 #[derive(Debug)]
 struct KeyReader<'p> {
     asker: Asker<'p>,
@@ -78,7 +78,7 @@ struct KeyReader<'p> {
 #[derive(Debug, Default)]
 struct KeySearch {
     bracket: Bracket,
-    /// The offset predicted by the change of the total has been tried.
+    /// True if the offset that the change of the total predicts has been tried.
     shifted: bool,
     /// The last answer that was found to lie before the boundary.
     last_missed: Option<Missed>,
@@ -97,19 +97,19 @@ struct SeamAttempts {
     /// readings of two slices for a run of ties, looks among hidden items, and answers that have nothing at their
     /// offset. They share one counter, because a list that changes fast makes all of them vain.
     vain: u32,
-    /// The number of answers that told neither side of the boundary.
+    /// The number of answers that did not show on which side of them the boundary is.
     apart: u32,
     /// The slice asked for last whose edge is assumed to be the boundary, without a proof.
     assumed: Option<Slice>,
-    /// Only pages of one size are joined: those of different sizes did not fit.
+    /// True if only pages of one size are joined, because those of different sizes did not fit.
     one_size: bool,
     /// The slice that the page took items from last.
     taken_from: Option<Slice>,
-    /// A cap that was only suspected made a run of ties seem too long, and was doubted.
+    /// True if a suspected cap made a run of ties seem too long, and was then doubted.
     uncapped: bool,
 }
 
-/// Reads a page.
+/// Reads a page by keys, from slices.
 ///
 /// # Errors
 ///
@@ -143,8 +143,8 @@ impl slices::SliceReader for KeyReader<'_> {
             }
             (Way::Forward, None) => false,
         };
-        // A word about another place than the page's says nothing, and of the last page that is looked for there is no
-        // more.
+        // A statement about another place than the page's proves nothing, and no page follows the last one, if that is
+        // looked for.
         said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
@@ -219,7 +219,7 @@ impl<'p> KeyReader<'p> {
     }
 }
 
-/// Returns whether the client itself asks by offset, other than the start.
+/// Returns whether the client itself asks by an offset other than 0.
 fn asks_by_offset(request: &PageRequest) -> bool {
     matches!(request.target.position, Position::At(offset) if offset.0 > 0)
 }

@@ -400,7 +400,8 @@ impl Exchange<'_> {
             let echoed = self.traits.echoes == Echoes::Nonsense;
             require(echoed || page.offset == truth, "offset", || format!("{} instead of {truth}", page.offset))?;
             // A cursor without its hint leads to pages whose hints are of another place, and so do pages by filters
-            // after it: the page then reports the distance from such a hint. Seed: `keyed:9528463883700100678`.
+            // after it: the page then reports the distance from such a hint. See
+            // `regressions/a-page-after-a-cursor-without-its-hint.txt`.
             let distance = cost::drift(self.traits, self.aim, self.bound, &self.passed[0]);
             let is_true = page.notes.drift.is_none_or(|drift| drift == 0 || drift.unsigned_abs() == distance);
             require(echoed || is_true, "drift", || {

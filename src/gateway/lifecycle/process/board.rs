@@ -15,13 +15,13 @@ use crate::gateway::{
 /// The shortest time between two publications, in seconds.
 const INTERVAL: u64 = 2;
 
-/// Maximum time that the end of the process waits for the store.
+/// The longest time that the process waits at its end for the store.
 const LAST: Duration = Duration::from_millis(500);
 
 /// The time and the contents of the last publication.
 #[derive(Debug, Default)]
 pub(super) struct Publication {
-    /// In seconds since 1970; 0 if nothing has been published.
+    /// The time, in seconds since 1970; 0 if nothing has been published.
     at: u64,
     /// A hash of the counts.
     counts: u64,
@@ -42,7 +42,7 @@ impl Publication {
         }
         let counts = counts(snapshot, now);
         let mut hasher = DefaultHasher::new();
-        // Without the time of the counts, which differs each time.
+        // The hash leaves out the time of the counts, which differs each time.
         serde_json::to_vec(&counts.routes).unwrap_or_default().hash(&mut hasher);
         let hash = hasher.finish();
         if hash == self.counts && now.saturating_sub(self.at) < BEAT {

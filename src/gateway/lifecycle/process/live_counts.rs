@@ -83,14 +83,12 @@ impl LiveCounts {
         self.polls[result as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a message to a subscriber.
     pub(crate) fn count_message(&self, kind: LiveMessageKind) {
         self.messages[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl LiveCounts {
-    /// Returns the number of subscribers.
     pub(crate) fn subscribers(&self) -> usize {
         self.subscribers.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! The pulse of the threads that serve clients: a task on them counts up each second, and the main thread checks that
-//! the count still grows.
+//! The watchdog of the threads that serve clients: a task on them counts a beat each second, and the main thread checks
+//! that the count still grows.
 //!
 //! Work that never yields blocks a thread, and the other threads take over its tasks. If all of them are blocked, no
 //! client is served, while the admin listener, which has threads of its own, still answers. Such a stall is logged and
@@ -14,8 +14,8 @@ use std::{
 /// The interval of beats.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of looks without a beat that make a stall: 5 seconds, as upkeep looks every 100 ms. Looks are counted,
-/// and not time, because a process that was suspended has made none.
+/// The number of checks without a beat after which the threads count as stalled: 5 seconds, because upkeep checks every
+/// 100 ms. Checks are counted, and not time, because a process makes none while it is suspended.
 const MOST_LOOKS: u32 = 50;
 
 /// The beats, and the stalls so far.
@@ -45,16 +45,16 @@ impl Pulse {
     }
 }
 
-/// The state of a watch over a pulse.
+/// The state of the checks.
 #[derive(Debug, Default)]
 pub(super) struct PulseWatch {
-    /// The number of beats at the last look.
+    /// The number of beats at the last check.
     seen: u64,
-    /// The number of looks since the last beat, at most [`MOST_LOOKS`].
+    /// The number of checks since the last beat, at most [`MOST_LOOKS`].
     looks: u32,
 }
 
-/// A change that a look notices.
+/// A change that a check notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PulseChange {
     Stalled,
@@ -62,7 +62,7 @@ enum PulseChange {
 }
 
 impl PulseWatch {
-    /// Looks at a pulse. Logs and counts the beginning of a stall, and logs its end.
+    /// Checks the beats. Logs and counts the beginning of a stall, and logs its end.
     pub(super) fn look(&mut self, pulse: &Pulse) {
         match self.notice(pulse.beats.load(Ordering::Relaxed)) {
             Some(PulseChange::Stalled) => {
@@ -138,7 +138,7 @@ mod tests {
         beats_on();
         let second = block();
         let mut watch = PulseWatch::default();
-        // No beat can come between these looks, except one that was under way before the first.
+        // No beat can come between these checks, except one that was under way before the first.
         for _ in 0..=2 * MOST_LOOKS {
             watch.look(&pulse);
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::gateway::lifecycle::snapshot::Snapshot;
 
-/// The interval of readings. For about as long a page in memory outlives a purge by another process.
+/// The interval of readings. A page in memory can outlive a purge by another process for about this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The reading of purges, one at a time.
@@ -21,10 +21,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct PurgeReading {
     /// The start of the last reading.
     begun: Option<Instant>,
-    /// The store was up at the last look.
+    /// True if the store was up at the last call.
     was_up: bool,
     under_way: Option<JoinHandle<()>>,
-    /// The log has the line that pages are not shared, and not the one that they are again.
+    /// True if the log says that pages are not shared, and does not yet say that they are again.
     is_told: Arc<AtomicBool>,
 }
 

@@ -1,9 +1,9 @@
-//! Upkeep: the periodic work of the process. Names of upstreams are resolved again when their records expire, health
-//! checks are made, the recent past of the metrics is kept, and the pulse of the threads that serve clients is watched.
-//! In the shared store the counts of lists are published, and the purges of pages are read.
+//! Upkeep: the periodic work of the process. It resolves the names of upstreams again when their records expire, makes
+//! health checks, keeps the history of the metrics, and notices blocked threads among those that serve clients. In the
+//! shared store it publishes the counts of lists, and reads the purges of pages.
 //!
-//! A task of its own does this, so that no request waits for it. It takes the snapshot in force at each round, so a
-//! reload takes effect within the interval.
+//! The upkeep runs in a task of its own, so that no request waits for it. Each round uses the snapshot in force, so a
+//! reload takes effect within `INTERVAL`.
 
 use std::{
     convert::Infallible,
@@ -59,7 +59,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
     }
 }
 
-/// Ends a step of the metrics' recent past.
+/// Ends a step of the metrics' history.
 fn step(snapshot: &Snapshot, now: Instant) {
     snapshot.routes.iter().map(|route| &route.metrics).chain([&snapshot.metrics]).for_each(|metrics| metrics.step(now));
     snapshot.upstreams.iter().for_each(|upstream| upstream.metrics.step(now));

@@ -10,7 +10,7 @@ use crate::config::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueryParameter {
     pub(crate) name: String,
-    /// `None` where the document describes a value that is neither text, number nor flag.
+    /// The kind of its values; `None` if the document names no type, or one that is neither text, number nor Boolean.
     pub(crate) kind: Option<ParameterKind>,
     pub(crate) description: Option<String>,
 }
@@ -27,7 +27,7 @@ pub(crate) enum ParameterKind {
 /// The most parameters that are read.
 const MOST: usize = 200;
 
-/// Returns the query parameters of the operation that the route names; no parameters where it names a schema alone.
+/// Returns the query parameters of the operation that the route names; none if it names only a schema.
 pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<QueryParameter> {
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let (item, operation) = parts(source, settings);
@@ -61,7 +61,7 @@ pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> 
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Returns the path item and the operation that the route names; neither where the route names a schema alone.
+/// Returns the path item and the operation that the route names; neither if the route names only a schema.
 fn parts<'a>(
     source: UpstreamDocument<'a>,
     settings: &'a OpenApiSettings,

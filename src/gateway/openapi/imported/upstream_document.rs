@@ -21,7 +21,6 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 /// A fault of a document: its place in the configuration, the message and the help.
 pub(in crate::gateway::openapi) type DocumentFault = (Location, String, String);
 
-/// The document of an upstream.
 #[derive(Clone, Copy)]
 pub(in crate::gateway::openapi) struct UpstreamDocument<'a> {
     pub(in crate::gateway::openapi) root: &'a LocatedTree,
@@ -70,7 +69,7 @@ impl<'a> UpstreamDocument<'a> {
             return Some(place);
         }
         for step in decoded.strip_prefix('/')?.split('/') {
-            // In this order, so that `~01` is `~1` (RFC 6901 section 4).
+            // `~1` is replaced first, so that `~01` becomes `~1` (RFC 6901 section 4).
             let name = step.replace("~1", "/").replace("~0", "~");
             place = match &place.value {
                 Tree::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
@@ -176,7 +175,7 @@ impl<'a> UpstreamDocument<'a> {
     }
 }
 
-/// Returns the value of a member.
+/// Returns the value of the member with this name; `None` if there is none, or if the value is no object.
 pub(in crate::gateway::openapi) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
     members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
 }
@@ -191,7 +190,7 @@ pub(in crate::gateway::openapi) fn members(
     }
 }
 
-/// Returns the text of a string.
+/// Returns the text of a string; `None` for other values.
 pub(in crate::gateway::openapi) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Text(text)) => Some(text),

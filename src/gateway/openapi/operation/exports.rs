@@ -143,7 +143,7 @@ fn path_item(
     Document::object(members)
 }
 
-/// Returns the schemas of the documents, by name.
+/// Returns the schemas of the documents of exports, by name.
 pub(in crate::gateway::openapi) fn schemas() -> Vec<(String, Document)> {
     let named = |names: &[&str]| text().with("enum", Document::texts(names.iter().copied()));
     let order = object(

@@ -16,7 +16,7 @@ pub(in crate::gateway::openapi) enum BodySide {
     Echoed,
 }
 
-/// Returns the schema of a body.
+/// Returns the schema of a body, as it is sent or repeated.
 pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
     let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {

@@ -19,7 +19,6 @@ impl ExportCounts {
         }
     }
 
-    /// Returns the numbers by state.
     pub(crate) fn by_state(&self) -> impl Iterator<Item = (&'static str, u64)> {
         STATES.into_iter().zip(self.0.iter().map(|number| number.load(Ordering::Relaxed)))
     }

@@ -62,10 +62,11 @@ pub(crate) fn is_refusal(outcome: &str) -> bool {
     !PLAIN_OUTCOMES.contains(&outcome)
 }
 
-/// The classes of statuses; `none` is that of requests without a whole answer.
+/// The classes of statuses; `none` is that of requests to which no status was sent, and of requests to upstreams
+/// without a whole answer.
 pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_ANSWER];
 
-/// The class of requests without an answer: the client or the upstream went away before.
+/// The class of requests without an answer, because the client left or the upstream gave none.
 const NO_ANSWER: &str = "none";
 
 /// Returns the index in [`CLASSES`] of a status. 0 and other numbers outside of 100 to 599 are of the class `none`.

@@ -1,5 +1,5 @@
-//! Figures for people, computed from the counts of a route or an upstream at one moment, or from their increases in a
-//! span of time.
+//! Figures for operators, computed from the counts of a route or an upstream at one moment, or from their increases in
+//! a span of time.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ pub(crate) struct RouteFinding {
     /// The key to change.
     pub key: String,
     pub count: u64,
-    /// In seconds since 1970.
+    /// The times of the first and of the last one, in seconds since 1970.
     pub first_seen: u64,
     pub last_seen: u64,
 }

@@ -1,7 +1,7 @@
-//! The recent past of counts: their increases in steps of ten seconds, for a quarter of an hour.
+//! The history of counts: their increases in steps of ten seconds, for a quarter of an hour.
 //!
-//! A task ends each step, so that requests have no work with it. A step keeps the increases above 0 alone: about ten of
-//! a route's hundreds of counts change in it, so that a route takes about 10 KB. The history is kept here and not in
+//! A task ends each step, so that it costs requests nothing. A step keeps the increases above 0 alone: about ten of a
+//! route's hundreds of counts change in it, so that a route takes about 10 KB. The history is kept here and not in
 //! browsers, because an operator who opens the page at night needs the minutes before that.
 
 use std::{
@@ -16,7 +16,7 @@ pub(crate) const STEP: Duration = Duration::from_secs(10);
 /// The number of steps that are kept: 15 minutes.
 pub(crate) const STEPS: usize = 90;
 
-/// The recent past of counts.
+/// The increases of counts over the last [`STEPS`] steps.
 #[derive(Debug)]
 pub(crate) struct History(Mutex<Past>);
 

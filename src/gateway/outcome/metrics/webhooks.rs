@@ -50,7 +50,6 @@ impl AttemptEnd {
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
 impl WebhookCounts {
-    /// Counts an attempt.
     pub(crate) fn attempt(&self, end: AttemptEnd) {
         self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! The counts of lists as one board: those of one process, or the sum of several.
 //!
-//! A process publishes all of its counts at once, under its own name. So the next write makes good one that is lost, a
-//! write that arrives twice counts once, and the counts of a process that has ended stay as they were.
+//! A process publishes all of its counts at once, under its own name. So the next write makes up for one that is lost,
+//! a write that arrives twice counts once, and the counts of a process that has ended stay as they were.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct ListCounts {
     /// The observed answers by verdict.
     pub(crate) verdicts: BTreeMap<String, u64>,
     pub(crate) legacy: Count,
-    /// `None` if the route does not tell clients apart.
+    /// `None` if the route does not identify its clients.
     pub(crate) clients: Option<Clients>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ListCounts {
 pub(crate) struct ProcessCounts {
     /// The time of the publication, in seconds since 1970.
     pub(crate) at: u64,
-    /// The process has ended since.
+    /// True if this is the last publication of a process, at its end.
     #[serde(default)]
     pub(crate) ended: bool,
     /// The counts of each list, by the name of its route.
@@ -65,7 +65,7 @@ impl ListCounts {
         }
     }
 
-    /// Adds the counts of another process. Clients are told apart by their names, which are the same in every process
+    /// Adds the counts of another process. Clients are identified by their names, which are the same in every process
     /// with the same signing key.
     pub(crate) fn add(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
@@ -130,7 +130,7 @@ impl Clients {
 }
 
 impl ProcessCounts {
-    /// Returns the counts as JSON. Where that is too long, the less frequent clients count as others.
+    /// Returns the counts as JSON. If that is too long, the less frequent clients count as others.
     pub(crate) fn write(mut self) -> Option<Vec<u8>> {
         // Each turn halves the tables, which have at most 2^32 clients.
         for _ in 0..u32::BITS {

@@ -1,5 +1,5 @@
-//! The questions and answers of a page, from which the independent checker follows what the page claims: where a request is
-//! explained, and for every page in debug builds.
+//! The transcript of a page: its fetches and their answers. The independent checker verifies that the page's claims
+//! follow from it: for explained requests, and for every page in debug builds.
 
 use crate::pagination::{
     answer::Answer,
@@ -9,10 +9,10 @@ use crate::pagination::{
     resolver::PageRequest,
 };
 
-/// The largest answers of a page that a debug build copies for the checker, in bytes together.
+/// The maximum total size of a page's answers that a debug build copies for the checker, in bytes.
 const CHECKED_BYTES: usize = 1 << 20;
 
-/// The questions and answers of a page.
+/// The fetches of a page and their answers.
 #[derive(Debug)]
 pub(super) struct Transcript {
     request: PageRequest,
@@ -31,8 +31,8 @@ impl Transcript {
         self.exchanges.extend(exchanges.map(|(fetch, answer)| (fetch.clone(), answer.clone())));
     }
 
-    /// Checks a page. The checker compares each item with those of all answers, so that it works on a thread where nobody
-    /// waits for it but this request. `None` if the thread fails.
+    /// Checks a page on a blocking thread, because the checker compares each item with those of all answers. Returns
+    /// `None` if the thread fails.
     pub(super) async fn check(self, page: &Page) -> Option<CheckerVerdict> {
         let page = page.clone();
         let Self { request, exchanges } = self;
@@ -40,13 +40,13 @@ impl Transcript {
     }
 }
 
-/// The check of every page in debug builds: a claim that does not follow is an error in the log, and a warning where the
-/// checker's rules are too few for it. End-to-end tests fail where their gateway has written an error.
+/// The check of every page in debug builds. A claim that does not follow is logged as an error, or as a warning if the
+/// checker's rules don't cover it. An end-to-end test fails if its gateway has logged an error.
 #[derive(Debug)]
 pub(super) struct DebugCheck(Option<Box<Transcript>>);
 
 impl DebugCheck {
-    /// Begins the transcript of a page; of none in a release.
+    /// Begins the transcript of a page in a debug build. A release build checks no page.
     pub(super) fn begin(request: &PageRequest) -> Self {
         Self(cfg!(debug_assertions).then(|| Box::new(Transcript::new(request))))
     }
@@ -61,12 +61,13 @@ impl DebugCheck {
         }
     }
 
-    /// Checks the page.
+    /// Checks the page, and logs a claim that does not follow.
     pub(super) async fn served(self, page: &Page) {
         let Some(transcript) = self.0 else { return };
         let Some(Err(fault)) = Box::pin(transcript.check(page)).await else { return };
         match (&fault, page.level()) {
-            // Such a page may be right: the core knows more arguments for pages of two answers that agree.
+            // Such a page may be right: the core has more arguments than the checker for pages of two answers that
+            // agree.
             (ClaimFault::Whole(_) | ClaimFault::Ends(_), Level::Checked) => {
                 tracing::warn!(claim = %fault, "a checked page does not follow from its answers by the checker's rules");
             }

@@ -1,5 +1,6 @@
-//! Answers that are asked for again: a request says which state the gateway has, and a 304 lets the body from then
-//! stand in. The upstream is asked each time, so that to the core a validated answer is as new as any other.
+//! Conditional requests to the upstream (RFC 9110 section 13): a request names the state of the answer that the gateway
+//! keeps, and after a 304 the kept body is used. The upstream is asked each time, so that to the core a validated
+//! answer is as new as any other.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::{
     },
 };
 
-/// The validation of one answer.
+/// The validation of one answer: its place in the cache, and the answer that is kept there.
 pub(super) struct Validation<'r> {
     kept: &'r KeptRequest<'r>,
     key: KeptKey,
@@ -34,7 +35,8 @@ pub(super) struct Validation<'r> {
 }
 
 impl<'r> Exchange<'r> {
-    /// Makes a request for a part of the list conditional, if an answer to it is kept; `None` if no answer may be.
+    /// Makes a request for a slice or an upstream page conditional if an answer to it is kept. Returns `None` if no
+    /// answer may be kept: for items and counts, and for requests that may not use the cache.
     pub(super) fn validation(
         self,
         fetch: &Fetch,
@@ -60,8 +62,8 @@ impl<'r> Exchange<'r> {
 }
 
 impl Validation<'_> {
-    /// Returns the answer, that from before for a 304, and whether it was validated. Answers that can be validated are
-    /// stored.
+    /// Returns the answer, which after a 304 is the kept one, and whether a 304 validated it. Stores answers that can
+    /// be validated.
     ///
     /// # Errors
     ///
@@ -70,7 +72,7 @@ impl Validation<'_> {
         match (fetched.status, &self.known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => {
                 let Some((headers, body)) = known.renewed(&fetched.headers) else {
-                    // Without the entry the next request is not conditional.
+                    // The entry is dropped, so that the next request is not conditional.
                     self.kept.pages.drop_answer(self.key);
                     return Err(FetchError::Malformed("304 with another ETag than was asked about".to_owned()));
                 };

@@ -1,5 +1,5 @@
-//! A page for people: the request as it was read, the requests that the page begins with, and, where these are sent, what
-//! each answer shows. Without a record of the page nothing of this is done.
+//! The record of a page, for explanations: the request as it was read, the requests to the upstream and, if they are
+//! sent, an outline of each answer. A page that is not explained has no record.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -30,14 +30,14 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The longest text of an upstream that is shown.
+/// The maximum length of an id that is shown, in characters.
 const LONGEST: usize = 80;
 
 /// The most requests of a page that are recorded.
 const MOST_FETCHES: usize = 100;
 
-/// The usual names of parameters with credentials (RFC 6750 section 2.3, and vendors' API keys). Values of these are not
-/// shown.
+/// The usual names of parameters with credentials (RFC 6750 section 2.3, and vendors' API keys). Values of these are
+/// not shown.
 const CREDENTIALS: [&str; 14] = [
     "access_token",
     "api-key",
@@ -72,17 +72,16 @@ pub(crate) struct PlannedFetch {
 #[derive(Clone, Debug)]
 pub(crate) struct WatchedFetch {
     pub(crate) planned: PlannedFetch,
-    /// The step of the page that it belongs to: the core asks, looks, and asks again.
+    /// The number of the step that it belongs to, from 1. The requests of one step run concurrently.
     pub(crate) step: usize,
     pub(crate) elapsed: Duration,
     /// The outline of the answer, or the reason why there is none.
     pub(crate) answer: Result<AnswerOutline, String>,
 }
 
-/// The outline of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerOutline {
-    /// 0 without a response.
+    /// The status of the response; 0 without one.
     pub(crate) status: u16,
     pub(crate) bytes: usize,
     pub(crate) standing: &'static str,
@@ -90,7 +89,7 @@ pub(crate) struct AnswerOutline {
     /// The ids of the first and the last item, raw.
     pub(crate) edges: Option<(String, String)>,
     pub(crate) total: Option<u64>,
-    /// The answer says whether more items follow.
+    /// True if the answer says that more items follow, false if it says that none do.
     pub(crate) more: Option<bool>,
 }
 
@@ -110,7 +109,7 @@ pub(crate) struct OpenedPage {
     pub(crate) limit: u32,
     /// The mode by which pages of this order are found.
     pub(crate) mode: &'static str,
-    /// The sort that the upstream is asked for, if it is.
+    /// The query by which the upstream is asked to sort; empty if it is not.
     pub(crate) sort: String,
     /// The filters that are forwarded.
     pub(crate) filters: String,
@@ -161,8 +160,8 @@ fn place(context: &PageContext<'_>) -> String {
     }
 }
 
-/// Returns a query without the values of parameters that may be credentials: those that the route calls private, the one
-/// by which it tells old clients apart, and the usual names.
+/// Returns a query with `…` for values that may be credentials: of private parameters, of the parameter in
+/// `legacy.client`, and of usual names. Example: `page=2&token=…`.
 fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     let own = match context.list.legacy.client.as_ref().map(|client| &client.known_by) {
         Some(KnownBy::Parameter(name)) => Some(name.as_bytes()),
@@ -170,7 +169,7 @@ fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     };
     let parameters = &context.chosen.convention.parameters;
     let shown = query::pairs(query).map(|pair| {
-        // Decoded: `%6Bey` is a spelling of `key`.
+        // The name is decoded, because `%6Bey` is a spelling of `key`.
         let name = pair.name();
         let is_usual = CREDENTIALS.iter().any(|usual| name.eq_ignore_ascii_case(usual.as_bytes()));
         let is_hidden = is_usual || parameters.is_private(&name) || own == Some(&*name);
@@ -186,13 +185,13 @@ pub(crate) struct PageRecord(Mutex<RecordedPage>);
 /// The parts of a record.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedPage {
-    /// The request; none if it was refused before it was read, or if it is no page.
+    /// The request; none if it was refused before it was read, or if it asks for no page.
     pub(crate) opened: Option<OpenedPage>,
     pub(crate) fetches: Vec<WatchedFetch>,
-    /// Requests that were sent after the last one that is recorded.
+    /// The number of requests that are not recorded, because they exceed [`MOST_FETCHES`].
     pub(crate) more: usize,
     pub(crate) page: Option<PageOutline>,
-    /// None if there is no memory for it.
+    /// The transcript for the checker; none if there is no memory for it.
     transcript: Option<Transcript>,
     steps: usize,
 }
@@ -203,12 +202,12 @@ impl PageRecord {
         self.lock().opened = Some(opened);
     }
 
-    /// Ends the record.
+    /// Ends the record, and returns its parts.
     pub(crate) fn end(self) -> RecordedPage {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the transcript.
+    /// Begins the transcript of the page, with the request to the core.
     pub(super) fn begin(&self, request: &PageRequest) {
         self.lock().transcript = Some(Transcript::new(request));
     }
@@ -223,7 +222,7 @@ impl PageRecord {
         recorded.steps += 1;
         let step = recorded.steps;
         for (planned, (fetched, elapsed)) in all {
-            // The page goes on without a verdict: an explanation fails no page.
+            // Without memory the page is served without a verdict: an explanation fails no page.
             if fetched.as_ref().is_ok_and(|fetched| held.take(fetched.answer.body().len()).is_err()) {
                 recorded.transcript = None;
             }
@@ -267,14 +266,13 @@ impl PageRecord {
 }
 
 impl RecordedPage {
-    /// Returns the page as it was read; `refused` says why there is none.
+    /// Returns the requests and the outline of the page; `refused` is the reason if there is no page.
     pub(crate) fn watched(self, refused: Option<String>) -> WatchedPage {
         let none = || refused.unwrap_or_else(|| "the client left before there was a page".to_owned());
         WatchedPage { fetches: self.fetches, page: self.page.ok_or_else(none) }
     }
 }
 
-/// The outline of a page.
 #[derive(Debug)]
 pub(crate) struct PageOutline {
     pub(crate) items: usize,
@@ -283,8 +281,8 @@ pub(crate) struct PageOutline {
     pub(crate) has_next: bool,
     pub(crate) has_previous: bool,
     pub(crate) total: Option<u64>,
-    /// The argument of the independent checker for the page, or the claim that it does not follow; none if there was no
-    /// memory for it.
+    /// The argument of the independent checker for the page, or the claim that does not follow; none if there was no
+    /// memory for it, or if its thread failed.
     pub(crate) verdict: Option<CheckerVerdict>,
 }
 
@@ -341,7 +339,7 @@ impl Exchange<'_> {
         PlannedFetch {
             method: ask.method.to_string(),
             target: format!("{}{question}{}", ask.path, shown_query(context, &ask.query)),
-            // Those of the dialect alone: the client's own may be credentials.
+            // Only the headers of the dialect are shown: the client's own may be credentials.
             headers: ask.headers.iter().map(header).collect(),
             body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
             purpose,
@@ -400,7 +398,7 @@ fn edges(answer: &Answer) -> Option<(String, String)> {
     Some((id(0), id(last)))
 }
 
-/// Returns the code of a failure and its words.
+/// Returns the status, the code and the text of a failure, or the status of an upstream's refusal.
 pub(crate) fn words(failure: &Failure) -> String {
     match failure {
         Failure::Refused { problem, detail } => {

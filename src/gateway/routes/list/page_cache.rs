@@ -65,8 +65,8 @@ impl RoutePages {
         let list = route.list.as_ref()?;
         let settings = list.page_cache?;
         let mut hash = SettingsHash(Sha256::new());
-        // Writing into a hash does not fail.
-        // The mark stands for the signing key, which `Debug` hides: the pages have cursors by it.
+        // Writing into a hash does not fail. The mark stands for the signing key, which `Debug` hides: the cursors in
+        // the pages are made with it.
         let _ = write!(hash, "{route:?}{upstream:?}{keys:?}{}", keys.client_mark(b"page cache"));
         // `Debug` hides secrets, so these are hashed by their bytes, each after its length, which keeps them apart.
         for (_, secret) in upstream.iter().flat_map(|upstream| &upstream.headers) {

@@ -3,7 +3,7 @@
 //!
 //! The `h2` crate bounds streams, header lists and buffers. It does not count the frames by which a client can keep a
 //! server busy without requests: resets of streams that it has begun, pings, settings, priorities and empty frames.
-//! These *calm* frames are taken from a bucket of [`CALM`], which time and answers refill; a client that empties it is
+//! Such frames are taken from a token bucket of [`CALM`], which time and answers refill; a client that empties it is
 //! disconnected.
 
 use std::{
@@ -193,13 +193,13 @@ impl Traffic {
             }
         });
         self.spend(cost);
-        // The time stays that of the first byte, so that a head in drips has one deadline.
+        // The time stays that of the first byte, so that a head that arrives in pieces has one deadline.
         let is_incomplete = self.head.is_some() || self.incoming.is_within();
         self.incomplete_since = is_incomplete.then(|| self.incomplete_since.unwrap_or(now));
     }
 
-    /// Reads bytes that are sent to the client: answers that end give a reset back, and parts of bodies add to the
-    /// bucket.
+    /// Reads bytes that are sent to the client. An answer that ends adds the cost of a reset to the bucket, and so do
+    /// parts of bodies, with [`CALM_A_PART`] each.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Self { outgoing, open, .. } = self;
         let (mut cost, mut gain) = (0_u32, 0_u32);
@@ -226,7 +226,7 @@ impl Traffic {
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.calm_at).as_secs();
         if seconds > 0 {
-            // By whole seconds: frames that come often would else lose the fractions between them.
+            // Whole seconds are added, because frames that come often would otherwise lose the fractions between them.
             self.calm_at += Duration::from_secs(seconds);
             let gain = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(CALM_A_SECOND);
             self.calm = self.calm.saturating_add(gain).min(CALM);

@@ -41,7 +41,8 @@ impl Watched {
         self.changed.notified().await;
     }
 
-    /// Lets `count` change the traffic, and wakes the loop if the change concerns it.
+    /// Applies `count` to the traffic. Wakes the loop if the number of open streams, the incomplete head or the flood
+    /// state differ afterwards.
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
         let mut traffic = self.traffic();
         let state = |traffic: &Traffic| (traffic.open(), traffic.incomplete_since(), traffic.is_flooded());
@@ -63,7 +64,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(prefix: BytesMut, stream: Stream, watched: Arc<Watched>) -> Self {
-        // Counted here alone: `poll_read` hands these bytes out without a count.
+        // The prefix is counted here, because `poll_read` hands it out without a count.
         watched.count(|traffic| traffic.received(&prefix, clock::instant()));
         Self { prefix, stream, watched }
     }
@@ -86,7 +87,7 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         if self.watched.traffic().is_flooded() {
-            // Nothing more is read from a client that floods; the loop ends its connection.
+            // A client that floods is not read any further; the loop ends its connection.
             return Poll::Pending;
         }
         // The buffer may have bytes of an earlier read.
@@ -100,7 +101,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        // The bytes that were not accepted come again.
+        // The bytes that were not accepted are written again, and counted then.
         self.watched.count(|traffic| traffic.sent(&bytes[..count]));
         Poll::Ready(Ok(count))
     }

@@ -17,7 +17,6 @@ pub(super) enum StreamAcceptor {
     Unix(UnixListener),
 }
 
-/// An accepted connection.
 pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -58,7 +57,7 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
     match socket {
         ListeningSocket::Tcp(socket) => {
             let (stream, address) = socket.accept().ok()?;
-            // Linux does not hand the mode of the listening socket on to accepted ones.
+            // On Linux an accepted socket does not inherit the non-blocking mode of the listening one.
             stream.set_nonblocking(true).ok()?;
             Some((AcceptedStream::Tcp(TcpStream::from_std(stream).ok()?), address.ip()))
         }

@@ -22,7 +22,7 @@ pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
 ) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
-    // One time for the whole head. Test: `a_head_that_drips_times_out`.
+    // The time limit is for the whole head, not for each read. Test: `a_head_that_drips_times_out`.
     tokio::time::timeout(patience, read_head(stream)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
@@ -78,7 +78,7 @@ mod tests {
         ];
         for (head, client) in cases {
             let whole = [&head[..], b"GET / HTTP/1.1\r\n"].concat();
-            // At once, and byte for byte.
+            // Each head is read once as a whole and once byte by byte.
             let mut drips = dripping(&whole);
             let patience = Duration::from_secs(60);
             let (at_once, rest) = read(&mut &whole[..], patience).await.unwrap();

@@ -1,15 +1,15 @@
-//! The port by which limits use the store that processes share. `gateway::store::handle::rate` implements it.
+//! The interface by which limits use the store that processes share. `gateway::store::handle::rate` implements it.
 
 use std::{fmt::Debug, future::Future, pin::Pin, time::Duration};
 
-/// A store of limits. Each of its operations may fail; the process then limits alone.
+/// A store of limits. Each of its operations may fail; the process then applies the limits by itself.
 pub(crate) trait LimitStore: Debug + Send + Sync {
     /// Returns the name for the client with these bytes ([`super::ClientHashes::written`]): a keyed hash, which does
     /// not reveal the client. Returns `None` while the store is down.
     fn name(&self, of: &[u8]) -> Option<String>;
 
     /// Takes units of each of these limits of a client, or of none of them if one lacks its units. Returns the standing
-    /// of each limit after that, in the same order; `None` if the store does not answer within its time-box.
+    /// of each limit after that, in the same order; `None` if the store does not answer within its time limit.
     fn take<'a>(
         &'a self,
         name: &'a str,

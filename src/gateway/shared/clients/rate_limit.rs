@@ -6,8 +6,8 @@
 //! client whose time has passed needs no state, and there is no window at whose edge twice the limit passes.
 //!
 //! The number of states is bounded. When a group is full, a new client takes the place of the one that has used the
-//! least of its limit. Made-up clients so displace each other, since each has used little, and no client is refused for
-//! want of a place. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
+//! least of its limit. So made-up clients displace each other, because each has used little, and no client is refused
+//! because all places are taken. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -68,7 +68,7 @@ struct UsedTime {
 /// The decision of a limit on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateDecision {
-    /// The request may be served, and is charged.
+    /// True if the request may be served; it is charged then.
     pub allowed: bool,
     /// The number of requests that the client may still send at once.
     pub remaining: u32,
@@ -99,6 +99,7 @@ impl RateLimit {
     pub(crate) fn check(&self, client: ClientHash, cost: u32, now: Instant) -> RateDecision {
         let cost = self.interval.saturating_mul(cost.into());
         self.change(client, now, |state| {
+            // A request that costs more than a burst counts as a whole burst here, so that it can be allowed at all.
             // Test: `more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit`.
             let over = state.used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
             if over == 0 {
@@ -118,7 +119,8 @@ impl RateLimit {
                 // Test: `a_refusal_by_the_store_holds_until_its_time`.
                 state.refused = state.refused.saturating_sub(time);
             } else {
-                // Beyond the burst too: these requests have been made. Test: `a_charge_beyond_the_limit_is_waited_for`.
+                // Charged even beyond the burst, because these requests have been made. Test:
+                // `a_charge_beyond_the_limit_is_waited_for`.
                 state.used = state.used.saturating_add(time);
             }
             0
@@ -135,7 +137,7 @@ impl RateLimit {
         let StoredStanding { retry_after, reset_after } = said;
         let [refused, used] = [retry_after, reset_after].map(nanoseconds);
         self.change(client, now, |state| {
-            // While the store is silent, the process goes on from here. Test:
+            // While the store does not answer, the process counts on from this state. Test:
             // `a_process_goes_on_from_the_last_answer_of_the_store`.
             *state = UsedTime { used, refused };
             refused
@@ -143,7 +145,7 @@ impl RateLimit {
     }
 
     /// Returns the refusal of a client that the store has refused until a time in the future; `None` for all others,
-    /// also for those with nothing left.
+    /// also for clients that have no unit left.
     pub(crate) fn refused(&self, client: ClientHash, now: Instant) -> Option<RateDecision> {
         // Another process may have given a unit back. Test: `a_client_that_was_admitted_is_not_refused_from_memory`.
         let decision = self.change(client, now, |state| state.refused);
@@ -163,8 +165,9 @@ impl RateLimit {
         let retry_after = change(&mut time);
         let UsedTime { used, refused } = time;
         let whole_at = now.saturating_add(used);
-        // Requests arrive here in another order than they read the clock: a refusal of no time, kept as the later time,
-        // would refuse the earlier one. Test: `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
+        // 0 and not `now`, because requests arrive here in another order than they read the clock: the `now` of a later
+        // request would refuse an earlier one. Test:
+        // `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
         let refused_until = if refused == 0 { 0 } else { now.saturating_add(refused) };
         match place {
             Some(place) => group[place] = ClientState { client, whole_at, refused_until },
@@ -174,7 +177,8 @@ impl RateLimit {
         drop(group);
         RateDecision {
             allowed: retry_after == 0,
-            // Rounded down: a part of a request is none. Test: `a_client_that_keeps_to_the_decisions_is_never_refused`.
+            // Rounded down, because a part of a request can't be sent. Test:
+            // `a_client_that_keeps_to_the_decisions_is_never_refused`.
             remaining: u32::try_from(self.burst.saturating_sub(used) / self.interval).unwrap_or(u32::MAX),
             reset_after: Duration::from_nanos(used),
             retry_after: Duration::from_nanos(retry_after),
@@ -365,7 +369,7 @@ mod tests {
         let (limit, began) = limit(1, 1, 1);
         for second in 0..1_000 {
             for client in 0..8 {
-                // All in one group.
+                // All clients are in one group.
                 let client = ClientHash((second * 8 + client) * GROUPS as u64);
                 assert!(limit.check(client, 1, began + Duration::from_secs(second)).allowed);
             }

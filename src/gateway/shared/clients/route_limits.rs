@@ -2,8 +2,8 @@
 //! application to one request.
 //!
 //! A request is charged when its head has been read ([`LimitedRequest::admit`]) and settled when its outcome is known
-//! ([`LimitedRequest::settle`]). Where processes share a store, the store decides; the process decides alone where the
-//! store does not answer.
+//! ([`LimitedRequest::settle`]). If processes share a store, the store decides; if the store does not answer, the
+//! process decides by itself.
 
 use std::{
     net::IpAddr,
@@ -89,7 +89,8 @@ struct StoredClient {
     store: Arc<dyn LimitStore>,
     /// The name of the client's value in the store: a keyed hash, which does not reveal the client.
     name: String,
-    /// The store has failed to answer this request. It is not asked again, so that the request waits for it once.
+    /// True if the store has failed to answer this request. It is not asked again, so that the request waits for it
+    /// once.
     is_silent: bool,
 }
 
@@ -169,7 +170,8 @@ impl LimitedRequest {
     /// Returns the refusal by the limit that the client has used up.
     pub(crate) async fn admit(&mut self) -> Result<(), RateRefusal> {
         let limits = Arc::clone(&self.limits);
-        // First, because a refusal by the limit of requests is settled with no upstream request, which gives it back.
+        // The limit of upstream requests comes first: if the limit of requests then refuses, the request is settled
+        // with no upstream request, which gives the charged one back.
         let upstream_requests = limits.upstream_requests.as_ref().map(|limit| (LimitPolicy::UpstreamRequests, limit));
         let requests = limits.requests.as_ref().map(|limit| (LimitPolicy::Requests, limit));
         let limits: Vec<_> = upstream_requests.into_iter().chain(requests).collect();
@@ -207,7 +209,7 @@ impl LimitedRequest {
         }
     }
 
-    /// Takes one unit of each of these limits: at the store if it answers in time, else in this process alone.
+    /// Takes one unit of each of these limits: at the store if it answers in time, else only in this process.
     async fn take(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
         if limits.is_empty() {
             return Ok(());
@@ -224,7 +226,7 @@ impl LimitedRequest {
         // No client is refused, or freed from its limits, because the store fails.
         // Test: `a_store_that_fails_leaves_each_process_with_its_own_limit`.
         let Some(said) = self.ask(limits).await else { return self.take_alone(limits) };
-        // Read again: the question took time, and the standings of the reply count from now.
+        // The clock is read again, because the question took time and the standings of the reply count from now.
         let now = clock::instant();
         let heard = limits.iter().zip(said);
         let mut heard: Vec<_> = heard

@@ -70,8 +70,8 @@ impl SharedPage {
     /// older than the clock of this process can express.
     pub(crate) fn into_page(self, (stamp, shared): (Stamp, SharedStamp), now: u64) -> Option<StoredPage> {
         let Self { made, life, level, paging, next, headers, body, .. } = self;
-        // Never negative: a slow clock makes no page younger than it was.
-        // Test: `a_page_ages_by_the_clocks_of_two_machines`.
+        // The age is never negative, so a slow clock makes no page younger than it was. Test:
+        // `a_page_ages_by_the_clocks_of_two_machines`.
         let past = Duration::from_millis(now.saturating_sub(made));
         let life = PageLife { made: life.made.checked_sub(past)?, ..life };
         let is_refreshing = AtomicBool::new(false);
@@ -88,7 +88,7 @@ pub(crate) fn write_page(
     (now, milliseconds): (Instant, u64),
 ) -> Option<Vec<u8>> {
     let PageLife { made, age, fresh, while_revalidate, if_error } = page.life;
-    // The monotonic clock of one process says nothing to another, so the time of day is written.
+    // The monotonic clock of one process means nothing to another, so the time of day is written.
     let made = milliseconds.saturating_sub(millis(now.saturating_duration_since(made)));
     let mut out = Vec::with_capacity(page.body.len() + 1_024);
     out.push(PAGE);

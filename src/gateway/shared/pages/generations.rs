@@ -55,7 +55,7 @@ impl PurgeSubject<'_> {
             Self::Collection(route, path) => (1, [route, path]),
             Self::Tag(tag) => (2, [tag, ""]),
         };
-        // The length tells two parts from others that have the same bytes together.
+        // With the length, the parts (`ab`, `c`) and (`a`, `bc`) have different bytes.
         let length = (parts[0].len() as u64).to_le_bytes();
         [&[kind], &length[..], parts[0].as_bytes(), parts[1].as_bytes()].concat()
     }

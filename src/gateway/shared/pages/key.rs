@@ -41,7 +41,7 @@ pub(crate) struct PageKeyParts<'a> {
     pub(crate) query: Option<&'a str>,
     /// The name of the chosen convention.
     pub(crate) convention: &'a str,
-    /// The convention was chosen by a preference (`Prefer`), which the response confirms.
+    /// True if the convention was chosen by a preference (`Prefer`), which the response confirms.
     pub(crate) by_preference: bool,
     /// The limit that a preference sets, as it came.
     pub(crate) preferred_limit: Option<&'a str>,
@@ -92,7 +92,8 @@ impl KeyHash {
         for name in names {
             self.add(name.as_str().as_bytes());
             let values = headers.get_all(name);
-            // One value twice differs from the values of two headers.
+            // The number of values is hashed, so that two values of one header differ from one value of each of two
+            // headers.
             self.0.update((values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| self.add(value.as_bytes()));
         }

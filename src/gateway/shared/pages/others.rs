@@ -77,7 +77,7 @@ pub(crate) struct PurgeCount {
     pub(crate) number: u64,
 }
 
-/// A question for the purges in the store, with what was known when it was asked.
+/// A question for the purges in the store, with the state that was known when it was asked.
 #[derive(Debug)]
 pub(crate) struct PurgeQuestion {
     name: String,
@@ -177,11 +177,11 @@ impl OtherPurges {
         // Compared with the number that was known when the question was asked, because replies may overtake one
         // another. Test: `replies_that_overtake_one_another_are_told_apart`.
         if asked.series == Some(*series) && *number < asked.largest {
-            // No later number of the series is believed either. Test: `an_older_state_is_not_believed`.
+            // Later numbers of the series are not trusted either. Test: `an_older_state_is_not_believed`.
             known.went_back = Some(*series);
         }
-        // A reply to a question for a part of the purges says nothing about the others: it only adds to a known series
-        // that is whole. Test: `lost_purge_numbers_make_misses_until_all_are_read`.
+        // A reply to a question for a part of the purges does not show the others: it can only be added to a known
+        // series that is whole. Test: `lost_purge_numbers_make_misses_until_all_are_read`.
         let is_readable = match known.series == Some(*series) {
             true => known.went_back.is_none() && (known.is_whole || !asked.is_whole),
             false => !asked.is_whole,
@@ -202,7 +202,7 @@ impl OtherPurges {
         Some(*series)
     }
 
-    /// Raises the numbers of places. Numbers that are no news, such as those of own purges, raise nothing.
+    /// Raises the numbers of places. Numbers that are known already, such as those of own purges, have no effect.
     fn raise(&self, known: &mut KnownPurges, places: &[(u16, u64)]) {
         known.last.resize(usize::from(SHARED_PLACES), 0);
         for (place, number) in places {
@@ -214,8 +214,8 @@ impl OtherPurges {
             // A number that was put back lowers none. Test: `an_older_state_is_not_believed`.
             if *number > *last {
                 *last = *number;
-                // In numbers of this process, which outlive a series.
-                // Test: `pages_in_memory_are_dropped_when_a_purge_is_learnt`.
+                // Counted in numbers of this process, which outlive a series. Test:
+                // `pages_in_memory_are_dropped_when_a_purge_is_learnt`.
                 let learnt = self.learnt.fetch_add(1, Ordering::SeqCst) + 1;
                 learnt_at.store(learnt, Ordering::SeqCst);
             }
@@ -285,7 +285,7 @@ impl OtherPurges {
     pub(crate) fn written(&self, name: &str, purges: &[UnwrittenPurge], count: Option<PurgeCount>) {
         {
             let mut known = self.known();
-            // A process's own purges are no news to it: its memory has dropped these pages already.
+            // A process's own purges don't count as learnt: its memory has dropped these pages already.
             if let Some(PurgeCount { series, number }) = count
                 // Numbers of another series, or under another key, can't be compared with the known ones.
                 && known.name == name

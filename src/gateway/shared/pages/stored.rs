@@ -31,7 +31,7 @@ pub(crate) struct StoredPage {
     pub(crate) life: PageLife,
     /// The purges by this process that concern it.
     pub(crate) stamp: Stamp,
-    /// The purges by other processes that concern it, where processes share a store.
+    /// The purges by other processes that concern it; `None` without a shared store.
     pub(crate) shared: Option<SharedStamp>,
     /// True if a new page is being made for it in the background.
     pub(crate) is_refreshing: AtomicBool,
@@ -131,7 +131,7 @@ const OF_MESSAGE: [HeaderName; 5] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGT
 
 impl StoredAnswer {
     /// Creates an entry from the headers and the decoded body of an answer. `names` are the headers of the `request` by
-    /// which it differs. Returns `None` if the answer has no validator that tells its states apart.
+    /// which it differs. Returns `None` if the answer has no validator that distinguishes its states.
     pub(crate) fn new(
         headers: &HeaderMap,
         body: &[u8],
@@ -171,7 +171,7 @@ impl StoredAnswer {
         let mut renewed = self.headers.clone();
         // The answer is as old as the 304, which has an `Age` of its own if it comes from a cache.
         renewed.remove(http::header::AGE);
-        // All old values of a name go before the new ones come: the 304 replaces a field as a whole.
+        // All old values of a name are removed before the new ones are added: the 304 replaces a field as a whole.
         for name in headers.keys().filter(|name| !OF_MESSAGE.contains(name)) {
             renewed.remove(name);
             for value in headers.get_all(name) {

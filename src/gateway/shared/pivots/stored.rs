@@ -18,7 +18,7 @@ const MOST: usize = 16 << 10;
 /// The largest number of keys of an item.
 const MOST_KEYS: u64 = 32;
 
-/// The bits of the first byte. [`TOTAL`], [`FIRST_TOTAL`] and [`AHEAD`] say that this part of the hint follows; the
+/// The bits of the first byte. [`TOTAL`], [`FIRST_TOTAL`] and [`AHEAD`] show that this part of the hint follows; the
 /// others are flags of the item themselves.
 const BACKWARD: u8 = 1;
 const FROM_END: u8 = 1 << 1;
@@ -99,7 +99,7 @@ fn read_key(rest: &mut &[u8]) -> Option<KeyValue> {
 
 /// Writes a number in groups of seven bits, the lowest first; the top bit of each byte but the last is set (LEB128).
 fn write_number(mut number: u64, out: &mut Vec<u8>) {
-    // At most ten bytes.
+    // A number of 64 bits takes at most ten bytes.
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;

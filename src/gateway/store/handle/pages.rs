@@ -1,7 +1,7 @@
 //! Pages in the store, and the purges that all processes share.
 //!
-//! A page is asked for together with the purges since the last question, at the same time and in one time-box; the two
-//! may be at different servers of a cluster. The page is used only if none of the purges concerns it
+//! A page is asked for together with the purges since the last question, at the same time and within one time limit;
+//! the two may be at different servers of a cluster. The page is used only if none of the purges concerns it
 //! (`shared::pages::others`).
 //!
 //! The numbers of purges are not sealed, because the server counts them. Anyone who can write to the store can
@@ -49,7 +49,7 @@ const ENTRY: usize = 48;
 /// versions that run side by side don't share pages. They share purges.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-/// A page, and the request headers by which pages of its place differ if the store has told them.
+/// A page, and the request headers by which pages of its place differ, if they came from the store.
 type FoundPage = (Box<SharedPage>, Option<Vec<HeaderName>>);
 
 impl SharedStore {
@@ -67,7 +67,7 @@ impl SharedStore {
     /// Returns the page of a place that another process has made, and the place at which it is to be stored in memory.
     /// `subjects` are those of the request, to which the tags of the page are added. `before` is the number of purges
     /// by this process before the page was looked for. Returns `None` if the store does not return the page within the
-    /// time-box, or it was purged or may have been.
+    /// time limit, or it was purged or may have been.
     pub(crate) async fn find_page(
         &self,
         pages: &KeptPages,
@@ -81,14 +81,14 @@ impl SharedStore {
         let (others, key) = (&pages.others, self.keys.signing_number());
         let name = self.purges(key)?;
         let asked = others.ask(&name, key);
-        // From before the question, so that its time makes the page older and never younger.
+        // Taken before the question, so that the time of the question makes the page older and never younger.
         let now = clock::instant();
         let (entry, purges) =
             tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
-        // Learnt whether there is a page or not, because they also drop pages from memory.
+        // The purges are learnt whether there is a page or not, because they also drop pages from memory.
         let series = match purges {
             Ok(news) => others.learn(&asked, news.as_ref()),
-            // Where the purges are unknown, no page is used. Test: `a_store_that_fails_costs_no_page`.
+            // While the purges are unknown, no page is used. Test: `a_store_that_fails_costs_no_page`.
             Err(_) => None,
         };
         let Some((page, names)) = entry else {
@@ -105,8 +105,8 @@ impl SharedStore {
         Some((used?, place.varied(names, headers)))
     }
 
-    /// Returns the page of a place. Takes two questions, in one time-box, if the store has the headers by which pages
-    /// differ under the first key and the page under another. `now` is the beginning of the time-box.
+    /// Returns the page of a place. Takes two questions, within one time limit, if the store has the headers by which
+    /// pages differ under the first key and the page under another. `now` is the time from which the time limit counts.
     async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
         match self.entry(place.key(), (key, now)).await? {
             SharedEntry::Page(page) => Some((page, None)),
@@ -114,7 +114,7 @@ impl SharedStore {
                 let key_of_page = place.first().varied(&names, headers);
                 match self.entry(key_of_page, (key, now)).await? {
                     SharedEntry::Page(page) => Some((page, Some(names))),
-                    // Headers stand under first keys alone, so that a page takes two questions at most.
+                    // Headers are stored only under first keys, so that a page takes two questions at most.
                     SharedEntry::Varies(_) => None,
                 }
             }
@@ -123,7 +123,7 @@ impl SharedStore {
         }
     }
 
-    /// Returns the entry of a key, within the rest of the time-box that began at `now`.
+    /// Returns the entry of a key, within the rest of the time limit, which counts from `now`.
     async fn entry(&self, page: KeptKey, (key, now): (u32, Instant)) -> Option<SharedEntry> {
         let left = self.link.settings.timeout.saturating_sub(clock::instant().saturating_duration_since(now));
         let found = self.get_within(left, (StoredKind::Page, key), &name_of(page), clock::unix_seconds()).await?;
@@ -162,12 +162,12 @@ impl SharedStore {
     /// is purged ([`OtherPurges::note_unwritten`]).
     pub(crate) fn note_purge(&self, others: &OtherPurges, subjects: &[PurgeSubject<'_>]) -> Vec<UnwrittenPurge> {
         let by = |key: u32| subjects.iter().filter_map(move |subject| Some((key, self.place(key, *subject)?)));
-        // Under each key of the ring, because in the middle of a change of keys some processes sign with one key and
-        // some with another. Test: `purges_cross_a_change_of_keys`.
+        // Purges are noted under each key of the ring, because during a change of keys some processes sign with one key
+        // and some with another. Test: `purges_cross_a_change_of_keys`.
         others.note_unwritten(self.keys.numbers().flat_map(by))
     }
 
-    /// Writes purges to the store, within the time-box. Those that can't be written now stay noted, and
+    /// Writes purges to the store, within the time limit. Those that can't be written now stay noted, and
     /// [`Self::follow_purges`] writes them later.
     pub(crate) async fn write_purges(&self, others: &OtherPurges, purges: Vec<UnwrittenPurge>) {
         if !self.link.is_up() {
@@ -245,7 +245,7 @@ impl SharedStore {
     /// Counts a purge of these places, and returns the counter after it. Begins a new series if there is none, or in
     /// place of the one that went back.
     async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
-        // A series is told from others by its random name alone.
+        // Its random number alone distinguishes a series from others.
         let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
         let reply = self.link.ask(name, purge_command(name, (series, went_back), places), 0).await?;
         let Value::Array(parts) = &reply else { return Err(StoreFault::Refused) };

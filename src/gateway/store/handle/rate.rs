@@ -48,7 +48,8 @@ impl LimitStore for SharedStore {
             return None;
         }
         let keys: &KeyRing = &self.keys;
-        // A keyed hash: `of` has credentials. Test: `names_of_clients_are_keyed_and_show_nothing`.
+        // The name is a keyed hash, because `of` contains credentials. Test:
+        // `names_of_clients_are_keyed_and_show_nothing`.
         keys.stored_name(keys.signing_number(), &self.prefix, RATE, of)
     }
 
@@ -59,8 +60,8 @@ impl LimitStore for SharedStore {
     ) -> Pin<Box<dyn Future<Output = Option<Vec<StoredStanding>>> + Send + 'a>> {
         Box::pin(async move {
             let began = clock::instant();
-            // By `change`, so that a script that the user may not run is reported as a refused write.
-            // Test: `the_users_rights_are_those_of_the_documentation`.
+            // Sent by `change`, so that a script that the user may not run is reported as a refused write. Test:
+            // `the_users_rights_are_those_of_the_documentation`.
             let reply = self.link.change(name, operation(name, limits, false)).await;
             let (answered, standings) = match reply {
                 Ok(reply) => match read(&reply, limits) {
@@ -84,7 +85,8 @@ impl LimitStore for SharedStore {
 /// Returns the command that runs the script.
 fn operation(name: &str, limits: &[StoredLimit], are_used: bool) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    // The script is sent each time: `EVALSHA` saves a kilobyte, and needs a second way after each restart of the store.
+    // The script is sent each time: `EVALSHA` would save a kilobyte, but needs a fallback after each restart of the
+    // store.
     command.arg(SCRIPT).arg(1).arg(name).arg(u8::from(are_used));
     for StoredLimit { policy, unit, most, units } in limits {
         command.arg(*policy).arg(micros(*unit)).arg(*most).arg(*units);
@@ -97,7 +99,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Reads a reply; `None` if it is malformed. Times beyond the bounds of a limit are cut to these, whatever the server
-/// says.
+/// replies.
 fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     let Value::Array(parts) = reply else { return None };
     if parts.len() != 2 * limits.len() {
@@ -105,8 +107,8 @@ fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     }
     let standing = |(limit, parts): (&StoredLimit, &[Value])| {
         let [Value::Int(retry), Value::Int(reset)] = parts else { return None };
-        // The bound of the script holds here too, whatever the server says.
-        // Test: `replies_are_read_within_the_bounds_of_the_limits`.
+        // The bound of the script is applied here again, whatever the server replies. Test:
+        // `replies_are_read_within_the_bounds_of_the_limits`.
         let longest = limit.unit.saturating_mul(limit.most).saturating_mul(LONGEST);
         let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default()).min(longest);
         Some(StoredStanding { retry_after: time(*retry), reset_after: time(*reset) })

@@ -58,7 +58,7 @@ impl DirectoryStore {
     ///
     /// # Errors
     ///
-    /// Returns the function's fault.
+    /// Returns the fault of the function or of its transaction.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
@@ -122,8 +122,8 @@ impl ExportStore for DirectoryStore {
         for id in candidates {
             let path = self.results.join(&id);
             let Some(file) = blocking(move || lock(&path)).await? else { continue };
-            // The lock is taken before the claim. It shows that no other process works on an active job. Test:
-            // `another_process_takes_over`.
+            // The lock is taken before the claim. It shows that no other process works on an active job.
+            // Test: `another_process_takes_over`.
             let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
             let Some((job, credentials)) = claimed else { continue };
             let lease = FileLease { store: self.clone(), file: Arc::new(file), id: job.id.clone(), claim: job.claim };
@@ -155,7 +155,7 @@ impl ExportStore for DirectoryStore {
         blocking(move || {
             for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
                 match fs::remove_file(results.join(name)) {
-                    // Another process was faster.
+                    // Another process has removed the file already.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     removed => removed?,
                 }

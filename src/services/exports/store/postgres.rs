@@ -7,8 +7,7 @@
 //! the job since, or if a failover of the server has lost the last write.
 //!
 //! Results are rows of parts. They are removed some at a time, because a statement for a large result would take too
-//! long:
-//! `cursorgate_export_removals` has the jobs whose parts are to go.
+//! long: `cursorgate_export_removals` has the jobs whose parts are to go.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -75,7 +74,7 @@ CREATE TABLE cursorgate_export_removals (job text PRIMARY KEY);
 const COLUMNS: &str = "job.id, job.owner, job.state, job.claim, job.created, \
      floor(extract(epoch FROM job.finished))::bigint, job.definition, job.progress, job.fault, job.interruptions";
 
-/// The largest part of a result in a row.
+/// The largest part of a result in a row, in bytes.
 const PART: usize = 64 << 10;
 
 /// The most rows of a result that are read at a time.
@@ -100,12 +99,13 @@ impl PostgresJobs {
     ///
     /// # Errors
     ///
-    /// Returns the error of the system where it has no thread.
+    /// Returns the error of the system if it can't start a thread.
     pub(in crate::services::exports) fn open(
         inner: &Arc<InnerGateway>,
         settings: &PostgresSettings,
     ) -> io::Result<Self> {
-        // Read anew for each connection, so that a reload can change the address, the password and the certificates.
+        // The settings are read for each connection, so that a reload can change the address, the password and the
+        // certificates.
         let inner = Arc::clone(inner);
         let target = move || {
             let snapshot = inner.gateway().live.pin();
@@ -184,7 +184,7 @@ impl ExportStore for PostgresJobs {
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
-        // The removal is noted by the statement that cancels, so that no crash between both leaves parts for ever.
+        // The removal is noted by the statement that cancels, so that a crash leaves no parts that are never removed.
         const CANCEL: &str = "
             WITH cancelled AS (
                 UPDATE cursorgate_exports
@@ -251,7 +251,8 @@ impl ExportStore for PostgresJobs {
                 SELECT id FROM cursorgate_exports WHERE announcement IS NOT NULL AND announced_until <= now()
                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
             ) RETURNING id, announcement";
-        // An event whose process ends before it is raised is due again, and so may come twice, but is never lost.
+        // If the process ends before it raises an event, the event is due again. So it may be raised twice, but is
+        // never lost.
         let rows = self.postgres.ask(ANNOUNCE, &[(&ANNOUNCING, Type::FLOAT8), (&MOST_ANNOUNCED, Type::INT8)]).await?;
         rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
     }
@@ -283,7 +284,7 @@ impl ExportStore for PostgresJobs {
         const DONE: &str = "
             DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
             AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
-        // Bounded, because the keeper takes no job meanwhile. The next sweep goes on.
+        // The number is bounded, because the keeper takes no job during a sweep. The next sweep continues.
         for _ in 0..MOST_SWEEPS {
             let next = "SELECT job FROM cursorgate_export_removals ORDER BY job LIMIT 1";
             let rows = self.postgres.ask(next, &[]).await?;
@@ -302,7 +303,7 @@ impl ExportStore for PostgresJobs {
     }
 }
 
-/// The lease of a job: the row says until when it lasts.
+/// The lease of a job. Its end is in the job's row.
 struct RowLease {
     /// The task that extends the lease.
     renewal: JoinHandle<()>,
@@ -320,7 +321,7 @@ impl Drop for RowLease {
     }
 }
 
-/// Extends a lease, three times in its length, until the process gives it up or has lost it.
+/// Extends a lease after each third of its length, until the process gives it up or has lost it.
 fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     const RENEW: &str = "
         UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
@@ -328,11 +329,11 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     tokio::spawn(async move {
         let lease = jobs.lease.as_secs_f64();
         loop {
-            // A renewal that fails is made up for by the next one, while the lease still lasts.
+            // A third of the lease leaves time to repeat a renewal that fails.
             tokio::time::sleep(jobs.lease / 3).await;
             let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
-            // After a fault a later renewal may still be in time. If none is, the job is lost, and the write of the
-            // next page finds that. Test: `a_process_that_stood_still_repeats_no_item`.
+            // After a fault a later renewal may still be in time. If none is, another process may take the job, and
+            // the write of the next page finds that. Test: `a_process_that_stood_still_repeats_no_item`.
             if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
                 return;
             }
@@ -343,7 +344,7 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
 #[async_trait]
 impl JobLease for RowLease {
     async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
-        // One statement writes the result and its length, so that they always agree.
+        // A single statement writes the bytes and their length, so that they always agree.
         Ok(true)
     }
 
@@ -414,7 +415,7 @@ struct PartsBody {
     job: String,
     /// The index in the result of the next byte to read from the database.
     at: u64,
-    /// The number of bytes to read from the database.
+    /// The number of bytes that are still to be read from the database.
     left: u64,
     /// The parts that have been read and not been sent.
     ready: VecDeque<Bytes>,
@@ -441,7 +442,7 @@ impl PartsBody {
         let rows = self.postgres.ask(READ, &parameters).await?;
         for row in &rows {
             let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
-            // A part that does not continue the one before shows that the result is being removed meanwhile.
+            // A part that does not continue the one before shows that the result is being removed.
             let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
             let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
             let rest = rest.ok_or_else(removed)?;

@@ -41,14 +41,15 @@ CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 /// The columns of a job, in the order in which `read` reads them.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
 
-/// The most candidates for the next job. Active jobs are among them, so that this is more than the processes of one
-/// machine work on at a time: active jobs then hide none that waits.
+/// The most candidates for the next job. Active jobs are among them. The processes of one machine work on fewer jobs
+/// at a time than this, so that active jobs leave no waiting one out.
 const MOST_CANDIDATES: usize = 1_000;
 
 /// The most events that are raised at a time.
 const MOST_ANNOUNCED: usize = 100;
 
-/// The jobs within a transaction.
+/// The jobs within a transaction. Every function returns the fault of the database, if there is one; the transaction
+/// is then rolled back.
 pub(super) struct JobTable<'c> {
     pub(super) transaction: &'c Transaction<'c>,
 }
@@ -111,8 +112,8 @@ impl JobTable<'_> {
         owners: &[String],
         list: &ExportedList,
     ) -> Result<Vec<ExportJob>, DatabaseFault> {
-        // Those of other lists don't count towards the number. Test:
-        // `exports_of_other_lists_leave_none_of_a_list_out`.
+        // Jobs of other lists don't count towards `MOST_LISTED`.
+        // Test: `exports_of_other_lists_leave_none_of_a_list_out`.
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
             "SELECT {COLUMNS} FROM jobs WHERE definition ->> 'normal_path' = ? AND definition ->> 'host' IS ?
@@ -125,7 +126,7 @@ impl JobTable<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Returns the ids of the jobs that could go on, the next one first: by the number of active jobs of the same
+    /// Returns the ids of the jobs that could be taken, the next one first: by the number of active jobs of the same
     /// client, then by priority, then by age. Active jobs are among them, because their process may have ended, which
     /// their lock shows. `now` is in milliseconds since 1970.
     pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
@@ -139,8 +140,8 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a job whose lock the process holds, and returns it with its credentials. Returns `None` if it can't go on
-    /// any more, as after it was cancelled. `now` is in milliseconds since 1970.
+    /// Takes a job whose lock the process holds, and returns it with its credentials. Returns `None` if it can't be
+    /// taken any more, for example because it was cancelled. `now` is in milliseconds since 1970.
     pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS}, credentials FROM jobs
@@ -150,7 +151,7 @@ impl JobTable<'_> {
             self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
-        // An active job whose lock was free: its process ended while it worked on a page.
+        // The lock of an active job was free: its process ended while it worked on a page.
         // Test: `a_process_that_has_lost_a_job_changes_nothing`.
         job.progress.interruptions += u32::from(job.state == JobState::Active);
         job.claim += 1;
@@ -238,8 +239,8 @@ impl JobTable<'_> {
 
     /// Returns all finished jobs, the newest first. `now` is in seconds since 1970.
     pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
-        // Of jobs that end in one second, the one that was asked for last is the newest: it is not removed in place of
-        // an older one. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
+        // Of jobs that end in one second, the one that was begun last is the newest: it is not removed in place of an
+        // older one. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
         let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
@@ -300,12 +301,12 @@ mod tests {
         store::DirectoryStore,
     };
 
-    /// A store in a directory of its own, which ends with the test.
+    /// A store in a directory of its own, which is removed at the end of the test.
     struct OwnStore(DirectoryStore, PathBuf);
 
     impl Drop for OwnStore {
         fn drop(&mut self) {
-            // It is below the directory of temporary files.
+            // A directory that remains does no harm: it is among the temporary files.
             let _ = fs::remove_dir_all(&self.1);
         }
     }

@@ -50,7 +50,7 @@ pub(in crate::services::webhooks) enum Revived {
 }
 
 impl WebhookTables<'_> {
-    /// Returns the endpoints, the operator's first.
+    /// Returns up to [`MOST_ENDPOINTS`] endpoints, the operator's first, then the oldest first.
     pub(in crate::services::webhooks) fn counted_endpoints(&mut self) -> Result<Vec<CountedEndpoint>, DatabaseFault> {
         let number = |state: DeliveryState| {
             format!("(SELECT count(*) FROM deliveries WHERE endpoint = endpoints.id AND state = '{}')", state.word())
@@ -84,7 +84,7 @@ impl WebhookTables<'_> {
         if let Some(before) = before {
             let query = "SELECT rowid FROM deliveries WHERE id = ?1";
             place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
-            // Without its place the older letters are not known, and an empty list would be the end of them.
+            // Without its place the older letters can't be found, and an empty list would look like the end.
             // Test: `a_dead_letter_that_is_gone_is_no_end_of_the_list`.
             if place.is_none() {
                 return Ok(None);

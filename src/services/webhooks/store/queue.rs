@@ -2,7 +2,7 @@
 //!
 //! A process claims a delivery for somewhat longer than an attempt may take. A delivery whose process has ended is due
 //! again after that time, so that it is attempted at least once; the receiver may get it twice. Claims are counted, so
-//! that the write of a process that was suspended meanwhile changes nothing.
+//! that a process that was suspended meanwhile does not change the delivery.
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 use serde::Serialize;
@@ -164,7 +164,7 @@ impl WebhookTables<'_> {
                 },
             )?;
             match (added, is_full) {
-                // The delivery is there: a process has ended before it noted that the event was raised.
+                // The delivery exists already: a process has ended before it noted that the event was raised.
                 // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
                 (0, _) => {}
                 (_, true) => raised.dead += 1,
@@ -207,8 +207,8 @@ impl WebhookTables<'_> {
         Ok(receivers)
     }
 
-    /// Puts the newest event about a subject into a waiting delivery with an earlier event about it. Returns false if
-    /// no delivery waits. One that is being attempted does not count: its receiver may have read the list before this
+    /// Replaces the event of a waiting delivery by a newer one about the same subject. Returns false if no delivery
+    /// waits. A delivery that is being attempted keeps its event: its receiver may have read the list before this
     /// change. Test: `a_delivery_under_way_keeps_its_event`.
     fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
         let Some(subject) = &event.subject else { return Ok(false) };
@@ -225,7 +225,7 @@ impl WebhookTables<'_> {
                 ":subject": subject,
             },
         )?;
-        // The event before may have no delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
+        // The earlier event may have no delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
         self.transaction.execute(statement, (subject, &event.id))?;
@@ -246,9 +246,8 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Claims deliveries of an endpoint that are due, the longest waiting first: as many as its pace permits, and at
-    /// most
-    /// `room`. The claim lasts until `until`. Times are in milliseconds since 1970.
+    /// Claims deliveries of an endpoint that are due, the longest waiting first: as many as its rate limits permit,
+    /// and at most `room`. The claim lasts until `until`. Times are in milliseconds since 1970.
     pub(in crate::services::webhooks) fn claim(
         &mut self,
         endpoint: &str,
@@ -256,7 +255,7 @@ impl WebhookTables<'_> {
         room: usize,
         (now, until): (u64, u64),
     ) -> Result<Vec<Claimed>, DatabaseFault> {
-        // Attempts of all processes count, because the pace is that of the endpoint.
+        // Attempts of all processes count, because the limit is that of the endpoint.
         // Test: `an_endpoint_is_attempted_at_its_pace`.
         let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
         let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
@@ -288,9 +287,10 @@ impl WebhookTables<'_> {
         Ok(claimed)
     }
 
-    /// Takes up to `wanted` turns of an endpoint's pace and returns their number. `whole_at` is the time at which the
-    /// pace is whole again: each turn puts it off by its part of a second, and it may lie at most a second ahead. So
-    /// after a rest an endpoint gets at once the turns of one second. `now` is in milliseconds since 1970.
+    /// Takes up to `wanted` of the deliveries that the endpoint's rate limit permits at `now` (milliseconds since
+    /// 1970), and returns their number. Example, 5 per second: after a second without deliveries, 5 at once, and then
+    /// one after each 200 ms. The state of the limit is `whole_at`, the time at which a whole second's deliveries are
+    /// permitted again.
     pub(in crate::services::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
@@ -304,12 +304,12 @@ impl WebhookTables<'_> {
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
         let whole_at = natural(whole_at.unwrap_or(0)).clamp(now, latest);
-        // A pace of more than a thousand in a second is not permitted.
+        // The configuration permits at most 1,000 per second.
         let per_second = u64::from(pace.per_second.clamp(1, 1_000));
         let free = (latest - whole_at) * per_second / 1_000;
         let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
-        // Rounded up once for all turns, so that no second has more of them than the pace permits.
-        // Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
+        // Rounded up once for all deliveries together, so that the limit is never exceeded by fractions of
+        // milliseconds. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
         let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
         self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
@@ -411,8 +411,8 @@ impl WebhookTables<'_> {
 
     /// Queues a finished delivery again, with the same `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
-        // Counted from 0 again: else one failure would make it a dead letter. The log of its attempts stays. Test:
-        // `a_dead_letter_is_delivered_again_under_its_id`.
+        // The attempts are counted from 0 again: else one failure would make it a dead letter. The log of its attempts
+        // stays. Test: `a_dead_letter_is_delivered_again_under_its_id`.
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
              WHERE id = ?1 AND finished IS NOT NULL";
         self.transaction.execute(statement, (id, whole(now)))?;
@@ -420,8 +420,8 @@ impl WebhookTables<'_> {
     }
 
     /// Removes finished deliveries beyond the bounds, and events without a delivery. Deliveries that have been due for
-    /// the time of `keep`, because no process has their endpoint in its configuration, become dead letters, whose
-    /// number is returned. `now` is in seconds since 1970.
+    /// the time of `keep`, such as those whose endpoint no process has in its configuration, become dead letters,
+    /// whose number is returned. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn clean(
         &mut self,
         bounds: QueueBounds,
@@ -434,7 +434,7 @@ impl WebhookTables<'_> {
         let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
                  (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
         let parameters = (whole(oldest), limit(bounds.deliveries));
-        // Attempts first, because they are found by deliveries that are still there.
+        // Attempts are removed first, because they are found by their deliveries.
         let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
         self.transaction.execute(&statement, parameters)?;
         let removed =

@@ -11,12 +11,12 @@ use crate::{
     },
 };
 
-/// A store in a directory of its own, which ends with the test.
+/// A store in a directory of its own, which is removed at the end of the test.
 struct OwnStore(WebhookStore, PathBuf);
 
 impl Drop for OwnStore {
     fn drop(&mut self) {
-        // It is below the directory of temporary files.
+        // A directory that remains does no harm: it is among the temporary files.
         let _ = std::fs::remove_dir_all(&self.1);
     }
 }

@@ -15,7 +15,7 @@ const FORGET_WATCH: u64 = 30 * 86_400;
 /// The most watches that a query returns.
 const MOST_LISTED: usize = 1_000;
 
-/// A page that was seen.
+/// A version of a page, as a reader has seen it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::services::webhooks) struct SeenVersion<'s> {
     /// The names of the page under each key of cursors, that under the signing key first.
@@ -53,7 +53,7 @@ impl WebhookTables<'_> {
         if known.as_deref() == Some(seen.version) {
             return Ok(false);
         }
-        // A page that the store has forgotten may have a reader who remembers it.
+        // A reader may remember a page that the store has forgotten.
         // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
         let is_changed = known.as_deref().or(seen.before).is_some_and(|before| before != seen.version);
         self.transaction.execute(
@@ -81,9 +81,9 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
-        // A time after `latest` was stored before the clock was set back: it must not hold up the watch until then.
-        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`. A wait after a failure can end after `until`, and
-        // holds for all processes. Test: `a_wait_beyond_the_interval_holds_for_all_processes`.
+        // A wait after a failure can end after `until`, and holds for all processes.
+        // Test: `a_wait_beyond_the_interval_holds_for_all_processes`. A time after `latest` was stored before the
+        // clock was set back, and must not hold up the watch. Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
         if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= latest) {
             return Ok(Some(due));
         }
@@ -128,11 +128,11 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes pages that were not seen for `keep` seconds, watches after [`FORGET_WATCH`], and pages beyond
-    /// [`MOST_WINDOWS`].
+    /// Removes live pages that were not seen for `keep` seconds, watches that were not requested for the longer of
+    /// `keep` and [`FORGET_WATCH`], and live pages beyond [`MOST_WINDOWS`]. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
-        // A live page begins anew without an event; a watch goes on after a pause of its processes. Test:
-        // `a_watch_is_asked_for_by_one_process_at_a_time`.
+        // A watch is kept longer, so that a change is found also after a pause of all processes.
+        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
             "DELETE FROM windows WHERE watch IS NULL AND seen <= ?1 OR seen <= ?2 OR watch IS NULL AND name IN

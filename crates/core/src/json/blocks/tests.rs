@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Marsaglia's xorshift: small, and the same everywhere.
+/// Returns a pseudo-random number below `bound`, by Marsaglia's xorshift: the same numbers on every platform.
 fn below(state: &mut u64, bound: usize) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -17,7 +17,7 @@ fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     for window in 0..text.len().div_ceil(WINDOW_BYTES) {
         is_sound &= marker.judge(text, window, &mut before, &mut marks);
         let begin = window * WINDOW_BYTES;
-        // Of a control character that is refused it does not matter whether it is marked.
+        // The vector code marks a control character too, which is refused anyway.
         let found = (0..).map_while(|number| marks.signs.get(number)).map(|place| begin + place);
         signs.extend(found.filter(|at| text[*at] != 0x1a));
         strings.extend((0..WINDOW_BYTES).map(|place| marks.strings[place / 64] >> (place % 64) & 1 == 1));
@@ -26,7 +26,7 @@ fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     (signs, strings, is_sound && (marker.judges_utf8() || std::str::from_utf8(text).is_ok()))
 }
 
-/// Returns the same, decided byte after byte.
+/// Returns the same marks, decided byte after byte.
 fn seen(text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), std::str::from_utf8(text).is_ok());
     let (mut is_open, mut is_escaped) = (false, false);

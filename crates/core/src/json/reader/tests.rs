@@ -7,7 +7,8 @@ use crate::json::{
     scan_page,
 };
 
-/// A shape that walks into objects and arrays, so that both ways over a value are judged: on the way, and passed over.
+/// Returns two shapes, one of which leads into objects and arrays, so that values are judged in both ways: read, and
+/// passed over.
 fn shapes() -> [Shape; 2] {
     let pointer = |text: &str| Pointer::parse(text).unwrap();
     let walking = Shape {
@@ -37,7 +38,7 @@ fn compare(body: &[u8], shapes: &[Shape]) {
     }
 }
 
-/// Compares the verdicts on `before` + every string over the alphabet up to a length + `after`.
+/// Compares the verdicts on `before` + a string + `after`, for every string over the alphabet up to a length.
 fn compare_all(alphabet: &[u8], length: usize, before: &[u8], after: &[u8]) {
     let shapes = shapes();
     let mut chosen = vec![0; length];
@@ -98,7 +99,7 @@ fn every_byte_at_every_place_of_a_string() {
     }
 }
 
-/// In the manner of the JSON parsing test suite: what every parser must accept, or this one does.
+/// Texts in the manner of the JSON parsing test suite that every parser must accept, or that this one accepts.
 const ACCEPTED: [&[u8]; 46] = [
     b"[[]   ]",
     b"[\"\"]",
@@ -271,7 +272,7 @@ fn nesting_is_bounded_and_never_costs_the_stack() {
                 format!("{{\"a\":{}1{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1)),
             ];
             for body in &bodies {
-                // Where nothing closes, a limit that is passed is still told before the missing end.
+                // In a text that is never closed, an exceeded depth is still reported before the missing end.
                 let unclosed = &body[..body.len() / 2];
                 for shape in shapes() {
                     for limit in [0, 1, 64, 128, u16::MAX] {

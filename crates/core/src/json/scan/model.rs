@@ -6,7 +6,7 @@ use super::super::pointer::PointerStep;
 use super::compare::{compare_ways, serde_json_accepts};
 use super::*;
 
-/// Marsaglia's xorshift: small, and the same everywhere.
+/// Marsaglia's xorshift generator: small, and with the same numbers on every platform.
 struct Random(u64);
 
 impl Random {
@@ -22,7 +22,7 @@ impl Random {
     }
 }
 
-/// A page with blanks, duplicates and escaped names; every number in it is another one.
+/// Appends a random value with blanks, duplicates and escaped names; no number comes twice in it.
 fn push_value(out: &mut String, random: &mut Random, depth: usize, count: &mut usize) {
     let blank = |random: &mut Random| random.one_of(&["", "", "", " ", "\n\t", "\r "]);
     let kind = match depth {
@@ -36,7 +36,7 @@ fn push_value(out: &mut String, random: &mut Random, depth: usize, count: &mut u
             out.push_str(&count.to_string());
         }
         2 if random.below(12) == 0 => {
-            // Across blocks, and now and then across windows.
+            // Long strings reach across blocks, and some across windows.
             let piece = random.one_of(&["x", "é", "\\\\", "\\\"]", "{\\n", "\\u005c"]);
             let most = [40, 40, 40, 700][random.below(4)];
             let count = random.below(most);
@@ -105,7 +105,7 @@ fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     assert_eq!(serde_json::from_slice::<Value>(slice).ok().as_ref(), expected, "{}", String::from_utf8_lossy(body));
 }
 
-/// Compares one scan with the model; false where the body is no JSON, or holds what a tree can't.
+/// Compares one scan with the model. Returns false if the body is not JSON, or has values that the tree can't hold.
 fn compare(body: &[u8], shape: &Shape) -> bool {
     let scanned = read_page(body, shape, Limits::default());
     let malformed = matches!(scanned, Err(JsonError::Malformed { .. }));

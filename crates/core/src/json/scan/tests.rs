@@ -1,4 +1,4 @@
-//! The results of scans, by example. The reader's tests say which texts are accepted, the model has random pages.
+//! The results of scans, by example. The tests of the reader define the accepted texts; the model has random pages.
 
 use super::*;
 
@@ -218,7 +218,7 @@ fn the_number_of_elements_is_bounded() {
     assert_eq!(scanned(3).unwrap().items.map(|items| items.len()), Some(2));
 }
 
-/// Text in an item that is not JSON may leave as it came: it is in its place and can't break out of it.
+/// Text in an item that is not JSON may be served as it came: it can't break out of its place.
 #[test]
 fn values_that_are_not_asked_for_are_not_read() {
     let shape = shape("/data", "", &["/id"], &["/total"]);

@@ -119,8 +119,8 @@ fn bits(quarters: Quarters) -> u64 {
     vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0)
 }
 
-/// Returns the faults of 16 bytes, those of characters that end in them included; 0 is no fault. It is the check of the
-/// other architecture.
+/// Returns the faults of 16 bytes, those of characters that end in them included; 0 is no fault. The check is that of
+/// `avx2.rs`.
 #[inline]
 #[target_feature(enable = "neon")]
 fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {

@@ -81,7 +81,7 @@ impl MarkReader<'_> {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_unverified() {
-            // Without a proof the word of the answer is taken. Test: `unverified_pages_take_one_request_each`.
+            // Without a proof the answer's own statement counts. Test: `unverified_pages_take_one_request_each`.
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {
@@ -127,9 +127,9 @@ impl MarkReader<'_> {
     }
 
     /// Asks whether a short answer was the end: by a small request at its end, of a size that is known to be honoured,
-    /// and at once by one after all that was asked for, which sees beyond hidden items. The second is left out if the
-    /// answer claims itself that nothing follows. If no page can show the end, the list is read on and the answer read
-    /// again. Test: `items_that_are_hidden_without_a_word_end_no_list`.
+    /// and at once by one after all that was asked for, which shows the items after hidden ones. The second is left out
+    /// if the answer itself claims that no item follows. If no page can show the end, the list is read on and the
+    /// answer read again. Test: `items_that_are_hidden_without_a_word_end_no_list`.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
@@ -182,7 +182,7 @@ impl MarkReader<'_> {
     pub(super) fn look_beyond(&mut self, way: Way) -> MarkNext {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
-            // Whether an item follows would take further requests: a full page is served with a next one.
+            // Only further requests would show whether an item follows: a full page is served with a next page.
             self.page.more = Some(true);
             return Ok(MarkTurn::Serve { cut_off: false });
         }
@@ -197,7 +197,7 @@ impl MarkReader<'_> {
         self.effort.misses += 1;
         match &self.boundary {
             Landmark::Tail(_) => self.missed_tail(view, confirming).await,
-            // The start came empty although a count says that there are items: it is asked for once more.
+            // The start came empty although a count shows that there are items: it is asked for once more.
             Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.slice]).await,
             // A silent cap ended the answer before its offset.
             Landmark::At(offset) if self.effort.misses == 1 => {
@@ -246,7 +246,8 @@ impl MarkReader<'_> {
         MarkHalt::Instead(MarkTurn::Window)
     }
 
-    /// Serves the page as it stands.
+    /// Makes the page of the items read so far. A flagged page without items is refused, unless the client itself asks
+    /// by offset.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, MarkHalt> {
         if self.findings.flagged.is_some() && !self.page.has_items() && !self.findings.by_offset {
             // A page that is served instead of a place that can't be found must not end the list: no answer shows that

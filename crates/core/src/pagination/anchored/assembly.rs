@@ -14,7 +14,7 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Makes the page as it stands; `cut_off` by the budget it has a next page.
+    /// Makes the page of the items read so far. A page that is `cut_off` by the budget has a next page.
     pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
         // A spent budget does not end the list. Test: `a_page_that_the_budget_cuts_off_is_refused_or_short`.
         if cut_off {
@@ -70,7 +70,7 @@ impl MarkReader<'_> {
         page
     }
 
-    /// Returns the total that an answer told last. It is not exact if the list was seen to end before it.
+    /// Returns the last total that an answer gave. It is not exact if the list was seen to end before it.
     fn total(&self) -> Option<Total> {
         let is_end = self.page.more == Some(false) && self.page.way() == Way::Forward;
         let end = Some(self.stand.offset).filter(|_| is_end && !self.request.paging.hidden && !self.page.is_empty());
@@ -82,7 +82,7 @@ impl MarkReader<'_> {
     fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
         let backwards = stands[..at].iter().rev();
         let forward = self.page.way() == Way::Forward;
-        // An item that moved while the page was read may be on both sides: there it counts as served.
+        // An item that moved while the page was read may be on both sides: it then counts as served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
                 let before = self.nearest(backwards, Marks::PASSED, &[]);
@@ -107,7 +107,7 @@ impl MarkReader<'_> {
         Marks { before, after }
     }
 
-    /// Returns the marks of the first items of a sequence.
+    /// Returns at most `most` marks of the first items of a sequence, chosen as by `passed::nearest`.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
         // A new cursor has marks by the key that signs it, whichever key made those of the old one. Test:
         // `marks_are_read_with_the_key_that_made_them`.

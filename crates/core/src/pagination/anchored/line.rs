@@ -132,8 +132,7 @@ impl MarkLine {
         (0..self.marks.len()).filter_map(sight).collect()
     }
 
-    /// Returns the shift of the marks with which most of them stand where an item has them; of several such shifts the
-    /// least.
+    /// Returns the shift at which most marks coincide with items that have them; of several such shifts the least.
     fn shift(&self, view: &View, boundary: u64, way: Way, marks: &[Mark]) -> Option<i128> {
         let expected = |rank: usize| self.expected(rank, boundary, way).map(i128::from);
         let begins = i128::from(view.begins);

@@ -65,7 +65,8 @@ impl MarkReader<'_> {
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
-                    // The earlier answer was cut by a cap, under which this page is another page than its number says.
+                    // The earlier answer was cut by a cap, under which this page begins elsewhere than its number and
+                    // its size give.
                     self.caps.confirm(&mut self.asker.sizes);
                     view = self.view(slice, view.answer, Witness::None);
                 }
@@ -91,7 +92,7 @@ impl MarkReader<'_> {
         // Answers that count otherwise are of two states. Test: `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
-        // An empty answer beyond is no end while a count tells of more. Test:
+        // An empty answer beyond is no end while a count shows that more items follow. Test:
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         // Where other items come the second time, one may have crossed the seam. Test:

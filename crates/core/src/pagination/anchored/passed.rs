@@ -31,7 +31,7 @@ pub(super) struct PassedItems {
     pub(super) views: Vec<View>,
     /// The items that were passed, and whether each is taken.
     spots: Vec<(Spot, bool)>,
-    /// The place right before the first item passed, in the answer that showed it.
+    /// The items right before the first item passed, in the answer that showed it; at most [`Marks::PASSED`].
     lead: Vec<Spot>,
     /// The items around the place that the reading has reached: those of the latest answer, and beyond its edges those
     /// of earlier ones.
@@ -101,8 +101,8 @@ impl PassedItems {
         self.spots.is_empty()
     }
 
-    /// Replaces the part of the list that an answer shows, as earlier answers showed it. The boundary is right before
-    /// its item `cut`, in the order of the list. Returns the marks of the items that leave the page.
+    /// Adds an answer: the part of the list that it shows replaces that part as earlier answers showed it. The boundary
+    /// is right before its item `cut`, in the order of the list. Returns the marks of the items that leave the page.
     ///
     /// Items stand where the latest answer shows them. Items before the boundary that it does not show stay only if
     /// they may lie before the first, or after the last, of its items that were known: between two of these, an item is
@@ -187,7 +187,8 @@ impl PassedItems {
             if taken == self.limit {
                 break;
             }
-            // A join may show an item twice. Test: `an_id_is_known_in_any_spelling_and_served_once`.
+            // The upstream may list an item twice, as a join of tables does. Test:
+            // `an_id_is_known_in_any_spelling_and_served_once`.
             let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
@@ -241,7 +242,7 @@ impl PassedItems {
     }
 
     /// Returns the items that were read, in the direction of reading, and how many of them come before the first item
-    /// taken: by the answers that showed them, whatever later ones say.
+    /// taken: by the answers that showed them, whatever later ones show.
     pub(super) fn read(&self) -> (Vec<Spot>, usize) {
         let first = self.spots.iter().position(|(_, taken)| *taken).unwrap_or(0);
         let spots = self.spots.iter().map(|(spot, _)| *spot);
@@ -288,8 +289,8 @@ impl PassedItems {
 
 /// Returns the first `most` marks of a sequence, each of which comes with whether it is of an id. A mark of an id
 /// counts once, and not if it is on the `other` side: an item that moved may have been read twice. Marks of items
-/// without ids count each time: such items may look the same, and then their number tells a place from the one before
-/// it.
+/// without ids count each time: such items may look the same, and then their number distinguishes a place from the one
+/// before it.
 pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize, other: &[Mark]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(most);
     for (mark, is_of_id) in sequence {

@@ -5,8 +5,8 @@
 //! were not served yet (items that were served are recognised and not served again). Which of them moved is unknown.
 //! But as long as fewer have moved than stood still, the ones that stood still are among the majorities that keep their
 //! order. So the place is one that no such majority contradicts. Two majorities have a mark in common, so there is such
-//! a place, unless an item from after the boundary was carried past one ahead of it, and the majority depends on which
-//! of the two it was.
+//! a place, unless a served item and one not served yet have changed their order, and the majority depends on which of
+//! the two has moved.
 //!
 //! Example: `abc` were served, `de` come next. If the list shows `abdexxxc`, then `c` has moved on, and the page begins
 //! before `d`.
@@ -45,8 +45,8 @@ struct Chain {
     most: i64,
 }
 
-/// Decides by the marks that were seen, at most [`MARKS_COMPARED`]; the first ranks were served already.
-/// `None` if none was seen, or no majority of them agrees.
+/// Returns the place at which the page begins, by the marks that were seen, at most [`MARKS_COMPARED`]; the first
+/// `passed` ranks were served already. `None` if no mark was seen, or no majority of them agrees.
 pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -186,8 +186,8 @@ fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
 mod tests {
     use super::*;
 
-    /// Reads a list as letters: `abc` were served, `de` come next, anything else is another item. Gives the list with a
-    /// bar where the page begins.
+    /// Reads a list as letters: `abc` were served, `de` come next, anything else is another item. Returns the list with
+    /// a bar where the page begins.
     fn page(list: &str) -> String {
         let seen: Vec<Seen> =
             list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();
@@ -323,7 +323,7 @@ mod tests {
         assert!(certain > 1_000 && uncertain > 1_000, "{certain} {uncertain}");
     }
 
-    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and says whether that is
+    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and returns whether that is
     /// certain: where not all that is seen can have moved, and where it can.
     fn certain(list: &str) -> (bool, bool) {
         let seen: Vec<Seen> =

@@ -13,8 +13,9 @@ struct Area {
     aim: u64,
     from: u64,
     to: u64,
-    /// True if no more items are to be found on this side.
+    /// True if no more items are to be found before `from`.
     left_done: bool,
+    /// True if no more items are to be found after `to`.
     right_done: bool,
 }
 
@@ -35,7 +36,7 @@ pub(super) struct Probe {
 /// The part of the list that an answer showed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Covered {
-    /// The believed offsets that the answer covers.
+    /// The believed offsets that the answer covers: from `from` to before `to`.
     pub(super) from: u64,
     pub(super) to: u64,
     /// True if the answer is the end of the list, or lies after it: the search goes no further right.
@@ -44,13 +45,13 @@ pub(super) struct Covered {
     pub(super) starts: bool,
 }
 
-/// A search under way.
+/// A search for the marks around a boundary.
 #[derive(Debug)]
 pub(super) struct MarkSearch {
     /// The number of items that are looked at each way.
     bound: u64,
     areas: Vec<Area>,
-    /// The area whose turn it is.
+    /// The index of the area that was extended last.
     turn: usize,
     /// The offset to which the change of the total points; `None` once it was looked at.
     pointed: Option<u64>,

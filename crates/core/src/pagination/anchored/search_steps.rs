@@ -22,8 +22,8 @@ impl MarkReader<'_> {
     pub(super) async fn unsettled(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
-        // A silent cap may keep the marks out of an answer.
-        // Test: `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
+        // A silent cap may keep the marks out of an answer. Test:
+        // `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.slice.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.asker.sizes.assumed_cap, self.caps.guessed) = (Some(cap), true);
@@ -117,8 +117,8 @@ impl MarkReader<'_> {
         let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
-        // An answer that reaches the total is short because of the end.
-        // Test: `an_answer_that_the_end_makes_short_is_no_cap`.
+        // An answer that reaches the total is short because of the end. Test:
+        // `an_answer_that_the_end_makes_short_is_no_cap`.
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)

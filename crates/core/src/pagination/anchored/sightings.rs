@@ -44,7 +44,7 @@ enum StretchEdge {
     Open,
     /// No item is there.
     Reached,
-    /// The slice that was asked for there is elsewhere.
+    /// The answer to a slice there covers another part of the list.
     Unreachable,
 }
 
@@ -53,7 +53,7 @@ enum StretchEdge {
 pub(super) struct Found {
     /// The answer that shows it.
     pub(super) view: View,
-    /// The item of the answer that the boundary is right before, as the list goes.
+    /// The item of the answer right before which the boundary is, in the order of the list.
     pub(super) cut: usize,
     /// The number of marks that were out of their order.
     pub(super) stragglers: u32,
@@ -89,7 +89,7 @@ impl Sightings {
         Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
 
-    /// Returns the marks.
+    /// Returns the marks around the boundary.
     pub(super) fn line(&self) -> &MarkLine {
         &self.line
     }
@@ -220,7 +220,7 @@ impl Sightings {
         after_last.unwrap_or(u64::MAX).min(view.offset_of(cut))
     }
 
-    /// Returns the answer in which a decision was made.
+    /// Returns the place that was decided for, with the answer that shows it.
     pub(super) fn find(mut self, decision: &Decision) -> Found {
         let is_ahead = |sight: &Sight| sight.rank >= self.line.passed;
         if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
@@ -285,7 +285,7 @@ impl Sightings {
     /// and was read a moment ago; or if the missing marks could not change it, wherever they are. Otherwise, and if no
     /// other answer shows the missing marks, two neighbouring marks side by side are enough, if the missing ones would
     /// be in view or the two are at their expected places: the others were deleted, and the two have not moved
-    /// together.
+    /// together. An open decision is never certain.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, passed) = (self.line.marks.len(), self.line.passed);
@@ -314,8 +314,8 @@ impl Sightings {
             return false;
         }
         let seen = self.seen_in(index);
-        // Two marks may have moved together to where they are seen.
-        // Test: `two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen`.
+        // Two marks may have moved together to where they are seen. Test:
+        // `two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen`.
         let in_pair = |sight: &&Sight| {
             let at = self.along(sight.place as u64);
             seen.iter().any(|next| next.rank == sight.rank + 1 && next.at == at + 1)

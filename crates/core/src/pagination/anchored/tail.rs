@@ -34,7 +34,7 @@ impl Tail {
         Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, after: TAIL_MARGIN }
     }
 
-    /// Adds an answer that does not show the end of a list with hidden items, whose total is this. Returns whether
+    /// Adds an answer that does not show the end of a list with hidden items, whose total is `total`. Returns whether
     /// there is a new place to look at.
     fn saw_some(&mut self, view: &View, total: u64) -> bool {
         let aim = match view.reaches() < total {
@@ -106,7 +106,7 @@ impl MarkReader<'_> {
         let seam = MarkSeam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
-        // Past the end the last page may come again: after a short answer no other place tells more.
+        // Past the end the last page may come again: after a short answer no other place shows more.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
             return Ok(MarkTurn::Window);

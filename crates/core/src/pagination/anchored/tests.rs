@@ -1,4 +1,4 @@
-//! Walks over small lists without a declared order. Random changes are the simulator's part.
+//! Walks over small lists without a declared order. The simulator tests random changes.
 
 mod amid;
 
@@ -21,7 +21,7 @@ use crate::json::Span;
 
 const FAMILIES: [Family; 2] = [Family::Offset, Family::Page];
 
-/// Makes marks of bytes; another key gives other marks.
+/// Returns a marker with this key. Different keys give different marks.
 fn marker(key: u64) -> Marker {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     Marker::new(move |bytes| Mark::of(bytes.iter().fold(key ^ 0xcbf2_9ce4_8422_2325, |hash, byte| step(hash, *byte))))
@@ -41,7 +41,8 @@ struct List {
     overcount: u64,
     /// True if every request gets the first items.
     ignores: bool,
-    /// Every item with such a number is left out of an answer after the limit, undeclared.
+    /// The number whose multiples are the items, counted from 1, that answers leave out after the limit; the paging
+    /// does not declare that.
     hides_each: Option<usize>,
     /// The number of items that come to the head before the second answer for a page.
     arrivals: u32,
@@ -79,23 +80,23 @@ impl List {
         }
     }
 
-    /// Items with the ids of a range.
+    /// Returns a list of items with the ids of a range.
     fn numbered(family: Family, numbers: std::ops::Range<u32>) -> Self {
         Self::new(family, numbers.map(|number| (Some(number.to_string()), String::new())))
     }
 
-    /// Items without ids, one for each letter.
+    /// Returns a list of items without ids, one for each letter.
     fn letters(family: Family, letters: &str) -> Self {
         Self::new(family, letters.chars().map(|letter| (None, letter.to_string())))
     }
 
-    /// The same, of an upstream that keeps its cap to itself.
+    /// Returns this list at an upstream whose cap is not declared.
     fn capped_in_silence(mut self, family: Family, cap: u32) -> Self {
         self.request.paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: None }));
         Self { cap, ..self }
     }
 
-    /// The same, of an upstream that says its cap.
+    /// Returns this list at an upstream whose cap is declared.
     fn capped(mut self, family: Family, cap: u32) -> Self {
         self.request.paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: Some(cap) }));
         Self { cap, ..self }
@@ -154,7 +155,7 @@ impl List {
         }
     }
 
-    /// All pages from the start to the end, with what is done between them.
+    /// Reads all pages from the start to the end, and calls `between` after each. Returns the items of each page.
     fn walk(&mut self, limit: u32, mut between: impl FnMut(&mut Self, &Page)) -> Vec<Vec<String>> {
         let (mut pages, mut target) = (Vec::new(), start());
         loop {
@@ -324,7 +325,7 @@ fn a_straggler_is_counted_and_not_served_again() {
     assert_eq!(second.notes.drift, Some(-1));
 }
 
-/// Amid the marks of these numbers, believed to be at an offset.
+/// Returns a target amid the marks of these numbers, with an offset as its hint.
 fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
     let marks = |numbers: &[u32]| numbers.iter().map(|number| marker(1).mark(number.to_string().as_bytes())).collect();
     let position = Position::AfterMarks(Marks { before: marks(before), after: marks(after) });
@@ -379,7 +380,8 @@ fn items_that_a_silent_cap_hides_from_a_search_are_asked_for_again() {
 fn an_answer_that_the_end_makes_short_is_no_cap() {
     for family in FAMILIES {
         for (total, hint) in [(false, 122), (false, 126), (true, 122), (true, 126), (true, 200)] {
-            // What was passed last was moved to the end, two others are gone, and all of it lies before its hint.
+            // The item that was passed last was moved to the end, two others are gone, and all items stand before the
+            // hint.
             let items = (300..410).chain([207, 205]).chain(216..223).chain([215]);
             let items = items.map(|id| (Some(id.to_string()), String::new()));
             let mut list = List { total, ..List::new(family, items) };

@@ -11,7 +11,7 @@ use super::super::{
     window::{Offset, Slice},
 };
 
-/// An answer, read.
+/// An answer with its expected place and its evidence.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) answer: Answer,
@@ -118,9 +118,9 @@ impl View {
     }
 }
 
-/// Returns the expected offset of an answer's first item: the one that the answer names, else the one that was asked
-/// for; for a page, by the size that it names, or that is expected to be the largest. Where the last page comes again
-/// past the end, a total tells which page that is.
+/// Returns the expected offset of an answer's first item: the one that the answer states, else the one that was asked
+/// for. That of a page is its number times the size that the answer states, or times the size asked for, at most the
+/// assumed cap. Where the last page comes again past the end, a total shows which page that is.
 fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     // Under a silent cap, a page begins at its number times the cap. Test:
     // `a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is`.

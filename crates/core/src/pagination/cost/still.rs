@@ -54,7 +54,7 @@ impl Still {
         }
     }
 
-    /// Returns whether answers tell the length of the list.
+    /// Returns whether answers state the length of the list.
     pub(super) fn tells_total(&self) -> bool {
         self.says.contains(&Said::Total)
     }
@@ -124,7 +124,7 @@ impl Still {
         if self.paging.repeats_last_page && from >= count {
             from = count.saturating_sub(1) / u64::from(size) * u64::from(size);
         }
-        // The echo repeats the request, also after the end.
+        // The offset and the page that the answer states may lie after the end, as those of the request do.
         let begins = from;
         let (from, to) = (from.min(count), from.saturating_add(u64::from(size)).min(count));
         let shown = match listing.flipped {
@@ -249,12 +249,12 @@ impl Still {
     }
 }
 
-/// Returns the mark of an item: its number.
+/// Returns the mark of an item: a hash of its id.
 pub(super) fn mark(bytes: &[u8]) -> Mark {
     Mark::of(bytes.iter().fold(0, |number: u64, byte| number.wrapping_mul(31).wrapping_add(u64::from(*byte))))
 }
 
-/// Returns the number that a key is, or lies beside.
+/// Returns the number that a key is; `None` for a key of another type.
 fn number(value: &KeyValue) -> Option<f64> {
     match value {
         KeyValue::Number(digits) => digits.parse().ok(),
@@ -262,7 +262,7 @@ fn number(value: &KeyValue) -> Option<f64> {
     }
 }
 
-/// Returns the first whole number that is no less.
+/// Returns the least whole number that is not less than a value, at least 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "items are counted from 0, and are few")]
 fn at_least(value: f64) -> u64 {
     value.ceil().max(0.0) as u64

@@ -90,7 +90,7 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
             let need = shape.without_budget().cost(limit).most();
             let with = |budget| CostShape { budget: Budget::new(budget, budget), ..shape.clone() }.cost(limit);
             assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
-            // Up to three requests only confirm an end: without them the page says less, or is not served.
+            // Up to three requests only confirm an end: without them the page claims less, or is not served.
             assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");
         }
     }

@@ -14,7 +14,7 @@ use crate::pagination::{
 };
 
 /// Returns the number of items that a filter from the first key of the item at a place lets through up to that item,
-/// itself included, and whether the answer shows the first of them.
+/// itself included, and whether the answer shows the first of them. They are on this side of the item.
 pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
     if order.strong.is_empty() {
         return (1, true);

@@ -22,7 +22,7 @@ use crate::pagination::{
     windows,
 };
 
-/// A page under way.
+/// A page that is being read.
 #[derive(Debug)]
 struct Reading {
     request: Box<PageRequest>,
@@ -35,9 +35,9 @@ struct Reading {
     /// The part that is read, and those after it.
     part: Part,
     rest: VecDeque<Part>,
-    /// The number of items to read of this part, right after which stands a run that is too long for an answer.
+    /// The number of items to read of this part if a run that is too long for an answer begins after them.
     before_run: Option<NonZeroU32>,
-    /// True if a run was met, or looked for.
+    /// True if a run that is too long for an answer was met, or looked for.
     looked: bool,
     /// The number of answers that were one run each, of more than a few items.
     one_runs: u32,
@@ -57,7 +57,7 @@ struct Gathered {
     reached: u32,
     /// True if the page is full and an answer showed an item that comes after it.
     goes_on: bool,
-    /// True for the first item, and for the last, if it came out of a run that was read by itself.
+    /// For the first item and for the last one: true if it came from a run that was read by itself.
     ends_in_run: (bool, bool),
 }
 
@@ -77,7 +77,7 @@ impl Gathered {
     }
 }
 
-/// The result of reading a part: the next part, or the page.
+/// The result of reading a part: the finished page, or `None` if another part is to be read.
 type PartResult = Result<Option<Box<Page>>, Stop>;
 
 /// Reads a page from parts of the list, the first of which holds the boundary; without parts, from the whole list.
@@ -127,7 +127,7 @@ pub(super) async fn read(
 }
 
 impl Reading {
-    /// Reads the part whose turn it is.
+    /// Reads the current part.
     async fn read_part(&mut self, up: &mut UpstreamPort) -> Result<Box<Page>, Stop> {
         let may_look = !self.looked && self.can_give_runs();
         let part = self.part_request(up.requests - self.before, may_look);
@@ -150,8 +150,8 @@ impl Reading {
         outcome
     }
 
-    /// Returns the request for the part whose turn it is, after `spent` requests. If the page `may_look` at runs, a run
-    /// that is too long refuses the part, and is then read by itself.
+    /// Returns the request for the current part, after `spent` requests. If the page `may_look` at runs, a run that is
+    /// too long refuses the part, and is then read by itself.
     fn part_request(&self, spent: u32, may_look: bool) -> Box<PageRequest> {
         let request = &self.request;
         // A run that is too long is first read by itself, if that can be done.
@@ -188,7 +188,7 @@ impl Reading {
         })
     }
 
-    /// Returns the expected place of the boundary in the part whose turn it is.
+    /// Returns the expected place of the boundary in the current part.
     fn part_hint(&self) -> Hint {
         let request = &self.request;
         let first = self.gathered.page.page().is_none();
@@ -243,7 +243,8 @@ impl Reading {
         self.refused(up, Refusal::PositionLost { nearest })
     }
 
-    /// Takes the page of a part.
+    /// Returns the page of a part as the finished one if it is flagged, or was read from the whole list alone; else
+    /// gathers it.
     fn take(&mut self, up: &UpstreamPort, page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.page().is_none() && self.rest.is_empty()) {
@@ -360,8 +361,8 @@ impl Reading {
     /// Looks for the beginning of a run that is too long for an answer, if the endpoint can give the run by itself.
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.gathered.page.is_full() {
-            // Only whether there is more was asked. A filter that is ignored shows items that were read before. Test:
-            // `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
+            // The page is full, and was only to show whether an item follows it. A filter that is ignored shows items
+            // that were read before. Test: `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
         // Sorted by the id, a run is read in several answers. Test: `runs_longer_than_an_answer_are_read_by_their_ids`.

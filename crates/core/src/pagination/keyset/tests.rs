@@ -23,7 +23,7 @@ use Direction::{Ascending, Descending};
 
 type Cell = (Stored, String);
 
-/// Walks through a list both ways in pages of this size: each item comes once and in order, and mirrored.
+/// Walks through a list in both directions in pages of this size, and asserts that each item comes once and in order.
 fn walks_both_ways(list: &mut List, limit: u32, said: &str) {
     let expected = list.expected();
     let there = list.walk(start(), limit);
@@ -40,7 +40,7 @@ fn word(words: &[&str], row: i64) -> Cell {
     model::text(words[usize::try_from(row).unwrap() % words.len()])
 }
 
-/// Sixty rows of one strong key.
+/// Returns a list of sixty rows with one strong key.
 fn by(kind: Kind, direction: Direction, cell: impl Fn(i64) -> Cell) -> List {
     List::new(vec![model::key("rank", kind, direction)], (0..60).map(|row| vec![cell(row)]))
 }
@@ -370,7 +370,7 @@ fn a_filtered_list_is_read_by_page_number() {
     }
 }
 
-/// Filters of an endpoint that gives runs by themselves.
+/// Returns the filters of an endpoint that gives runs by themselves.
 fn runs_by_id(columns: usize) -> Option<Filters> {
     Some(Filters { columns: vec![ALL; columns], either: false, both: true, sorts_by_id: true })
 }
@@ -430,7 +430,7 @@ fn long_runs_of_composite_orders_are_read_with_their_nulls() {
     }
 }
 
-/// A run that is shuffled with every request looks like one that moves.
+/// Returns whether a page is refused for its run. A run that is shuffled with every request looks like one that moves.
 fn is_refused_for_its_run(page: &Result<Page, Refusal>) -> bool {
     matches!(page, Err(Refusal::TieRun { .. } | Refusal::PositionLost { .. }))
 }
@@ -524,7 +524,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         let hint = last.previous.clone().unwrap().hint;
         assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
         assert_eq!(last.total.map(|total| total.value), totals.then_some(60));
-        // And back to the start from there, with places that are counted from the end.
+        // A walk back to the start has places that are counted from the end.
         walks_both_ways(&mut list, 7, "from the end");
         for page in list.walk(end(), 7) {
             assert!(page.notes.requests <= 1 || page.previous.is_none(), "{:?}", page.notes.requests);

@@ -1,5 +1,5 @@
-//! Runs of equal strong keys that are longer than an answer: the run itself, sorted by the id, then what comes after
-//! it, key by key from the least significant one up.
+//! Parts that read on from a run of equal strong keys that is longer than an answer: the run, sorted by the id, then
+//! the items after it. Example for keys (a, b) at (1, 2): `a = 1 and b = 2`; `a = 1 and b > 2`; `a > 1`.
 
 use std::sync::Arc;
 
@@ -56,9 +56,9 @@ pub(in crate::pagination) fn parts_from_run(
     Some(parts)
 }
 
-/// Returns all that comes from an anchor on as one filter of alternatives, key by key. For the keys (a, b): `a = A and
-/// b >= B`, or `a > A`. Items that share the anchor's first keys and come long before it are left out. `None` as with
-/// [`parts_from_run`].
+/// Returns all that comes from an anchor on as one filter of alternatives, key by key. For keys (a, b) at (1, 2):
+/// `a = 1 and b >= 2`, or `a > 1`. Items that share the anchor's first keys and come long before it are left out.
+/// `None` as with [`parts_from_run`].
 pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
@@ -94,7 +94,8 @@ fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) ->
     (can.nulls || !asks_for_nulls).then(|| [Some(from_on), nulls_after].into_iter().flatten().collect())
 }
 
-/// Returns the run itself.
+/// Returns the run as a part: from after `id` on, with `seen` items of it before that place, or without an id from its
+/// start.
 fn run(
     order: &Order,
     filters: &Filters,

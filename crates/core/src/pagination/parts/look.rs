@@ -37,7 +37,8 @@ impl BoundaryLook {
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, after: most };
         let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
-        // Test: `a_look_at_a_run_asks_no_deeper_than_is_answered`.
+        // The upstream answers no slice that reaches too deep, so the look is cut there. Test:
+        // `a_look_at_a_run_asks_no_deeper_than_is_answered`.
         plan::within(paging, slice).map(Self)
     }
 
@@ -140,7 +141,7 @@ mod tests {
             ] {
                 let answer = Answer { offset, page, ..answer(&["12", "23", "24", "25"]) };
                 assert_eq!(answer.begins_list(look.slice()), begins, "{family:?} {offset:?} {page:?}");
-                // The run is read by itself after all that comes before it, which is not known to be one item.
+                // The items before the run are known only if the answer begins the list.
                 let found = look.find(&answer, &order, None);
                 let before = found.and_then(|run| run.before).map(NonZeroU32::get);
                 assert_eq!(before, begins.then_some(1), "{family:?} {offset:?} {page:?}");

@@ -17,7 +17,7 @@ use crate::pagination::{
 pub(in crate::pagination) struct Part {
     /// The filter of the part; `None` for the whole list.
     pub(in crate::pagination) filter: Option<Arc<Filter>>,
-    /// The part is a run of items with these strong keys, sorted by the id alone.
+    /// The strong keys of a part that is a run of ties, sorted by the id alone; `None` for other parts.
     pub(in crate::pagination) run: Option<Vec<KeyValue>>,
     /// The place in the part at which the page goes on.
     pub(in crate::pagination) position: Position,
@@ -151,7 +151,8 @@ pub(in crate::pagination) fn from_on(
         // Test: `a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend`.
         return None;
     }
-    // Test: `long_texts_ascending_are_filtered_by_their_beginning`.
+    // Ascending, a text comes after each of its beginnings, so a filter from there on keeps the anchor. Test:
+    // `long_texts_ascending_are_filtered_by_their_beginning`.
     let shown = match value {
         KeyValue::Text(text) if is_cut => KeyValue::Text(grain::whole_characters(text).to_vec()),
         _ => value.clone(),
@@ -161,6 +162,7 @@ pub(in crate::pagination) fn from_on(
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
+        // From the widened value on, the filter also shows the items whose stored values are finer than those shown.
         // Test: `a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely`.
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
@@ -172,10 +174,11 @@ pub(in crate::pagination) fn from_on(
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
                 return Some((Filter::Or(alternatives), true));
             }
-            // Test: `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
+            // From a value right before the anchor's, an exclusive filter shows the anchor too. Test:
+            // `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
             match grain::just_before(key, value) {
                 Some(before) => Some((compare(exclusive, before), true)),
-                // Without equal values only the id can do: no other item has the anchor's.
+                // Without a value right before it, only an id can be filtered by: no other item has the anchor's.
                 None if is_id => Some((compare(exclusive, shown), false)),
                 None => None,
             }

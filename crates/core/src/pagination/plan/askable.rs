@@ -33,7 +33,7 @@ impl<'a> Askable<'a> {
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
-            // Test: `only_listed_sizes_are_asked_for`.
+            // A cap between two listed sizes can't be asked for itself. Test: `only_listed_sizes_are_asked_for`.
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
@@ -86,7 +86,8 @@ impl<'a> Askable<'a> {
             Family::Offset | Family::Token => {
                 let size = self.nearest(wished.end - wished.start);
                 let spare = u64::from(size) - window.len();
-                // Test: `a_slice_takes_what_is_left_of_the_cap_around_its_window`.
+                // The room that the window leaves is divided between its two sides; room that one side has no wish for
+                // goes to the other. Test: `a_slice_takes_what_is_left_of_the_cap_around_its_window`.
                 let before = (window.from - wished.start)
                     .min(spare - spare / 2)
                     .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));

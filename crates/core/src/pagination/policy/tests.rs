@@ -15,7 +15,7 @@ use crate::pagination::{
     resolver::{ShortPages, Verify, WhenUnproven},
 };
 
-/// A way to find a page.
+/// A strategy that finds a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strategy {
     /// Pages by offset, proven by keys.
@@ -34,7 +34,7 @@ impl Strategy {
     const ALL: [Self; 4] = [Windows, Keyset, Seek, Marks];
     const KEYED: [Self; 3] = [Windows, Keyset, Seek];
 
-    /// A list of rows with these scores that is read in this way.
+    /// Returns a list of rows with these scores that is read by this strategy.
     fn list(self, scores: impl Iterator<Item = i64>) -> List {
         let score = model::key("score", Kind::Number, Direction::Ascending);
         let mut list = match self {
@@ -51,7 +51,7 @@ impl Strategy {
         list
     }
 
-    /// The page at a target, as `change` wants it.
+    /// Reads the page at a target, with a request that `change` has changed.
     fn page(
         self,
         list: &mut List,
@@ -71,14 +71,14 @@ impl Strategy {
     }
 }
 
-/// A row before all others.
+/// Returns a row that comes before all others.
 fn head(list: &List, number: i64) -> Row {
     let id = (Some(Value::Decimal(number.to_string())), number.to_string());
     let score = list.order.strong.iter().map(|_| model::whole(number - 1_000));
     Row { cells: score.chain([id]).collect() }
 }
 
-/// The target of the second page of five items.
+/// Returns the target of the second page of five items.
 fn second(list: &mut List) -> Target {
     list.page(start(), 5).unwrap().next.clone().unwrap()
 }
@@ -175,7 +175,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         list.paging.end = EndEvidence::Unvouched;
         let pages = list.walk(start(), 5);
         let mut target = pages[4].next.clone().unwrap();
-        // Of another walk, so that no size was seen to be honoured.
+        // Without a size that was seen to be honoured, as a cursor of another walk.
         target.hint.honoured = 0;
         let mut page = |verify| {
             let page = strategy.page(&mut list, target.clone(), 20, |request| request.terms.verify = verify).unwrap();

@@ -21,7 +21,7 @@ fn list() -> List {
     List::new(keys, (0..60).map(|row| vec![model::whole(row * 10)]))
 }
 
-/// A target as a cursor in this mode carries it, and the keys that are not in it.
+/// Returns a target as a cursor in this mode carries it, and the keys that the cursor leaves out.
 fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
     let pivot = |Anchor { keys, id }: Anchor| {
         let marker = list.request(start(), 1).marker;
@@ -41,7 +41,7 @@ fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
     (Target { position, ..target }, keys)
 }
 
-/// The page at a target, with what a cache has.
+/// Reads the page at a target, with the keys that a cache has.
 fn page(list: &mut List, target: Target, cached: Option<Vec<KeyValue>>) -> Result<Page, Refusal> {
     let mut request = list.request(target, 7);
     request.pivot = cached;

@@ -1,5 +1,5 @@
-//! The requests of a page that is read from slices: the budget, and the facts that each answer shows, whatever becomes
-//! of it.
+//! The requests of a page that is read from slices: the budget, and the facts that each answer shows, whether it is
+//! used or not.
 
 use super::sizes::KnownSizes;
 use crate::pagination::{
@@ -72,7 +72,7 @@ pub(in crate::pagination) struct Asker<'p> {
 }
 
 impl<'p> Asker<'p> {
-    /// Begins with the sizes that the request knows of; `is_first_page`: no item comes before the page.
+    /// Begins with the sizes that earlier pages have shown; `is_first_page`: no item comes before the page.
     pub(in crate::pagination) fn new(up: &'p mut UpstreamPort, request: &PageRequest, is_first_page: bool) -> Self {
         Self {
             before: up.requests,

@@ -9,7 +9,7 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The sizes that are believed in, and the knowledge of the upstream at large, in the course of one page.
+/// The sizes that the upstream is expected to give, and its profile, in the course of one page.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
@@ -28,8 +28,8 @@ impl KnownSizes {
         Self { profile, assumed_cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
-    /// Learns from an answer: one that is larger than the known cap refutes it, and one that names a smaller size is a
-    /// cap.
+    /// Learns from an answer: one that is larger than the known cap refutes it, and one that states a smaller size than
+    /// was asked for shows a cap.
     pub(super) fn learn(&mut self, slice: Slice, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;

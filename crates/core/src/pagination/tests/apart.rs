@@ -17,7 +17,7 @@ fn opaque(family: Family, count: usize) -> List {
     List { kind: Kind::Opaque, ties: Ties::Ordered, ..List::new(family, (0..count).map(row)) }
 }
 
-/// The place after a row that exists, or existed.
+/// Returns the place after a row that exists, or existed.
 fn after(value: &str, id: &str, hinted: u64) -> Target {
     let anchor = Anchor { keys: vec![KeyValue::Text(value.into())], id: KeyValue::Number(id.into()) };
     Target { position: Position::After(anchor), hint: Hint { offset: Offset(hinted), run: 1, ..Hint::default() } }

@@ -21,7 +21,7 @@ fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice
     (most, pages.last().unwrap().level())
 }
 
-/// The answer of an upstream that caps sizes.
+/// Returns the answer of an upstream that caps sizes.
 fn capped(list: &List, slice: Slice, cap: u32) -> Answer {
     let size = window::PageSize(slice.size().0.min(cap));
     list.answer(match slice {
@@ -30,7 +30,7 @@ fn capped(list: &List, slice: Slice, cap: u32) -> Answer {
     })
 }
 
-/// The part of an answer that passes a condition.
+/// Returns the part of an answer that passes a condition.
 fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answer {
     let columns = 2;
     let keep: Vec<bool> = (0..answer.items.len()).map(|item| keep(item, answer.item(item))).collect();
@@ -61,8 +61,8 @@ fn a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts() {
     }
 }
 
-/// A cap that falls within a page makes another page of the next one: from farther before, as short as the last would
-/// be.
+/// If the cap falls while a page is read, a page number stands for another page: one that begins earlier, and is as
+/// short as the last page would be.
 #[test]
 fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
     let mut list = numbers(Family::Page, 41);
@@ -231,7 +231,7 @@ fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
     let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
     let page = list.page(start(), 20).unwrap();
     assert_eq!((page.notes.requests, page.level()), (1, Level::Checked));
-    // A walk that has seen the size filled knows, but for its first answer, which may have more items than others.
+    // A walk that has seen the size filled can tell, except by its first answer, which may have more items than others.
     for (count, known) in [(45, Level::Checked), (85, Level::Exact)] {
         let mut list = List { total: Some(count), ..numbers(Family::Offset, count) };
         let (most, level) = walks_to_the_end(&mut list, 20, List::answer);
@@ -320,7 +320,7 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
                     assert!(page.item(0).ends_with(id.as_bytes()), "{family:?} {forward} {row}");
                 }
                 Err(Refusal::Unsorted(_)) => {}
-                // Without a declared type a seam says that texts don't compare, and a cursor without an offset is then
+                // Without a declared type a seam shows that texts don't compare, and a cursor without an offset is then
                 // looked for by its mark alone.
                 Err(Refusal::PositionLost { .. } | Refusal::BudgetExceeded) if kind == Kind::Inferred => {}
                 Err(refusal) => panic!("{family:?} {forward} {row}: {refusal:?}"),
@@ -352,8 +352,8 @@ fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
 
 #[test]
 fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
-    // Nothing follows the last row that is shown for longer than a small answer, and there is more beyond what was
-    // asked for. Where more is hidden than two answers reach, nothing shows that the list goes on.
+    // The gap after the last row that is shown is longer than a small answer, and there are more rows beyond the slice
+    // that was asked for. If more rows are hidden than two answers reach, no answer shows that the list goes on.
     for family in [Family::Offset, Family::Page] {
         for limit in [7, 20] {
             for hidden in [3_u64, 5, 8] {
@@ -425,8 +425,8 @@ fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
     }
 }
 
-/// The end may be believed to stand where nothing is, where offsets alone count and a cap is applied in silence. A way
-/// back that led from there to the end would begin again for ever.
+/// The end may be believed to stand where no item is, if offsets alone count and a cap is applied in silence. A way
+/// back that led from there to the end would never end.
 #[test]
 fn a_way_back_by_offset_alone_never_leads_to_the_end() {
     for family in [Family::Offset, Family::Page] {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Two pages of two rows each, or as many as these.
+/// Returns a list of this many rows, in pages of two.
 fn list(rows: u64, verify: Verify) -> List {
     let rows = (1_000..1_000 + rows).map(|rank| (rank.to_string(), rank.to_string()));
     let list = List { verify, cap: 2, ties: Ties::Ordered, ..List::new(Family::Page, rows) };
@@ -56,7 +56,7 @@ fn an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total() {
     }
 }
 
-/// A page that takes several answers: every second one is read before and after the others, and none a third time.
+/// Of the answers of a page, every second one is read before and after the others, and none a third time.
 #[test]
 fn pages_of_a_fixed_size_are_read_as_one_chain() {
     for (ties, counted) in [Ties::Ordered, Ties::Unordered].into_iter().flat_map(|ties| [(ties, true), (ties, false)]) {
@@ -85,8 +85,7 @@ fn pages_of_a_fixed_size_are_read_as_one_chain() {
 
 #[test]
 fn an_answer_that_leads_back_to_itself_is_no_end() {
-    // Ranks that rise where a bit is set; two rows come at a time, and some answers say that they begin at the very
-    // start.
+    // Ranks that rise where a bit is set; two rows come at a time, and some answers state that they begin at the start.
     for rises in 0..16_u64 {
         for says in 0..8 {
             let rank = |row: u64| (rises & ((1 << row) - 1)).count_ones().to_string();
@@ -134,7 +133,7 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
 
 #[test]
 fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
-    // A cap that each answer tells makes two pages of another size stand before the place that was asked for.
+    // A cap that each answer states makes two pages of another size stand before the place that was asked for.
     for (run, most) in (1..6).flat_map(|run| [(run, 6), (run, 7), (run, 9)]) {
         let rows = (0..60).map(|row: u64| ((100 - (59 - row) / run).to_string(), (1_000 + row).to_string()));
         let mut list = List { cap: 5, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
@@ -154,7 +153,7 @@ fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
 
 #[test]
 fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
-    // No row after the first 58 is ever shown, a page holds 42 at most, and neither is said.
+    // No row after the first 58 is ever shown, a page holds at most 42, and neither is declared.
     let rows = (1_000..1_059).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { cap: 42, total: Some(59), ties: Ties::Ordered, ..List::new(Family::Page, rows) };
     list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(92) });
@@ -167,7 +166,7 @@ fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
     }
 }
 
-/// The place after a row.
+/// Returns the place after a row.
 fn after(row: u64) -> Target {
     let key = || KeyValue::Number((1_000 + row).to_string());
     let hint = Hint { offset: Offset(row + 1), ..Hint::default() };

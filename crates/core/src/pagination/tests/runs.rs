@@ -5,8 +5,8 @@ use super::*;
 
 #[test]
 fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
-    // The upstream sorts by all of a text, the ids run against that: an anchor in the run says nothing of who stands
-    // before.
+    // The upstream sorts by the whole text, and the ids run the other way: an anchor in the run does not show which
+    // items come before it.
     let long = "x".repeat(64);
     for (family, cap) in [(Family::Offset, 6), (Family::Offset, 20), (Family::Page, 6), (Family::Page, 20)] {
         for limit in [1, 2, 3] {
@@ -28,7 +28,7 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
                     seen.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
                     target = page.next.clone();
                     if !gone && seen.len() >= 4 {
-                        // What stands before the place goes: it is found by keys alone.
+                        // Rows before the place are removed, so that only keys find it.
                         list.rows.drain(..removed);
                         gone = true;
                     }

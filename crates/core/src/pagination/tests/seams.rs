@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// Numbers, each of them a row.
+/// Returns a list with a row for each of these numbers.
 fn list(sizes: Sizes, numbers: &[u64]) -> List {
     let row = |number: &u64| ((1_000 + number).to_string(), (1_000 + number).to_string());
     let list = List { ties: Ties::Ordered, ..List::new(Family::Page, numbers.iter().map(row)) };
@@ -28,8 +28,8 @@ fn numbers(page: &Page) -> Vec<u64> {
     (0..page.items.len()).map(|place| number(page.item(place))).collect()
 }
 
-/// A page of a list in pages of three that has these numbers when it is asked for the first, the second… time, and the
-/// last of them from then on.
+/// Reads a page of a list in pages of three that has the numbers of the first state when it is asked for the first
+/// time, those of the second the second time, and those of the last from then on.
 fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     list(Sizes::Fixed(3), &[]).page_of(target, 3, |_, fetch| {
@@ -40,7 +40,7 @@ fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Pa
     })
 }
 
-/// A page holds, of the numbers on its side of the boundary, the nearest that was there all the time.
+/// Asserts that a page has, of the numbers on its side of the boundary, the nearest that existed all the time.
 #[track_caller]
 fn shows_the_nearest(page: Result<Box<Page>, Refusal>, states: &[Vec<u64>], mut beyond: impl Iterator<Item = u64>) {
     let Ok(page) = page else { return };
@@ -50,7 +50,7 @@ fn shows_the_nearest(page: Result<Box<Page>, Refusal>, states: &[Vec<u64>], mut 
     assert!(shown.is_sorted_by(|one, other| one < other), "{shown:?} of {states:?}");
 }
 
-/// Twelve rows, with room between them.
+/// Returns twelve numbers, with room between them.
 fn tens() -> Vec<u64> {
     (0..12).map(|row| row * 10).collect()
 }
@@ -91,7 +91,7 @@ fn a_page_that_is_the_same_at_its_two_ends_alone_is_another_one() {
 
 #[test]
 fn replicas_of_which_one_lags_leave_nothing_out() {
-    // One of two has not seen the first row yet, and they answer in turn: two readings of one page agree.
+    // One of two replicas lacks the first row, and they answer in turn: two readings of one page agree.
     let lags = tens().split_off(1);
     for turn in [0, 1] {
         let states: Vec<Vec<u64>> =
@@ -107,7 +107,8 @@ fn replicas_of_which_one_lags_leave_nothing_out() {
 
 #[test]
 fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
-    // Bytes or time let through so many of the rows of each page. As many of all of them would look like a cap.
+    // A limit of bytes or time lets through this many rows of each page. The same number on all pages would look like a
+    // cap.
     for room in [[2, 3], [2, 1], [1, 2], [1, 3]] {
         let cut = |list: &List, slice: Slice| {
             let Slice::Page { number, .. } = slice else { panic!("{slice:?}") };
@@ -131,7 +132,7 @@ fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
 fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
     for counts in [false, true] {
         let mut list = List { cap: 3, total: counts.then_some(12), ..list(Sizes::Fixed(3), &tens()) };
-        // What is asked for as the second page is the third, as it says.
+        // The answer to the second page is the third page, and states so.
         let third = |list: &List, slice: Slice| match slice {
             Slice::Page { number: window::PageNumber(1), size } => {
                 let third = Slice::Page { number: window::PageNumber(2), size };
@@ -232,7 +233,8 @@ fn an_id_that_comes_twice_in_an_answer_is_refused() {
     }
 }
 
-/// Runs of ties, so many rows of each, by number under a cap that answers do not name.
+/// Returns a list of runs of ties, with these numbers of rows, in pages by number under a cap that answers do not
+/// state.
 fn runs_by_number(runs: &[usize], most: u32, cap: u32) -> List {
     let ranks = runs.iter().enumerate().flat_map(|(rank, count)| std::iter::repeat_n(10 + rank, *count));
     let rows = ranks.enumerate().map(|(row, rank)| (rank.to_string(), (100 + row).to_string()));

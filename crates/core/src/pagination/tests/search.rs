@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The answer past the end.
+/// The kind of an upstream's answer past the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     Nothing,
@@ -204,7 +204,7 @@ fn the_end_is_found_with_and_without_a_total() {
     }
 }
 
-/// Several answers make such a page, and the end stands in the last of them.
+/// A page takes several answers, and the end is in the last of them.
 #[test]
 fn the_end_is_found_where_a_page_takes_several_answers() {
     for (cap, limit) in [(2, 1), (2, 2), (3, 2), (3, 3), (5, 4), (5, 5), (5, 6), (100, 100)] {
@@ -238,7 +238,7 @@ fn a_place_at_the_end_is_found_after_all_before_it_is_gone() {
     }
 }
 
-/// Of a list that has become short, one answer holds every place that is looked at to confirm its end.
+/// In a list that has become short, a single answer holds every place that is looked at to confirm its end.
 #[test]
 fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
     let rows = (0..7).map(|number| (number.to_string(), number.to_string()));

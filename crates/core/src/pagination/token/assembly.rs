@@ -18,7 +18,7 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// A place at the edge of the page.
+/// The place at which a neighbouring page begins.
 struct NeighbourPage {
     token: Option<Token>,
     token_way: Way,
@@ -54,7 +54,7 @@ impl<'a> PageEntry<'a> {
 }
 
 impl TokenPage<'_> {
-    /// Makes the page as it stands; `short` where the budget ended before it was full.
+    /// Makes the page of the items taken so far; `short` where the budget ended before it was full.
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
         let onward = self.onward()?.map(|edge| self.target(edge));
@@ -232,7 +232,8 @@ impl TokenPage<'_> {
         }
         let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
         let next = upstream_page.anchor(order, index).ok()?;
-        // Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
+        // An item that another upstream page shows between the two would be lost if the cursor named the later one as
+        // the next. Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
         let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
         let between = self.pages.read.iter().any(is_between);
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
@@ -263,7 +264,7 @@ impl TokenPage<'_> {
         self.mark(&self.pages.read[taken.upstream_page], taken.index)
     }
 
-    /// Returns the offset of the first item in the list's order, if its answer says it; else 0.
+    /// Returns the offset of the first item in the list's order, if its answer states it; else 0.
     fn offset(&self) -> u64 {
         let taken = &self.taken.items;
         let first = if self.way.is_backward() { taken.last() } else { taken.first() };

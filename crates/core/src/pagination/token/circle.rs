@@ -1,8 +1,8 @@
-//! The detection of tokens that go round in a circle, by a gateway that remembers nothing.
+//! The detection of tokens that go round in a circle. The gateway keeps no state for it.
 //!
 //! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces
-//! it after 1, 2, 4, 8… pages, and so meets every circle. Its three numbers travel in the cursor. It compares the ids
-//! at the ends of the upstream's pages, not tokens, which may be new every time.
+//! it after 1, 2, 4, 8… pages, and so meets every circle. The cursor carries its three numbers. It compares the ids at
+//! the ends of the upstream's pages, not tokens, which may be new every time.
 
 use crate::pagination::position::Loop;
 

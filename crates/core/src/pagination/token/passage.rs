@@ -30,7 +30,7 @@ use crate::pagination::{
 pub(super) struct Reached {
     /// The last item, where the order is declared.
     last: Option<Anchor>,
-    /// The hash that tells the upstream page from others, if keys don't.
+    /// The hash that distinguishes the upstream page from others, if keys don't.
     hash: Option<u64>,
 }
 
@@ -114,7 +114,7 @@ impl TokenPage<'_> {
     }
 
     /// Returns the place of the cursor in the next upstream page, if its marks, together with those of the pages read
-    /// so far, say that the page was begun elsewhere: upstream pages may be too short to show enough marks.
+    /// so far, show that the page was begun elsewhere: upstream pages may be too short to show enough marks.
     fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.items.is_empty() || self.place.around.passed.is_empty() {
@@ -164,8 +164,8 @@ impl TokenPage<'_> {
         while place < count && (whole || self.taken.items.len() < self.limit()) {
             let index = self.way.index(place, count);
             let id = upstream_page.id(&self.request.order, index);
-            // Items without ids always count as new, because they may well be alike. An answer whose order is relied on has
-            // no id twice: it would be refused.
+            // Items without ids always count as new, because they may well be alike. An answer whose order is relied on
+            // has no id twice: it would be refused.
             let is_new = id.is_empty()
                 || (self.is_unserved(&upstream_page, index, &id)
                     && !self.taken.earlier_ids.contains(&*id)
@@ -206,7 +206,7 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Adds the ids taken of the upstream page before the next one.
+    /// Adds the ids of the items taken from the upstream page that was read last.
     fn note_ids(&mut self) {
         let Some(before) = self.pages.read.len().checked_sub(1) else { return };
         let taken = self.taken.items.iter().rev().take_while(|taken| taken.upstream_page == before);

@@ -1,5 +1,5 @@
-//! Pages of small lists that don't change, each for a statement of the module's documentation. Changes at random are
-//! the simulator's part.
+//! Pages of small lists that don't change, each for a statement of the module's documentation. The simulator tests
+//! random changes.
 
 mod runs;
 
@@ -33,7 +33,7 @@ struct Given {
     standing: Standing,
 }
 
-/// A page asked for by a token that leads on; "" is the first page.
+/// Returns a page that is asked for by a token that leads on; "" is the first page.
 fn given(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
     let items = items.iter().map(|id| ("", *id)).collect();
     Given { asked: (token, false), items, next, ..Given::default() }
@@ -68,7 +68,7 @@ fn marker() -> Marker {
 }
 
 impl Upstream {
-    /// Sorted by the id alone, pages of two.
+    /// Returns an upstream that is sorted by the id alone, in pages of two.
     fn new(pages: Vec<Given>) -> Self {
         let order = Order { strong: vec![], id: key("id"), ties: Ties::Unordered, declared: true };
         let paging = Paging::new(Family::Token, Sizes::Fixed(2));
@@ -149,7 +149,7 @@ impl Upstream {
         answer
     }
 
-    /// The tokens that were asked for, those that lead back with a `<`.
+    /// Returns the tokens that were asked for, those that lead back with a `<`.
     fn asked(&self) -> Vec<String> {
         let text = |token: &Option<Token>| token.as_ref().map_or(String::new(), |token| token.0.to_string());
         self.asked
@@ -158,7 +158,7 @@ impl Upstream {
             .collect()
     }
 
-    /// The items of each page to the end.
+    /// Reads all pages to the end, and returns the items of each.
     fn walk(&mut self, limit: u32) -> Result<Vec<Vec<String>>, Refusal> {
         let (mut pages, mut target) = (Vec::new(), Some(start()));
         while let Some(at) = target {
@@ -252,7 +252,7 @@ fn items_shown_late_before_the_page_are_on_the_page_before() {
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     list.pages[1] = given("a", &["1", "2", "3"], Some("b"));
     list.pages[2] = given("b", &["5", "6"], Some("c"));
-    // By then 4 has come.
+    // 4 was inserted meanwhile.
     list.pages.push(given("c", &["4", "5", "6"], None));
     let page = list.page(&next, 3).unwrap();
     assert_eq!(ids(&page), ["5", "6"]);
@@ -281,7 +281,7 @@ fn a_reader_that_deletes_what_it_read_goes_on() {
         let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
         list.pages[1] = page(&["5", "6"]);
         assert_eq!(ids(&list.page(&next, 4).unwrap()), ["5", "6"], "declared: {declared}");
-        // What begins beyond the item that was next may have lost what stood between.
+        // A page that begins beyond the item that was next may have lost the items between.
         list.pages[1] = page(&["7"]);
         assert_eq!(list.page(&next, 4).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
     }
@@ -308,8 +308,8 @@ fn a_page_back_from_the_first_upstream_page_leaves_its_seam_open() {
     let mut list = Upstream::new(vec![given("", &["2", "3", "4", "5"], Some("a")), given("a", &["6", "7"], None)]);
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
-    // Before the first request 0 and 1 have come, so that 4 is not in its answer; before the second one of them is
-    // gone, so that 4 is in the first upstream page again.
+    // Before the first request 0 and 1 were inserted, so that 4 is not in its answer. Before the second one of them is
+    // deleted, so that 4 is in the first upstream page again.
     list.pages[0] = given("", &["0", "1", "2", "3"], Some("a"));
     list.pages[1] = given("a", &["5", "6"], Some("b"));
     let page = list.page(&previous, 3).unwrap();
@@ -371,10 +371,10 @@ fn going_back_and_forth_is_no_circle() {
 #[test]
 fn a_list_by_token_ends_where_the_upstream_says_so() {
     let mut list = Upstream::new(three_pages());
-    // The answer says that there is more, and has no token for it.
+    // The answer states that more items follow, and has no token for them.
     list.pages[2].more = Some(true);
     assert_eq!(list.walk(2), Err(Refusal::Stuck));
-    // The answer says that there is no more, although it has a token.
+    // The answer states that no item follows, although it has a token.
     list.pages[1].more = Some(false);
     assert_eq!(list.walk(2).unwrap(), [["1", "2"], ["3", "4"]]);
     // A token may lead to an empty page, which has no next. A page after an empty one with a token is not left out.
@@ -425,7 +425,7 @@ fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() 
     assert_eq!(list.page(&third.previous.clone().unwrap(), 9).unwrap_err(), Refusal::Unsupported);
 }
 
-/// The ids "1" to "4", each of which continues the list after it, or before it.
+/// Returns an upstream of the ids "1" to "4", each of which continues the list after it, or before it.
 fn by_item() -> Upstream {
     let by = |token, items, more| Given { more: Some(more), ..given(token, items, None) };
     let mut before = by("\"3\"", &["\"1\"", "\"2\""], false);

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Watches the answers of a page that is read by its keys.
+/// A watch on the answers of a page that is read by its keys.
 #[derive(Debug)]
 pub(in crate::pagination) struct KeyWatch {
     /// The order of the list.

@@ -39,7 +39,7 @@ enum FilledRun {
     Elsewhere,
 }
 
-/// Watches the answers to a part for runs that fill them, where the endpoint can give a run by itself.
+/// A watch on the answers to a part, for runs that fill them, where the endpoint can give a run by itself.
 #[derive(Debug)]
 pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) order: Arc<Order>,
@@ -54,7 +54,7 @@ pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) tied: u32,
     /// The number of answers that were one run each, of more than a few items.
     pub(in crate::pagination) one_runs: u32,
-    /// The largest number that the request of a look may have.
+    /// The number of requests of the page after which no look is made.
     pub(in crate::pagination) last_request: u32,
     /// True if the boundary was looked at, or a run was found there: answers are watched no longer.
     pub(in crate::pagination) looked: bool,
@@ -77,11 +77,12 @@ pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: 
     seen.map_or(Ok(()), |beyond| Err(Stop::Run(Box::new(beyond))))
 }
 
-/// Reads one answer at the boundary, as large as can be: it shows where the run begins, and the items before it.
+/// Reads one answer at the boundary, as large as possible: it shows where the run begins, and the items before it.
+/// `None` if no look can be made, or if the answer shows no such run.
 ///
 /// # Errors
 ///
-/// As [`Upstream::fetch`].
+/// As [`UpstreamPort::fetch`].
 pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<Beyond>, Stop> {
     let look = up.runs.as_ref().and_then(|watch| watch.look(up));
     let Some(look) = look else { return Ok(None) };

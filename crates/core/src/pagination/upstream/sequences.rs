@@ -26,7 +26,7 @@ pub(in crate::pagination) struct ShownSequences {
     answers: Vec<Vec<ShownItem>>,
 }
 
-/// An item as a sequence tells it from others.
+/// An item in the form in which sequences are compared.
 #[derive(Clone, Copy, Debug)]
 enum ShownItem {
     /// The item that the cursor names, with the keys that it had.

@@ -41,7 +41,7 @@ impl KeyReader<'_> {
         let forward = self.draft.way() == Way::Forward;
         let wide = self.draft.need() + 1;
         let (before, after) = match (self.asker.ledger.repeats() || self.seams.one_size, forward) {
-            // Where the last page comes again, only pages of one size tell whether there is another: the widest, for a
+            // Where the last page comes again, only pages of one size show whether there is another: the widest, for a
             // chain of small ones takes many requests (`regressions/a-seam-at-a-multiple-of-all-sizes.txt`).
             (true, _) => (wide, wide),
             (false, true) => (1, wide),
@@ -81,8 +81,7 @@ impl KeyReader<'_> {
         let has_room = |chain: &[Slice]| KeySeam::requests(chain.len() + 1) <= left;
         match self.draft.way() {
             Way::Forward => {
-                // If no count says so, only the item after the page shows that there is one. It also closes a run of
-                // ties.
+                // Without a count, only the item after the page shows that there is one. It also closes a run of ties.
                 let is_needed = aim::is_loose(&self.draft) || self.may_end_at(window.to - 1);
                 let to = if is_needed { window.to } else { window.to - 1 };
                 let mut last = later;
@@ -105,7 +104,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns the offset of the boundary of a page that is read backward, if the last answer was asked for after the
-    /// end that it counts itself: then it is the last page once more, and its count says where it stands.
+    /// end that it counts itself: then it is the last page once more, and its count shows where it stands.
     fn offset_by_count(&self) -> Option<u64> {
         let leftward = self.draft.way() == Way::Backward && !self.search.bracket.has_begun();
         let view = self.draft.last_view().filter(|_| leftward)?;
@@ -115,13 +114,13 @@ impl KeyReader<'_> {
         Some(counted).filter(|counted| view.begins() >= total && *counted < offset)
     }
 
-    /// Returns whether the list may end at an offset, as far as counts tell.
+    /// Returns whether the list may end at an offset, as far as counts show.
     fn may_end_at(&self, offset: u64) -> bool {
         self.asker.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
     /// Returns the slice of the flipped list that shows the boundary, and the first of the slices of the list that then
-    /// fill the page.
+    /// fill the page. `None` if the flipped list can't show it, or was read for it too often.
     pub(super) fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.abilities.flips || self.seams.flips >= FLIPPED_READINGS || seam.start >= total {
@@ -147,7 +146,7 @@ impl KeyReader<'_> {
         Some(fetches)
     }
 
-    /// Serves a full page as one that is not the last, as its answers say.
+    /// Serves a full page as one that is not the last, as its answers state.
     pub(super) fn served_and_goes_on(&mut self) -> KeyTurn {
         self.draft.goes_on();
         KeyTurn::Serve { cut_off: false }

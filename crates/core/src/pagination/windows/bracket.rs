@@ -24,14 +24,14 @@ pub(super) struct Bracket {
 pub(super) enum Aim {
     /// The boundary is believed to be right here.
     At(u64),
-    /// The answer should tell whether the boundary is at one of these offsets, the last included, or on which side of
+    /// The answer should show whether the boundary is at one of these offsets, the last included, or on which side of
     /// them.
     Among {
         /// The first of them.
         first: u64,
         /// The last of them.
         last: u64,
-        /// The side that the answer should begin from where it cannot tell of all of them.
+        /// The side from which the answer should begin if it can't show all of them.
         nearest: Option<Side>,
     },
 }
@@ -94,12 +94,12 @@ impl Bracket {
         self.low.is_none_or(|low| low <= offset) && self.high.is_none_or(|high| offset <= high)
     }
 
-    /// Returns whether answers on both sides say that the boundary is at this offset.
+    /// Returns whether answers on both sides show that the boundary is at this offset.
     pub(super) fn is_at(&self, offset: u64) -> bool {
         self.low == Some(offset) && self.high == Some(offset)
     }
 
-    /// Returns the next aim, with answers of `size` items each of which tells whether the boundary is at one of `reach`
+    /// Returns the next aim, with answers of `size` items each of which shows whether the boundary is at one of `reach`
     /// offsets and the next. The boundary is not after `total`, unless answers were.
     pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
         let total = total.filter(|total| self.low.is_some_and(|low| low <= *total));

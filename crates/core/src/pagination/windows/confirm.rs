@@ -3,9 +3,9 @@
 //!
 //! Shortness alone ends nothing. Two requests, sent at once, decide: the *edge*, from the last item that came on, of a
 //! size that this page's answers have just shown, so that a cap or a cut lets it through; and one after all that was
-//! asked for, which sees beyond hidden items. If neither finds more, that is the end, `checked`, whatever a count says.
-//! If no answer of the page had two items yet, a third request shows that such a size is honoured. If no page shows the
-//! place after the last item, the next page is read, and the short one again.
+//! asked for, which shows the items after hidden ones. If neither finds more, that is the end, `checked`, whatever a
+//! count states. If no answer of the page had two items yet, a third request shows that such a size is honoured. If no
+//! page shows the place after the last item, the next page is read, and the short one again.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) struct Short {
 }
 
 impl Short {
-    /// Returns an answer that is short without ending the list.
+    /// Returns an answer that is short without ending the list; `None` for any other.
     pub(super) fn of(view: &Evidence, slice: Slice) -> Option<Self> {
         let last = view.reaches().checked_sub(1)?;
         view.short().then_some(Self { slice, count: view.len(), last })
@@ -107,7 +107,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks once more for the very start, which came empty although a count says that there is something.
+    /// Asks once more for the start of the list, which came empty although a count shows that there are items.
     pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> KeyNext {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
@@ -122,7 +122,7 @@ impl KeyReader<'_> {
     /// should be filled.
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
         // Beyond the depth that the upstream answers nothing can be asked for, nor read later: the edge alone decides.
-        // An answer from beyond sees past items that are hidden without a word. Test:
+        // An answer from beyond shows the items after those that are hidden although the dialect declares none. Test:
         // `rows_that_are_hidden_without_a_word_end_no_list`.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
@@ -165,7 +165,7 @@ impl KeyReader<'_> {
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 
-    /// Reads on among items that are hidden, of which the dialect of this upstream does not know.
+    /// Reads on among hidden items, which the dialect of this upstream does not declare.
     pub(super) fn go_on_among_hidden(&mut self) -> KeyTurn {
         (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
@@ -220,7 +220,7 @@ impl KeyReader<'_> {
 fn read_on(slice: Slice, held: Held, last: u64) -> KeySeam {
     let later = match slice {
         Slice::Page { .. } => plan::next(slice),
-        // What came, not what was asked for, says where the next item is.
+        // The number of items that came, not the size asked for, determines where the next item is.
         Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
     };
     KeySeam::beside(slice, held, vec![later])

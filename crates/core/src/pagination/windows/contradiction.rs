@@ -113,7 +113,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether an answer shows the same as before, and its place is on the other side of the later answer than
-    /// its keys say. Only the places that were asked for count, and only of answers that stand there: the offsets that
+    /// its keys show. Only the places that were asked for count, and only of answers that stand there: the offsets that
     /// answers name may be wrong, and an upstream that gives its last page again, or always its first, shows the same
     /// items at two places.
     fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
@@ -187,7 +187,7 @@ impl KeyReader<'_> {
             return Ok(look_at(asked, view, witness));
         }
         let pairs = self.ask(slices).await?;
-        // All of these items must stand where the boundary says that they do.
+        // All of these items must stand on the side of the boundary that is expected.
         let views = self.views(pairs);
         let mut contradiction = None;
         for (place, other) in views {

@@ -150,11 +150,12 @@ impl KeyReader<'_> {
         self.search.edge = None;
         let trusted = self.trusted_size();
         let is_backward = self.draft.way() == Way::Backward;
-        // Backward pages that were read no farther went round until their requests were spent.
+        // Read no farther, a backward page would come back to the same slices until its requests are spent.
         let rest = 2 * self.draft.need();
         let to = if is_backward { to } else { to.saturating_add(rest) };
         let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
-        // A page counts in sizes that are honoured: under a smaller cap it stands before its number.
+        // A page counts by the size that is honoured: under a smaller cap it begins before the offset that its number
+        // and its size give.
         let reached = |slice: Slice| match slice {
             Slice::Page { number, size } => (number.0 + 1).saturating_mul(u64::from(size.min(trusted).0)),
             Slice::Offset { .. } => plan::reach(slice).1,

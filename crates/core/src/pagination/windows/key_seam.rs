@@ -231,7 +231,8 @@ impl KeyReader<'_> {
                 self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
-            // A page once read the same seam seven times: `regressions/a-seam-that-tells-neither-side.txt`.
+            // Without this bound a page reads the same seam until its requests are spent:
+            // `regressions/a-seam-that-tells-neither-side.txt`.
             Ok(Progress::Apart(..)) => {
                 self.seams.apart += 1;
                 if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }

@@ -105,7 +105,8 @@ impl KeyReader<'_> {
     /// `removals_before_a_place_are_found_by_the_difference_of_totals`.
     fn shift(&mut self) -> Option<u64> {
         let total = self.asker.ledger.total()?;
-        // Test: `the_end_is_found_with_and_without_a_total`.
+        // The end of the list is at its total, wherever the cursor was. Test:
+        // `the_end_is_found_with_and_without_a_total`.
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
             return Some(total);
         }
@@ -150,7 +151,7 @@ impl KeyReader<'_> {
     }
 
     /// Goes on after the same items came from two places: either the last page comes again past the end, or the
-    /// upstream ignores the offset. The answer from the start tells which. Test:
+    /// upstream ignores the offset. The answer from the start shows which. Test:
     /// `an_upstream_that_ignores_its_parameter_is_said_to_be_stuck`.
     async fn repeated(&mut self, one: Missed, other: Missed) -> KeyNext {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };

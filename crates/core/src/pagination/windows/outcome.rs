@@ -17,7 +17,8 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Serves the page as it stands: complete, or `cut_off` by the budget.
+    /// Makes the page of the items taken so far: complete, or `cut_off` by the budget. A flagged page without items is
+    /// refused, unless the client itself asks by offset.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // A page served by offset instead of a place that can't be found must not end the list: no answer shows
@@ -40,8 +41,8 @@ impl KeyReader<'_> {
     }
 
     /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so,
-    /// which is doubted once; and two neighbouring slices of the whole list may hold the run (a filtered list has
-    /// better ways).
+    /// which is doubted once; and two neighbouring slices of the whole list may hold the run (`keyset::reading` reads
+    /// runs of filtered lists by themselves).
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
         // Only a cap that is not in the profile is a mere suspicion. Test:
@@ -70,13 +71,14 @@ impl KeyReader<'_> {
             && cut.right
             && self.ending.doubted.is_some()
         {
-            // The run seems to go on only because a count tells of more items, and none came.
+            // The run seems to go on only because a count shows more items, and none came.
             return Err(self.lost());
         }
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
             return Err(Refusal::TooDeep.into());
         }
-        // Test: `a_run_longer_than_any_answer_is_said_to_be_one`.
+        // No answer holds the run, so none shows which of its items were served. Test:
+        // `a_run_longer_than_any_answer_is_said_to_be_one`.
         Err(self.run_too_long())
     }
 
@@ -95,10 +97,11 @@ impl KeyReader<'_> {
         self.refuse_or_flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route says:
+    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route decides:
     /// `unchecked` where its keys are of no use, so that the items are taken as they come.
     fn refuse_or_flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
-        // Tests: `a_place_that_is_not_found_is_flagged_where_the_route_says_so`,
+        // A page that is read unchecked already has no weaker form in which it could be served. Tests:
+        // `a_place_that_is_not_found_is_flagged_where_the_route_says_so`,
         // `items_that_contradict_the_order_are_flagged_where_the_route_says_so`.
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
@@ -112,7 +115,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns the offset of a page that is served by offset instead: the expected place of the cursor, but never after
-    /// the end that a total or an answer tells. An end that was met without its own offset counts as no farther than
+    /// the end that a total or an answer shows. An end that was met without its own offset counts as no farther than
     /// the items that were seen. Test: `a_refusal_names_a_near_place_in_the_list`.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();

@@ -36,7 +36,7 @@ pub(super) enum KeyObstacle {
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
-/// Returns the turn that looks at one answer, whose end other answers confirm as `witness` says.
+/// Returns the turn that looks at one answer, whose end other answers confirm as `witness` states.
 pub(super) fn look_at(asked: AskedSlice, view: Evidence, witness: Witness) -> KeyTurn {
     KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness })
 }

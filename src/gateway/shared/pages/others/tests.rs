@@ -84,7 +84,7 @@ fn replies_that_overtake_one_another_are_told_apart() {
     other.learn(&second, Some(&news(10, 1, &[])));
     other.learn(&first, Some(&news(9, 1, &[])));
     assert!(!admits(&other, &second, 10, (9, 1)), "its own reply had another series");
-    // After a reload with another key.
+    // The name differs after a reload with another key.
     assert_eq!(other.ask("others", KEY).from(), 0);
     assert_eq!(other.learn(&second, Some(&news(10, 1, &[]))), None);
 }

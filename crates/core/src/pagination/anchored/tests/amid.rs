@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A page of a list that has these ids when it is asked for the first, the second… time, and the last of them from then
-/// on.
+/// Reads a page of a list that has the ids of the first state when it is asked for the first time, those of the second
+/// the second time, and those of the last from then on.
 fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     let mut step = resolve(PageRequest { target: start(), limit, ..list.request.clone() });
@@ -26,7 +26,7 @@ fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page
     }
 }
 
-/// Pages of a fixed size, none of which shows the items of another.
+/// Returns an empty list in pages of a fixed size, none of which shows the items of another.
 fn in_pages_of(size: u32) -> List {
     let mut list = List::numbered(Family::Page, 0..0).capped(Family::Page, size);
     list.request.paging = Arc::new(Paging::new(Family::Page, Sizes::Fixed(size)));

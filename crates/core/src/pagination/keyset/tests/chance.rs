@@ -1,4 +1,4 @@
-//! Walks by chance over lists that change between any two answers.
+//! Random walks over random lists that change between any two answers.
 
 use std::{cmp::Ordering, collections::HashSet};
 
@@ -12,10 +12,10 @@ use crate::pagination::{
     refusal::Refusal,
 };
 
-/// The number of walks; each one is another world.
+/// The number of walks, each of another list.
 const WALKS: u64 = 500;
 
-/// Numbers that follow from a seed.
+/// A generator of pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -52,7 +52,7 @@ fn kind_of(look: u64, inferred: bool) -> Kind {
     }
 }
 
-/// Draws the cells of a row for this order; the names of its keys say which values they have.
+/// Draws the cells of a row for this order. The name of each key contains the form and the number of its values.
 fn cells(order: &Order, dice: &mut Dice) -> Vec<Cell> {
     let cell = |key: &SortKey, dice: &mut Dice| {
         let mut parts = key.name.split(' ').map(|part| part.parse::<u64>().unwrap());
@@ -70,7 +70,7 @@ fn world(seed: u64) -> (List, u32) {
     let mut strong = Vec::new();
     let keys = dice.below(3);
     for number in 0..keys {
-        // After a key that is shown more coarsely than it is sorted by, no other is in order.
+        // After a key that is shown more coarsely than it is stored, the shown values of other keys are in no order.
         let look = if number + 1 < keys { dice.pick(&[0, 5, 6]) } else { dice.below(8) };
         let width = dice.pick(&[2, 8, 40, 200]);
         strong.push(SortKey {
@@ -123,7 +123,7 @@ fn add(list: &mut List, dice: &mut Dice) {
     list.rows.push(Row { cells });
 }
 
-/// Now and then a change.
+/// Makes no change, one, or three.
 fn change(list: &mut List, seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..dice.pick(&[0, 0, 1, 3]) {
@@ -131,7 +131,7 @@ fn change(list: &mut List, seed: u64) {
     }
 }
 
-/// Always some.
+/// Makes up to seven changes.
 fn churn(list: &mut List, seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..dice.below(8) {
@@ -176,11 +176,11 @@ fn shown(row: &Row) -> String {
     row.cells.iter().map(|cell| format!("|{}", cell.1)).collect()
 }
 
-/// A walk to its end, or for so many pages.
+/// A walk to the end of its list, or of one page more than `MOST_PAGES`.
 struct Walk {
     given: Vec<String>,
     pages: usize,
-    /// The rows that were there all the time.
+    /// The rows that existed during the whole walk.
     stayed: HashSet<String>,
 }
 

@@ -49,7 +49,7 @@ fn a_page_goes_on_from_nulls_to_the_values_after_them() {
     assert_eq!(list.filters_asked(), [filter(Comparison::Null), filter(Comparison::NotNull)]);
 }
 
-/// No item of the next part is taken yet when the budget ends; those of the part before are.
+/// The budget ends when items of one part are taken, and none of the next.
 #[test]
 fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
     let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
@@ -105,7 +105,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
             for column in &mut list.filters.as_mut().unwrap().columns {
                 column.nulls = knows;
             }
-            // The endpoint says so itself if it is asked for what it can't do.
+            // The list panics if it is asked for a comparison that it lacks.
             let (mut shown, mut target) = (Vec::new(), Some(start()));
             while let Some(Ok(page)) = target.map(|at| list.page(at, 9)) {
                 shown.extend(ids(&page));
@@ -140,7 +140,7 @@ fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() 
 
 #[test]
 fn a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted() {
-    // Nulls stand last, so that they are an alternative of the filter, which takes a time to be in another zone.
+    // Nulls come last, so that they are an alternative of the filter. The filter takes a time to be in another zone.
     let mut list = by(Kind::Number, Ascending, |row| if row < 50 { model::whole(row) } else { model::null() });
     list.order.strong[0].nulls = Nulls::Last;
     (list.filters, list.shift) = (Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() }), 3);
@@ -155,7 +155,8 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
     let page = list.page(start(), 7).unwrap();
     let page = list.page(page.next.clone().unwrap(), 7).unwrap();
     assert_eq!((page.level(), page.notes.requests), (Level::Checked, 1));
-    // Nulls are asked for beside what comes after the anchor: no answer without a null shows that this is understood.
+    // The filter asks for nulls and for the values after the anchor: an answer without a null does not show that the
+    // endpoint understands both.
     let mut list = by(Kind::Number, Ascending, model::whole);
     list.order.strong[0].nulls = Nulls::Last;
     list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
@@ -221,13 +222,13 @@ fn a_size_honoured_in_the_whole_list_ends_no_filtered_one() {
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
     assert_eq!(next.hint.honoured, 0, "the whole list was read");
-    // Filtered answers have five items at most, and a count that lags tells of no more than those.
+    // Filtered answers have five items at most, and a count that lags is no larger.
     list.cap = 5;
     let second = with_a_low_count(&mut list, next);
     assert_eq!(second.level(), Level::Checked, "{:?}", ids(&second));
 }
 
-/// Reads a page of ten where the first filtered answer tells of no more items than it has.
+/// Reads a page of ten where the first filtered answer counts no more items than it has.
 fn with_a_low_count(list: &mut List, target: Target) -> Page {
     let mut is_first = true;
     let page = page_of(list, target, 10, |list, fetch| {
@@ -240,12 +241,12 @@ fn with_a_low_count(list: &mut List, target: Target) -> Page {
     page.unwrap()
 }
 
-/// The count of a list that ends with this answer.
+/// Returns the count of a list that ends with this answer.
 fn no_more(slice: Slice, answer: &Answer) -> Total {
     Total { value: slice.begins().0 + answer.items.len() as u64, exact: true }
 }
 
-/// Reads a page from answers that are not what the list would give.
+/// Reads a page from answers other than those of the list.
 fn page_of(
     list: &mut List,
     target: Target,
@@ -304,7 +305,7 @@ fn a_filter_for_nulls_that_shows_other_items_adds_none_of_them() {
     assert_eq!((served.len(), asks_for_nulls > 0), (60, true));
 }
 
-/// Ten items of as many ranks, and then a run that is longer than an answer.
+/// Returns a list of ten items with different ranks, and then a run that is longer than an answer.
 fn ten_before_a_long_run() -> List {
     let cell = |row: i64| vec![model::whole(row.min(10))];
     let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..60).map(cell));
@@ -359,7 +360,7 @@ fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
     }
 }
 
-/// The answer of an endpoint that ignores a filter for nulls alone.
+/// Returns the answer of an endpoint that ignores a filter for nulls alone.
 fn ignoring_nulls(list: &mut List, fetch: &Fetch, asks_for_nulls: &mut u32) -> Answer {
     let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?}") };
     let nulls = Filter::Compare { column: 0, comparison: Comparison::Null, value: None };
@@ -388,7 +389,7 @@ fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
 
 #[test]
 fn a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend() {
-    // One of the texts is just as long as what a cursor keeps of all the others, which begin like it.
+    // One of the texts is just as long as the part that a cursor keeps of the others, and they begin with it.
     let text = |row: i64| match row {
         0..20 => model::text(&format!("{}{row:03}", "x".repeat(64))),
         20 => model::text(&"x".repeat(64)),

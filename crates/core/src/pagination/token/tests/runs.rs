@@ -13,7 +13,7 @@ fn ties_that_a_later_page_begins_with_may_have_been_served() {
     let first = list.page(&start(), 2).unwrap();
     let second = list.page(&first.next.clone().unwrap(), 1).unwrap();
     assert_eq!(ids(&second), ["62"]);
-    // What came at the head has moved both of the run out of the page that held the place.
+    // The items inserted at the head have moved both items of the run out of the page that held the place.
     list.pages[1] = ranked("a", &[("1", "0"), ("5", "4")], Some("b"));
     list.pages.extend([ranked("b", &[("6", "1")], Some("c")), ranked("c", &[("6", "2"), ("7", "3")], None)]);
     assert_eq!(list.page(&second.next.clone().unwrap(), 1).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
@@ -51,7 +51,7 @@ fn a_run_that_shows_more_than_was_served_leaves_its_seam_open() {
     let mut list = Upstream::new(vec![ranked(&[("7", "31"), ("8", "32")])]).sorted_by_rank();
     let next = list.page(&start(), 1).unwrap().next.clone().unwrap();
     assert_eq!(list.page(&next, 1).unwrap().level(), Level::Checked);
-    // Whether 35 was inserted before 31, or stood after it and comes before it by now, nothing tells.
+    // No answer shows whether 35 was inserted before 31, or stood after it and has moved before it.
     list.pages = vec![ranked(&[("7", "35"), ("7", "31"), ("8", "32")])];
     let page = list.page(&next, 1).unwrap();
     assert_eq!((ids(&page), page.level()), (vec!["832".to_owned()], Level::Anchored));
