@@ -221,7 +221,7 @@ fn watch(out: &mut String, watched: &WatchedPage) {
             let items = report::count(page.items, "item");
             line(out, "page", &format!("{items}, {}{proof}; {next}, {previous}", page.level));
             match &page.verdict {
-                None => line(out, "checker", "was not asked: there was no memory for the answers"),
+                None => line(out, "checker", "has no result: there was no memory for the answers, or the check failed"),
                 Some(Ok(argument)) => {
                     for text in argument {
                         line(out, "proof", text);

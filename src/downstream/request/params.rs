@@ -143,8 +143,7 @@ impl Parameters {
     /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
     /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without
     /// sort parameters the list can't be sorted. `sort_form` reads them back. A client's limit or sort may have the
-    /// name of a dialect's parameter, and so may its cursor if the dialect pages by token; another role may not,
-    /// because old requests could not be distinguished from new ones.
+    /// name of a dialect's parameter, and its cursor if that pages by token; by other roles, requests would be ambiguous.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
@@ -218,9 +217,9 @@ impl Parameters {
         self.preferred_limit.as_deref()
     }
 
-    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
+    /// Applies the client's preferred limit, up to the maximum, if limits are preferences; a request without paging
     /// parameters then counts as one by cursor. Returns the applied preference for `Preference-Applied`. Invalid limits
-    /// are ignored, as preferences may be, and so are those of requests that page otherwise or have a limit already.
+    /// are ignored, as preferences may be, and those of requests that page otherwise or have a limit already.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;
@@ -433,7 +432,6 @@ impl Parameters {
         self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
     }
 
-    /// Splits a query by the meaning of its parameters.
     fn sift<'q>(&self, query: &'q str) -> ParsedQuery<'q> {
         let mut sifted = ParsedQuery::default();
         for pair in query::pairs(query) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::page::exchange::watched::{OpenedPage, PlannedFetch, WatchedFetch, WatchedPage};
 
-/// Returns a page as JSON.
+/// Returns the explanation of a page as JSON. `watched` is the page with its upstream requests, if these were sent.
 pub(crate) fn of_page(
     opened: &OpenedPage,
     requests: &Result<Vec<PlannedFetch>, String>,
@@ -80,7 +80,7 @@ pub(crate) fn of_watched(watched: &WatchedPage) -> Value {
             "checker": match &page.verdict {
                 Some(Ok(_)) => "follows".to_owned(),
                 Some(Err(fault)) => fault.to_string(),
-                None => "not asked: there was no memory for the answers".to_owned(),
+                None => "no result: there was no memory for the answers, or the check failed".to_owned(),
             },
         })),
     })

@@ -98,7 +98,7 @@ impl Failure {
                 (Code::UpstreamTimeout, "the upstream got no answer in time from a service that it asked")
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
-            // Not followed, because it may lead elsewhere. Test: `redirects_are_not_followed`.
+            // Redirects are not followed, because they may lead to another server. Test: `redirects_are_not_followed`.
             ReadingError::Redirected { location, .. } => {
                 let detail = match location {
                     Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
@@ -116,7 +116,7 @@ impl Failure {
         if code.has_status(status) {
             problem.status = status;
         }
-        // The upstream knows when it will be there again. Test: `a_server_errors_retry_after_is_kept`.
+        // The upstream knows when it will be available again. Test: `a_server_errors_retry_after_is_kept`.
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
@@ -296,7 +296,8 @@ impl From<FetchError> for Failure {
             FetchError::Unavailable(_) => {
                 (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
             }
-            // The upstream is not to blame. Test: `without_descriptors_the_gateway_is_overloaded`.
+            // The gateway lacks resources; the upstream has not failed. Test:
+            // `without_descriptors_the_gateway_is_overloaded`.
             FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
@@ -373,7 +374,7 @@ impl From<RateRefusal> for Failure {
     }
 }
 
-/// The remedy for a client that pages by number or offset. Where an answer has no links, `Problem::leave_out_links`
+/// The remedy for a client that pages by number or offset. In an answer without links, `Problem::leave_out_links`
 /// replaces its second half.
 const BY_CURSOR: &str = "page by cursor: start at `restart` and follow its links";
 
@@ -397,7 +398,7 @@ impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
         // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
         // their tokens, or by ids of items. Test: `tokens_too_long_for_a_cursor_are_refused`.
-        let said = "the upstream's continuation token does not fit into a cursor";
+        let said = "the upstream's continuation token, or the id of an item, does not fit into a cursor";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }
 }

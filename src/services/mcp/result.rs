@@ -41,7 +41,7 @@ impl ToolFault {
     pub(super) fn json(&self) -> Vec<u8> {
         let ListFault { code, detail, status, retry_after } = &self.fault;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
-        // An unknown code is the upstream's own, and may stand for a fault that stays.
+        // A code that is not that of a problem, such as `page_refused`, may stand for a lasting fault.
         let retryable = known.is_some_and(|code| code.retryable());
         let number = |number: u64| Document::Number(number.to_string());
         let mut members: Vec<(&str, Document)> =
@@ -133,7 +133,7 @@ fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, us
         Some(size) if items == 0 => {
             (Code::ResultTooLarge, format!("the next item has {size} bytes, and a result at most {most}"))
         }
-        Some(_) => (Code::ResultTooLarge, format!("the items have more than {most} bytes together")),
+        Some(_) => (Code::ResultTooLarge, format!("with the next item, a result has more than {most} bytes")),
         None => (Code::UpstreamMalformed, "an item of the upstream is no valid JSON".to_owned()),
     };
     // The item's own cursor leads past it. Test: `an_item_that_is_too_large_is_refused_with_a_cursor_past_it`.
@@ -141,7 +141,9 @@ fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, us
     let detail = match (&past, items) {
         (Some(_), _) => what,
         (None, 0) => format!("{what}; it has no cursor that leads past it"),
-        (None, items) => format!("{what}, and have no cursors of their own: call again with \"limit\": {items}"),
+        (None, items) => {
+            format!("{what}; the items before it have no cursors of their own: call again with \"limit\": {items}")
+        }
     };
     ToolFault { fault: ListFault::new(code, detail), past }
 }

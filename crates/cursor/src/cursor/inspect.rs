@@ -235,8 +235,7 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
     line(out, "circle", format_args!("power {}, steps {}, hash {:x}", circle.power, circle.steps, circle.hash))
 }
 
-/// Writes the fields of the hint that are set, except for the honoured size and for an offset that is the position
-/// itself.
+/// Writes the fields of the hint that are set, except for an offset that is the position itself.
 fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt::Result {
     let mut says = Vec::new();
     if !matches!(position, Position::At(_)) {
@@ -254,6 +253,9 @@ fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt:
     }
     if let Some(ahead) = hint.ahead {
         says.push(format!("ahead {:010x}", ahead.number()));
+    }
+    if hint.honoured != 0 {
+        says.push(format!("honoured size {}", hint.honoured));
     }
     if says.is_empty() { Ok(()) } else { line(out, "hint", says.join(", ")) }
 }

@@ -186,8 +186,10 @@ impl Health {
         now: Instant,
     ) -> Option<HealthChange> {
         let count = self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // A failed trial begins the next rest, whatever the count is.
-        if !self.ails() && (most == 0 || count < most || !may_rest()) {
+        // A failed trial begins the next rest, whatever the count is. A peer whose health checks fail is used where all
+        // others ail too, and has no rest. Test: `a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other`.
+        let is_resting = self.ails() && self.locked().rest.is_some();
+        if !is_resting && (most == 0 || count < most || !may_rest()) {
             return None;
         }
         self.begin_rest(
@@ -340,6 +342,20 @@ mod tests {
         assert_eq!(health.readiness(true, now + 3 * SECOND), Readiness::Trial);
         assert_eq!(health.answered(now + 3 * SECOND), Some(HealthChange::Healthy));
         assert_eq!(health.failed("500", 5, || true, now), None, "the row began again");
+    }
+
+    #[test]
+    fn a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other() {
+        let now = now();
+        for (most, rests_after) in [(0, None), (2, Some(2))] {
+            let health = Health::new(now);
+            assert!(is_unhealthy(health.checked(Err("503".to_owned()), (1, 1), now)));
+            for number in 1..=3 {
+                health.failed("500", most, || true, now);
+                let rests = health.locked().rest.is_some();
+                assert_eq!(rests, rests_after.is_some_and(|after| number >= after), "failed answer {number}, {most}");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
         answer::Answer,
         instant::is_date_time,
         key::{self, Extent, KeyRef, KeyValue, Operand},
-        order::{Kind, Order, SortKey},
+        order::{Kind, Nulls, Order, SortKey},
         position::Anchor,
         unsorted::{Cause, Unsorted},
     },
@@ -72,7 +72,8 @@ pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anch
     Cause::Kind.said("the items can't be compared with the item that the cursor names: its keys are of another type")
 }
 
-/// Names the first key at a place (or right before it) that can't be compared, and why.
+/// Describes why an item can't be compared with the one before it: by the first key of the two that is missing or null,
+/// else by their types.
 pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place: usize) -> Unsorted {
     let ids = order.strong.len();
     for item in [place.saturating_sub(1), place] {
@@ -84,7 +85,8 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
             if span.of(&answer.body) == b"null" && column == ids {
                 return Cause::NoId.said(format!("{name} is null in item {number} of an answer"));
             }
-            if span.of(&answer.body) == b"null" {
+            // A null that has a declared place can be compared. Test: `a_null_with_a_place_is_not_blamed`.
+            if span.of(&answer.body) == b"null" && matches!(key.nulls, Nulls::Unsaid | Nulls::None) {
                 return Cause::Null.said(format!(
                     "{name} is null in item {number} of an answer, and where nulls stand is not declared: \
                      say fields.{name}.nulls"
@@ -102,7 +104,7 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
     Cause::Kind.said(format!("{items}: declare the type by fields.NAME.type"))
 }
 
-/// Names the first key of an item that no cursor can hold, and why.
+/// Describes the first key of an item that no cursor can hold.
 pub(in crate::pagination) fn unkept(answer: &Answer, order: &Order, item: usize) -> Unsorted {
     let number = item + 1;
     let keys = order.strong.iter().map(|key| (key, false)).chain([(&order.id, true)]);
@@ -147,7 +149,8 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
     }
 }
 
-/// Texts without a declared type that are not in the order of their bytes, or that can't be compared.
+/// Describes the first texts without a declared type that are not in the order of their bytes, or can't be compared;
+/// `None` if there are none.
 pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) -> Option<Unsorted> {
     let fault = |place: usize| match follow(answer, order, place - 1, place) {
         Some(NextItem::Earlier) => Some(contradiction(answer, order, place)),
@@ -228,4 +231,31 @@ fn holds_digits(answer: &Answer, order: &Order, column: usize) -> bool {
         }
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::order::Ties;
+
+    /// The first item has no rank, and the scores are of two types.
+    #[test]
+    fn a_null_with_a_place_is_not_blamed() {
+        let raw = ["null", "1", "7", "2", "\"x\"", "8"];
+        let ends = raw.iter().scan(0, |end, text| {
+            *end += u32::try_from(text.len()).unwrap();
+            Some(*end)
+        });
+        let keys: Vec<Span> =
+            ends.zip(raw).map(|(end, text)| Span { start: end - u32::try_from(text.len()).unwrap(), end }).collect();
+        let items = keys.chunks(3).map(|row| Span { start: row[0].start, end: row[2].end }).collect();
+        let answer = Answer::listed(raw.concat().into_bytes(), items, keys);
+        for (nulls, cause) in [(Nulls::Unsaid, Cause::Null), (Nulls::None, Cause::Null), (Nulls::Last, Cause::Kind)] {
+            let rank = SortKey { nulls, ..SortKey::ascending("rank") };
+            let strong = vec![rank, SortKey::ascending("score")];
+            let order = Order::declared(strong, SortKey::ascending("id"), Ties::Ordered);
+            let said = incomparable(&answer, &order, 1);
+            assert_eq!(said.cause, cause, "{nulls:?}: {}", said.said);
+        }
+    }
 }

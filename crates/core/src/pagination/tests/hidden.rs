@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// The part of an answer that is left where rows are hidden after the limit: those whose last digit is divisible by 3.
+/// Returns the part of an answer that is left if rows are hidden after the limit: those whose last digit is divisible
+/// by 3.
 fn visible(list: &List, slice: Slice) -> Answer {
     let mut answer = list.answer(slice);
     let rows: Vec<[Span; 3]> = answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
@@ -59,7 +60,7 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
     }
 }
 
-/// The part of an answer that is left where only these rows are visible.
+/// Returns the part of an answer that is left if only these rows are visible.
 fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
     let answer = list.answer(slice);
     let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
@@ -72,7 +73,7 @@ fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
 #[test]
 fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
     const ROWS: u64 = 70;
-    // Rows that are seen one here and one there, with nothing in between for longer than an answer reaches.
+    // Visible rows that stand alone, with hidden ones in between for longer than an answer reaches.
     let patterns: [fn(u64) -> bool; 5] = [
         |row| row % 3 == 0,
         |row| row % 9 == 0,
@@ -141,6 +142,20 @@ fn a_list_whose_first_rows_are_hidden_begins_after_them() {
 }
 
 #[test]
+fn a_last_page_that_is_asked_for_past_the_end_keeps_the_total() {
+    let mut list = List::new(Family::Offset, (1_000..1_040).map(|rank| (rank.to_string(), rank.to_string())));
+    list.paging = Paging { hidden: true, ..Paging::new(Family::Offset, Sizes::Free { least: 1, most: Some(25) }) };
+    (list.cap, list.total, list.ties) = (25, Some(40), Ties::Ordered);
+    let (mut next, mut totals) = (Some(start()), Vec::new());
+    while let Some(target) = next {
+        let page = list.page_of(target, 9, visible_from(1_007)).unwrap();
+        totals.push(page.total.map(|total| total.value));
+        next = page.next.clone();
+    }
+    assert_eq!(totals, [Some(40); 4]);
+}
+
+#[test]
 fn a_list_of_which_all_is_hidden_is_empty() {
     for family in [Family::Offset, Family::Page] {
         let mut list = List::new(family, (1_000..1_012).map(|rank| (rank.to_string(), rank.to_string())));
@@ -183,7 +198,7 @@ fn a_run_that_hidden_rows_cut_is_read_with_its_neighbours() {
 
 #[test]
 fn a_run_that_begins_among_hidden_rows_is_read_from_before_them() {
-    // Runs of three ties, of which a row is seen here and there: what is seen of a run may begin an answer.
+    // Runs of three ties with some rows hidden: the visible rows of a run may begin an answer.
     for (cap, visible) in
         [(6, 0b1010_0110_1101_u64), (6, 0b1100_1011_0010), (8, 0b1010_1001_0110), (5, 0b1101_0110_1011)]
     {

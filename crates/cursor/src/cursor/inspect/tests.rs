@@ -139,17 +139,22 @@ fn positions_and_hints_are_told_in_words() {
         Position::Token(Box::new(TokenPlace { token, token_backward: true, backward: false, within, circle }))
     };
     let hint =
-        Hint { offset: Offset(4), from_end: true, run: 2, within: 3, total: None, first_total, ..Hint::default() };
+        Hint { offset: Offset(4), from_end: true, run: 2, within: 3, first_total, honoured: 50, ..Hint::default() };
     let none = Hint::default();
     let cases = [
         (Position::End, none, "position   end\nhint       offset 0, run 0\n"),
         (
             Position::End,
             hint,
-            "position   end\nhint       offset 4 from the end, run 2, within 3, first total at least 9\n",
+            "position   end\nhint       offset 4 from the end, run 2, within 3, first total at least 9, \
+             honoured size 50\n",
         ),
         (Position::At(Offset(40)), none, "position   at offset 40\n"),
-        (Position::At(Offset(40)), hint, "position   at offset 40\nhint       first total at least 9\n"),
+        (
+            Position::At(Offset(40)),
+            hint,
+            "position   at offset 40\nhint       first total at least 9, honoured size 50\n",
+        ),
         (
             Position::AfterPivot(pivot(Some(a))),
             none,

@@ -46,7 +46,7 @@ impl Draft {
         if self.wanted.ground == Ground::Whole {
             // Items beyond an exact total contradict it, and it is dropped; an empty answer contradicts none. Test:
             // `a_total_that_the_items_disprove_is_not_told`.
-            let seen = if view.is_empty() { 0 } else { view.reaches() };
+            let seen = view.shown_to();
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
         match &self.next.boundary {
