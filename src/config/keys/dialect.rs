@@ -56,7 +56,7 @@ table! {
 table! {
     /// `[request]` of a dialect
     REQUEST: RequestKeys {
-        /// The method.
+        /// The method of requests for pages.
         method: Defaulted<RequestMethod> => word().default(Text("GET"));
 
         /// The query as it is sent. {size} is the number of items. By page: {page}. By offset: {offset}, {end}, {last}

@@ -108,7 +108,7 @@ table! {
         /// The largest limit.
         max: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 
-        /// The answer to a larger limit. Default: as the envelope says.
+        /// The treatment of a limit above `max`. Default: that of the envelope.
         over_max: Key<OverMax> => word().example(r#""clamp""#);
     }
 }
