@@ -532,6 +532,18 @@ fn a_reload_changes_the_schema() {
     }
 }
 
+#[test]
+fn fields_that_look_alike_have_their_own_types() {
+    let lists = Lists::start(Rows::count(9), "", "");
+    let names = "[services.graphql]\nnames = { users = \"people\", plain = \"People\" }";
+    lists.gateway.rewrite_raw(&lists.gateway.configuration().replace("[services.graphql]", names));
+    lists.gateway.signal("HUP");
+    let query = "{ people { __typename totalCount } People { __typename totalCount } }";
+    let data = eventually("the new schema", || lists.ask(query).get("data").cloned());
+    let types = [&data["people"]["__typename"], &data["People"]["__typename"]];
+    assert_eq!(types, ["PeopleConnection", "People2Connection"], "{data}");
+}
+
 /// A client that leaves ends the requests of its query.
 #[test]
 fn a_query_ends_with_its_client() {

@@ -84,9 +84,10 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     builder = common(builder);
     // The types of connections claim their names before the types of items, so that documents of upstreams can't
     // change these names.
-    let stems: Vec<String> = snapshot.described.graphql.iter().map(|list| stem(&mut catalog, &list.name)).collect();
+    let (lists, mut stems) = (&snapshot.described.graphql, Names::default());
+    let stems: Vec<String> = lists.iter().map(|list| stem(&mut catalog, &mut stems, &list.name)).collect();
     let mut query = Object::new(QUERY);
-    for (list, stem) in snapshot.described.graphql.iter().zip(stems) {
+    for (list, stem) in lists.iter().zip(stems) {
         let node = list.item.as_ref().map_or(ValueType::Json, |item| catalog.add(item, &stem));
         let field = ConnectionField::of(list, node);
         let types = connection(&stem, &field.node);
@@ -106,10 +107,12 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
 }
 
 /// Claims the names of a list's types, and returns the stem that they begin with.
-fn stem(catalog: &mut TypeCatalog, name: &str) -> String {
+fn stem(catalog: &mut TypeCatalog, stems: &mut Names, name: &str) -> String {
     let stem = pascal(name);
     // A name can't begin with a digit (section 2.1.9 of the specification).
     let stem = if stem.starts_with(|first: char| first.is_ascii_digit()) { format!("T{stem}") } else { stem };
+    // Fields such as `people` and `People` would share their types. Test: `fields_that_look_alike_have_their_own_types`.
+    let stem = stems.claim(&stem);
     for suffix in ["Connection", "Edge", "Sort"] {
         catalog.claim(&format!("{stem}{suffix}"));
     }
