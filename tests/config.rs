@@ -1,5 +1,5 @@
-//! Reports on configurations. Each `config/NAME.toml` is loaded, its dialects are compiled, and the report on it is
-//! compared with `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` rewrites those files.
+//! Tests of the reports on configurations. Each `config/NAME.toml` is loaded, its dialects are compiled, and the report
+//! is compared with `config/NAME.txt`. `UPDATE_SNAPSHOTS=1` rewrites these files.
 
 #![expect(clippy::expect_used, reason = "a test without its cases fails")]
 
@@ -14,7 +14,7 @@ use cursorgate::{
     upstream::{Costs, Dialect},
 };
 
-/// The environment variables of the cases: two valid keys, a copy of the first with a line break, and values with
+/// The environment variables of the cases: two valid keys, a copy of the first one with a line end, and values with
 /// faults.
 const VARIABLES: &[(&str, &str)] = &[
     ("KEY", "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE"),
@@ -27,7 +27,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("TWO_LINES", "CANARY\nCANARY"),
 ];
 
-/// The variables above, and the files of the folder of cases.
+/// The environment of the cases: these variables, and the files in the folder of the cases.
 struct Cases;
 
 impl Environment for Cases {
@@ -107,7 +107,7 @@ fn the_report_on_each_case_matches_its_snapshot() {
     assert!(leftover.is_empty(), "reports without a case: {leftover:?}");
 }
 
-/// A process, in a container or not, with or without addresses from its command line.
+/// The environment of a process: in a container or not, with or without addresses from the command line.
 struct Process {
     addresses: Addresses,
     is_container: bool,
@@ -156,7 +156,7 @@ fn listeners_of_a_container_can_be_reached() {
         assert_eq!(settings.listeners[0].address.to_string(), listen);
         assert_eq!(settings.admin.map(|admin| admin.address.to_string()).as_deref(), admin);
     }
-    // --listen is an address for one listener, and is no remedy for several.
+    // `--listen` is only suggested for a single listener.
     for (more, is_named) in [("", true), ("[listeners.more]\naddress = \"127.0.0.1:8081\"\n", false)] {
         let text = format!("version = 1\n[listeners.public]\naddress = \"127.0.0.1:8080\"\n{more}");
         let process = Process { addresses: Addresses::default(), is_container: true };

@@ -1,6 +1,6 @@
-//! Contracts of the built-in dialects. `dialects/NAME.toml` holds exchanges as the vendor documents them: what a fetch
-//! must look like on the wire, byte for byte, and what must be read from the answer. docs/dialects.md has the format,
-//! which is that of `cursorgate check --exchanges`.
+//! Tests of the built-in dialects by their contracts. `dialects/NAME.toml` contains exchanges from the vendor's
+//! documentation: the exact bytes of the request for a fetch, and the facts that must be read from the answer.
+//! docs/dialects.md describes the format, which is that of `cursorgate check --exchanges`.
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic that it fails")]
 
@@ -114,7 +114,7 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Holds a dialect to its contract, and checks that the contract has the exchanges that every dialect needs.
+/// Checks a dialect against its contract, and that the contract has the exchanges that every dialect needs.
 fn check(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects").join(format!("{name}.toml"));
     let (contract, mut diagnostics) = config::load_contract(&path, None, &ProcessEnvironment::default());

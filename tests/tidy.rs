@@ -1,5 +1,5 @@
-//! The structure of the repository, as far as no compiler checks it: imports, I/O, lengths of files and functions,
-//! names of types, words of comments, what documents show, and that everything under `config/` loads.
+//! Tests of the structure of the repository that no compiler checks: imports, I/O, lengths of files and functions,
+//! names of types, words of comments, the contents of documents, and that everything under `config/` loads.
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
@@ -27,10 +27,10 @@ use cursorgate::{
     gateway::Snapshot,
 };
 
-/// The longest a Rust file may be, in lines.
+/// The maximum length of a Rust file, in lines.
 const LONGEST: usize = 600;
 
-/// The modules that each module may import; all of them stand before it.
+/// The modules that each module may import; all of them are before it in the list.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("json", &[]),
     ("pagination", &["json"]),
@@ -66,10 +66,10 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ),
 ];
 
-/// The sans-IO modules: facts come in, decisions and bytes go out.
+/// The sans-IO modules, which turn facts into decisions and bytes.
 const PURE: [&str; 9] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk", "sdk"];
 
-/// The files of these modules that do I/O or read a clock all the same.
+/// The exceptions: files of these modules that do I/O or read a clock.
 const IMPURE: [&str; 8] = [
     "upstream/net/check.rs",
     "upstream/net/connection.rs",
@@ -102,7 +102,7 @@ const IO: [&str; 17] = [
     "thread_local!",
 ];
 
-/// An exception for test builds: the switch by which single rules of the core are turned off.
+/// An exception for test builds: the switch that turns off single rules of the core.
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// The files that may name Pingora.
@@ -119,11 +119,11 @@ const PINGORA: [&str; 10] = [
     "cli/demo/upstream.rs",
 ];
 
-/// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the
-/// usual budget of requests.
+/// Built-in dialects whose upstream decides the size of a page, and the number of items that a client may request
+/// within the usual budget of requests.
 const FEW_AT_A_TIME: [(&str, u32); 2] = [("laravel", 30), ("laravel-simple", 30)];
 
-/// Built-in envelopes whose clients know ids alone: they serve where an item can be looked up.
+/// Built-in envelopes whose clients know only ids: they can be used if an item can be looked up.
 const BY_IDS: [&str; 1] = ["stripe"];
 
 /// A Rust file: its path below a folder such as `src` or `tests`, and its text.
@@ -159,7 +159,7 @@ fn rust_files(folder: &str) -> Vec<Source> {
     found.into_iter().map(read).collect()
 }
 
-/// The files of the gateway and of its core, without what is compiled for tests alone, and without comments.
+/// Returns the files of the gateway and of its core, without code for tests and without comments.
 fn code() -> Vec<Source> {
     let all: Vec<Source> =
         ["src", "crates/core/src", "crates/cursor/src", "crates/link/src"].into_iter().flat_map(rust_files).collect();
@@ -188,7 +188,7 @@ fn code() -> Vec<Source> {
     all.into_iter().filter(|source| !is_test(&source.path)).map(strip).collect()
 }
 
-/// The modules that a text reaches by `crate::name` or `crate::{name::…, …}`.
+/// Returns the modules that a text imports by `crate::name` or `crate::{name::…, …}`.
 fn imports(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices("crate::") {
@@ -277,7 +277,7 @@ fn pingora_is_named_by_the_shell_alone() {
     }
 }
 
-/// The compiler denies it everywhere else; this test ensures that no second module allows it.
+/// Shows that only one module allows unsafe code, which the compiler denies everywhere else.
 #[test]
 fn one_module_has_unsafe_code() {
     for source in code() {
@@ -288,7 +288,8 @@ fn one_module_has_unsafe_code() {
     }
 }
 
-/// The feature that compiles in the switch for rules of the core: a package that turned it on would ship the switch.
+/// Shows that only the simulator turns on the feature that compiles the switch for rules of the core: another package
+/// would ship the switch.
 #[test]
 fn the_simulator_alone_turns_on_the_switch_for_rules() {
     let mut manifests = vec![root().join("Cargo.toml")];
@@ -309,7 +310,7 @@ fn no_file_is_longer_than_the_limit() {
     }
 }
 
-/// A key for every variable, and the files of this package.
+/// An environment with a key for each variable, and the files of this package.
 struct Anything;
 
 impl Environment for Anything {
@@ -346,7 +347,7 @@ fn every_built_in_dialect_and_envelope_is_a_file_and_serves_a_route() {
         let few = FEW_AT_A_TIME.iter().find(|(name, _)| *name == dialect);
         let own = few.map_or_else(String::new, |(_, most)| format!("page_size = {{ max = {most} }}\n"));
         for (envelope, text) in preset_envelopes() {
-            // Parameters that are places in a body come by POST.
+            // Parameters that are places in a body are sent by POST.
             let methods = if text.contains(": \"/") { "methods = [\"POST\"]\n" } else { "" };
             let is_by_ids = BY_IDS.contains(&envelope);
             let mode = if is_by_ids { "mode = \"seek\"\n" } else { "" };

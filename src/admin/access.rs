@@ -1,8 +1,8 @@
-//! Access to the admin listener: the names under which it answers, and the requests that may change anything.
+//! Access to the admin listener: the host names for which it answers, and the requests that may change state.
 //!
-//! All clients that reach the listener may read. A change needs the token, and must not come from a page of another
-//! site in an operator's browser. The token alone does not show that: some set-ups with a proxy add it to every request
-//! of a browser.
+//! Every client that reaches the listener may read reports other than explanations. A change needs the token, and must
+//! not be sent by a page of another site in an operator's browser (cross-site request forgery). The token alone does
+//! not prevent that, because a proxy may add it to every request of a browser.
 
 use std::net::IpAddr;
 
@@ -15,14 +15,14 @@ use crate::{config::secret::Secret, gateway::request::target::host_of};
 /// The reason that a request is refused: the status, and a text with the remedy.
 pub(super) type Denial = (StatusCode, &'static str);
 
-/// The header in which browsers say how the origin of a request relates to its target (W3C Fetch Metadata).
+/// The header in which browsers send the relation between the origin of a request and its target (W3C Fetch Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Checks the name under which a request came. A page of another site can make an operator's browser send requests to
-/// this listener under a name of that site (DNS rebinding).
+/// Checks the host of a request. A page of another site can make an operator's browser send requests to this listener
+/// under a host name of that site (DNS rebinding).
 pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
-    // Browsers always send a host: a request without one comes from no page.
-    // Test: `requests_under_foreign_names_are_refused`.
+    // Browsers always send a host, so that a request without one does not come from a page. Test:
+    // `requests_under_foreign_names_are_refused`.
     if authority.is_some_and(|authority| !is_own(authority, names)) {
         return Err((
             StatusCode::MISDIRECTED_REQUEST,
@@ -32,12 +32,13 @@ pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// Checks whether a request may change anything. `authority` is the name under which the request came.
+/// Checks whether a request may change state. `authority` is the host of the request.
 pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: Option<&Secret>) -> Result<(), Denial> {
     if token.is_none() {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
     }
-    // A proxy may add the token to every request of a browser. Test: `a_page_of_another_site_changes_nothing`.
+    // This is checked even with a token, which a proxy may add to every request of a browser. Test:
+    // `a_page_of_another_site_changes_nothing`.
     if is_cross_site(headers, authority) {
         return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
     }
@@ -53,37 +54,39 @@ pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: 
     Ok(())
 }
 
-/// Returns whether a request has the token. The time that it takes does not depend on the bytes that agree.
+/// Returns whether a request has the token. The time for the comparison does not depend on the number of equal bytes.
 pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
     let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, token)| token);
     match (sent, token) {
-        // Where two digests begin to differ says nothing about the token.
+        // The position at which two digests differ reveals nothing about the token.
         (Some(sent), Some(token)) => Sha256::digest(sent) == Sha256::digest(token.reveal()),
         _ => false,
     }
 }
 
-/// Returns whether `Sec-Fetch-Site` or `Origin` says that a page of another site sent the request. Clients other than
-/// browsers send neither header.
+/// Returns whether a page of another site sent the request, by `Sec-Fetch-Site` and `Origin`. Clients other than
+/// browsers usually send neither header.
 fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
-    // `none` is a request that the user began, such as by the address bar.
-    // `same-site` is another origin, such as another port. Test: `a_page_of_another_site_changes_nothing`.
+    // `none` is a request of the user, such as one from the address bar. `same-site` is refused, because it is another
+    // origin, such as another port. Test: `a_page_of_another_site_changes_nothing`.
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    // Sandboxed pages and files send `null`, which has no host. Test: `a_page_of_another_site_changes_nothing`.
+    // Sandboxed pages and local files send `null`, which has no host and is refused. Test:
+    // `a_page_of_another_site_changes_nothing`.
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     !matches!((host, authority), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
 }
 
-/// Returns whether an authority is an address, this machine, or one of these names.
+/// Returns whether an authority has an IP address, `localhost`, or one of these names as its host.
 fn is_own(authority: &str, names: &[String]) -> bool {
     let host = host_of(authority);
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    // An address can't be made to lead elsewhere, as a name can. Test: `requests_under_foreign_names_are_refused`.
+    // An IP address is accepted: unlike a name, it can't be rebound to another host. Test:
+    // `requests_under_foreign_names_are_refused`.
     address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
 }
 
@@ -98,6 +101,8 @@ mod tests {
         pairs.collect()
     }
 
+    /// Shows that a request is authorised only if its header holds the whole token, with the scheme `Bearer`.
+    ///
     /// Row: A44
     #[test]
     fn a_token_is_compared_as_a_whole() {
@@ -117,6 +122,9 @@ mod tests {
         assert!(!is_authorized(&HeaderMap::new(), Some(&token)));
     }
 
+    /// Shows that requests which a page of another site can send, by their `Origin`, `Sec-Fetch-Site` or content type,
+    /// are refused.
+    ///
     /// Row: A46
     #[test]
     fn a_page_of_another_site_changes_nothing() {
@@ -148,6 +156,9 @@ mod tests {
         assert_eq!(checked(None).unwrap_err().0, 405);
     }
 
+    /// Shows that requests are answered only under an address, `localhost` or a configured name (protection against DNS
+    /// rebinding).
+    ///
     /// Row: A38
     #[test]
     fn requests_under_foreign_names_are_refused() {

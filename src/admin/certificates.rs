@@ -1,4 +1,4 @@
-//! `/certificates`: the certificates in use, and the faults of their files.
+//! `/certificates`: the certificates in use, and the faults of their files, as JSON.
 
 use serde_json::{Value, json};
 

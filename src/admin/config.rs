@@ -14,21 +14,21 @@ const TOML: &str = "application/toml";
 
 #[derive(Serialize)]
 struct ConfigReport<T> {
-    /// The time when it was put in force.
+    /// The time at which the configuration was loaded.
     loaded: String,
-    /// The files that were read, those of keys among them.
+    /// The files that were read, including those of keys.
     files: Vec<String>,
     configuration: T,
 }
 
-/// Renders the configuration; returns its content type too. `query` is that of the request.
+/// Returns the content type and the text of the report. `query` is the query of the request.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str, String) {
     let source = &snapshot.source;
     let loaded = clock::rfc3339(source.loaded);
     let files: Vec<String> = source.files.iter().map(|path| path.display().to_string()).collect();
     if query.unwrap_or_default().split('&').any(|pair| pair == "format=toml") {
-        // `Debug` escapes a line end in the name of a file, which would end the comment.
+        // A line end in the name of a file would end the comment, so that `Debug` escapes it.
         let files: String = files.iter().map(|file| format!("# from {file:?}\n")).collect();
         return (TOML, format!("# loaded {loaded}\n{files}\n{}", source.written.toml()));
     }

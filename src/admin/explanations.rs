@@ -9,7 +9,7 @@ use crate::gateway::{Snapshot, runtime::clock, shared::explanations::KeptExplana
 /// The path of the explanations.
 pub(crate) const EXPLANATIONS_PATH: &str = "/explanations";
 
-/// Returns the id in a path of one explanation.
+/// Returns the request id in the path of a single explanation.
 pub(super) fn id_in(path: &str) -> Option<&str> {
     path.strip_prefix(EXPLANATIONS_PATH)?.strip_prefix('/').filter(|id| !id.is_empty())
 }
@@ -22,7 +22,7 @@ pub(super) fn list(snapshot: &Snapshot) -> Option<String> {
     Some(format!("{}\n", json!({ "explanations": rows })))
 }
 
-/// Returns the explanation of a request.
+/// Returns the explanation of a request, or the denial if none is kept.
 pub(super) fn one(snapshot: &Snapshot, request_id: &str) -> Result<String, (StatusCode, &'static str)> {
     let all = snapshot.explanations.as_ref().map(|kept| kept.all(clock::unix_seconds())).unwrap_or_default();
     let found = all.into_iter().find(|kept| kept.request_id == request_id);

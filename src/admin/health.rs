@@ -1,12 +1,13 @@
 //! `/livez`, `/readyz` and `/healthz`: checks whether this process answers, and whether it accepts requests. They don't
-//! depend on upstreams: a balancer that removed the gateway because one upstream is down would cut off all others too.
+//! depend on upstreams: if a load balancer removed the gateway because one upstream is down, clients could not reach
+//! the others either.
 
 use http::StatusCode;
 
-/// The path of the liveness check, after which a process that hangs is restarted.
+/// The path of the liveness check. If it fails, an orchestrator restarts the process.
 pub(crate) const LIVE_PATH: &str = "/livez";
 
-/// The path of the readiness check, by which a balancer chooses among processes.
+/// The path of the readiness check. A load balancer sends requests only to processes that pass it.
 pub(crate) const READY_PATH: &str = "/readyz";
 
 /// The earlier path of the readiness check.
@@ -15,8 +16,8 @@ pub(crate) const HEALTH_PATH: &str = "/healthz";
 /// The answer of the liveness check.
 pub(super) const LIVE: &str = "ok\n";
 
-/// Returns the answer of the readiness check. A process whose shared store is down is ready: it serves without the
-/// store.
+/// Returns the answer of the readiness check. A process whose shared store is down is ready, because it serves requests
+/// without the store.
 pub(super) const fn readiness(stopping: bool, degraded: bool) -> (StatusCode, &'static str) {
     match (stopping, degraded) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

@@ -69,7 +69,7 @@ fn expose(
     exposition
 }
 
-/// Adds the load of the process and its bounds.
+/// Adds the metrics of requests in flight, of memory and of caches.
 fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     let help = "Requests that have begun and not ended.";
     exposition.gauge("cursorgate_requests_in_flight", help, vitals.in_flight());
@@ -83,7 +83,7 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
 }
 
-/// Adds the numbers of export jobs, which are 0 without `services.exports`.
+/// Adds the metrics of export jobs, which are 0 without `services.exports`.
 fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     let help = "Export jobs in the store by state, those of all processes that share it.";
     let mut jobs = exposition.family(MetricKind::Gauge, "cursorgate_export_jobs", &["state"], help);
@@ -92,7 +92,7 @@ fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     }
 }
 
-/// Adds the counts of live pages, which are 0 without `services.live`.
+/// Adds the metrics of live pages, which are 0 without `services.live`.
 fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     exposition.gauge("cursorgate_live_subscribers", "Clients with a live page.", counts.subscribers());
     let help = "Live pages that are asked for at intervals, each for all clients that see it.";
@@ -109,7 +109,7 @@ fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     }
 }
 
-/// Adds the page cache, whose figures are 0 if no route has one.
+/// Adds the metrics of the page cache, which are 0 if no route has one.
 fn pages(exposition: &mut Exposition, pages: Option<&KeptPages>) {
     let help = "Approximate memory of the cache of pages and answers.";
     exposition.gauge("cursorgate_page_cache_bytes", help, pages.map_or(0, KeptPages::size));
@@ -131,7 +131,7 @@ mod tests {
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
 
-    /// The table of families in docs/observability.md is that of the program; `UPDATE_SNAPSHOTS=1` writes it anew.
+    /// The table in docs/observability.md must list all families. `UPDATE_SNAPSHOTS=1` writes it.
     #[test]
     fn all_families_are_documented() {
         let text = "version = 1\nlisteners.public = { address = \"127.0.0.1:0\" }\nupstreams.people = { peers = [\"127.0.0.1:1\"] }\n\

@@ -1,8 +1,8 @@
-//! `/migration`: the clients that still page by number or offset, and the time for which they still can, as JSON, for
-//! all routes that serve or observe a list. Counts begin with the processes, or when the configuration last changed how
-//! the route counts; those by the hour are of the last day, the current hour last. With a store that processes share
-//! they are sums over all processes, also over those that ended within two days; else they are those of this process.
-//! Findings are those of this process in any case.
+//! `/migration`: the clients that still page by number or offset, and the dates of their routes, as JSON, for all
+//! routes that serve or observe a list. Counts begin at the start of a process, or at the last reload that changed how
+//! the route counts. Hourly counts cover the last day, the current hour last. With a shared store, counts are sums over
+//! all processes, including those that ended within the last two days; without one, they are those of this process.
+//! Findings are always those of this process.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,8 @@ struct Report<'s> {
 struct ProcessesReport {
     running: usize,
     ended: usize,
-    /// The shared store: `none` is configured, its counts were `read`, or it is `down`, so that this process is alone.
+    /// The state of the shared store: `none` if none is configured, `read` if its counts were read, or `down`. In the
+    /// first and the last case, only this process is counted.
     store: &'static str,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct OtherProcesses {
 }
 
 impl OtherProcesses {
-    /// Reads the counts from the store that processes share; `now` is in seconds since 1970.
+    /// Reads the counts from the shared store. `now` is in seconds since 1970.
     pub(super) async fn read(snapshot: &Snapshot, own: &str, now: u64) -> Self {
         let alone = |store| Self { counts: Vec::new(), report: ProcessesReport { running: 1, ended: 0, store } };
         let Some(store) = &snapshot.store else { return alone("none") };
@@ -62,8 +63,8 @@ impl OtherProcesses {
         for (process, bytes) in published {
             // The counts of this process are added from its memory, not from the store.
             let Some(counts) = ProcessCounts::read(&bytes, now).filter(|_| process != own) else { continue };
-            // A process whose signing key has changed has published on the boards of both keys. Test:
-            // `a_change_of_keys_doubles_no_count`.
+            // If the signing key of a process changed, it has published counts under both keys, of which the later ones
+            // are taken. Test: `a_change_of_keys_doubles_no_count`.
             let known = latest.entry(process).or_default();
             if known.at <= counts.at {
                 *known = counts;
@@ -71,12 +72,12 @@ impl OtherProcesses {
         }
         let counts: Vec<ProcessCounts> = latest.into_values().collect();
         let running = counts.iter().filter(|counts| counts.runs(now)).count();
-        // This process is not among those that were read.
+        // This process is not among the counts that were read, so that it is added.
         let report = ProcessesReport { running: running + 1, ended: counts.len() - running, store: "read" };
         Self { counts, report }
     }
 
-    /// Returns the counts of a list in all processes.
+    /// Returns the sum of the counts of a list over all processes.
     fn sum(&self, route: &Route, list: &List, now: u64) -> ListCounts {
         let mut sum = ListCounts::of(&list.usage, &route.metrics, now);
         let others = self.counts.iter().filter_map(|process| process.routes.get(&route.name));
@@ -90,22 +91,22 @@ impl OtherProcesses {
 struct RouteReport<'s> {
     route: &'s str,
     observed: bool,
-    /// The observed answers by verdict; `None` on a route that serves.
+    /// The number of observed answers for each verdict; `None` on a route that serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdicts: Option<BTreeMap<String, u64>>,
     #[serde(flatten)]
     plan: PlanReport,
     counted_since: String,
-    /// The requests by the kind of their paging.
+    /// The number of requests for each kind of paging.
     requests: BTreeMap<String, u64>,
-    /// The same requests by the hour.
+    /// The same for each hour of the last day.
     hours: BTreeMap<String, HourlyCounts>,
     legacy: CountReport,
-    /// The requests that this process refused by a rate limit or a brownout, by the limit.
+    /// The number of requests that this process refused because of a rate limit or a brownout, for each limit.
     limited: BTreeMap<&'static str, u64>,
-    /// The differences from the configuration that answers show, since it was loaded.
+    /// The differences between answers and the configuration, since it was loaded.
     findings: Vec<FindingReport>,
-    /// `None` if the route does not tell clients apart.
+    /// The clients; `None` if the route does not identify them.
     #[serde(flatten)]
     clients: Option<ClientReports>,
 }
@@ -157,7 +158,7 @@ struct BrownoutReport {
     from: String,
     until: String,
     is_on: bool,
-    /// The status of requests that are refused.
+    /// The status of the answers to refused requests.
     status: u16,
     /// The limit of a client's requests; `None` if all are refused.
     #[serde(flatten)]
@@ -181,16 +182,16 @@ struct ClientReport {
 #[derive(Serialize)]
 struct CountReport {
     requests: u64,
-    /// Those without any paging parameter.
+    /// The number of requests without any paging parameter.
     unmarked: u64,
     hours: HourlyCounts,
     last_seen: Option<String>,
 }
 
-/// Returns the report; `now` is in seconds since 1970.
+/// Renders the report. `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
-    // Routes that observe have old clients, too. Test: `a_route_that_observes_is_on_the_migration_board`.
+    // Routes that observe have legacy clients, too. Test: `a_route_that_observes_is_on_the_migration_board`.
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
     let routes = lists.map(|(route, list)| row(route, list, others.sum(route, list, now), now)).collect();
     serde_json::to_string(&Report { processes: others.report, routes }).expect("a report is JSON") + "\n"

@@ -1,4 +1,4 @@
-//! The side of operators: a listener of its own, whose paths never mix with those of clients.
+//! The admin listener for operators. Its paths are separate from those of clients.
 
 mod access;
 mod certificates;

@@ -1,4 +1,4 @@
-//! The operator's page: files that are part of the program, and the headers under which a browser runs them.
+//! The operator's page: its files, which are built into the program, and the security headers of all answers.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -19,9 +19,9 @@ pub(super) const FILES: [OperatorFile; 9] = [
     ("/page/migration.js", SCRIPT, include_str!("page/migration.js")),
 ];
 
-/// The headers of every answer. The policy permits scripts, styles and requests of this listener alone, no inline
-/// script or style, and no frame around the page. `Cross-Origin-Resource-Policy` keeps pages of other sites from
-/// reading a resource by embedding it.
+/// The headers of every answer. The policy permits only scripts, styles and requests of this listener, none of them
+/// inline, and no frame around the page. `Cross-Origin-Resource-Policy` prevents pages of other origins from embedding
+/// a resource.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -45,7 +45,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    /// The policy forbids what is written in the page itself, and a browser reports that only at run time.
+    /// The policy forbids inline scripts and styles, which a browser would report only at run time.
     #[test]
     fn the_page_has_no_inline_script_style_or_handler() {
         for (path, _, text) in FILES {

@@ -1,4 +1,4 @@
-//! `/purge`: drops pages of the cache, by the name of a route or by a tag.
+//! `/purge`: drops the cached pages of a route or of a tag.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) const PURGE_PATH: &str = "/purge";
 /// The longest body of a purge, in bytes.
 pub(super) const LONGEST: usize = 4_096;
 
-/// The subject of a purge: exactly one of the two members.
+/// The subject of a purge. Exactly one of the two members is set.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct PurgeRequest {
@@ -31,7 +31,7 @@ struct PurgeReport<'r> {
 ///
 /// # Errors
 ///
-/// Returns a denial if the body is malformed, or if no route of the name has a page cache.
+/// Returns a denial if the body is malformed, or if there is no such route with a page cache.
 #[expect(clippy::expect_used, reason = "JSON has texts")]
 pub(super) async fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
     let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;

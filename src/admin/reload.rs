@@ -13,7 +13,7 @@ use crate::gateway::{
 /// The path of reloads.
 pub(crate) const RELOAD_PATH: &str = "/reload";
 
-/// The time for which a request waits for its reload: a file may be on a mount that hangs.
+/// The longest time that a request waits for its reload: a file may be on a file system that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ struct ReloadReport<'r> {
     errors: usize,
     warnings: usize,
     needs_restart: &'r [String],
-    /// The diagnostics, which quote lines of the configuration; for requests with the token alone.
+    /// The diagnostics, which quote lines of the configuration. Only requests with the token get them.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'r str>,
     /// The results of earlier reloads, the latest first.
@@ -32,7 +32,8 @@ struct ReloadReport<'r> {
     earlier: Vec<Self>,
 }
 
-/// Renders a result, with those of earlier reloads. `with_report` is for requests with the token.
+/// Renders the result of a reload, and those of earlier ones. `with_report` adds the diagnostics, for requests with the
+/// token.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers and lists of texts")]
 pub(super) fn render(result: &ReloadResult, earlier: &[Arc<ReloadResult>], with_report: bool) -> String {
     let mut report = described(result);
@@ -54,9 +55,9 @@ fn described(result: &ReloadResult) -> ReloadReport<'_> {
     }
 }
 
-/// Reloads, and returns the status and the result; `None` if it takes too long.
+/// Reloads the configuration, and returns the status and the result; `None` if it takes longer than [`PATIENCE`].
 pub(super) async fn reload(reloads: &Reloads) -> Option<(StatusCode, Arc<ReloadResult>)> {
-    // A reload that takes longer goes on in its own thread. Test: `a_reload_that_hangs_stops_no_signal`.
+    // A longer reload continues in its own thread. Test: `a_reload_that_hangs_stops_no_signal`.
     let result = tokio::time::timeout(PATIENCE, reloads.reload(ReloadCause::Admin)).await.ok()?;
     let status = if result.in_force { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Some((status, result))

@@ -1,5 +1,5 @@
-//! `/routes`: the routes in force, their figures of the last five minutes, and their history of a quarter of an hour,
-//! as JSON.
+//! `/routes`: the routes in force, their figures of the last 5 minutes, and their history of the last 15 minutes, as
+//! JSON.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ pub(crate) const ROUTES_PATH: &str = "/routes";
 /// The number of steps over which recent figures are computed: 5 minutes.
 pub(super) const RECENT: usize = 30;
 
-/// The outcomes for which the client is the reason that there was no whole answer.
+/// The outcomes in which the client caused the lack of a whole answer.
 const BY_CLIENTS: [&str; 2] = ["client_gone", "client_stalled"];
 
 /// Renders all routes, in the order of the configuration, and the requests without a route.
@@ -88,7 +88,7 @@ fn list_parts(route: &Route, list: &List) -> Map<String, Value> {
     }))
 }
 
-/// Returns the figures of the last minutes, and their history in steps.
+/// Returns the figures of the last 5 minutes, and their history in steps.
 fn live(metrics: &RouteMetrics, now: Instant) -> Map<String, Value> {
     let recent = metrics.recent(RECENT, now);
     let steps = metrics.series(|figures, took| {
@@ -108,8 +108,8 @@ fn live(metrics: &RouteMetrics, now: Instant) -> Map<String, Value> {
     }))
 }
 
-/// Returns the numbers of all requests, of those that failed (5xx, or no whole answer), and of those that the gateway
-/// refused with a 4xx.
+/// Returns the numbers of all requests, of those that failed (5xx, or no whole answer for another reason than the
+/// client), and of those that the gateway refused with a 4xx.
 fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
     let (mut all, mut failed, mut refused) = (0, 0, 0);
     for (outcome, class, count) in figures.requests() {
@@ -117,7 +117,7 @@ fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
         match class {
             "5xx" => failed += count,
             "none" if !BY_CLIENTS.contains(&outcome) => failed += count,
-            // Other answers with 4xx are the upstream's own.
+            // Other answers with 4xx come from the upstream.
             "4xx" if is_refusal(outcome) => refused += count,
             _ => {}
         }
@@ -148,7 +148,7 @@ fn figures(figures: RouteFigures<'_>, took: Duration) -> Value {
         "latency_ms": latency(|share| figures.quantile(share)),
         "pages": pages,
         "levels": figures.levels().collect::<BTreeMap<_, _>>(),
-        // A share of no pages is no number, which JSON can't represent (RFC 8259, section 6).
+        // Without pages, the quotient would be NaN, which JSON can't represent (RFC 8259, section 6).
         "upstream_requests_per_page": (pages > 0).then(|| share(page_requests, pages)),
         "drifted_pages": drifted,
         "drift_items": distance,
@@ -175,7 +175,7 @@ fn share(of: u64, by: u64) -> f64 {
     rounded(float(of) / float(by))
 }
 
-/// Rounds to hundredths: figures are read, not added up.
+/// Rounds to hundredths, since figures are shown to people and not processed further.
 fn rounded(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }

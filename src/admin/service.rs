@@ -38,10 +38,10 @@ use crate::{
     upstream::net::connection::Connections,
 };
 
-/// The longest body of a request that changes something of a service, in bytes: it may contain a cursor.
+/// The largest body of a request that changes the state of a service, in bytes. It may contain a cursor.
 const LONGEST_CHANGE: usize = 32 << 10;
 
-/// The timeout of each read from an operator's client, and of each write to it.
+/// The timeout of each read from and each write to an operator's client.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The service for operators.
@@ -58,8 +58,8 @@ pub(crate) struct Admin {
     services: Vec<Arc<dyn ServiceReport>>,
 }
 
-/// Creates the service of the admin listener. It answers until the process ends, or until a successor answers in its
-/// place.
+/// Creates the service of the admin listener. It answers until the process ends, or until a successor process takes
+/// over the socket.
 #[must_use]
 pub(crate) fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) -> Listening<Admin> {
     let mut service = Listening::new("admin", admin, front);
@@ -72,7 +72,7 @@ pub(crate) fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) 
 /// A request of an operator.
 struct AdminRequest<'r> {
     method: &'r Method,
-    /// The name under which the request came.
+    /// The host of the request, with its port.
     authority: Option<&'r str>,
     path: &'r str,
     query: Option<&'r str>,
@@ -87,8 +87,8 @@ type AnswerFunction = fn(&Admin, &AdminRequest<'_>) -> AdminAnswer;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The paths of probes. They reveal nothing and answer under every name: after refused probes an orchestrator would end
-/// the process.
+/// The paths of health checks. They reveal nothing, and answer for every host name: an orchestrator would end the
+/// process if they were refused.
 const PROBES: [(&str, AnswerFunction); 3] = [
     (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
     (READY_PATH, Admin::readiness),
@@ -128,7 +128,7 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
     }),
 ];
 
-/// The answer of a gateway that explains no request.
+/// The answer if explanations are not configured.
 const NOT_EXPLAINED: Denial = (StatusCode::NOT_FOUND, "no request is explained: there is no admin.explain_key\n");
 
 /// The answer to a body that can't be read.
@@ -155,7 +155,7 @@ impl Admin {
         Self { vitals, live, clients, connections, reloads, services }
     }
 
-    /// Answers a request.
+    /// Answers a request. `body` is `None` if it could not be read.
     async fn answer(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let find = |reports: &[(&str, AnswerFunction)]| {
             reports.iter().find(|(path, _)| *path == request.path).map(|found| found.1)
@@ -165,7 +165,7 @@ impl Admin {
             let live = self.live.pin();
             access::check_host(request.authority, live.admin.as_ref().map_or(&[][..], |admin| &admin.hosts))
         };
-        // A page with a name of its own for this address could read all reports. Test:
+        // Otherwise a page whose host name leads to this address could read all reports (DNS rebinding). Test:
         // `requests_under_foreign_names_are_refused`.
         if let (Err(denial), None) = (known, probe) {
             return denied(denial);
@@ -189,7 +189,7 @@ impl Admin {
                 false => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".into()),
             };
         }
-        // The board asks the store, for which functions of `REPORTS` can't wait.
+        // The report reads the shared store asynchronously, which functions of `REPORTS` can't do.
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
@@ -208,7 +208,7 @@ impl Admin {
         }
     }
 
-    /// Reloads the configuration for a request with the token.
+    /// Reloads the configuration, if the request has the token.
     async fn reload(&self, request: &AdminRequest<'_>) -> AdminAnswer {
         let checked = {
             let live = self.live.pin();
@@ -235,12 +235,12 @@ impl Admin {
         }
     }
 
-    /// Returns the service that changes something at a path.
+    /// Returns the service that has a change at a path.
     fn changing(&self, path: &str) -> Option<&Arc<dyn ServiceReport>> {
         self.services.iter().find(|service| service.changes().contains(&path))
     }
 
-    /// Changes something of a service for a request with the token.
+    /// Changes the state of a service, if the request has the token.
     async fn change(
         &self,
         service: &dyn ServiceReport,
@@ -260,7 +260,7 @@ impl Admin {
         }
     }
 
-    /// Drops pages of the cache for a request with the token.
+    /// Drops cached pages, if the request has the token.
     async fn purge(&self, request: &AdminRequest<'_>, body: Option<&[u8]>) -> AdminAnswer {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
@@ -280,14 +280,14 @@ impl Admin {
         }
     }
 
-    /// Returns the board of legacy clients, with the counts of the processes that share a store.
+    /// Returns the report on legacy clients, with the counts of all processes that share the store.
     async fn migration(&self) -> AdminAnswer {
         let (live, now) = (self.live.pin(), clock::unix_seconds());
         let others = OtherProcesses::read(&live, self.vitals.identity(), now).await;
         json(migration::render(&live, &others, now))
     }
 
-    /// Returns explanations to a request with the token.
+    /// Returns explanations, if the request has the token.
     fn explained(
         &self,
         request: &AdminRequest<'_>,
@@ -337,7 +337,7 @@ impl ServeHttp for Admin {
         let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
         let request = AdminRequest {
             method: &head.method,
-            // A target in absolute form names the host, whatever `Host` says (RFC 9112, section 3.2.2).
+            // The host of a target in absolute form has precedence over `Host` (RFC 9112, section 3.2.2).
             authority: head.uri.authority().map(Authority::as_str).or(host.as_deref()),
             path: head.uri.path(),
             query: head.uri.query(),
@@ -353,7 +353,7 @@ impl ServeHttp for Admin {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
-        // Both headers are required with their statuses (RFC 9110, sections 15.5.6 and 15.5.2).
+        // These statuses require these headers (RFC 9110, sections 15.5.6 and 15.5.2).
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = if longest.is_some() { "POST" } else { "GET, HEAD" };
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -365,7 +365,7 @@ impl ServeHttp for Admin {
     }
 }
 
-/// Reads the body of a request; `None` if it is too long or breaks off.
+/// Reads the body of a request; returns `None` if it is too long or incomplete.
 async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -373,7 +373,7 @@ async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8
             Ok(Some(part)) if body.len() + part.len() <= longest => body.extend_from_slice(&part),
             Ok(None) => return Some(body),
             Ok(Some(_)) | Err(_) => {
-                // The rest of the body is unread, so no further request can follow on this connection.
+                // The rest of the body is not read, so that the connection can't be used for a further request.
                 session.set_keepalive(None);
                 return None;
             }
@@ -391,6 +391,8 @@ mod tests {
         admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }, Some(b"")).await
     }
 
+    /// Shows the status of each admin path and method: the paths that report can only be read.
+    ///
     /// Row: A38
     #[tokio::test]
     async fn paths_are_read_and_not_written() {

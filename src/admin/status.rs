@@ -1,4 +1,4 @@
-//! `/status`: the process, its load and its bounds, and the age of its configuration, as JSON.
+//! `/status`: the process, its load and its limits, and the age of its configuration, as JSON.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::gateway::{
 /// The path of the status.
 pub(crate) const STATUS_PATH: &str = "/status";
 
-/// Renders the status. `can_reload` tells whether there is a token with which this listener reloads.
+/// Renders the status. `can_reload` is true if the configuration can be reloaded at this listener.
 pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, can_reload: bool) -> String {
     let dropped: u64 = vitals.log().dropped().into_iter().map(|(_, count)| count).sum();
     let last = vitals.last_reload();
@@ -51,7 +51,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     format!("{report}\n")
 }
 
-/// Renders the shared store with its servers, and whether pages are shared.
+/// Renders the shared store: its servers, and whether pages are shared by it.
 fn shared_store(link: &StoreLink, pages: Option<&KeptPages>) -> Value {
     let servers = link.servers().into_iter().map(|server| {
         json!({

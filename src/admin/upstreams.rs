@@ -1,4 +1,4 @@
-//! `/upstreams`: the upstreams, their peers and the health of each, and their recent figures.
+//! `/upstreams`: the upstreams, their peers with their health, and their recent figures, as JSON.
 
 use std::time::Instant;
 
@@ -27,9 +27,9 @@ struct Now {
 }
 
 impl Now {
-    /// Writes an earlier moment as a time of day.
+    /// Converts an earlier instant to a date and time (RFC 3339).
     fn rfc3339(&self, then: Instant) -> String {
-        // A peer may change after the clocks were read.
+        // A peer may have changed after the clocks were read, which counts as now.
         clock::rfc3339(self.unix_seconds.saturating_sub(self.instant.saturating_duration_since(then).as_secs()))
     }
 }
@@ -60,7 +60,7 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
     })
 }
 
-/// Returns the figures of the last five minutes. Requests without a whole answer count as failed.
+/// Returns the figures of the last 5 minutes. Requests without a whole answer count as failed.
 fn recent(upstream: &Upstream, now: Instant) -> Value {
     let recent = upstream.metrics.recent(RECENT, now);
     let (requests, failed) = totals(recent.of_upstream());

@@ -31,7 +31,7 @@ struct CheckedConfiguration {
     diagnostics: Diagnostics,
 }
 
-/// Prints the explanation of a configuration, or its mistakes. Prints both if secrets alone are missing.
+/// Prints the explanation of a configuration, or its mistakes. Prints both if only secrets are missing.
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
@@ -81,14 +81,14 @@ fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
 fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
-        // Files of certificates are not at hand either.
+        // The files of certificates are not available either.
         let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
         Some((settings, snapshot))
     });
     CheckedConfiguration { built, diagnostics }
 }
 
-/// Prints diagnostics and the description of all routes. `asked` has the results of `--live`.
+/// Prints the diagnostics and the description of all routes. `asked` contains the results of `--live`.
 fn text(
     path: &Path,
     environment: &dyn Environment,
@@ -104,7 +104,7 @@ fn text(
         let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
-    // The author of a route may have no access to the keys: the description is printed all the same. Test:
+    // The author of a route may have no access to the keys, so that the description is printed without them. Test:
     // `check_describes_routes_without_their_keys`.
     match without_secrets_of(path, environment).built {
         Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),

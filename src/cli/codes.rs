@@ -3,10 +3,10 @@
 use super::{Failure, report};
 use crate::{config::diagnostic::nearest, downstream::Code};
 
-/// The page of the documentation. It has a section for each code. Test: `every_code_has_a_section_of_its_own`.
+/// The page of the documentation, with a section for each code. Test: `every_code_has_a_section_of_its_own`.
 const PAGE: &str = include_str!("../../docs/problems.md");
 
-/// Lists the codes, or prints the section of one.
+/// Prints the section of a code, or the list of all codes.
 pub(super) fn explain(code: Option<&str>) -> Result<(), Failure> {
     let names = || Code::ALL.iter().map(|code| code.as_str());
     let Some(code) = code else {
@@ -32,7 +32,7 @@ fn section(code: &str) -> Option<&'static str> {
     rest.get(..end.unwrap_or(rest.len())).map(str::trim)
 }
 
-/// Returns a text in which each link to another page is replaced by its words.
+/// Returns a text in Markdown with each link replaced by its text.
 fn without_links(mut text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     while let Some((before, rest)) = text.split_once("](") {

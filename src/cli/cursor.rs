@@ -8,7 +8,7 @@ use crate::{
     cursor::{Finding, Inspection, KeyRing, inspect as look},
 };
 
-/// The most parameters of a link that are tried as cursors.
+/// The largest number of parameters of a link that are tried as cursors.
 const PARAMETERS_MAX: usize = 100;
 
 /// Shows the contents of a cursor.
@@ -23,7 +23,7 @@ pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure>
     }
 }
 
-/// Reads the keys of cursors, and no other secret of the configuration, so that the command needs no more.
+/// Reads only the cursor keys, and no other secret of the configuration, which the user need not have.
 fn keys(path: &Path) -> Result<KeyRing, Failure> {
     let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
     if diagnostics.has_errors() {
@@ -39,13 +39,13 @@ fn ring(keys: &CursorKeySettings) -> Result<KeyRing, crate::cursor::KeyRingError
     KeyRing::new(keys.signing_key, &of)
 }
 
-/// Opens a cursor, or the one in a link.
+/// Opens a cursor. For a link, opens the first parameter that is a cursor.
 fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let whole = look(keys, text);
     let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {
         return whole;
     };
-    // A link that is copied from a `Link` field ends with `>`.
+    // A link that is copied from a `Link` header may end with `>`.
     let query = query.split(['#', '>']).next().unwrap_or(query);
     let values = query.split('&').take(PARAMETERS_MAX).filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
     let mut cursors = values.map(|value| look(keys, value));

@@ -25,10 +25,10 @@ use crate::{
 /// The header with a permit, in its usual spelling.
 const PERMIT_HEADER: &str = "Cursorgate-Explain";
 
-/// The width of the labels before the lines.
+/// The width of the labels, in characters.
 const WIDTH: usize = 11;
 
-/// Explains a request.
+/// Prints the explanation of a request. Fails if the request would be refused.
 pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     let path = arguments.config();
     let environment = ProcessEnvironment::default();
@@ -70,7 +70,8 @@ fn sign(
     report::output(&format!("{PERMIT_HEADER}: {permit}\n"))
 }
 
-/// Loads the configuration. Without its secrets everything but cursors can be explained, and no request can be sent.
+/// Loads the configuration. Returns its settings, its snapshot, and whether its secrets are available: without them
+/// everything but cursors can be explained, and no request can be sent.
 fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Settings, Snapshot, bool), Failure> {
     let built = |environment: &dyn Environment| {
         let (settings, mut diagnostics) = config::load(path, environment);
@@ -84,7 +85,7 @@ fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Se
     if let Some((settings, snapshot)) = whole {
         return Ok((settings, snapshot, true));
     }
-    // An upstream takes no credentials that were invented.
+    // Requests to an upstream need its real credentials, so that `--live` is not possible without secrets.
     match built(&WithoutSecrets(environment)).0.filter(|_| !is_live) {
         Some((settings, snapshot)) => Ok((settings, snapshot, false)),
         None => {
@@ -105,7 +106,7 @@ fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, F
         (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
     };
     let body = target::body(arguments.body.as_deref())?.and_then(|_| arguments.body.clone());
-    // A list by POST needs a body: without one, an empty object is sent.
+    // A request by POST needs a body. If none is given, it is an empty object.
     let body = (method == Method::POST).then(|| body.unwrap_or_else(|| "{}".to_owned()).into_bytes());
     let headers = target::headers(&arguments.header)?;
     Ok(AskedRequest { method, scheme, authority, target, headers, body, has_keys, is_live: arguments.live })
@@ -186,7 +187,7 @@ fn details(out: &mut String, request: &PlannedFetch) {
     }
 }
 
-/// Writes the proof of a page: the facts that its answers showed.
+/// Writes the requests of a page, the facts in their answers, and the proof of the page.
 fn watch(out: &mut String, watched: &WatchedPage) {
     out.push('\n');
     for (at, fetch) in watched.fetches.iter().enumerate() {

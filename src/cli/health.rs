@@ -1,4 +1,4 @@
-//! `cursorgate health`: asks a running gateway whether it is ready, for probes of containers.
+//! `cursorgate health`: asks a running gateway whether it is ready, for health checks of containers.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use crate::{
     config::{self, ProcessEnvironment},
 };
 
-/// The time that the gateway has to answer.
+/// The timeout for the connection, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks a running gateway whether it is ready.
@@ -48,7 +48,8 @@ fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr
     }
 }
 
-/// Returns the address at which this machine reaches a listener: the loopback address for one on all addresses.
+/// Returns the address at which this machine reaches a listener. For a listener on all addresses, that is the loopback
+/// address.
 fn here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -65,7 +66,7 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = format!("GET {HEALTH_PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    // The version, a blank and three digits (RFC 9112, section 4): no more of the answer is awaited.
+    // Only the version, a blank and the three digits of the status are read (RFC 9112, section 4).
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.parse().ok());

@@ -1,4 +1,4 @@
-//! `cursorgate keygen`: prints a new key of cursors.
+//! `cursorgate keygen`: prints a new key for cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 

@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// The largest pages that are tried for a written configuration, in this order: with small answers of the upstream,
-/// smaller pages need fewer requests.
+/// The largest page sizes that are tried for the configuration, in this order. If the upstream's answers are small,
+/// large pages need more requests than allowed.
 const PAGE_SIZES: [u32; 9] = [100, 60, 50, 30, 20, 10, 5, 2, 1];
 
-/// Learns a list, prints what was found, and writes the configuration if a file is named for it.
+/// Learns a list, prints the findings, and writes the configuration if a file is named for it.
 pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let url = ListUrl::parse(&arguments.url)?;
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
@@ -85,18 +85,18 @@ fn guesses(learnt: &Learnt) -> String {
     format!("Likely, and not shown by a request: {}. Hold these lines against the service. ", subjects.join(", "))
 }
 
-/// Returns the next commands after the file was written.
+/// Returns the commands to run after the file was written.
 fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> String {
     let path = path.display();
     let is_live = arguments.recorded.is_empty();
-    // With a recording the service may be out of reach, so that commands that send requests to it are left out.
+    // With a recording the service may not be reachable, so that commands that send requests to it are left out.
     let live = if is_live { "--live " } else { "" };
     let mut next = format!(
         "Next:\n\n{}  \
          cursorgate check {live}{path}\n  cursorgate run {path}\n",
         super::init::key_command()
     );
-    // `walk` sends GET alone.
+    // `walk` sends only GET.
     if arguments.body.is_none() && is_live {
         let port = learn::gateway_port(&url.peer);
         let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);
@@ -110,7 +110,7 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     next
 }
 
-/// The source of answers.
+/// The source of answers: the live service, or a recording.
 enum AnswerSource {
     Live(Box<ProbeSender>),
     Recorded(Recording),
@@ -125,7 +125,8 @@ impl AnswerSource {
     }
 }
 
-/// Returns the source that the arguments name. For a recording, the target gets the recorded requests for the list.
+/// Returns the source that the arguments name. For a recording, sets the parameters and headers of the recorded
+/// requests in the target.
 fn source(
     arguments: &LearnArguments,
     url: &ListUrl,
@@ -144,7 +145,7 @@ fn source(
     Ok(AnswerSource::Recorded(recording))
 }
 
-/// Returns the configuration with the largest pages that `check` accepts.
+/// Returns the configuration with the largest page size that `check` accepts.
 fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
     let mut faults = String::new();
     for most in PAGE_SIZES {

@@ -24,10 +24,10 @@ use crate::{
     gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
-/// The longest time for which the end of the process waits for queued lines, because their reader may have stopped.
+/// The longest time that the process waits at its end for queued lines to be written: their reader may have stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The log of this process. Dropping it writes the queued lines, as far as that takes at most [`LAST_WORDS`].
+/// The log of this process. Dropping it writes the queued lines, for at most [`LAST_WORDS`].
 pub(super) struct Log {
     queue: LogQueue,
     lines: Handle<LineLayer, Registry>,
@@ -37,7 +37,8 @@ pub(super) struct Log {
 type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 impl Log {
-    /// Logs a failure as the last line. A message on standard error instead would wait for a slow reader of the log.
+    /// Logs a failure as the last line, and clears its message. Printed directly to standard error, the message would
+    /// block if the reader of the log is slow.
     pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
         result.map_err(|mut failure| {
             tracing::error!("{}", std::mem::take(&mut failure.message));
@@ -47,11 +48,11 @@ impl Log {
 }
 
 impl Log {
-    /// Returns the function that changes format and level.
+    /// Returns the function that changes the format, the level and the access log.
     pub(super) fn changer(&self) -> Box<dyn Fn(LogSettings) + Send> {
         let (queue, lines) = (self.queue.clone(), self.lines.clone());
         Box::new(move |settings| {
-            // The layer lives as long as the process.
+            // The change can't fail, since the layer lives as long as the process.
             let _ = lines.reload(layer(settings, &queue));
             limit_libraries(settings.level);
         })
@@ -64,10 +65,10 @@ impl Drop for Log {
     }
 }
 
-/// Begins to log, for the whole process.
+/// Starts logging for the whole process.
 pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
-    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a
-    // reader.
+    // The log has its own file descriptor: the writer would otherwise hold the lock of `io::stderr` while it waits for
+    // a reader.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::begin(file, counts, |lines| {
         tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
@@ -76,7 +77,7 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     let begun = tracing_subscriber::registry().with(layer).try_init();
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
     limit_libraries(settings.level);
-    // The default hook would write the panic to standard error directly, past the queue and the format.
+    // The default hook would write panics to standard error directly, without the queue and the format of the log.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
@@ -84,8 +85,8 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     Ok(Log { queue, lines })
 }
 
-/// Sets the level below which lines of the libraries are dropped before they are composed. Pingora has a dozen of them
-/// for a request, and asking the layer about each of them would take a fiftieth of the time of a page.
+/// Sets the level below which lines of libraries are dropped before they are formatted. Pingora logs about a dozen for
+/// each request, and the layer's check of them would take 2% of the time of a page.
 fn limit_libraries(level: LogLevel) {
     log::set_max_level(match level {
         LogLevel::Error => log::LevelFilter::Error,
@@ -93,8 +94,9 @@ fn limit_libraries(level: LogLevel) {
     });
 }
 
-/// Returns a layer that writes lines of this process from `level` on, the access log, and warnings and errors of the
-/// libraries. Lines of Pingora about single requests and connections are left out, since the access log has them.
+/// Returns a layer that writes the lines of this program from `level` on, the access log, and warnings and errors of
+/// libraries. Pingora's lines about single requests and connections are left out, because the access log has the same
+/// facts.
 fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -113,7 +115,8 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level)
         .with_target("cursorgate::access", access);
-    // Errors of the layer itself would go to standard error directly, past the queue.
+    // Errors of the layer itself are not logged, because it would write them to standard error directly, without the
+    // queue.
     let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     match settings.format {
         LogFormat::Json => Box::new(targets.and_then(lines.json().flatten_event(true))),
@@ -121,10 +124,10 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     }
 }
 
-/// The writer of the log, one line at a time.
+/// The log queue as a writer for the layer.
 struct Lines(LogQueue);
 
-/// A line, which is written by one call.
+/// The writer of a single line, which the layer writes with one call.
 struct Line<'a> {
     queue: &'a LogQueue,
     urgency: Urgency,

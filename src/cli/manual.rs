@@ -21,7 +21,8 @@ pub(super) fn command() -> Command {
         openssl::version::version(),
         openssl::version::platform().trim_start_matches("platform: "),
     );
-    // Clap needs a text that lives as long as the process. It is leaked once, or twice if the arguments are invalid.
+    // Clap needs a text that lives as long as the process, so that it is leaked. That happens once in a process, or
+    // twice for invalid arguments.
     Arguments::command().long_version(&*text.leak())
 }
 

@@ -78,17 +78,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the arguments of this process. Ends it if they ask for help or for the version, or are invalid.
+/// Reads the arguments of this process. Ends the process if they are invalid, or request help or the version.
 fn arguments() -> Arguments {
     let matches = manual::command().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut manual::command()).exit())
 }
 
-/// The reason why a command failed.
+/// The failure of a command: its exit code and the reason.
 #[derive(Debug)]
 struct Failure {
     code: u8,
-    /// Empty if the reason was reported before.
+    /// The reason; empty if it was already reported.
     message: String,
 }
 

@@ -1,9 +1,9 @@
-//! `cursorgate dialects` and `cursorgate envelopes`: the built-in ones.
+//! `cursorgate dialects` and `cursorgate envelopes`: list the built-in ones, or print one.
 
 use super::{Failure, report};
 use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
 
-/// A file that is built in: its name and its text.
+/// A built-in dialect or envelope: its name and its text.
 type Preset = (&'static str, &'static str);
 
 /// Lists the built-in dialects, or shows one.
@@ -33,10 +33,10 @@ fn shown(noun: &str, presets: &[Preset], description: fn(&str) -> String, name: 
     }
 }
 
-/// Returns the description of a dialect, which is its first line.
+/// Returns the description of a dialect, from the line with this key.
 fn of_toml(text: &str) -> String {
     let value = text.lines().find_map(|line| line.strip_prefix("description = "));
-    // A basic string of one line is spelt in TOML as it is in JSON.
+    // A basic string in TOML on one line has the syntax of a JSON string.
     value.and_then(|value| serde_json::from_str(value).ok()).unwrap_or_default()
 }
 

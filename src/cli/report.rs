@@ -9,7 +9,7 @@ use std::{
 use super::Failure;
 use crate::config::Diagnostics;
 
-/// Writes the result of a command to standard output. A reader that closes it early, such as `head`, is no failure.
+/// Writes the result of a command to standard output. A pipe that its reader closes early, such as `head`, is no error.
 pub(super) fn output(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -24,7 +24,7 @@ pub(super) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a new file. An existing one is not overwritten.
+/// Writes a new file. Fails if the file exists.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
@@ -38,7 +38,7 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes the reason why a command failed.
+/// Writes the reason for a failure to standard error.
 pub(super) fn failure(failure: &Failure) {
     if !failure.message.is_empty() {
         note(&format!("cursorgate: {}\n", failure.message));
@@ -58,7 +58,7 @@ pub(super) fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
-/// Returns "1 error", or "2 errors, 1 warning".
+/// Returns the number of errors and warnings. Examples: "1 error", "2 errors, 1 warning".
 pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     match diagnostics.counts() {
         (errors, 0) => count(errors, "error"),
@@ -66,7 +66,7 @@ pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     }
 }
 
-/// Returns "1 route", "2 routes", or "no errors".
+/// Returns a number with its noun. Examples: "1 route", "2 routes", "no errors".
 pub(super) fn count(number: usize, one: &str) -> String {
     match number {
         0 => format!("no {one}s"),

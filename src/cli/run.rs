@@ -35,10 +35,10 @@ use crate::{
     },
 };
 
-/// The default largest number of client connections. So many idle ones take 320 MB of memory.
+/// The default limit of client connections. When idle, that many take 320 MB of memory.
 const CONNECTIONS: usize = 10_000;
 
-/// The largest number of connections of the admin listener: enough for probes, scrapers and a few people.
+/// The limit of connections of the admin listener: enough for health checks, metrics scrapers and a few people.
 const OPERATORS: usize = 32;
 
 /// A configuration and its snapshot.
@@ -49,14 +49,14 @@ pub(super) struct Built {
     pub(super) diagnostics: Diagnostics,
 }
 
-/// Serves until a signal ends it.
+/// Serves a configuration until a signal ends the process.
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
-    // This changes the environment, which is only safe before there are threads.
+    // This removes variables from the environment, which is only safe before there are threads.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
-    // A SIGHUP while the configuration is read would end the process. Test:
+    // The handlers are installed first: by default, a SIGHUP during the start would end the process. Test:
     // `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
     let signals = SignalRuntime::begin()?;
-    // Before the keys are read, so that no dump has them. Test:
+    // Dumps are forbidden before the keys are read, so that none contains them. Test:
     // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
     let undumpable = forbid_dumps();
     let noted = NotedEnvironment::new(&environment);
@@ -93,7 +93,7 @@ fn serve_file(
     last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
-    // The guard lives until the last request has ended, so that its spans are exported too.
+    // The guard lives until the last request has ended, so that the spans of that request are exported, too.
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
@@ -131,7 +131,7 @@ pub(super) fn add_admin(
     Ok(())
 }
 
-/// Runs servers to their end.
+/// Runs the servers until a signal ends them.
 pub(super) fn serve(
     (servers, signals): (Servers, SignalRuntime),
     vitals: &Vitals,
@@ -139,13 +139,13 @@ pub(super) fn serve(
     live: &Live,
     reloads: Option<Reloads>,
 ) -> Result<(), Failure> {
-    // The snapshot has the keys in the form in which they are used. The settings would keep them as text as long as the
-    // process runs.
+    // The snapshot contains the keys in the form in which they are used. The settings are dropped, because they contain
+    // the keys as text.
     drop(settings);
     Ok(process::run(servers, signals, (vitals, live), reloads)?)
 }
 
-/// Raises the limit of descriptors and returns the number of connections that it permits.
+/// Raises the limit of file descriptors, and returns the limits of client connections that it permits.
 pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
@@ -154,7 +154,7 @@ pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
         tracing::warn!(descriptors, connections = possible, wanted, "{message}");
     }
     let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
-    // Half of the places are left to other addresses.
+    // By default, a single address may have half of the connections.
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
     ConnectionLimits { most, per_address }
 }
@@ -180,8 +180,8 @@ pub(super) fn servers(
     #[cfg(not(feature = "services"))]
     let reports = Vec::new();
     let connections = Arc::clone(&gateway.fetcher.connections);
-    // Pingora's server reads the authorities of the system too. Without a thread the first request to an upstream
-    // waits.
+    // The certificate authorities of the system are read in a thread, while Pingora's server reads them too. Otherwise
+    // the first request to an upstream would wait for that.
     let gateway = thread::scope(|scope| {
         let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
         gateway::server(settings, gateway, &front, &mut sockets)
@@ -194,13 +194,13 @@ pub(super) fn servers(
     Ok((Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections }, reports))
 }
 
-/// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.
+/// Reads and compiles a configuration. Prints the diagnostics to standard error, and fails if there are errors.
 pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, Failure> {
     let (settings, diagnostics) = config::load(path, environment);
     compile(settings, diagnostics)
 }
 
-/// Compiles settings. Prints diagnostics to standard error; fails if there are errors.
+/// Compiles settings. Prints the diagnostics to standard error, and fails if there are errors.
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
     let built = settings
         .and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics).map(|snapshot| (settings, snapshot)));

@@ -13,7 +13,7 @@ use crate::{
     sdk::{self, SdkFile, SdkLanguage},
 };
 
-/// Writes a client for the lists of a configuration. Its secrets are not needed.
+/// Writes a client for the lists of a configuration. The secrets of the configuration are not needed.
 pub(super) fn run(arguments: SdkArguments) -> Result<(), Failure> {
     let SdkArguments { config, language, out, name } = arguments;
     if !sdk::is_package_name(&name) {

@@ -15,13 +15,13 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListUrl {
     pub(super) tls: bool,
-    /// The authority as it was given.
+    /// The authority in the URL.
     pub(super) authority: String,
-    /// `host:port`.
+    /// The peer, as `host:port`.
     pub(super) peer: String,
     pub(super) path: String,
     pub(super) pairs: Vec<(String, String)>,
-    /// The query as it was given.
+    /// The query in the URL, encoded.
     pub(super) query: String,
 }
 
@@ -37,13 +37,13 @@ impl ListUrl {
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        // The message repeats no password. Test: `a_url_is_split_into_its_parts`.
+        // The message must not repeat a password. Test: `a_url_is_split_into_its_parts`.
         if authority.is_empty() || authority.contains('@') {
             let message = "the URL names a host, without a password: credentials go into --header 'Authorization: …'";
             return Err(Failure::mistaken(message));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        // The last colon of `[::1]` begins no port.
+        // The part after the last colon of `[::1]` is no port, since it does not parse as one.
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let port = match (has_port, tls) {
             (true, _) => "",
@@ -61,12 +61,12 @@ impl ListUrl {
         })
     }
 
-    /// Returns the path with the query.
+    /// Returns the path and the query.
     pub(super) fn target(&self) -> String {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
-    /// Compiles the upstream of the URL as a configuration would have it.
+    /// Compiles the upstream of the URL, as from a configuration.
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let tls = if self.tls { "tls = {}\n" } else { "" };
         let text = format!(
@@ -79,11 +79,11 @@ impl ListUrl {
     }
 }
 
-/// The listener of a configuration that is only compiled. Its address is never that of the upstream, which `check`
-/// would report.
+/// The listener of a configuration that is only compiled. Its port 0 never equals that of the upstream, which would be
+/// a fault.
 pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
-/// Loads a configuration as `check` does, without secrets.
+/// Loads and compiles a configuration, as `check` does, without secrets. Returns the report if it has errors.
 pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
@@ -93,18 +93,17 @@ pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     }
 }
 
-/// Reads the body of requests by POST.
+/// Parses the body of requests by POST.
 pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Failure> {
     let read =
         |text| serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")));
     text.map(read).transpose()
 }
 
-/// Reads headers such as `X-Api-Key: abc`. Secrets stay out of the list of processes as `Authorization: Bearer
-/// {env:TOKEN}` and
-/// `X-Api-Key: file:/run/secrets/key`.
+/// Reads headers such as `X-Api-Key: abc`. Values may contain references such as `Bearer {env:TOKEN}` and
+/// `file:/run/secrets/key`, so that secrets don't appear in the list of processes.
 pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    // The value may be a secret, so that the error does not repeat it. Test: `headers_are_read_and_never_repeated`.
+    // The value may be a secret, so that the error must not repeat it. Test: `headers_are_read_and_never_repeated`.
     let fault = || Failure::mistaken("--header takes a name and a value, such as 'X-Api-Key: env:KEY'");
     let read = |text: &String| {
         let (name, value) = text.split_once(':').ok_or_else(fault)?;
@@ -112,14 +111,14 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
         let opened = config::open_argument(value.trim(), &ProcessEnvironment::default());
         let opened = opened.map_err(|why| Failure::mistaken(format!("--header {name}: {why}")))?;
         let mut value = HeaderValue::from_bytes(opened.reveal()).map_err(|_| fault())?;
-        // `Debug` does not show a sensitive value.
+        // `Debug` does not show sensitive values.
         value.set_sensitive(true);
         Ok((name, value))
     };
     texts.iter().map(read).collect()
 }
 
-/// An environment without variables and files, because this configuration needs none.
+/// An environment without variables and files, which these configurations don't need.
 struct NoFiles;
 
 impl Environment for NoFiles {

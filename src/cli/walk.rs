@@ -37,7 +37,7 @@ struct WalkOptions<'a> {
     pace: WalkPace,
 }
 
-/// Walks all lists, each in a thread of its own, or verifies one.
+/// Walks all lists, several at a time in threads, or verifies one.
 pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     let pace = WalkPace { delay: Duration::from_millis(arguments.delay), retries: arguments.retries };
     let options = WalkOptions { arguments, headers: target::headers(&arguments.header)?, pace };
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
         let [url] = &urls[..] else { return Err(Failure::mistaken("--verify takes one URL")) };
         return verify::run(&options, url, direct);
     }
-    // Faults of arguments are reported, and files are opened, before the first request.
+    // Arguments are checked and files are opened before the first request.
     let lists = urls.iter().map(|url| WalkedUrl::parse(arguments, url)).collect::<Result<Vec<_>, Failure>>()?;
     let writers = ItemWriter::open_all(urls, arguments.out.as_deref())?;
     let progress = WalkProgress::new(urls.len());
@@ -70,11 +70,11 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\ncursorgate: "))) }
 }
 
-/// A list and how it is walked.
+/// A list to walk.
 struct WalkedUrl<'a> {
     text: &'a str,
     url: ListUrl,
-    /// The dialect of a list that is read from its upstream directly.
+    /// The source of a list that is read directly from its upstream; `None` if it is read by links and cursors.
     source: Option<DirectSource>,
     /// The place of the id in an item.
     id: Pointer,
@@ -88,7 +88,7 @@ impl<'a> WalkedUrl<'a> {
     }
 }
 
-/// Walks one list, from its start or from where a walk before was interrupted.
+/// Walks a list, from its start or from the place at which an earlier walk was interrupted.
 fn walk(
     options: &WalkOptions<'_>,
     list: &WalkedUrl<'_>,
@@ -103,12 +103,12 @@ fn walk(
     };
     let mut state = state.unwrap_or_else(|| WalkState::new(url));
     walker.go_on(&state);
-    // The walker ends circles. A list that grows faster than it is read has no end.
+    // The walker stops at circular links. A list that grows faster than it is read has no end.
     loop {
         let page = match walker.next_page() {
             Ok(Some(page)) => page,
             Ok(None) => break,
-            // Another walk can use the name of a file without a page. Test:
+            // The file is removed, so that another walk can use its name. Test:
             // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             Err(fault) if state.pages == 0 => {
                 writer.discard()?;
@@ -131,7 +131,7 @@ fn walk(
     writer.finish()
 }
 
-/// Begins a walk by links and cursors.
+/// Creates a walk by links and cursors.
 fn followed<'d>(options: &WalkOptions<'_>, url: &ListUrl, id: Pointer) -> Result<Walker<'d>, Failure> {
     let sender = ProbeSender::new(url.upstream()?, options.headers.clone())?;
     Ok(Walker::new(sender, Pager::Links(Box::new(Follower::new(url.target(), id))), options.pace))

@@ -68,7 +68,8 @@ use parameter_names;
 pub(super) struct Context<'a> {
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) environment: &'a dyn Environment,
-    /// No file has a syntax error. With one, a part of it was lost, so that no key is reported as missing.
+    /// True if no file has a syntax error. After one, keys of that file may be lost, so that none is reported as
+    /// missing.
     pub(super) whole: bool,
 }
 
@@ -101,7 +102,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     let routes = route::routes(root, context);
     let traces = traces::traces(root, context);
-    // Services and links are held against the routes, so that these are read first.
+    // Services and links are checked against the routes, so that these are read first.
     let services = services::services(root, &routes, context);
     links::check(&server, &routes, &upstreams, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
@@ -136,8 +137,8 @@ pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<C
 
 /// Reads the admin listener alone.
 pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
-    // The listeners may be at fault: a probe asks the process that runs all the same. Test:
-    // `health_asks_the_running_gateway`.
+    // No listeners are passed, since theirs may be at fault: `cursorgate health` must reach the running process all the
+    // same. Test: `health_asks_the_running_gateway`.
     server::admin(root, &[], context)
 }
 
@@ -149,9 +150,10 @@ impl Context<'_> {
         }
     }
 
-    /// Opens `env:NAME` or `file:PATH`. `hint` is appended to the help.
+    /// Returns the secret that `env:NAME` or `file:PATH` refers to. Reports a reference that can't be opened; `hint` is
+    /// appended to the help.
     fn secret(&mut self, reference: &Located<String>, hint: &str) -> Option<Secret> {
-        // A secret that stands in the file was reported before.
+        // A secret that is written in the file itself was reported before.
         if schema::is_reference(&reference.value) { self.text(reference, hint) } else { None }
     }
 
@@ -177,7 +179,7 @@ impl Context<'_> {
         Some(Secret::new(whole))
     }
 
-    /// Returns the bytes of a piece without the line end, or a message and a help.
+    /// Returns the bytes of a piece, without a line end at the end of a file, or the message and the help of a fault.
     fn opened(&mut self, piece: Piece<'_>, at: Location, hint: &str) -> Result<Vec<u8>, (String, String)> {
         let mut bytes = match piece {
             Piece::Literal(text) => return Ok(text.as_bytes().to_owned()),
@@ -211,7 +213,7 @@ impl Context<'_> {
         Ok(bytes)
     }
 
-    /// Warns about a file that any account of the machine may write.
+    /// Warns if any account of the machine may write a file.
     pub(super) fn check_writers(&mut self, path: &Path, at: Location) {
         if self.environment.permissions(path).is_some_and(Permissions::lets_everybody_write) {
             let message = format!("every account of this machine can write {}", path.display());
@@ -219,7 +221,7 @@ impl Context<'_> {
         }
     }
 
-    /// Warns about a file with a secret that accounts other than its owner's may read or write.
+    /// Warns if accounts other than the owner's may read a file with a secret, or any account may write it.
     fn check_readers(&mut self, path: &str, at: Location) {
         self.check_writers(Path::new(path), at);
         if self.environment.permissions(Path::new(path)).is_some_and(Permissions::lets_others_read) {
@@ -228,18 +230,20 @@ impl Context<'_> {
         }
     }
 
-    /// Returns a path as it is opened: relative ones begin at the folder of the file in which they are written.
+    /// Returns the path that is opened for a written one: a relative path begins at the folder of the file that names
+    /// it.
     fn path(&self, path: &str, at: Location) -> String {
         let folder = Path::new(self.diagnostics.file(at)).parent().unwrap_or_else(|| Path::new(""));
         folder.join(path).display().to_string()
     }
 
-    /// Reads a file that the configuration names at a location, or returns a message and a help.
+    /// Reads a file that the configuration names at a location, or returns the message and the help of a fault.
     fn file(&self, path: &str, at: Location) -> Result<Vec<u8>, (String, String)> {
         self.file_at(Path::new(&self.path(path, at)))
     }
 
-    /// Reads the file at a path as it is opened, or returns a message and a help.
+    /// Reads a file of at most [`FILE_SIZE_MAX`] bytes, or returns the message and the help of a fault. `path` is the
+    /// path that is opened.
     pub(super) fn file_at(&self, path: &Path) -> Result<Vec<u8>, (String, String)> {
         let shown = path.display();
         match self.environment.read(path) {
@@ -249,7 +253,8 @@ impl Context<'_> {
         }
     }
 
-    /// Returns the help for a file that can't be read: for one that is not there, the part of its path that is.
+    /// Returns the help for a file that can't be read. For a file that does not exist, the help says whether its folder
+    /// does.
     fn what_is_missing(&self, path: &Path, error: &std::io::Error) -> String {
         if error.kind() != std::io::ErrorKind::NotFound {
             return "the gateway's account must be able to read it".to_owned();

@@ -1,7 +1,7 @@
-//! Contracts of dialects: reads a file of exchanges, with the dialects of a configuration.
+//! Contracts of dialects: files with requests and answers by which a dialect is checked.
 //!
-//! The file is no configuration. Its `route` has keys of a route, which are read as a configuration with that one
-//! route, so that a dialect is compiled here as it is for a gateway.
+//! A contract is no configuration. The keys in its `route` are read in a configuration with that single route, so that
+//! the dialect is compiled as in a gateway.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// The configuration around the route of a contract. The key is invented: no cursor is made.
+/// The configuration around the route of a contract. The signing key is invented, since no cursor is made.
 const AROUND: &str = r#"version = 1
 [listeners.public]
 address = "127.0.0.1:8080"
@@ -38,9 +38,6 @@ peers = ["127.0.0.1:8000"]
 path = "/items"
 upstream = "legacy"
 "#;
-
-/// The most comparisons in one filter, and the most filters of an exchange.
-const FILTERS_MAX: usize = 64;
 
 /// Reads a contract. Its dialect is one of the configuration at `configuration`, or a built-in one. Returns `None` if
 /// there are errors among the diagnostics.
@@ -58,13 +55,13 @@ pub fn load_contract(
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         contract(&root, stem, configuration, &mut context)
     });
-    // The route of a contract is an example, and no advice on it is of use.
+    // The route of a contract is an example, so that warnings about it are of no use.
     diagnostics.drop_warnings();
     (contract.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 
-/// Reads the exchanges of a contract, whose dialect need not be known. Returns `None` if there are errors among the
-/// diagnostics.
+/// Reads the exchanges of a contract without its dialect, which need not exist. Returns `None` if there are errors
+/// among the diagnostics.
 #[must_use]
 pub fn load_exchanges(path: &Path, environment: &dyn Environment) -> (Option<Vec<ContractExchange>>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -89,7 +86,7 @@ fn exchanges(root: &Spanned, context: &mut Context<'_>) -> Option<Vec<ContractEx
     if written.is_empty() {
         context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
     }
-    // All are read, so that the faults of all are reported.
+    // All exchanges are read before a fault ends the function, so that the faults of all are reported.
     let read: Vec<Option<ContractExchange>> = written.iter().map(|written| exchange(written, context)).collect();
     read.into_iter().collect()
 }
@@ -145,12 +142,14 @@ fn list(root: &Spanned, dialect: &Located<String>, own: Spanned, context: &mut C
     settings.routes.into_iter().next()?.list.map(|list| *list)
 }
 
-/// Parses TOML that stands in a text of the contract. Its faults have the lines of the contract.
+/// Parses TOML in a string of the contract, with `header` before it. Faults are reported with their lines in the
+/// contract.
 fn embedded(written: &Located<String>, header: &str, context: &mut Context<'_>) -> Spanned {
     let (file, first, _) = context.diagnostics.place(written.at);
     let file = file.to_owned();
     let (_, last, _) = context.diagnostics.place(Location { start: written.at.end, ..written.at });
-    // The text begins in the line after its quotes, or in theirs.
+    // A string over several lines begins in the line after its quotes, another one in the same line. The header takes
+    // the line before it.
     let before = if last > first { first } else { first.saturating_sub(1) };
     // Empty lines before the text give its faults the lines of the contract.
     let text = format!("{}{header}\n{}", "\n".repeat(before.saturating_sub(1)), written.value);
@@ -161,7 +160,7 @@ fn text_at(text: &str, at: Location) -> Spanned {
     Spanned { value: Value::Text(text.to_owned()), at }
 }
 
-/// Returns tables within tables, with these names and this value in the innermost.
+/// Returns nested tables with the names of `path`, and the value in the innermost.
 fn nested(path: &[&str], value: Spanned) -> Spanned {
     path.iter().rev().fold(value, |value, name| {
         let at = value.at;
@@ -212,7 +211,7 @@ fn answer(written: &Spanned, context: &mut Context<'_>) -> Option<ContractAnswer
     Some(ContractAnswer { status, headers, body: EXCHANGE_ANSWER.body.read(&table).unwrap_or_default() })
 }
 
-/// Reads the fetch of an exchange: a page, a slice, a token, an item, or the count.
+/// Reads the fetch of an exchange: a slice by page number or by offset, a token, an item, or the count.
 fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     let (page, from) = (EXCHANGE.page.read(written), EXCHANGE.from.read(written));
     let (item, count) = (EXCHANGE.item.located(written), EXCHANGE.count.read(written) == Some(true));
@@ -259,11 +258,12 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     }
 }
 
-/// Reads the filter of an exchange; all comparisons of its list must hold.
+/// Reads the filter of an exchange: all elements of its list must hold. Returns `None` for a fault, and `Some(None)`
+/// without a filter. Example of an element: `0 < 7 | 0 null`.
 fn filter(written: &Spanned, context: &mut Context<'_>) -> Option<Option<Filter>> {
     let texts = EXCHANGE.filter.read(written).unwrap_or_default();
     let mut filters = Vec::new();
-    for text in texts.iter().take(FILTERS_MAX) {
+    for text in &texts {
         let Some(filter) = alternatives(&text.value) else {
             let help =
                 "write \"0 <= 7\", \"1 = \\\"a\\\"\", \"0 null\", \"0 not-null\", or several with \" | \" between them";
@@ -276,7 +276,7 @@ fn filter(written: &Spanned, context: &mut Context<'_>) -> Option<Option<Filter>
 }
 
 fn alternatives(text: &str) -> Option<Filter> {
-    let mut any = text.split(" | ").take(FILTERS_MAX).map(comparison).collect::<Option<Vec<_>>>()?;
+    let mut any = text.split(" | ").map(comparison).collect::<Option<Vec<_>>>()?;
     if any.len() > 1 { Some(Filter::Or(any)) } else { any.pop() }
 }
 
@@ -298,7 +298,7 @@ fn comparison(text: &str) -> Option<Filter> {
     (compares == value.is_some()).then_some(Filter::Compare { column: column.parse().ok()?, comparison, value })
 }
 
-/// Reads a table of facts. Values of other types were reported before.
+/// Reads a table of facts. Values of other types were reported by the schema.
 fn expected(table: &Spanned) -> ExpectedFacts {
     let facts = table.members().iter().filter_map(|(key, written)| {
         let value = match &written.value {

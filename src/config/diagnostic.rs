@@ -8,22 +8,22 @@ use std::ops::Range;
 /// The number of faults that are kept. Further ones are counted and not shown.
 const KEPT: usize = 1_000;
 
-/// The end of a message about a text that variables fill in.
+/// The end of a message about a text with environment variables: its value is not the one that the report shows.
 const FILLED_IN: &str = " (from the environment)";
 
 /// A location in one of the files that a configuration was read from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Location {
-    /// Index into [`Diagnostics`]' sources.
+    /// The index of the text in the sources of [`Diagnostics`].
     pub source: u32,
-    /// First byte.
+    /// The first byte.
     pub start: u32,
     /// The byte after the last one.
     pub end: u32,
 }
 
-/// Settings that differ only by their places in a file print alike, so that a hash of their text shows whether a reload
-/// has changed them (`gateway::routes::list::page_cache`).
+/// Prints no position: equal settings at different places of a file print alike, so that a hash of their text shows
+/// whether a reload has changed them (`gateway::routes::list::page_cache`).
 impl std::fmt::Debug for Location {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Location(…)")
@@ -65,12 +65,12 @@ pub struct Diagnostic {
     pub help: String,
 }
 
-/// All faults of a configuration, and the texts they point into. At most 1,000 are kept. The same fault at the same
-/// location is kept once, so that a default that several routes take is reported once.
+/// All faults of a configuration, and the texts that they point into. At most 1,000 are kept; the others are counted.
+/// The same fault at the same location is kept once, so that a fault in `[defaults]` is not repeated for each route.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     sources: Vec<Source>,
-    /// Texts that variables of the environment fill in.
+    /// The locations of texts with environment variables.
     filled_in: std::collections::HashSet<Location>,
     kept: Vec<Diagnostic>,
     seen: std::collections::HashSet<Diagnostic>,
@@ -78,7 +78,7 @@ pub struct Diagnostics {
     warnings: usize,
 }
 
-/// A text that was read.
+/// A file or a built-in text that was read.
 #[derive(Debug)]
 struct Source {
     name: String,
@@ -88,7 +88,7 @@ struct Source {
 }
 
 impl Diagnostics {
-    /// Adds a text that locations may point into, and returns its index. Locations reach its first 4 GiB.
+    /// Adds a text that locations may point into, and returns its index. Locations address its first 4 GiB.
     pub fn add_source(&mut self, name: String, text: String) -> u32 {
         self.sources.push(Source { name, text, masked: Vec::new() });
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
@@ -135,7 +135,7 @@ impl Diagnostics {
         let Some(source) = self.source(at) else {
             return ("", 1, 1);
         };
-        // A place may lie after the end of the text. Test: `places_outside_the_text_are_shown_at_its_end`.
+        // A location may be after the end of the text. Test: `places_outside_the_text_are_shown_at_its_end`.
         let before = source.text.get(..at.start as usize).unwrap_or(&source.text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -146,16 +146,17 @@ impl Diagnostics {
     pub fn end_column(&self, at: Location) -> usize {
         let (_, _, column) = self.place(at);
         let text = self.source(at).and_then(|source| source.text.get(at.start as usize..at.end as usize));
-        // A place may reach over several lines. Test: `annotations_are_escaped_and_end_with_their_line`.
+        // A location may span several lines, of which the first counts. Test:
+        // `annotations_are_escaped_and_end_with_their_line`.
         column + text.and_then(|text| text.lines().next()).map_or(0, |line| line.chars().count())
     }
 
-    /// Returns the location of a part of a text: `part` is a byte range of the text that was written at `at`. For a
-    /// text with escapes or over several lines it returns the location of the whole text.
+    /// Returns the location of the bytes `part` of the text `value`, which was written at `at`. Returns `at` if the
+    /// text has escapes or spans lines, or if `part` is empty or out of range.
     #[must_use]
     pub fn part(&self, at: Location, value: &str, part: Range<usize>) -> Location {
-        // In the file the text stands in quotes. If it differs from its value there, it has escapes. Test:
-        // `a_part_of_a_text_has_its_own_place_unless_it_is_escaped`.
+        // The location includes the quotes. If the text between them differs from the value, it has escapes or spans
+        // lines, and byte positions don't match. Test: `a_part_of_a_text_has_its_own_place_unless_it_is_escaped`.
         let written = self
             .source(at)
             .and_then(|source| source.text.get(at.start as usize + 1..(at.end as usize).saturating_sub(1)));
@@ -168,14 +169,14 @@ impl Diagnostics {
         Location { source: at.source, start: at.start + 1 + start, end: at.start + 1 + end }
     }
 
-    /// Hides the text at a location in every report.
+    /// Masks the text at a location in every report: its characters are shown as `*`.
     pub fn mask(&mut self, at: Location) {
         if let Some(source) = self.sources.get_mut(at.source as usize) {
             source.masked.push(at.start as usize..at.end as usize);
         }
     }
 
-    /// Returns the name of a place for a message about another one: its line, with its file if that is another one.
+    /// Returns the name of a location for a message about `from`: `line 7`, or `other.toml:7` in another file.
     #[must_use]
     pub fn place_seen_from(&self, at: Location, from: Location) -> String {
         let (name, line, _) = self.place(at);
@@ -188,8 +189,8 @@ impl Diagnostics {
         self.source(at).map_or("", |source| &source.name)
     }
 
-    /// Notes that variables of the environment fill in the text at a location. Its faults say so, since the file does
-    /// not show the value.
+    /// Marks a text with environment variables. Messages about it mention the environment, since the file does not show
+    /// the value.
     pub fn filled_in(&mut self, at: Location) {
         self.filled_in.insert(at);
     }
@@ -200,15 +201,15 @@ impl Diagnostics {
         render::report(self, color)
     }
 
-    /// Runs a further check of settings that have errors. Faults within a part that has an error, or around it, are
-    /// dropped: they may be consequences of that error.
+    /// Runs a further check of settings that have errors. Drops faults whose location overlaps with that of an earlier
+    /// error, because they may be consequences of it.
     pub fn check_further(&mut self, check: impl FnOnce(&mut Self)) {
         let (before, errors, warnings) = (self.kept.len(), self.errors, self.warnings);
         check(self);
         let later = self.kept.split_off(before);
         (self.errors, self.warnings) = (errors, warnings);
         for fault in later {
-            // The check has noted the fault, which `push` would skip as a known one.
+            // The check has recorded the fault, so that `push` would skip it as a duplicate.
             self.seen.remove(&fault);
             let is_consequence = |known: &Diagnostic| known.severity == Severity::Error && known.at.overlaps(fault.at);
             if !self.kept[..before].iter().any(is_consequence) {
@@ -218,7 +219,7 @@ impl Diagnostics {
     }
 
     fn push(&mut self, severity: Severity, at: Location, mut message: String, help: String) {
-        // The fault of a further check is pushed twice: by the check, and when it is kept.
+        // A fault of a further check is pushed twice: by the check, and again when it is kept.
         if self.filled_in.contains(&at) && !message.ends_with(FILLED_IN) {
             message.push_str(FILLED_IN);
         }
@@ -241,15 +242,16 @@ impl Diagnostics {
     }
 }
 
-/// Returns the candidate that was probably meant by `word`: one that is the same without regard to case, or of which
-/// the word is a beginning (or the reverse, from three letters on), or the nearest one within a third of its letters by
-/// insertions, deletions, replacements and swaps.
+/// Returns the candidate that `word` probably means: the one with the smallest edit distance, ignoring case, among
+/// those within a third of the word's letters (at least 1), and those that begin with the word or the reverse (from
+/// three bytes). Example: `maximum` means `max`.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let lower = candidate.to_lowercase();
-        // `maximum` is far from `max`, and means it. Test: `the_nearest_word_is_the_one_that_was_meant`.
+        // The distance from `maximum` to `max` is large, so that a common beginning counts too. Test:
+        // `the_nearest_word_is_the_one_that_was_meant`.
         let prefix = lower.len().min(word.len()) >= 3 && (lower.starts_with(&word) || word.starts_with(&lower));
         let distance = if lower == word { 0 } else { edits(&word, &lower) };
         let near = distance <= (word.chars().count() / 3).max(1);
@@ -260,8 +262,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// Returns the number of insertions, deletions, replacements and swaps of neighbours between two words, of which the
-/// first 64 letters count.
+/// Returns the edit distance of the first 64 letters of two words: insertions, deletions, replacements and swaps of
+/// neighbours (optimal string alignment).
 fn edits(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().take(64).collect();

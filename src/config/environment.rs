@@ -1,4 +1,4 @@
-//! The environment of a configuration: variables and files, those of this process or others.
+//! The environment of a configuration: the variables and files that it reads, from this process or from a test.
 
 use std::{
     io::{self, Read as _},
@@ -9,28 +9,30 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The largest configuration file, dialect or envelope that is read, in bytes.
+/// The largest size in bytes of a configuration file or of another file that it names.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
-/// The largest number of entries that are read of a folder.
+/// The largest number of entries of a folder that are read.
 const ENTRIES_MAX: usize = 100_000;
 
-/// Spare capacity of a buffer, so that reading to the end of a file neither grows it nor uses another one.
+/// The spare capacity of a buffer in bytes, so that a read to the end of a file neither grows it nor uses another
+/// buffer.
 const ROOM_FOR_THE_END: usize = 64;
 
-/// The environment variables and files that a configuration names. Tests bring their own.
+/// The environment variables and files that a configuration names. Tests implement it without files.
 pub trait Environment {
     /// Returns an environment variable, or `None` if it is not set or not Unicode.
     fn variable(&self, name: &str) -> Option<String>;
 
-    /// Returns the bytes of a file. Of a file larger than [`FILE_SIZE_MAX`], at least one byte more than that.
+    /// Returns the bytes of a file. For a file larger than [`FILE_SIZE_MAX`], more than that many bytes are returned,
+    /// not necessarily all.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system that kept the file from being read.
+    /// Returns the error of the system if the file can't be read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Returns the names of the files and folders in a folder.
+    /// Returns the names of the files and folders in a folder, in any order.
     ///
     /// # Errors
     ///
@@ -44,13 +46,13 @@ pub trait Environment {
         None
     }
 
-    /// Returns the bytes that stand for the secret of a reference, if secrets are not opened; the same bytes for the
-    /// same reference.
+    /// Returns a substitute for the secret of a reference, if this environment opens no secrets. Equal references have
+    /// equal substitutes.
     fn invented(&self, _reference: &str) -> Option<Vec<u8>> {
         None
     }
 
-    /// Returns the addresses that take the place of those in the file.
+    /// Returns the addresses that replace those in the file.
     fn addresses(&self) -> Addresses {
         Addresses::default()
     }
@@ -61,7 +63,7 @@ pub trait Environment {
     }
 }
 
-/// Addresses that take the place of those in a file, from the command line or the environment.
+/// Addresses from the command line or the environment that replace those in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// The address of the only listener.
@@ -73,9 +75,9 @@ pub struct Addresses {
 /// The permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    /// The nine bits of POSIX, and others above them.
+    /// The mode of POSIX: nine permission bits, with other bits above them.
     pub mode: u32,
-    /// The owner's number; 0 is the system's administrator.
+    /// The owner's user id; 0 is root.
     pub owner: u32,
 }
 
@@ -86,8 +88,8 @@ impl Permissions {
         self.mode & 0o002 != 0
     }
 
-    /// Returns whether accounts other than the owner's may read it. A group of a file that the administrator owns was
-    /// chosen on purpose and does not count.
+    /// Returns whether accounts other than the owner's may read it. If root owns the file, its group may read it too:
+    /// that group was chosen by an administrator.
     #[must_use]
     pub fn lets_others_read(self) -> bool {
         let by_group = self.mode & 0o040 != 0 && self.owner != 0;
@@ -110,11 +112,11 @@ impl Environment for ProcessEnvironment {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        // The buffer has its full capacity from the beginning: a buffer that grows leaves a copy of its bytes in
-        // memory, and a file may hold a key.
+        // The file may contain a key. A buffer that grows leaves a copy of its bytes in memory, so that this one has
+        // its full capacity from the beginning.
         let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
-        // A byte more shows that the file is too large.
+        // One byte beyond the limit shows that the file is too large.
         file.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -133,16 +135,15 @@ impl Environment for ProcessEnvironment {
         self.addresses
     }
 
-    /// Returns whether this is a container: by the files that Docker and Podman put into each, and the variable that
-    /// Kubernetes sets.
+    /// Returns whether a file that Docker or Podman creates in containers exists, or the variable that Kubernetes sets.
     fn is_container(&self) -> bool {
         let has_file = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         has_file || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
     }
 }
 
-/// An environment without its secrets, for checks of a configuration where they are not at hand, such as a review.
-/// Their forms are checked, and random-looking bytes take their places.
+/// An environment that opens no secrets, for checks of a configuration where they are not available, such as a review.
+/// The form of each reference is checked, and the hash of its text replaces the secret.
 #[derive(Clone, Copy)]
 pub struct WithoutSecrets<'e>(pub &'e dyn Environment);
 

@@ -1,8 +1,8 @@
 //! Included files: finds and reads the files that `include` names, and adds their tables to those of the including
 //! file.
 //!
-//! An included file belongs to a team: it has upstreams, routes, dialects and envelopes, and nothing that concerns the
-//! process or the routes of others. Each file keeps its own source, so faults and relative paths are those of the file.
+//! An included file may have upstreams, routes, dialects and envelopes, but no keys of the process or of all routes, so
+//! that a team can maintain it alone. Faults are reported in the included file, and relative paths begin at its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -31,28 +31,28 @@ pub(super) const KEYS: &[&Definition] = &[
     &FILE.envelopes.definition,
 ];
 
-/// The number of files that a configuration may include.
+/// The largest number of files that a configuration may include.
 const FILES_MAX: usize = 1_000;
 
-/// The size in bytes of all included files after which no other one is read.
+/// The total size of included files in bytes after which no further file is read.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
 
-/// The options of patterns. Names that begin with a dot don't match: they are those of editors, and of config maps,
-/// which keep their versions beside the files.
+/// The options of patterns. Names that begin with a dot don't match: editors use them for temporary files, and
+/// Kubernetes for the versions of a mounted config map.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// Reads all files that `include` of a file names, and adds their tables to its own.
+/// Reads all files that `include` of the first file names, and adds their tables to those of `root`.
 pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>) {
     let (mut read, mut size) = (vec![plain(path)], 0);
     let patterns = FILE.include.read(root).into_iter().filter(|pattern| syntax::include(&pattern.value).is_ok());
     for pattern in patterns {
         for file in find(&pattern, path.parent().unwrap_or_else(|| Path::new("")), context) {
-            // Two patterns may name one file, and a pattern the first file: each is read once.
+            // Each file is read once, although two patterns may name it, or a pattern the first file.
             if read.contains(&plain(&file)) {
                 continue;
             }
-            // The first file is among those that were read, and does not count.
+            // `read` begins with the first file, which is not an included one.
             if read.len() > FILES_MAX || size > SIZE_MAX {
                 let message = format!("more than {FILES_MAX} files or {} MiB are included", SIZE_MAX >> 20);
                 context.diagnostics.error(pattern.at, message, "join files, or run several gateways");
@@ -67,12 +67,12 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     }
 }
 
-/// Returns a path without a leading `./`, which a comparison of paths counts, unlike a `.` further on.
+/// Returns a path without a leading `./`. A comparison of paths ignores each `.` but the first.
 fn plain(path: &Path) -> PathBuf {
     path.strip_prefix(".").unwrap_or(path).to_owned()
 }
 
-/// Returns the files that a pattern names, in the order of their names.
+/// Returns the files that a pattern names, sorted by path. A folder stands for its files whose names end in `.toml`.
 fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for segment in Path::new(&pattern.value).components() {
@@ -85,7 +85,7 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
         found = found
             .iter()
             .flat_map(|folder| {
-                // A folder that can't be listed names no file, which is reported below.
+                // A folder that can't be listed has no matching file, which is reported below.
                 let names = context.environment.entries(folder).unwrap_or_default();
                 names.into_iter().filter(|name| matching.matches_with(name, OPTIONS)).map(|name| folder.join(name))
             })
@@ -98,11 +98,11 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
                 let names = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
                 names.map(|name| path.join(name)).collect()
             }
-            // A path that is no folder is that of a file, whose faults show when it is read.
+            // A path that is no folder counts as a file. If it can't be read, that is reported later.
             Err(_) => vec![path],
         })
         .collect();
-    // Folders list their names in no order, and reports have one.
+    // Folders list their names in any order. Sorted files are read in the same order each time.
     files.sort();
     if files.is_empty() {
         let message = format!("{:?} names no file", pattern.value);

@@ -1,4 +1,5 @@
-//! The JSON Schema of a configuration file, for editors, in draft 4: the one that Taplo reads.
+//! The JSON Schema of a configuration file, for editors. It follows draft 4, which the TOML language server Taplo
+//! reads.
 
 use serde_json::{Map, Value, json};
 
@@ -9,8 +10,8 @@ use super::{
     schema::Schema,
 };
 
-/// Returns the JSON Schema of a configuration file. A file that `cursorgate check` accepts is valid by it; the reverse
-/// does not hold, since the syntax of texts and everything that depends on two keys is checked by `check` alone.
+/// Returns the JSON Schema of a configuration file. Each file that `cursorgate check` accepts is valid. A valid file
+/// can have faults: the schema contains no syntax of texts, and no rules for several keys.
 #[must_use]
 pub fn json_schema() -> String {
     let mut schema = of(&keys::FILE_SCHEMA);
@@ -19,7 +20,7 @@ pub fn json_schema() -> String {
     format!("{:#}\n", Value::Object(schema))
 }
 
-/// A text with a variable of the environment.
+/// The pattern of a text with an environment variable.
 const VARIABLE: &str = "^env:.|[{]env:.";
 
 fn of(schema: &Schema) -> Map<String, Value> {
@@ -27,11 +28,11 @@ fn of(schema: &Schema) -> Map<String, Value> {
         Schema::Boolean => json!({ "type": "boolean" }),
         Schema::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Schema::Quantity(unit, ..) => json!({ "type": "string", "pattern": format!("{}|{VARIABLE}", unit.pattern) }),
-        // TOML's dates are strings to JSON Schema.
+        // JSON Schema has no dates; Taplo presents those of TOML as strings.
         Schema::Day => json!({ "type": "string", "format": "date" }),
         Schema::Text(_) => json!({ "type": "string" }),
         Schema::Secret => json!({ "type": "string", "pattern": "^[{]?(env|file):." }),
-        // A variable may stand for a word. Test: `the_json_schema_admits_the_reference_and_no_unknown_key`.
+        // An environment variable may fill in a word. Test: `the_json_schema_admits_the_reference_and_no_unknown_key`.
         Schema::Word(words) => {
             let words: Vec<&str> = words.iter().map(|known| known.word).collect();
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })

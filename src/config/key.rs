@@ -25,26 +25,26 @@ pub(super) struct Definition {
     pub(super) shown: Shown,
 }
 
-/// The presentation of a key in the reference file. Examples are TOML.
+/// The presentation of a key in the reference file. Examples are in TOML.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// With its default.
+    /// A line with the default.
     Default(Literal),
-    /// With an example in a comment: the key has no default.
+    /// A comment with an example, for a key without a default.
     Example(&'static str),
-    /// With an example: the reference would not load without the key.
+    /// A line with an example, for a key without which the reference file would not load.
     Sample(&'static str),
-    /// As a table with a header of its own, in which all keys are shown.
+    /// A table with a header of its own and all of its keys.
     Section,
-    /// The same in comments: the presence of the table has an effect.
+    /// The same in comments, for a table whose presence has an effect.
     OptionalSection,
-    /// As a table with these lines. Its keys are shown elsewhere.
+    /// A table with these lines. Its keys are shown at another table.
     Excerpt(&'static str),
-    /// As a table with this name in it, followed by further examples.
+    /// A table within this one with the first text as its name, followed by the second text: further examples.
     Named(&'static str, &'static str),
 }
 
-/// A default, as the definition of a key has it.
+/// The default in the definition of a key.
 #[derive(Clone, Copy)]
 pub(super) enum Literal {
     Boolean(bool),
@@ -65,7 +65,7 @@ impl Literal {
         Spanned { value, at }
     }
 
-    /// Returns the default in TOML, which for these values is JSON as well.
+    /// Returns the default in TOML, which is also JSON for these types.
     pub(super) fn toml(self) -> String {
         match self {
             Self::Boolean(value) => value.to_string(),
@@ -79,7 +79,7 @@ impl Literal {
     }
 }
 
-/// A key with the type of its value. `DEFAULTED` keys have a default, so that reading one always gives a value.
+/// A key with the type of its value. A `DEFAULTED` key has a default, so that reading it always returns a value.
 pub(super) struct Key<T: 'static, const DEFAULTED: bool = false> {
     pub(super) definition: Definition,
     value: fn(&Spanned) -> Option<T>,
@@ -102,8 +102,8 @@ impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
         table.find(self.definition.name)
     }
 
-    /// Returns the value that was written. A value of another type, which [`super::schema`] has reported, counts as
-    /// absent.
+    /// Returns the value that was written. Returns `None` for a value of another type, which [`super::schema`] has
+    /// reported.
     pub(super) fn written(&self, table: &Spanned) -> Option<T> {
         self.find(table).and_then(self.value)
     }
@@ -177,27 +177,29 @@ impl<T> Type<T> {
         self.key(Shown::Example(example))
     }
 
-    /// Returns a key without a default that the reference needs.
+    /// Returns a key without a default that the reference file needs.
     pub(super) const fn sample(self, example: &'static str) -> Key<T> {
         self.key(Shown::Sample(example))
     }
 
-    /// Returns a table with keys of its own.
+    /// Returns the key of a table that the reference shows in full.
     pub(super) const fn section(self) -> Key<T> {
         self.key(Shown::Section)
     }
 
-    /// Returns a table with keys of its own, whose presence has an effect.
+    /// Returns the key of a table whose presence has an effect. The reference shows it in comments.
     pub(super) const fn optional_section(self) -> Key<T> {
         self.key(Shown::OptionalSection)
     }
 
-    /// Returns a table whose keys are shown elsewhere.
+    /// Returns the key of a table that the reference shows with these lines, because its keys are shown at another
+    /// table.
     pub(super) const fn excerpt(self, lines: &'static str) -> Key<T> {
         self.key(Shown::Excerpt(lines))
     }
 
-    /// Returns a table of named tables, of which the reference shows one in full, and then `further`.
+    /// Returns the key of a table of named tables. The reference shows one of them in full, as `name`, and then
+    /// `further`.
     pub(super) const fn named(self, name: &'static str, further: &'static str) -> Key<T> {
         self.key(Shown::Named(name, further))
     }
@@ -234,9 +236,10 @@ impl Whole for usize {
     const MAX: u64 = Self::MAX as u64;
 }
 
-/// Returns a whole number, both bounds included.
+/// Returns the type of a whole number between two bounds, both included.
 pub(super) const fn count<N: Whole>(least: u64, most: u64) -> Type<N> {
-    // A number that the schema accepts and the type can't hold would silently mean the default.
+    // Each number that the schema accepts must fit into the type: another one would be read as the default, without an
+    // error.
     assert!(least <= most && most <= N::MAX);
     Type { schema: Schema::Count(least, most), value: Spanned::as_count }
 }
@@ -259,7 +262,7 @@ pub(super) const fn size(least: &'static str, most: &'static str) -> Type<usize>
     }
 }
 
-/// Returns a day, as the second since 1970 at which it begins in UTC.
+/// Returns the type of a day: the time at which it begins in UTC, in seconds since 1970.
 pub(super) const fn day() -> Type<i64> {
     Type {
         schema: Schema::Day,
@@ -294,7 +297,8 @@ pub(super) const fn secret() -> Type<String> {
     Type { schema: Schema::Secret, value: |written| written.as_text().map(|text| text.value) }
 }
 
-/// Returns a table of texts whose names are the operator's; `help` is for an operator who wrote a list instead.
+/// Returns the type of a table that maps names of the operator's choice to texts. `help` is reported if a list was
+/// written instead.
 pub(super) const fn named_texts(element: &'static Schema, help: &'static str) -> Type<NamedTexts> {
     Type { schema: Schema::Named(element, help), value: |written| Some(written.text_members()) }
 }
@@ -320,17 +324,18 @@ pub(super) const fn json_members() -> Type<Vec<(Located<String>, LocatedTree)>> 
     }
 }
 
-/// Returns a table with these keys.
+/// Returns the type of a table with these keys.
 pub(super) const fn sub_table(keys: &'static [&'static Definition]) -> Type<Spanned> {
     Type { schema: Schema::Table(keys), value: as_table }
 }
 
-/// Returns a table whose names are the operator's; `help` is for an operator who wrote a list instead.
+/// Returns the type of a table that maps names of the operator's choice to tables. `help` is reported if a list was
+/// written instead.
 pub(super) const fn named_tables(element: &'static Schema, help: &'static str) -> Type<Spanned> {
     Type { schema: Schema::Named(element, help), value: as_table }
 }
 
-/// Returns a list of tables.
+/// Returns the type of a list of tables.
 pub(super) const fn list_of_tables(element: &'static Schema) -> Type<Vec<Spanned>> {
     Type { schema: Schema::List(element), value: |written| Some(elements(written, |element| Some(element.clone()))) }
 }
@@ -358,7 +363,7 @@ pub(super) trait Word: Copy + 'static {
     /// The value of each word, in the same order.
     const VALUES: &'static [Self];
 
-    /// Returns the word for a value; it is empty for a value without one.
+    /// Returns the word for a value; an empty text for a value without a word.
     fn word(self) -> &'static str
     where
         Self: PartialEq,
@@ -368,12 +373,12 @@ pub(super) trait Word: Copy + 'static {
     }
 }
 
-/// Returns a word of an enum.
+/// Returns the type of a key that accepts a word of an enum.
 pub(super) const fn word<W: Word>() -> Type<W> {
     Type { schema: Schema::Word(W::WORDS), value: as_word }
 }
 
-/// Returns a list of words of an enum.
+/// Returns the type of a list of words of an enum.
 pub(super) const fn list_of_words<W: Word>(element: &'static Schema) -> Type<Vec<W>> {
     Type { schema: Schema::List(element), value: |written| Some(elements(written, as_word)) }
 }
@@ -385,7 +390,7 @@ fn as_word<W: Word>(written: &Spanned) -> Option<W> {
 }
 
 /// Defines the keys of a table: a struct with a [`Key`] for each, a static with their definitions, and `KEYS`, which
-/// lists them for [`Schema::Table`]. A key that is no Rust identifier has its name in parentheses.
+/// lists them for [`Schema::Table`]. A key whose name is no Rust identifier has the name in parentheses.
 macro_rules! table {
     (
         $(#[doc = $table_doc:literal])+
@@ -411,7 +416,7 @@ macro_rules! table {
     };
 }
 
-/// Joins the keys of two tables into those of one.
+/// Concatenates the keys of two tables. `N` is their number.
 pub(super) const fn joined<const N: usize>(
     first: &[&'static Definition],
     second: &[&'static Definition],
@@ -453,7 +458,7 @@ macro_rules! words {
         $crate::config::key::words! { @enum [pub] $(#[doc = $enum_doc])+ $name { $($variants)+ } }
 
         impl $name {
-            /// Returns the word by which a configuration names it.
+            /// Returns the word for the value in a configuration.
             #[must_use]
             pub fn word(self) -> &'static str {
                 $crate::config::key::Word::word(self)
@@ -471,7 +476,7 @@ macro_rules! words {
             const VALUES: &'static [Self] = &[$(Self::$variant),+];
         }
 
-        // A new variant of the enum is an error here until it has a word.
+        // The match is exhaustive, so that a variant without a word is a compile error.
         const _: fn($name) = |value| match value { $($name::$variant => {})+ $($($name::$other => {})+)? };
     };
 }

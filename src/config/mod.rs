@@ -1,6 +1,6 @@
 //! Configuration: from the text of a file to typed settings.
 //!
-//! Every key is defined once, in `keys`, by the means of `key`. A file is read in two stages. `toml_text` parses it
+//! Every key is defined once, in `keys`, with the types of `key`. A file is read in two stages. `toml_text` parses it
 //! into a tree with locations (`spanned`), and `schema` checks that tree against the definitions: unknown keys, wrong
 //! types and missing units are reported here. `check` then merges `[defaults]`, an upstream's `defaults` and the route,
 //! follows `extends`, opens secrets, reports what depends on two values, and builds [`settings::Settings`]. The rest of
@@ -47,9 +47,9 @@ pub use presets::{preset_dialects, preset_envelopes, preset_of_file};
 use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;
 
-/// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts
-/// at fault and serve for further checks alone: no snapshot can be built from them. Returns no settings if the file
-/// can't be read.
+/// Reads a configuration file and everything it names. If the diagnostics contain errors, the settings lack the parts
+/// at fault: they may be checked further, but no snapshot can be built from them. Returns no settings if the file can't
+/// be read.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -95,7 +95,7 @@ fn load_part<T>(
     found
 }
 
-/// Reads the text of a file; `None` if that is impossible, which is reported.
+/// Reads the text of a file. Reports a file that can't be read, and returns `None`.
 fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
     let (message, help) = match environment.read(path).map(String::from_utf8) {
         Err(error) => (format!("the file can't be read: {error}"), "name another one"),
@@ -126,7 +126,8 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
     let mut root = parse(name, text, &mut context);
     schema::inspect(&root, &keys::FILE_SCHEMA, "", context.diagnostics);
     context.check_writers(Path::new(name), root.at);
-    // An included file is inspected by itself, by the keys that it may have.
+    // This follows the inspection of the main file: each included file is inspected on its own, against the keys that
+    // it may have.
     include::include(&mut root, Path::new(name), &mut context);
     let settings = check::settings(&root, &mut context);
     (Some(settings), diagnostics)

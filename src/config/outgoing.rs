@@ -1,25 +1,26 @@
 //! URLs that services send requests to on behalf of clients, and the addresses that such requests may reach.
 //!
-//! A client that names a URL must not reach through the gateway what it can't reach itself. A URL is read strictly, so
-//! that no other reader finds another host in it; a host that is a number in any spelling but the usual ones of
-//! addresses is refused. [`OutgoingRules::permits`] is asked about every address that a name has, at each request, and
-//! the request goes to just these addresses: a name that changes in between changes nothing.
+//! A client that names a URL must not reach hosts through the gateway that it can't reach itself (server-side request
+//! forgery). A URL is parsed strictly, so that no other parser finds another host in it, and hosts that some parsers
+//! take for addresses, such as `127.1`, are refused. At each request, [`OutgoingRules::permits`] is called for every
+//! address of the host, and the request is sent to one of these addresses without resolving the name again: a changed
+//! DNS answer has no effect (DNS rebinding).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::settings::Network;
 
-/// The longest URL, in bytes.
+/// The maximum length of a URL in bytes.
 const LONGEST: usize = 2_048;
 
-/// The port of `https`, and that of `http`.
+/// The default ports of `https` and of `http`.
 const SECURE_PORT: u16 = 443;
 const PLAIN_PORT: u16 = 80;
 
 /// An absolute URL of `https` or `http`, without a user and without a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl {
-    /// The scheme is `https`.
+    /// True if the scheme is `https`.
     pub is_secure: bool,
     /// The host.
     pub host: EndpointHost,
@@ -53,10 +54,10 @@ impl EndpointUrl {
     ///
     /// # Errors
     ///
-    /// Returns the remedy.
+    /// Returns a help text for the author of the URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        // A backslash is a slash to browsers (<https://url.spec.whatwg.org/#url-parsing>), and not to others. Test:
-        // `a_url_has_one_reading`.
+        // Browsers read a backslash as a slash (<https://url.spec.whatwg.org/#url-parsing>), and other clients don't,
+        // so that they find different hosts. Test: `a_url_has_one_reading`.
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
         if text.len() > LONGEST {
             return Err("write at most 2,048 bytes");
@@ -70,8 +71,7 @@ impl EndpointUrl {
             (None, None) => return Err("write https:// and the host first"),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // A user before the host hides where a URL leads: `https://a.example@127.0.0.1/`. Test:
-        // `a_url_has_one_reading`.
+        // A user may look like the host: `https://a.example@127.0.0.1/`. Test: `a_url_has_one_reading`.
         if authority.contains('@') {
             return Err("leave out the user and the password");
         }
@@ -82,7 +82,7 @@ impl EndpointUrl {
         };
         let port = match port {
             None => Some(if is_secure { SECURE_PORT } else { PLAIN_PORT }),
-            // `parse` also accepts a sign.
+            // `parse` also accepts `+443`.
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
             Some(_) => None,
         };
@@ -92,7 +92,7 @@ impl EndpointUrl {
         Ok(Self { is_secure, host, port, target })
     }
 
-    /// Returns the value of `Host`.
+    /// Returns the value of the header `Host`.
     #[must_use]
     pub fn authority(&self) -> String {
         let usual = if self.is_secure { SECURE_PORT } else { PLAIN_PORT };
@@ -111,8 +111,8 @@ fn read_host(text: &str) -> Option<EndpointHost> {
         let inside = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         !label.is_empty() && label.len() <= 63 && inside && !label.starts_with('-') && !label.ends_with('-')
     };
-    // A name whose last label begins with a digit is an address to many readers: 127.1, 0x7f.0.0.1, 2130706433,
-    // 0177.0.0.1 (<https://url.spec.whatwg.org/#ends-in-a-number-checker>). No domain of the top level begins so.
+    // Many parsers read a name as an IPv4 address if its last label is a number: 127.1, 0x7f.0.0.1, 2130706433,
+    // 0177.0.0.1 (<https://url.spec.whatwg.org/#ends-in-a-number-checker>). No top-level domain begins with a digit.
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_name =
         text.len() <= 253 && text.split('.').all(is_label) && !last.starts_with(|first: char| first.is_ascii_digit());
@@ -122,17 +122,17 @@ fn read_host(text: &str) -> Option<EndpointHost> {
 /// The URLs and addresses that requests may go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingRules {
-    /// `http` is permitted beside `https`.
+    /// `http` is permitted in addition to `https`.
     pub http: bool,
     /// The permitted ports.
     pub ports: Vec<u16>,
-    /// The networks that are permitted beside public addresses.
+    /// The networks that are permitted in addition to public addresses.
     pub networks: Vec<Network>,
 }
 
 impl OutgoingRules {
-    /// Returns the reason that no request may go to a URL, as far as the URL alone shows it; `None` if its addresses
-    /// decide.
+    /// Returns the reason for which the URL itself is refused; `None` if it is permitted. The addresses of a host name
+    /// are not checked here.
     #[must_use]
     pub fn refusal(&self, url: &EndpointUrl) -> Option<String> {
         if !url.is_secure && !self.http {
@@ -159,10 +159,11 @@ impl OutgoingRules {
     }
 }
 
-/// Returns whether an address is that of a host in the public internet, by the registries of special addresses
+/// Returns whether an address is in the public internet, by IANA's registries of special-purpose addresses
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-/// <https://www.iana.org/assignments/iana-ipv6-special-registry>). A form of IPv6 that stands for an address of IPv4
-/// counts as that address, as far as it leads there without a relay that anyone may run.
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>). IPv4-mapped addresses and those of NAT64 are judged
+/// as the IPv4 address that they contain. Those of Teredo and 6to4 are never public, since anyone may run the relays
+/// that they pass through.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -194,7 +195,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([224, 0, 0, 0], 4),     // multicast
         ([240, 0, 0, 0], 4),     // reserved, broadcast
     ];
-    // Metadata of a cloud at a public address:
+    // The address of platform services of Microsoft Azure, which is in public space:
     // <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
     let is_platform = address == Ipv4Addr::new(168, 63, 129, 16);
     !is_platform && !special.into_iter().any(|(first, prefix)| within(first, prefix))
@@ -206,12 +207,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(mapped);
     }
     let segments = address.segments();
-    // NAT64 (RFC 6052): the translator sends on to the address in the last four bytes.
+    // NAT64 (RFC 6052): a translator forwards to the IPv4 address in the last four bytes.
     if segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
         let bits = (u32::from(segments[6]) << 16) | u32::from(segments[7]);
         return is_public_v4(Ipv4Addr::from_bits(bits));
     }
-    // Of global addresses: protocol assignments with Teredo (2001::/23), documentation, and 6to4 (2002::/16).
+    // Global addresses are 2000::/3. Special among them are protocol assignments with Teredo (2001::/23), documentation
+    // (2001:db8::/32, 3fff::/20) and 6to4 (2002::/16).
     let is_global = segments[0] & 0xe000 == 0x2000;
     let is_special = (segments[0] == 0x2001 && (segments[1] < 0x0200 || segments[1] == 0x0db8))
         || segments[0] == 0x2002
@@ -223,6 +225,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
+    /// Shows the parts of a URL, and that URLs which can be read in several ways are refused.
+    ///
     /// Row: A39
     #[test]
     fn a_url_has_one_reading() {
@@ -273,6 +277,8 @@ mod tests {
         assert!(read(&format!("https://a.example/{}", "a".repeat(LONGEST))).is_err());
     }
 
+    /// Shows that addresses of private and special networks do not count as public.
+    ///
     /// Row: A39
     #[test]
     fn addresses_within_are_not_public() {
@@ -346,6 +352,8 @@ mod tests {
         }
     }
 
+    /// Shows which URLs are permitted by rules for schemes, ports and networks.
+    ///
     /// Row: A39
     #[test]
     fn rules_name_schemes_ports_and_networks() {

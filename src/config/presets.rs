@@ -5,7 +5,8 @@ pub fn preset_dialects() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIALECTS.iter().copied()
 }
 
-/// Returns the name of the built-in dialect whose file diagnostics name like this.
+/// Returns the name of the built-in dialect that diagnostics show under this file name, such as
+/// `config/dialects/stripe.toml`.
 #[must_use]
 pub fn preset_of_file(file: &str) -> Option<&'static str> {
     let name = file.strip_prefix("config/dialects/")?.strip_suffix(".toml")?;
@@ -17,13 +18,13 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
     ENVELOPES.iter().copied()
 }
 
-/// The errors of `errors = "flat"`: the name of the file, and its text.
+/// The name and the text of the file with the errors of `errors = "flat"`.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
 /// The name of the envelope of inner requests, which no envelope of a file can have.
 pub(crate) const CONNECTION: &str = "inner:connection";
 
-/// The name of its file, and its text.
+/// The name and the text of the file with that envelope.
 pub(super) const CONNECTION_FILE: (&str, &str) =
     ("config/services/connection.json", include_str!("../../config/services/connection.json"));
 

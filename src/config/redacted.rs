@@ -1,7 +1,7 @@
 //! The configuration as it was written, without its secrets, for operators to read at run time.
 //!
-//! Secrets are recognised by the schema, as in diagnostics: references such as `env:TOKEN` stay, and every other text
-//! where a secret may stand is replaced.
+//! The schema shows where secrets may be, as for diagnostics. References such as `env:TOKEN` are kept there, and every
+//! other text or number is replaced. Users and passwords of URLs are removed everywhere.
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use toml::{Table, Value as Toml};
@@ -19,7 +19,7 @@ const REDACTED: &str = "(redacted)";
 pub struct RedactedConfiguration(String);
 
 impl RedactedConfiguration {
-    /// Removes the secrets from a file.
+    /// Returns a file without its secrets.
     pub(super) fn of(root: &Spanned, schema: &Schema) -> Self {
         let table = redacted(root, Some(schema));
         Self(toml::to_string_pretty(&table).unwrap_or_default())
@@ -31,7 +31,7 @@ impl RedactedConfiguration {
         &self.0
     }
 
-    /// Returns the configuration as JSON, in which dates are texts.
+    /// Returns the configuration for serialisation as JSON, with dates as strings.
     #[must_use]
     pub fn json(&self) -> impl Serialize + use<> {
         Json(Toml::Table(self.0.parse::<Table>().unwrap_or_default()))
@@ -52,7 +52,7 @@ fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
         (Value::Day(day), _) => date(*day),
         (Value::Null | Value::Unknown, _) => Toml::String("null".to_owned()),
         (Value::List(elements), schema) => {
-            // A list in the place of a secret may hold secrets.
+            // The elements of a list where a secret should be may be secrets, so that its schema applies to each.
             let schema = if let Some(Schema::List(element)) = schema { Some(*element) } else { schema };
             Toml::Array(elements.iter().map(|element| redacted(element, schema)).collect())
         }
@@ -69,17 +69,18 @@ fn table(members: &Members, schema: Option<&Schema>) -> Table {
     members.iter().map(|(name, value)| (name.value.clone(), redacted(value, of(&name.value)))).collect()
 }
 
-/// Returns whether a text names a secret and holds none, not even as a default.
+/// Returns whether a text is a reference to a secret without any literal part: `env:NAME`, not `env:NAME:-default`.
 fn is_name(text: &str) -> bool {
     let is_word =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     text.strip_prefix("env:").is_some_and(is_word) || text.starts_with("file:")
 }
 
-/// Returns a text without the user and password of a URL.
+/// Returns a text with the user and password of a URL replaced.
 fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    // An `@` after the authority names no user. Test: `users_of_urls_are_removed`.
+    // Only an `@` within the authority ends a user: one in the path or the query is data. Test:
+    // `users_of_urls_are_removed`.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
         Some(at) => format!("{scheme}://{REDACTED}{}", &rest[at..]),
@@ -98,7 +99,7 @@ fn date(day: Option<i64>) -> Toml {
     date.parse().map_or(Toml::String(date), Toml::Datetime)
 }
 
-/// A TOML value as JSON.
+/// A TOML value that serialises as JSON.
 struct Json(Toml);
 
 impl Serialize for Json {
@@ -168,6 +169,8 @@ legacy = { policy = "redirect", sunset = 2036-12-31, documentation = "https://do
         }
     }
 
+    /// Shows that the redacted settings contain no secret, in TOML and in JSON, and still name the sources of secrets.
+    ///
     /// Row: A35
     #[test]
     fn no_secret_is_left() {

@@ -13,7 +13,7 @@ use super::{
 
 pub use pages::pages;
 
-/// The longest line of the reference, in characters.
+/// The maximum length of a line of the reference file, in characters.
 const WIDTH: usize = 100;
 
 const INTRODUCTION: &str = "\
@@ -50,7 +50,8 @@ pub fn explain(path: &str) -> String {
     for (known, key) in all() {
         let segments: Vec<&str> = known.split('.').collect();
         let meets = |(known, wanted): (&&str, &&str)| known == wanted || *known == NAME;
-        // A NAME stands for any part but the last, which is a key. Test: `a_key_is_explained_by_the_end_of_its_path`.
+        // `NAME` matches any segment of `path` except the last, which must be a key. Test:
+        // `a_key_is_explained_by_the_end_of_its_path`.
         let is_meant = wanted.len() <= segments.len()
             && segments.last() == wanted.last()
             && segments.iter().rev().zip(wanted.iter().rev()).all(meets);
@@ -85,7 +86,8 @@ pub(super) fn tables_with(name: &str) -> Vec<String> {
 /// The placeholder in a path for a name that the operator chooses.
 const NAME: &str = "NAME";
 
-/// Returns every key with its path, each once: those of a route under `routes.NAME`, and not again under `defaults`.
+/// Returns every key with its path. The keys of a route are listed under `routes.NAME` only, not again under
+/// `defaults`.
 pub(super) fn all() -> Vec<(String, &'static Definition)> {
     fn walk(schema: &Schema, path: &str, found: &mut Vec<(String, &'static Definition)>) {
         match schema {
@@ -130,7 +132,7 @@ fn documentation(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     match key.schema {
         Schema::Count(least, most) if least < most => match most {
-            // A bound that is that of the number's type alone tells operators nothing.
+            // A maximum that is only the limit of the number's type is left out: operators don't reach it.
             most if most < u64::from(u32::MAX) => text.push_str(&format!(" From {least} to {most}.")),
             _ if least > 0 => text.push_str(&format!(" At least {least}.")),
             _ => {}
@@ -151,7 +153,7 @@ fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     }
 }
 
-/// Returns an item of a list, which [`wrap`] recognises by its marker.
+/// Returns a list item, which [`wrap`] recognises by its marker.
 fn item(name: &str, text: &str) -> String {
     format!("{ITEM}{name}: {text}")
 }
@@ -171,7 +173,7 @@ pub(super) fn unwrapped(documentation: &str) -> String {
     documentation.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Appends a paragraph in lines that begin with `margin`. Lines after the first of an item stand below its text.
+/// Appends a paragraph, wrapped to lines that begin with `margin`. The further lines of a list item are indented.
 fn wrap(paragraph: &str, margin: &str, text: &mut String) {
     let (marker, hanging) = if paragraph.starts_with(ITEM) { (ITEM, "    ") } else { ("", "") };
     let mut line = format!("{margin}{marker}");
@@ -200,7 +202,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes the keys of a table: first those with a value, since in TOML they must precede the tables.
+    /// Writes the keys of a table: first those with a value, which must precede tables in TOML.
     fn keys(&mut self, path: &str, keys: &[&Definition], in_comment: bool) {
         for key in keys {
             if let Some(value) = value(key) {
@@ -245,7 +247,7 @@ impl Writer {
         }
     }
 
-    /// Writes paragraphs of a comment; indented ones keep their lines.
+    /// Writes a comment. Paragraphs are wrapped, indented lines are not.
     fn comment(&mut self, paragraphs: &str) {
         for line in paragraphs.lines() {
             match line {

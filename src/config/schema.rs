@@ -1,7 +1,7 @@
 //! The schema of a value, and the check of a configuration against it. [`super::keys`] has the schema of every key.
 //!
-//! All faults that a value shows by itself are reported here, wherever the value stands. So a default that no route
-//! uses is checked like any other value, and the code that reads values afterwards reports no type errors.
+//! All faults that a single value shows are reported here, also in defaults that no route uses, so that the code that
+//! reads values afterwards reports no type errors.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) enum Schema {
     Boolean,
     /// A whole number, at least the first and at most the second.
     Count(u64, u64),
-    /// A number with a unit, such as `10s` or `64KiB`; likewise.
+    /// A number with a unit, such as `10s` or `64KiB`, between two bounds, both included.
     Quantity(&'static Unit, &'static str, &'static str),
     /// A date without a time.
     Day,
@@ -35,11 +35,11 @@ pub(super) enum Schema {
     List(&'static Self),
     /// A table with these keys.
     Table(&'static [&'static Definition]),
-    /// A table whose names are the operator's, and the help for an operator who wrote a list instead.
+    /// A table with names of the operator's choice; the text is the help if a list was written instead.
     Named(&'static Self, &'static str),
     /// Any JSON value.
     Json,
-    /// A table whose names are the operator's and whose values are any JSON values.
+    /// A table with names of the operator's choice and JSON values.
     JsonMembers,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Schema {
 pub(super) struct SyntaxFault {
     pub(super) message: String,
     pub(super) help: String,
-    /// The bytes at fault, where these are a part of the text.
+    /// The byte range of the fault, if it is only a part of the text.
     pub(super) part: Option<Range<usize>>,
 }
 
@@ -57,12 +57,12 @@ impl SyntaxFault {
         Self { message: message.into(), help: help.into(), part: None }
     }
 
-    /// Narrows the fault down to a part of the text.
+    /// Returns the fault, limited to a part of the text.
     pub(super) fn of(self, part: Range<usize>) -> Self {
         Self { part: Some(part), ..self }
     }
 
-    /// Reports the fault of a text that stands at this location.
+    /// Reports the fault of a text that was written at this location.
     pub(super) fn report(self, at: Location, text: &str, diagnostics: &mut Diagnostics) {
         let at = self.part.map_or(at, |part| diagnostics.part(at, text, part));
         diagnostics.error(at, self.message, self.help);
@@ -74,7 +74,7 @@ impl SyntaxFault {
 pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) {
     let name = path.rsplit('.').next().unwrap_or(path);
     match (schema, &written.value) {
-        // The fault was reported where the variable was to be filled in.
+        // An unknown value comes from a variable that could not be filled in, which was reported.
         (_, Value::Unknown) => {}
         (Schema::List(schema), Value::List(elements)) => {
             elements.iter().for_each(|element| inspect(element, schema, path, diagnostics));
@@ -88,7 +88,7 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
         // `[[routes]]` makes a list of tables. Test: `the_report_on_each_case_matches_its_snapshot`
         // (tests/config/lists-for-tables.toml).
         (Schema::Named(_, help), Value::List(elements)) => {
-            // Upstreams have headers with credentials.
+            // The tables of `upstreams` may contain headers with credentials.
             if may_be_secret(path, name) || name == "upstreams" {
                 hide(written, diagnostics);
             }
@@ -101,8 +101,8 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
         (Schema::JsonMembers, Value::Table(members)) => members.iter().for_each(|(_, value)| json(value, diagnostics)),
         _ if scalar(written, schema, path, diagnostics) => {}
         _ => {
-            // A secret may stand in a value of the wrong type. Test: `the_report_on_each_case_matches_its_snapshot`
-            // (tests/config/secrets-in-lists.toml).
+            // A value of the wrong type may contain a secret, which reports must not show. Test:
+            // `the_report_on_each_case_matches_its_snapshot` (tests/config/secrets-in-lists.toml).
             let may_be = matches!(schema, Schema::Secret | Schema::SentHeaders) || may_be_secret(path, name);
             if may_be && !is_plain(schema, written) {
                 hide(written, diagnostics);
@@ -115,13 +115,15 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
     }
 }
 
-/// Returns the help for a text that would be no number without its quotes either, as `signing_key = "main"`.
+/// Returns the help for a text in the place of a number that is no number without its quotes either: `signing_key =
+/// "main"`.
 fn no_number(schema: &Schema, written: &Spanned) -> Option<String> {
     let (Schema::Count(least, most), Value::Text(text)) = (schema, &written.value) else { return None };
     text.parse::<u64>().is_err().then(|| format!("write a number from {least} to {most}"))
 }
 
-/// Returns the help for a table whose value was written instead, as `page_size = 25`: the first key that takes it.
+/// Returns the help for a value in the place of a table: its first key that accepts the value. Example: for `page_size
+/// = 25`, `page_size = { default = 25 }`.
 fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
     let Schema::Table(keys) = schema else { return None };
     let value = match &written.value {
@@ -139,18 +141,17 @@ fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
     Some(format!("write {name} = {{ {} = {value} }}", key.name))
 }
 
-/// Returns whether a text that stands for a flag or a number is a word, as in `sealed = "yes"`, and too short for a
-/// secret.
+/// Returns whether a value in the place of a flag or a number is a text too short for a secret, as in `sealed = "yes"`.
 fn is_plain(schema: &Schema, written: &Spanned) -> bool {
     let is_short = matches!(&written.value, Value::Text(text) if text.len() <= WORD_MAX);
     is_short && matches!(schema, Schema::Boolean | Schema::Count(..))
 }
 
-/// The longest word in bytes that is not taken for a secret.
+/// The maximum length in bytes of a text that can't be a secret.
 const WORD_MAX: usize = 5;
 
 /// Reports the faults of a value that is neither a list nor a table. Returns `false` if the value has another type than
-/// its schema, which is then still to be reported.
+/// its schema, which the caller must report.
 fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) -> bool {
     let (at, name) = (written.at, path.rsplit('.').next().unwrap_or(path));
     match (schema, &written.value) {
@@ -164,13 +165,13 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
             diagnostics.error(at, format!("{} needs a unit", unit.noun), help);
         }
         (Schema::Text(check), Value::Text(text)) => {
-            // A URL may hold a password.
+            // A URL may contain a password.
             let hidden = text.contains("://") && text.contains('@');
             if hidden {
                 diagnostics.mask(at);
             }
             if let Err(mut fault) = check(text) {
-                // The message of a fault repeats the text.
+                // The message of a fault quotes the text.
                 if hidden {
                     fault.message = fault.message.replace(&format!("{text:?}"), "this");
                 }
@@ -190,7 +191,7 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
 }
 
 impl Schema {
-    /// Returns the noun for such values, and how one is written.
+    /// Returns the noun for values of this schema, and the help that shows how to write one.
     fn noun(&self) -> (&'static str, &'static str) {
         match self {
             Self::Boolean => ("true or false", "write true or false, without quotes"),
@@ -206,16 +207,16 @@ impl Schema {
     }
 }
 
-/// The form of a secret.
+/// The help that shows how to write a reference to a secret.
 const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
 
-/// Returns the help for a secret that stands in the file.
+/// Returns the help for a secret that was written in the file.
 fn secret_help(path: &str) -> String {
     let is_drawn = path.starts_with("cursor.") || path.starts_with("admin.");
     if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
 }
 
-/// Returns whether a text names a secret, and has no other part: `env:NAME` or `file:PATH`.
+/// Returns whether a text is a reference to a secret and nothing else: `env:NAME` or `file:PATH`.
 pub(super) fn is_reference(text: &str) -> bool {
     match variables::pieces(text).as_deref() {
         Ok([Piece::Variable(_, None)]) => true,
@@ -231,8 +232,8 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
             continue;
         }
         let is_table = matches!(value.value, Value::Table(_));
-        // A misspelt table of headers or keys may hold secrets. Test: `the_report_on_each_case_matches_its_snapshot`
-        // (tests/config/literal-secrets.toml).
+        // A table of headers or keys with a misspelt name may contain secrets. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/literal-secrets.toml).
         let holds_tables_with_secrets = path.is_empty() || path.starts_with("upstreams.");
         if may_be_secret(path, &name.value) || (is_table && holds_tables_with_secrets) {
             hide(value, diagnostics);
@@ -243,10 +244,10 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
     }
 }
 
-/// Returns the help for an unknown key of a table: the key that was meant, of this table or of another one.
+/// Returns the help for an unknown key of a table: the key that was probably meant, in this table or in another one.
 fn key_meant(name: &str, keys: &[&Definition]) -> String {
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    // The key that is meant is not always the nearest by its letters. Test:
+    // For some names the key that is meant is not the one with the most similar letters. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     let other_name = OTHER_NAMES.iter().find(|(other, key, _)| *other == name && known.contains(key));
     if let Some((_, _, meant)) = other_name {
@@ -261,7 +262,7 @@ fn key_meant(name: &str, keys: &[&Definition]) -> String {
     format!("{meant}keys: {}", known.join(", "))
 }
 
-/// Keys that operators write by mistake, the key that is meant, and how it is written.
+/// Names that operators write by mistake, the key that each stands for, and an example of it.
 const OTHER_NAMES: [(&str, &str, &str); 5] = [
     ("limit", "page_size", "page_size = { default = 25, max = 100 }"),
     ("max_limit", "page_size", "page_size = { max = 100 }"),
@@ -277,7 +278,7 @@ fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, dia
             let message = format!("this cursorgate reads version {}, not {spelling}", range.start());
             diagnostics.error(at, message, "update cursorgate, or write the file for this version");
         }
-    // `inf` and `nan` are numbers of TOML, too.
+    // `n` and `i` cover `nan` and `inf`, which are numbers in TOML.
     } else if spelling.contains(['.', 'e', 'E', 'n', 'i']) {
         diagnostics.error(at, format!("{spelling} is not a whole number"), "write it without a fraction");
     } else if !spelling.parse().is_ok_and(|number| range.contains(&number)) {
@@ -289,8 +290,8 @@ fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, dia
 fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diagnostics: &mut Diagnostics) {
     let Some(value) = (unit.read)(text) else {
         match text.parse::<u64>() {
-            // A number in quotes lacks its unit, too. Test: `the_report_on_each_case_matches_its_snapshot`
-            // (tests/config/budgets.toml).
+            // A number in quotes lacks its unit just as one without them. Test:
+            // `the_report_on_each_case_matches_its_snapshot` (tests/config/budgets.toml).
             Ok(number) => diagnostics.error(at, format!("{} needs a unit", unit.noun), (unit.meant)(number)),
             Err(_) => {
                 let meant = unit.tried(text).map(|meant| format!("write {meant:?}"));
@@ -309,8 +310,8 @@ fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnost
     if words.iter().any(|known| known.word == text) {
         return;
     }
-    // No word of `mode` is near this first guess. Test: `the_report_on_each_case_matches_its_snapshot`
-    // (tests/config/first-tries.toml).
+    // Newcomers often write `mode = "cursor"`, which resembles no word of `mode`, so that it has its own help. Test:
+    // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     if (name, text) == ("mode", "cursor") {
         let help = "remove it: clients page by cursor in every mode, and this says how the upstream is read";
         diagnostics.error(at, format!("{text:?} is not a value of `{name}`"), help);
@@ -343,7 +344,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
     let pieces = match variables::pieces(text) {
         Ok(pieces) => pieces,
-        // A brace that is not closed may be that of a secret. Test: `the_report_on_each_case_matches_its_snapshot`
+        // A text with an unclosed brace may contain a secret. Test: `the_report_on_each_case_matches_its_snapshot`
         // (tests/config/variables.toml).
         Err(fault) => {
             diagnostics.mask(at);
@@ -352,7 +353,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         }
     };
     let is_shown = |piece: &Piece<'_>| match piece {
-        // A default stands in the file, and may be a secret like any literal.
+        // The default of a variable is written in the file, and may be a secret like any literal.
         Piece::Variable(_, default) => default.is_none(),
         Piece::File(_) => true,
         Piece::Literal(text) => is_scheme(text),
@@ -373,7 +374,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
 
 const SECRET_IN_FILE: &str = "a secret can't stand in the file";
 
-/// Returns whether a part of a credential is the name of its kind, which is no secret.
+/// Returns whether a part of a credential is only the name of its scheme, such as `Bearer`.
 fn is_scheme(text: &str) -> bool {
     ["apikey", "basic", "bearer", "key", "token"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
@@ -389,16 +390,17 @@ fn may_be_secret(path: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "auth", "credential"];
     match path.split('.').next() {
-        // Both tables hold keys or tokens, under a misspelt name as well. Test:
+        // Both tables contain keys or tokens, whose names may be misspelt. Test:
         // `the_report_on_each_case_matches_its_snapshot` (tests/config/literal-secrets.toml).
         Some("cursor" | "admin") => true,
-        // Their keys have such words too, as `next_token` does, and hold places.
+        // Names in dialects and envelopes contain such words too, such as `next_token`, but their values are places in
+        // messages.
         Some("dialects" | "envelopes") => false,
         _ => words.iter().any(|word| name.contains(word)),
     }
 }
 
-/// Masks every text and number in a value, but for references to secrets.
+/// Masks every text and number in a value, except for references to secrets.
 fn hide(written: &Spanned, diagnostics: &mut Diagnostics) {
     match &written.value {
         Value::Text(text) if is_reference(text) => {}
@@ -409,8 +411,7 @@ fn hide(written: &Spanned, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns the name that an element of a list of tables should have as a named table: its `name`, or the last segment
-/// of its `path`.
+/// Returns a name for an element of a list that should be a named table: its `name`, or the last segment of its `path`.
 fn name_meant(element: &Spanned) -> Option<String> {
     let last_segment = |path: String| path.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
     let text = |name| element.find(name).and_then(Spanned::as_text).map(|text| text.value);

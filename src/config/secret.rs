@@ -1,19 +1,19 @@
-//! Secrets: they come from `env:NAME` or `file:PATH`, and are never printed.
+//! Secrets: values from `env:NAME` or `file:PATH` that are never printed.
 
 use zeroize::Zeroizing;
 
-/// Bytes that no `Debug`, log or error shows.
+/// Secret bytes, which `Debug` does not show.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Wraps these bytes, which are wiped from memory when the last copy is dropped.
+    /// Wraps these bytes. Each copy is wiped from memory when it is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Returns the bytes, for the one place that needs them.
+    /// Returns the bytes.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
         &self.0

@@ -1,7 +1,7 @@
 //! The settings of a configuration: every value is checked and typed, names are resolved, defaults merged, and
-//! `extends` followed. Values that a later stage may find fault with have their locations.
+//! `extends` followed. Values in which a later stage may find faults have their locations.
 //!
-//! The keys document the settings (`keys`). The comments here say what a value's type does not.
+//! Settings are documented by their keys (`keys`). Comments here add only facts that the types don't show.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 mod api;
@@ -71,12 +71,13 @@ pub struct Settings {
     pub own_dialects: Vec<DialectSettings>,
     /// The envelopes of the file itself, whether a route uses them or not.
     pub own_envelopes: Vec<EnvelopeSettings>,
-    /// The configuration as it was written.
+    /// The configuration as it was written, without its secrets.
     pub written: RedactedConfiguration,
 }
 
 impl Settings {
-    /// Returns the configuration without the files of certificates, for checks where they are not at hand.
+    /// Returns the configuration without the files of certificates, for checks where they are not available: listeners
+    /// are without TLS, and clients trust the system's authorities and have no certificate.
     #[must_use]
     pub fn without_certificates(&self) -> Self {
         let mut settings = self.clone();
@@ -109,7 +110,7 @@ pub struct ServerSettings {
     pub threads: usize,
     /// In bytes.
     pub head_size: usize,
-    /// In bytes; `None` for half of the memory that the process has.
+    /// In bytes; `None` for half of the memory that the process may use.
     pub memory: Option<usize>,
     pub head_timeout: Duration,
     /// `None` for the default number, or as many as the limit of open files permits.
@@ -128,7 +129,7 @@ pub struct ServerSettings {
 /// `server.compression` and `server.compression_size`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompressionSettings {
-    /// In the order of preference; empty if responses are not compressed.
+    /// In order of preference; empty if responses are not compressed.
     pub codings: Vec<ContentCoding>,
     /// In bytes.
     pub least: usize,
@@ -147,7 +148,8 @@ words! {
 }
 
 impl ServerSettings {
-    /// Returns the headers in which trusted proxies name the host that clients asked for; none without trusted proxies.
+    /// Returns the headers in which trusted proxies name the host of the client's request; none without trusted
+    /// proxies.
     pub fn host_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let names = ["forwarded", "x-forwarded-host", "host"];
         let vouched = self.forwarded_headers.iter().filter(move |name| names.contains(&name.as_str()));
@@ -155,17 +157,17 @@ impl ServerSettings {
     }
 }
 
-/// An address prefix, `10.20.0.0/16`.
+/// A network: all addresses with a prefix, such as `10.20.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// Bits after the prefix are zero.
+    /// The prefix. All bits after it are zero.
     pub address: IpAddr,
-    /// In bits.
+    /// The length of the prefix in bits.
     pub prefix: u8,
 }
 
 impl Network {
-    /// Returns whether an address is in the network. An IPv4 address may come in its IPv6 form.
+    /// Returns whether an address is in the network. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         let bits = u32::from(self.prefix);
@@ -178,13 +180,15 @@ impl Network {
                 let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
                 of.to_bits() & mask == address.to_bits() & mask
             }
-            // 0.0.0.0/0 has no address of IPv6. Test: `networks_contain_addresses`.
+            // A network of one version of IP contains no address of the other: 0.0.0.0/0 has no IPv6 addresses. Test:
+            // `networks_contain_addresses`.
             _ => false,
         }
     }
 }
 
-/// The address that stands for clients of unix sockets: no packet comes from it. "unix" is its network.
+/// The address that stands for clients of Unix sockets; no packet has it as its source. Configurations write it as
+/// "unix".
 pub const UNIX_CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The address of a listener.
@@ -199,7 +203,7 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// Returns the address and the port, unless it is a unix socket.
+    /// Returns the address and the port; `None` for a Unix socket.
     #[must_use]
     pub fn ip(&self) -> Option<SocketAddr> {
         match self {
@@ -208,7 +212,7 @@ impl ListenAddress {
         }
     }
 
-    /// Returns whether both are the same address or the same path. Permissions don't count.
+    /// Returns whether both are the same IP address and port, or the same path. Permissions are not compared.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -233,7 +237,7 @@ impl std::fmt::Display for ListenAddress {
 pub struct ListenerSettings {
     pub name: String,
     pub address: ListenAddress,
-    /// The networks of proxies whose connections begin with a head of the PROXY protocol; empty without that protocol.
+    /// The networks of proxies whose connections begin with a PROXY protocol header; empty without that protocol.
     pub proxy_protocol: Vec<Network>,
     pub http2: bool,
     pub tls: Option<ListenerTls>,
@@ -246,7 +250,7 @@ pub struct AdminSettings {
     /// In lower case.
     pub hosts: Vec<String>,
     pub token: Option<Secret>,
-    /// The key of permits for explanations.
+    /// The key that signs permits for explanations.
     pub explain_key: Option<Secret>,
 }
 
@@ -307,7 +311,7 @@ words! {
 #[derive(Clone, Debug)]
 pub struct CursorKeySettings {
     pub signing_key: u32,
-    /// All keys by their numbers, each at least 32 bytes.
+    /// All keys with their numbers. Each key has at least 32 bytes.
     pub keys: Vec<(u32, Secret)>,
 }
 
@@ -334,12 +338,12 @@ pub struct UpstreamSettings {
     pub name: String,
     /// The host and port of each peer; at least one.
     pub peers: Vec<Located<String>>,
-    /// Empty for those of the system.
+    /// The DNS servers; empty for those of the system.
     pub resolvers: Vec<SocketAddr>,
     pub balance: Balance,
     pub balance_headers: Vec<http::HeaderName>,
     pub health_check: Option<HealthCheckSettings>,
-    /// 0 for never.
+    /// The number of failures after which a peer is skipped; 0 for never.
     pub eject_after: u32,
     pub retries: RetrySettings,
     pub host_header: Option<String>,
@@ -410,9 +414,9 @@ pub struct Timeouts {
 /// `cors` of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsSettings {
-    /// At least one, in lower case; "*" alone for all.
+    /// At least one origin, in lower case; "*" alone for all.
     pub origins: Vec<String>,
-    /// Never with "*".
+    /// Never true together with "*".
     pub credentials: bool,
     pub max_age: Duration,
 }
@@ -439,7 +443,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Returns whether a request with this method is for the list.
+    /// Returns whether a request with this method is one for the list. HEAD is taken with GET.
     #[must_use]
     pub fn take(self, method: &http::Method) -> bool {
         match *method {
@@ -468,30 +472,31 @@ pub struct RouteSettings {
     pub concurrency: Option<ConcurrencySettings>,
     pub rate_limit: RateLimitSettings,
     pub cors: Option<CorsSettings>,
-    /// `legacy.links`; `None` for what the upstream's `host_header` suggests.
+    /// `legacy.links`; if `None`, links are rewritten if the upstream has a `host_header`.
     pub legacy_links: Option<Located<LegacyLinks>>,
     /// `None` for a route that only forwards.
     pub list: Option<Box<ListSettings>>,
-    /// The list is not served: the upstream's answers are passed on, and read. `None` without a `list`.
+    /// Present if the list is observed: the upstream's answers are passed on and read, and no pages are served. `None`
+    /// without a `list`.
     pub observe: Option<ObserveSettings>,
     pub openapi: Option<OpenApiSettings>,
 }
 
-/// The place that the host of a route's links comes from.
+/// The source of the host in the links of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOrigin<'s> {
     /// `public_url` of the route or the server.
     PublicUrl(&'s str),
     /// The hosts of the route, unless a trusted proxy names another.
     Hosts(&'s [String]),
-    /// The headers of trusted proxies. Links in answers to other clients are relative.
+    /// The headers of trusted proxies. Links in answers to direct clients are relative.
     Proxies,
     /// Links are relative.
     Unknown,
 }
 
 impl RouteSettings {
-    /// Returns whether links of its upstream to itself are rewritten in answers that pass through.
+    /// Returns whether the links of the upstream to itself are rewritten in answers that pass through.
     #[must_use]
     pub fn rewrites_links(&self, upstream: &UpstreamSettings) -> bool {
         match &self.legacy_links {
@@ -500,7 +505,7 @@ impl RouteSettings {
         }
     }
 
-    /// Returns the place that the host of the route's links comes from.
+    /// Returns the source of the host in the route's links.
     #[must_use]
     pub fn link_origin<'s>(&'s self, server: &'s ServerSettings) -> LinkOrigin<'s> {
         let public_url = self.public_url.as_deref().or(server.public_url.as_deref());

@@ -1,5 +1,5 @@
-//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles it from the
-//! dialect's sort; `downstream` reads the requests of clients that use these parameters by it.
+//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles them from the
+//! dialect's sort, and `downstream` reads legacy requests that sort by these parameters.
 
 use super::settings::SortTerm;
 
@@ -8,7 +8,7 @@ use super::settings::SortTerm;
 pub struct SortForm {
     /// The separator of the values of several keys; `None` if each key has parameters of its own.
     pub join: Option<String>,
-    /// Every key that may be asked for. A key that can be written in several ways occurs several times.
+    /// Every key that may be requested. A key that can be written in several ways occurs several times.
     pub keys: Vec<SortWords>,
 }
 

@@ -1,5 +1,5 @@
-//! A tree of TOML or JSON values in which every part has its location. Defaults are merged here, table by table.
-//! Values are read through the definitions of their keys ([`super::key::Key`]).
+//! A tree of TOML or JSON values in which every part has its location, and the merge of defaults. Values are read
+//! through the definitions of their keys ([`super::key::Key`]).
 
 use super::{
     diagnostic::{Located, Location},
@@ -21,11 +21,11 @@ pub(super) enum Value {
     /// The number as it was written, in decimal and without underscores. `inf` and `nan` are not JSON.
     Number(String),
     Text(String),
-    /// Midnight in UTC, in seconds since 1970; `None` if a time of day was written as well.
+    /// A date, as midnight in UTC in seconds since 1970; `None` if a time of day was written as well.
     Day(Option<i64>),
     List(Vec<Spanned>),
     Table(Members),
-    /// The value of a text whose variable is not set, which was reported.
+    /// A text that could not be filled in, because of an unset variable or a fault in its syntax. It was reported.
     Unknown,
 }
 
@@ -46,12 +46,12 @@ impl Value {
 }
 
 impl Spanned {
-    /// Returns an empty table, in place of one that was not written.
+    /// Returns an empty table, for one that was not written.
     pub(super) fn empty(at: Location) -> Self {
         Self { value: Value::Table(Vec::new()), at }
     }
 
-    /// Returns the members of a table; none of anything else.
+    /// Returns the members of a table; none for other values.
     pub(super) fn members(&self) -> &[(Located<String>, Self)] {
         match &self.value {
             Value::Table(members) => members,
@@ -59,7 +59,7 @@ impl Spanned {
         }
     }
 
-    /// Returns the members that are tables. Others have been reported before.
+    /// Returns the members that are tables. Other members have been reported by the schema.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&Located<String>, &Self)> {
         let is_table = |(_, value): &(&Located<String>, &Self)| matches!(value.value, Value::Table(_));
         self.members().iter().map(|(name, value)| (name, value)).filter(is_table)
@@ -69,7 +69,7 @@ impl Spanned {
         self.members().iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
     }
 
-    /// Returns the elements of a list; none of anything else.
+    /// Returns the elements of a list; none for other values.
     pub(super) fn elements(&self) -> &[Self] {
         match &self.value {
             Value::List(elements) => elements,
@@ -127,7 +127,7 @@ impl Spanned {
         for (key, value) in over {
             match merged.iter_mut().find(|(known, _)| known.value == key.value) {
                 Some((known, held)) => {
-                    // Faults point at the nearer value, which is the one that counts.
+                    // Faults are reported at the nearer value, which is the effective one.
                     *known = key.clone();
                     *held = if whole.contains(&key.value.as_str()) { value.clone() } else { held.under(value, whole) };
                 }

@@ -1,5 +1,4 @@
-//! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text or returns its
-//! fault.
+//! The syntax of texts: addresses, paths, places in an answer, names. Each check accepts a text or returns its fault.
 
 mod network;
 
@@ -15,7 +14,7 @@ use crate::pagination::order::{Direction, Grain};
 
 pub(super) type Checked = Result<(), SyntaxFault>;
 
-/// Accepts any text in one line.
+/// Accepts any text without control characters.
 pub(super) fn line(text: &str) -> Checked {
     match text.find(char::is_control) {
         Some(_) => Err(SyntaxFault::new("the text has a control character", "write it in one line, without tabs")),
@@ -23,7 +22,7 @@ pub(super) fn line(text: &str) -> Checked {
     }
 }
 
-/// Accepts any text without control characters, but for line ends and tabs.
+/// Accepts any text without control characters other than line ends and tabs.
 pub(super) fn lines(text: &str) -> Checked {
     match text.find(|character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
         Some(_) => Err(SyntaxFault::new("the text has a control character", "write it without")),
@@ -31,7 +30,7 @@ pub(super) fn lines(text: &str) -> Checked {
     }
 }
 
-/// Accepts any text in one line but the empty one.
+/// Accepts any text without control characters, except the empty one.
 pub(super) fn name(text: &str) -> Checked {
     if text.is_empty() {
         return Err(SyntaxFault::new("the text is empty", "write a name, or remove the key"));
@@ -52,7 +51,7 @@ pub(super) fn table_name(text: &str) -> Checked {
     Ok(())
 }
 
-/// Accepts a path, a folder or a pattern of files to include.
+/// Accepts the path of a file or folder to include, or a pattern such as `routes/*.toml`.
 pub(super) fn include(text: &str) -> Checked {
     if text.contains("**") {
         let help = "write a pattern for each level, such as \"teams/*/*.toml\"";
@@ -79,7 +78,7 @@ pub(super) fn listen_address(text: &str) -> Checked {
     Ok(())
 }
 
-/// The longest path of a unix socket: `sun_path` of Linux without its final zero.
+/// The maximum length of the path of a Unix socket in bytes: `sun_path` of Linux without the terminating zero.
 const SOCKET_PATH_MAX: usize = 107;
 
 /// Accepts permissions in octal digits.
@@ -92,7 +91,7 @@ pub(super) fn mode(text: &str) -> Checked {
     }
 }
 
-/// Reads permissions: three octal digits, after a zero or not.
+/// Reads permissions: three octal digits, with or without a leading zero.
 pub(super) fn read_mode(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
     let fits = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -122,7 +121,7 @@ pub(super) fn peer(text: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // The help repeats no password. Test: `peers_are_hosts_with_ports`.
+        // The help must not repeat a password. Test: `peers_are_hosts_with_ports`.
         let authority = authority.rsplit('@').next().unwrap_or(authority);
         let secure = scheme.eq_ignore_ascii_case("https");
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
@@ -164,7 +163,7 @@ pub(super) fn postgres_address(text: &str) -> Checked {
     server_address(text, "5432", "")
 }
 
-/// Accepts `host:port` of a server with a usual port. A URL with the scheme `secure` is one with TLS.
+/// Accepts `host:port`. The help for a URL suggests `usual_port` for a missing port, and `tls` for the scheme `secure`.
 fn server_address(text: &str, usual_port: &str, secure: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("an address of the store is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
@@ -184,7 +183,8 @@ fn server_address(text: &str, usual_port: &str, secure: &str) -> Checked {
     peer(text).map_err(|fault| SyntaxFault::new("an address of the store is host:port", fault.help))
 }
 
-/// Accepts the beginning of the keys in the store. Braces would choose the node of a cluster.
+/// Accepts the prefix of the keys in the store. Braces are refused, since Redis clusters choose the node by the text
+/// within them.
 pub(super) fn store_prefix(text: &str) -> Checked {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte);
     if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
@@ -264,7 +264,7 @@ pub(super) fn host_header(text: &str) -> Checked {
     ))
 }
 
-/// Returns whether a text is the name of a host or its address, of IPv6 in brackets.
+/// Returns whether a text is the name of a host, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
@@ -276,7 +276,7 @@ fn is_port(text: &str) -> bool {
     number::<u16>(text).is_some()
 }
 
-/// Reads a number of digits alone: [`str::parse`] accepts a sign as well.
+/// Parses a number without a sign, which [`str::parse`] would accept.
 fn number<N: FromStr>(text: &str) -> Option<N> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -286,7 +286,7 @@ fn is_host_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed) && !text.starts_with(['.', '-'])
 }
 
-/// Accepts an absolute URL without query and fragment, which links begin with.
+/// Accepts the beginning of links: an absolute URL without query and fragment.
 pub(super) fn base_url(text: &str) -> Checked {
     if text.contains(['?', '#']) {
         return Err(SyntaxFault::new(
@@ -309,7 +309,8 @@ pub(super) fn url(text: &str) -> Checked {
     if !is_host(host) || port.is_some_and(|(_, port)| !is_port(port)) {
         return fault("a host follows https://, with or without a port");
     }
-    // Such URLs stand in headers. Test: `urls_have_a_host_and_nothing_that_breaks_a_header`.
+    // Such URLs are sent in headers, so that characters with a meaning there are refused. Test:
+    // `urls_have_a_host_and_nothing_that_breaks_a_header`.
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.bytes().all(allowed) { Ok(()) } else { fault("write other characters as %XX") }
 }
@@ -347,8 +348,8 @@ pub(super) fn service_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not the path of a service"), help))
 }
 
-/// Accepts the name of a field in GraphQL (<https://spec.graphql.org/October2021/#Name>). Names with two underscores in
-/// front belong to GraphQL itself.
+/// Accepts the name of a field in GraphQL (<https://spec.graphql.org/October2021/#Name>). Names that begin with two
+/// underscores are reserved for GraphQL itself.
 pub(super) fn graphql_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let begins = text.bytes().next().is_some_and(|first| !first.is_ascii_digit());
@@ -359,7 +360,7 @@ pub(super) fn graphql_name(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a name in GraphQL"), help))
 }
 
-/// Accepts one origin as browsers send it; `*` is refused.
+/// Accepts an origin as browsers send it, but not `*`.
 pub(super) fn one_origin(text: &str) -> Checked {
     if text == "*" {
         let help = "name each origin: any page could use the tools with what its reader may see";
@@ -368,10 +369,11 @@ pub(super) fn one_origin(text: &str) -> Checked {
     origin(text)
 }
 
-/// The longest name of a list among tools: with `export_` in front it has 64 bytes, which all models take.
+/// The maximum length of the name of a tool in bytes. With the prefix `export_` it has 64 bytes, which all models
+/// accept.
 const LONGEST_TOOL: usize = 57;
 
-/// Accepts the name of a list among tools.
+/// Accepts the name of the tool for a list.
 pub(super) fn tool_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text.is_empty() && text.len() <= LONGEST_TOOL && text.bytes().all(allowed) {
@@ -400,7 +402,7 @@ pub(super) fn resolver(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not an address of a DNS server"), help))
 }
 
-/// Accepts a time of day with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`.
+/// Accepts a date and time with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`, not before 1970.
 pub(super) fn moment(text: &str) -> Checked {
     match read_moment(text) {
         Some(_) => Ok(()),
@@ -434,7 +436,7 @@ pub(super) fn pointer(text: &str) -> Checked {
     ))
 }
 
-/// Accepts a pointer to a member, not to the whole.
+/// Accepts a pointer to a member of an item, not to the whole item.
 pub(super) fn member_pointer(text: &str) -> Checked {
     if text.is_empty() {
         return Err(SyntaxFault::new(
@@ -478,7 +480,7 @@ pub(super) fn place(text: &str) -> Checked {
     }
 }
 
-/// Returns `data.users` or `$.data.users[0]` as a pointer.
+/// Converts a path such as `data.users` or `$.data.users[0]` to a JSON Pointer, for help texts.
 fn pointer_meant(text: &str) -> String {
     let path = text.trim_start_matches('$').replace('[', ".").replace([']', '"', '\''], "");
     let steps = path.split(['.', '/']).filter(|step| !step.is_empty());
@@ -562,7 +564,8 @@ fn is_field(text: &str) -> bool {
 }
 
 fn has_direction(field: &str) -> bool {
-    // `created_at.desc` is a sort in other grammars. Test: `sort_terms_say_their_direction_by_a_sign`.
+    // `created_at.desc` is a term with a direction in other grammars, and no name of a field. Test:
+    // `sort_terms_say_their_direction_by_a_sign`.
     let last = field.rsplit(['.', ':', '/']).next().filter(|last| last.len() < field.len());
     last.is_some_and(|last| ["asc", "desc"].contains(&last.to_lowercase().as_str()))
 }

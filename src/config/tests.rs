@@ -1,5 +1,5 @@
-//! Whole configurations: their settings, their reference and their JSON Schema; broken texts are refused without a
-//! panic.
+//! Tests of whole configurations: their settings, the reference file, the JSON Schema, and broken texts, which must not
+//! cause a panic.
 
 use std::{io, path::Path, time::Duration};
 
@@ -22,8 +22,7 @@ use crate::pagination::{
 
 const REFERENCE: &str = include_str!("../../config/cursorgate.toml");
 
-/// An environment with a key for every variable, an envelope for every JSON file, and the reference for every TOML
-/// file.
+/// An environment in which every variable is a key, every JSON file an envelope, and every TOML file the reference.
 struct Everything;
 
 impl Environment for Everything {
@@ -45,7 +44,7 @@ fn loaded(text: &str) -> Settings {
     settings.filter(|_| !diagnostics.has_errors()).unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// The reference with everything that stands in comments, as far as lines can be told from text.
+/// Returns the reference with its commented-out lines active, as far as they can be distinguished from prose.
 fn reference_in_full() -> String {
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_alphabetic()) => rest.to_owned(),
@@ -165,7 +164,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
             faults.push(format!("{path}: {value}"));
         }
     }
-    // Only the pattern of a variable is checked: the texts of all others are those of the reference.
+    // Only the pattern for variables is checked, since the other patterns are those of the reference's own texts.
     let wants_variable = schema.get("pattern").is_some_and(|pattern| pattern == "^env:.|[{]env:.");
     if wants_variable && !value.as_str().is_some_and(|text| text.contains("env:")) {
         faults.push(format!("{path}: {value}"));
@@ -185,7 +184,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
     }
 }
 
-/// The JSON that editors hold against the schema.
+/// Returns the JSON that editors validate against the schema.
 fn as_json(value: &super::spanned::Spanned) -> serde_json::Value {
     use super::spanned::Value;
     match &value.value {
@@ -421,7 +420,7 @@ fn a_file_that_can_not_be_read_is_a_fault() {
     assert!(diagnostics.render(false).contains("the file can't be read"), "{}", diagnostics.render(false));
 }
 
-/// A generator of numbers that is the same in every run.
+/// A generator of pseudo-random numbers, which are the same in every run.
 struct Dice(u64);
 
 impl Dice {

@@ -1,7 +1,7 @@
-//! TOML text to a tree with locations, with all syntax errors.
+//! The parser of TOML: from text to a tree with locations, with all syntax errors.
 //!
-//! After a syntax error the parser loses the text that follows. So the statement at fault is replaced by blanks, which
-//! moves no other text, and the text is parsed again, until it has no errors or too many.
+//! After a syntax error the underlying parser skips text. Therefore the faulty statement is replaced by blanks, which
+//! keeps the locations of all other text, and the text is parsed again, until it has no errors or too many.
 
 use std::ops::Range;
 
@@ -15,15 +15,16 @@ use super::{
     spanned::{Members, Spanned, Value},
 };
 
-/// The number of syntax errors that are reported of one text.
+/// The maximum number of syntax errors that are reported for a text.
 const SYNTAX_ERRORS: usize = 20;
 
-/// Reads a text that was added as `source`. Returns the root table, which lacks statements with errors, and whether
-/// there are no syntax errors.
+/// Reads a text that was added as `source`. Returns the root table without the statements with syntax errors, and
+/// whether there are no such errors. After [`SYNTAX_ERRORS`] errors the table is that of the remaining text.
 pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
-        // The parser bounds the depth of values, over which later functions call themselves. Test: `depth_is_bounded`.
+        // The parser limits the depth of values, so that later recursion over them is bounded. Test:
+        // `depth_is_bounded`.
         let (table, errors) = DeTable::parse_recoverable(&remaining);
         let first = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
         let Some(first) = first.filter(|_| attempt < SYNTAX_ERRORS) else {
@@ -33,7 +34,8 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         };
         let span = first.span().unwrap_or(text.len()..text.len());
         let lines = statement(&remaining, span.start);
-        // The report shows these lines. Test: `a_secret_beside_a_syntax_error_is_not_shown`.
+        // The report shows these lines, which may contain a secret. Test:
+        // `a_secret_beside_a_syntax_error_is_not_shown`.
         for line in lines.clone() {
             mask_line(source, text, line, diagnostics);
         }
@@ -45,7 +47,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
                     earlier(text, &span).map(|line| format!("it is also in line {line}: remove one of the two"));
                 (first.message(), place.unwrap_or_default())
             }
-            // The parser stops lines after the bracket that is not closed, at the first text that can't follow.
+            // For an unclosed bracket, the parser reports an error lines later, at the first text that can't follow.
             _ if lines.start + 1 < line => {
                 (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
             }
@@ -61,7 +63,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
 }
 
-/// Returns the line, counted from 1, of the nearest occurrence of a duplicate key or table above this one.
+/// Returns the line, counted from 1, of the nearest earlier definition of a duplicate key or table.
 fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
     let name = text.get(span.clone())?;
     let before = text.get(..span.start)?;
@@ -76,19 +78,19 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
             .map(|(at, _)| at + 1);
     }
     let in_table = above.iter().take_while(|(_, other)| !other.starts_with('['));
-    // `a.b = 1` defines `a`, too.
+    // `a.b = 1` also defines `a`.
     let is_same = |other: &str| {
         other.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
     };
     in_table.clone().find(|(_, other)| is_same(other)).map(|(at, _)| at + 1)
 }
 
-/// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an
-/// unclosed bracket on; or a whole table, if its header is at fault.
+/// Returns the lines, counted from 0, of the faulty statement at `at`: a single line, all lines from an unclosed
+/// bracket on, or the whole table if its header is faulty.
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
-    // A quote follows the bracket where a list is an element of another one. Test:
+    // A line that begins with `["` is an element of a list of lists, and no header. Test:
     // `a_secret_beside_a_syntax_error_is_not_shown`.
     let is_header = |line: &usize| {
         let line = lines[*line];
@@ -98,7 +100,7 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         .rev()
         .take_while(|line| !is_header(line))
         .scan(0_usize, |closed, line| {
-            // Read upwards, a bracket is closed before it is opened.
+            // The lines are read from the bottom up, so that a closing bracket comes before its opening one.
             *closed += lines[line].matches([']', '}']).count();
             let open = lines[line].matches(['[', '{']).count();
             let unclosed = open > *closed;
@@ -107,12 +109,12 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         })
         .find_map(|(line, unclosed)| unclosed.then_some(line));
     match (opened, is_header(&fault)) {
-        // The parser stops at the header of the next table, which has no fault. Test:
+        // After an unclosed bracket the parser stops at the header of the next table, which is not faulty. Test:
         // `an_unclosed_bracket_does_not_swallow_the_next_table`.
         (Some(opened), true) => opened..fault,
         (Some(opened), false) => opened..fault + 1,
         (None, false) => fault..fault + 1,
-        // The keys under a broken header would become those of the table above. Test:
+        // Without its header, the keys of the table would become keys of the table above. Test:
         // `statements_after_a_syntax_error_are_read`.
         (None, true) => fault..(fault + 1..lines.len()).find(is_header).unwrap_or(lines.len()),
     }
@@ -136,7 +138,7 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Integer(number) => {
-            // Numbers of other bases become decimal. Test:
+            // Numbers such as `0xFF` are converted to decimal. Test:
             // `members_keep_the_order_of_the_file_and_numbers_their_value`.
             let spelling = number.as_str();
             let decimal = i128::from_str_radix(spelling, number.radix()).map(|number| number.to_string());
@@ -169,9 +171,9 @@ fn location(source: u32, span: &Range<usize>) -> Location {
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is
-/// a secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation,
-/// short numbers, names of tables, names before a `=` and references such as `env:NAME` are shown.
+/// Masks possible secrets in a line with a syntax error, whose structure is not known. If keys, tokens, passwords or
+/// headers were mentioned since the header of the table, all words are masked except for short numbers, names of
+/// tables, names before a `=` and references such as `env:NAME`.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let lines: Vec<&str> = text.split('\n').take(line + 1).collect();
     let Some(shown) = lines.get(line) else { return };
@@ -196,9 +198,9 @@ fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics
     }
 }
 
-/// Returns the length of the brackets and names with which the header of a table begins a line; 0 for other lines. A
-/// line with a bracket in front may be an element of a list, and a secret. So a header is one of a table that
-/// configurations or contracts have.
+/// Returns the length of the brackets and the names at the beginning of a line with the header of a table; 0 for other
+/// lines. Only tables of configurations and contracts count: any other line that begins with a bracket may be an
+/// element of a list, and contain a secret.
 fn header(line: &str) -> usize {
     let names = line.trim_start().trim_start_matches('[');
     let before = line.len() - names.len();

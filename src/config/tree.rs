@@ -1,5 +1,5 @@
-//! A JSON value with the location of each of its parts: skeletons and values to compare with, from JSON files and from
-//! TOML alike. Members keep the order of the file.
+//! JSON values with the location of each of their parts, read from JSON files or from TOML: skeletons, documents, and
+//! values to compare with. Members keep the order of the file.
 
 mod read;
 

@@ -5,23 +5,23 @@ use std::time::Duration;
 /// A kind of quantity.
 #[derive(Debug)]
 pub(super) struct Unit {
-    /// `a duration`
+    /// The name of the quantity with its article, such as `a duration`.
     pub(super) noun: &'static str,
-    /// The help of a diagnostic: examples of the quantity.
+    /// Examples of the quantity, as the help of a diagnostic.
     pub(super) examples: &'static str,
-    /// A regular expression of JSON Schema.
+    /// The regular expression of its texts in the JSON Schema.
     pub(super) pattern: &'static str,
-    /// Returns the value in the smallest unit.
+    /// Parses a text to the value in the smallest unit.
     pub(super) read: fn(&str) -> Option<u64>,
     /// Returns the help for a number without a unit.
     pub(super) meant: fn(u64) -> String,
-    /// Units that are not read but that people write: the beginning of each in lower case, and the number and the unit
-    /// that it stands for. The first match counts, so that `mo` (months) comes before `m`.
+    /// Units that people write by mistake: the beginning of each in lower case, and the factor and the unit for a
+    /// correction. The first match counts, so that `mo` (months) comes before `m`.
     tried: &'static [(&'static str, u64, &'static str)],
 }
 
 impl Unit {
-    /// Returns the text that was probably meant by a number with another unit, such as `75sec` or `10MB`.
+    /// Returns the correction of a number with an unknown unit. Example: `75s` for `75sec`.
     pub(super) fn tried(&self, text: &str) -> Option<String> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let number = text[..digits].parse::<u64>().ok()?;
@@ -75,8 +75,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
-    // A number that can be read may be too large in the smallest unit. Test:
-    // `quantities_need_a_number_and_a_known_unit`.
+    // A number that parses may overflow in the smallest unit. Test: `quantities_need_a_number_and_a_known_unit`.
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 

@@ -1,8 +1,8 @@
-//! Variables of the environment in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text,
-//! as in `https://{env:HOST:localhost}/v1`.
+//! Environment variables in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text, as in
+//! `https://{env:HOST:localhost}/v1`.
 //!
-//! A text is filled in before it is checked, so that every key with a text can have variables. Secrets stay as they are
-//! written, and `check` opens them; [`pieces`] splits those that have a prefix.
+//! Texts are filled in before they are checked, so that every key with a text can have variables. Secrets are kept as
+//! they are written, and `check` opens them. [`pieces`] splits texts such as `Bearer {env:TOKEN}`.
 
 use std::{ops::Range, path::Path};
 
@@ -26,8 +26,8 @@ pub(super) enum Piece<'t> {
     File(&'t str),
 }
 
-/// Splits a text at the references in it. A text that begins with `env:` or `file:` is a reference as a whole; others
-/// have them in braces.
+/// Splits a text into references and the literal text between them. A text that begins with `env:` or `file:` is a
+/// single reference; in other texts, references are in braces.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
     if let Some(whole) = reference(text, 0..text.len())? {
         return Ok(vec![whole]);
@@ -51,10 +51,11 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
     Ok(pieces)
 }
 
-/// Reads a reference in a part of a text; `None` if there is none.
+/// Reads a part of a text as a reference; returns `None` if it is none.
 fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, SyntaxFault> {
     let (source, rest) = text[part.clone()].split_once(':').unwrap_or_default();
-    // A default may have colons of its own, as an address does. Test: `variables_are_filled_in_with_their_defaults`.
+    // Only the first colon ends the name: a default may contain colons, as an address does. Test:
+    // `variables_are_filled_in_with_their_defaults`.
     let (name, default) = rest.split_once(':').map_or((rest, None), |(name, default)| (name, Some(default)));
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     match source {
@@ -68,7 +69,8 @@ fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, Syntax
     }
 }
 
-/// Fills in the variables of all texts in a value. A text whose variable is not set becomes [`Value::Unknown`].
+/// Fills in the variables of all texts in a value. Reports a text that can't be filled in, and replaces it by
+/// [`Value::Unknown`].
 pub(super) fn fill(
     written: &mut Spanned,
     schema: &Schema,
@@ -98,12 +100,12 @@ pub(super) fn fill(
                 }
                 Err(fault) => {
                     fault.report(written.at, text, diagnostics);
-                    // The value is not known, so that no fault of its syntax is reported beside this one.
+                    // The value is not known, so that no fault of its syntax is reported in addition to this one.
                     written.value = Value::Unknown;
                 }
             }
         }
-        // JSON has placeholders in braces of its own, and `check` opens secrets.
+        // JSON is left alone, since its placeholders are in braces, too; secrets are opened by `check`.
         _ => {}
     }
 }
@@ -118,7 +120,7 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => whole.push_str(literal),
-            // `file:` is for secrets. In any other text it is text like the rest.
+            // Only secrets are read from files. In other texts, `file:` has no special meaning.
             Piece::File(path) => whole.push_str(&format!("{{file:{path}}}")),
             Piece::Variable(name, default) => {
                 let Some(value) = value(name, default, environment) else {
@@ -134,18 +136,18 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
 
 /// Returns the value of a variable, or its default; `None` if it has neither.
 fn value(name: &str, default: Option<&str>, environment: &dyn Environment) -> Option<String> {
-    // Compose files and units pass on a variable that is not set as an empty one. Test:
-    // `variables_are_filled_in_with_their_defaults`.
+    // Compose files and systemd units pass an unset variable on as an empty one, so that a default replaces that, too.
+    // Test: `variables_are_filled_in_with_their_defaults`.
     let set = environment.variable(name).filter(|value| default.is_none() || !value.is_empty());
     set.or_else(|| default.map(str::to_owned))
 }
 
-/// Returns a text of the command line with its references filled in, also those to files: a secret need not be an
-/// argument, which a list of processes shows.
+/// Returns an argument of the command line with its references filled in, including those to files. With a reference, a
+/// secret does not appear in the list of processes.
 ///
 /// # Errors
 ///
-/// Returns the reference that can't be filled in, and why; never a value.
+/// Returns the fault of a reference that can't be filled in. The message contains no secret.
 pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret, String> {
     let mut whole = Vec::with_capacity(text.len());
     for piece in pieces(text).map_err(|fault| format!("{}: {}", fault.message, fault.help))? {

@@ -5,11 +5,11 @@ use crate::learn::{order::ValueOrder, prober::session::ProbeSlot, shape::ListSha
 /// The certainty of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
-    /// A request had this effect, or the data leave no other explanation.
+    /// A request had this effect, or the data permit no other explanation.
     Shown,
-    /// The data agree with it, and with another explanation too.
+    /// The data agree with the finding, and also with another explanation.
     Likely,
-    /// Not found out.
+    /// The answer was not found.
     Open,
 }
 
@@ -36,22 +36,22 @@ pub enum PlaceForm {
         /// The number of the first page.
         first: u64,
     },
-    /// By the number of items that are passed over.
+    /// By the number of items to skip.
     Offset {
         /// The parameter.
         slot: ProbeSlot,
         /// The offset of the first item: 0, or 1 where items are counted from 1.
         first: u64,
     },
-    /// By a token that the last answer gave.
+    /// By a token from the previous answer.
     Token {
         /// The parameter.
         slot: ProbeSlot,
-        /// The place of the token, or of a URL that has it.
+        /// The place of the token, or of a URL that contains it.
         place: String,
-        /// The parameter of that URL that has the token; `None` for a bare token.
+        /// The parameter of that URL that contains the token; `None` if the place contains the token itself.
         parameter: Option<String>,
-        /// The place of the token of the page before.
+        /// The place of the token of the previous page.
         previous: Option<String>,
     },
     /// By the id of the last item.
@@ -63,7 +63,7 @@ pub enum PlaceForm {
     Link {
         /// The place of the URL.
         place: String,
-        /// The place of the URL of the page before.
+        /// The place of the URL of the previous page.
         previous: Option<String>,
     },
     /// Every answer is the whole list.
@@ -77,24 +77,24 @@ pub struct SizeForm {
     pub slot: ProbeSlot,
     /// The largest size that a route should request.
     pub max: Option<u32>,
-    /// The only sizes that were honoured; empty for any.
+    /// The only sizes that were honoured; empty if all were.
     pub choices: Vec<u32>,
 }
 
 /// The places of facts in answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactPlaces {
-    /// The number of all items.
+    /// The place of the number of all items.
     pub total: Option<String>,
-    /// A boolean that is true while there is more.
+    /// The place of a boolean that is true while more items follow.
     pub has_more: Option<String>,
-    /// A boolean that is true on the last page.
+    /// The place of a boolean that is true on the last page.
     pub is_last: Option<String>,
-    /// The URL of the next page.
+    /// The place of the URL of the next page.
     pub next_url: Option<String>,
-    /// The URL of the page before.
+    /// The place of the URL of the previous page.
     pub prev_url: Option<String>,
-    /// The number of pages.
+    /// The place of the number of pages.
     pub last_page: Option<String>,
     /// True if answers without items have no array of items.
     pub items_optional: bool,
@@ -103,9 +103,9 @@ pub struct FactPlaces {
 /// An answer after the end of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastEnd {
-    /// The status.
+    /// The status of the answer.
     pub status: u16,
-    /// A member of its body, and its text.
+    /// A member of the body that identifies the answer, and its text.
     pub member: Option<(String, String)>,
 }
 
@@ -120,7 +120,7 @@ pub struct ListField {
     pub upstream: String,
     /// The comparison that its values follow.
     pub comparison: ValueOrder,
-    /// The place of nulls, if some were seen.
+    /// The place of nulls in sorted lists, if some were seen.
     pub nulls: Option<NullsAt>,
 }
 
@@ -144,26 +144,26 @@ pub struct ListOrder {
     pub keys: Vec<(ListField, bool)>,
     /// True if the id is descending.
     pub id_descending: bool,
-    /// The comparison of ids, if the rows showed it.
+    /// The comparison of ids, if the rows show it.
     pub id_comparison: Option<ValueOrder>,
-    /// The longest run of items that were equal by all keys.
+    /// The number of items in the longest run that is equal by all strong keys.
     pub longest_tie: usize,
 }
 
 /// The parameters that sort.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortGrammar {
-    /// The template, as `sort.query` of a dialect has it.
+    /// The template for `sort.query` of a dialect.
     pub query: String,
     /// The word for ascending.
     pub ascending: String,
     /// The word for descending.
     pub descending: String,
-    /// The separator of several keys; `None` where each key has a parameter of its own.
+    /// The separator of several keys; `None` if each key has its own parameter.
     pub join: Option<String>,
-    /// True if the upstream sorts by one key alone, or no second key could be tried.
+    /// True if the upstream sorts by a single key only, or if no second key could be tried.
     pub one_key: bool,
-    /// The names of the fields by which it sorts, each of which was tried.
+    /// The upstream's names of the fields by which it sorts. Each was tried.
     pub fields: Vec<String>,
     /// The name of the id in requests, if the upstream sorts by it.
     pub id: Option<String>,
@@ -172,16 +172,16 @@ pub struct SortGrammar {
 /// The parameters that filter by a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeForm {
-    /// The templates of `lt`, `gt`, `lte` and `gte` that work.
+    /// The working terms among `lt`, `gt`, `lte` and `gte`, with their templates.
     pub terms: Vec<(&'static str, String)>,
-    /// The names of the fields, each of which was tried.
+    /// The upstream's names of the fields that can be filtered. Each was tried.
     pub fields: Vec<String>,
 }
 
-/// A list as it was learnt.
+/// The description of a list, as far as it was learnt.
 #[derive(Clone, Debug)]
 pub struct Learnt {
-    /// The places of items.
+    /// The places of the items and of their ids.
     pub shape: ListShape,
     /// The way to request a page; `None` if that could not be found.
     pub place: Option<PlaceForm>,
@@ -189,7 +189,7 @@ pub struct Learnt {
     pub size: Option<SizeForm>,
     /// The number of items of an answer to a request without a size.
     pub default_size: u32,
-    /// Facts in answers.
+    /// The places of facts in answers.
     pub places: FactPlaces,
     /// Answers after the end.
     pub past_end: Vec<PastEnd>,
@@ -201,17 +201,17 @@ pub struct Learnt {
     pub order: Option<ListOrder>,
     /// The parameters that sort.
     pub sort: Option<SortGrammar>,
-    /// The fields that they sort by, beside the id.
+    /// The fields by which the upstream sorts, in addition to the id.
     pub sortable: Vec<ListField>,
     /// The parameters that filter.
     pub ranges: Option<RangeForm>,
-    /// The path of an item, as a template of a dialect, and the place of the item in its answer.
+    /// The path of a single item as a template of a dialect, and the place of the item in the answer.
     pub item_path: Option<(String, String)>,
-    /// Headers by which a client sees other items.
+    /// The headers that decide which items a client sees.
     pub principal: Vec<String>,
-    /// The path at the upstream, where the path that was given leads to another.
+    /// The path at the upstream, if the given path redirects to it.
     pub upstream_path: Option<String>,
-    /// Parameters that every request has: filters of the list.
+    /// The parameters that every request has: filters of the list.
     pub fixed: Vec<(String, String)>,
     /// The built-in dialect that fits.
     pub preset: Option<&'static str>,
@@ -219,12 +219,13 @@ pub struct Learnt {
     pub findings: Vec<ListFinding>,
     /// The number of requests.
     pub requests: usize,
-    /// The deepest offset that was asked for.
+    /// The largest offset that was requested.
     pub deepest: u64,
 }
 
 impl Learnt {
-    /// Creates the description of a list of which only the shape is known. `items` is the number in the first answer.
+    /// Creates the description of a list of which only the shape is known. `items` is the number of items in the first
+    /// answer.
     pub(super) fn new(shape: ListShape, items: usize) -> Self {
         Self {
             shape,

@@ -1,5 +1,5 @@
-//! Checks a configured list against its live upstream by a few pages. The requests are those that pages send, and each
-//! fault names the key to change. If a parameter has no effect, the steps of learning find the one that has.
+//! Checks a configured list against its live upstream with a few requests, written as for pages. Each fault names the
+//! key to change. If a parameter has no effect, the steps of learning find the one that has.
 
 pub(super) mod sorted;
 
@@ -31,14 +31,14 @@ use crate::{
     upstream::{CompiledOrder, Dialect, ReadingError},
 };
 
-/// The sizes of the first requests.
+/// The sizes of the first pages that are requested.
 const FEW: u32 = 5;
 const MORE_THAN_FEW: u32 = 7;
 
-/// The size of the widest request, unless the dialect declares another largest size.
+/// The size of the largest page that is requested, unless the dialect declares another maximum.
 const WIDE: u32 = 200;
 
-/// The longest list whose end is checked, in items.
+/// The largest number of items in a list whose end is checked.
 const DEPTH: u64 = 5_000;
 
 /// A configured list.
@@ -50,14 +50,14 @@ pub struct ConfiguredList {
     pub dialect: Dialect,
     /// The path at the upstream.
     pub path: String,
-    /// The place of the route's name.
+    /// The location of the route's name.
     pub at: Location,
 }
 
 /// A difference between the list and its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveFault {
-    /// The place in the configuration.
+    /// The location in the configuration.
     pub at: Location,
     /// The difference.
     pub message: String,
@@ -68,7 +68,7 @@ pub struct LiveFault {
 /// The result of a review.
 #[derive(Clone, Debug, Default)]
 pub struct LiveReport {
-    /// The differences, the gravest first.
+    /// The differences, the most severe first.
     pub faults: Vec<LiveFault>,
     /// The number of requests.
     pub requests: usize,
@@ -109,7 +109,7 @@ struct Review {
     faults: Vec<LiveFault>,
 }
 
-/// An answer: raw, and as the dialect reads it.
+/// An answer: as received, and as the dialect reads it. `ids` are those that can be found without the dialect's checks.
 struct ReadPage {
     seen: Rc<SeenAnswer>,
     read: Result<Answer, ReadingError>,
@@ -127,7 +127,7 @@ impl Review {
         self.faults.push(LiveFault { at, message: message.into(), help: help.into() });
     }
 
-    /// Returns the place of a key in the configuration, or that of the dialect's name if the key is not written.
+    /// Returns the location of a key in the configuration, or of the dialect's name if the key is not written.
     fn place_of<T>(&self, key: Option<&Located<T>>) -> Location {
         key.map_or(self.list.settings.dialect.at, |key| key.at)
     }
@@ -150,18 +150,19 @@ impl Review {
             return Ok(());
         }
         self.check_items(&first);
-        // Without ids and keys, the later checks would blame other keys. Test:
+        // Without ids and keys, the later checks would report other keys as wrong. Test:
         // `mistakes_that_load_are_found_each_with_the_key_to_change`.
         if !self.faults.is_empty() {
             return Ok(());
         }
         self.check_facts(&first);
         let sized = self.check_size(&first, few).await?;
-        // With an ignored size, pages begin elsewhere than computed, and the place would be blamed too.
+        // If the size is ignored, pages don't begin where they are expected, and the place parameter would be reported,
+        // too.
         if sized {
             self.check_places(&first, few).await?;
         }
-        // Wrong pages would be taken for a wrong cap, order or end of the list.
+        // If pages are wrong, the cap, the order and the end of the list would seem wrong, too.
         if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
             let wide = self.check_cap().await?;
             self.check_order(&wide);
@@ -241,7 +242,7 @@ impl Review {
                 let help = "check --live --header 'Authorization: …' sends credentials";
                 self.fault(route, format!("the upstream answers {status}"), help);
             }
-            // A sort by a missing field is refused like an unknown parameter. Test:
+            // Upstreams refuse a sort by a missing field in the same way as an unknown parameter. Test:
             // `mistakes_that_load_are_found_each_with_the_key_to_change`.
             ReadingError::Failed { status, .. } if self.is_refused_for_its_sort(status).await? => {}
             ReadingError::Failed { status, .. } => {
@@ -267,8 +268,8 @@ impl Review {
         Ok(false)
     }
 
-    /// Reports a sort that the upstream refuses: by a field that items don't have, or by which it does not sort.
-    /// Returns whether it is the sort that is refused.
+    /// Returns whether the upstream refuses only the sort of the declared order, and reports that: a field that items
+    /// don't have, or by which the upstream does not sort.
     async fn is_refused_for_its_sort(&mut self, status: u16) -> Result<bool, ProbeHalt> {
         // A request without sort parameters was refused for another reason.
         if self.list.dialect.default_sorted().asked == 0 {
@@ -290,8 +291,8 @@ impl Review {
         Ok(true)
     }
 
-    /// Reports a list whose first page has the number after the configured one. Always returns false: the first answer
-    /// is not readable.
+    /// Reports a list whose first page has the number after the configured one. Returns `false`, because the first
+    /// answer can't be read.
     async fn begins_later(&mut self) -> Result<bool, ProbeHalt> {
         let first = self.list.dialect.first_page();
         let size = self.size(FEW);
@@ -325,8 +326,8 @@ impl Review {
         let found = ListShape::find(&first.seen).and_then(|found| found.id);
         let suggestion =
             found.map_or_else(|| "which member tells items apart?".to_owned(), |id| format!("response.id = {id:?}"));
-        // A list without a declared order is read by marks and needs no ids; ids that some items lack are a fault in
-        // any case.
+        // A list without a declared order is found by marks and needs no ids. Ids that only some items have are a fault
+        // in any case.
         if lacks && (self.list.settings.declared || !ids.iter().all(Option::is_none)) {
             self.fault(at, format!("items have no id at {id:?}; their members are {shown}"), suggestion);
         } else if ids.iter().filter(|own| **own == ids[0]).count() > 1 {
@@ -349,7 +350,7 @@ impl Review {
         }
     }
 
-    /// Reports facts that the dialect has and that the answer lacks.
+    /// Reports a fact that the dialect declares and that the answer lacks.
     fn check_facts(&mut self, first: &ReadPage) {
         let Some(answer) = first.answer() else { return };
         let Some(untold) = self.list.dialect.untold(answer) else { return };
@@ -367,11 +368,12 @@ impl Review {
         self.fault(at, format!("nothing of its kind is at {place:?}, where {untold} says"), help);
     }
 
-    /// Reports a size that has no effect. Returns whether sizes are honoured, or none can be asked for.
+    /// Reports a size parameter without effect. Returns `true` if none was found to be without effect, also if the
+    /// dialect has no size parameter.
     async fn check_size(&mut self, first: &ReadPage, few: u32) -> Result<bool, ProbeHalt> {
         let Some(name) = self.list.dialect.size_name() else { return Ok(true) };
         let count = u32::try_from(first.ids.len()).unwrap_or(u32::MAX);
-        // An ignored size shows only where more items come than were asked for.
+        // An ignored size can only be noticed if an answer has more items than requested.
         if count <= few {
             return Ok(true);
         }
@@ -383,7 +385,7 @@ impl Review {
         }
         let mut learnt = self.learnt(first);
         size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
-        // Some upstreams have a least size, to which they raise smaller ones.
+        // Some upstreams raise small sizes to a minimum.
         if learnt.size.as_ref().is_some_and(|form| form.slot.name() == name) {
             return Ok(true);
         }
@@ -404,7 +406,8 @@ impl Review {
         Learnt::new(self.shape(), first.ids.len())
     }
 
-    /// Returns the answer without any parameter, which later steps compare with; the first page if there is none.
+    /// Returns the answer to a request without parameters, with which later steps compare others; the first page if
+    /// that answer has no items.
     async fn base(&self, first: &ReadPage) -> Result<Base, ProbeHalt> {
         let bare = self.session.ask(&[]).await?;
         let ids = self.shape().identities(&bare).filter(|ids| !ids.is_empty());
@@ -418,7 +421,7 @@ impl Review {
     async fn check_places(&mut self, first: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
         let (family, count) = (self.list.dialect.paging().family, usize::try_from(few).unwrap_or(1));
         let Some(name) = self.list.dialect.place_name().filter(|_| family != Family::Token) else { return Ok(()) };
-        // A list that fits into one page has no second one to compare.
+        // A list that fits into one page has no second page to compare.
         if first.ids.len() < count {
             return Ok(());
         }
@@ -426,7 +429,7 @@ impl Review {
         let first_page = self.list.dialect.first_page();
         let ids = &second.ids;
         if *ids == first.ids {
-            // Many upstreams take a page before the first one for the first one. Test:
+            // Many upstreams answer a page number before the first one with the first page. Test:
             // `mistakes_that_load_are_found_each_with_the_key_to_change`.
             let third = self.page(2, few).await?;
             if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
@@ -438,9 +441,9 @@ impl Review {
             let message = format!("two different values of {name} gave the same items");
             return self.suggest_place(first, &name, message).await;
         }
-        // A wide answer shows where the second page should begin.
+        // A larger page shows where the second page should begin.
         let wide = self.page(0, self.size(3 * few)).await?;
-        // A list that changes between the answers shows no place.
+        // If the list changes between the answers, they can't be compared.
         let is_steady = wide.ids.starts_with(&first.ids);
         if is_steady && ids.first().is_some_and(|id| wide.ids.contains(id)) && wide.ids.get(count) != ids.first() {
             let place = wide.ids.iter().position(|id| Some(id) == ids.first()).unwrap_or_default();
@@ -448,7 +451,7 @@ impl Review {
                 format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
             return self.suggest_place(first, &name, message).await;
         }
-        // A list that counts from 0 has its beginning on a page that is never asked for. Test:
+        // If the upstream counts pages from 0, its first page is never requested. Test:
         // `mistakes_that_load_are_found_each_with_the_key_to_change`.
         if family == Family::Page && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
@@ -464,7 +467,7 @@ impl Review {
         Ok(())
     }
 
-    /// Returns settings for a page by its number as it is sent.
+    /// Returns the parameters of a page, with its number as it is sent.
     fn settings_of(&self, page: u64, size: u32) -> Vec<crate::learn::prober::session::Setting> {
         let place = self.list.dialect.place_name().map(|name| (self.session.slot(&name), page.to_string()));
         let size = self.list.dialect.size_name().map(|name| (self.session.slot(&name), size.to_string()));
@@ -492,17 +495,17 @@ impl Review {
         Ok(())
     }
 
-    /// Requests a wide page. Reports a size that is refused, or that is silently lowered below the declared largest
-    /// size.
+    /// Requests a large page. Reports a size that is refused, or that is lowered below the declared maximum without an
+    /// error. Returns the page, or a smaller one if the size is refused.
     async fn check_cap(&mut self) -> Result<ReadPage, ProbeHalt> {
         let declared = self.list.settings.dialect.size.max.as_ref().map(|max| max.value);
-        let asked = self.size(declared.unwrap_or(WIDE).max(WIDE).min(declared.unwrap_or(WIDE)).min(1_000));
+        let asked = self.size(declared.unwrap_or(WIDE).min(1_000));
         let wide = self.page(0, asked).await?;
         let at = self.place_of(self.list.settings.dialect.size.max.as_ref());
         if let Err(ReadingError::Failed { status, .. }) = &wide.read {
             let message = format!("the upstream answers {status} where it is asked for {asked} items");
             self.fault(at, message, "lower size.max");
-            // The later checks need a page, of a size that is not refused.
+            // The later checks need a page, so that a smaller one is requested.
             let few = self.size(20);
             return self.page(0, few).await;
         }
@@ -510,7 +513,7 @@ impl Review {
         let answer = wide.answer();
         let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
         let says_more = answer.and_then(|answer| answer.more) == Some(true);
-        // A cap that is not declared is no fault: the route learns it from its answers.
+        // An undeclared cap is no fault: the route learns it from answers.
         if count > 0
             && count < asked
             && (total || says_more)
@@ -549,7 +552,7 @@ impl Review {
                     && !self.list.dialect.paging().repeats_last_page =>
             {
                 let end = self.page(last, size).await?;
-                // Other items may have come meanwhile.
+                // New items may have been added since, which is no fault.
                 if end.ids == past.ids {
                     let message = "after the end of the list the last page comes again";
                     self.fault(at, message, "response.repeats_last_page = true");

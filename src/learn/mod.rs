@@ -1,21 +1,22 @@
-//! Learning an upstream: a live list gets a bounded number of requests that only read, and its route is derived from
-//! the answers.
+//! Learning an upstream: sends a bounded number of read-only requests to a live list, and derives the configuration of
+//! its route from the answers.
 //!
-//! The module decides and does no I/O: a [`Prober`] returns the next request and is resumed with its answer, as the
-//! resolver of pages is. So a live server, recorded exchanges and the simulated upstreams of the tests are all probed
-//! in the same way. The steps, each in a file of its own, the most important first:
+//! The module does no I/O: a [`Prober`] returns the next request and is resumed with its answer, like the resolver of
+//! pages. A live server, recorded exchanges and the simulated upstreams of the tests are therefore all probed in the
+//! same way. The steps, in their order:
 //!
-//! 1. `shape`: the items, their ids and fields, and the facts beside them, of one answer.
+//! 1. `shape`: the items, their ids and fields, and the facts in addition to them, of one answer.
 //! 2. `size`, `place`, `token`: the parameters that request a page, each found by its effect.
 //! 3. `ends`: the cap, the total, the last page and the answer after it.
 //! 4. `order`: the keys by which the items are sorted, and the comparison that their values follow.
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
 //!
-//! [`openapi`] reads the description of the list in a document, which aims the steps. [`recording`] answers from
-//! exchanges that were recorded, and sends nothing. [`live`] asks the same questions of a list that is configured,
-//! [`traffic`] answers them from requests of others. [`findings`] has the result: each finding with its evidence and
-//! its certainty. [`configuration`] turns it into a configuration, [`report`](mod@report) into text for people.
+//! [`openapi`] reads the description of the list in an OpenAPI document, which only decides what the steps try first.
+//! [`recording`] answers from recorded exchanges, and sends nothing. [`live`] checks a configured list with requests of
+//! its own, [`traffic`] checks it with the requests of clients. [`findings`] has the result: each finding with its
+//! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`](mod@report) into text for
+//! people.
 
 pub mod findings;
 pub mod live;

@@ -1,8 +1,8 @@
-//! The list operation of an OpenAPI document: names of parameters, their limits, and types of the items' fields.
+//! The list operation of an OpenAPI document: the names and limits of its parameters, and the types of the items'
+//! fields.
 //!
-//! The document only aims: its names are tried first and its numbers are requested, and every finding rests on answers
-//! alone.
-//! `comparison` compares the document with the findings.
+//! The document proves nothing: its names are tried first and its numbers are requested, but every finding is based on
+//! answers. `comparison` compares the document with the findings.
 
 pub(super) mod comparison;
 mod operation;
@@ -15,10 +15,10 @@ use crate::learn::shape::names::{last_step, plain};
 
 use schema::DocumentSchemas;
 
-/// The most parameters and fields that are read.
+/// The largest number of parameters and of fields that are read.
 const MOST: usize = 200;
 
-/// The most lists that an error names.
+/// The largest number of lists that an error names.
 const LISTED: usize = 12;
 
 /// The type of a parameter or a field.
@@ -69,7 +69,7 @@ pub struct DocumentedParameter {
     pub maximum: Option<u64>,
     /// The value that applies if a request has none.
     pub default: Option<String>,
-    /// A value for requests: an example, the default, the least number or the first choice.
+    /// A value for requests: the example, the default, the minimum or the first choice, whichever comes first.
     pub example: Option<String>,
     /// The allowed values; empty for any.
     pub choices: Vec<String>,
@@ -78,12 +78,13 @@ pub struct DocumentedParameter {
 }
 
 impl DocumentedParameter {
-    /// Returns whether it may be a number, also if its type is missing, as it often is.
+    /// Returns whether the parameter may be a number. Its type is often missing, so that an unknown type counts as
+    /// well.
     pub(super) fn is_number(&self) -> bool {
         matches!(self.kind, DocumentedType::Integer | DocumentedType::Number | DocumentedType::Other)
     }
 
-    /// Returns whether it has one of these names, without regard to case and separators.
+    /// Returns whether the parameter has one of these names, ignoring case and separators.
     pub(super) fn is_named(&self, names: &[&str]) -> bool {
         names.iter().any(|known| plain(known) == last_step(&self.name))
     }
@@ -92,7 +93,7 @@ impl DocumentedParameter {
 /// A field of the items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentedField {
-    /// Its place in an element, as a JSON Pointer.
+    /// The place of the field in an element, as a JSON Pointer.
     pub pointer: String,
     /// The type.
     pub kind: DocumentedType,
@@ -111,12 +112,12 @@ pub struct DocumentedList {
     pub items: Option<String>,
     /// The fields of the items.
     pub fields: Vec<DocumentedField>,
-    /// Headers with credentials.
+    /// The headers that send credentials.
     pub credentials: Vec<String>,
 }
 
 impl DocumentedList {
-    /// Creates the description of a list without a document.
+    /// Returns the empty description, for a list without a document.
     pub(super) const fn nothing() -> Self {
         Self {
             operation: String::new(),
@@ -155,12 +156,12 @@ impl DocumentedList {
         Ok(own)
     }
 
-    /// Returns a parameter.
+    /// Returns the parameter with a name.
     pub(super) fn parameter(&self, name: &str) -> Option<&DocumentedParameter> {
         self.parameters.iter().find(|own| own.name == name)
     }
 
-    /// Returns a field.
+    /// Returns the field at a pointer.
     pub(super) fn field(&self, pointer: &str) -> Option<&DocumentedField> {
         self.fields.iter().find(|own| own.pointer == pointer)
     }
@@ -171,8 +172,8 @@ impl DocumentedList {
         numbers.map(|own| own.name.clone())
     }
 
-    /// Returns the names of the integer parameters that have none of these names, because a service may have its own
-    /// word for a page. Parameters that begin with the name of a field, such as `id_from`, are filters and left out.
+    /// Returns the names of the integer parameters that have none of these names: a service may call a page by another
+    /// word. Leaves out filters, whose names begin with that of a field, such as `id_from`.
     pub(super) fn other_numbers<'d>(&'d self, names: &'d [&[&str]]) -> impl Iterator<Item = String> + 'd {
         let whole = self.parameters.iter().filter(|own| own.kind == DocumentedType::Integer && own.choices.is_empty());
         let others = whole.filter(|own| names.iter().all(|names| !own.is_named(names)));
@@ -201,9 +202,9 @@ impl DocumentedList {
         texts.map(|own| own.name.clone())
     }
 
-    /// Returns the required parameters without which a request would be refused.
+    /// Returns the required parameters of the query, without which requests are refused.
     pub(super) fn required(&self) -> impl Iterator<Item = &DocumentedParameter> {
-        // The body that is given for a list by POST has its members.
+        // Required members of a body are in the body that the user passes for a list by POST.
         self.parameters.iter().filter(|own| own.is_required && !own.name.starts_with('/'))
     }
 }

@@ -1,5 +1,5 @@
-//! The order of a list, found in its rows: the fields whose values run one way, the comparison that they follow, and
-//! the order of items that are equal by these fields.
+//! The order of a list, found in its rows: the fields whose values are sorted, their direction and comparison, and the
+//! order of items that are equal by these fields.
 
 pub(super) mod documented;
 pub(super) mod ranges;
@@ -17,20 +17,20 @@ use crate::learn::{
     shape::names::{ORDERING, last_step},
 };
 
-/// The most keys of an order.
+/// The largest number of strong keys in an order.
 const KEYS: usize = 3;
 
-/// The least number of changes of value by which a run counts as more than chance.
+/// The smallest number of changes of value from which on a sorted column is no coincidence.
 const CHANGES: usize = 3;
 
-/// The number of changes that leaves no doubt.
+/// The number of changes of value from which on an order counts as shown.
 const MANY: usize = 20;
 
-/// In a sort by a language, one of this many pairs of neighbours may be out of order, because the exact rules are not
+/// Of this many pairs of neighbours, one may be out of order in a sort by a collation, because its exact rules are not
 /// known here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
-/// The most values of a rank.
+/// The largest number of values in a rank.
 const RANKS: usize = 20;
 
 /// The comparison of a field's values.
@@ -42,16 +42,15 @@ pub enum ValueOrder {
     NumberInString,
     /// Dates and times.
     Datetime,
-    /// false before true.
+    /// Booleans, false before true.
     Boolean,
     /// UUIDs.
     Uuid,
-    /// Strings, as numbers or by their bytes: both give these values the same order.
+    /// Strings, as numbers or by their bytes: both comparisons sort these values in the same way.
     NumberOrBytes,
     /// Strings, by their bytes.
     Bytes,
-    /// Strings, without regard to case or by the rules of a language: the gateway can tell such values apart, and not
-    /// compare them.
+    /// Strings, ignoring case or by the rules of a language. The gateway can't compare such values.
     Language,
     /// Strings in the order of a list.
     Rank(Vec<String>),
@@ -77,7 +76,7 @@ impl ValueOrder {
     fn compare(&self, left: &Value, right: &Value) -> Option<Ordering> {
         let texts = || Some((left.as_str()?, right.as_str()?));
         match self {
-            // As floats, neighbouring integers beyond 2^53 would be equal.
+            // Converted to floats, some different integers beyond 2^53 would be equal.
             Self::Number => match (left.as_i64(), right.as_i64()) {
                 (Some(left), Some(right)) => Some(left.cmp(&right)),
                 _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
@@ -100,7 +99,7 @@ impl ValueOrder {
     }
 }
 
-/// Returns an instant of RFC 3339, or the beginning of a day, in nanoseconds since 1970.
+/// Returns a time of RFC 3339, or midnight in UTC of a date, in nanoseconds since 1970.
 fn instant(text: &str) -> Option<i64> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok().and_then(|time| time.timestamp_nanos_opt());
     time.or_else(|| {
@@ -109,13 +108,14 @@ fn instant(text: &str) -> Option<i64> {
     })
 }
 
-/// Returns a text as most languages compare it at first: its letters and digits, in lower case and without accents.
+/// Returns the form of a text that most collations compare first: its letters and digits, in lower case and without
+/// accents.
 fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
     decomposed.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// A column that runs one way within groups of rows.
+/// A column that is sorted within groups of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ColumnRun {
     pub(super) comparison: ValueOrder,
@@ -123,7 +123,7 @@ pub(super) struct ColumnRun {
     /// The number of pairs of neighbours that differ.
     pub(super) changes: usize,
     pub(super) nulls: Option<NullsAt>,
-    /// True if the rows rule out the other comparisons.
+    /// True if the rows exclude all other comparisons.
     pub(super) is_told: bool,
 }
 
@@ -132,7 +132,8 @@ pub(super) fn whole(rows: &[Value]) -> Vec<Range<usize>> {
     std::iter::once(0..rows.len()).collect()
 }
 
-/// Returns how a column runs within groups. Returns `None` if it runs in neither direction, or never changes.
+/// Returns the direction and the comparison by which a column is sorted within groups; `None` if it is not sorted, or
+/// never changes.
 pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Option<ColumnRun> {
     let column: Vec<&Value> = rows.iter().map(|row| step_into(row, pointer).unwrap_or(&Value::Null)).collect();
     let (stretches, nulls) = without_nulls(&column, groups)?;
@@ -143,15 +144,16 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
-    // Digits of one length run alike by both comparisons. Test: `ids_that_may_be_numbers_or_text_get_no_type`.
+    // Numbers with equally many digits are sorted alike by both comparisons. Test:
+    // `ids_that_may_be_numbers_or_text_get_no_type`.
     if comparison == ValueOrder::NumberInString && all(&ValueOrder::Bytes).is_some_and(|(other, _)| other == descending)
     {
         (comparison, is_told) = (ValueOrder::NumberOrBytes, false);
     }
     if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
-        // Of two comparisons that explain the rows, the one that promises less counts. Test:
-        // `an_order_that_is_not_by_bytes_is_never_taken_for_one`.
+        // If both comparisons explain the rows, the weaker one is chosen, since a false claim would lead to wrong
+        // pages. Test: `an_order_that_is_not_by_bytes_is_never_taken_for_one`.
         if !compares_alike(&values) {
             comparison = ValueOrder::Language;
         }
@@ -159,8 +161,8 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     Some(ColumnRun { comparison, descending, changes, nulls, is_told })
 }
 
-/// Returns the groups without their nulls, and the end at which the nulls stand. Returns `None` if nulls stand
-/// elsewhere, or at different ends of groups.
+/// Returns the groups without their nulls, and the end of the groups at which nulls are. Returns `None` if nulls are
+/// between values, or at different ends of different groups.
 fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Range<usize>>, Option<NullsAt>)> {
     let mut found = None;
     let mut stretches = Vec::with_capacity(groups.len());
@@ -171,7 +173,7 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
         let first = values.iter().take(nulls).all(|value| value.is_null());
         let last = values.iter().rev().take(nulls).all(|value| value.is_null());
         let stretch = if first { group.start + nulls..group.end } else { group.start..group.end - nulls };
-        // A group of nulls alone shows neither end.
+        // A group that consists of nulls shows no end.
         if is_mixed {
             let at = if first { NullsAt::First } else { NullsAt::Last };
             if !first && !last || found.is_some_and(|known| known != at) {
@@ -186,7 +188,7 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
     Some((stretches, found))
 }
 
-/// Returns the comparisons that values can have, the most particular first.
+/// Returns the comparisons that the values may follow, the most specific first.
 fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) -> Vec<ValueOrder> {
     let all = |is: fn(&Value) -> bool| !values.is_empty() && values.iter().all(|value| is(value));
     if all(Value::is_number) {
@@ -203,7 +205,7 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
     if text(|text| instant(text).is_some()) {
         found.push(ValueOrder::Datetime);
     }
-    // A code such as `1e5` would parse as a number too.
+    // A text such as `1e5` parses as a number, but is probably a code.
     if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
         found.push(ValueOrder::NumberInString);
     }
@@ -211,13 +213,13 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
         found.push(ValueOrder::Uuid);
     }
     found.push(ValueOrder::Bytes);
-    // If all comparisons give these values the same order, a sort by a language is also one by bytes.
+    // If all comparisons sort these values alike, a sort by a language is also one by bytes.
     found.extend(Some(ValueOrder::Language).filter(|_| !compares_alike(values)));
     found.extend(rank(column, stretches));
     found
 }
 
-/// Returns a rank if a column has few values, which come in blocks and in the same order in every group.
+/// Returns a rank if a column has few different values, which occur in blocks and in the same order in every group.
 fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
     let mut ranks: Vec<String> = Vec::new();
     for stretch in stretches {
@@ -239,12 +241,12 @@ fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
             last = Some(place);
         }
     }
-    // With values that come once or twice, any list of names would have a rank.
+    // If each value occurred only once or twice, any list of names would be a rank.
     let rows: usize = stretches.iter().map(Range::len).sum();
     (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(ValueOrder::Rank(ranks))
 }
 
-/// Returns whether a column is descending, and how often it changes. Returns `None` if it runs in neither direction.
+/// Returns whether a column is descending, and the number of its changes; `None` if it is not sorted.
 fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
     let mut counts = [Neighbours::default(); 2];
     for stretch in stretches {
@@ -262,12 +264,13 @@ fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize
     }
     let descending = counts[1].all > counts[0].all;
     let (along, against) = if descending { (counts[1], counts[0]) } else { (counts[0], counts[1]) };
-    // Only pairs that languages may order otherwise are exceptions.
+    // Only pairs whose order depends on the language may be exceptions.
     let are_exceptions = against.all == against.fine && against.all <= along.all / LANGUAGE_EXCEPTIONS;
     (along.all > 0 && (against.all == 0 || are_exceptions)).then_some((descending, along.all + against.all))
 }
 
-/// The number of pairs of neighbours that run one way, and of those whose order depends on the rules of a language.
+/// The number of pairs of neighbours in one direction, and of those among them whose order depends on the language
+/// (`fine`).
 #[derive(Clone, Copy, Default)]
 struct Neighbours {
     all: usize,
@@ -281,8 +284,8 @@ fn is_fine(left: &Value, right: &Value) -> bool {
     left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
 }
 
-/// Returns whether all comparisons give these texts the same order: at each place their characters are of one class, or
-/// all are digits and letters of one case.
+/// Returns whether all comparisons sort these texts alike. They do if the texts have characters of the same class at
+/// each position, or if all characters are digits or letters of one case.
 fn compares_alike(values: &[&Value]) -> bool {
     let class = |letter: char| match letter {
         '0'..='9' => '0',
@@ -314,11 +317,11 @@ pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> V
     found
 }
 
-/// A possible order: keys that explain the order of the rows.
+/// An order that explains the rows.
 #[derive(Clone, Debug)]
 struct Explanation {
     keys: Vec<(String, ColumnRun)>,
-    /// The run of the id within ties, or over all rows.
+    /// The order of the ids within ties; `None` if they are not sorted.
     id: Option<ColumnRun>,
     /// The number of rows that are equal to a neighbour by all keys.
     ties: usize,
@@ -327,8 +330,8 @@ struct Explanation {
 }
 
 impl Explanation {
-    /// Returns the rank of an explanation, of which the greatest is the best: it explains ties too, has few keys, its
-    /// first key has a name like `created_at`, and its values change often.
+    /// Returns a score that is largest for the best explanation. In this order of importance, it explains ties, has few
+    /// keys, its first key has a name like `created_at`, and the values of that key change often.
     fn merit(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize) {
         let is_complete = self.ties == 0 || self.id.is_some();
         let named = self.keys.first().is_some_and(|(pointer, _)| is_named_like_an_order(pointer));
@@ -342,7 +345,7 @@ pub(super) fn is_named_like_an_order(pointer: &str) -> bool {
     ORDERING.iter().any(|part| if *part == "at" { name.ends_with(part) } else { name.contains(part) })
 }
 
-/// Finds the order of a sample, and notes it.
+/// Finds the order of a sample, and adds the finding.
 pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     let rows = &sample.rows;
     if rows.len() < CHANGES + 1 {
@@ -353,7 +356,7 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     let id = learnt.shape.id.clone();
     let whole = whole(rows);
     let by_id = id.as_ref().and_then(|id| run(rows, id, &whole)).filter(|run| sorts_ids(&run.comparison));
-    // Ids leave no ties, so that an order by them precedes one by fields that run too.
+    // An order by the id has no ties, so that it is preferred to fields that are sorted, too.
     if let Some(own) = &by_id {
         learnt.order = Some(order_of(learnt, &[], by_id.as_ref()));
         let way = if own.descending { "descending" } else { "ascending" };
@@ -382,7 +385,8 @@ fn sorts_ids(comparison: &ValueOrder) -> bool {
     !matches!(comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean)
 }
 
-/// Returns a note about other fields that run one way too, so that the rows don't show which of them sorts the list.
+/// Returns a note on other fields that are sorted too, in which case the rows don't show by which field the list is
+/// sorted.
 fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
     let fields = learnt.shape.fields(rows).into_iter().filter(|field| is_named_like_an_order(field));
     let running = fields.filter(|field| run(rows, field, whole).is_some_and(|run| run.changes > rows.len() / 4));
@@ -393,7 +397,7 @@ fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
 fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explanation> {
     let mut best: Option<Explanation> = None;
     let mut open = vec![(Vec::new(), whole(rows))];
-    // Each round adds a key to the explanations that leave ties.
+    // Each round adds a key to the explanations with ties.
     for _ in 0..KEYS {
         let mut further = Vec::new();
         for (keys, groups) in open {
@@ -402,8 +406,8 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
             {
                 let Some(found) = run(rows, field, &groups) else { continue };
                 let is_first = keys.is_empty();
-                // A rank or a flag changes a few times in a whole list: it counts where ids run within its values.
-                // Test: `an_order_by_rank_is_recognised`.
+                // A rank or a flag changes only a few times in a list. It counts if ids are sorted within each of its
+                // values. Test: `an_order_by_rank_is_recognised`.
                 let rank_then_more = matches!(found.comparison, ValueOrder::Rank(_) | ValueOrder::Boolean);
                 if is_first && found.changes < CHANGES && !(rank_then_more && found.changes > 0) {
                     continue;
@@ -419,7 +423,7 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
                 if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
                     best = Some(explanation);
                 }
-                // No key can follow one whose values the gateway can't compare.
+                // No further key can follow one whose values the gateway can't compare.
                 if ties > 0 && !is_opaque && further.len() < 24 {
                     further.push((keys, groups));
                 }
@@ -430,25 +434,25 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
     best
 }
 
-/// Returns the field of a pointer, with a name of its own.
+/// Returns the field at a pointer, named after its last step.
 pub(super) fn field(learnt: &Learnt, pointer: &str, run: &ColumnRun) -> ListField {
     let inner = pointer.strip_prefix(learnt.shape.item.as_str()).unwrap_or(pointer);
     let steps: Vec<&str> = inner.split('/').skip(1).collect();
     let name = steps.last().copied().unwrap_or_default().replace("~1", "/").replace("~0", "~");
-    // In an order, `id` means the list's id. Another member with that name gets a longer one.
+    // In an order, `id` is the id of the list. Another member with that name gets the name of its whole path.
     let name = if name == "id" && learnt.shape.id.as_deref() != Some(pointer) { steps.join("_") } else { name };
     let (pointer, upstream) = (inner.to_owned(), upstream_name(pointer));
     ListField { name, pointer, upstream, comparison: run.comparison.clone(), nulls: run.nulls }
 }
 
-/// Returns the name that requests usually have for a field: the last step of its pointer.
+/// Returns the usual name of a field in requests: the last step of its pointer.
 pub(super) fn upstream_name(pointer: &str) -> String {
     pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
 }
 
-/// Drops an order by which more items are equal than an answer holds, unless such runs can be read: by a sort that ends
-/// with the id, or by range filters. The order of equal items is only visible in the upstream's code, so that a route
-/// with this order would refuse pages in the middle of such a run, or promise too much.
+/// Drops an order with tie runs about as long as an answer or longer, unless such runs can be read: by a sort that ends
+/// with the id, or by range filters. Otherwise the order of equal items is not known, so that a route with this order
+/// would refuse pages in the middle of such a run, or claim too much.
 pub(super) fn settle_ties(learnt: &mut Learnt) {
     let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
     let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);

@@ -1,5 +1,5 @@
-//! The way to request pages: the parameters of size and place, or tokens, each found by its effect; and the end of the
-//! list, with its cap, its total, its last page and the answer after it.
+//! The way to request pages: the parameters of size and place, or tokens, each found by its effect. Also the cap, the
+//! total, and the end of the list with its last page and the answer after it.
 
 mod cap;
 pub(super) mod ends;

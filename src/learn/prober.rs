@@ -1,4 +1,4 @@
-//! The prober: the order of the steps, and the contract with the caller that sends the requests.
+//! The prober: runs the steps of learning in their order, and returns each request to the caller, which sends it.
 
 pub(super) mod answer;
 pub(super) mod port;
@@ -30,16 +30,16 @@ use crate::learn::{
 /// The list that is learnt.
 #[derive(Clone, Debug, Default)]
 pub struct ProbeTarget {
-    /// The path.
+    /// The path at the upstream.
     pub path: String,
-    /// Parameters that every request has, decoded: filters of the list.
+    /// The parameters of every request, decoded: filters of the list.
     pub fixed: Vec<(String, String)>,
     /// The body of requests by POST; without one they are by GET.
     pub body: Option<Value>,
-    /// Names of headers that the caller adds to every request. The prober never gets their values, which may be
+    /// The names of headers that the caller adds to every request. The prober does not get their values, which may be
     /// secrets.
     pub headers: Vec<HeaderName>,
-    /// The host of the upstream, by which links to other hosts are recognised.
+    /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. Their names and values are
     /// tried, because a recording answers no others.
@@ -51,11 +51,11 @@ pub struct ProbeTarget {
 /// The limits of a prober.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeLimits {
-    /// The most requests.
+    /// The largest number of requests.
     pub requests: usize,
     /// The pause before each request but the first.
     pub delay: Duration,
-    /// The deepest offset that is asked for.
+    /// The largest offset that is requested.
     pub depth: u64,
 }
 
@@ -70,7 +70,7 @@ impl Default for ProbeLimits {
 pub(super) struct Base {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) ids: Vec<String>,
-    /// Parameters of the given URL that are named like paging parameters, and their values.
+    /// The parameters of the given URL with usual names of paging parameters, and their values.
     pub(super) hints: Vec<(String, String)>,
 }
 
@@ -93,7 +93,7 @@ impl<T> std::fmt::Debug for Prober<T> {
 }
 
 impl<T> Prober<T> {
-    /// Begins a procedure that sends requests by a mailbox.
+    /// Starts a procedure that sends its requests through a mailbox.
     pub(super) fn of<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> ProberStep<T> {
         Self::step(Suspended::begin(procedure))
     }
@@ -115,7 +115,7 @@ impl<T> Prober<T> {
 /// The learnt list, or the reason that no list could be learnt, as a text for people.
 pub type LearntOutcome = Result<Box<Learnt>, String>;
 
-/// Begins to learn a list.
+/// Starts to learn a list.
 #[must_use]
 pub fn begin(target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LearntOutcome> {
     Prober::of(|mailbox| learn(mailbox, target, limits))
@@ -129,7 +129,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
-    // Parameters that the first answer needed stay in all requests, unless a step sets them.
+    // Paging parameters without which the upstream returns no list stay in all requests, unless a step sets them.
     let (hints, fixed) = given.into_iter().partition(|(name, _)| looks_like_paging(name));
     learnt.fixed = fixed;
     let mut base = Base { seen: base, ids, hints };
@@ -138,7 +138,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
     }
-    // After the steps: a sort or a range filter that they find makes long runs of ties readable.
+    // This comes after the steps, since a sort or a range filter that they find makes long tie runs readable.
     order::settle_ties(&mut learnt);
     if let Some(document) = &session.target.documented {
         openapi::comparison::note(&mut learnt, document, &base);
@@ -148,10 +148,10 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     Ok(Box::new(learnt))
 }
 
-/// Takes the steps until one of them may send no further request.
+/// Runs the steps, until one of them may send no further request.
 async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
     let mut tried = Tried::default();
-    // The place is found by pages of a few items, which need a size.
+    // The place parameter is found with small pages, which need the size parameter.
     size::find(session, learnt, base, &[]).await?;
     tried.note(session, learnt, "size parameter");
     place::find(session, learnt, base).await?;
@@ -162,7 +162,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
     if learnt.size.is_none()
         && let Some(PlaceForm::Page { slot, first }) = learnt.place.clone()
     {
-        // Some lists read a size only beside a page.
+        // Some upstreams read the size only in requests with a page.
         size::find(session, learnt, base, &[(slot, first.to_string())]).await?;
     }
     let sample = ends::look(session, learnt, base).await?;
@@ -185,7 +185,8 @@ struct Tried {
 }
 
 impl Tried {
-    /// Adds to the open findings of a step, or as a finding of its own, that requests of the step are not recorded.
+    /// Notes that requests of a step are not recorded: in the evidence of its open findings, or else in a finding of
+    /// its own.
     fn note(&mut self, session: &Session, learnt: &mut Learnt, about: &'static str) {
         let missing = session.not_recorded() - self.not_recorded;
         if missing > 0 {
@@ -205,11 +206,11 @@ impl Tried {
     }
 }
 
-/// Returns the first answer with a list, and the path to which the given one redirects, if it does. Parameters of the
-/// target that are named like paging parameters are left out, unless the upstream needs them.
+/// Returns the first answer with a list, and the path to which the given path redirects, if it does. Paging parameters
+/// of the target are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
-    // An upstream may refuse every request without them. Test:
+    // Required paging parameters of the document get a value, since an upstream may refuse requests without them. Test:
     // `a_required_page_is_asked_for_from_the_first_request_on`.
     for own in session.documented().required().filter(|own| looks_like_paging(&own.name)) {
         if given.iter().all(|(name, _)| *name != own.name) {
@@ -217,14 +218,15 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
         }
     }
     let mut moved = None;
-    // At most four requests: redirects, such as to the path with a final slash, and one request with all parameters.
+    // There are at most four requests: two without the paging parameters, then two with all parameters. Each may be
+    // redirected, for example to the path with a final slash.
     for attempt in 0..4 {
         let with_all = attempt > 1;
         session.target.fixed = given.iter().filter(|(name, _)| with_all || !looks_like_paging(name)).cloned().collect();
         let seen = session.ask(&[]).await.map_err(|halt| halt.to_string())?;
         let location = seen.header("location").filter(|_| (300..400).contains(&seen.status));
         if let Some(path) = location.and_then(|to| same_host_path(to, &session.target.host)) {
-            // Pages follow no redirect, so the route gets the path to which it leads. Test:
+            // The gateway follows no redirects, so that the route gets the path of the target. Test:
             // `a_redirect_to_a_slash_is_followed_and_kept`.
             session.target.path.clone_from(&path);
             moved = Some(path);
@@ -240,12 +242,12 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
     Err("the upstream redirects without an end".to_owned())
 }
 
-/// Returns the path of a URL on the same host.
+/// Returns the path of a URL, if it is on the same host.
 fn same_host_path(location: &str, host: &str) -> Option<String> {
     let path = match token::after_scheme(location) {
         Some(rest) => {
             let (authority, path) = rest.split_once('/')?;
-            // A path of another host is none of this upstream.
+            // A path on another host is not one of this upstream.
             if !authority.eq_ignore_ascii_case(host) {
                 return None;
             }
@@ -263,7 +265,7 @@ pub(super) fn looks_like_paging(name: &str) -> bool {
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
 }
 
-/// Returns the reason that an answer shows no list, with advice.
+/// Returns the reason for which an answer contains no list, with advice.
 fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
     let status = seen.status;
     if !seen.is_recorded() {

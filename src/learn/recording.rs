@@ -1,7 +1,7 @@
-//! Recorded exchanges with an upstream, which answer a prober in place of the upstream. No request is sent.
+//! Recorded exchanges with an upstream, which answer the requests of a prober. Nothing is sent to the upstream.
 //!
-//! A request is looked up by its method, path, parameters in any order, and body. An exchange answers once, because the
-//! same recorded bytes a second time would look as if the upstream's answers were stable.
+//! A request is looked up by its method, path, parameters in any order, and body. Each exchange answers once: if it
+//! answered a repeated request, the upstream's answers would seem to be stable.
 
 pub mod har;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// The most names that an error lists.
+/// The largest number of names that an error lists.
 const LISTED: usize = 12;
 
 /// A request and its answer.
@@ -40,14 +40,14 @@ pub struct RecordedExchange {
     pub pairs: Vec<(String, String)>,
     /// The body of the request, if it is JSON.
     pub body: Option<Value>,
-    /// The names of the headers that carry credentials. Their values are not kept.
+    /// The names of the headers with credentials. Their values are not kept.
     pub credentials: Vec<HeaderName>,
     /// The answer, decoded.
     pub answer: ProbeAnswer,
 }
 
 impl RecordedExchange {
-    /// Returns an exchange of a contract of a dialect.
+    /// Converts an exchange of a dialect's contract.
     #[must_use]
     pub fn of_contract(exchange: &ContractExchange) -> Self {
         let text = |key: &str| match exchange.request.find(key).map(|fact| &fact.value) {
@@ -88,14 +88,15 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Creates a recording, none of whose exchanges has answered yet.
+    /// Creates a recording in which no exchange has answered yet.
     #[must_use]
     pub fn new(exchanges: Vec<RecordedExchange>) -> Self {
         Self { exchanges: exchanges.into_iter().map(|exchange| (exchange, false)).collect() }
     }
 
-    /// Returns the parameters of the recorded request for the first page. It has the given parameters, and beside them
-    /// paging parameters alone; of several such requests it has the fewest parameters, then the lowest page or offset.
+    /// Returns the parameters of the recorded request for the first page. The request has the given parameters, and
+    /// otherwise only paging parameters. Of several such requests, the one with the fewest parameters is chosen, then
+    /// the one with the smallest page or offset.
     ///
     /// # Errors
     ///
@@ -107,9 +108,10 @@ impl Recording {
         given: &[(String, String)],
     ) -> Result<Vec<(String, String)>, String> {
         let recorded = || self.of(method, path);
-        // As with a live list, paging parameters of the URL are only hints.
+        // Paging parameters of the URL are only hints, as with a live list.
         let given: Vec<&(String, String)> = given.iter().filter(|(name, _)| !looks_like_paging(name)).collect();
-        // Pages may be recorded in any order. Test: `pages_of_a_browser_are_enough_for_a_route`.
+        // The pages may be recorded in any order, so that the first one is found by its numbers. Test:
+        // `pages_of_a_browser_are_enough_for_a_route`.
         let rank = |pairs: &&[(String, String)]| {
             let places = pairs.iter().filter(|(name, _)| names_a_place(name));
             let numbers = places.filter_map(|(_, value)| value.parse::<u64>().ok());
@@ -133,7 +135,7 @@ impl Recording {
                 false => format!("{what}: give the URL of a recorded list; recorded paths are {}", paths.join(", ")),
             });
         }
-        // The error names parameters without their values, which may be secrets. Test:
+        // The error contains only the names of parameters, since their values may be secrets. Test:
         // `a_list_that_is_not_recorded_is_an_error_without_values`.
         let mut names: Vec<&str> = recorded().flatten().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
@@ -164,16 +166,16 @@ impl Recording {
         names
     }
 
-    /// Answers a request with the last exchange that has it.
+    /// Answers a request with its last recorded exchange.
     ///
     /// # Errors
     ///
-    /// Returns [`ProbeFault::NotRecorded`] if there is none, or if it has answered before.
+    /// Returns [`ProbeFault::NotRecorded`] if there is no such exchange, or if it has answered before.
     pub fn answer(&mut self, request: &ProbeRequest) -> ProbeOutcome {
         let pairs = sorted(&query_of(&format!("?{}", request.query)));
         let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        // A recording does not show which requests lacked a header on purpose. Test:
-        // `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
+        // A recording does not show whether a request lacks a header on purpose, so that such requests are not
+        // answered. Test: `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
         let asked = self.exchanges.iter_mut().rev().filter(|_| request.without.is_none());
         let found = asked.into_iter().find(|(own, _)| {
             own.is_at(&request.method, &request.path) && sorted(&own.pairs) == pairs && own.body == body
@@ -201,7 +203,7 @@ fn sorted(pairs: &[(String, String)]) -> Vec<(String, String)> {
     pairs
 }
 
-/// Removes the headers about the coding and the length of an answer whose body is decoded.
+/// Removes the headers with the coding and the length of the encoded body.
 fn decoded_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);

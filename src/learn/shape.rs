@@ -1,4 +1,4 @@
-//! The shape of a list's answers: the place of the items, their ids, and the facts beside them.
+//! The shape of a list's answers: the place of the items, their ids, and the facts in addition to them.
 
 pub(super) mod names;
 
@@ -11,13 +11,13 @@ use crate::{
     learn::prober::answer::{SeenAnswer, step, step_into, whole},
 };
 
-/// The greatest depth at which arrays and facts are searched.
+/// The maximum depth at which arrays and facts are searched.
 const DEPTH: usize = 4;
 
-/// The depth of fields within an item.
+/// The maximum depth of fields within an item.
 const FIELD_DEPTH: usize = 3;
 
-/// The most facts and fields that are collected.
+/// The largest number of facts and of fields that are collected.
 const MOST: usize = 200;
 
 /// The places of a list in an answer.
@@ -25,34 +25,34 @@ const MOST: usize = 200;
 pub struct ListShape {
     /// The array of items, as a JSON Pointer.
     pub items: String,
-    /// The item in an element of the array, as a JSON Pointer: empty where the element is the item.
+    /// The place of the item in an element of the array, as a JSON Pointer; empty if the element is the item.
     pub item: String,
-    /// The id in an element, as a JSON Pointer.
+    /// The place of the id in an element, as a JSON Pointer; `None` without an id.
     pub id: Option<String>,
 }
 
-/// A value beside the items.
+/// A value of an answer that is not in the items.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
-    /// A JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
+    /// The place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
     pub(super) place: String,
     pub(super) value: Value,
 }
 
 impl Fact {
-    /// Returns whether its name is one of these.
+    /// Returns whether the last step of the place is one of these names.
     pub(super) fn is_named(&self, names: &[&str]) -> bool {
         names.contains(&names::last_step(&self.place).as_str())
     }
 }
 
 impl ListShape {
-    /// Finds the list of an answer that has items: the array that looks most like one.
+    /// Finds the list in an answer: the non-empty array that most resembles one.
     pub(super) fn find(seen: &SeenAnswer) -> Option<Self> {
         Self::find_in(seen.json.as_ref()?)
     }
 
-    /// Finds the list of a document that has items.
+    /// Finds the list in a JSON document: the non-empty array that most resembles one.
     #[must_use]
     pub fn find_in(document: &Value) -> Option<Self> {
         let mut arrays = Vec::new();
@@ -60,7 +60,7 @@ impl ListShape {
         let best = arrays.into_iter().max_by_key(|(pointer, elements)| merit(pointer, elements))?;
         let (items, elements) = best;
         if !elements.iter().all(Value::is_object) {
-            // Texts and numbers are their own ids, if all of them differ.
+            // Strings and numbers are their own ids if they all differ.
             let id = is_unique(elements.iter().map(Some)).then(String::new);
             return Some(Self { items, item: String::new(), id });
         }
@@ -70,9 +70,9 @@ impl ListShape {
         Some(Self { items, item, id })
     }
 
-    /// Returns the elements of an answer; `None` if it holds no such list.
+    /// Returns the elements of the list in an answer; `None` if it has none.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
-        // A refusal may have an array of faults.
+        // An error may contain an array of faults.
         if !seen.is_success() {
             return None;
         }
@@ -84,7 +84,7 @@ impl ListShape {
         self.elements(seen).map_or(0, <[_]>::len)
     }
 
-    /// Returns texts that identify the items of an answer: their ids, or else their whole JSON.
+    /// Returns texts that identify the items of an answer: the JSON of their ids, or of the whole elements without ids.
     pub(super) fn identities(&self, seen: &SeenAnswer) -> Option<Vec<String>> {
         Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
     }
@@ -94,16 +94,16 @@ impl ListShape {
         id.unwrap_or(element).to_string()
     }
 
-    /// Returns the fields of the items: JSON Pointers within elements, in the order in which items have them.
+    /// Returns the fields of the items as JSON Pointers within elements, in the order of their first occurrence.
     pub(super) fn fields(&self, elements: &[Value]) -> Vec<String> {
         let mut found = Vec::new();
-        // Items may lack members that others have.
+        // An item may lack members that others have, so that several are read.
         for element in elements.iter().take(50) {
             if let Some(item) = step_into(element, &self.item) {
                 find_fields(item, &self.item, 0, &mut found);
             }
         }
-        // Facts about an element, such as its score, may stand beside the item.
+        // An element may have fields in addition to the item, such as its score.
         if !self.item.is_empty()
             && let Some(Value::Object(members)) = elements.first()
         {
@@ -113,7 +113,8 @@ impl ListShape {
         found
     }
 
-    /// Returns the place of a total, or with `is_total` false that of a flag that more follows or that the list ends.
+    /// Returns the place of the total if `is_total` is true; otherwise the place of a flag that more items follow or
+    /// that the list ends.
     pub(super) fn fact(&self, seen: &SeenAnswer, is_total: bool) -> Option<String> {
         let count = u64::try_from(self.elements(seen)?.len()).unwrap_or(u64::MAX);
         let fits = |fact: &Fact| {
@@ -125,19 +126,20 @@ impl ListShape {
                     && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
             }
         };
-        // A count of the page's items may stand beside the total, so that the greatest counts; of equal ones the first.
+        // The number of the page's items may be next to the total, so that the largest number is chosen; of equal ones
+        // the first.
         let facts = self.facts(seen).into_iter().rev().filter(fits);
         facts.max_by_key(|fact| whole(&fact.value)).map(|fact| fact.place)
     }
 
-    /// Returns the field among these pointers whose name is most like this one, for suggestions.
+    /// Returns the field with the most similar name, for suggestions.
     pub(super) fn nearest(name: &str, fields: &[String]) -> Option<String> {
         let alike = fields.iter().find(|field| names::last_step(field) == names::plain(name)).map(String::as_str);
         let near = alike.or_else(|| nearest(&format!("/{name}"), fields.iter().map(String::as_str)));
         near.map(|near| near.trim_start_matches('/').to_owned())
     }
 
-    /// Returns the values outside the items.
+    /// Returns the values that are not in the items, with their places.
     pub(super) fn facts(&self, seen: &SeenAnswer) -> Vec<Fact> {
         let mut found = Vec::new();
         if let Some(json) = &seen.json {
@@ -178,7 +180,7 @@ const IRRELEVANT: [&str; 16] = [
     "set-cookie",
 ];
 
-/// Returns the usual spelling of a header's name: `X-Total-Count`.
+/// Returns the usual spelling of a header's name. Example: `X-Total-Count` for `x-total-count`.
 fn written(name: &str) -> String {
     let capital = |part: &str| {
         let mut letters = part.chars();
@@ -199,7 +201,7 @@ fn is_scalar(value: &Value) -> bool {
 
 fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(String, &'v [Value])>) {
     match value {
-        // An empty array does not show whether its elements would be items.
+        // An empty array does not show whether it is the list.
         Value::Array(elements) if !elements.is_empty() => found.push((at, elements)),
         Value::Object(members) if depth < DEPTH => {
             for (name, member) in members {
@@ -210,9 +212,9 @@ fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(
     }
 }
 
-/// Returns how much an array looks like the list, of which the greatest wins: its elements are objects with ids, it has
-/// a usual name, it is long, and it is not deep. Laravel's `links` and Spring's `sort` are arrays of objects too,
-/// without ids.
+/// Returns a score that is largest for the list. In this order of importance, the elements are objects and no links,
+/// they have ids, the array has a usual name, it is long, and it is not deep. Laravel's `links` and Spring's `sort` are
+/// arrays of objects too, but without ids.
 fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cmp::Reverse<usize>) {
     let objects = elements.iter().all(Value::is_object);
     let rows: Vec<&Value> = elements.iter().collect();
@@ -225,13 +227,13 @@ fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cm
     (objects && !is_relations, has_id, is_usual, elements.len(), std::cmp::Reverse(pointer.matches('/').count()))
 }
 
-/// Returns the pointer to the item in an element with a usual wrapper, such as `node` of an edge or `resource` of an
-/// entry; empty without one.
+/// Returns the pointer to the item within a usual wrapper, such as `node` of an edge or `resource` of an entry; an
+/// empty pointer if the elements are the items.
 fn wrapped(elements: &[Value]) -> String {
     const WRAPPERS: [&str; 5] = ["node", "resource", "_source", "item", "data"];
     let is_in = |name: &&&str| elements.iter().all(|element| element.get(**name).is_some_and(Value::is_object));
     let has_id = elements.iter().all(|element| element.get("id").is_some());
-    // An element with an id of its own is the item, even if it has a member `data`.
+    // An element with its own id is the item, even if it has a member such as `data`.
     WRAPPERS.iter().find(is_in).filter(|_| !has_id).map(|name| step(name)).unwrap_or_default()
 }
 
@@ -246,8 +248,8 @@ fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
     true
 }
 
-/// Returns the member that identifies items, whose values all differ: one with a usual name, else one whose name ends
-/// like a key's, also in a nested object, else in five items or more any text or whole number.
+/// Returns a member whose values all differ, and which therefore identifies items. Tries usual names first, then names
+/// that end like a key's, then the same in nested objects, then with at least five items any string or whole number.
 fn find_id(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));
@@ -266,7 +268,7 @@ fn find_id(rows: &[&Value]) -> Option<String> {
         objects.into_iter().find_map(|(at, members)| named(members, &at))
     };
     let any = || {
-        // In few rows the values of many members differ by chance.
+        // With few rows, the values of many members differ by chance.
         let candidates = first.iter().filter(|(_, value)| value.is_string() || value.is_u64());
         candidates.map(|(name, _)| step(name)).find(|pointer| rows.len() >= 5 && is_id(pointer))
     };
@@ -297,7 +299,7 @@ fn find_facts(value: &Value, at: String, items: &str, depth: usize, found: &mut 
         }
         Value::Array(elements) if depth < DEPTH => {
             for element in elements.iter().take(16) {
-                // A relation finds the element again on other pages, where its number may be another one.
+                // The element is addressed by its relation, because its index may differ on other pages.
                 if let Some(relation) = element.get("rel").and_then(Value::as_str) {
                     find_facts(element, format!("{at}/[rel={relation}]"), items, depth + 1, found);
                 }

@@ -1,5 +1,5 @@
-//! The surroundings of a list: the items' own resources, the headers that decide what is seen, links to other hosts,
-//! and whether two answers to one request are the same.
+//! The surroundings of a list: the items' own resources, the headers that decide which items a client sees, links to
+//! other hosts, and whether two answers to the same request are equal.
 
 use serde_json::Value;
 
@@ -13,10 +13,10 @@ use crate::learn::{
 /// Headers that are no credentials.
 const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-encoding", "content-type", "host"];
 
-/// Usual headers with credentials or tenants, by which a client sees other items.
+/// Usual headers with credentials or tenants, which decide which items a client sees.
 pub(super) const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
 
-/// The most texts that are searched for links.
+/// The largest number of texts that are searched for links.
 const LINKS: usize = 500;
 
 /// Finds the principal, the resource of an item, links to other hosts, and whether answers are stable.
@@ -31,20 +31,20 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         let found = learnt.shape.identities(&seen);
         let name = header.as_str().to_owned();
         if !seen.is_recorded() {
-            // A cursor that is bound to one header too many does no harm; one that is bound to too few would. Test:
-            // `a_recorded_credential_makes_the_principal`.
+            // The header is added to the principal without proof: a superfluous header does no harm, while clients
+            // would share pages if one were missing. Test: `a_recorded_credential_makes_the_principal`.
             let evidence = "recorded requests have it, and none without it is recorded";
             learnt.note(Certainty::Likely, "principal", name.clone(), evidence);
             learnt.principal.push(name);
             continue;
         }
-        // A refusal shows as much as other items. Test: `a_header_that_decides_what_is_seen`.
+        // A refusal shows that the header matters, just as other items do. Test: `a_header_that_decides_what_is_seen`.
         if !seen.is_success() || found.as_ref() != Some(&base.ids) {
             let without = if seen.is_success() { "other items".to_owned() } else { seen.status.to_string() };
             learnt.note(Certainty::Shown, "principal", name.clone(), format!("without it the answer is {without}"));
             learnt.principal.push(name);
         } else {
-            // Other credentials may still show other items, so that this is not certain.
+            // Clients with other credentials may still see other items, so that this is only likely.
             let evidence = "without it the answer has the same items";
             learnt.note(Certainty::Likely, "principal", format!("not {name}"), evidence);
         }
@@ -53,7 +53,7 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
     stability(session, learnt, base).await
 }
 
-/// Finds the resource of one item: at the path of the list with an id after it.
+/// Finds the resource of a single item, at the path of the list with the id appended.
 async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let Some(id) = learnt.shape.id.clone().filter(|id| !id.is_empty()) else { return Ok(()) };
     let row = learnt.shape.elements(&base.seen).and_then(|rows| rows.first());
@@ -66,12 +66,12 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     let slash = if path.ends_with('/') { "/" } else { "" };
     let seen = session.ask_path(&format!("{}/{encoded}{slash}", path.trim_end_matches('/'))).await?;
     let inner = id.strip_prefix(learnt.shape.item.as_str()).unwrap_or(&id).to_owned();
-    // Some servers answer every path with 200: the id shows that it is the item.
+    // Some servers answer every path with 200, so that the answer must contain the id of the item.
     let holds = |at: &str| {
         let own = seen.json.as_ref().and_then(|json| step_into(json, at)).and_then(|item| step_into(item, &inner));
         own == Some(value)
     };
-    // Some upstreams wrap the item in an object, as in `{ "data": … }`.
+    // Some upstreams wrap the item, as in `{ "data": … }`.
     let mut places = vec![String::new()];
     if let Some(Value::Object(members)) = &seen.json {
         places.extend(
@@ -98,13 +98,13 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     Ok(())
 }
 
-/// Repeats the first request, and notes whether its items come in the same order.
+/// Repeats the first request, and adds a finding on whether the items are in the same order.
 async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if session.left() == 0 {
         return Ok(());
     }
     let again = session.ask_again(&[]).await?;
-    // The same recorded bytes again are no second answer. Test:
+    // A recording has no second answer to the same request. Test:
     // `a_recording_of_all_requests_teaches_as_much_as_the_live_list`.
     if !again.is_recorded() {
         return Ok(());
@@ -137,7 +137,7 @@ fn note_vary(learnt: &mut Learnt, base: &Base) {
     }
 }
 
-/// Notes other hosts in links of the first answer, at most three.
+/// Adds findings on other hosts in links of the first answer, at most three.
 fn note_hosts(session: &Session, learnt: &mut Learnt, base: &Base) {
     let own = session.target.host.as_str();
     let mut found: Vec<(String, String)> = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// A request as an upstream sees it.
+/// A request as a simulated upstream sees it.
 #[derive(Clone, Debug)]
 pub(super) struct SimulatedRequest {
     pub(super) path: String,
@@ -29,7 +29,7 @@ impl SimulatedRequest {
         self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns a whole number.
+    /// Returns the value of a parameter as a whole number.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.text(name)?.parse().ok()
     }
@@ -63,17 +63,17 @@ impl Answered {
 pub(super) struct LearntCase {
     pub(super) learnt: Learnt,
     pub(super) requests: Vec<ProbeRequest>,
-    /// The configuration.
+    /// The configuration that was written.
     pub(super) text: String,
 }
 
-/// Returns the list at /api/items.
+/// Returns the target of the list at `/api/items`.
 pub(super) fn target() -> ProbeTarget {
     ProbeTarget { path: "/api/items".to_owned(), host: "legacy.test".to_owned(), ..ProbeTarget::default() }
 }
 
-/// Learns a simulated upstream. Panics if that is impossible, if it takes more requests than allowed, or if its
-/// configuration has an error.
+/// Learns a simulated upstream. Panics if that fails, if it takes more requests than allowed, or if no configuration of
+/// it loads without an error.
 pub(super) fn learn(answer: impl Fn(&SimulatedRequest) -> Answered) -> LearntCase {
     learn_as(target(), ProbeLimits::default(), answer)
 }
@@ -101,7 +101,7 @@ pub(super) fn learn_as(
     panic!("{faults}");
 }
 
-/// Lets a prober ask a simulated upstream to the end.
+/// Runs a prober against a simulated upstream to its end. Returns the result and all requests.
 pub(super) fn attempt(
     target: ProbeTarget,
     limits: ProbeLimits,
@@ -115,7 +115,7 @@ pub(super) fn attempt(
     (result, requests)
 }
 
-/// Answers a prober to its end.
+/// Runs a prober to its end, with answers from a function.
 pub(super) fn drive<T>(mut step: ProberStep<T>, mut answer: impl FnMut(&ProbeRequest) -> ProbeOutcome) -> T {
     loop {
         match step {
@@ -125,7 +125,7 @@ pub(super) fn drive<T>(mut step: ProberStep<T>, mut answer: impl FnMut(&ProbeReq
     }
 }
 
-/// Lets a simulated upstream answer one request.
+/// Returns the answer of a simulated upstream to a request.
 pub(super) fn answer_to(request: &ProbeRequest, answer: &impl Fn(&SimulatedRequest) -> Answered) -> ProbeAnswer {
     let body = request.body.as_deref().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
     let asked = SimulatedRequest {
@@ -143,7 +143,8 @@ pub(super) fn answer_to(request: &ProbeRequest, answer: &impl Fn(&SimulatedReque
     ProbeAnswer { status, headers: map, body: body.to_string().into_bytes(), elapsed }
 }
 
-/// Returns the settings of the first list of a configuration without upstreams and keys, and its path at the upstream.
+/// Returns the settings of the first list of a configuration, and its path at the upstream. `routes` is the
+/// configuration without its upstream and its keys.
 pub(super) fn list_of(routes: &str) -> (ListSettings, String) {
     let text = format!(
         "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:CURSORGATE_KEY\" }}\n[upstreams.service]\n\
@@ -168,7 +169,8 @@ impl Environment for OneKey {
     }
 }
 
-/// Loads a configuration as `check` does. Returns the settings of its first list.
+/// Loads and compiles a configuration, as `check` does. Returns the settings of the list at `/api/items`, or the report
+/// of the faults.
 pub(super) fn load(text: &str) -> Result<ListSettings, String> {
     let (settings, mut diagnostics) = config::load_text("learnt.toml", text, &OneKey);
     let settings = settings.ok_or_else(|| diagnostics.render(false))?;
@@ -215,7 +217,7 @@ pub(super) fn rows(count: usize) -> Vec<Value> {
         .collect()
 }
 
-/// Sorts by a field of numbers or of texts by their bytes, nulls last; ties stay as they are.
+/// Sorts rows by a field of numbers, or of strings by their bytes. The sort is stable.
 pub(super) fn sorted(mut rows: Vec<Value>, field: &str, descending: bool) -> Vec<Value> {
     rows.sort_by(|left, right| {
         let (left, right) = (&left[field], &right[field]);

@@ -1,4 +1,4 @@
-//! Lists of many families, simulated, and what is learnt of each.
+//! Tests of learning with simulated lists of many kinds.
 
 mod orders;
 
@@ -388,7 +388,7 @@ fn pages_of_a_fixed_size() {
     assert_eq!(outcome.learnt.default_size, 15);
 }
 
-/// A new item comes before each answer, so that no answer begins as the one before.
+/// A new item is added before each answer, so that no two answers begin with the same item.
 #[test]
 fn a_list_that_grows_with_each_request_has_its_pages() {
     let (mut all, came) = (rows(600), Cell::new(400));
@@ -426,7 +426,7 @@ fn a_few_sizes_alone() {
     assert_eq!(outcome.learnt.place, Some(PlaceForm::Offset { slot: query("offset"), first: 0 }));
 }
 
-/// A list by offset in some order of its own.
+/// Returns an upstream that pages by offset, with at most 500 items in an answer. The list is `all`, in its order.
 fn by_offset(all: Vec<Value>) -> impl Fn(&SimulatedRequest) -> Answered {
     move |asked| {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(500));
@@ -553,7 +553,7 @@ fn items_that_are_counted_from_1() {
     }
 }
 
-/// The list says nothing of its length, and no page is empty.
+/// Answers contain no total, and no page is empty.
 #[test]
 fn the_last_page_again_without_a_total() {
     let all = rows(237);

@@ -1,8 +1,8 @@
-//! Differences between a configured list and the answers that its old clients get. The faults are those that
-//! [`live`](super::live) finds by requests of its own, as far as requests of clients show them.
+//! Checks of a configured list with the requests of its legacy clients and their answers. The faults are those that
+//! [`live`](super::live) finds with its own requests, as far as the requests of clients show them.
 //!
-//! A single answer shows missing items, ids, facts and keys. Several answers of one list show parameters without
-//! effect, and how pages are counted: of each answer fingerprints are kept, and no value.
+//! A single answer shows missing items, ids, facts and keys. Several answers of a list show parameters without effect,
+//! and how pages are counted. For that purpose hashes of ids are kept, but no values.
 
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
@@ -27,19 +27,19 @@ use crate::{
     upstream::{CompiledOrder, Dialect},
 };
 
-/// The most answers of a list that are remembered.
+/// The largest number of answers of a list that are remembered.
 const MOST: usize = 64;
 
-/// The number of ids of an answer that are remembered one by one.
+/// The number of ids of an answer that are remembered individually.
 const SAMPLE: usize = 16;
 
-/// The largest body that is parsed to suggest a key, in bytes. Parsed, it takes about ten times as much memory.
+/// The largest body that is parsed to suggest a key, in bytes. A parsed body takes about ten times as much memory.
 const LARGEST: usize = 1 << 20;
 
-/// The least number of equal items at which a run of ties is reported.
+/// The smallest number of equal items that is reported as a tie run.
 const TIES: usize = 20;
 
-/// The kinds of faults that several answers show, or one beside its request.
+/// The kinds of faults that a request with its answer shows, or several answers together.
 pub const TRAFFIC_FAULTS: [&str; 10] = [
     "first_page",
     "past_end",
@@ -53,17 +53,17 @@ pub const TRAFFIC_FAULTS: [&str; 10] = [
     UPSTREAM_STATUS,
 ];
 
-/// The kind of a failure that shows no fault of the configuration: the upstream failed, or the client lacks
-/// credentials.
+/// The kind of a failure that is no fault of the configuration: the upstream failed, or the client lacks credentials or
+/// sends too many requests.
 pub const UPSTREAM_STATUS: &str = "upstream_status";
 
-/// Parameters of a request, with their values.
+/// The names and values of parameters.
 type Pairs<V> = Vec<(String, V)>;
 
 /// A difference between a list and its configuration, seen in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficFault {
-    /// The kind: one of [`TRAFFIC_FAULTS`], or the verdict on the answer.
+    /// The kind: one of [`TRAFFIC_FAULTS`], or a verdict on the answer.
     pub kind: &'static str,
     /// The evidence, without values of items and filters.
     pub detail: String,
@@ -71,26 +71,26 @@ pub struct TrafficFault {
     pub key: String,
 }
 
-/// A request of an old client.
+/// A request of a legacy client.
 #[derive(Clone, Copy, Debug)]
 pub struct TrafficRequest<'a> {
     /// The dialect of the list.
     pub dialect: &'a Dialect,
     /// The order of the answer.
     pub sorted: &'a CompiledOrder,
-    /// True if the request has a sort of its own.
+    /// True if the request chooses the sort.
     pub chosen: bool,
-    /// Fingerprint of the path, the order and the principal.
+    /// The hash of the path, the order and the principal.
     pub view: u64,
     /// The dialect's paging parameters, decoded.
     pub pairs: &'a [(String, String)],
     /// The other parameters, raw.
     pub others: &'a str,
-    /// The requested number of items, if the request or the dialect has it.
+    /// The requested number of items, if the request or the dialect specifies it.
     pub size: Option<u32>,
 }
 
-/// An answer as it came.
+/// An answer of the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct TrafficResponse<'a> {
     /// The status.
@@ -101,37 +101,38 @@ pub struct TrafficResponse<'a> {
     pub body: &'a [u8],
 }
 
-/// The last answers of a list, as fingerprints.
+/// The last answers of a list, as hashes.
 #[derive(Debug, Default)]
 pub struct ListTraffic {
     seen: VecDeque<SeenPage>,
 }
 
-/// An answer as it is remembered.
+/// The facts of an answer that are remembered.
 #[derive(Clone, Copy, Debug)]
 struct SeenPage {
-    /// The list: its view and filters.
+    /// The hash of the list: of its view and filters.
     list: u64,
-    /// The page or offset as the client wrote it.
+    /// The page or offset in the request.
     place: Option<u64>,
     /// The same, counted from 0; negative for a page before the first one of the dialect.
     number: i64,
-    /// A parameter that the dialect does not have and that is named like a page or offset, as a fingerprint, and its
-    /// value.
+    /// The hash of the name, and the value, of a parameter that is not the dialect's and has the usual name of a page
+    /// or an offset.
     other_place: Option<(u64, u64)>,
     size: Option<u32>,
     items: usize,
-    /// The fingerprint of all ids together.
+    /// The hash of all ids together.
     ids: u64,
-    /// The fingerprints of the first ids; 0 after the last one.
+    /// The hashes of the first ids; 0 after the last one.
     sample: [u64; SAMPLE],
     total: Option<u64>,
     says_end: bool,
 }
 
 impl SeenPage {
-    /// Returns whether both have items, and none of the first ones in common. Two answers to one request have some in
-    /// common, also if the list changes in between. Test: `a_list_that_changes_is_no_fault`.
+    /// Returns whether both answers have items, and the first [`SAMPLE`] of them have none in common. Two answers to
+    /// the same request have some in common, even if the list changes in between. Test:
+    /// `a_list_that_changes_is_no_fault`.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
         self.items > 0 && other.items > 0 && !self.sample.iter().any(is_common)
@@ -169,18 +170,17 @@ impl TrafficRequest<'_> {
         self.dialect.paging().family == Family::Page
     }
 
-    /// Returns the offset at which the answer begins, if the configuration is right.
+    /// Returns the offset at which the answer should begin, by the configuration.
     fn begins(&self) -> Option<u64> {
         let number = u64::try_from(self.number()).ok()?;
         if self.is_paged() { number.checked_mul(u64::from(self.size?)) } else { Some(number) }
     }
 
-    /// Returns the other parameters: filters, and those whose names and values are like a page's, an offset's or a
-    /// size's.
+    /// Returns the other parameters: filters, and numbers with the usual name of a page, an offset or a size.
     fn others(&self) -> (Pairs<String>, Pairs<u64>) {
         let (mut filters, mut paging) = (Vec::new(), Vec::new());
         for (name, value) in query_of(&format!("?{}", self.others)) {
-            // A usual name with another value, as `from=2026-01-01`, is a filter.
+            // A usual name with another value is a filter: `from=2026-01-01`.
             let is_usual = is_named(&name, &SIZES) || is_named(&name, &PAGES) || is_named(&name, &OFFSETS);
             match value.parse() {
                 Ok(number) if is_usual => paging.push((name, number)),
@@ -196,18 +196,19 @@ impl TrafficRequest<'_> {
 }
 
 impl ListTraffic {
-    /// Examines an answer with a list and returns its faults. The answer is remembered if all its ids differ.
+    /// Checks an answer with a list and returns its faults. Remembers the answer, unless its items lack distinct ids or
+    /// the dialect pages by tokens.
     pub fn review(&mut self, asked: &TrafficRequest<'_>, answer: &Answer) -> Vec<TrafficFault> {
         let (filters, paging) = asked.others();
         let mut faults: Vec<TrafficFault> = size_parameter(asked, &paging, answer.items().len()).into_iter().collect();
         faults.extend(ties(asked, answer));
         let ids: Vec<&[u8]> = (0..answer.items().len()).map(|item| answer.id(item)).collect();
         let are_told_apart = ids.iter().collect::<BTreeSet<_>>().len() == ids.len() && !ids.contains(&&b""[..]);
-        // Without ids of their own, items of two answers can't be compared; a token does not say where a page begins.
+        // Items without distinct ids can't be compared between answers, and a token does not show where a page begins.
         if !are_told_apart || asked.dialect.paging().family == Family::Token {
             return faults;
         }
-        // Beside the dialect's own parameter, the other one decides nothing.
+        // Another parameter matters only if the request lacks the dialect's own.
         let other = asked.place().is_none().then(|| paging.iter().find(|(name, _)| !is_named(name, &SIZES))).flatten();
         let items = ids.len();
         let page = SeenPage {
@@ -226,7 +227,8 @@ impl ListTraffic {
         let repeats = self.same_items(asked, &page);
         // A wrong number of the first page also shows as repeated items or as a wrong total: one fault is reported.
         faults.extend(repeats.or_else(|| self.earlier_first(asked, &page)).or_else(|| total(asked, &page)));
-        // Test: `a_list_as_configured_has_no_fault_and_its_memory_is_bounded`.
+        // The oldest answer is dropped, so that memory is bounded. Test:
+        // `a_list_as_configured_has_no_fault_and_its_memory_is_bounded`.
         if self.seen.len() == MOST {
             self.seen.pop_front();
         }
@@ -234,7 +236,8 @@ impl ListTraffic {
         faults
     }
 
-    /// Returns the kind of fault of a verdict against an answer.
+    /// Returns the kind of the fault for a verdict on an answer: the verdict, or for some statuses a more specific
+    /// kind.
     #[must_use]
     pub fn kind(verdict: &'static str, status: u16) -> &'static str {
         match (verdict, status) {
@@ -244,7 +247,7 @@ impl ListTraffic {
         }
     }
 
-    /// Returns the key to change after a verdict against an answer, as a suggestion.
+    /// Returns a suggestion of the key to change, for a verdict on an answer.
     #[must_use]
     pub fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), response: TrafficResponse<'_>) -> String {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
@@ -254,7 +257,8 @@ impl ListTraffic {
         key(asked, (verdict, detail), &seen)
     }
 
-    /// Returns the fault of a failure that only means that the page lies after the end of the list.
+    /// Returns the fault of an error that the upstream sends for a page after the end of the list; `None` for other
+    /// errors.
     #[must_use]
     pub fn past_end(&self, asked: &TrafficRequest<'_>, verdict: &str, status: u16) -> Option<TrafficFault> {
         let list = fingerprint((asked.view, &asked.others().0));
@@ -264,7 +268,7 @@ impl ListTraffic {
             let is_last = page.says_end || page.size.is_some_and(|size| page.items < size as usize);
             page.list == list && page.number < number && (by_total || is_last)
         };
-        // 401, 429 and 5xx concern the client or a failure, not the place.
+        // Other statuses, such as 401, 429 and 5xx, are not caused by the place of the page.
         let is_end = verdict == "status" && matches!(status, 400 | 404 | 410 | 416 | 422);
         self.seen.iter().find(is_before).filter(|_| is_end && number > 0).map(|_| {
             let detail = format!("after the end of the list the upstream answers {status}");
@@ -272,7 +276,7 @@ impl ListTraffic {
         })
     }
 
-    /// Reports a parameter that the dialect does not have and that decides which items come.
+    /// Returns a fault if a parameter that is not the dialect's decides which items are returned.
     fn place_parameter(&self, asked: &TrafficRequest<'_>, page: &SeenPage, name: &str) -> Option<TrafficFault> {
         let (own, value) = page.other_place?;
         let has_effect = |other: &&SeenPage| {
@@ -289,31 +293,31 @@ impl ListTraffic {
         Some(fault("place_parameter", detail, format!("{}: write \"{name}={{{size}}}\" for {wrong:?}", asked.query())))
     }
 
-    /// Reports answers to different places with the same items: the first page has another number, the last page is
-    /// repeated after the end, or the parameter has no effect.
+    /// Returns a fault if answers to different places have the same items: the first page has another number, the last
+    /// page is repeated after the end, or the parameter has no effect.
     fn same_items(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let paging = asked.dialect.paging();
         let is_same = |other: &&SeenPage| {
             let is_alike = other.list == page.list && other.size == page.size && other.other_place == page.other_place;
             is_alike && other.ids == page.ids && other.number != page.number && other.number.min(page.number) >= 0
         };
-        // A single item may have moved from one page to the other. Test: `a_list_that_changes_is_no_fault`.
+        // A single item may have moved between the pages, so two are needed. Test: `a_list_that_changes_is_no_fault`.
         let other = self.seen.iter().rev().filter(|_| page.items > 1).find(is_same)?;
         let (low, high) = if other.number < page.number { (other, page) } else { (page, other) };
         let places = |page: &SeenPage| page.place.map_or_else(|| "no number".to_owned(), |place| place.to_string());
         let (one, two) = (places(low), places(high));
         let all = low.total.is_some_and(|total| total <= low.items as u64);
-        // Many upstreams that count from 1 take page 0 for page 1.
+        // Many upstreams that count pages from 1 answer page 0 with page 1.
         if asked.is_paged() && asked.dialect.first_page() == 0 && (low.number, high.number) == (0, 1) {
             let detail = format!("pages {one} and {two} gave the same items");
-            // A list of one page may come again after its end.
+            // A list of one page may be repeated after its end.
             return (!all).then(|| fault("first_page", detail, "request.first_page = 1"));
         }
         let reaches = low.size.map(|size| low.number.saturating_mul(i64::from(size)).saturating_add(i64::from(size)));
         let begins = if asked.is_paged() { reaches } else { Some(high.number) };
         let by_total =
             low.total.zip(begins).is_some_and(|(total, end)| i64::try_from(total).is_ok_and(|total| total <= end));
-        // Other items on an earlier page show that the parameter works. Test:
+        // An earlier page with other items shows that the parameter works, so that the last page is repeated. Test:
         // `pages_before_the_first_and_after_the_last_are_told_apart`.
         let has_effect = self.seen.iter().any(|other| {
             other.list == page.list
@@ -333,7 +337,7 @@ impl ListTraffic {
         Some(fault("same_items", detail, format!("{}: is {name:?} the name of the parameter{counts}?", asked.query())))
     }
 
-    /// Reports a page 0 with other items than page 1, if the dialect counts pages from 1.
+    /// Returns a fault if page 0 has other items than page 1, and the dialect counts pages from 1.
     fn earlier_first(&self, asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
         let is_pair = |other: &&SeenPage| {
             let numbers =
@@ -346,13 +350,14 @@ impl ListTraffic {
     }
 }
 
-/// Reports a parameter that the dialect does not have and whose number is that of the items.
+/// Returns a fault if a parameter that is not the dialect's has the usual name of a size, and the number of items as
+/// its value.
 fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: usize) -> Option<TrafficFault> {
     let own = asked.dialect.size_name();
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {
         return None;
     }
-    // A filter may leave a single item, whatever the size.
+    // A filter may leave a single item with each size, so that at least two are needed.
     let is_size = |(name, value): &&(String, u64)| is_named(name, &SIZES) && items > 1 && *value == items as u64;
     let (name, _) = paging.iter().find(is_size)?;
     let detail = format!("requests say by {name:?} how many items they want, and get as many");
@@ -367,15 +372,16 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
     ))
 }
 
-/// Reports items after the total.
+/// Returns a fault if an answer at or after the total has items.
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
-    // A total that lags is exceeded by a few items, and never by a whole page. Test: `a_list_that_changes_is_no_fault`.
+    // A total may be outdated by a few items, so that an answer is only checked if it begins at or after the total.
+    // Test: `a_list_that_changes_is_no_fault`.
     if page.items == 0 || page.number == 0 || begins < total {
         return None;
     }
     let detail = format!("an answer from offset {begins} has {} items, and a total of {total}", page.items);
-    // `Dialect::observed` refuses a size of 0, by which this divides.
+    // The size is not 0, which `Dialect::observed` refuses.
     let last = if total == 0 { 0 } else { (total - 1) % size + 1 };
     let pages = total.div_ceil(size);
     let (is_last, is_paged) = (page.items as u64 == last && total > size, asked.is_paged());
@@ -391,7 +397,8 @@ fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     Some(fault("total", detail, "response.total: does it count the items of the page?"))
 }
 
-/// Reports an answer whose items are all equal by the keys of the order.
+/// Returns a fault if all items of an answer have equal strong keys: at least [`TIES`] items, of a list whose ties the
+/// upstream does not order, in an answer that does not end the list.
 fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     let (order, items) = (&asked.sorted.order, answer.items().len());
     let strong = order.strong().len();
@@ -417,7 +424,7 @@ fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     ))
 }
 
-/// Returns the key to change after a verdict.
+/// Returns a suggestion of the key to change, for a verdict.
 fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenAnswer) -> String {
     let found = ListShape::find(seen);
     match verdict {
@@ -448,7 +455,7 @@ fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenA
     }
 }
 
-/// Suggests the place of a fact that is not where the dialect has it.
+/// Suggests another place for a fact that is missing at the dialect's place.
 fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let is_total = said.contains("response.total");
     let place = found.and_then(|found| found.fact(seen, is_total));
@@ -459,7 +466,7 @@ fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     }
 }
 
-/// Suggests the field that a key without values may mean.
+/// Suggests a field for a key that no item has.
 fn kinds(asked: &TrafficRequest<'_>, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let usual = || "order of the route, and type and nulls in its fields".to_owned();
     let Some(found) = found else { return usual() };
@@ -501,7 +508,7 @@ fn status(asked: &TrafficRequest<'_>, seen: &SeenAnswer) -> String {
     }
 }
 
-/// Returns a URL up to its query, which may have values of clients.
+/// Returns a URL without its query, which may contain values of clients.
 fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
@@ -529,7 +536,8 @@ mod tests {
         answer
     }
 
-    /// Reviews answers to requests for pages of ten, and returns the kinds of faults.
+    /// Reviews answers to requests for pages of ten items. Returns the kinds of the faults, and the number of answers
+    /// that are remembered.
     fn kinds(exchanges: impl IntoIterator<Item = (u64, Answer)>) -> (Vec<&'static str>, usize) {
         let (settings, _) = list_of(LIST);
         let dialect = Dialect::compile(&settings, &mut Diagnostics::default()).unwrap();
@@ -555,14 +563,14 @@ mod tests {
     fn a_list_that_changes_is_no_fault() {
         let grows = [
             (1, answer(10..20, Some(30))),
-            // Nine items of page 1 have moved on, and one came.
+            // Page 2 begins with the last item of page 1, since a new item was added to the list.
             (2, answer(19..29, Some(31))),
-            // Old clients that ask for page 0 get page 1, which has another item by now.
+            // Page 0 is answered with page 1, which has another item by now.
             (0, answer(9..19, Some(31))),
-            // After the end, twice.
+            // Two pages after the end.
             (8, answer([], Some(31))),
             (9, answer([], Some(31))),
-            // The total lags.
+            // The total is outdated.
             (4, answer(39..45, Some(31))),
         ];
         assert_eq!(kinds(grows).0, [""; 0]);

@@ -14,19 +14,20 @@ use crate::learn::{
     prober::session::{ProbeSlot, encoded},
 };
 
-/// The width of comments.
+/// The width of comments in characters.
 const WIDTH: usize = 116;
 
 /// The upstream of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenUpstream {
-    /// `host:port`.
+    /// The peer, as `host:port`.
     pub peer: String,
-    /// True if the upstream speaks TLS.
+    /// True if the upstream is reached by TLS.
     pub tls: bool,
 }
 
-/// Returns a name for the route of a path: its last segment.
+/// Returns a name for the route of a path: its last segment, with underscores for other characters than letters and
+/// digits.
 #[must_use]
 pub fn route_name(path: &str) -> String {
     let name = path.split('/').rfind(|segment| !segment.is_empty()).unwrap_or("list");
@@ -57,7 +58,7 @@ pub fn configuration(
         &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
     );
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
-    // The service may have the gateway's own port. Test: `a_service_at_the_port_of_gateways_gets_one_at_another`.
+    // The service may use the gateway's default ports. Test: `a_service_at_the_port_of_gateways_gets_one_at_another`.
     let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
     out.push_str("version = 1\n\n");
     if port != 8080 {
@@ -98,7 +99,7 @@ fn comment(out: &mut String, text: &str) {
             line = "#  ".to_owned();
         }
         line.push(' ');
-        // TOML allows no control characters in comments, and a text of the upstream may have some.
+        // TOML allows no control characters in comments, and texts of the upstream may contain some.
         line.extend(word.chars().filter(|letter| !letter.is_control()));
     }
     let _ = writeln!(out, "{line}");
@@ -120,7 +121,7 @@ fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
-/// Writes a table under a header, its own tables inline where they are small and under headers of their own else.
+/// Writes a table with its header. Sections within it get headers of their own, other tables are written inline.
 fn text_of(table: &Table, name: &str) -> String {
     let mut out = format!("[{name}]\n");
     for (key, value) in table.iter().filter(|(key, value)| *key != SECTION && !is_section(value)) {
@@ -139,12 +140,12 @@ fn text_of(table: &Table, name: &str) -> String {
     out
 }
 
-/// Returns whether a table has a header: a dialect's sections have one; small tables are inline.
+/// Returns whether a value is a table with a header of its own. The key [`SECTION`] marks it.
 fn is_section(value: &Value) -> bool {
     value.as_table().is_some_and(|table| table.contains_key(SECTION))
 }
 
-/// A key that no table has.
+/// The key that marks a table as a section. No key of a configuration has this name.
 const SECTION: &str = "\u{0}";
 
 fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
@@ -161,7 +162,7 @@ fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
 
 /// Returns the keys of the route.
 fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most: u32) -> Table {
-    // A path of a route matches with and without a final slash.
+    // The path of a route matches with and without a final slash, and is written without it.
     let bare = path.trim_end_matches('/');
     let mut route = table([("path", string(if bare.is_empty() { "/" } else { bare }))]);
     if target.body.is_some() {
@@ -169,7 +170,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     }
     route.insert("upstream".to_owned(), string("service"));
     let asked = learnt.upstream_path.as_deref().unwrap_or(path);
-    // The route's path has no final slash, and the upstream may need one. Test:
+    // The path at the upstream may need a final slash, which the path of the route lacks. Test:
     // `a_redirect_to_a_slash_is_followed_and_kept`.
     if asked != bare && asked != "/" {
         route.insert("upstream_path".to_owned(), string(asked));
@@ -200,7 +201,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
             .filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
         let own: Vec<&str> = own.collect();
         if !own.is_empty() {
-            // The key replaces its default, so the usual headers stand in it too.
+            // The key replaces its default, so that the usual headers must be listed, too.
             route.insert("principal".to_owned(), strings(usual.into_iter().chain(own)));
         }
     }
@@ -208,7 +209,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
         let names = table([("limit", string("/limit")), ("cursor", string("/cursor"))]);
         route.insert("parameters".to_owned(), Value::Table(names));
     }
-    // Clients of the service page by number until they are changed, and their requests pass until then.
+    // Existing clients page by number or offset. Their requests pass through until they are changed.
     if matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
         let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
         route.insert("legacy".to_owned(), Value::Table(legacy));
@@ -220,7 +221,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     route
 }
 
-/// Returns the description of fields in orders.
+/// Returns `fields` of the route: the fields of the order and of sorts, and the id if it needs a description.
 fn fields(learnt: &Learnt) -> Table {
     let mut found = Table::new();
     let of_order = learnt.order.iter().flat_map(|order| &order.keys).map(|(field, _)| field);
@@ -230,7 +231,8 @@ fn fields(learnt: &Learnt) -> Table {
         }
     }
     let own = learnt.order.as_ref().and_then(|order| order.id_comparison.as_ref());
-    // Ids that run alike as numbers and as text get no type. Test: `ids_that_may_be_numbers_or_text_get_no_type`.
+    // Ids that are sorted alike as numbers and as text get no type. Test:
+    // `ids_that_may_be_numbers_or_text_get_no_type`.
     let kind = match own {
         Some(ValueOrder::NumberInString) => Some("number-in-string"),
         Some(ValueOrder::Uuid) => Some("uuid"),
@@ -258,7 +260,7 @@ fn described(field: &ListField) -> Table {
         ValueOrder::Datetime => table([("type", string("datetime"))]),
         ValueOrder::Boolean => table([("type", string("boolean"))]),
         ValueOrder::Uuid => table([("type", string("uuid"))]),
-        // Without a type, strings compare by bytes until an answer contradicts that.
+        // Without a type, strings are compared by bytes until an answer contradicts that.
         ValueOrder::NumberOrBytes => Table::new(),
         ValueOrder::Bytes => table([("type", string("string"))]),
         ValueOrder::Language => table([("type", string("opaque"))]),
@@ -285,10 +287,10 @@ fn described(field: &ListField) -> Table {
     own
 }
 
-/// Returns the name of the dialect, and its table if it is no built-in one as it is.
+/// Returns the name of the dialect, and its table unless it is an unchanged built-in one.
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
-    // A built-in dialect has no place for the filters of the URL, which are part of `request.query`. Test:
+    // The filters of the URL are a part of `request.query`, so that a built-in dialect can't have them. Test:
     // `filters_of_the_url_are_part_of_every_request`.
     if let Some(preset) = learnt.preset.filter(|_| learnt.fixed.is_empty()) {
         let Some(max) = max else { return (preset.to_owned(), None) };
@@ -339,7 +341,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     let mut pairs: Vec<String> = Vec::new();
     let fixed: Vec<(&str, &str)> = learnt.fixed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if !fixed.is_empty() {
-        // Braces in a template are variables.
+        // Braces are doubled, since single ones are variables in templates.
         pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
     }
     let mut body = Table::new();
@@ -376,7 +378,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     request
 }
 
-/// Sets a member of a body skeleton.
+/// Sets a member of the body in a dialect to a variable.
 fn set(body: &mut Table, pointer: &str, variable: &str) {
     let mut steps: Vec<String> =
         pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
@@ -402,11 +404,11 @@ fn size(learnt: &Learnt) -> Table {
                 size.insert("max".to_owned(), Value::Integer(max.into()));
             }
         }
-        // Without a size parameter, pages have the size of the first answer. Test: `pages_of_a_fixed_size`.
+        // Without a size parameter, pages are as large as the first answer. Test: `pages_of_a_fixed_size`.
         None if learnt.place != Some(PlaceForm::Whole) => {
             size.insert("default".to_owned(), Value::Integer(learnt.default_size.into()));
         }
-        // Every answer is the list, of whatever size.
+        // Each answer is the whole list, which has no fixed size.
         None => {}
     }
     size
@@ -453,7 +455,7 @@ fn response(learnt: &Learnt) -> Table {
         response.insert("hidden".to_owned(), Value::Boolean(true));
     }
     let tells_end = places.has_more.is_some() || places.is_last.is_some();
-    // Without a flag, only an empty page ends such a list. Test:
+    // Without a flag, only an empty page shows the end of such a list. Test:
     // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
     if matches!(learnt.place, Some(PlaceForm::After { .. })) && !tells_end {
         response.insert("end".to_owned(), string("empty-page"));

@@ -1,4 +1,5 @@
-//! A list as clients of every language use it: the request, the places in its answers, and the schema of its items.
+//! The description of a list, independent of the language of a client: the request, the places in its answers, and the
+//! schema of its items.
 
 use super::{
     samples::{ListSamples, sample},
@@ -20,23 +21,23 @@ use crate::{
 /// A list for which a client is written.
 #[derive(Debug)]
 pub(super) struct SdkList {
-    /// The name of its route.
+    /// The name of the route.
     pub(super) name: String,
     pub(super) summary: String,
     pub(super) post: bool,
     /// The path in the configuration, with `{name}` for a parameter.
     pub(super) path: String,
-    /// The names of its parameters.
+    /// The names of the path's parameters.
     pub(super) path_parameters: Vec<String>,
     pub(super) cursor: SdkInput,
     pub(super) limit: Option<SdkInput>,
     pub(super) max_limit: u32,
     pub(super) sort: Option<SdkInput>,
-    /// The terms of a sort: fields, and fields with a minus sign.
+    /// The terms of a sort: each field, without and with a minus sign.
     pub(super) sort_terms: Vec<String>,
     /// The filters that the configuration names.
     pub(super) filters: Vec<String>,
-    /// The items; `None` where no schema describes them.
+    /// The items; `None` if no schema describes them.
     pub(super) item: Option<SdkItem>,
     pub(super) samples: ListSamples,
     /// The preferences that each request sends in `Prefer` (RFC 7240).
@@ -60,20 +61,20 @@ pub(super) enum SdkInput {
     Preference(String),
 }
 
-/// The places in answers.
+/// The places of facts in answers.
 #[derive(Debug)]
 struct ListPlaces {
     items: Pointer,
-    /// The item in an element; `None` where elements consist of parts of an item.
+    /// The place of the item in an element; `None` if elements consist of parts of an item.
     item: Option<Pointer>,
     next: NextPlace,
     more: Option<Pointer>,
     total: Option<Pointer>,
-    /// The facts of an error, by the names of placeholders; `None` where errors are problem documents.
+    /// The places of facts in errors, by the names of placeholders; `None` if errors are problem documents.
     error: Option<Vec<(&'static str, Pointer)>>,
 }
 
-/// The way to the next page.
+/// The source of the next page's cursor or link.
 #[derive(Debug)]
 enum NextPlace {
     Cursor(Pointer),
@@ -104,7 +105,7 @@ impl SdkInput {
         SpecValue::Record(vec![("place", SpecValue::text(place)), ("name", name)])
     }
 
-    /// Returns whether the parameter can be sent by this method.
+    /// Returns whether the parameter can be sent with the method: GET requests have no body.
     fn fits(&self, post: bool) -> bool {
         post || !matches!(self, Self::Body(_))
     }
@@ -115,7 +116,7 @@ impl SdkList {
     ///
     /// # Errors
     ///
-    /// Returns the reason why no client can walk it.
+    /// Returns the reason if no client can walk the list.
     pub(super) fn describe(route: &RouteSettings, settings: &ListSettings, list: &List) -> Result<Self, String> {
         let convention = list.conventions.own();
         let envelope = &settings.envelope;
@@ -195,10 +196,10 @@ impl ListPlaces {
         let found = EnvelopePlaces::of_body(&envelope.body, collection);
         let place = |name| found.find(name).cloned();
         let more = place("has_next").or_else(|| place("has_more"));
-        // The cursor of the last item leads on as well. The last page has one too, so that a flag must say whether more
-        // follows.
+        // The cursor of the last item leads to the next page as well. The last page has one too, so that a flag must
+        // show whether more items follow.
         let of_item = || place("end.cursor").filter(|_| role == Role::After && more.is_some());
-        // A parameter for ids takes no cursor of a page: such lists lead on by their links. Test:
+        // A parameter for ids does not take the cursor of a page, so that such lists are walked by their links. Test:
         // `a_client_in_typescript_is_strictly_typed_and_walks_every_envelope`.
         let of_page = || place("next.cursor").filter(|_| role != Role::AfterId);
         // Answers to requests by POST have no links.
@@ -207,7 +208,7 @@ impl ListPlaces {
             (Some(at), _) => NextPlace::Cursor(at),
             (None, Some(Some(at))) => NextPlace::Link(at),
             (None, Some(None)) => NextPlace::LinkHeader,
-            // A client that stopped after a page would be worse than none. Test:
+            // A client that stops after one page would lose items without an error, so that the list is left out. Test:
             // `a_list_that_can_not_be_walked_is_left_out_and_named`.
             (None, None) => return Err(format!("answers by POST in the envelope {} have no cursor", envelope.name)),
         };
@@ -221,7 +222,7 @@ impl ListPlaces {
     }
 }
 
-/// Returns the schema of the elements into which an envelope writes the parts of items.
+/// Returns the schema of elements that consist of parts of items.
 fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer) -> Option<Document> {
     let mut schema = schema::of_body(&envelope.body, collection, &schema::any(), None);
     for name in items.names()? {
@@ -230,13 +231,13 @@ fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer
     schema.member("items").cloned()
 }
 
-/// Returns the names of a path's parameters. The path of a list has no wildcard.
+/// Returns the names of a path's parameters. The path of a list never has the wildcard `{*rest}`.
 fn path_parameters(path: &str) -> Vec<String> {
     let named = path.split('{').skip(1).filter_map(|tail| tail.split_once('}'));
     named.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Describes the lists of a configuration. Returns the reasons that lists are left out, too.
+/// Returns the descriptions of a configuration's lists, and the reasons for those that are left out.
 pub(super) fn describe_all(
     routes: &[RouteSettings],
     compiled: &[std::sync::Arc<Route>],

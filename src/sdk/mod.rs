@@ -1,9 +1,8 @@
-//! Clients for a configuration's lists, as source code: small, typed, without dependencies at run time, and with tests
-//! of their own.
+//! Generated clients for the lists of a configuration: small, typed, without dependencies at run time, and with tests.
 //!
-//! `list` describes a list for every language: its request, the places in its answers, and the type of its items.
-//! `samples` renders answers for the tests by the envelope of the route. `typescript` and `python` write the code; the
-//! part that is the same in each client is in plain files beside them. The module does no I/O.
+//! `list` describes a list independently of the language: its request, the places in its answers, and the type of its
+//! items. `samples` renders answers for the tests in the envelope of the route. `typescript` and `python` write the
+//! code; the part that is the same in every client is in files of these languages next to them. The module does no I/O.
 
 mod list;
 mod python;
@@ -31,7 +30,7 @@ pub struct SdkFile {
     pub path: String,
     /// The content.
     pub text: String,
-    /// An existing file at this path is kept, because its owner may have changed it.
+    /// True if an existing file at this path is kept, because its owner may have changed it.
     pub stays: bool,
 }
 
@@ -45,25 +44,25 @@ impl SdkFile {
     }
 }
 
-/// A client: its files, the names of its lists, and the lists that are left out with the reasons.
+/// A generated client.
 #[derive(Debug)]
 pub struct Sdk {
     /// The files.
     pub files: Vec<SdkFile>,
-    /// The names of the routes whose lists it has.
+    /// The names of the routes whose lists the client reads.
     pub lists: Vec<String>,
-    /// The reasons why lists are left out.
+    /// The lists that are left out, each with the reason, as texts for people.
     pub left_out: Vec<String>,
 }
 
-/// The API of a client.
+/// The facts of the API that are the same for all lists.
 struct Api {
     title: String,
     /// The name of the package.
     name: String,
     /// The URL of the server, if it is known.
     server: Option<String>,
-    /// The codes of problems.
+    /// The codes of problems that the API returns.
     codes: Vec<&'static str>,
     /// The codes after which the same request may succeed.
     retryable: Vec<&'static str>,
@@ -80,12 +79,13 @@ impl Api {
 /// Returns whether a text can be the name of a package, in both languages.
 #[must_use]
 pub fn is_package_name(text: &str) -> bool {
-    // Such a name is no path, either. Test: `a_package_has_a_name_that_both_registries_take`.
+    // Such a name contains no separators of paths, since it becomes the name of a folder. Test:
+    // `a_package_has_a_name_that_both_registries_take`.
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     text.len() <= 100 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
 }
 
-/// Writes a client for the lists of a configuration. `name` is that of the package.
+/// Writes a client for the lists of a configuration. `name` is the name of the package.
 #[must_use]
 pub fn write(settings: &Settings, snapshot: &Snapshot, language: SdkLanguage, name: &str) -> Sdk {
     let (lists, left_out) = list::describe_all(&settings.routes, &snapshot.routes);

@@ -1,4 +1,4 @@
-//! The client in Python: a package that needs the standard library alone.
+//! The client in Python: a package that needs only the standard library.
 
 mod types;
 
@@ -12,12 +12,12 @@ use super::{
 use crate::gateway::openapi::{Names, pascal};
 use types::TypeWriter;
 
-/// The part that is the same in every client.
+/// The files of the client, with placeholders for the parts that differ.
 const RUNTIME: &str = include_str!("python/runtime.py");
 const TESTS: &str = include_str!("python/test_client.py");
 const PROJECT: &str = include_str!("python/pyproject.toml");
 
-/// The names that the module imports or defines, which types of items can't have.
+/// The names that the module imports or defines, which the types of items must not have.
 const TAKEN: [&str; 19] = [
     "Any",
     "ApiError",
@@ -47,7 +47,7 @@ struct ListNames {
     filters: String,
     spec: String,
     item: String,
-    /// The names of the arguments for the parameters of its path.
+    /// The names of the arguments for the parameters of the path.
     path: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let package = api.name.replace('-', "_");
     let title = api.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let project = PROJECT
-        // Basic strings of TOML have the escapes of these literals.
+        // Basic strings of TOML have the same escapes as these literals.
         .replace("\"{name}\"", &quoted(&api.name.replace('_', "-")))
         .replace("\"A client of {title}\"", &quoted(&format!("A client of {title}")))
         .replace("{package}", &package);
@@ -90,7 +90,8 @@ fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> Li
         None => "Any".to_owned(),
     };
     let mut arguments = Names::default();
-    // A parameter of the path may have the name of an argument. Test: `names_are_unique_and_no_reserved_words`.
+    // A parameter of the path may have the name of another argument, so that these names are taken first. Test:
+    // `names_are_unique_and_no_reserved_words`.
     ["self", "limit", "cursor", "sort", "filters", "body"].into_iter().for_each(|name| drop(arguments.claim(name)));
     let path = list.path_parameters.iter().map(|name| claim(&mut arguments, &snake(name))).collect();
     let mut name = |suffix: &str| types.names.claim(&format!("{stem}{suffix}"));
@@ -122,7 +123,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
             ));
         }
         if !list.filters.is_empty() {
-            // Names of filters need not be identifiers, which the form as a class would require.
+            // The functional form of `TypedDict` is used, because names of filters need not be identifiers.
             let members: Vec<String> =
                 list.filters.iter().map(|name| format!("    {}: FilterParameter,\n", quoted(name))).collect();
             text.push_str(&format!(
@@ -142,7 +143,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
     text
 }
 
-/// Writes the beginning of the class.
+/// Writes the beginning of the class `Client`, with its constructor.
 fn client(api: &Api) -> String {
     let server = api.server.as_ref().map_or_else(String::new, |server| format!(" = {}", quoted(server)));
     format!(
@@ -197,7 +198,7 @@ fn method(list: &SdkList, names: &ListNames) -> String {
     )
 }
 
-/// Writes a text of one line as a docstring, which the text can't end.
+/// Writes a text of one line as a docstring. Backslashes and quotes are replaced, so that the text can't end it.
 fn docstring(text: &str) -> String {
     format!("\"\"\"{}\"\"\"", text.replace('\\', "\\\\").replace('"', "'"))
 }

@@ -1,4 +1,4 @@
-//! Answers for the tests of a client, rendered by the envelope that renders those of the gateway.
+//! Answers for the tests of a client, rendered by the gateway's own envelopes.
 
 use super::{list::SdkInput, spec::SpecValue};
 use crate::{
@@ -13,23 +13,23 @@ use crate::{
 /// The cursor of the second page.
 const SECOND: &str = "second";
 
-/// The id of all requests.
+/// The request id of all answers.
 const REQUEST_ID: &str = "request-1";
 
 /// The answers of a list.
 #[derive(Debug)]
 pub(super) struct ListSamples {
-    /// The path of the requests, decoded.
+    /// The decoded path of the requests.
     pub(super) path: String,
-    /// A page of two items that leads to a next page.
+    /// The first page, with two items, which leads to a next page.
     pub(super) first: AnswerSample,
-    /// The last page, of one item.
+    /// The last page, with one item.
     pub(super) last: AnswerSample,
     pub(super) expired: AnswerSample,
     pub(super) busy: AnswerSample,
 }
 
-/// An answer.
+/// An answer for the tests.
 #[derive(Debug)]
 pub(super) struct AnswerSample {
     status: u16,
@@ -50,14 +50,14 @@ impl AnswerSample {
     }
 }
 
-/// The value of a path's parameters in the samples. It has a space, which a path must encode.
+/// The value of the path's parameters in the samples. Its space must be encoded in a path.
 pub(super) const PARAMETER: &str = "one two";
 
 /// Renders the answers of a list.
 ///
 /// # Errors
 ///
-/// Returns the reason why they can't be rendered.
+/// Returns the reason if they can't be rendered.
 pub(super) fn sample(
     convention: &Convention,
     cursor: &SdkInput,
@@ -86,12 +86,12 @@ pub(super) fn sample(
         first: page(convention, 2, &first, limit)?,
         last: page(convention, 1, &last, limit)?,
         expired: refusal(convention, &expired, None)?,
-        // A longer wait would slow the client's tests down.
+        // A longer wait would slow down the client's tests.
         busy: refusal(convention, &busy, Some("0"))?,
     })
 }
 
-/// Cursors of items.
+/// The cursors of items in the samples.
 struct SampleCursors;
 
 impl ItemCursors for SampleCursors {
@@ -101,7 +101,7 @@ impl ItemCursors for SampleCursors {
     }
 }
 
-/// Renders a page of `count` items; it has a next page if its links say so.
+/// Renders a page of `count` items with these links. A page of two items has a next page.
 fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Result<AnswerSample, String> {
     let (mut body, mut items, mut keys) = (b"[".to_vec(), Vec::new(), Vec::new());
     for id in 1..=count {
@@ -109,9 +109,9 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
         body.extend_from_slice(format!("{{\"id\":{id}}}").as_bytes());
         let end = u32::try_from(body.len()).unwrap_or_default();
         items.push(Span { start, end });
-        // The id is after `{"id":` and before `}`.
+        // The span of the id, between `{"id":` and `}`.
         keys.push(Span { start: start + 6, end: end - 1 });
-        // Items are found by their spans alone, so that the array needs no end.
+        // Items are found by their spans, so that the array needs no closing bracket.
         body.push(b',');
     }
     let places = (0..count).map(|item| ItemPlace { answer: 0, item }).collect();

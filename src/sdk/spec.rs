@@ -1,4 +1,4 @@
-//! Constants of generated code: values that both languages can write.
+//! The constants in generated code: values that can be written in both languages.
 
 use crate::json::{Pointer, pointer::PointerStep};
 
@@ -9,7 +9,7 @@ pub(super) enum SpecValue {
     Number(u64),
     Text(String),
     List(Vec<Self>),
-    /// The name of a member and its value, by which an element is found.
+    /// A step to the element of an array that has this member with this value.
     Pair(String, String),
     Record(Vec<(&'static str, Self)>),
 }
@@ -23,7 +23,7 @@ impl SpecValue {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 
-    /// Returns the steps of a place, or nothing.
+    /// Returns the steps of a place; [`Self::Nothing`] without one.
     pub(super) fn place(place: Option<&Pointer>) -> Self {
         let step = |step: &PointerStep| match step {
             PointerStep::Member(name) => Self::text(name),
@@ -69,8 +69,8 @@ fn joined(elements: &[SpecValue], write: fn(&SpecValue) -> String) -> String {
     elements.iter().map(write).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes a string literal that means the same in TypeScript and in Python. It is in ASCII, apart from characters
-/// beyond U+FFFF.
+/// Writes a string literal with the same meaning in TypeScript and in Python. It is ASCII, except for characters beyond
+/// U+FFFF.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -80,8 +80,8 @@ pub(super) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             ' '..='~' => out.push(unit),
-            // An escaped pair of surrogates is one character in TypeScript and two in Python, so that characters beyond
-            // U+FFFF stand as they are. Test: `constants_mean_the_same_in_both_languages`.
+            // Characters beyond U+FFFF are not escaped: an escaped pair of surrogates is one character in TypeScript
+            // and two in Python. Test: `constants_mean_the_same_in_both_languages`.
             _ if u32::from(unit) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(unit))),
             _ => out.push(unit),
         }

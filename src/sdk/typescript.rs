@@ -12,13 +12,13 @@ use super::{
 use crate::gateway::openapi::{Names, pascal};
 use types::TypeWriter;
 
-/// The part that is the same in every client.
+/// The files of the client, with placeholders for the parts that differ.
 const RUNTIME: &str = include_str!("typescript/runtime.ts");
 const TESTS: &str = include_str!("typescript/client.test.ts");
 const PACKAGE: &str = include_str!("typescript/package.json");
 const COMPILER: &str = include_str!("typescript/tsconfig.json");
 
-/// The names that the runtime exports or uses, which types of items can't have.
+/// The names that the client defines or uses, which the types of items must not have.
 const TAKEN: [&str; 22] = [
     "ApiError",
     "Array",
@@ -131,7 +131,7 @@ fn options(list: &SdkList, names: &ListNames) -> String {
         picked.push("\"body\"");
     }
     let mut members = Vec::new();
-    // A union has at least one type.
+    // A sort without terms has no type, since a union needs at least one.
     if list.sort.is_some() && !list.sort_terms.is_empty() {
         let terms: Vec<String> = list.sort_terms.iter().map(|term| quoted(term)).collect();
         text.push_str(&format!(
@@ -205,12 +205,12 @@ fn answer(sample: &AnswerSample) -> String {
     format!("{{ status: {}, headers: {{ {} }}, body: {} }}", status.typescript(), headers.join(", "), body.typescript())
 }
 
-/// Writes the name of a property, in quotes if it is no identifier.
+/// Writes the name of a property, as a string literal if it is no identifier.
 fn property(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { quoted(name) }
 }
 
-/// Writes a text for a comment, which it can't end.
+/// Writes a text for a comment. `*/` is split, so that the text can't end it.
 pub(super) fn comment(text: &str) -> String {
     text.replace("*/", "* /")
 }
@@ -219,9 +219,9 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes a text as it stands between the quotes of a JSON string.
+/// Writes a text as the content of a JSON string, without its quotes.
 fn json_inner(text: &str) -> String {
     let quoted = quoted(text);
-    // Only the outer quotes: a text may end in one of its own. Test: `a_title_may_end_in_a_quote`.
+    // Only the outer quotes are removed: a text may end in an escaped one. Test: `a_title_may_end_in_a_quote`.
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

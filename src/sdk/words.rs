@@ -1,8 +1,8 @@
-//! Names in generated code: unique, and no reserved words.
+//! Names in generated code, which must be unique and no reserved words.
 
 use crate::gateway::openapi::{Names, pascal};
 
-/// Words that can't be names in TypeScript or in Python, or that would hide a type or function of the language.
+/// Words that can't be names in TypeScript or in Python, or that would shadow a type or function of the language.
 const RESERVED: [&str; 76] = [
     "False",
     "None",
@@ -82,7 +82,7 @@ const RESERVED: [&str; 76] = [
     "yield",
 ];
 
-/// Writes `user_orders` as `userOrders`.
+/// Converts `user_orders` to `userOrders`.
 pub(super) fn camel(text: &str) -> String {
     let name = snake(text);
     let name = pascal(&name);
@@ -90,7 +90,7 @@ pub(super) fn camel(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + letters.as_str())
 }
 
-/// Writes `user-orders` and `userOrders` as `user_orders`.
+/// Converts `user-orders` and `userOrders` to `user_orders`.
 pub(super) fn snake(text: &str) -> String {
     let mut name = String::with_capacity(text.len() + 4);
     let mut was_small = false;
@@ -105,7 +105,7 @@ pub(super) fn snake(text: &str) -> String {
         if letter.is_ascii_uppercase() && was_small {
             name.push('_');
         }
-        // A digit ends a word as a small letter does: `v2Users` is `v2_users`.
+        // A digit ends a word like a small letter: `v2Users` becomes `v2_users`.
         was_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
         name.push(letter.to_ascii_lowercase());
     }
@@ -113,8 +113,8 @@ pub(super) fn snake(text: &str) -> String {
     if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
 }
 
-/// Claims a name that is no reserved word and does not begin with a digit: `class` becomes `class_`, `2x` becomes
-/// `_2x`.
+/// Claims a unique name that is no reserved word and does not begin with a digit. Examples: `class` becomes `class_`,
+/// `2x` becomes `_2x`.
 pub(super) fn claim(names: &mut Names, wanted: &str) -> String {
     let wanted = match wanted {
         word if RESERVED.contains(&word) => format!("{word}_"),
@@ -124,7 +124,7 @@ pub(super) fn claim(names: &mut Names, wanted: &str) -> String {
     names.claim(&wanted)
 }
 
-/// Returns the name of a type for a component: without the name of the file that it comes from.
+/// Returns the name of the type of a component, without the prefix that names the component's file.
 pub(super) fn type_name(component: &str) -> String {
     pascal(component.split_once('_').map_or(component, |(_, name)| name))
 }

@@ -38,7 +38,7 @@ pub struct Remark {
 pub struct CertificateState {
     /// The table in the configuration.
     pub name: String,
-    /// The certificates are authorities for those of others.
+    /// True if the certificates are authorities, which verify other certificates.
     pub is_authority: bool,
     /// The path of the certificate or of the authorities.
     pub path: String,

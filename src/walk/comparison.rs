@@ -1,16 +1,16 @@
 //! The comparison of a walk with direct listings before and after it.
 //!
 //! The list may change while it is walked, and the direct listings page by number or offset, so that they lose and
-//! repeat items themselves. An item is therefore judged only if both listings have it with the same bytes: it was there
-//! all the time, wherever it stood. An item that only one listing has came, left, or was lost by the other listing, and
-//! is not judged.
+//! repeat items themselves. An item is therefore judged only if both listings contain it with the same bytes: it was in
+//! the list all the time, at whatever place. An item in only one listing was added, removed, or lost by the other
+//! listing, and is not judged.
 //!
-//! - *Lost*: an item that is judged, and that the walk does not have.
-//! - *Repeated*: an item that the walk has twice with the same bytes. With other bytes it has changed in between, and
-//!   may have moved to a place that was still ahead.
-//! - *Altered*: an item that is judged, and that the walk has with other bytes.
-//! - *Out of order*: two items that are judged stand in one order in both listings, and in the other one in the walk.
-//!   Items with equal sort keys may stand in any order, and sort keys are known only from a configuration.
+//! - *Lost*: a judged item that the walk does not contain.
+//! - *Repeated*: an item that the walk contains twice with the same bytes. An item with different bytes has changed in
+//!   between, and may have moved to a later place.
+//! - *Altered*: a judged item that the walk contains with other bytes.
+//! - *Out of order*: a judged item that follows another one in the walk, and precedes it in both listings. Items with
+//!   equal sort keys may be in any order, and sort keys are known only from a configuration.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,17 +20,17 @@ use std::{
 
 use crate::{json::scalar, pagination::answer::Answer};
 
-/// The most ids that are named of each kind of fault.
+/// The largest number of ids that are listed for each kind of fault.
 const EXAMPLES: usize = 10;
 
 /// An item of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkedItem {
-    /// The id as text; the bytes of an item without an id.
+    /// The id as text; for an item without an id, its JSON.
     pub id: Box<str>,
-    /// A hash of its bytes.
+    /// A hash of the item's bytes.
     pub bytes: u64,
-    /// A hash of its strong keys; `None` where no order is declared.
+    /// A hash of the strong keys; `None` if no order is declared.
     pub keys: Option<u64>,
 }
 
@@ -40,7 +40,7 @@ impl WalkedItem {
         (0..answer.items().len()).map(|index| {
             let bytes = answer.item(index);
             let row = answer.row(index).unwrap_or_default();
-            // The last key is the id, with which no two items would tie.
+            // The last key is the id, which is left out: with it, no two items would be equal.
             let strong = &row[..row.len().saturating_sub(1)];
             let values = || hash(strong.iter().map(|key| key.of(answer.body())).collect::<Vec<_>>());
             let keys = (!strong.is_empty()).then(values);
@@ -49,8 +49,8 @@ impl WalkedItem {
     }
 }
 
-/// Returns the text of an id. A number and a text with its digits are the same id, because envelopes that take items
-/// apart, such as JSON:API, write the number as a text.
+/// Returns the text of an id. A number and a string with its digits are the same id, because some envelopes, such as
+/// JSON:API, write numbers as strings.
 fn identity(id: &[u8], item: &[u8]) -> Box<str> {
     let raw = if id.is_empty() || id == b"null" { item } else { id };
     let text = scalar::text(raw).unwrap_or_else(|| raw.into());
@@ -66,15 +66,15 @@ fn hash(value: impl Hash) -> u64 {
 /// The cost of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WalkCost {
-    /// The requests that were sent, retries among them.
+    /// The number of requests that were sent, including retries.
     pub requests: u64,
-    /// The bytes of the bodies that came.
+    /// The size of the bodies in bytes.
     pub bytes: u64,
-    /// The time of its requests.
+    /// The total time of the requests.
     pub elapsed: Duration,
 }
 
-/// The items of one walk, in its order, and its cost.
+/// The items of a walk in its order, and its cost.
 #[derive(Clone, Debug, Default)]
 pub struct WalkedList {
     /// The items.
@@ -105,42 +105,42 @@ impl ItemCount {
 /// The changes of a list from one direct listing to the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListChanges {
-    /// Items that both listings have with the same bytes: those that are judged.
+    /// Items in both listings with the same bytes: those that are judged.
     pub stayed: usize,
-    /// Items that only the second listing has.
+    /// Items only in the second listing.
     pub came: usize,
-    /// Items that only the first listing has.
+    /// Items only in the first listing.
     pub left: usize,
-    /// Items that both listings have with different bytes.
+    /// Items in both listings with different bytes.
     pub changed: usize,
 }
 
 /// The findings about a walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WalkComparison {
-    /// The items of the walk.
+    /// The number of items in the walk.
     pub items: usize,
-    /// Items that stayed and that the walk does not have.
+    /// Judged items that the walk does not contain.
     pub lost: ItemCount,
-    /// Items that the walk has more than once; each further time counts.
+    /// Items that the walk contains more than once. Each repetition counts.
     pub repeated: ItemCount,
-    /// Items that stayed and that the walk has with other bytes.
+    /// Judged items that the walk contains with other bytes.
     pub altered: ItemCount,
-    /// Items that the walk has after another item, though both listings have them before it; the keys of the two
+    /// Items that follow another item in the walk, and precede it in both listings, though the strong keys of the two
     /// differ.
     pub misplaced: ItemCount,
-    /// The same, where the keys are not known, so that they may be equal.
+    /// The same for items whose keys are not known, and may therefore be equal.
     pub unexplained: ItemCount,
 }
 
 /// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkVerdict {
-    /// Every item that stayed is in the walk, once, with the same bytes, in order.
+    /// Every judged item is in the walk once, with the same bytes, and in order.
     Lossless,
     /// Items are lost, repeated, altered or out of order.
     Lossy,
-    /// No item was judged, or the order could not be judged.
+    /// No item could be judged, or the order could not be judged.
     Open,
 }
 
@@ -154,20 +154,20 @@ pub struct DirectListings {
 fn indexed(list: WalkedList) -> HashMap<Box<str>, (WalkedItem, usize)> {
     let mut index = HashMap::with_capacity(list.items.len());
     for (at, item) in list.items.into_iter().enumerate() {
-        // Of an item that a listing repeats, the first place counts.
+        // A listing may repeat an item, of which the first place is kept.
         index.entry(item.id.clone()).or_insert((item, at));
     }
     index
 }
 
 impl DirectListings {
-    /// Indexes both listings by the ids of their items.
+    /// Indexes two listings by the ids of their items.
     #[must_use]
     pub fn new(before: WalkedList, after: WalkedList) -> Self {
         Self { before: indexed(before), after: indexed(after) }
     }
 
-    /// Returns an item that both listings have with the same bytes, and its places in them; `None` for all others.
+    /// Returns an item that both listings contain with the same bytes, and its indices in them; `None` for other items.
     fn stayed(&self, id: &str) -> Option<(&WalkedItem, usize, usize)> {
         let ((before, first), (after, second)) = (self.before.get(id)?, self.after.get(id)?);
         (before.bytes == after.bytes).then_some((before, *first, *second))
@@ -182,8 +182,8 @@ impl DirectListings {
         ListChanges { stayed, came, left, changed: both - stayed }
     }
 
-    /// Compares a walk with the listings. `keeps_items` says that its envelope keeps the bytes of items, so that these
-    /// can be compared.
+    /// Compares a walk with the listings. `keeps_items` is true if the envelope of the walk keeps the bytes of items,
+    /// so that they can be compared.
     #[must_use]
     pub fn compare(&self, walk: &WalkedList, keeps_items: bool) -> WalkComparison {
         let mut found = WalkComparison { items: walk.items.len(), ..WalkComparison::default() };
@@ -192,7 +192,7 @@ impl DirectListings {
         for item in &walk.items {
             let versions = seen.entry(&item.id).or_default();
             let is_first = versions.is_empty();
-            // Items that are taken apart contain cursors, so that their bytes differ each time. Test:
+            // Envelopes that take items apart add cursors to them, so that the bytes of an item differ each time. Test:
             // `items_that_are_taken_apart_are_compared_by_their_ids`.
             if !versions.insert(item.bytes) || !keeps_items && !is_first {
                 found.repeated.add(&item.id);
@@ -201,7 +201,7 @@ impl DirectListings {
             if keeps_items && stayed.0.bytes != item.bytes {
                 found.altered.add(&item.id);
             }
-            // Both listings must agree on the order of the two: an upstream without an order lists them in any. Test:
+            // Both listings must agree on the order of two items: an upstream without an order lists them in any. Test:
             // `losses_are_distinguished_from_changes`.
             if let Some(earlier) = before
                 && earlier.1 > stayed.1
@@ -234,7 +234,8 @@ impl DirectListings {
             return WalkVerdict::Lossy;
         }
         let is_empty = self.before.is_empty() && self.after.is_empty();
-        // A list that is empty both times has no item to lose. Test: `losses_are_distinguished_from_changes`.
+        // An empty list has no item to lose, so that its walk is lossless. Test:
+        // `losses_are_distinguished_from_changes`.
         match found.unexplained.count > 0 || !is_empty && self.changes().stayed == 0 {
             true => WalkVerdict::Open,
             false => WalkVerdict::Lossless,
@@ -250,7 +251,7 @@ mod tests {
         WalkedItem { id: id.into(), bytes, keys }
     }
 
-    /// Returns a list of ids; `b'` is b with other bytes, and the digit after a colon its key.
+    /// Returns the list of these ids. `b'` is `b` with other bytes, and a number after a colon is a key.
     fn list(text: &str) -> WalkedList {
         let items = text.split_whitespace().map(|word| {
             let (word, key) = word.split_once(':').map_or((word, None), |(word, key)| (word, key.parse().ok()));
@@ -261,21 +262,22 @@ mod tests {
 
     #[test]
     fn losses_are_distinguished_from_changes() {
-        // The walk, the listings before and after, and what is found: lost, repeated, altered, misplaced, unexplained.
+        // The columns are the walk, the listings before and after it, and the counts: lost, repeated, altered,
+        // misplaced, unexplained.
         for (walk, before, after, expected, verdict) in [
             ("a b c", "a b c", "a b c", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a c", "a b c", "a b c", [1, 0, 0, 0, 0], WalkVerdict::Lossy),
             ("a b b c", "a b c", "a b c", [0, 1, 0, 0, 0], WalkVerdict::Lossy),
-            // b left, d came: neither can be lost.
+            // b was removed and d was added, so that neither is judged.
             ("a c", "a b c", "a c d", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
-            // b changed, so it may have moved past its reader.
+            // b changed, so that it may have moved to a place that was already read.
             ("a c", "a b c", "a b' c", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a b c b'", "a b c", "a c b'", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a b' c", "a b c", "a b c", [0, 0, 1, 0, 0], WalkVerdict::Lossy),
             ("a:1 c:3 b:2", "a:1 b:2 c:3", "a:1 b:2 c:3", [0, 0, 0, 1, 0], WalkVerdict::Lossy),
             ("a:1 c:2 b:2", "a:1 b:2 c:2", "a:1 b:2 c:2", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a c b", "a b c", "a b c", [0, 0, 0, 0, 1], WalkVerdict::Open),
-            // The listings have them in one order each: the upstream does not order them.
+            // The listings disagree on the order, so that the upstream does not sort these items.
             ("a c b", "a b c", "a c b", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("x", "a", "b", [0, 0, 0, 0, 0], WalkVerdict::Open),
             ("", "", "", [0, 0, 0, 0, 0], WalkVerdict::Lossless),

@@ -16,7 +16,7 @@ use crate::{
     upstream::{Dialect, UpstreamRequest},
 };
 
-/// The deepest nesting of an answer that is read.
+/// The maximum depth of an answer that is read.
 const DEPTH: u16 = 128;
 
 /// A walk by a dialect.
@@ -25,23 +25,23 @@ pub struct DirectPager<'d> {
     dialect: &'d Dialect,
     /// The path at the upstream.
     path: String,
-    /// Parameters of every request, encoded and joined by `&`.
+    /// The parameters of every request, encoded and joined by `&`.
     filters: String,
     size: u32,
-    /// A hash of the items of the page before.
+    /// A hash of the items of the previous page.
     before: Option<u64>,
 }
 
 impl<'d> DirectPager<'d> {
-    /// Begins a walk of the list at a path. Of the query's parameters, that of the size is followed, those of the place
-    /// are left out, and all others are filters. Without a size, pages have `usual` items. The dialect's bounds of the
-    /// size apply in any case.
+    /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, the place is ignored, and
+    /// all others are filters. Without a size, pages have `usual` items. The size is limited to those that the dialect
+    /// allows.
     #[must_use]
     pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
         let pairs = crate::learn::query_of(&format!("?{query}"));
         let names = dialect.paging_names();
         let raw = query.split('&').filter(|pair| !pair.is_empty());
-        // A place or size of the given query would contradict that of each page. Test:
+        // The place and the size of the query would contradict those of each page. Test:
         // `link_headers_and_dialects_lead_through_upstreams`.
         let is_filter = |pair: &&str| {
             let name = crate::learn::query_of(&format!("?{pair}"));
@@ -88,7 +88,8 @@ impl<'d> DirectPager<'d> {
 
     pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
         let ask = self.ask(place)?;
-        // A walk can't know whether a POST only reads. Test: `link_headers_and_dialects_lead_through_upstreams`.
+        // A POST may change data, so that a walk does not send it. Test:
+        // `link_headers_and_dialects_lead_through_upstreams`.
         if ask.method != Method::GET || ask.edits.is_some() {
             return Err(format!(
                 "the dialect {} asks by {}, and a walk sends GET alone",
@@ -111,13 +112,14 @@ impl<'d> DirectPager<'d> {
         let (items, shown) = (answer.items().len(), shown(&answer));
         let total = answer.total.map(|total| total.value);
         let next = self.next(place, &answer);
-        // The second may be the end. Test: `a_walk_ends_with_the_second_of_two_empty_pages`.
+        // A page that is empty may be followed by others, but a second empty page ends the walk with an error. Test:
+        // `a_walk_ends_with_the_second_of_two_empty_pages`.
         if items == 0 && self.before == Some(shown) && next.is_some() {
             return Err("two empty pages in a row say that more follows".to_owned());
         }
         if items > 0 && self.before == Some(shown) {
-            // Some upstreams repeat their last page for ever. But if the count says that items follow, the upstream has
-            // ignored the parameter of the page.
+            // Some upstreams answer every page after the end with the last page. If the total shows that items follow,
+            // however, the upstream ignores the parameter of the page.
             let passed = self.begins(place).unwrap_or_default();
             if self.dialect.paging().repeats_last_page || total.is_some_and(|total| total <= passed) {
                 return Ok(WalkedPage { answer: Answer::without_items(Standing::PastEnd), next: None });
@@ -129,7 +131,7 @@ impl<'d> DirectPager<'d> {
         Ok(WalkedPage { answer, next })
     }
 
-    /// Returns the number of items before a place; none for a token, which does not say it.
+    /// Returns the number of items before a place; `None` for a token or a link, which don't show it.
     fn begins(&self, place: &WalkPlace) -> Option<u64> {
         match place {
             WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
@@ -138,8 +140,8 @@ impl<'d> DirectPager<'d> {
         }
     }
 
-    /// Returns the place after an answer. As a client does, the walk goes on until an answer says that nothing follows,
-    /// by a flag, a missing token or its count, or until an answer is empty.
+    /// Returns the place after an answer. Like a client, a walk continues until an answer shows the end by a flag, a
+    /// missing token or its total, or until it is empty.
     fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
         let items = answer.items().len() as u64;
         if answer.standing != Standing::Listed || answer.more == Some(false) {
@@ -152,10 +154,11 @@ impl<'d> DirectPager<'d> {
         let more = answer.more.unwrap_or_else(|| items > 0 && counted != Some(false));
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),
-            // An answer may have fewer items than requested. A step of at least 1 passes an empty answer.
+            // The offset is increased by the number of items, which may be smaller than the requested size, and by at
+            // least 1, so that an empty answer is passed.
             _ => WalkPlace::Offset(begins + items.max(1)),
         };
-        // A dialect for answers with the whole list can't write a request for another place.
+        // A dialect for whole lists can't write a request for another place.
         (more && self.ask(&next).is_ok()).then_some(next)
     }
 }
@@ -197,7 +200,7 @@ mod tests {
         Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
     }
 
-    /// An empty page may say that more follows, such as one of which all items are hidden.
+    /// An empty page may be followed by others, for example if all of its items are hidden.
     #[test]
     fn a_walk_ends_with_the_second_of_two_empty_pages() {
         let dialect = dialect();

@@ -1,54 +1,56 @@
-//! Built-in envelopes as clients read them: the places of the items and of the way to the next page in an answer.
+//! Built-in envelopes as clients read them: the places of the items, and of the link or the cursor of the next page, in
+//! an answer.
 //!
-//! The places follow from the skeletons of `config/envelopes`: the text in which the gateway writes `{links.next}` is
-//! the text in which a client finds it. An answer has an envelope if it has each member that the envelope always
-//! writes, and no other one beside them.
+//! The places are taken from the skeletons of `config/envelopes`: where the gateway writes `{links.next}`, a client
+//! finds the link. An answer has an envelope if it has all members that the envelope always writes, and none that the
+//! envelope never writes.
 
 use serde_json::{Map, Value};
 
 use crate::{config::preset_envelopes, json::Pointer};
 
-/// An envelope, as it was recognised in an answer.
+/// An envelope that was recognised in an answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SeenEnvelope {
-    /// The array of elements.
+    /// The place of the array of elements.
     pub(super) items: Pointer,
-    /// The item in an element.
+    /// The place of the item in an element.
     pub(super) item: Pointer,
-    /// Elements consist of parts of items, so that the items' bytes are not in the answer.
+    /// True if elements consist of parts of items, so that the bytes of items are not in the answer.
     pub(super) takes_apart: bool,
-    /// A link to the next page.
+    /// The place of a link to the next page.
     pub(super) link: Option<Pointer>,
-    /// A cursor for the next page, and its parameter.
+    /// The place of a cursor for the next page, and the parameter for it.
     pub(super) cursor: Option<(Pointer, String)>,
-    /// The cursor of the last item, and its parameter.
+    /// The place of the cursor of the last item, and the parameter for it.
     pub(super) end_cursor: Option<(Pointer, String)>,
     /// The parameter that takes the id of the last item.
     pub(super) after_id: Option<String>,
-    /// The flag that says whether more items follow.
+    /// The place of the flag that shows whether more items follow.
     pub(super) more: Option<Pointer>,
     pub(super) total: Option<Pointer>,
 }
 
-/// The places of placeholders in an answer, by their names.
+/// The places of placeholders in an answer.
 #[derive(Default)]
 struct FoundPlaces {
     places: Vec<(String, String)>,
-    /// The array of elements, and the element in the skeleton.
+    /// The place of the array of elements, and its part of the skeleton.
     items: Option<(String, Value)>,
-    /// The number of parts of the skeleton with which the answer agrees.
+    /// The number of parts of the skeleton that match the answer.
     agreements: usize,
 }
 
-/// The placeholders that always have a value. Members with others may be left out; with `|null` they are null instead.
+/// The placeholders that always have a value. Members with other placeholders may be missing, or null with `|null`.
 const CERTAIN: [&str; 9] = ["item", "count", "limit", "path", "level", "now", "has_next", "has_prev", "has_more"];
 
-/// The depth of skeletons that are compared.
+/// The maximum depth to which skeletons are compared.
 const DEPTH: usize = 8;
 
 impl SeenEnvelope {
-    /// Returns the built-in envelope of an answer and its name: of several that fit, the one that agrees in most parts.
-    /// For example, `[…]` has the envelope `bare`, and an object with a member that no envelope writes has none.
+    /// Returns the name of the built-in envelope of an answer, and its places. Of several matching envelopes, the one
+    /// with the most matching parts is returned. Example: `[…]` has the envelope `bare`, and an object with a member
+    /// that no envelope writes has none.
     pub(super) fn find(answer: &Value) -> Option<(&'static str, Self)> {
         let fitting = preset_envelopes().filter_map(|(name, text)| {
             let preset: Value = serde_json::from_str(text).ok()?;
@@ -62,7 +64,7 @@ impl SeenEnvelope {
 
     fn read(parameters: &Value, found: &FoundPlaces) -> Option<Self> {
         let parameter = |role: &str| parameters[role].as_str().map(str::to_owned);
-        // In such an envelope the cursor is in the body of a POST, and a walk sends GET alone.
+        // If the cursor is sent in a body, the envelope is for POST, and a walk sends only GET.
         if ["cursor", "after"].iter().any(|role| parameter(role).is_some_and(|name| name.starts_with('/'))) {
             return None;
         }
@@ -80,7 +82,7 @@ impl SeenEnvelope {
             cursor: place("next.cursor").zip(parameter("cursor")),
             end_cursor: place("end.cursor").zip(parameter("after")),
             after_id: parameter("after_id"),
-            // A walk reads forward, where both flags mean the same.
+            // A walk reads forward, so that both flags mean the same.
             more: place("has_next").or_else(|| place("has_more")),
             total: place("total"),
         })
@@ -88,8 +90,8 @@ impl SeenEnvelope {
 }
 
 impl FoundPlaces {
-    /// Compares a part of a skeleton with a part of an answer, at the place `at`. Returns whether it fits, and notes
-    /// the places of placeholders.
+    /// Compares a part of a skeleton with the part of an answer at the place `at`. Returns whether they match, and
+    /// records the places of placeholders.
     fn compare(&mut self, skeleton: &Value, answer: &Value, at: String, depth: usize) -> bool {
         match skeleton {
             _ if depth == 0 => false,
@@ -101,8 +103,8 @@ impl FoundPlaces {
             }
             Value::Array(elements) => {
                 for element in elements {
-                    // Elements with unknown facts are left out, so that a link is found by its relation and not by its
-                    // number.
+                    // The gateway leaves out elements with unknown facts, so that a link is found by its relation and
+                    // not by its index.
                     let (Some(relation), Some(Value::String(text))) = (element["rel"].as_str(), element.get("href"))
                     else {
                         continue;
@@ -120,7 +122,7 @@ impl FoundPlaces {
                 }
                 None => {
                     self.agreements += 1;
-                    // A text with values in it differs from page to page.
+                    // A text that contains placeholders differs from page to page, so that it is not compared.
                     text.contains('{') || answer == skeleton
                 }
             },
@@ -128,14 +130,15 @@ impl FoundPlaces {
         }
     }
 
-    /// Compares an object: it must have each member that the envelope always writes, and no member beside those of the
-    /// skeleton.
+    /// Compares an object, which must have all members that the envelope always writes, and no members that are not in
+    /// the skeleton.
     fn object(&mut self, members: &Map<String, Value>, own: &Map<String, Value>, at: &str, depth: usize) -> bool {
         let mut known = 0;
         for (name, part) in members {
             let place = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
             if name == "{collection}" {
-                // The items are in the array whose name, that of the collection, is not in the skeleton.
+                // The items are in a member with the name of the collection: an array whose name is not in the
+                // skeleton.
                 let is_own = |(name, value): &(&String, &Value)| value.is_array() && !members.contains_key(*name);
                 let Some((name, value)) = own.iter().find(is_own) else { return false };
                 known += 1;
@@ -148,17 +151,18 @@ impl FoundPlaces {
                     return false;
                 }
             } else if is_optional(part, depth) {
-                // A later page may have this member, so its place is noted.
+                // A later page may have this member, so that its place is recorded.
                 self.absent(part, place(name), depth);
             } else {
                 return false;
             }
         }
-        // The first page of another service must not be taken for a whole list. Test: `envelopes_are_told_apart`.
+        // Further members show another format, perhaps with pages of its own, so that its first page would be taken for
+        // the whole list. Test: `envelopes_are_told_apart`.
         known == own.len()
     }
 
-    /// Notes the places of a part that this answer leaves out.
+    /// Records the places of placeholders in a part that this answer leaves out.
     fn absent(&mut self, part: &Value, at: String, depth: usize) {
         match part {
             Value::String(text) => self.note(text, at),
@@ -178,25 +182,25 @@ impl FoundPlaces {
     }
 }
 
-/// Returns the name of the placeholder that a text consists of.
+/// Returns the name of the placeholder that is the whole text; `None` for other texts.
 fn placeholder(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     let name = inner.split(['|', ':']).next().unwrap_or(inner);
     (!inner.contains('{')).then_some(name)
 }
 
-/// Returns whether a value can be that of a placeholder.
+/// Returns whether a placeholder can have this value.
 fn is_kind(name: &str, value: &Value) -> bool {
     match name {
         "has_next" | "has_prev" | "has_more" => value.is_boolean(),
-        // With `|null`, a total that is not known is null.
+        // An unknown total is null with `|null`.
         "total" | "pages" | "page" | "limit" | "count" => value.is_u64() || value.is_null(),
         name if name.starts_with("links.") || name.ends_with(".cursor") => value.is_string() || value.is_null(),
         _ => true,
     }
 }
 
-/// Returns whether the gateway leaves out a part whose facts are unknown.
+/// Returns whether the gateway leaves out a part if its facts are unknown.
 fn is_optional(part: &Value, depth: usize) -> bool {
     match part {
         Value::String(text) => {
@@ -211,7 +215,7 @@ fn holds_items(part: &Value) -> bool {
     part.as_array().is_some_and(|elements| elements.len() == 1) && part.to_string().contains("{item")
 }
 
-/// Returns the place of the item in an element of a skeleton; `None` where elements consist of parts of items.
+/// Returns the place of the item in an element of a skeleton; `None` if elements consist of parts of items.
 fn find_item(element: &Value, at: String, depth: usize) -> Option<String> {
     match element {
         Value::String(text) if text == "{item}" => Some(at),
@@ -254,7 +258,8 @@ mod tests {
                 json!({ "data": [1], "pagination": { "total": 3, "pageSize": 2, "nextCursor": "x", "prevCursor": null, "hasMore": true }, "links": links }),
                 Some("standard"),
             ),
-            // Members that no envelope writes: the first page of another service must not be taken for the whole list.
+            // These have members that no envelope writes. The first page of another service must not be taken for the
+            // whole list.
             (json!({ "users": [1], "page": 1, "pages": 7 }), None),
             (json!({ "object": "page", "url": "/a", "has_more": true, "data": [1] }), None),
         ] {

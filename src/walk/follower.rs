@@ -1,4 +1,4 @@
-//! Walks by links and cursors: through the gateway's built-in envelopes, and through all answers with `Link` headers.
+//! Walks by links and cursors: of answers in the gateway's built-in envelopes, and of all answers with `Link` headers.
 
 use std::fmt::Write as _;
 
@@ -13,11 +13,11 @@ use crate::{
     pagination::answer::{Answer, Total},
 };
 
-/// The header that the gateway sends with each page.
+/// The header that marks the answers of the gateway with pages.
 const LEVEL: &str = "cursorgate-level";
 
-/// A walk by links and cursors. Of a link only the path and the query are followed: credentials never go to another
-/// host than the one that was named.
+/// A walk by links and cursors. Only the path and the query of a link are used, so that credentials are never sent to
+/// another host.
 #[derive(Debug)]
 pub struct Follower {
     /// The path and the query of the first page.
@@ -26,7 +26,7 @@ pub struct Follower {
     id: Pointer,
     /// The places of items and links in answers; `None` before the first answer.
     places: Option<SeenEnvelope>,
-    /// An earlier answer led to a next page, so that an answer without a link is the last one.
+    /// True if an answer led to a next page, so that an answer without a link is the last one.
     has_led: bool,
 }
 
@@ -39,7 +39,7 @@ struct Onward {
 }
 
 impl Follower {
-    /// Begins a walk at a path with its query. `id` is the place of the id in an item.
+    /// Starts a walk at a path with its query. `id` is the place of the id in an item.
     #[must_use]
     pub fn new(first: String, id: Pointer) -> Self {
         Self { first, id, places: None, has_led: false }
@@ -70,8 +70,8 @@ impl Follower {
         if self.places.is_none() {
             match recognised(&body) {
                 Ok(places) => self.places = Some(places),
-                // An empty list in an unknown envelope does not show where items are; its headers say that it has
-                // ended.
+                // An empty list in an unknown envelope does not show the place of the items, but its headers show that
+                // it has ended.
                 Err(_) if says_its_place(&headers) && cursorgate_link::find_target(&headers, "next").is_none() => {
                     return Ok(WalkedPage { answer: Answer::listed(body, Vec::new(), Vec::new()), next: None });
                 }
@@ -92,7 +92,7 @@ impl Follower {
         let found = scan_page(&body, &shape, Limits::default()).map_err(|error| error.to_string())?;
         let items = found.items.ok_or_else(|| format!("the answer has no array at {:?}", places.items.to_string()))?;
         let mut facts = found.facts.iter().map(|span| span.of(&body));
-        // The facts come in the order of `wanted`, and are taken in the same one.
+        // Facts must be taken in the order of `wanted`.
         let mut fact = |place: Option<&Pointer>| place.and_then(|_| facts.next()).unwrap_or_default();
         let text = |raw: &[u8]| scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
         let onward = Onward {
@@ -105,7 +105,7 @@ impl Follower {
         let last = found.columns.last().map(|span| span.of(&body)).and_then(plain);
         let says = onward.more.is_some() || onward.link.is_some() || has_null(&body, places.link.as_ref());
         let next = next(&onward, places, &headers, last).map(|next| self.resolve(target, &next));
-        // An answer that says nothing about its end may be the first of many pages. Test:
+        // An answer that does not show the end may be the first of many pages. Test:
         // `an_end_is_believed_where_the_answer_says_it`.
         if next.is_none() && !(onward.more != Some(true) && (says || self.has_led || says_its_place(&headers))) {
             return Err(open_end(&headers));
@@ -115,14 +115,15 @@ impl Follower {
         Ok(WalkedPage { answer, next: next.map(WalkPlace::Target) })
     }
 
-    /// Returns the path and the query of the next page. A link is resolved against the target of this page, without its
-    /// host, and a parameter replaces that of the first page's query.
+    /// Returns the path and the query of the next page. A link is resolved against the target of this page, and its
+    /// host is dropped. A parameter replaces the one in the query of the first page.
     fn resolve(&self, target: &str, next: &NextPage) -> String {
         let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
         match next {
             NextPage::Link(link) => {
                 let link = link.split('#').next().unwrap_or_default();
-                // A link to another host would carry the credentials there. Test: `links_and_cursors_lead_on`.
+                // The host of a link is dropped, since credentials must not be sent to another host. Test:
+                // `links_and_cursors_lead_on`.
                 let absolute = after_scheme(link).or_else(|| link.strip_prefix("//"));
                 match absolute {
                     Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
@@ -139,20 +140,20 @@ impl Follower {
     }
 }
 
-/// The way to the next page: a link, or a parameter with its value.
+/// A link to the next page, or the parameter that leads to it.
 enum NextPage {
     Link(String),
     Parameter(String, String),
 }
 
-/// Returns the way to the next page. A link precedes a cursor, because a route may have renamed the envelope's
-/// parameters.
+/// Returns the link or the parameter of the next page. A link is preferred to a cursor, because a route may have
+/// renamed the envelope's parameters.
 fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Option<String>) -> Option<NextPage> {
     if onward.more == Some(false) {
         return None;
     }
     let mut links = onward.link.clone().into_iter().chain(cursorgate_link::find_target(headers, "next"));
-    // Some upstreams write an empty link where no page follows. Test:
+    // Some upstreams write an empty link if no page follows. Test:
     // `an_empty_link_ends_a_walk_as_it_ends_a_list_that_is_learnt`.
     let link = links.find(|link| !link.is_empty()).map(NextPage::Link);
     let by = |place: &Option<(Pointer, String)>, value: &Option<String>| {
@@ -163,14 +164,14 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
         let more = onward.more == Some(true);
         by(&places.end_cursor, &onward.end_cursor)
             .or_else(|| Some(NextPage::Parameter(places.after_id.clone()?, last?)))
-            // The last page has these values too, so that only the flag tells.
+            // The last page has these values too, so that the flag decides.
             .filter(|_| more)
     };
     link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)
 }
 
-/// Returns the places in the first answer of a walk: those of the built-in envelope that it has, else those of the list
-/// in it.
+/// Returns the places in the first answer of a walk: those of its built-in envelope, or else those of the list that is
+/// found in it.
 fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
     if let Some((_, known)) = SeenEnvelope::find(&document) {
@@ -188,7 +189,7 @@ fn says_its_place(headers: &HeaderMap) -> bool {
     headers.contains_key(LEVEL) || ["first", "prev", "last"].iter().any(|relation| leads(relation))
 }
 
-/// Returns the reason that an answer is not taken for the end: it may be the first page of a list that is paged by
+/// Returns the error for an answer that does not show the end: it may be the first page of a list that pages by
 /// parameters.
 fn open_end(headers: &HeaderMap) -> String {
     if cursorgate_link::find_target(headers, "successor-version").is_some() {
@@ -199,7 +200,7 @@ fn open_end(headers: &HeaderMap) -> String {
         .to_owned()
 }
 
-/// Returns whether there is a null in the place of a link, which says that there is no next page.
+/// Returns whether the value at the place of a link is null, which shows that no page follows.
 fn has_null(body: &[u8], place: Option<&Pointer>) -> bool {
     place.and_then(|place| place.find(body)).is_some_and(|span: Span| span.of(body) == b"null")
 }
@@ -209,13 +210,13 @@ fn counted(headers: &HeaderMap) -> Option<u64> {
     headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Returns an id as the text of a parameter.
+/// Returns an id as the text of a parameter; `None` if it is empty or not UTF-8.
 fn plain(raw: &[u8]) -> Option<String> {
     let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
     String::from_utf8(text).ok().filter(|text| !text.is_empty())
 }
 
-/// Returns a target with this value of a parameter, in place of the values that its query has.
+/// Returns a target in whose query a parameter has this value only.
 fn with_parameter(target: &str, name: &str, value: &str) -> String {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let is_other = |pair: &&str| {
@@ -246,7 +247,7 @@ mod tests {
         ProbeAnswer { status: 200, headers, body: body.as_bytes().to_vec(), elapsed: Duration::ZERO }
     }
 
-    /// Returns the target of the next page, or the reason that the answer can't be read.
+    /// Returns the target of the next page, or the reason if the answer can't be read.
     fn next(first: &str, body: &str, headers: &[(&'static str, &str)]) -> Result<Option<String>, String> {
         let mut follower = follower(first);
         let place = follower.start();
@@ -302,7 +303,7 @@ mod tests {
         assert!(said("[{\"id\":1}]", &old).unwrap_err().contains("old client"));
         assert_eq!(said(r#"{"rows":[],"page":1}"#, &[("link", "</a>; rel=\"first\"")]), Ok(None));
         assert!(said(r#"{"rows":[],"page":1}"#, &[]).is_err());
-        // First pages of lists that are paged by parameters look just like this.
+        // The first pages of lists that page by parameters look like this.
         for body in ["[{\"id\":1}]", r#"{"users":[{"id":1}]}"#, r#"{"users":[{"id":1}],"page":1,"pages":7}"#] {
             assert!(said(body, &[]).unwrap_err().contains("--dialect"), "{body}");
         }

@@ -1,4 +1,4 @@
-//! Walks of lists to their ends, as clients make them, and comparisons of walks with direct listings.
+//! Walks of lists to their ends, as clients read them, and comparisons of walks with direct listings.
 //!
 //! The module does no I/O: a [`Pager`] writes the request for a place, and reads the answer as a page with the place of
 //! the next one. There are two pagers:
@@ -27,17 +27,17 @@ use crate::{
     pagination::answer::Answer,
 };
 
-/// A place from which a walk goes on.
+/// A place at which a walk continues.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WalkPlace {
-    /// A path with its query, as a link or a cursor leads there.
+    /// The path and the query of a page, from a link or with a cursor.
     Target(String),
-    /// A page, counted from 0.
+    /// The index of a page, from 0.
     Page(u64),
-    /// An item, counted from 0.
+    /// The index of an item, from 0.
     Offset(u64),
-    /// The continuation that an upstream handed out; `None` at the start.
+    /// A token of the upstream; `None` at the start.
     Token(Option<String>),
 }
 
@@ -73,7 +73,7 @@ impl Pager<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason why the place can't be asked for by GET.
+    /// Returns the reason if the place can't be requested by GET.
     pub fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
         match self {
             Self::Links(follower) => follower.request(place),
@@ -85,7 +85,7 @@ impl Pager<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason if the answer is no page, or if it does not say whether another page follows.
+    /// Returns the reason if the answer is no page, or if it does not show whether another page follows.
     pub fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
         match self {
             Self::Links(follower) => follower.read(place, answer),
@@ -110,7 +110,7 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
     let words: Vec<String> =
-        // The text is the upstream's, and control characters could change the terminal.
+        // The upstream could manipulate the terminal with control characters.
         words.take(2).map(|text| text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()).collect();
     match words.is_empty() {
         true => format!("the answer is {status}"),

@@ -1,4 +1,4 @@
-//! The result of a verified walk for people: as text, and as one HTML page that loads nothing.
+//! The result of a verified walk for people: as text, and as an HTML page without external resources.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use super::comparison::{ItemCount, ListChanges, WalkComparison, WalkCost, WalkVe
 /// The style of the page.
 const STYLE: &str = include_str!("report.css");
 
-/// A walk as it is reported.
+/// A walk in a report.
 #[derive(Clone, Debug)]
 pub struct ReportedWalk {
-    /// The way in which the list was read: `by cursor`, `by page`.
+    /// The way in which the list was read, such as `by cursor` or `by page`.
     pub way: &'static str,
     /// The findings.
     pub found: WalkComparison,
@@ -21,7 +21,7 @@ pub struct ReportedWalk {
     pub verdict: WalkVerdict,
     /// The cost.
     pub cost: WalkCost,
-    /// The bytes of items could be compared, because the envelope keeps items as they are.
+    /// True if the bytes of items were compared, because the envelope keeps them.
     pub compares_bytes: bool,
 }
 
@@ -32,17 +32,17 @@ pub struct WalkReport {
     pub url: String,
     /// The URL of the direct listings.
     pub direct: String,
-    /// The time, as RFC 3339 writes it.
+    /// The time of the walk (RFC 3339).
     pub at: String,
-    /// The walks, the one that was to be verified first.
+    /// The walks, the verified one first.
     pub walks: Vec<ReportedWalk>,
-    /// The changes of the list meanwhile.
+    /// The changes of the list during the walk.
     pub changes: ListChanges,
     /// The cost of both listings.
     pub listing: WalkCost,
 }
 
-/// Returns the faults with the words for each kind, in the order of the report.
+/// Returns the counts of each kind of fault with the word for it, in the order of the report.
 fn faults(found: &WalkComparison) -> [(&'static str, &ItemCount); 5] {
     [
         ("lost", &found.lost),
@@ -57,7 +57,7 @@ fn items(count: usize) -> String {
     if count == 1 { "1 item".to_owned() } else { format!("{} items", grouped(count as u64)) }
 }
 
-/// Writes a number with commas: 1,003.
+/// Writes a number with commas between thousands. Example: `1,003`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -71,7 +71,7 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// Writes a number of bytes: 12 B, 3.4 kB, 5.6 MB.
+/// Writes a number of bytes with a decimal unit. Examples: `12 B`, `3.4 kB`, `5.6 MB`.
 #[must_use]
 pub fn sized(bytes: u64) -> String {
     let (thousand, million) = (1_000, 1_000_000);
@@ -91,7 +91,7 @@ fn cost(cost: WalkCost) -> String {
 /// Returns the numbers of faults of a walk, as the end of a sentence: `none lost, 2 repeated`.
 fn outcome(found: &WalkComparison) -> String {
     let said = |(at, (word, fault)): (usize, (&str, &ItemCount))| match (fault.count, at) {
-        // Losses and repetitions are named even if there are none.
+        // Losses and repetitions are listed even if there are none.
         (0, 0 | 1) => Some(format!("none {word}")),
         (0, _) => None,
         (count, _) => Some(format!("{} {word}", grouped(count as u64))),
@@ -148,10 +148,10 @@ impl WalkReport {
         out
     }
 
-    /// Writes the report as an HTML page, without scripts and without resources of other places.
+    /// Writes the report as an HTML page without scripts and external resources.
     #[must_use]
     pub fn page(&self) -> String {
-        // Texts of the upstream are on the page: the policy permits this style alone, and no script.
+        // The page contains texts of the upstream, so that its policy permits only this style, and no scripts.
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
         let Some(first) = self.walks.first() else { return String::new() };
@@ -183,7 +183,7 @@ impl WalkReport {
         for walk in &self.walks {
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
                 let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", capital(walk.way), grouped(fault.count as u64));
-                // Ids are texts of the upstream, which may hold markup. Test:
+                // Ids come from the upstream, and may contain markup. Test:
                 // `texts_of_the_upstream_are_escaped_in_the_page`.
                 let ids = fault.examples.iter().map(|id| format!("<code>{}</code>", escaped(id)));
                 out.push_str(&ids.collect::<Vec<_>>().join(" "));
@@ -204,7 +204,7 @@ impl WalkReport {
         for ReportedWalk { way, found, cost, compares_bytes, .. } in &self.walks {
             let _ = write!(out, "<tr><th>{}</th><td>{}</td>", capital(way), grouped(found.items as u64));
             let order = found.misplaced.count + found.unexplained.count;
-            // A zero would say that bytes were compared.
+            // A zero would imply that bytes were compared.
             let altered = compares_bytes.then_some(found.altered.count);
             for count in [Some(found.lost.count), Some(found.repeated.count), altered, Some(order)] {
                 let class = if count.unwrap_or_default() > 0 { " class=\"bad\"" } else { "" };
@@ -242,7 +242,7 @@ impl WalkReport {
     }
 }
 
-/// Writes a way at the beginning of a sentence.
+/// Writes a text with a capital letter, for the beginning of a sentence.
 fn capital(way: &str) -> String {
     let mut letters = way.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()

@@ -1,10 +1,10 @@
-//! The build script, which puts the commit into a release build. The tests compile it and run it as Cargo does.
+//! Tests of the build script, which puts the commit into a release build. They compile and run it as Cargo does.
 
 use std::{fs, path::Path, process::Command};
 
 use crate::{file, harness::Directory, succeed};
 
-/// Returns what the build script prints for a package in `folder`.
+/// Returns the output of the build script for a package in `folder`.
 fn said(script: &Path, folder: &Path, environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(script);
     command.current_dir(folder).env_remove("CURSORGATE_COMMIT");
@@ -33,7 +33,8 @@ fn a_release_build_in_a_repository_knows_its_commit() {
     let first = git(&package, &["rev-parse", "--short=12", "HEAD"]);
     let text = said(&script, &package, &[]);
     assert!(text.contains(&format!("cargo::rustc-env=CURSORGATE_COMMIT={first}\n")), "{text}");
-    // Cargo runs the script again when one of these files changes, and with every build if one is missing.
+    // Cargo runs the script again when one of these files changes. If one is missing, it runs the script in every
+    // build.
     let watched = text.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
     let watched: Vec<_> = watched.filter(|path| *path != "build.rs").map(|path| package.join(path)).collect();
     let contents = || watched.iter().map(|path| fs::read(path).expect("a file that is watched")).collect::<Vec<_>>();

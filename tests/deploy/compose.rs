@@ -1,4 +1,4 @@
-//! The file of Docker Compose, and the configuration that it mounts.
+//! Tests of the Docker Compose file, and of the configuration that it mounts.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,7 +24,7 @@ fn services() -> Value {
     documents(&[FILE]).remove(0)["services"].clone()
 }
 
-/// A running `cursorgate demo`, the legacy API of the file. It ends with the test.
+/// A running `cursorgate demo`, whose legacy API stands for that of the file. It ends with the test.
 struct Demo(Child);
 
 impl Drop for Demo {
@@ -34,7 +34,7 @@ impl Drop for Demo {
     }
 }
 
-/// Returns the mounted configuration with its upstream at `legacy`, without the tables that the harness writes itself.
+/// Returns the mounted configuration with its upstream at `legacy`, and without the tables that the harness adds.
 fn elsewhere(legacy: SocketAddr) -> String {
     let mut configuration = table(&text(CONFIGURATION));
     let configuration = configuration.as_object_mut().expect("a table");
@@ -45,7 +45,7 @@ fn elsewhere(legacy: SocketAddr) -> String {
     configuration.iter().map(|(key, value)| format!("{key} = {}\n", in_line(value))).collect()
 }
 
-/// Writes a value as TOML, in line.
+/// Writes a value as inline TOML.
 fn in_line(value: &Value) -> String {
     match value {
         Value::Object(table) => {
@@ -131,7 +131,7 @@ fn the_demo_is_served_by_cursor() {
     let next = page.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     let page = gateway.get(&format!("/users?limit=5&cursor={next}"));
     assert_eq!((page.status, page.header("Cursorgate-Level")), (200, Some("exact")));
-    // Old clients, and everything else, pass.
+    // Requests of legacy clients, and all others, pass through.
     assert_eq!(gateway.get("/users?page=2&limit=5").status, 200);
     assert_eq!(http::get(gateway.admin, "/readyz").status, 200);
 }

@@ -1,4 +1,4 @@
-//! The dashboard of Grafana.
+//! Tests of the Grafana dashboard.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs};
 
@@ -13,7 +13,7 @@ fn dashboard() -> Value {
     serde_json::from_str(&text("deploy/grafana/cursorgate.json")).expect("JSON")
 }
 
-/// Returns the panels that show something.
+/// Returns the panels of a dashboard, without the headings of its rows.
 fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
     dashboard["panels"].as_array().expect("panels").iter().filter(|panel| panel["type"] != "row")
 }

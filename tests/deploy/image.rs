@@ -1,4 +1,4 @@
-//! The Dockerfile and its context, without an engine. `image.sh` builds it.
+//! Tests of the Dockerfile and of its build context, without a container engine. `image.sh` builds the image.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{file, harness::Directory, harness::gateway::binary, succeed, text};
 
-/// Returns the paths that `.dockerignore` leaves in the context: everything is excluded but these.
+/// Returns the paths that `.dockerignore` keeps in the build context. Everything else is excluded.
 fn kept() -> Vec<String> {
     let listed = text(".dockerignore");
     let mut lines = listed.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -14,7 +14,7 @@ fn kept() -> Vec<String> {
     lines.map(|line| line.strip_prefix('!').expect("a path that is kept").to_owned()).collect()
 }
 
-/// Copies a file or a folder as a builder does.
+/// Copies a file or a folder, as `COPY` does.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().expect("a folder")).expect("a folder of the test");
     succeed(Command::new("cp").arg("--recursive").args([from, to]));
@@ -42,12 +42,13 @@ fn the_context_is_a_workspace() {
     assert_eq!(targets(directory.path()), targets(&file("")));
 }
 
-/// Returns the files of the repository from which the library beside the program was last compiled, sources and
+/// Returns the files of the repository from which the library next to the program was last compiled, sources and
 /// included files, as the compiler's dependency file lists them.
 fn compiled() -> Vec<String> {
     let folder = binary().with_file_name("deps");
     let lists = fs::read_dir(&folder).expect("the folder of the build").filter_map(|entry| Some(entry.ok()?.path()));
-    // The library of its own tests, and that of clippy, have no such file.
+    // Of several builds of the library, only the one next to the program is meant: builds for tests and for clippy have
+    // no such file.
     let lists = lists.filter_map(|path| {
         path.file_name()?.to_str()?.strip_prefix("cursorgate-")?.strip_suffix(".d")?;
         let list = fs::read_to_string(&path).ok()?;
@@ -57,8 +58,7 @@ fn compiled() -> Vec<String> {
     });
     let (_, files) = lists.max().expect("a library was compiled");
     let root = fs::canonicalize(file("")).expect("the repository");
-    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files of Cargo's own folder are none of the
-    // repository.
+    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files in Cargo's own folder are not in the repository.
     let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
     let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));
     inside.filter(|path| !path.starts_with("target/")).collect()
@@ -66,7 +66,7 @@ fn compiled() -> Vec<String> {
 
 #[test]
 fn the_context_has_every_file_that_the_program_is_made_of() {
-    // A program from elsewhere has no list beside it.
+    // A program that was built elsewhere has no dependency file.
     if std::env::var_os("CURSORGATE_BIN").is_some() {
         return;
     }
@@ -89,7 +89,7 @@ fn sources_of_copies_are_in_the_context() {
             assert!(*source == "." || kept.iter().any(|kept| Path::new(source).starts_with(kept)), "{source}");
         }
     }
-    // The build script demands this path, and the release is built by the compiler that the checks run with.
+    // The build script requires this path. The release must be built by the compiler of the checks.
     assert!(dockerfile.contains("WORKDIR /var/tmp/cursorgate/source\n"));
     assert!(text("deploy/build.sh").contains("\nROOT=/var/tmp/cursorgate\n"));
     let toolchain = text("rust-toolchain.toml");

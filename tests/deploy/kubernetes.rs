@@ -1,4 +1,4 @@
-//! The manifests of Kubernetes.
+//! Tests of the Kubernetes manifests.
 
 use serde_json::Value;
 
@@ -124,7 +124,7 @@ fn a_pod_has_the_time_that_its_stop_takes() {
     let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     let configuration = configuration();
     assert!(time_to_stop(&configuration).as_secs() < grace, "{grace}");
-    // `drain_delay` takes the place of a `preStop` hook, for which the image has no program.
+    // `drain_delay` replaces a `preStop` hook, since the image contains no program for one.
     assert!(container["lifecycle"].is_null());
     let delay = table(&configuration)["server"]["drain_delay"].as_str().map(seconds).expect("a delay");
     let period = container["readinessProbe"]["periodSeconds"].as_u64().expect("seconds");

@@ -1,5 +1,5 @@
-//! The files of `deploy`, held against the program that is shipped with them: names of metrics, paths of probes, keys
-//! of configurations, and times that have to fit one another. The tools that know each format judge the rest.
+//! Tests of the files in `deploy` against the program: names of metrics, paths of health checks, keys of
+//! configurations, and times that depend on each other. The syntax of each format is checked by its own tools.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]
@@ -45,7 +45,7 @@ fn installed(path: &str) -> Command {
     Command::new(tool)
 }
 
-/// Returns promtool of the test environment, or the system's.
+/// Returns `promtool` of the test environment, or else that of the system.
 fn promtool() -> Command {
     let environment = std::env::var_os("CURSORGATE_TEST_ENV").map_or_else(|| file("target/test-env"), PathBuf::from);
     let tool = environment.join("promtool/usr/bin/promtool");
@@ -78,8 +78,8 @@ fn table(configuration: &str) -> Value {
     tables.remove(0)
 }
 
-/// Runs `cursorgate check` on a configuration whose keys are files below `keys`, and returns its report. The folder
-/// holds `secret` under each of these names.
+/// Runs `cursorgate check` on a configuration whose keys are files below `keys`: one with the content `secret` for each
+/// of these names. Returns whether it succeeded, and its report.
 fn check(configuration: &str, keys: &str, names: &[&str], secret: &str) -> (bool, String) {
     let directory = Directory::new();
     for name in names {
@@ -99,8 +99,8 @@ fn seconds(text: &str) -> Duration {
     Duration::from_secs(number.parse().unwrap_or_else(|_| panic!("{text} is not in seconds")))
 }
 
-/// Returns the longest time that a process takes to stop, by its configuration or the defaults: `drain_delay`, then
-/// `shutdown_timeout`.
+/// Returns the longest time that a process takes to stop: `drain_delay` plus `shutdown_timeout`, from the configuration
+/// or the defaults.
 fn time_to_stop(configuration: &str) -> Duration {
     let table = table(configuration);
     let time = |key: &str, default| table["server"][key].as_str().map_or(default, seconds);

@@ -1,4 +1,4 @@
-//! The families that the program exports, and the names in queries that are held against them.
+//! The families of metrics that the program exports, and the check of queries against them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +17,14 @@ const OF_THE_SCRAPE: [&str; 2] = ["job", "instance"];
 /// The words of PromQL that are followed by a list of labels.
 const GROUPING: [&str; 5] = ["by", "without", "on", "ignoring", "group_left"];
 
-/// The families of a running gateway: their names with their suffixes, and the labels of each.
+/// The metrics of a running gateway: their names with suffixes, and the labels of each.
 #[derive(Debug)]
 pub(crate) struct Families {
     labels: BTreeMap<String, BTreeSet<String>>,
     scrape: String,
 }
 
-/// A selector of a query: the metric, and its matchers by label and value.
+/// A selector in a query: the metric, and the labels and values that it matches.
 #[derive(Debug, PartialEq, Eq)]
 struct Selector<'q> {
     metric: &'q str,
@@ -45,7 +45,7 @@ impl Families {
         assert_eq!(gateway.get("/users?offset=5").outcome(), "429 rate_limited", "the brownout is on");
         upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
         assert_eq!(gateway.get("/users?limit=5").status, 502);
-        // Each request is counted by its own task after its answer, in any order.
+        // Requests are counted after their answers, in any order.
         let scrape = eventually("the three requests are counted", || {
             let scrape = gateway.metrics().text().to_owned();
             let counts = ["status=\"2xx\"", "policy=\"brownout\"", "status=\"4xx\"", "status=\"5xx\""];
@@ -54,8 +54,7 @@ impl Families {
         Self { labels: documented(&scrape), scrape }
     }
 
-    /// Returns the faults of a query: metrics that the program does not have, and labels or values that they do not
-    /// have.
+    /// Returns the faults of a query: unknown metrics, and labels or values that a metric does not have.
     pub(crate) fn faults(&self, query: &str) -> Vec<String> {
         let mut faults = Vec::new();
         let mut known: BTreeSet<&str> = OF_THE_SCRAPE.into();
@@ -80,8 +79,8 @@ impl Families {
     }
 }
 
-/// Returns the labels of each metric. The names are those of the scrape. The labels come from docs/observability.md,
-/// which a test of the program holds against it: in a scrape, a family without a series shows no labels.
+/// Returns the labels of each metric. The names come from a scrape, and the labels from docs/observability.md, which a
+/// test of the program keeps up to date: in a scrape, a family without series shows no labels.
 fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
     let page = text("docs/observability.md");
     let mut found = BTreeMap::new();
@@ -102,12 +101,12 @@ fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
             found.insert(name.to_owned(), labels);
         }
     }
-    // Prometheus makes this series itself.
+    // Prometheus adds this metric itself.
     found.insert("up".to_owned(), BTreeSet::new());
     found
 }
 
-/// Returns whether a character may stand in the name of a metric. A colon is in those of recording rules.
+/// Returns whether a character may be in the name of a metric. Names of recording rules contain colons.
 fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | ':')
 }
@@ -133,7 +132,7 @@ fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns the selectors of metrics of the program, and of `up`, in a query.
+/// Returns the selectors in a query: those of the program's metrics, and of `up`.
 fn selectors(query: &str) -> Vec<Selector<'_>> {
     let is_metric = |word: &str| word.starts_with("cursorgate_") || word.starts_with("process_") || word == "up";
     words(query)

@@ -1,4 +1,4 @@
-//! The recording rules and the alerts of Prometheus.
+//! Tests of the recording rules and alerts for Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ fn rules_name_metrics_and_labels_that_exist() {
     for rule in &rules {
         let query = rule["expr"].as_str().expect("a query");
         assert_eq!(families.faults(query), [""; 0], "{query}");
-        // Names of recorded series are the only words with two colons.
+        // Only names of recorded series contain two colons.
         let words = query.split(|character: char| !character.is_ascii_alphanumeric() && !"_:".contains(character));
         for word in words.filter(|word| word.contains(':')) {
             assert!(recorded.contains(word), "{word} is not recorded");

@@ -1,4 +1,4 @@
-//! The units of systemd, and the configuration that the Debian package puts beside them.
+//! Tests of the systemd units, and of the configuration that the Debian package installs with them.
 
 use std::{fs, process::Command};
 
@@ -16,8 +16,8 @@ const SOCKET: &str = "deploy/systemd/cursorgate.socket";
 const CONFIGURATION: &str = "deploy/debian/cursorgate.toml";
 /// The folder of the service's credentials.
 const CREDENTIALS: &str = "/run/credentials/cursorgate.service";
-/// The highest exposure that `systemd-analyze security` may report, of 10: the service needs sockets, a network, and
-/// the root directory of the host.
+/// The highest exposure level, of 10, that `systemd-analyze security` may report. The service needs sockets, a network,
+/// and the root directory of the host.
 const EXPOSURE: f64 = 1.3;
 
 /// Returns the values of a setting of a unit.

@@ -1,5 +1,5 @@
-//! The access log and the identity of requests: the fields and the level of a line, and the id by which the logs of
-//! client, gateway and upstream are joined.
+//! Tests of the access log: the fields and the level of a line, and the request id that relates the logs of client,
+//! gateway and upstream.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// Waits for the line of the access log with this id.
+/// Waits for the line of the access log with this request id, and returns it.
 fn line(gateway: &Gateway, id: &str) -> Value {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id))
 }
@@ -26,6 +26,9 @@ fn id(response: &http::Response) -> String {
     response.header("x-request-id").unwrap_or_else(|| panic!("no id: {response:?}")).to_owned()
 }
 
+/// Each answer has a new request id, regardless of the client's headers. The access log and the upstream's requests
+/// have the same one.
+///
 /// Row: A35
 #[test]
 fn every_answer_has_the_id_of_its_line_and_of_its_upstream_requests() {
@@ -105,7 +108,8 @@ fn a_line_names_the_client_and_the_peer() {
     assert!(unasked.get("upstream").is_none() && unasked.get("upstream_ms").is_none(), "{unasked}");
 }
 
-/// A dead upstream is in the log of an operator who reads warnings alone.
+/// A failing upstream is logged as a warning, so that operators who log only warnings see it. The access log has its
+/// own setting.
 #[test]
 fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
     let upstream = Upstream::start(serve(users(60)));
@@ -127,7 +131,7 @@ fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
         "/rest/gone" => Ok(After::Reset),
         _ => exchange.reply("200 OK", &[], b"fine"),
     });
-    // The last request of each round always has a line, so that the lines before it are there.
+    // The last request of each round is always logged. Once its line is there, those before it are there too.
     for (settings, seen) in [
         ("level = \"error\"", &["INFO 200", "WARN 500", "WARN 502", "INFO 404", "WARN 500"][..]),
         ("level = \"debug\", access = \"errors\"", &["WARN 500", "WARN 502", "WARN 500"]),
@@ -157,6 +161,8 @@ fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
     }
 }
 
+/// At the level `debug`, each request to an upstream has a line, which contains no values of parameters or headers.
+///
 /// Row: A35
 #[test]
 fn debug_shows_each_upstream_request_and_no_value() {

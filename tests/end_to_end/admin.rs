@@ -1,4 +1,4 @@
-//! The admin listener: the configuration and the routes in force, and the requests that may change anything.
+//! Tests of the admin listener: the configuration and the routes in force, and the requests that may change state.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::harness::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// The configuration that is in force is shown, with its files, and without a secret; it follows a reload.
+/// `/config` shows the configuration in force, with its files and without secrets, also after a reload.
 #[test]
 fn the_configuration_in_force_can_be_read() {
     let upstream = Upstream::start(serve(users(30)));
@@ -41,7 +41,7 @@ fn the_configuration_in_force_can_be_read() {
         assert!(!text.contains("canary") && !text.contains(TOKEN), "a secret: {text}");
         assert!(!text.contains(crate::harness::gateway::KEY), "a key: {text}");
     }
-    // A broken file changes neither the configuration in force nor the one that is shown.
+    // An invalid file changes neither the configuration in force nor the one that is shown.
     gateway.rewrite_raw("nonsense = = 1");
     gateway.signal("HUP");
     eventually("it is refused", || (http::get(gateway.admin, "/reload").json()["in_force"] == false).then_some(()));
@@ -71,7 +71,7 @@ fn no_foreign_page_changes_anything() {
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
     gateway.signal("HUP");
-    // The origin that fits the `Host` of the harness's requests.
+    // The origin for the `Host` that the harness sends.
     let own = "http://gateway.test";
     let bearer = format!("Bearer {TOKEN}");
     let ask = |more: &[(&str, &str)]| {
@@ -86,7 +86,7 @@ fn no_foreign_page_changes_anything() {
         (&[("Origin", "null")], 403),
         (&[("Origin", own), ("Sec-Fetch-Site", "cross-site")], 403),
         (&[("Sec-Fetch-Site", "same-site")], 403),
-        // A form of a foreign page can send these two types without a preflight.
+        // A form in a page of another site can send these two types without a preflight.
         (&[("Content-Type", "text/plain")], 415),
         (&[("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&[("Host", "evil.example")], 421),
@@ -100,7 +100,7 @@ fn no_foreign_page_changes_anything() {
     assert_eq!(page.header("access-control-allow-origin"), None);
 }
 
-/// `/routes` describes each route and has its figures.
+/// `/routes` describes each route, with its figures.
 #[test]
 fn the_routes_are_listed_with_their_figures() {
     let upstream = Upstream::start(serve(users(90)));
@@ -161,8 +161,7 @@ fn the_routes_are_listed_with_their_figures() {
     assert!(own["requests"].as_u64().is_some_and(|requests| requests >= 5), "{own}");
 }
 
-/// While a route observes, its clients that send `offset=` are counted, apart from requests without parameters of
-/// paging.
+/// A route that observes counts the requests with `offset=`, apart from those without paging parameters.
 #[test]
 fn a_route_that_observes_is_on_the_migration_board() {
     let upstream = Upstream::start(serve(users(90)));
@@ -201,7 +200,7 @@ fn a_route_that_observes_is_on_the_migration_board() {
     ] {
         assert!(metrics.contains(sample), "{sample}\n{metrics}");
     }
-    // The counts go on when the route begins to serve.
+    // The counts continue when the route begins to serve.
     let serving = Setup { route: Box::leak(route.replace("observe", "paginate").into_boxed_str()), ..PLAIN };
     gateway.rewrite(Keys::One, &serving.configuration(upstream.address));
     gateway.signal("HUP");

@@ -1,4 +1,4 @@
-//! Batch routes: POST with the cursor in the body, in front of services that are asked by POST and by GET.
+//! Tests of batch routes: POST with the cursor in the body, in front of services that are read by POST and by GET.
 
 use std::io;
 
@@ -15,8 +15,9 @@ use crate::{
     },
 };
 
-/// A typical batch service: `payload.cursor` or `payload.page` and `payload.page_size` page, `payload.parity` filters.
-/// Its cursors are the ids of the last records. A request without `requester_service` gets 422.
+/// Answers as a typical batch service, which pages by `payload.cursor` or by `payload.page` and `payload.page_size`,
+/// and filters by `payload.parity`. Its cursors are the ids of the last records. A request without `requester_service`
+/// gets 422.
 fn service(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
     let json = [("Content-Type", "application/json")];
@@ -54,7 +55,7 @@ fn service_of(rows: &Rows) -> Upstream {
     Upstream::start(move |exchange| service(&rows, exchange))
 }
 
-/// Returns a route by POST with these lines in its table, and its dialects.
+/// Returns the configuration of a route by POST, with these lines in its table, and of its dialects.
 fn configuration(upstream: &Upstream, route: &str) -> String {
     format!(
         r#"
@@ -110,7 +111,7 @@ fn post(gateway: &Gateway, body: &Value) -> Response {
     gateway.send("POST", "/batch/courses", &JSON, body.to_string().as_bytes())
 }
 
-/// Returns the status of a response, with the code of an error in the envelope's form.
+/// Returns the status of a response, with the code of an error in the form of the envelope.
 fn outcome(response: &Response) -> String {
     match response.status {
         200 => "200".to_owned(),
@@ -123,7 +124,7 @@ fn ids(page: &Value) -> Vec<u64> {
     records.iter().map(|record| record["id"].as_u64().expect("an id")).collect()
 }
 
-/// Walks as a batch client does: `cursor` is null at first, then each `next_cursor`, until that is null.
+/// Walks as a batch client does. The first `cursor` is null, and each further one is `next_cursor`, until that is null.
 fn walk(gateway: &Gateway, payload: &Value) -> Vec<Value> {
     let mut connection = gateway.connect();
     let contract = contract("batch");
@@ -191,7 +192,7 @@ fn other_members_of_the_body_are_filters() {
         let asked = json!({ "requester_service": "planner", "payload": { "page_size": 7, "parity": 1 } });
         let first = post(&gateway, &asked).json();
         let cursor = &first["response"]["pagination"]["next_cursor"];
-        // The same body in another spelling, and with another page size, is the same list.
+        // The same body with other whitespace or another page size selects the same list.
         let text = format!(
             "{{ \"payload\" : {{\"parity\": 1, \"cursor\":{cursor}, \"page_size\":5}}, \"requester\\u005fservice\":\"planner\"}}"
         );
@@ -207,7 +208,7 @@ fn other_members_of_the_body_are_filters() {
     }
 }
 
-/// `requester_service` and `payload` come back as the bytes that they were.
+/// The answer repeats `requester_service` and `payload` of the request byte for byte.
 #[test]
 fn the_request_comes_back_verbatim() {
     let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
@@ -227,7 +228,7 @@ fn the_request_comes_back_verbatim() {
     assert!(page.header("cache-control").is_some_and(|value| value.contains("no-cache")), "{page:?}");
 }
 
-/// A total that is asked for once, and one that follows the upstream.
+/// With `first-page`, all pages have the total of the first page; with `upstream`, each has the current one.
 #[test]
 fn the_total_is_that_of_the_first_page_or_follows_the_upstream() {
     for (total, expected) in [("upstream", [20, 19, 18]), ("first-page", [20, 20, 20])] {
@@ -246,7 +247,8 @@ fn the_total_is_that_of_the_first_page_or_follows_the_upstream() {
     }
 }
 
-/// Records that come and go between pages move no other record, where the order can be proven.
+/// A walk loses and repeats no records if others are added and removed between pages, for services whose order can be
+/// proven.
 #[test]
 fn the_walk_holds_while_records_come_and_go() {
     for route in [BY_PAGE, BY_GET] {
@@ -273,7 +275,7 @@ fn the_walk_holds_while_records_come_and_go() {
     }
 }
 
-/// An envelope of the configuration's own has its own names, a sort in the body, and cursors that lead back.
+/// An envelope in the configuration can have other names, a sort in the body, and cursors to previous pages.
 #[test]
 fn an_own_envelope_has_its_names_a_sort_and_cursors_back() {
     let rows = Rows::count(45);
@@ -376,7 +378,7 @@ fn faults_of_a_body_are_refused_in_the_envelopes_form() {
     assert_eq!(upstream.count(), before, "nothing of it reaches the upstream");
 }
 
-/// A body of 1 MiB is read and one byte more is refused, with `Content-Length` and in chunks.
+/// A body of 1 MiB is accepted and one byte more is refused, with `Content-Length` and in chunks.
 #[test]
 fn bodies_have_a_bound() {
     const MOST: usize = 1 << 20;
@@ -415,7 +417,8 @@ fn head(length: usize, more: &str) -> String {
     )
 }
 
-/// A client that sends `Expect: 100-continue` gets the interim response before it sends its body, or a refusal instead.
+/// A client that sends `Expect: 100-continue` gets the interim response before it sends its body, or a refusal in its
+/// place.
 ///
 /// Row: F64
 #[test]
@@ -436,7 +439,7 @@ fn expect_100_continue_is_answered_before_the_body() {
     assert_eq!(outcome(&refused), "413 body_too_large", "{refused:?}");
 }
 
-/// A body that breaks off, and one that does not come in time.
+/// A body that is cut off, and one that does not arrive in time, are refused.
 #[test]
 fn incomplete_bodies_are_refused_and_reach_no_upstream() {
     let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_TOKEN}\nbudgets = {{ time = \"300ms\" }}"));
@@ -456,7 +459,7 @@ fn incomplete_bodies_are_refused_and_reach_no_upstream() {
     assert_eq!(outcome(&page), "200", "and the next one is served");
 }
 
-/// The service's own refusals pass, and requests by other methods are forwarded to it.
+/// Refusals of the service are passed on, and requests with other methods are forwarded to it.
 #[test]
 fn refusals_of_the_service_and_other_methods_pass() {
     let (upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
@@ -468,7 +471,7 @@ fn refusals_of_the_service_and_other_methods_pass() {
     assert_eq!((last.method.as_str(), last.target.as_str()), ("GET", "/batch/courses?x=1"));
 }
 
-/// A page by POST is a read, so it is sent again where a pooled connection proves dead.
+/// A request for a page by POST only reads, so that it is retried if a pooled connection is broken.
 #[test]
 fn a_read_by_post_may_be_sent_again() {
     let rows = Rows::count(3);
@@ -484,7 +487,7 @@ fn a_read_by_post_may_be_sent_again() {
     }
 }
 
-/// A route by GET and by POST: the cursor in the query, the search in the body.
+/// A route by GET and by POST may have its cursor in the query and the search in the body.
 #[test]
 fn a_search_pages_by_its_query() {
     let rows = Rows::count(25);
@@ -508,12 +511,11 @@ fn a_search_pages_by_its_query() {
         target = format!("/batch/courses?limit=5&cursor={cursor}");
     }
     assert_eq!(delivered, (1..=12).map(|half| half * 2).collect::<Vec<u64>>());
-    // The service requires `requester_service`, and a GET has no body for it.
+    // The service requires `requester_service`, which a GET without a body can't have.
     assert_eq!(gateway.get("/batch/courses?limit=5").status, 422);
 }
 
-/// A POST that pages by the service's own query parameters is a legacy request: the route's `legacy` table holds for
-/// it.
+/// A POST that pages by the service's own query parameters is a legacy request, to which `legacy` of the route applies.
 #[test]
 fn legacy_requests_by_post_are_recognised_by_their_query() {
     let rows = Rows::count(30);
@@ -539,7 +541,7 @@ fn legacy_requests_by_post_are_recognised_by_their_query() {
     let successor = followed.header("link").map(str::to_owned);
     assert_eq!(successor.as_deref(), Some("</batch/courses>; rel=\"successor-version\""), "places are no parameters");
 
-    // A redirect can't carry a cursor that stands in a body, so the client gets the page itself.
+    // A redirect can't contain a cursor that is sent in a body, so that the client gets the page itself.
     for policy in ["redirect", "translate"] {
         let legacy = format!("legacy = {{ policy = \"{policy}\", unmarked = \"new\", sunset = 2036-01-15 }}");
         let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{legacy}")));

@@ -1,5 +1,5 @@
-//! A browser without windows, driven by the programs in `browser/` (playwright-core, with the system's Chromium). Each
-//! begins with `open.mjs`, which stands before it on standard input.
+//! Tests in a headless browser, by the programs in `browser/` (playwright-core, with the system's Chromium). `open.mjs`
+//! is put in front of each program on standard input.
 
 use std::{
     io::Write as _,
@@ -19,7 +19,7 @@ pub(crate) fn look(program: &str, arguments: &[&str], folder: &str) -> Value {
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/browser");
     let read = |name: &str| std::fs::read_to_string(sources.join(name)).expect("a program");
     let text = read("open.mjs") + &read(program);
-    // Modules that a program on standard input names are looked for from the working directory on.
+    // Node.js resolves the imports of a program on standard input from the working directory.
     let mut command = Command::new("timeout");
     command.args(["300", "node", "--input-type=module", "-"]).args(arguments).arg(&folder);
     command.env("NODE_NO_WARNINGS", "1").current_dir(environment("browser"));

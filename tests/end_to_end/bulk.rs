@@ -1,5 +1,5 @@
-//! Bulk requests: operations run as if each had come alone, a few at a time; their results come in order, and a
-//! repetition with the same key runs none of them again.
+//! Tests of bulk requests: each operation is treated as a request of its own, a few run at a time, their results are in
+//! order, and a repetition with the same key runs none of them again.
 
 use std::{
     collections::HashMap,
@@ -25,10 +25,10 @@ use crate::harness::{
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// A list, and other paths that are forwarded.
+/// A route that forwards the requests of operations.
 const ORDERS: &str = "[routes.orders]\npath = \"/orders/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// The results as a client reads them, with the bodies as they came.
+/// The results of a bulk request, with their bodies unchanged.
 #[derive(Deserialize)]
 struct Results {
     results: Vec<Answered>,
@@ -66,7 +66,7 @@ fn statuses(response: &Response) -> Vec<Option<u16>> {
     results(response).results.iter().map(|result| result.status).collect()
 }
 
-/// Starts a gateway with the service; `bulk` are lines of its table.
+/// Starts a gateway with the service. `bulk` contains further lines of its table.
 fn start(upstream: &Upstream, bulk: &str) -> Gateway {
     let more = format!("{ORDERS}\n[services.bulk]\n{bulk}\n");
     Gateway::start(&format!("{}{more}", PLAIN.configuration(upstream.address)))
@@ -76,7 +76,8 @@ fn post(gateway: &Gateway, headers: &[(&str, &str)], request: &Value) -> Respons
     gateway.send("POST", "/bulk", &[headers, &[JSON]].concat(), request.to_string().as_bytes())
 }
 
-/// A list, answers of several kinds, and an echo. Requests for a path with `wait` wait for the gate.
+/// Answers requests: for the list, with several kinds of answers, and with an echo. Paths with `wait` wait for the
+/// gate.
 fn service(exchange: &mut Exchange, items: &[String], gate: &Gate) -> io::Result<After> {
     let path = exchange.request.path().to_owned();
     if path.contains("wait") {
@@ -246,7 +247,7 @@ fn limits_hold_for_operations() {
     assert_eq!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}"), 4);
 }
 
-/// The gateway ends operations that take too long, which the upstream sees.
+/// The gateway ends operations that take too long, and the upstream sees their connections close.
 #[test]
 fn a_thousand_operations_run_once_each() {
     const COUNT: usize = 1_000;
@@ -315,11 +316,11 @@ fn a_key_belongs_to_one_request_of_one_client() {
     assert_eq!(other.outcome(), "422 idempotency_key_reused");
     assert_ne!(with("\"k\"", "Bearer two", &request).body, first.body, "another client's key");
     assert_eq!(upstream.count(), 2);
-    // A request that is refused as a whole does not use up its key.
+    // A request that is refused as a whole does not use its idempotency key.
     assert_eq!(with("\"l\"", "Bearer one", &json!({ "operations": [] })).outcome(), "400 body_invalid");
     assert_eq!(with("\"l\"", "Bearer one", &request).status, 200);
 
-    // The client leaves. Its operations go on, and a repetition finds their results.
+    // If the client leaves, its operations continue, and a repetition gets their results.
     let slow = orders(["/orders/wait-1".to_owned(), "/orders/3".to_owned()]).to_string();
     let mut leaving = gateway.connect();
     let length = slow.len();
@@ -341,7 +342,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
         eventually("a result", || Some(with("\"m\"", "Bearer one", &slow)).filter(|answer| answer.status == 200));
     assert_eq!(statuses(&found), [Some(200), Some(200)]);
     assert_eq!(upstream.count(), 5, "no operation ran twice");
-    // `X-Real-IP` of an untrusted client makes no other client of it, so the key is known.
+    // `X-Real-IP` of an untrusted client does not change its identity, so that the key is known.
     let named = |address| post(&gateway, &[("Idempotency-Key", "\"n\""), ("X-Real-IP", address)], &request);
     let before = upstream.requests().len();
     assert_eq!(named("192.0.2.1").body, named("192.0.2.2").body);

@@ -1,7 +1,6 @@
-//! Lists of 1,003 items, walked by client libraries from their registries as they are, each in the envelope that is
-//! made for it. A walker in `walkers/` prints what its library saw, in the order of the list, for each way of walking
-//! that the library has; this compares that with what the upstream itself lists: all items, each once, in order, with
-//! every value.
+//! Tests with unmodified client libraries from their registries, each in the envelope that is made for it. A walker in
+//! `walkers/` reads a list of 1,003 items in each way that its library has, and prints the items. The tests compare
+//! them with those of the upstream: all items, each once, in order, with every value.
 
 use std::{
     fs::File,
@@ -24,11 +23,11 @@ use crate::{
 
 const COUNT: u64 = 1_003;
 
-/// The limits of walks, with a line for the route by which its pages are read by filters and by offset. 1,003 is 17
-/// times 59: there the last page is a full one.
+/// The limits of walks, each with a line for the route: once pages are read by filters, once by offset. 1,003 is 17
+/// times 59, so that with 59 the last page is full.
 const WAYS: [(&str, &str); 2] = [("100", "mode = \"keyset\""), ("59", "mode = \"offset\"")];
 
-/// The libraries that are walked, by the names of their packages.
+/// The libraries that are tested, by the names of their packages.
 const CLIENTS: [&str; 10] = [
     "@apollo/client",
     "@octokit/plugin-paginate-rest",
@@ -42,7 +41,7 @@ const CLIENTS: [&str; 10] = [
     "stripe",
 ];
 
-/// The credentials that Stripe's library sends. The list that they may see is the same.
+/// The credentials that Stripe's library sends. They see the same list.
 const STRIPE_KEY: &str = "Bearer sk_test_walker";
 
 /// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
@@ -53,8 +52,8 @@ fn rows() -> Rows {
     rows
 }
 
-/// A gateway in front of the rows, sorted by descending score. Its host is named, so that links are absolute, as where
-/// a gateway has a public name.
+/// Starts a gateway in front of the rows, in descending order of the score. Its host is configured, so that links are
+/// absolute.
 fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
     let rows = rows();
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -66,7 +65,7 @@ fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Returns the list as the upstream itself serves it, sorted by `sort`.
+/// Returns the list of the upstream, sorted by `sort`.
 fn listing(upstream: &Upstream, sort: &str) -> Vec<Value> {
     let answer = http::get(upstream.address, &format!("/users?offset=0&limit=2000&sort={sort}"));
     let body: Value = answer.json();
@@ -79,19 +78,19 @@ fn walker(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers").join(file)
 }
 
-/// Runs a walker and returns its items by the way of walking.
+/// Runs a walker, and returns its items for each way of walking.
 fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
-    // A walk that doesn't end is ended.
+    // `timeout` ends a walk that does not end.
     let mut command = Command::new("timeout");
     command.arg("300");
-    // Walkers connect to the gateway alone, without a proxy. Notices of the runtimes themselves are switched off,
-    // because any output to standard error fails the walk.
+    // Walkers connect only to the gateway, without a proxy. Notices of the runtimes are turned off, because any output
+    // to standard error fails the test.
     command.env("RUNTIME__DLTHUB_TELEMETRY", "false").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     command.env("NODE_NO_WARNINGS", "1").env("PYTHONWARNINGS", "ignore");
     if file.ends_with(".py") {
         command.arg(python()).arg(walker(file)).stdin(Stdio::null());
     } else {
-        // Modules that a program on standard input names are looked for from the working directory on.
+        // Node.js resolves the imports of a program on standard input from the working directory.
         command.args(["node", "--input-type=module", "-"]).current_dir(environment("walkers"));
         command.stdin(File::open(walker(file)).expect("a walker"));
     }
@@ -201,8 +200,7 @@ fn stripe_by_ids() {
     }
 }
 
-/// A JSON:API envelope of the configuration's own, for clients that can't read null links: a link that doesn't exist is
-/// left out.
+/// An envelope for JSON:API clients that can't read null links: links that don't exist are left out.
 const WITHOUT_NULL: &str = r#"
 [envelopes.people]
 content_type = "application/vnd.api+json"
@@ -214,7 +212,7 @@ links = { self = "{links.self}", first = "{links.first}", prev = "{links.prev}",
 data = [{ type = "{collection}", id = "{item.id:string}", attributes = "{item.fields}" }]
 "#;
 
-/// Follows relations with ketting, over items that have links of their own.
+/// Follows link relations with the library ketting, in a list whose items have links.
 fn follow(setup: &Setup) {
     let items: Vec<String> = (1..=COUNT)
         .map(|id| format!(r#"{{"id":{id},"name":"user {id}","_links":{{"self":{{"href":"/users/{id}"}}}}}}"#))
@@ -237,7 +235,7 @@ fn ketting_on_json_api_without_null() {
     follow(&Setup { route: "envelope = \"people\"\nhosts = [\"127.0.0.1\"]", more: WITHOUT_NULL, ..PLAIN });
 }
 
-/// The table in docs/envelopes.md says which versions are walked.
+/// The table in docs/envelopes.md names the tested versions.
 #[test]
 fn the_documentation_names_these_clients() {
     let read = |path: &str| {

@@ -1,5 +1,6 @@
-//! Lists of a service on PostgreSQL that are sorted by a text, as different collations compare it: learnt without a
-//! word of description, checked, served as it was written, and walked while rows come and go.
+//! Tests with a service on PostgreSQL whose lists are sorted by text in different collations. Each list is learnt
+//! without a description; its configuration is checked and served unchanged, and the list is walked while rows are
+//! added and removed.
 
 use std::{collections::HashSet, path::Path, process::Command};
 
@@ -23,7 +24,7 @@ fn run(command: &mut Command) -> String {
     said
 }
 
-/// Returns the levels of all pages of a list, one after the other.
+/// Returns the levels of all pages of a list.
 fn levels(gateway: &Gateway) -> HashSet<String> {
     let (mut levels, mut cursor) = (HashSet::new(), String::new());
     for _ in 0..100 {
@@ -38,8 +39,8 @@ fn levels(gateway: &Gateway) -> HashSet<String> {
     panic!("no end");
 }
 
-/// Learns a list that is sorted by a collation, checks and serves the configuration as it was written, and walks it
-/// while rows come and go. Returns the configuration and the levels of its pages.
+/// Learns a list that is sorted by a collation, checks and serves its configuration unchanged, and walks it while rows
+/// are added and removed. Returns the configuration and the levels of its pages.
 fn hold(collation: &str) -> (String, HashSet<String>) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
     let arguments = ["--rows", "900", "--collation", collation];
@@ -52,7 +53,7 @@ fn hold(collation: &str) -> (String, HashSet<String>) {
     let text = std::fs::read_to_string(&file).expect("it was written");
     let gateway = Gateway::start_as_written(&text);
     let levels = levels(&gateway);
-    // Names that stand before all others, after them, and between them; the first rows leave.
+    // The new names come before all others, after them, and between them. The first rows are removed.
     let report = verified_amid_changes(&gateway, "/items?limit=40", &direct, |turn| {
         let name = ["AAA new", "zzz new", "Mitte", "ÄÄ neu"][usize::try_from(turn % 4).expect("small")];
         let changes = json!([["insert", "2027-01-01 00:00:00+00", name], ["delete", turn + 1]]).to_string();

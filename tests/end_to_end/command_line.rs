@@ -1,4 +1,4 @@
-//! The commands other than `run`, as a person at a terminal uses them.
+//! Tests of the commands other than `run`.
 
 use std::{
     io::{BufRead, BufReader, Read as _},
@@ -139,7 +139,7 @@ fn the_reference_is_a_configuration_and_explains_each_key() {
     assert_eq!(schema["properties"]["log"]["properties"]["level"]["default"], "info");
 }
 
-/// `check` explains a configuration without access to its keys.
+/// `check` explains a configuration even if its keys can't be read.
 #[test]
 fn check_describes_routes_without_their_keys() {
     let directory = Directory::new();
@@ -178,7 +178,7 @@ fn check_describes_services() {
     }
 }
 
-/// Returns the description of a route with a dialect, in lines.
+/// Returns the lines of the description of a route with a dialect.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(
         "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
@@ -188,7 +188,7 @@ fn described(dialect: &str, route: &str) -> String {
     said(&checked(&format!("{head}{text}")))
 }
 
-/// The obstacles of awkward upstreams are reported before clients meet them.
+/// `check` names the properties of an upstream that limit the guarantee of a route.
 #[test]
 fn check_names_the_limits_of_a_route() {
     const TOKENS: &str = "request = { query = \"limit={size}&cursor={token}\" }\n\
@@ -250,7 +250,7 @@ fn keygen_makes_another_key_each_time() {
     }
 }
 
-/// If the upstream gets the client's host, cursors are bound to it.
+/// If the upstream gets the client's host, cursors are bound to that host, which `check` says.
 #[test]
 fn check_names_the_parts_that_bind_cursors() {
     let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
@@ -260,8 +260,7 @@ fn check_names_the_parts_that_bind_cursors() {
     }
 }
 
-/// `check` points out sort keys that can be read in the cursors of URLs, and routes by which a list's policy
-/// is bypassed.
+/// `check` points out sort keys that clients can read in cursors, and routes that bypass a list's policy.
 ///
 /// Row: A07, A23
 #[test]
@@ -314,7 +313,7 @@ fn health_asks_the_running_gateway() {
     std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
     let health = || command().args(["health", "--config"]).arg(&file).output().expect("it runs");
     assert_eq!(health().status.code(), Some(0), "{}", said(&health()));
-    // A fault in the file does not affect the process that runs.
+    // `health` works with a faulty file, because the running process is not affected.
     for wrong in ["[routes.orders]\npath = 5", "[upstreams.people", "\u{1}"] {
         std::fs::write(&file, format!("{}\n{wrong}", gateway.configuration())).expect("a file in the test's directory");
         assert_eq!(health().status.code(), Some(0), "{wrong}: {}", said(&health()));
@@ -339,7 +338,7 @@ fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
     assert!(run(&["--version"]).status.success());
 }
 
-/// Held while a demo starts: two at once could find the same port free for their admin listeners.
+/// A lock that is held while a demo starts: two demos could find the same port free for their admin listeners.
 pub(crate) static STARTING_DEMO: Mutex<()> = Mutex::new(());
 
 /// A child process that is killed at the end of its test.
@@ -347,14 +346,14 @@ pub(crate) struct Owned(pub(crate) Child);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The lines that the demo prints work as pasted, and their answers are those that the demo announces. Ctrl-C ends the
-/// gateway and its upstream.
+/// The commands that the demo prints work as they are, with the announced answers. Ctrl-C ends the gateway and its
+/// upstream.
 #[test]
 fn the_lines_of_the_demo_work_as_pasted() {
     let starting = STARTING_DEMO.lock().unwrap_or_else(PoisonError::into_inner);
@@ -418,7 +417,7 @@ fn the_lines_of_the_demo_work_as_pasted() {
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
 }
 
-/// Sends the request of a line for curl. Returns the ids of its page, or no ids if the answer is no page.
+/// Sends the request of a curl command. Returns the ids of the page, or none if the answer is no page.
 fn paste(line: &str) -> Vec<u64> {
     let url = line.split('\'').find_map(|word| word.strip_prefix("http://")).expect("a URL");
     let (authority, target) = url.split_at(url.find('/').expect("a path"));
@@ -430,8 +429,8 @@ fn paste(line: &str) -> Vec<u64> {
     items.iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
-/// Only the simulator's build of the core can switch rules off. Such a build has this mark in its binary
-/// (`pagination::rules`); the simulator's tests check that the mark is there.
+/// Only a build of the core for the simulator can turn rules off. The binary of such a build contains this mark
+/// (`pagination::rules`), which the simulator's tests check.
 #[test]
 fn the_binary_has_no_switch_for_rules_of_the_core() {
     const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
@@ -439,7 +438,7 @@ fn the_binary_has_no_switch_for_rules_of_the_core() {
     assert!(!binary.windows(MARK.len()).any(|window| window == MARK));
 }
 
-/// The addresses of the environment take the place of those in the file, also after a reload.
+/// Addresses from the environment replace those in the file, also after a reload.
 #[test]
 fn addresses_can_be_chosen_where_the_process_starts() {
     let upstream = Upstream::start(serve(users(3)));

@@ -1,4 +1,4 @@
-//! Compressed responses: negotiation, validators, and the bytes of items after decoding; compressed answers of
+//! Tests of compression: the negotiation, validators, the bytes of items after decoding, and compressed answers of
 //! upstreams.
 
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn decoded(response: &Response) -> Vec<u8> {
     plain
 }
 
-/// Compresses as the gateway does.
+/// Compresses bytes as the gateway does.
 fn coded(coding: &str, bytes: &[u8]) -> Vec<u8> {
     match coding {
         "zstd" => zstd::bulk::compress(bytes, 1).expect("memory takes all"),
@@ -85,7 +85,7 @@ fn a_page_has_the_coding_that_its_client_prefers() {
     }
 }
 
-/// A walk in each coding has every item of the upstream, byte for byte, also where items are not copied on their way.
+/// A walk in each coding contains every item of the upstream byte for byte, also large items, which are not copied.
 #[test]
 fn items_are_the_upstreams_bytes_in_every_coding() {
     let items = users(400).into_iter().zip(0..);
@@ -108,13 +108,15 @@ fn items_are_the_upstreams_bytes_in_every_coding() {
     }
 }
 
+/// HEAD has the headers of GET in every coding, and no body.
+///
 /// Row: F62
 #[test]
 fn head_is_get_without_the_body_in_every_coding() {
     let (_upstream, gateway) = started(&PLAIN);
     let shown = |response: &Response| {
         let mut headers = response.headers.clone();
-        // Each request has a time and an id of its own.
+        // The time and the request id differ for each request.
         headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
         headers
     };
@@ -127,6 +129,8 @@ fn head_is_get_without_the_body_in_every_coding() {
     }
 }
 
+/// The `ETag` of a page is valid in all codings, and changes with the page.
+///
 /// Row: F64
 #[test]
 fn a_validator_holds_across_codings() {
@@ -181,6 +185,9 @@ fn operators_choose_codings_and_the_smallest_size() {
     }
 }
 
+/// Answers are not compressed for cross-site requests with credentials, nor if the client or the upstream forbids
+/// transformations.
+///
 /// Row: A43
 #[test]
 fn answers_that_must_not_be_compressed_are_plain() {
@@ -206,7 +213,7 @@ fn answers_that_must_not_be_compressed_are_plain() {
     assert!(page.header("cache-control").is_some_and(|said| said.contains("no-transform")), "{page:?}");
 }
 
-/// Forwarded answers, and refusals that the gateway can't decode, have one coding: the upstream's.
+/// Forwarded answers, and refusals that the gateway can't decode, keep the upstream's coding.
 #[test]
 fn answers_that_pass_through_keep_their_bytes_and_coding() {
     let forwards =
@@ -228,15 +235,15 @@ fn answers_that_pass_through_keep_their_bytes_and_coding() {
         assert_eq!((response.status, response.header("content-encoding")), (404, coding), "{target}");
         assert!(response.body == sent, "{target} {coding:?}");
     }
-    // A refusal that the gateway decoded is its own to compress.
+    // If the gateway has decoded a refusal, it compresses it for the client.
     upstream.answer(move |exchange| exchange.reply("404 Not Found", &[("Content-Encoding", "gzip")], &gzip(&long)));
     let response = gateway.send("GET", "/users?limit=5", &accept("br"), b"");
     assert_eq!((response.status, response.header("content-encoding")), (404, Some("br")));
     assert!(decoded(&response) == "text ".repeat(1_000).into_bytes());
 }
 
-/// A legacy page whose links are rewritten is asked for without a coding. Its client, which got one from the upstream
-/// itself, gets one from the gateway.
+/// A legacy page whose links are rewritten is requested without compression, and the gateway compresses it for the
+/// client.
 #[test]
 fn a_legacy_page_with_other_links_is_compressed() {
     let page = |host: &str| {
@@ -277,14 +284,14 @@ fn a_legacy_page_with_other_links_is_compressed() {
         assert!(expected.is_none() || old.body.len() < 2_000, "{case}: {} bytes", old.body.len());
         let varies = old.header("vary").unwrap_or_default().to_lowercase().contains("accept-encoding");
         assert_eq!(varies, !server.contains("[]"), "{case}");
-        // The validator is weak where the bytes differ by coding: their meaning is the same.
+        // The validator is weak if the bytes differ between codings, while their meaning is the same.
         assert_eq!(old.header("etag"), Some(if varies { "W/\"one\"" } else { "\"one\"" }), "{case}");
         let head = gateway.send("HEAD", "/users?page=1", &accept(accept_encoding), b"");
         assert_eq!((head.status, head.body.len()), (200, 0), "{case}");
     }
 }
 
-/// An upstream on another machine is asked for gzip; one on this machine only if the operator says so.
+/// Gzip is requested from upstreams on other machines, and from those on this machine only if it is configured.
 #[test]
 fn upstreams_are_asked_for_gzip_by_a_key() {
     for (key, asked) in [
@@ -303,9 +310,8 @@ fn upstreams_are_asked_for_gzip_by_a_key() {
     }
 }
 
-/// A page of 100 items by cursor has at most the bytes that the page by number has through the same compression. In an
-/// envelope with cursors in its body it has these in addition, which no compression shortens, and some names: 350
-/// bytes.
+/// A compressed page of 100 items by cursor is at most as large as the compressed page by number. An envelope with
+/// cursors in its body may add 350 bytes, for cursors, which can't be compressed, and names.
 #[test]
 fn a_page_by_cursor_takes_no_more_bytes_than_the_page_by_number() {
     let mut random = crate::harness::Numbers::new(7);

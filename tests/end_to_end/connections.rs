@@ -1,5 +1,5 @@
-//! Connections of clients: their number, the time and the size of their heads, the refusals of heads that can't be
-//! read, and bytes that belong to no request.
+//! Tests of client connections: their number, the time and the size of heads, refusals of malformed heads, and bytes
+//! that belong to no request.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -19,7 +19,7 @@ use crate::harness::{
 
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// Returns the value of a sample of the metrics, or 0 where there is none.
+/// Returns the value of a sample in the metrics, or 0 if there is none.
 fn counted(gateway: &Gateway, sample: &str) -> u64 {
     let metrics = gateway.metrics();
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample).map(str::trim));
@@ -30,7 +30,7 @@ fn dropped(gateway: &Gateway, reason: &str) -> u64 {
     counted(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
 }
 
-/// Keeps connections that send a byte now and then, and opens them again where they are closed, until `stop` is set.
+/// Keeps connections that send a byte now and then, and reopens those that are closed, until `stop` is set.
 fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     let open = || {
         let mut stream = TcpStream::connect(address)?;
@@ -50,12 +50,13 @@ fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
                 return;
             }
         }
-        // This pause makes the clients slow; no condition is waited for.
+        // The pause makes the clients slow. It does not wait for a condition.
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Stops the clients of a test, also if it fails: its threads are joined.
+/// Sets the flag that stops the clients of a test when it is dropped, also if the test fails, so that their threads can
+/// be joined.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -64,6 +65,8 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// A thousand slow connections don't keep other clients from being served, nor the health check from being answered.
+///
 /// Row: A18, F55
 #[test]
 fn a_thousand_slow_connections_shut_no_client_out() {
@@ -93,6 +96,8 @@ fn a_thousand_slow_connections_shut_no_client_out() {
     eventually("all of them are given back", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
 }
 
+/// A head that arrives byte by byte is ended by one deadline for the whole head.
+///
 /// Row: A18
 #[test]
 fn a_head_has_one_deadline_for_all_its_bytes() {
@@ -107,7 +112,8 @@ fn a_head_has_one_deadline_for_all_its_bytes() {
         let mut stream = connection.stream().try_clone().expect("it is open");
         stream.write_all(b"GET /users HTTP/1.1\r\nX-Drip: ").expect("it is sent");
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("it is open");
-        // Each drip comes long before a deadline for each read would pass; the harness's patience ends the test.
+        // Each byte comes long before a deadline for a single read would pass, so that such a deadline would fail the
+        // test.
         eventually("the connection ends, without an answer", || {
             let sent = stream.write_all(b"x");
             match stream.read(&mut [0; 1]) {
@@ -121,13 +127,13 @@ fn a_head_has_one_deadline_for_all_its_bytes() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
-/// A head that drips ends long before a long head timeout.
+/// A head that arrives too slowly is ended long before the head timeout.
 ///
 /// Row: A18
 #[test]
 fn a_head_has_a_least_rate() {
     let upstream = Upstream::start(serve(users(60)));
-    // Longer than the harness waits for anything.
+    // The timeout is longer than the harness waits.
     let setup = Setup { more: "[server]\nhead_timeout = \"5m\"", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     let stop = AtomicBool::new(false);
@@ -151,7 +157,7 @@ fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
     let gateway = Gateway::start_limited((SOFT, HARD), &PLAIN.configuration(upstream.address));
     let limit = counted(&gateway, "cursorgate_connections_limit ");
     assert!((SOFT as u64..HARD as u64 / 2).contains(&limit), "{limit}");
-    // All of them are open at a time.
+    // All connections are open at the same time.
     let mut clients: Vec<Connection> = (0..CLIENTS).map(|_| gateway.connect()).collect();
     for client in &mut clients {
         let page = client.request("GET", "/users?limit=5", &[], b"").expect("a page");
@@ -161,6 +167,8 @@ fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
     assert_eq!(dropped(&gateway, "displaced"), 0);
 }
 
+/// Incomplete heads take little more memory than their size, and one beyond the limit is refused at once.
+///
 /// Row: A18, F61
 #[test]
 fn part_of_a_head_takes_hardly_more_than_its_size() {
@@ -184,7 +192,7 @@ fn part_of_a_head_takes_hardly_more_than_its_size() {
             (grown >= (count - count / 10) as u64 * (HEAD - 100) as u64).then_some(grown)
         });
         assert!(grown <= count as u64 * HEAD as u64 * 3 / 2, "{grown} bytes for {count} heads");
-        // Beyond the size it is refused, without waiting for its end.
+        // A head beyond the limit is refused before its end.
         for connection in connections.iter_mut().take(3) {
             connection.send(&[b'x'; 200]).expect("it is read");
             let response = connection.response("GET").expect("a refusal");
@@ -194,6 +202,8 @@ fn part_of_a_head_takes_hardly_more_than_its_size() {
     }
 }
 
+/// A request target that is too long is refused before it is complete.
+///
 /// Row: F61
 #[test]
 fn a_target_is_refused_before_its_end_is_there() {
@@ -204,6 +214,8 @@ fn a_target_is_refused_before_its_end_is_there() {
     assert_eq!(connection.response("GET").expect("a refusal").outcome(), "414 target_too_long");
 }
 
+/// A malformed head is answered, logged and counted, without its content in the log.
+///
 /// Row: A17
 #[test]
 fn a_head_that_cannot_be_read_is_answered_logged_and_counted() {
@@ -248,7 +260,7 @@ fn a_head_that_cannot_be_read_is_answered_logged_and_counted() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// An upstream that answers once the gate opens, and a gateway with few places in front of it.
+/// Starts an upstream that answers after the gate opens, and a gateway with few connections in front of it.
 fn crowded(server: &'static str) -> (Upstream, Gateway, Gate) {
     let release = Gate::default();
     let (gate, items) = (release.clone(), users(60));
@@ -268,6 +280,8 @@ fn ask(gateway: &Gateway) -> Connection {
     connection
 }
 
+/// With all connections busy, new ones are refused with 503, and the busy ones are served to their end.
+///
 /// Row: F55
 #[test]
 fn requests_in_hand_are_never_given_up_for_new_ones() {
@@ -288,13 +302,13 @@ fn requests_in_hand_are_never_given_up_for_new_ones() {
         for connection in &mut busy {
             assert_eq!(connection.response("GET").expect("a page").outcome(), "200", "{server}");
         }
-        // Now they are idle, and one of them makes room.
+        // The connections are idle now, so that one of them is closed for a new one.
         assert_eq!(gateway.get("/users").outcome(), "200", "{server}");
         assert_eq!(dropped(&gateway, "displaced"), 1, "{server}");
     }
 }
 
-/// A client that sends two requests at once gets one answer, which announces the end of the connection.
+/// A client that sends two requests at once (pipelining) gets one answer, which announces the end of the connection.
 #[test]
 fn bytes_before_an_answer_end_the_connection_after_it() {
     let (entered, release) = (Gate::default(), Gate::default());
@@ -309,13 +323,13 @@ fn bytes_before_an_answer_end_the_connection_after_it() {
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     let request = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     for (round, target) in ["/users?limit=5", "/other"].into_iter().enumerate() {
-        // Both requests at once, and one after a request in flight, while the gate is shut.
+        // The second request is sent together with the first one, or while the first one is in flight.
         let mut connection = gateway.connect();
         if round == 0 {
             connection.send(request(target).as_bytes()).expect("it is sent");
             entered.wait();
             connection.send(request("/late").as_bytes()).expect("it is sent");
-            // No event shows when the gateway has read the second request.
+            // Nothing shows when the gateway has read the second request, so that the test pauses.
             thread::sleep(Duration::from_millis(100));
             release.open();
         } else {
@@ -328,7 +342,7 @@ fn bytes_before_an_answer_end_the_connection_after_it() {
     assert!(upstream.requests().iter().all(|request| request.path() != "/late"), "{:?}", upstream.requests());
 }
 
-/// A forwarded request does not fail because its client sends bytes after it.
+/// A forwarded request is answered although its client sends further bytes.
 #[test]
 fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     let (entered, release) = (Gate::default(), Gate::default());
@@ -352,7 +366,8 @@ fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     assert_eq!(upstream.count(), 1);
 }
 
-/// A client that closes its sending direction counts as gone, which RFC 9112 section 9.6 permits and the README states.
+/// A client that closes its sending direction counts as gone, which RFC 9112, section 9.6, permits and the README
+/// states.
 ///
 /// Row: F60
 #[test]
@@ -392,7 +407,7 @@ fn a_connection_ends_after_ten_thousand_requests_and_says_so() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// The gateway is overloaded, and the upstream is not to blame, where no descriptor is left for a connection to the
+/// If no descriptor is left for a connection to the upstream, the gateway reports overload, and no failure of the
 /// upstream.
 ///
 /// Row: F55

@@ -1,4 +1,4 @@
-//! Conventions that clients choose where a route offers several, and the forms of errors.
+//! Tests of the choice between several conventions of a route, and of the forms of errors.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn asked(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Response 
     gateway.send("GET", target, headers, b"")
 }
 
-/// Returns the name of the envelope that a body is in.
+/// Returns the name of the envelope of a body.
 fn envelope(answer: &Response) -> &'static str {
     let body = answer.json();
     let members = [
@@ -36,8 +36,8 @@ fn envelope(answer: &Response) -> &'static str {
     members.into_iter().find(|(member, _)| body.get(*member).is_some()).map_or("none", |(_, name)| name)
 }
 
-/// The upstream's own answer to a legacy request has a URL at which other requests get a page, so it varies by the
-/// headers that decide between them.
+/// At the URL of a legacy answer, other requests get a page, so that the answer varies by the headers that decide
+/// between them.
 #[test]
 fn legacy_answers_vary_by_the_headers_that_choose_an_envelope() {
     let rows = Rows::count(9);
@@ -60,7 +60,8 @@ fn a_client_chooses_by_media_type_or_by_preference() {
         ("Prefer", "envelope=relay", "relay", Some("envelope=relay")),
         ("Prefer", "wait=1, Envelope=\"hal\"", "hal", Some("envelope=hal")),
         ("Prefer", "envelope=standard", "standard", Some("envelope=standard")),
-        // A preference that can't be followed is ignored (RFC 7240, section 2), unless the client is strict (4.4).
+        // A preference that can't be met is ignored (RFC 7240, section 2), unless the client requests strict handling
+        // (section 4.4).
         ("Prefer", "envelope=drf", "standard", None),
         ("Prefer", "envelope=drf, handling=strict", "problem", None),
         ("Prefer", "envelope=relay, handling=strict", "relay", Some("envelope=relay")),
@@ -111,7 +112,7 @@ fn a_route_without_a_choice_ignores_prefer_and_accept() {
     drop(upstream);
 }
 
-/// Preferences that the gateway follows are not forwarded; all others are the upstream's.
+/// Preferences that the gateway applies are not forwarded; all others are.
 #[test]
 fn preferences_are_followed_once() {
     let rows = Rows::count(9);
@@ -131,7 +132,7 @@ fn preferences_are_followed_once() {
     assert_eq!(answer.json()["value"].as_array().map(Vec::len), Some(2), "{answer:?}");
     let by_type = [("Prefer", "count=exact"), ("Accept", "application/vnd.api+json, */*;q=0.1")];
     assert_eq!(envelope(&asked(&gateway, "/users", &by_type)), "jsonapi");
-    // A preferred size that is no size is ignored, and one that is too large is lowered, without an error.
+    // An invalid preferred size is ignored, and one that is too large is lowered, without an error.
     for (size, count, applied) in
         [("0", 3, None), ("x", 3, None), ("500", 9, Some("envelope=odata, odata.maxpagesize=20"))]
     {
@@ -142,7 +143,7 @@ fn preferences_are_followed_once() {
     }
 }
 
-/// A cursor from one envelope names the same place in every other envelope.
+/// A cursor from one envelope has the same position in every other envelope.
 #[test]
 fn cursors_lead_on_in_any_envelope() {
     let (_upstream, gateway) = start(&Rows::count(20), &format!("{BY_SCORE}\n{CHOICE}"));
@@ -167,7 +168,7 @@ fn cursors_lead_on_in_any_envelope() {
     }
 }
 
-/// The cursor of each item on a page leads exactly on from it and back from it, however the list is read.
+/// The cursor of each item on a page leads to exactly the items after it and before it, in every mode.
 #[test]
 fn the_cursor_of_every_item_leads_on_and_back() {
     let filters = "filterable = [\"score\", \"id\"]";
@@ -181,7 +182,7 @@ fn the_cursor_of_every_item_leads_on_and_back() {
         ("sealed", "order = [\"score\", \"id\"]\ncursor = { sealed = true }".to_owned()),
         ("anchored", String::new()),
     ] {
-        // Three rows share each score, so that items stand amid runs of equal keys.
+        // Three rows share each score, so that there are tie runs.
         let rows = Rows::new((1..=30).map(|id| Row::new(id, id / 3)));
         let (_upstream, gateway) = start(&rows, &format!("{route}\nenvelope = \"relay\""));
         let nodes = |answer: &Response| -> Vec<u64> {
@@ -204,7 +205,7 @@ fn the_cursor_of_every_item_leads_on_and_back() {
     }
 }
 
-/// A list that is paged by token has no cursors of items, and its envelopes leave them out.
+/// A list by token has no cursors of items, and its envelopes leave them out.
 #[test]
 fn items_of_a_list_by_token_have_no_cursors() {
     use crate::harness::rows::BY_TOKEN;
@@ -246,19 +247,19 @@ fn errors_have_the_form_of_their_route() {
             assert_eq!((&said["statusCode"], &said["error"]), (&json!(400), &json!("Bad Request")), "{said}");
             assert!(said["message"].is_string() && said["restart"] == "/users", "{said}");
         }
-        // Failures of the upstream are reported in the same form, or in that of the chosen envelope.
+        // Failures of the upstream are reported in the same form, or in the form of the chosen envelope.
         drop(upstream);
         let failed = gateway.get("/users");
         assert_eq!((failed.status, failed.header("content-type")), (502, Some(content_type)), "{form}: {failed:?}");
         let chosen = asked(&gateway, "/users?cursor=x", &[("Prefer", "envelope=standard")]);
         let own = if form == "envelope" { "application/problem+json" } else { content_type };
         assert_eq!(chosen.header("content-type"), Some(own), "{form}");
-        // Before a route is known there is no form but the problem document.
+        // Without a route, errors are always problem documents.
         assert_eq!(gateway.get("/nothing").code(), "route_not_found", "{form}");
     }
 }
 
-/// An envelope of the configuration can do all that a built-in one does.
+/// An envelope in the configuration can do everything that a built-in one does.
 #[test]
 fn an_own_envelope_can_do_all_that_a_preset_does() {
     let own = r#"

@@ -1,5 +1,5 @@
-//! Scripts of other origins: preflights, the answers that scripts may read, and the upstream's own headers where the
-//! route has no `cors`.
+//! Tests of CORS: preflights, the answers that scripts of other origins may read, and the upstream's own headers
+//! without `cors`.
 
 use crate::harness::{
     gateway::Gateway,
@@ -16,7 +16,7 @@ const EVERYBODY: &str = "cors = { origins = [\"*\"], max_age = \"1h\" }\n\
                          legacy = { policy = \"redirect\" }";
 const UPSTREAMS: &str = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
 
-/// Starts a gateway in front of a list whose upstream answers scripts of other origins itself.
+/// Starts a gateway in front of a list whose upstream sends CORS headers itself.
 fn started(route: &'static str) -> (Upstream, Gateway) {
     let items = users(60);
     let upstream = Upstream::start(move |exchange| {
@@ -43,13 +43,13 @@ fn asked(gateway: &Gateway, target: &str, origin: &str) -> Response {
     gateway.send("GET", target, &[("Origin", origin)], b"")
 }
 
-/// All values of a header.
+/// Returns all values of a header.
 fn all(response: &Response, name: &str) -> String {
     let values = response.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
     values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether a browser gives an answer to a script (Fetch standard, section 4.10, the CORS check).
+/// Returns whether a browser lets a script read an answer (Fetch standard, section 4.10, CORS check).
 fn may_read(response: &Response, origin: &str, with_credentials: bool) -> bool {
     let allowed = all(response, "access-control-allow-origin");
     let exact = allowed == origin && (!with_credentials || all(response, "access-control-allow-credentials") == "true");
@@ -82,19 +82,21 @@ fn preflights_are_answered_for_listed_origins() {
         assert_eq!(all(&refused, "access-control-allow-methods"), "", "{target}: {refused:?}");
     }
     assert_eq!(upstream.count(), 0, "no preflight reaches the upstream");
-    // The connection goes on after one.
+    // A preflight does not end the connection.
     let mut connection = gateway.connect();
     for _ in 0..2 {
         let headers = [("Origin", APP), ("Access-Control-Request-Method", "GET")];
         assert_eq!(connection.request("OPTIONS", "/users", &headers, b"").expect("an answer").status, 204);
         assert_eq!(connection.request("GET", "/users", &[("Origin", APP)], b"").expect("a page").status, 200);
     }
-    // Any other OPTIONS request is forwarded, and its answer has the headers that let listed origins read it.
+    // Any other OPTIONS request is forwarded, and its answer has the CORS headers of the route.
     let options = gateway.send("OPTIONS", "/users", &[("Origin", APP)], b"");
     assert_eq!(upstream.requests().pop().expect("it was asked").method, "OPTIONS");
     assert!(may_read(&options, APP, true) && all(&options, "access-control-allow-methods").is_empty(), "{options:?}");
 }
 
+/// All answers, also errors and legacy answers, have the CORS headers for listed origins, and not for others.
+///
 /// Row: A25
 #[test]
 fn every_answer_has_the_headers_of_the_origins_that_may_read_it() {
@@ -135,6 +137,8 @@ fn every_answer_has_the_headers_of_the_origins_that_may_read_it() {
     assert_eq!(all(&twice, "access-control-allow-origin"), "", "{twice:?}");
 }
 
+/// With `*`, scripts of every origin may read answers, but not those to requests with credentials.
+///
 /// Row: A25
 #[test]
 fn a_wildcard_allows_every_origin_without_credentials() {
@@ -152,7 +156,7 @@ fn a_wildcard_allows_every_origin_without_credentials() {
     assert_eq!(all(&preflight, "access-control-allow-headers"), "", "no header was requested");
 }
 
-/// Without `cors` the upstream decides: its preflights and origins pass, with the gateway's headers added.
+/// Without `cors` the upstream decides: its CORS headers and its answers to preflights are passed on.
 ///
 /// Row: A25
 #[test]

@@ -1,4 +1,4 @@
-//! The cost of pages at the upstream, as the real binary causes it: requests, their repetition, and rows.
+//! Tests of the cost of pages at the upstream: the number of requests, repeated requests, and rows.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ fn start(rows: &Rows, reading: Reading, route: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Returns the targets that came more than once.
+/// Returns the targets that were requested more than once.
 fn repeated(requests: &[Request]) -> Vec<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     requests.iter().for_each(|request| *counts.entry(request.target.as_str()).or_default() += 1);
@@ -23,17 +23,17 @@ fn repeated(requests: &[Request]) -> Vec<String> {
     often.map(|(target, count)| format!("{count} times {target}")).collect()
 }
 
-/// The routes by which the lists of these tests are read, with equal keys sorted by id, in any order, and sorted by
-/// what the upstream is asked for.
+/// The routes of these tests: with equal keys sorted by id, with equal keys in any order, and with an order that the
+/// upstream is asked for.
 const ROUTES: [&str; 3] = [
     "order = [\"score\", \"id\"]\nties = \"ordered\"",
     "order = [\"score\", \"id\"]",
     "mode = \"offset\"\norder = [\"score\", \"id\"]\nsortable = [\"score\", \"id\"]",
 ];
 
-/// A list at rest answers the same question in the same way. So no request is made twice for one page, unless the page
-/// is `checked`: its proof is that a second reading agrees with the first. All pages are looked at, the first, those
-/// between and the last, on the way on and back.
+/// An unchanged list answers the same request in the same way, so that no request is made twice for a page. An
+/// exception are `checked` pages, whose proof is that a second reading agrees with the first. The test reads all pages,
+/// forward and backward.
 ///
 /// Row: A20
 #[test]
@@ -73,9 +73,9 @@ fn no_page_of_a_list_at_rest_makes_a_request_twice() {
     assert!(faults.is_empty(), "{} pages ask twice:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// An answer has to reach past the whole run of equal keys that come in any order; how far is learnt of the list. So a
-/// bounded number of rows is read for each one that is served, also where no two keys are equal. Aligned pages reach
-/// further than they have to.
+/// An answer must reach past the whole tie run if equal keys come in any order. The gateway learns the length of the
+/// runs, so that it reads a bounded number of rows for each row that is served, also if no keys are equal. Aligned
+/// pages read more rows than necessary.
 ///
 /// Row: A20
 #[test]
@@ -98,12 +98,12 @@ fn unordered_ties_cost_few_rows() {
     }
 }
 
-/// The difference of two totals says by how many rows a list has moved: a page after many of them takes as few requests
-/// as after a few.
+/// The difference between two totals shows by how many rows a list has shifted, so that a page after many new rows
+/// takes as few requests as after a few.
 ///
 /// Row: A20
 #[test]
-fn pages_of_a_fixed_size_follow_the_totals() {
+fn pages_of_a_fixed_size_are_aimed_by_the_totals() {
     for route in [ROUTES[0], ROUTES[2]] {
         for drift in [1, 10, 100, 1_000, 10_000] {
             let rows = Rows::new((1..=2_003).map(|id| Row::new(id, 1_000_000 + id * 10)));

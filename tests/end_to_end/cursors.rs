@@ -1,5 +1,5 @@
-//! Cursors that were tampered with, used elsewhere, or expired, and texts that never were cursors. Each is refused with
-//! its own code, without a request to the upstream.
+//! Tests of cursors that were tampered with, used for another list, or expired, and of texts that are no cursors. Each
+//! is refused with its own code, without a request to the upstream.
 
 use std::thread;
 
@@ -13,7 +13,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// Lists beside `/users`: another route on the same collection, and one with a parameter in its path.
+/// Further lists: another route on the same collection, and one with a parameter in its path.
 const LISTS: Setup = Setup {
     upstream: "",
     route: "sortable = [\"id\"]\nparameters = { ignored = [\"trace\"], private = [\"secret\"] }",
@@ -54,8 +54,8 @@ fn assert_invalid(what: &str, response: &Response) {
     assert!(response.json()["restart"].as_str().is_some_and(|link| !link.contains("cursor=")), "{what}: {response:?}");
 }
 
-/// An upstream that gets the client's `Host` may serve another tenant for each host. So a cursor holds only for the
-/// host that it came from, unless `host_header` gives the upstream the same host for all.
+/// An upstream that gets the client's `Host` may serve another tenant for each host. A cursor is therefore valid only
+/// for the host that it came from, unless `host_header` sends the same host to the upstream for all clients.
 ///
 /// Row: A02
 #[test]
@@ -71,6 +71,8 @@ fn a_cursor_is_bound_to_the_host_that_the_upstream_gets() {
     }
 }
 
+/// A cursor with any single bit flipped, in its bytes or in its text, is refused.
+///
 /// Row: A01
 #[test]
 fn every_single_flipped_bit_is_refused() {
@@ -96,6 +98,8 @@ fn every_single_flipped_bit_is_refused() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
 }
 
+/// Each prefix and suffix of a cursor, and each cursor with further bytes, is refused.
+///
 /// Row: A01
 #[test]
 fn cut_and_lengthened_cursors_are_refused() {
@@ -168,6 +172,8 @@ fn a_cursor_used_elsewhere_is_refused_with_the_parts_that_differ() {
     }
 }
 
+/// A hundred thousand random texts are refused as cursors.
+///
 /// Row: A01
 #[test]
 fn a_hundred_thousand_random_strings_are_no_cursors() {
@@ -198,7 +204,8 @@ fn a_hundred_thousand_random_strings_are_no_cursors() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for them");
 }
 
-/// A text that is no cursor: any characters of its alphabet, any bytes, or a good one with some characters replaced.
+/// Returns a text that is no cursor: random characters of the alphabet, random bytes, or a valid cursor with some
+/// characters replaced.
 fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     match numbers.below(3) {
@@ -208,7 +215,7 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
             let mut text = cursor.to_vec();
             for _ in 0..=numbers.below(4) {
                 let place = numbers.below(text.len());
-                // Another character than the one that stood in the good cursor.
+                // The character must differ from the one in the valid cursor.
                 let others = ALPHABET.iter().filter(|other| **other != cursor[place]).collect::<Vec<_>>();
                 text[place] = *others[numbers.below(others.len())];
             }
@@ -217,6 +224,8 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
     }
 }
 
+/// An expired cursor is refused with 410, with a link to start over.
+///
 /// Row: A03
 #[test]
 fn an_expired_cursor_is_gone_and_says_where_to_start_over() {
@@ -233,6 +242,8 @@ fn an_expired_cursor_is_gone_and_says_where_to_start_over() {
     assert_eq!(gateway.get(&restart).outcome(), "200", "{restart}");
 }
 
+/// During a rotation, cursors of both keys are valid. After the old key is removed, its cursors are refused.
+///
 /// Row: A42, F46
 #[test]
 fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
@@ -254,7 +265,7 @@ fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
     assert_eq!(gateway.get(&new).outcome(), "200", "the new key's cursors stay good");
 }
 
-/// The same answers give the same bytes, and a cursor can be used again, with any limit, to go on and to go back.
+/// Equal answers lead to equal cursors, and a cursor can be used repeatedly, with any limit, forward and backward.
 #[test]
 fn cursors_are_stable_and_reusable() {
     let (_upstream, gateway) = started(&PLAIN);
@@ -272,7 +283,7 @@ fn cursors_are_stable_and_reusable() {
     assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
 }
 
-/// A path that links write in another encoding is the same path.
+/// Links may encode a path differently than the request did. Both are the same path for cursors.
 #[test]
 fn links_lead_on_from_paths_with_any_characters() {
     let upstream = Upstream::start(serve(users(5)));

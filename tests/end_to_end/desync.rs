@@ -1,6 +1,6 @@
-//! Requests that one server takes for one and another for two: the files of `tests/desync`, sent as they are, in front
-//! of an origin that reads strictly and of one that reads whatever it can. Neither may see a request that the gateway
-//! did not.
+//! Tests of request smuggling: the files of `tests/desync` are requests that servers may read differently. They are
+//! sent unchanged, in front of an origin that reads strictly and of one that reads leniently. Neither may see a request
+//! that the gateway did not see.
 
 use std::{
     fs, io,
@@ -13,17 +13,18 @@ use std::{
 
 use crate::harness::{PATIENCE, gateway::Gateway};
 
-/// The way in which an origin reads requests.
+/// The strictness with which an origin reads requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
-    /// By RFC 9112: any violation ends the connection.
+    /// As in RFC 9112. Any violation ends the connection.
     Strictly,
     /// Lines end with line feeds; names may have `_` for `-` and blanks around them; a length that is no number is
-    /// ignored, any other one comes before chunks; and a coding that contains `chunked` means chunks.
+    /// ignored, any other length has precedence over chunks; and any transfer coding that contains `chunked` is read as
+    /// chunks.
     Leniently,
 }
 
-/// An origin that answers every request that it sees with what it saw.
+/// An origin that answers every request with its description.
 struct Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -38,7 +39,7 @@ impl Origin {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let requests = Arc::clone(&requests);
-                // A refused request shows as a connection that breaks.
+                // The origin refuses a request by closing the connection.
                 thread::spawn(move || drop(answer(stream, reads, &requests)));
             }
         });
@@ -70,8 +71,8 @@ fn answer(mut stream: TcpStream, reads: Reads, seen: &Mutex<Vec<String>>) -> io:
     }
 }
 
-/// Returns the method and the target of the request at the front, whether its method is HEAD, and the offset of its
-/// end; `None` as long as it is incomplete.
+/// Returns the method and the target of the first request, whether its method is HEAD, and the offset of its end;
+/// `None` while it is incomplete.
 fn next_request(bytes: &[u8], reads: Reads) -> io::Result<Option<(String, bool, usize)>> {
     let strange = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let (mut lines, mut at) = (Vec::new(), 0);
@@ -159,6 +160,8 @@ fn configuration(origin: SocketAddr) -> String {
     )
 }
 
+/// Ambiguous requests are refused with 400, logged, and reach no origin.
+///
 /// Row: A17
 #[test]
 fn an_ambiguous_request_reaches_no_origin() {
@@ -181,7 +184,7 @@ fn an_ambiguous_request_reaches_no_origin() {
             let logged = gateway.access_log();
             logged.iter().filter(|line| line["code"] == "request_invalid" && line["detail"].is_string()).count()
         };
-        // Lines are written by a thread of their own, and may come after the answers.
+        // Log lines are written by another thread, and may appear after the answers.
         for _ in 0..100 {
             if refused() >= files.len() {
                 break;
@@ -198,6 +201,8 @@ fn an_ambiguous_request_reaches_no_origin() {
     }
 }
 
+/// An unambiguous request reaches each origin as a single request.
+///
 /// Row: A17
 #[test]
 fn an_unambiguous_request_is_one_request_to_every_origin() {
@@ -217,7 +222,7 @@ fn an_unambiguous_request_is_one_request_to_every_origin() {
             assert_eq!(response.status, 200, "{name}, read {reads:?}: {response:?}");
             let seen = origin.take();
             assert!(seen.len() == 1 && seen[0].ends_with(" /x"), "{name}, read {reads:?}: {seen:?}");
-            // The next request on this connection gets its own answer, or none.
+            // The next request on the connection gets its own answer, or none.
             let has_more = name.contains("behind");
             if response.header("connection") == Some("close") {
                 assert!(connection.is_closed(), "{name}: bytes after the last response");

@@ -1,4 +1,4 @@
-//! Upstreams that few dialects fit, described by a few lines, and walked.
+//! Tests with unusual upstreams, which are described by a few lines of a dialect and walked.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::harness::{
     upstream::{Request, Upstream},
 };
 
-/// A walk to the end, and from there back to the start, shows each of these ids once, in order.
+/// Walks to the end and back to the start, and checks that each walk has these ids once, in order.
 fn there_and_back(gateway: &Gateway, first: &str, expected: &[u64]) {
     let forth = walk(gateway, first, "next", &[], |_, _| {});
     assert_eq!(forth.iter().flat_map(ids).collect::<Vec<_>>(), expected, "{first}");
@@ -20,7 +20,7 @@ fn there_and_back(gateway: &Gateway, first: &str, expected: &[u64]) {
     assert_eq!(seen, expected, "{first}, and back");
 }
 
-/// An upstream that gives its whole list to every request: each page is cut from it.
+/// If an upstream answers every request with its whole list, each page is a slice of it.
 #[test]
 fn whole_lists_are_cut_into_pages() {
     const COUNT: u64 = 37;
@@ -43,7 +43,8 @@ fn whole_lists_are_cut_into_pages() {
     assert_eq!((upstream.requests().len() - asked, pages), (4, 4), "one request a page");
 }
 
-/// A whole list has no place past its end: the status of an end, at a cursor too, says that the list is gone.
+/// A whole list has no page after its end. A status that otherwise marks the end means, also for a cursor, that the
+/// list does not exist.
 #[test]
 fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
     let upstream = Upstream::start(|exchange| {
@@ -62,7 +63,7 @@ fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
     assert!(refused.status == 404 && refused.body == b"gone", "{refused:?}");
 }
 
-/// The fields of an order are asked for where the endpoint can sort by them, though it can't by the id: ties are then
+/// If the endpoint can sort by the fields of an order but not by the id, it is asked for these fields, and ties are
 /// used as whole runs.
 #[test]
 fn an_order_is_asked_for_without_its_id() {
@@ -79,8 +80,8 @@ fn an_order_is_asked_for_without_its_id() {
     }
 }
 
-/// A JSON parameter beside its members in brackets is one parameter twice: the gateway's own or the client's would be
-/// lost.
+/// A parameter with JSON, and the same with members in brackets, are one parameter. A request with both is refused,
+/// because the upstream would ignore one of them.
 #[test]
 fn a_parameter_as_a_whole_does_not_stand_beside_its_members() {
     let rows = Rows::count(30);
@@ -106,8 +107,8 @@ fn number(request: &Request, name: &str) -> Option<u64> {
     request.parameter(name).and_then(|text| text.parse().ok())
 }
 
-/// A view has one order, which a parameter turns round, and begins at a key in the direction in which it runs: neither
-/// does its sort name a field, nor do its ranges show which value is the greater.
+/// A view has a single order, whose direction is a parameter, and begins at a key in that direction. Its sort names no
+/// field, and its ranges don't show which value is greater.
 #[test]
 fn a_view_with_a_direction_alone_is_read_by_its_keys() {
     let upstream = Upstream::start(|exchange| {
@@ -158,7 +159,7 @@ fn a_view_with_a_direction_alone_is_read_by_its_keys() {
     }
 }
 
-/// A feed without offsets begins where its range does, which suffices for pages that fit into one answer.
+/// A feed without offsets can be read by ranges only, if pages fit into one answer.
 #[test]
 fn a_feed_without_places_is_read_by_its_ranges() {
     let upstream = Upstream::start(|exchange| {
@@ -200,8 +201,8 @@ fn a_feed_without_places_is_read_by_its_ranges() {
     assert_eq!((upstream.requests().len() - before, pages), (6, 6), "one request a page");
 }
 
-/// A route over pages of a fixed size whose largest page passes `check` fills every page of a list at rest, whatever
-/// the limit, from every item, in both directions.
+/// For an upstream with pages of a fixed size, if `check` accepts the largest page size, every page of an unchanged
+/// list is full: for any limit, from every item, in both directions.
 #[test]
 fn pages_of_a_fixed_size_are_filled_within_the_budget() {
     const COUNT: u64 = 63;
@@ -232,7 +233,7 @@ fn pages_of_a_fixed_size_are_filled_within_the_budget() {
     assert!(failed.is_empty(), "{failed}");
 }
 
-/// The cursors of all items, in order.
+/// Returns the cursors of all items, in order.
 fn walk_edges(gateway: &Gateway) -> Vec<String> {
     let mut cursors: Vec<String> = Vec::new();
     // Each page has five items.

@@ -1,6 +1,6 @@
-//! Each built-in envelope, held against its contract: the schema and the rules of its own specification. They are
-//! checked on the first page, a page amid the list, the last one, one read back and one of an empty list, and on a
-//! problem. `snapshots/envelopes` shows how each of them looks.
+//! Tests of each built-in envelope against its contract: the schema and the rules of its specification. They are
+//! checked on the first page, a middle page, the last page, a previous page, a page of an empty list, and a problem.
+//! `snapshots/envelopes` contains examples of all.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -15,12 +15,12 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// A page, and the facts that its body has to show.
+/// A page, and the facts that its body must have.
 struct Page {
     name: &'static str,
     target: String,
     answer: Response,
-    /// The ids of its items.
+    /// The ids of the items.
     ids: &'static [u64],
     has_next: bool,
     has_prev: bool,
@@ -55,7 +55,7 @@ fn items<'a>(envelope: &str, body: &'a Value) -> Vec<&'a Value> {
     array.iter().map(|element| element.pointer(within).expect("an item")).collect()
 }
 
-/// Requests a page, with `Prefer` where that is how a size is given.
+/// Requests a page. For OData the size is sent in `Prefer`.
 fn get(gateway: &Gateway, envelope: &str, target: &str, headers: &[(&str, &str)]) -> Response {
     let preferred = (envelope == "odata").then_some(("Prefer", "odata.maxpagesize=3"));
     let headers: Vec<_> = preferred.into_iter().chain(headers.iter().copied()).collect();
@@ -85,7 +85,7 @@ fn every_envelope_keeps_its_contract() {
     rows.change_of("nobody", Vec::clear);
     let served = rows.clone();
     let upstream = Upstream::start(move |exchange| served.answer(exchange));
-    // `batch.rs` holds the envelope of requests by POST.
+    // `batch.rs` tests the envelope for requests by POST.
     for (envelope, _) in preset_envelopes().filter(|(envelope, _)| *envelope != "batch") {
         let contract = contract(envelope);
         let mode = if envelope == "stripe" { "seek" } else { "offset" };
@@ -106,7 +106,7 @@ fn every_envelope_keeps_its_contract() {
             check(envelope, page, &body);
             assert_eq!((answer.link("next").is_some(), answer.link("prev").is_some()), (page.has_next, page.has_prev));
             assert_eq!(names_of_pages(&body), Vec::<String>::new(), "a loader would page by number: {at}");
-            // HEAD gets the same headers, and a client that has the page gets 304.
+            // HEAD gets the same headers, and a conditional request gets 304.
             let own = [("Authorization", "nobody")];
             let own = if page.ids.is_empty() { &own[..] } else { &[] };
             let tag = answer.header("etag").expect("a tag");
@@ -141,7 +141,7 @@ fn every_envelope_keeps_its_contract() {
     }
 }
 
-/// The contract of an envelope.
+/// Returns the contract of an envelope.
 pub(crate) fn contract(envelope: &str) -> Value {
     serde_json::from_str(&read(&format!("tests/envelopes/{envelope}.json"))).expect("JSON")
 }
@@ -197,7 +197,7 @@ fn check(envelope: &str, page: &Page, body: &Value) {
             assert!(types.iter().all(|name| *name == "users"), "{at}");
         }
         "hal" => assert_eq!(flags("/_links/next/href", "/_links/prev/href"), (link("next"), link("prev")), "{at}"),
-        // "Whether or not there are more elements available after this set", in the direction that was asked.
+        // "Whether or not there are more elements available after this set", in the requested direction.
         "stripe" => assert_eq!(text("/has_more"), has_next, "{at}"),
         "aip" => {
             // "The field containing pagination results should be the first field in the message."
@@ -234,7 +234,8 @@ fn names_of_pages(body: &Value) -> Vec<String> {
     }
 }
 
-/// Writes a page for readers: its request, the headers that clients read, and the body, with names in place of cursors.
+/// Writes a page to a snapshot: its request, the headers that clients read, and the body, with names in place of
+/// cursors.
 fn show(shown: &mut String, name: &str, target: &str, answer: &Response, cursors: &mut Vec<String>) {
     let _ = write!(shown, "\n# {name}\n\nGET {target}\n\n{}\n", answer.status);
     for name in ["content-type", "link", "odata-version", "preference-applied", "vary", "x-total-count"] {
@@ -284,7 +285,7 @@ fn named(text: &str, cursors: &mut Vec<String>) -> String {
     out
 }
 
-/// Writes JSON on indented lines, with members in their own order.
+/// Writes JSON on indented lines, with members in their order.
 fn pretty(out: &mut String, json: &str, depth: usize) {
     let short = json.len() <= 100 || !json.starts_with(['{', '[']);
     if short {
@@ -310,7 +311,7 @@ fn pretty(out: &mut String, json: &str, depth: usize) {
     let _ = write!(out, "\n{}{close}", "  ".repeat(depth));
 }
 
-/// Returns the members or elements of the text between brackets.
+/// Returns the members or elements in the text between brackets.
 fn parts(inner: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut escaped, mut start) = (0, false, false, 0);
     let mut parts = Vec::new();
@@ -341,7 +342,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
-/// Compares with `tests/snapshots/envelopes/NAME.txt`; with `UPDATE_SNAPSHOTS` set, writes it.
+/// Compares a text with `tests/snapshots/envelopes/NAME.txt`, or writes that file if `UPDATE_SNAPSHOTS` is set.
 fn assert_snapshot(name: &str, text: &str) {
     let path = format!("tests/snapshots/envelopes/{name}.txt");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {

@@ -1,5 +1,5 @@
-//! HTTP on list routes: methods, headers in both directions, conditional requests, framing, and requests that are
-//! refused before the upstream is asked.
+//! Tests of HTTP on list routes: methods, headers in both directions, conditional requests, framing, and requests that
+//! are refused without a request to the upstream.
 
 use crate::harness::{
     gateway::Gateway,
@@ -14,6 +14,8 @@ fn started() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
+/// HEAD has the status and the headers of GET, without the body. The upstream gets a GET.
+///
 /// Row: F62
 #[test]
 fn head_is_get_without_the_body() {
@@ -23,7 +25,7 @@ fn head_is_get_without_the_body() {
     let head = gateway.send("HEAD", target, &[], b"");
     let shown = |response: &Response| {
         let mut headers = response.headers.clone();
-        // Each request has a time and an id of its own.
+        // The time and the request id differ for each request.
         headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
         headers.sort();
         headers
@@ -36,7 +38,7 @@ fn head_is_get_without_the_body() {
     assert!(upstream.requests().iter().all(|request| request.method == "GET"), "a page is read from a body");
 }
 
-/// Large items are written without a copy. They stand in their places in every response of a connection.
+/// Large items are written without copying them. All responses of a connection contain them at their places.
 #[test]
 fn a_large_page_goes_out_byte_for_byte() {
     let items = users(400).into_iter().zip(0..);
@@ -66,6 +68,8 @@ fn a_large_page_goes_out_byte_for_byte() {
     assert!(back.text().starts_with(&format!(r#"{{"data":[{}],""#, items[250..].join(","))));
 }
 
+/// A conditional request for an unchanged page gets 304 without a body, and a changed page is sent.
+///
 /// Row: F64
 #[test]
 fn a_page_that_did_not_change_is_not_sent_again() {
@@ -170,6 +174,8 @@ fn the_client_gets_the_headers_of_the_answer_that_still_hold() {
     assert!(caching.contains("no-store") || caching.contains("private"), "a cookie forbids caching: {caching}");
 }
 
+/// Without a public URL, links are relative, whatever host the client claims, and the upstream's address is not shown.
+///
 /// Row: A13
 #[test]
 fn links_begin_with_the_path_and_never_show_the_upstream() {
@@ -194,6 +200,9 @@ fn links_begin_with_the_path_and_never_show_the_upstream() {
     }
 }
 
+/// Links begin with the public URL of the route, or with one of its hosts, and never with another host that a client
+/// sends.
+///
 /// Row: A13
 #[test]
 fn links_begin_with_the_public_url_where_there_is_one() {
@@ -232,6 +241,8 @@ fn paths_match_with_or_without_one_final_slash() {
     }
 }
 
+/// Requests with other methods for a list are forwarded unchanged.
+///
 /// Row: F63
 #[test]
 fn other_methods_on_a_list_reach_the_upstream_untouched() {
@@ -252,6 +263,8 @@ fn other_methods_on_a_list_reach_the_upstream_untouched() {
     assert_eq!((response.status, response.text()), (201, "OPTIONS /users "));
 }
 
+/// Ambiguous, malformed and oversized requests are refused, and don't reach the upstream.
+///
 /// Row: A17, F61
 #[test]
 fn requests_that_mean_two_things_are_refused() {
@@ -295,7 +308,7 @@ fn requests_that_mean_two_things_are_refused() {
         connection.send(request.as_bytes()).expect("it is sent");
         let response = connection.response("GET").unwrap_or_else(|fault| panic!("{what}: {fault}"));
         assert!(statuses.contains(&response.status), "{what}: {response:?}");
-        // The HTTP parser itself refuses these.
+        // These are refused by the HTTP parser.
         let parsed = !["two Hosts", "a Host with a user", "a Host with a path"].contains(&what);
         assert!(!parsed || !response.code().is_empty(), "{what}: a problem document: {response:?}");
     }
@@ -303,6 +316,8 @@ fn requests_that_mean_two_things_are_refused() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
+/// A connection serves any number of requests, also after refusals.
+///
 /// Row: F65
 #[test]
 fn a_connection_serves_any_number_of_requests() {
@@ -320,7 +335,7 @@ fn a_connection_serves_any_number_of_requests() {
     }
 }
 
-/// A request that comes in pieces is the same request.
+/// A request that arrives byte by byte is served like any other.
 #[test]
 fn a_request_may_come_byte_by_byte() {
     let (_upstream, gateway) = started();
@@ -332,7 +347,7 @@ fn a_request_may_come_byte_by_byte() {
     assert_eq!(response.outcome(), "200");
 }
 
-/// Connections to the upstream are kept and used again.
+/// Connections to the upstream are kept and reused.
 #[test]
 fn upstream_connections_are_reused() {
     use std::sync::{
@@ -354,12 +369,12 @@ fn upstream_connections_are_reused() {
         assert_eq!(connection.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
     }
     let (connections, answers) = (ports.lock().expect("as above").len(), answered.load(Ordering::SeqCst));
-    // Pingora opens another connection where the task that watched a kept one has not let go of it yet, which happens on a
-    // machine under load.
+    // On a machine under load, Pingora sometimes opens another connection, because the task that watches a kept one has
+    // not released it yet.
     assert!(answers >= 50 && connections <= 25, "{answers} answers over {connections} connections");
 }
 
-/// A server may close a kept connection at any time; the client never notices.
+/// An upstream may close a kept connection at any time, which clients must not notice.
 ///
 /// Row: F06
 #[test]
@@ -368,7 +383,7 @@ fn an_upstream_that_closes_kept_connections_fails_no_request() {
     let items = users(60);
     upstream.answer(move |exchange| {
         let body = body(exchange, &items);
-        // The answer does not announce it: the gateway keeps the connection, and finds it closed.
+        // The answer does not announce the close, so that the gateway keeps the connection and later finds it closed.
         exchange.reply("200 OK", &[], body.as_bytes())?;
         Ok(After::Close)
     });

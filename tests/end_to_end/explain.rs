@@ -1,5 +1,5 @@
-//! `cursorgate explain` describes the treatment of a request without any connection, and with `--live` also the facts
-//! that each answer shows.
+//! Tests of `cursorgate explain`, which describes the treatment of a request without any connection, and with `--live`
+//! also the facts in each answer.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -23,7 +23,7 @@ use crate::harness::{
 const ROUTE: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\npage_size = { default = 20, max = 40 }\n\
                      legacy = { policy = \"passthrough\", unmarked = \"new\" }";
 
-/// Further routes: one of another host, one below the list, and the rest.
+/// Further routes: one for another host, one below the list, and one for all other paths.
 const OTHERS: &str = "[routes.elsewhere]\nhosts = [\"other.test\"]\npath = \"/users\"\nupstream = \"legacy\"\naction = \"forward\"\n\
                       [routes.orders]\npath = \"/users/{id}/orders\"\nupstream = \"legacy\"\naction = \"forward\"\n\
                       [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
@@ -32,7 +32,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Explains a request by a configuration.
+/// Runs `explain` with a configuration.
 fn explain(file: &str, arguments: &[&str]) -> Output {
     let mut command = command();
     command.arg("explain").args(arguments).args(["--config", file]).env("CURSORGATE_KEY_1", KEY);
@@ -47,7 +47,7 @@ fn requests_are_explained_without_a_connection() {
     let gateway = Gateway::start(&configuration);
     let first = gateway.get("/users?limit=5");
     let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
-    // The same configuration, with a listener that counts connections for its upstream.
+    // The same configuration, with a listener in place of its upstream that counts connections.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let counted = listener.local_addr().expect("it is bound");
     let connections = Arc::new(AtomicUsize::new(0));
@@ -112,7 +112,7 @@ fn requests_are_explained_without_a_connection() {
         assert_eq!(document["method"], method, "{document}");
         assert!(document["treatment"]["action"].is_string(), "{document}");
     }
-    // Without the keys, all but the cursor is explained.
+    // Without the keys, everything but the cursor is explained.
     let mut bare = command();
     bare.args(["explain", "GET", &with_cursor, "--config", file]).env_remove("CURSORGATE_KEY_1");
     let output = bare.output().expect("the binary starts");
@@ -146,7 +146,7 @@ fn a_live_explanation_shows_what_each_answer_proves() {
     assert_eq!((&live["page"]["items"], &live["page"]["level"]), (&5.into(), &"exact".into()), "{document}");
     assert!(live["page"]["proof"].as_array().is_some_and(|lines| !lines.is_empty()), "{document}");
     assert_eq!(live["requests"][0]["answer"]["total"], 57, "{document}");
-    // A request that is for no page sends nothing.
+    // For a request that is not for a page, nothing is sent.
     let before = upstream.count();
     let output = explain(file, &["DELETE", "/users/7", "--live"]);
     assert!(text(&output.stdout).contains("nothing was sent"), "{}", text(&output.stdout));

@@ -1,5 +1,5 @@
-//! Explanations of single requests in production: a permit in a header has one request explained, for operators, and
-//! nothing else shows that there is such a header.
+//! Tests of explanations at a running gateway: a header with a permit makes it explain a request to operators. Without
+//! a valid permit, the header has no visible effect.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ struct Explaining {
 }
 
 impl Explaining {
-    /// Starts it without a key of permits.
+    /// Starts a gateway without a key for permits.
     fn off() -> Self {
         let rows = Rows::count(57);
         let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -55,7 +55,7 @@ impl Explaining {
         explaining
     }
 
-    /// Asks the admin listener with the token.
+    /// Sends a GET to the admin listener, with the token.
     fn admin(&self, path: &str) -> Response {
         let bearer = format!("Bearer {TOKEN}");
         http::send(self.gateway.admin, "GET", path, &[("Authorization", &bearer)], b"")
@@ -68,7 +68,7 @@ impl Explaining {
         command.output().expect("the binary starts")
     }
 
-    /// Returns the permit for a URL, as the command line prints it.
+    /// Returns a permit for a URL, from the command line.
     fn permit(&self, url: &str) -> String {
         let output = self.sign(&["GET", url]);
         let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -81,14 +81,14 @@ impl Explaining {
         self.gateway.send("GET", target, &[(HEADER, permit)], b"")
     }
 
-    /// Returns the ids of the requests that are explained.
+    /// Returns the ids of the requests whose explanations are kept.
     fn kept(&self) -> Vec<String> {
         let list = self.admin("/explanations").json();
         let rows = list["explanations"].as_array().expect("a list").clone();
         rows.iter().map(|row| row["request_id"].as_str().expect("an id").to_owned()).collect()
     }
 
-    /// Returns the explanation of a request, when it has ended.
+    /// Waits for the explanation of a request, and returns it.
     fn explained(&self, response: &Response) -> Value {
         let id = response.header("x-request-id").expect("an id");
         eventually("its explanation", || {
@@ -131,7 +131,7 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     assert_eq!(live["requests"][0]["answer"]["total"], 57, "{facts}");
     assert_eq!((&facts["outcome"]["status"], &facts["outcome"]["outcome"]), (&200.into(), &"page".into()), "{facts}");
     assert_eq!(facts["outcome"]["upstream_requests"].as_u64(), live["requests"].as_array().map(|all| all.len() as u64));
-    // The place of a cursor: the permit is for the path.
+    // The permit is for the path, so that it is also valid for requests with a cursor.
     let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     let second = explaining.ask(&format!("/users?limit=5&team=a&cursor={cursor}"), &permit);
     let facts = explaining.explained(&second);
@@ -145,7 +145,7 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     for secret in ["canary", permit.as_str(), TOKEN, PERMITS, KEY] {
         assert!(!all.contains(secret), "{secret} in {all}");
     }
-    // The explanations are for those with the token.
+    // Explanations can only be read with the token.
     for path in ["/explanations".to_owned(), format!("/explanations/{}", first.header("x-request-id").expect("an id"))]
     {
         assert_eq!(http::get(explaining.gateway.admin, &path).status, 401, "{path}");
@@ -179,6 +179,8 @@ fn refusals_and_forwarded_requests_are_explained_too() {
     assert_eq!(facts["outcome"]["status"], 502, "{facts}");
 }
 
+/// Invalid permits are ignored, and the answer is the same as without one. No permit is forwarded or logged.
+///
 /// Row: A48
 #[test]
 fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
@@ -203,11 +205,11 @@ fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
         let response = explaining.ask("/users?limit=5", permit);
         assert_eq!((response.status, response.text()), (200, plain.text()), "{name}");
     }
-    // The last request is explained, so that the earlier ones would have been by now.
+    // The last request has a valid permit. Once it is explained, the earlier ones would have been, too.
     let explained = explaining.ask("/users?limit=5", &permit);
     explaining.explained(&explained);
     assert_eq!(explaining.kept(), [explained.header("x-request-id").expect("an id")]);
-    // The same holds where the request passes, and for a name that CGI reads alike.
+    // The same applies to forwarded requests, and to a header name that CGI reads in the same way.
     explaining.ask("/users?offset=5", &permit);
     explaining.ask("/users/7", &permit);
     explaining.gateway.send("GET", "/users/7", &[("cursorgate_explain", &permit)], b"");
@@ -236,7 +238,7 @@ fn no_request_is_explained_without_a_key_of_permits() {
     assert_eq!(off.admin("/explanations").status, 404);
     let is_there = |name: &str| off.upstream.requests().iter().any(|request| request.header(name).is_some());
     assert!(!is_there(HEADER), "it goes nowhere, configured or not");
-    // A key without a token would show explanations to nobody, or to everybody.
+    // A key without a token is a fault of the configuration, since nobody could read the explanations safely.
     let hosts = "hosts = [\"gateway.test\"]";
     let text = off.gateway.configuration().replace(hosts, &format!("{hosts}, explain_key = \"file:permits\""));
     off.gateway.rewrite_raw(&text);

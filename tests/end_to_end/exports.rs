@@ -1,4 +1,5 @@
-//! Exports: whole lists as files, by jobs that survive their process, belong to their client alone, and end in time.
+//! Tests of exports: whole lists as files, by jobs that survive their process, belong to a single client, and end in
+//! time.
 
 mod million;
 mod place;
@@ -44,7 +45,7 @@ over_each_store!(
     finished_exports_are_kept_up_to_a_number_and_a_size,
 );
 
-/// Starts a gateway with exports; `exports` are lines of their table.
+/// Starts a gateway with exports. `exports` contains further lines of their table.
 fn start(upstream: &Upstream, place: &Place, exports: &str) -> Gateway {
     let table = place.table(exports);
     Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)))
@@ -54,7 +55,7 @@ fn begin(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Valu
     gateway.send("POST", target, &[headers, &[JSON]].concat(), order.to_string().as_bytes())
 }
 
-/// Begins an export and returns the path of its status.
+/// Starts an export and returns the path of its status.
 fn begun(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Value) -> String {
     let answer = begin(gateway, target, headers, order);
     assert_eq!(answer.status, 202, "{}", answer.text());
@@ -78,7 +79,7 @@ fn result(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Response {
     gateway.send("GET", &format!("{job}/result"), headers, b"")
 }
 
-/// Waits for the end of a job whose result has these items, and no others.
+/// Waits for the end of a job, and checks that its result has exactly these items.
 fn completed(gateway: &Gateway, job: &str, items: &[String]) {
     let document = finished(gateway, job, &[ONE]);
     assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(items.len())), "{document}");
@@ -96,7 +97,7 @@ fn holds(directory: &Path, text: &str) -> bool {
     })
 }
 
-/// Permits for answers: each answer of the upstream waits for one and takes it.
+/// Permits for answers of the upstream (a semaphore): each answer waits for one and takes it.
 #[derive(Clone, Default)]
 struct Permits(Arc<(Mutex<usize>, Condvar)>);
 
@@ -251,6 +252,8 @@ fn a_result_is_read_in_parts(place: &Place) {
     assert_eq!(gateway.send("GET", &target, &[ONE, ("If-None-Match", &tag)], b"").status, 304);
 }
 
+/// Other clients can't see, download or delete an export, and their own lists don't contain it.
+///
 /// Row: A22
 fn an_export_is_that_of_its_client(place: &Place) {
     let upstream = Upstream::start(serve(users(30)));
@@ -270,7 +273,7 @@ fn an_export_is_that_of_its_client(place: &Place) {
     assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
 }
 
-/// The description of the lists has the paths of their exports, and their answers conform to it.
+/// The OpenAPI description contains the paths of exports, and their answers conform to it.
 #[test]
 fn exports_are_described() {
     let upstream = Upstream::start(serve(users(30)));
@@ -290,6 +293,8 @@ fn exports_are_described() {
     assert!(described["paths"]["/users/exports/{exportId}/result"]["get"]["responses"]["206"].is_object());
 }
 
+/// The credentials of a job are sealed while it runs, and deleted with it.
+///
 /// Row: A24
 #[test]
 fn credentials_are_sealed_and_gone_with_the_job() {
@@ -304,7 +309,7 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
     let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     let Place::Directory(directory) = &place else { panic!("it is one") };
-    // The first page is answered and the second one waits, so the job runs and needs its credentials.
+    // The first page is answered and the second one waits, so that the job is running and needs its credentials.
     permits.give(1);
     let secret = ("Authorization", "Bearer canary-of-the-test");
     let job = begun(&gateway, "/users/exports?api_key=canary-in-the-query", &[secret], &json!({}));
@@ -322,7 +327,8 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     assert_eq!((mode("exports"), mode("exports/jobs.sqlite3")), (0o700, 0o600));
 }
 
-/// Serves a list, but answers the requests from the number `from` on, and before `until`, with the status `answer`.
+/// Starts an upstream of a list that answers the requests with the numbers from `from` to before `until` with the
+/// status `answer`.
 fn failing(from: usize, until: usize, answer: &'static str) -> (Upstream, Vec<String>) {
     let items = users(600);
     let (served, count) = (items.clone(), Mutex::new(0));
@@ -349,7 +355,7 @@ fn credentials_that_expire_end_the_export(place: &Place) {
     assert_eq!((&document["state"], &document["error"]["code"]), (&json!("failed"), &json!("credentials_refused")));
     assert_eq!((&document["error"]["status"], &document["resultUrl"]), (&json!(401), &Value::Null));
     assert_eq!(result(&gateway, &job, &[ONE]).outcome(), "409 export_without_result");
-    // A client without rights begins no export.
+    // A client without rights can't start an export.
     let refused = begin(&gateway, "/users/exports", &[TWO], &json!({}));
     assert_eq!(refused.status, 401, "{}", refused.text());
     assert_eq!(gateway.send("GET", "/users/exports", &[TWO], b"").json()["exports"], json!([]));

@@ -1,5 +1,5 @@
-//! Wrong configurations that load, under the traffic of legacy clients: a route that observes reports each mistake that
-//! it can see once, with the key to change.
+//! Tests of wrong configurations that load: a route that observes the traffic of legacy clients reports each mistake
+//! that it can see once, with the key to change.
 
 use std::{fmt::Write as _, io};
 
@@ -14,8 +14,8 @@ use crate::harness::{
 
 const ROWS: usize = 60;
 
-/// A legacy list by page: 25 items, or as many as `per_page` says up to 50; after the end there is no page. Under other
-/// paths it repeats its last page, counts pages from 0, or always gives the first one.
+/// Answers as a legacy list by page, with 25 items or `per_page` of them, at most 50, and an error after the end. At
+/// other paths it repeats its last page, counts pages from 0, or always returns the first page.
 fn legacy(exchange: &mut Exchange) -> io::Result<After> {
     let kind = exchange.request.path().to_owned();
     let reply = |exchange: &mut Exchange, status: &str, body: &Value| {
@@ -59,7 +59,7 @@ fn legacy(exchange: &mut Exchange) -> io::Result<After> {
     reply(exchange, "200 OK", &json!({ "data": items, "meta": meta }))
 }
 
-/// The requests of legacy clients, as the upstream expects them.
+/// The requests of legacy clients.
 const TRAFFIC: [&str; 8] = [
     "",
     "?page=1",
@@ -71,7 +71,7 @@ const TRAFFIC: [&str; 8] = [
     "?sort=-created_at&per_page=10",
 ];
 
-/// A route and its dialect, both as they should be.
+/// Returns the correct configuration of a route and its dialect.
 fn configured(name: &str, action: &str) -> String {
     format!(
         r#"
@@ -94,8 +94,8 @@ sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-
     )
 }
 
-/// A mistake: its name, the right text and the wrong one, further requests, the kind of the finding, and a part of the
-/// key.
+/// A mistake: its name, the correct text and the wrong one, further requests, the kind of the finding, and a part of
+/// the key.
 type Mistake = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str, &'static str);
 
 const MISTAKES: [Mistake; 20] = [
@@ -141,7 +141,7 @@ fn migration(gateway: &Gateway, name: &str) -> Value {
     routes.iter().find(|route| route["route"] == name).expect("the route").clone()
 }
 
-/// Sends requests to a route that observes, and returns its findings when all answers have been read.
+/// Sends requests to a route that observes, waits until all answers have been read, and returns the findings.
 fn observe(gateway: &Gateway, name: &str, path: &str, targets: &[&str]) -> Vec<Value> {
     for (sent, target) in targets.iter().enumerate() {
         gateway.get(&format!("{path}{target}"));
@@ -177,7 +177,7 @@ fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
         let targets = [&TRAFFIC[..], more].concat();
         let findings = observe(&gateway, name, &format!("/{name}"), &targets);
         let is_found = |one: &Value| one["kind"] == kind && one["key"].as_str().is_some_and(|text| text.contains(key));
-        // A mistake is not blamed on other keys.
+        // A mistake must not be reported for other keys.
         if !findings.iter().any(is_found) || findings.len() > 2 {
             faults.push(format!("{name}: {findings:#?}"));
         }
@@ -186,7 +186,7 @@ fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
     assert_eq!(findings[0]["kind"], "redirect", "{findings:?}");
     assert!(findings[0]["key"].as_str().is_some_and(|key| key.contains("\"/api/items/\"")), "{findings:?}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    // Each kind is reported once, and no report has a value of a request.
+    // Each kind is logged once, without values of requests.
     let log = gateway.log();
     let lines: Vec<Value> = log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     for (name, _, _, _, kind, key) in MISTAKES {
@@ -217,7 +217,7 @@ fn a_route_that_serves_has_its_refusals_among_the_findings() {
     assert_ne!(right, gateway.configuration());
     gateway.rewrite_raw(&right);
     gateway.signal("HUP");
-    // A request amid the reload would have a finding of its own.
+    // A request during the reload could add a finding, so that the end of the reload is awaited.
     let reloads = "cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}";
     eventually("it is in force", || (gateway.metric(reloads) == Some(1)).then_some(()));
     assert_eq!(gateway.get("/users").status, 200);

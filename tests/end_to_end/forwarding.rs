@@ -1,4 +1,4 @@
-//! Forwarded requests: methods and bodies, large transfers in constant memory, WebSockets, and event streams.
+//! Tests of forwarded requests: methods and bodies, large transfers in constant memory, WebSockets, and event streams.
 
 use std::io::{self, Write};
 
@@ -15,11 +15,11 @@ const FORWARD: Setup = Setup {
     more: "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// The size of the large transfers.
+/// The size of the large transfers in bytes.
 const LARGE: usize = 100 << 20;
-/// The additional memory that a large transfer may take, compared with a small one.
+/// The additional memory in bytes that a large transfer may take, compared with a small one.
 const FLAT: u64 = 24 << 20;
-/// The size of the pieces in which bodies are sent.
+/// The size of the pieces in which bodies are sent, in bytes.
 const PIECE: usize = 64 << 10;
 
 fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) -> (Upstream, Gateway) {
@@ -28,7 +28,8 @@ fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + '
     (upstream, gateway)
 }
 
-/// Returns byte `at` of a body whose pattern repeats at no power of two.
+/// Returns the byte at index `at` of a body. Its pattern repeats after 251 bytes, so that no block of a power of two
+/// equals the next one.
 fn pattern(at: usize) -> u8 {
     u8::try_from(at % 251).expect("below 251")
 }
@@ -37,6 +38,8 @@ fn piece(from: usize, length: usize) -> Vec<u8> {
     (from..from + length).map(pattern).collect()
 }
 
+/// Requests with any method and body are forwarded byte for byte, and so are their answers.
+///
 /// Row: F63
 #[test]
 fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
@@ -66,8 +69,8 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
 }
 
-/// CGI-like servers read `_` in a header's name as `-`, so no client may send a twin of a header that the operator
-/// sets.
+/// CGI-like servers read `_` in a header name as `-`, so that a client's header that they would confuse with one of the
+/// operator is not forwarded.
 #[test]
 fn twins_of_the_operators_headers_are_not_forwarded() {
     let upstream = Upstream::start(serve(users(1)));
@@ -83,7 +86,7 @@ fn twins_of_the_operators_headers_are_not_forwarded() {
     }
 }
 
-/// Headers of routing and of the principal can't be nominated by `Connection`.
+/// A client can't remove the headers of routing and of the principal by naming them in `Connection`.
 ///
 /// Row: A16
 #[test]
@@ -96,7 +99,7 @@ fn headers_of_routing_and_principal_cannot_be_nominated_on_any_path() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// A connection that a client has authenticated for itself serves no other client.
+/// A connection to the upstream that is authenticated as a whole for one client is not used for others.
 #[test]
 fn connections_that_are_authenticated_themselves_are_not_shared() {
     let (_upstream, gateway) = started(|exchange| {
@@ -247,7 +250,7 @@ fn chunked_bodies_pass_in_both_directions() {
     assert!(response.body == body, "{} bytes back", response.body.len());
 }
 
-/// The upstream's hop-by-hop headers and framing end at the gateway.
+/// Hop-by-hop headers and the framing of the upstream are not passed on.
 #[test]
 fn hop_by_hop_headers_of_the_upstream_end_at_the_gateway() {
     let (_upstream, gateway) = started(|exchange| {
@@ -270,8 +273,7 @@ fn hop_by_hop_headers_of_the_upstream_end_at_the_gateway() {
     assert!(whole.ends_with("\r\n\r\nok") && !whole.contains("transfer-encoding"), "{whole}");
 }
 
-/// Each event is delivered before the next one exists: the upstream writes an event only after the client has the one
-/// before.
+/// Each event is delivered at once: the upstream writes an event only after the client has received the previous one.
 #[test]
 fn server_sent_events_arrive_one_by_one() {
     let delivered = (0..5).map(|_| Gate::default()).collect::<Vec<_>>();
@@ -310,10 +312,10 @@ fn server_sent_events_arrive_one_by_one() {
 /// The sample handshake of RFC 6455, section 1.3.
 const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// The answer of a server to its WebSocket key.
+/// The server's `Sec-WebSocket-Accept` for that key.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A text frame of at most 125 bytes (RFC 6455, section 5.2); frames of clients are masked.
+/// Encodes a text frame of at most 125 bytes (RFC 6455, section 5.2). Frames of clients are masked.
 fn frame(text: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("a short frame");
     let mut frame = vec![0x81, length | if mask.is_some() { 0x80 } else { 0 }];
@@ -336,7 +338,7 @@ fn a_websocket_echoes_through_the_gateway() {
         loop {
             let head = exchange.receive_exactly(2)?;
             if head[0] != 0x81 {
-                // The client says goodbye.
+                // The client sends its last message.
                 return Ok(After::Close);
             }
             let mask = exchange.receive_exactly(4)?;
@@ -363,7 +365,7 @@ fn a_websocket_echoes_through_the_gateway() {
     assert_eq!(gateway.get("/socket").status, 400, "the gateway serves on");
 }
 
-/// A client that went away in the middle of a stream is noticed: the upstream's connection ends too.
+/// If a client disconnects in the middle of a stream, the connection to the upstream is closed, too.
 #[test]
 fn a_client_that_goes_away_ends_the_stream() {
     let ended = Gate::default();

@@ -1,5 +1,5 @@
-//! GraphQL: lists as connections, walked by clients as they are; queries that ask for too much are refused before a
-//! list is read; and each list that a query selects is one request of its client.
+//! Tests of GraphQL: lists as connections, which unmodified clients walk; queries beyond the limits, which are refused
+//! before a list is read; and the requests that a query makes.
 
 mod refused;
 
@@ -23,7 +23,7 @@ const COUNT: u64 = 1_003;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const OWN: (&str, &str) = ("Accept", "application/graphql-response+json");
 
-/// Returns an OpenAPI document of the rows, which gives their items types.
+/// Returns an OpenAPI document of the rows, from which their items get types.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -57,7 +57,7 @@ fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
 
-/// A gateway over rows, whose items have types.
+/// A gateway with GraphQL in front of rows whose items have types.
 struct Lists {
     gateway: Gateway,
     upstream: Upstream,
@@ -66,7 +66,7 @@ struct Lists {
 }
 
 impl Lists {
-    /// Starts the gateway. `route` has further lines of the list, `service` those of `[services.graphql]`.
+    /// Starts the gateway. `route` contains further lines of the list, `service` those of `[services.graphql]`.
     fn start(rows: Rows, route: &str, service: &str) -> Self {
         let served = rows.clone();
         Self::answering(rows, route, service, move |exchange| served.answer(exchange))
@@ -94,7 +94,7 @@ impl Lists {
         self.gateway.send("POST", "/graphql", &[headers, &[JSON]].concat(), request.to_string().as_bytes())
     }
 
-    /// Returns the data of a query without errors.
+    /// Returns the data of a query, which must have no errors.
     fn data(&self, query: &str) -> Value {
         let mut answer = self.ask(query);
         assert_eq!(answer.get("errors"), None, "{query}: {answer}");
@@ -122,7 +122,7 @@ fn code(error: &Value) -> &str {
     error["extensions"]["code"].as_str().unwrap_or_default()
 }
 
-/// Runs a client, and returns what it printed.
+/// Runs a client program, and returns the JSON that it prints.
 fn run(file: &str, arguments: &[&str]) -> Value {
     run_module("graphql", file, arguments)
 }
@@ -187,12 +187,13 @@ fn graphql_js_accepts_the_schema() {
         assert!(schema.contains(line), "{line}:\n{schema}");
     }
     assert!(!schema.contains("offset:") && !schema.contains("limit:"), "they page: {schema}");
-    // Queries that validate are run.
+    // Valid queries are executed.
     let data = lists.data(right);
     assert_eq!(data["users"]["totalCount"], 2, "of three rows two have odd ids: {data}");
 }
 
-/// Each list of a query is one request to the upstream, however deep the selection and however often it is named.
+/// Each list of a query takes one request to the upstream, for any depth of the selection, and even if it is selected
+/// several times.
 #[test]
 fn a_list_is_one_request() {
     let rows = Rows::count(300);
@@ -237,7 +238,7 @@ fn a_list_is_one_request() {
     assert_eq!(metric(&lists.gateway, "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"}"), 4);
 }
 
-/// A list whose total takes a request of its own is counted only where the total is selected.
+/// If the total of a list takes its own request, it is requested only if the total is selected.
 #[test]
 fn a_total_is_counted_only_where_it_is_selected() {
     let (rows, directory) = (Rows::count(40), Directory::new());
@@ -277,9 +278,9 @@ fn clients_see_their_own_lists() {
     let mut next = query.clone();
     next["variables"] = json!({ "after": end });
     assert_eq!(ids("Bearer two", &next).0, [11]);
-    // A cursor gives no rights: another client's list goes on from that place.
+    // A cursor grants no rights: another client gets the next page of its own list.
     assert_eq!(ids("Bearer one", &next).0, [2, 1]);
-    // A client can't choose the form of inner requests, nor can a request that is no inner one have it.
+    // A client can't request the envelope of inner requests.
     let headers = [("Cursorgate-Form", "connection"), ("Authorization", "Bearer one")];
     let plain = lists.gateway.send("GET", "/users?limit=1", &headers, b"");
     assert!(plain.json()["data"].is_array(), "{plain:?}");
@@ -354,7 +355,7 @@ fn limits_hold_for_lists_of_queries() {
     }
 }
 
-/// Values are those of the upstream, digit for digit. A value of another type is an error of its field alone.
+/// Numbers have the digits of the upstream. A value of another type is an error of its field only.
 #[test]
 fn values_are_those_of_the_upstream() {
     const ITEM: &str = r#"{"id":1,"score":123456789012345678901234567890,"note":"é\u00e9\ud83d\ude00<","above":{"id":2,"above":null},"kin":[{"id":3},null,{"id":4}],"tags":{ "a" : 1.50e+3 },"odd name":[1.10,1E+2],"__own":true,"address":{"street":7}}"#;
@@ -390,7 +391,7 @@ fn values_are_those_of_the_upstream() {
     assert!(errors.iter().all(|error| code(error) == "upstream_malformed" && error["path"][2] == 1), "{errors:?}");
 }
 
-/// A document that is wrong about every item makes a bounded number of errors.
+/// If the document is wrong about every item, the number of errors is still bounded.
 #[test]
 fn errors_are_bounded() {
     let lists = Lists::answering(Rows::count(0), "verify = \"never\"", "", |exchange| {
@@ -462,7 +463,7 @@ fn requests_follow_graphql_over_http() {
     );
 }
 
-/// The page loads nothing, and runs no script but its own.
+/// The page has no external resources, and runs only its own script.
 #[test]
 fn a_browser_gets_the_page_if_it_is_configured() {
     const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -487,7 +488,7 @@ fn a_browser_gets_the_page_if_it_is_configured() {
     assert_eq!(without.gateway.send("GET", "/graphql", &[HTML], b"").outcome(), "400 request_invalid");
 }
 
-/// Lists by tokens have no cursors of items: those of the page lead on.
+/// Lists by token have no cursors of items, and are walked by the cursors of pages.
 #[test]
 fn lists_by_tokens_are_walked() {
     let rows = Rows::count(30);
@@ -544,7 +545,7 @@ fn fields_that_look_alike_have_their_own_types() {
     assert_eq!(types, ["PeopleConnection", "People2Connection"], "{data}");
 }
 
-/// A client that leaves ends the requests of its query.
+/// If a client disconnects, the requests of its query are ended.
 #[test]
 fn a_query_ends_with_its_client() {
     let gate = crate::harness::upstream::Gate::default();

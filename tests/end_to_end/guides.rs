@@ -1,5 +1,6 @@
-//! Programs and configurations that readers copy: those of examples/clients read a list of 1,003 rows to its end while
-//! others come and go, on a page too, and say why a list is refused; those of docs/how-to are accepted.
+//! Tests of programs and configurations that readers copy. Those of examples/clients read a list of 1,003 rows to its
+//! end while others are added and removed, also in a web page, and report refusals. The configurations of docs/how-to
+//! are accepted.
 
 use std::{
     collections::HashSet,
@@ -25,17 +26,17 @@ use crate::{
 };
 
 const COUNT: usize = 1_003;
-/// Rows below this id stay as they are; those from it on come and go.
+/// Rows below this id are stable; those from it on are added and removed.
 const PASSING: u64 = 10_000;
-/// 1,003 is 17 times 59: there the last page is a full one.
+/// The limits of the walks. 1,003 is 17 times 59, so that with 59 the last page is full.
 const LIMITS: [&str; 2] = ["20", "59"];
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Rows with a name, of which up to eight share a score. With each request some come, anywhere in the list, and some
-/// go.
+/// Starts a gateway in front of rows with names, of which up to eight share a score. With each request, rows are added
+/// anywhere in the list, and others are removed.
 fn start() -> (Upstream, Gateway) {
     let rows = Rows::new((1..).map(|id| Row::new(id, id * 31 % 131)).take(COUNT));
     let state = Mutex::new((Numbers::new(22), PASSING));
@@ -61,7 +62,7 @@ fn start() -> (Upstream, Gateway) {
 
 /// Runs a program with a URL. Returns whether it succeeded, its standard output and its standard error.
 fn run(program: &[&OsStr], url: &str) -> (bool, String, String) {
-    // A walk that doesn't end is ended.
+    // `timeout` ends a walk that does not end.
     let mut command = Command::new("timeout");
     command.arg("300").args(program).arg(url).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     let output = command.output().expect("it runs");
@@ -99,7 +100,7 @@ fn python_reads_a_list_to_its_end() {
     read_to_the_end(&["python3".as_ref(), repository("examples/clients/walk.py").as_ref()]);
 }
 
-/// The toolchain is that of PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of
+/// Uses the toolchain from PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of
 /// the standard library are built once, and kept in the target directory.
 #[test]
 fn go_reads_a_list_to_its_end() {
@@ -124,7 +125,7 @@ fn go_reads_a_list_to_its_end() {
     read_to_the_end(&[program.as_ref()]);
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with all its contents.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder in the test's directory");
     for entry in fs::read_dir(from).expect("a folder") {
@@ -138,8 +139,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns a copy of examples/clients with the packages that its lock names: tools write files beside those that they
-/// read.
+/// Returns a copy of examples/clients with the packages that its lock file names: tools write files next to those that
+/// they read.
 fn installed() -> Directory {
     let folder = Directory::new();
     copy(&repository("examples/clients"), folder.path());
@@ -168,7 +169,7 @@ fn tanstack_query_reads_a_list_to_its_end() {
     }
 }
 
-/// Returns the ids of rows that a page shows: `row 7`.
+/// Returns the ids of the rows that a page shows, such as 7 for `row 7`.
 fn ids(rows: &Value) -> Vec<u64> {
     let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
     let id = |row: &Value| row.as_str().and_then(|text| text.strip_prefix("row ")?.parse().ok());
@@ -184,8 +185,8 @@ fn is_whole(shown: &[u64], what: &str) {
     assert_eq!(shown.iter().collect::<HashSet<_>>().len(), shown.len(), "{what}: an item came twice");
 }
 
-/// Checks what a section shows of a refused cursor, of the list begun again, of an answer that is no page, and of the
-/// next one.
+/// Checks what a section shows for a refused cursor, for the list that is begun again, for an answer that is not a
+/// page, and for the next one.
 fn begins_again(section: &Value, kept: usize, what: &str) {
     let count = |state: &str| section[state]["rows"].as_array().map(Vec::len);
     let alert = |state: &str| section[state]["alert"].as_str().unwrap_or_default().to_owned();
@@ -197,7 +198,7 @@ fn begins_again(section: &Value, kept: usize, what: &str) {
     assert_eq!(alert("repaired"), "", "{what}: {section}");
 }
 
-/// Reads the page of a folder of examples/clients by its buttons.
+/// Reads the page of a folder of examples/clients with its buttons.
 fn a_page_is_read_to_its_end(compiler: &str, name: &str) {
     let (_upstream, gateway) = start();
     let folder = installed();
@@ -237,7 +238,8 @@ fn configurations(page: &str) -> Vec<&str> {
     page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// The index has the lines that all files begin with; each page has those of its framework.
+/// Shows that the configurations of the how-tos are accepted. The index has the lines that all files begin with; each
+/// page has those of its framework.
 #[test]
 fn the_configurations_of_the_how_tos_are_accepted() {
     let index = fs::read_to_string(repository("docs/how-to/README.md")).expect("the index");

@@ -1,5 +1,5 @@
-//! Processes that follow one another: successors that take over the listening sockets, sockets of a service manager and
-//! the notifications for it, and two processes at one address.
+//! Tests of processes that follow one another: successors that take over the listening sockets, sockets of a service
+//! manager and the notifications for it, and two processes at one address.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -52,7 +52,7 @@ impl Walkers<'_> {
         }
     }
 
-    /// Waits until every client has begun and ended further walks.
+    /// Waits until each client has begun and ended further walks.
     fn go_on(&self) {
         let before = self.walks.each_ref().map(|walks| walks.load(Ordering::Relaxed));
         eventually("all clients walk on", || {
@@ -69,7 +69,7 @@ fn connect(address: SocketAddr) -> http::Connection {
     http::Connection::open(address).expect("a listener")
 }
 
-/// Ends the clients also where an assertion fails; else the scope would wait for ever.
+/// Ends the clients when dropped, also after a failed assertion; otherwise the scope would wait forever.
 struct EndOnDrop<'flag>(&'flag AtomicBool);
 
 impl Drop for EndOnDrop<'_> {
@@ -94,6 +94,8 @@ fn under_load(address: SocketAddr, change: impl FnOnce(&Walkers<'_>)) {
     });
 }
 
+/// Shows that no request fails while three successors in a row take over under load.
+///
 /// Row: F47
 #[test]
 fn successors_lose_no_request() {
@@ -113,7 +115,8 @@ fn successors_lose_no_request() {
     eventually("the last one ends too", || (!is_running(last)).then_some(()));
 }
 
-/// A request in hand is answered by the process that has it, and a connection that is kept ends with its next request.
+/// Shows that a request in flight is answered by the process that has it, and that a kept connection ends with its next
+/// request.
 ///
 /// Row: F47
 #[test]
@@ -142,6 +145,9 @@ fn the_process_before_finishes_its_requests() {
     eventually("it leaves", || (!is_running(before)).then_some(()));
 }
 
+/// Shows that a successor with a faulty configuration or an unavailable address is reported, and that the process
+/// before it goes on.
+///
 /// Row: F67
 #[test]
 fn a_successor_that_fails_changes_nothing() {
@@ -210,7 +216,7 @@ fn spawn(directory: &Directory, public: &TcpListener) -> Guarded {
     Guarded(command.fd_mappings(vec![mapping]).expect("one descriptor").spawn().expect("the binary under test"))
 }
 
-/// The socket outlives the process: connections wait for the next one.
+/// Shows that the socket outlives the process: connections wait for the next process.
 #[test]
 fn a_service_manager_keeps_the_sockets_and_is_notified() {
     let upstream = Upstream::start(serve(users(60)));
@@ -239,7 +245,7 @@ fn a_service_manager_keeps_the_sockets_and_is_notified() {
     assert_eq!(waits.response("GET").expect("the next process answers").outcome(), "200");
     assert_eq!(unit.notified(), "READY=1\n");
 
-    // The successor is reported by the process that systemd listens to, and serves after that.
+    // The process that systemd listens to reports the successor, which serves after that.
     signal(unit.child.0.id(), "USR2");
     let told = unit.notified();
     let successor = told.strip_prefix("MAINPID=").and_then(|id| id.trim().parse::<u32>().ok());
@@ -252,7 +258,7 @@ fn a_service_manager_keeps_the_sockets_and_is_notified() {
     eventually("it ends", || (!is_running(successor)).then_some(()));
 }
 
-/// The new process is started before the old one is stopped.
+/// Shows that a new process can be started at the address before the old one is stopped.
 #[test]
 fn two_processes_share_an_address_with_reuse_port() {
     let upstream = Upstream::start(serve(users(60)));

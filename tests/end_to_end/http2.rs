@@ -1,4 +1,4 @@
-//! HTTP/2 of clients: the same pages, logs and limits as by HTTP/1.1, and the known attacks on it.
+//! Tests of HTTP/2 of clients: the same pages, logs and limits as over HTTP/1.1, and the known attacks on it.
 
 use std::{
     process::Command,
@@ -59,7 +59,7 @@ fn curl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("JSON is text")
 }
 
-/// curl walks a list by links, with prior knowledge and in each coding, and sees what it sees by HTTP/1.1.
+/// Shows that curl, which follows links with prior knowledge and in each coding, gets the same as over HTTP/1.1.
 #[test]
 fn curl_walks_a_list_by_http2() {
     let (_upstream, gateway) = started(&PLAIN);
@@ -87,7 +87,7 @@ fn curl_walks_a_list_by_http2() {
     assert_eq!(log.len(), 7);
 }
 
-/// Requests at a time on one connection, each with its own answer.
+/// Shows that concurrent requests on one connection each get their own answer.
 #[test]
 fn a_connection_serves_many_requests_at_a_time() {
     let (upstream, gateway) = started(&PLAIN);
@@ -123,7 +123,7 @@ fn a_connection_serves_many_requests_at_a_time() {
     eventually("the places are free", || (metric(&gateway, "cursorgate_connections") == 1).then_some(()));
 }
 
-/// The upstream gets HTTP/1.1: one `Host`, one line of cookies, a body with a length or in chunks.
+/// Shows that the upstream gets HTTP/1.1: one `Host`, one line of cookies, a body with a length or in chunks.
 #[test]
 fn forwarded_requests_are_of_http1() {
     let (upstream, gateway) = started(&FORWARDS);
@@ -159,7 +159,7 @@ fn forwarded_requests_are_of_http1() {
     assert_eq!((long.header("content-length"), long.header("transfer-encoding")), (Some("3"), None));
 }
 
-/// Heads are held to the rules of HTTP/1.1, and each refusal is logged.
+/// Shows that heads are checked by the rules of HTTP/1.1, and that each refusal is logged.
 #[test]
 fn heads_are_refused_as_by_http1() {
     let (upstream, gateway) = started(&FORWARDS);
@@ -195,12 +195,12 @@ fn heads_are_refused_as_by_http1() {
     serves(&gateway);
 }
 
-/// Asserts the number of lines in the log: one for each refused head.
+/// Asserts the number of lines in the access log: one for each refused head.
 fn serves_nothing_more(gateway: &Gateway, lines: usize) {
     assert_eq!(gateway.access_log().len(), lines);
 }
 
-/// A listener without HTTP/2 refuses its beginning as any other head that can't be read.
+/// Shows that a listener without HTTP/2 refuses its beginning like any other head that can't be read.
 #[test]
 fn operators_may_leave_http2_out() {
     let upstream = Upstream::start(serve(users(60)));
@@ -216,7 +216,8 @@ fn operators_may_leave_http2_out() {
     serves(&gateway);
 }
 
-/// Rapid reset (CVE-2023-44487): a client that begins requests and resets them is disconnected after a bounded number.
+/// Shows that a client that begins requests and resets them (rapid reset, CVE-2023-44487) is disconnected after a
+/// bounded number.
 ///
 /// Row: A19
 #[test]
@@ -240,7 +241,7 @@ fn a_client_that_resets_its_requests_is_disconnected() {
     serves(&gateway);
 }
 
-/// Pings, settings, priorities and empty frames without end.
+/// Shows that a client that sends pings, settings, priorities or empty frames without end is disconnected.
 ///
 /// Row: A19
 #[test]
@@ -273,7 +274,7 @@ fn a_client_that_floods_is_disconnected() {
     serves(&gateway);
 }
 
-/// A head of endless continuations (CVE-2024-27316), and one of many small fields, take bounded memory.
+/// Shows that a head of endless continuations (CVE-2024-27316), and one of many small fields, take bounded memory.
 ///
 /// Row: A19
 #[test]
@@ -289,14 +290,14 @@ fn an_endless_head_takes_bounded_memory() {
         let sent = (0..2_000).take_while(|_| connection.send(&more).is_ok()).count();
         assert!(sent < 2_000, "16 MB of a head were read");
     }
-    // A field of the dynamic table that is named again and again: a small head that decodes to a large one.
+    // Names one field of the dynamic table many times: a small head that decodes to a large one.
     let mut connection = connected(&gateway);
     let mut bomb = get("/users");
     bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
     bomb.extend(std::iter::repeat_n(b'y', 4_000));
     bomb.extend(std::iter::repeat_n(0xbe, 12_000));
     connection.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb)).expect("it reads");
-    // It is answered with 431, or its connection ends.
+    // The head is answered with 431, or its connection ends.
     let answered = connection.answer(1);
     assert!(answered.is_err() || answered.is_ok_and(|(status, _)| status != OK));
     let grown = gateway.peak_memory().saturating_sub(before);
@@ -304,7 +305,7 @@ fn an_endless_head_takes_bounded_memory() {
     serves(&gateway);
 }
 
-/// A head that drips has the deadline of all heads.
+/// Shows that a head that arrives byte by byte has the deadline of all heads.
 ///
 /// Row: A18
 #[test]
@@ -325,7 +326,7 @@ fn a_head_that_drips_is_cut_by_http2_too() {
     serves(&gateway);
 }
 
-/// Each concurrent request takes a place, as a connection of its own would.
+/// Shows that each concurrent request takes a place, as a connection of its own would.
 ///
 /// Row: A19
 #[test]
@@ -359,7 +360,7 @@ fn streams_take_the_places_of_connections() {
     assert_eq!(dropped(&gateway, "full_for_address") + dropped(&gateway, "full"), 12);
 }
 
-/// Clients that request large pages and read none of them don't make the gateway exceed its `memory`.
+/// Shows that clients that request large pages and read none of them don't make the gateway exceed its `memory`.
 ///
 /// Row: A18
 #[test]
@@ -383,7 +384,7 @@ fn slow_readers_by_http2_take_bounded_memory() {
     serves(&gateway);
 }
 
-/// A client that resets a request cancels it at the upstream, and its other requests go on.
+/// Shows that a reset by the client cancels the request at the upstream, while other requests of the connection go on.
 #[test]
 fn a_reset_cancels_one_request() {
     let (upstream, gateway) = started(&PLAIN);

@@ -1,4 +1,5 @@
-//! HTTP/2 to upstreams: negotiated by TLS, and with prior knowledge; for pages, forwarded requests and their bodies.
+//! Tests of HTTP/2 to upstreams: negotiated by TLS, and with prior knowledge; for pages, forwarded requests and their
+//! bodies.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,7 +34,7 @@ use crate::{
     },
 };
 
-/// An upstream that speaks HTTP/2 alone. It ends with the process of the tests.
+/// An upstream that speaks HTTP/2 only. It ends with the process of the tests.
 struct Multiplexing {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -56,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Multiplexing {
-    /// Listens, with TLS if there is a certificate for it.
+    /// Starts the upstream, with TLS if there is a certificate for it.
     fn start(identity: Option<Identity>) -> Self {
         let seen = Arc::<Seen>::default();
         let (own, (tell, told)) = (Arc::clone(&seen), mpsc::channel());
@@ -84,7 +85,7 @@ impl Multiplexing {
     }
 }
 
-/// Returns an acceptor that negotiates HTTP/2, or HTTP/1.1 where that alone is offered.
+/// Returns an acceptor that negotiates HTTP/2, or HTTP/1.1 if only that is offered.
 fn acceptor(identity: &Identity) -> SslAcceptor {
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
@@ -120,7 +121,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) 
         seen.most_at_once.fetch_max(now, Ordering::SeqCst);
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
-            // A client may leave at any time.
+            // The client may close the connection at any time.
             let _ = answer(Request::from_parts(parts, ()), body, respond, &seen).await;
             seen.at_once.fetch_sub(1, Ordering::SeqCst);
         });
@@ -192,7 +193,7 @@ fn configuration(address: SocketAddr, upstream: &str) -> String {
     format!("{plain}{}{rest}", broken.concat())
 }
 
-/// Walks the list, sends bodies, and asks for several things at a time.
+/// Walks the list, sends bodies, and sends several requests at the same time.
 fn exercise(gateway: &Gateway, upstream: &Multiplexing, scheme: &str) {
     let mut next = "/users?limit=30".to_owned();
     let mut ids = Vec::new();
@@ -250,7 +251,7 @@ fn http2_is_negotiated_with_an_upstream_by_tls() {
     let gateway = Gateway::start(&configuration(upstream.address, &tls));
     exercise(&gateway, &upstream, "https");
     assert!(locked(&upstream.seen.protocols).iter().all(|protocol| protocol == "h2"));
-    // A switch of protocols needs HTTP/1.1, which this upstream can negotiate and does not speak.
+    // A switch of protocols needs HTTP/1.1, which this upstream negotiates but does not speak.
     let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
     assert_eq!(gateway.send("GET", "/socket", &upgrade, b"").outcome(), "502 upstream_unavailable");
     assert_eq!(locked(&upstream.seen.protocols).last().map(String::as_str), Some("http/1.1"));
@@ -270,13 +271,14 @@ fn http1_is_spoken_to_an_upstream_that_negotiates_nothing() {
     assert_eq!(upstream.requests().len(), 3);
 }
 
-/// A stream that breaks fails its own request, and neither the connection nor the next request.
+/// Shows that a broken stream fails only its own request, and neither the connection nor the next request.
 #[test]
 fn a_stream_that_is_reset_fails_one_request() {
     let upstream = Multiplexing::start(None);
     let gateway = Gateway::start(&configuration(upstream.address, "host_header = \"people.test\""));
     assert_eq!(gateway.get("/users?limit=1").outcome(), "200");
-    // A page is retried twice. Before that, a reset looks like the end of an idle connection, which is replaced.
+    // A page is retried twice. Before that, a reset looks like the end of an idle connection, which is replaced by
+    // another.
     for (path, outcome, most) in [("/reset", "502 upstream_unavailable", 4), ("/short", "502 upstream_truncated", 3)] {
         assert_eq!(gateway.get(&format!("{path}?limit=1")).outcome(), outcome);
         let asked = upstream.requests().iter().filter(|request| request.uri().path() == path).count();

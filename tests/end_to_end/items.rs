@@ -1,4 +1,5 @@
-//! Items leave the gateway as the bytes that came in, for any JSON, and envelopes put them in their places.
+//! Tests of the items in pages: they are the bytes that the upstream sent, for any JSON, and envelopes put them in
+//! their places.
 
 use crate::harness::{
     gateway::Gateway,
@@ -25,6 +26,8 @@ fn items() -> Vec<String> {
     ITEMS.iter().map(|item| (*item).to_owned()).collect()
 }
 
+/// Shows that pages of each limit contain the items as the upstream wrote them, byte for byte.
+///
 /// Row: A30
 #[test]
 fn items_are_the_upstreams_bytes() {
@@ -71,7 +74,7 @@ fn the_standard_envelope_is_these_bytes() {
         }
         text
     };
-    // Where `limit` stands among the filters is not promised, nor is how JSON spells `&`.
+    // Neither the place of `limit` among the filters is promised, nor how JSON writes `&`.
     assert_eq!(without_order(&page.text().replace("\\u0026", "&")), without_order(&expected));
 }
 
@@ -87,7 +90,7 @@ fn the_bare_envelope_is_the_array_alone() {
     assert!(page.link("next").is_some(), "{page:?}");
 }
 
-/// An envelope of the configuration: wrapped items, names of its own, members in its own order.
+/// Shows that an envelope of the configuration is filled: wrapped items, other names, members in another order.
 #[test]
 fn a_skeleton_of_the_configuration_is_filled() {
     let setup = Setup {

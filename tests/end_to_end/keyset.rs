@@ -1,4 +1,4 @@
-//! Pages found by range filters: one request each, while rows come and go under the walk.
+//! Tests of pages found by range filters: one request each, while rows are added and removed during the walk.
 
 use std::cmp::Reverse;
 
@@ -17,8 +17,8 @@ fn keyset(rows: &Rows) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Rows that stay are returned exactly once, in order; each page is requested by keys and without an offset, unless the
-/// item of the cursor is gone.
+/// Shows that rows that stay are returned exactly once, in order. Each page is requested by keys and without an offset,
+/// unless the item of the cursor is removed.
 #[test]
 fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let rows = Rows::count(60);
@@ -30,8 +30,8 @@ fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let pages = walk(&gateway, "/users?limit=7", "next", &[], |number, page| {
         let last = *ids(page).last().expect("no page is empty");
         rows.change(|rows| {
-            // After every second page the cursor's item goes. Some served and some unserved items go too, and ten come
-            // at the head.
+            // After each second page, the cursor's item is removed. Some served and some unserved items are removed
+            // too, and ten are added at the head.
             rows.retain(|row| (row.id != last || number % 2 == 1) && row.id % 13 != 0);
             rows.extend((0..10).map(|index| Row::new(1_000 + number as u64 * 10 + index, 5_000)));
         });
@@ -40,7 +40,7 @@ fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, expected);
     for (index, page) in pages.iter().enumerate() {
-        // Where the item is gone, the filtered answer does not show that the filter begins where the item was: the
+        // If the item is removed, the filtered answer does not show that the filter begins where the item was: the
         // whole list does.
         let gone = index % 2 == 1;
         assert_eq!(page.header("cursorgate-level"), Some("exact"), "page {index}");
@@ -66,7 +66,7 @@ fn a_walk_back_gives_the_same_pages() {
     assert_eq!(backward[4].link("prev"), None);
 }
 
-/// A client's own filter on a field by which pages are found: both stay in force.
+/// Shows that a client's own filter on a field by which pages are found stays in force.
 #[test]
 fn the_clients_own_filters_stay_in_force() {
     let rows = Rows::count(60);
@@ -81,8 +81,8 @@ fn the_clients_own_filters_stay_in_force() {
     }
 }
 
-/// A filter that no item passes, as where numbers are compared as texts, is reported, given up for a time, and tried
-/// again.
+/// Shows that a filter that no item passes (for example because numbers are compared as texts) is reported, given up
+/// for a time, and tried again.
 #[test]
 fn a_filter_that_never_helps_is_reported_and_given_up() {
     let rows = Rows::count(60);
@@ -108,7 +108,7 @@ fn a_filter_that_never_helps_is_reported_and_given_up() {
     assert!(gateway.log().iter().any(|line| line.contains("\"futile_filter\":\"in_vain\"")));
 }
 
-/// Forty rows share each score. No order among them is promised, and none is needed.
+/// Shows a walk in which forty rows share each score. No order among them is promised, and none is needed.
 #[test]
 fn ties_are_whole_runs() {
     let rows = Rows::new((1..=120).map(|id| Row::new(id, id.div_ceil(40))));
@@ -122,7 +122,7 @@ fn ties_are_whole_runs() {
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
 }
 
-/// The number of rows of the upstreams below, whose filters misread times.
+/// The number of rows of the upstreams below, whose filters read times wrongly.
 const TIMES: u64 = 1_200;
 /// The seconds between two of their times.
 const TICK: u64 = 600;
@@ -140,8 +140,8 @@ fn seconds(time: &str) -> u64 {
     ((part(8..10) - 1) * 24 + part(11..13)) * 3_600 + part(14..16) * 60 + part(17..19)
 }
 
-/// Starts an upstream of rows by time, the newest first, `run` of them at each time. Its filters take the seconds of a
-/// time to be `read` of them.
+/// Starts an upstream of rows by time, the newest first, `run` of them at each time. Its filters apply `read` to the
+/// seconds of a time.
 fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     let rows = Rows::new((0..TIMES).map(|row| Row::new(row, row / run)));
     let served = rows.clone();
@@ -169,9 +169,9 @@ fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     (upstream, gateway, rows)
 }
 
-/// A filter that is read by its date, or in another time zone, leaves out the row that a page follows and those after
-/// it. Its answer does not show that row, so it proves no page: no page skips a row, also where the row of the cursor
-/// is gone.
+/// Shows that no page skips a row if the upstream reads a filter by its date, or in another time zone. Such a filter
+/// leaves out the row that a page follows and those after it, so its answer proves no page, also if the row of the
+/// cursor is removed.
 #[test]
 fn a_filter_that_is_read_by_date_or_in_another_zone_skips_no_row() {
     let by_date: fn(u64) -> u64 = |seconds| seconds - seconds % 86_400;

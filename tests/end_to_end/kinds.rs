@@ -1,5 +1,5 @@
-//! Comparison of keys without a declared type: dates as instants, texts that the upstream sorts by its own rules, keys
-//! that a client has left out. Lists that contradict their order are reported.
+//! Tests of keys without a declared type: dates compared as instants, texts that the upstream sorts by its own rules,
+//! keys that a client has left out. Lists that contradict their order are reported.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use crate::harness::{
 /// Items as they are served, in the upstream's order.
 type Items = Arc<Mutex<Vec<String>>>;
 
-/// Starts an upstream that serves any slice of its items. With `fields=id` they have their id alone.
+/// Starts an upstream that serves any slice of its items. With `fields=id` they have only their id.
 fn start(items: &Items, route: &str) -> (Upstream, Gateway) {
     let items = Arc::clone(items);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -99,8 +99,8 @@ fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<S
     (pages, levels)
 }
 
-/// A list that is sorted without regard to case, as by default in MySQL and SQL Server. A walk delivers every item once
-/// in both directions, at the level that the declared ties and collation allow.
+/// Shows the walk of a list that is sorted without regard to case, as by default in MySQL and SQL Server. It delivers
+/// each item once in both directions, at the level that the declared ties and collation allow.
 #[test]
 fn a_list_that_is_sorted_without_regard_to_case_walks() {
     let all = by_word();
@@ -126,7 +126,8 @@ fn a_list_that_is_sorted_without_regard_to_case_walks() {
     }
 }
 
-/// A text that is declared to compare by bytes is refused if an answer contradicts that. The refusal names the remedy.
+/// Shows that a page is refused if an answer contradicts the declaration that a text compares by bytes. The refusal
+/// names the remedy.
 #[test]
 fn a_declared_text_that_a_collation_sorts_is_refused() {
     let route = "order = [\"name\", \"id\"]\nfields.name = { type = \"string\" }";
@@ -137,7 +138,7 @@ fn a_declared_text_that_a_collation_sorts_is_refused() {
     assert!(line["detail"].as_str().is_some_and(|said| said.contains("fields.name.collation")), "{line}");
 }
 
-/// An answer that contradicts the order of bytes costs no second request, and is reported.
+/// Shows that an answer that contradicts the order of bytes needs no second request, and is reported.
 #[test]
 fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
     let (upstream, gateway) = start(&items(by_word()), "order = [\"name\", \"id\"]");
@@ -157,7 +158,8 @@ fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
     assert!(metrics.contains(counted), "{metrics}");
 }
 
-/// Django, .NET and Java leave out fractions that are zero, and some servers write each row's own zone.
+/// Shows a walk by dates without declared types. Django, .NET and Java leave out fractions that are zero, and some
+/// servers write each row's own zone.
 #[test]
 fn dates_without_zero_fractions_walk_undeclared() {
     let date = |row: u64| {
@@ -176,7 +178,7 @@ fn dates_without_zero_fractions_walk_undeclared() {
     assert!(levels.iter().all(|level| level == "exact"), "{levels:?}");
 }
 
-/// A client that requests a few fields alone gets the guarantee that is possible without the others.
+/// Shows that a client that requests only a few fields gets the guarantee that is possible without the others.
 #[test]
 fn fields_that_leave_out_the_keys_lower_the_level() {
     let all: Vec<String> = (0..60).map(|row| format!("{{\"id\":{row},\"score\":{}}}", row * 3)).collect();
@@ -187,16 +189,16 @@ fn fields_that_leave_out_the_keys_lower_the_level() {
     assert_eq!(pages.concat(), (0..60).collect::<Vec<_>>());
     assert!(levels.iter().all(|level| level == "anchored"), "{levels:?}");
     assert!(upstream.count() - before <= pages.len() + 1, "one request a page, and one to see the end");
-    // Where earlier rows go, no row is repeated and none is skipped.
+    // If earlier rows are removed, no row is repeated and none is skipped.
     let first = gateway.get("/users?limit=7&fields=id");
     list.lock().expect("items").drain(0..5);
     let next = gateway.get(&first.link("next").expect("a next page"));
     assert_eq!((ids(&next), next.header("cursorgate-level")), ((7..14).collect(), Some("anchored")));
-    // Whole items are as sure as ever.
+    // Pages with whole items keep their level.
     assert_eq!(gateway.get("/users?limit=7").header("cursorgate-level"), Some("exact"));
 }
 
-/// Clients get one code; each cause has its own sentence, label and remedy.
+/// Shows that each cause of disorder has its own sentence, label and remedy, while clients get one code.
 #[test]
 fn each_cause_of_disorder_has_its_own_label_and_remedy() {
     let by_score = "order = [\"score\", \"id\"]";

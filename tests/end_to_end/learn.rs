@@ -1,5 +1,5 @@
-//! `cursorgate learn`: lists of many families are learnt over real sockets, and the file that it writes is served as it
-//! is. Each list is walked by cursor while rows come and go: none that stays is skipped, and none comes twice.
+//! Tests of `cursorgate learn`: lists of many families are learnt over real sockets, and the written file is served as
+//! it is. Each list is walked by cursor while rows are added and removed: none that stays is skipped or repeated.
 
 mod documents;
 
@@ -34,7 +34,7 @@ use crate::{
 struct Rows(Arc<Mutex<Vec<Value>>>);
 
 impl Rows {
-    /// Rows with ids in steps of 10, so that others can come between them.
+    /// Returns rows with ids in steps of 10, so that others can be added between them.
     fn new(count: u64) -> Self {
         Self(Arc::new(Mutex::new((1..=count).map(|at| row(at * 10)).collect())))
     }
@@ -43,7 +43,7 @@ impl Rows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes a row and adds one, both at random places. Returns the id of the row that left.
+    /// Removes a row and adds one, both at random places. Returns the id of the removed row.
     fn change(&self, numbers: &mut Numbers) -> u64 {
         let mut rows = self.locked();
         let at = numbers.below(rows.len());
@@ -85,7 +85,7 @@ fn scatter(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A request as the families below read it.
+/// A request, as the families below read it.
 struct Asked<'a> {
     exchange: &'a Exchange,
     body: Value,
@@ -128,7 +128,7 @@ fn slice(rows: &[Value], from: usize, size: usize) -> Vec<Value> {
 
 type Family = fn(&Asked<'_>, &[Value]) -> Reply;
 
-/// Serves rows in a family's way at `/api/items`, also with a final slash.
+/// Starts an upstream that serves rows in a family's way at `/api/items`, also with a final slash.
 fn serve(rows: &Rows, family: Family) -> Upstream {
     let rows = rows.clone();
     Upstream::start(move |exchange| -> io::Result<After> {
@@ -185,7 +185,7 @@ fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: 
 struct How {
     headers: &'static [(&'static str, &'static str)],
     body: Option<fn() -> Value>,
-    /// True if the rows stay as they are during the walk, because the list is re-sorted or can't be changed.
+    /// True if the rows stay as they are during the walk, because the list is sorted anew or can't be changed.
     at_rest: bool,
 }
 
@@ -217,7 +217,7 @@ fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String
     levels
 }
 
-/// Learns a family, serves the configuration that was written, and walks it.
+/// Learns a family, serves the written configuration, and walks the list.
 fn hold(name: &str, family: Family, arguments: &[&str], how: How) -> HashSet<String> {
     let rows = Rows::new(240);
     let upstream = serve(&rows, family);
@@ -241,7 +241,7 @@ fn nested_offsets(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     ok(json!({ "response": { "status": "ok", "result": { "records": records } } }))
 }
 
-/// Seventeen items share a time, and come in another order with each request.
+/// Answers with items of which seventeen share a time, in another order with each request.
 fn unsteady_ties(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let mut rows = rows.to_vec();
     static CALLS: AtomicU64 = AtomicU64::new(1);
@@ -317,7 +317,7 @@ fn seven_undescribed_services_are_learnt_and_walked() {
     }
 }
 
-/// Pages 1 to 11 as an archive, page 12 and the one after it as a file of exchanges, in one folder.
+/// Writes pages 1 to 11 as an archive, and page 12 and the one after it as a file of exchanges, into one folder.
 fn record(directory: &Directory, address: &str, rows: &[Value]) {
     let body = |page: usize| json!({ "data": slice(rows, (page - 1) * 20, 20), "meta": { "total": rows.len() } });
     let query = |page: usize| format!("page={page}&per_page=20");
@@ -497,7 +497,7 @@ fn third_party_servers_are_learnt_and_walked() {
     }
 }
 
-/// Forty items share each time, which is shown in milliseconds and sorted by microseconds, and come in any order.
+/// Shows a list of which forty items in any order share each time, shown in milliseconds and sorted by microseconds.
 #[test]
 fn a_service_on_postgresql_is_learnt_and_walked() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
@@ -514,7 +514,7 @@ fn a_service_on_postgresql_is_learnt_and_walked() {
         if cursor.is_none() {
             break;
         }
-        // A row comes at the beginning of the list, which shifts every later page.
+        // A row is added at the beginning of the list, which shifts each later page.
         let change = json!([["insert", "2027-01-01 00:00:00+00"]]).to_string();
         assert_eq!(http::send(address, "POST", "/changes", &[], change.as_bytes()).status, 200);
     }

@@ -1,4 +1,4 @@
-//! Legacy clients, which page by offset: passed through, translated, rejected, or refused with the remedy.
+//! Tests of legacy clients, which page by offset: passed through, translated, rejected, or refused with the remedy.
 
 use crate::harness::{
     gateway::Gateway,
@@ -26,7 +26,7 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Headers by which frameworks take another method or another path for a request are removed.
+/// Shows that headers by which frameworks use another method or another path for a request are removed.
 ///
 /// Row: A26
 #[test]
@@ -84,7 +84,8 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
 }
 
-/// If unmarked requests are legacy ones, every link of the gateway has a limit, so that it leads to the new list.
+/// Shows that, if unmarked requests are legacy ones, each link of the gateway has a limit, so that it leads to the new
+/// list.
 #[test]
 fn links_lead_to_the_new_list() {
     let (_upstream, gateway) = started(PASSTHROUGH);

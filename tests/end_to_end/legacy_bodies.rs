@@ -1,4 +1,4 @@
-//! Old clients by POST, who write the number of a page into their body.
+//! Tests of old clients that use POST and write the number of a page into their body.
 
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn ids(page: &Response, member: &str) -> Vec<u64> {
     items.iter().filter_map(|item| item["id"].as_u64()).collect()
 }
 
-/// Walks as an old client does: by the number of the page, until a page has no items.
+/// Walks as an old client does, by the number of the page, until a page has no items.
 fn walk(gateway: &Gateway, member: &str) -> Vec<u64> {
     let mut walked = Vec::new();
     for number in 1..=COUNT {
@@ -103,7 +103,7 @@ fn old_clients_by_post_walk_on_where_they_pass_through() {
         assert_eq!(walk(&gateway, "items"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
         let pages = upstream.count() as u64;
         assert_eq!(counted(&gateway), pages, "{parameters}");
-        // Both bodies are as they were written.
+        // The bodies are passed on as they were written.
         let written = b" {\"page\" : {\"number\": 2}, \"filters\":{\"lang\":\"\\u0065n\"}}\n";
         let passed = gateway.send("POST", "/search", &JSON, written);
         let direct = http::send(upstream.address, "POST", "/search", &JSON, written);
@@ -132,7 +132,7 @@ fn old_clients_by_post_walk_on_where_they_are_translated() {
         let (_upstream, gateway) = started("policy = \"translate\"", parameters);
         assert_eq!(walk(&gateway, "data"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
         assert_eq!(counted(&gateway), 7, "{parameters}");
-        // The cursor of an old client's page leads a new client on, with the same filters.
+        // A new client can continue with the cursor of an old client's page, with the same filters.
         let old = post(&gateway, &json!({ "filters": { "lang": "en" }, "page": { "number": 2, "size": 4 } }));
         let cursor = old.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
         let next = match continued {
@@ -195,7 +195,7 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
         }
         assert_eq!(counted(&gateway), 1, "{legacy}");
     }
-    // Where requests without a page number are legacy ones, this holds for bodies too.
+    // If requests without a page number are legacy ones, this applies to bodies too.
     let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"legacy\"", IN_BODY);
     let first = post(&gateway, &json!({ "filters": { "lang": "en" } }));
     assert_eq!(ids(&first, "items"), [1, 2, 3, 4, 5], "{first:?}");

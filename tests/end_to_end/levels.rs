@@ -1,4 +1,4 @@
-//! Levels of pages, and their reports: to clients in headers, to operators in the log and in metrics.
+//! Tests of the levels of pages, and of their reports: to clients in headers, to operators in the log and in metrics.
 
 use crate::harness::{
     gateway::Gateway,
@@ -32,8 +32,9 @@ fn drift_is_reported() {
     assert_eq!(log.last().expect("a line")["drift"], 198);
 }
 
-/// Pages of ten items never show both sides of a seam between them. Read from the other end, where the list's length is
-/// no multiple of ten, they do; in an order that can't be turned round, they are read again.
+/// Shows that seams between pages of a fixed size are exact or checked. Pages of ten items never show both sides of a
+/// seam between them. Read from the other end, if the list's length is not a multiple of ten, they do; in an order that
+/// can't be reversed, they are read again.
 #[test]
 fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     for (route, level) in [(BY_SCORE, "exact"), (BELIEVED, "checked")] {
@@ -52,8 +53,8 @@ fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     }
 }
 
-/// A list without an order, from which a worker deletes the items that it has read. Offsets would skip every other
-/// page.
+/// Shows that a worker that deletes the items that it has read gets each item of a list without an order. Offsets would
+/// skip every other page.
 #[test]
 fn a_worker_that_deletes_the_items_it_has_read_gets_every_item() {
     let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
@@ -80,7 +81,7 @@ fn pages_are_positional_where_the_route_never_verifies() {
     assert_eq!(page.header("cursorgate-level"), Some("positional"));
 }
 
-/// Totals of a collection whose pages come from a filtered list.
+/// Shows the totals of a collection whose pages come from a filtered list.
 #[test]
 fn totals_follow_the_policy_of_the_route() {
     let rows = Rows::count(50);
@@ -114,8 +115,8 @@ fn totals_follow_the_policy_of_the_route() {
     }
 }
 
-/// A count has the client's filters under the names that the list has for them. Where the count route has others, it
-/// counts the whole list: `check` says which names it gets.
+/// Shows that a count has the client's filters under the names that the list has for them. If the count route has other
+/// names, it counts the whole list: `check` says which names it gets.
 #[test]
 fn counts_have_the_filters_of_the_list() {
     let rows = Rows::count(50);
@@ -135,7 +136,7 @@ fn counts_have_the_filters_of_the_list() {
     }
 }
 
-/// A page is served without a total where the count fails.
+/// Shows that a page is served without a total if the count fails.
 #[test]
 fn a_failing_count_fails_no_page() {
     let rows = Rows::count(50);

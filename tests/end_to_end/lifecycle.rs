@@ -1,4 +1,5 @@
-//! The life of the process: reloads under load, the end with and without work in hand, and clients that go away.
+//! Tests of the life of the process: reloads under load, the end with and without requests in flight, and clients that
+//! close their connection.
 
 use std::{
     io,
@@ -18,7 +19,8 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// Every second reload is of a file with a fault, another one each time, which is logged with its line.
+/// Shows that fifty reloads under load fail no request. Each second file has a fault, another one each time, which is
+/// logged with its line.
 ///
 /// Row: A40, F44, F45
 #[test]
@@ -45,10 +47,10 @@ fn fifty_reloads_under_load_fail_no_request() {
                 }
             });
         }
-        // An assertion that fails below must still end the clients, or the scope waits for ever.
+        // A failed assertion below must still end the clients, or the scope waits forever.
         let end = EndOnDrop(&ended);
         for reload in 0..RELOADS / 2 {
-            // Good: another default, so that it can be seen when it is in force.
+            // A valid file has another default, which shows when it is in force.
             let size = 20 + reload % 2;
             gateway.rewrite(Keys::One, &good.replace("default = 20", &format!("default = {size}")));
             gateway.signal("HUP");
@@ -91,7 +93,7 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Settings that can't change while the process runs are named, and the others are in force.
+/// Shows that settings that can't change while the process runs are named, and that the others are in force.
 #[test]
 fn a_reload_names_what_needs_a_restart() {
     let upstream = Upstream::start(serve(users(60)));
@@ -113,7 +115,7 @@ fn an_idle_gateway_leaves_at_once() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nshutdown_timeout = \"120s\"", ..PLAIN };
     let mut gateway = Gateway::start(&setup.configuration(upstream.address));
-    // A connection that a client keeps without a request is no work in hand.
+    // A connection that a client keeps without a request does not delay the end.
     let mut kept = gateway.connect();
     assert_eq!(kept.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
     let told = now();
@@ -122,7 +124,7 @@ fn an_idle_gateway_leaves_at_once() {
     assert!(told.elapsed() < grace / 4, "it waited, with nothing to do");
 }
 
-/// No connection waits for ever, neither before a head nor within one.
+/// Shows that no connection waits forever, neither before a head nor within one.
 #[test]
 fn idle_connections_are_closed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -140,6 +142,8 @@ fn idle_connections_are_closed() {
     }
 }
 
+/// Shows that the process answers the requests that it has at `SIGTERM` before it ends.
+///
 /// Row: F47
 #[test]
 fn requests_in_hand_are_finished_before_the_end() {
@@ -171,8 +175,8 @@ fn requests_in_hand_are_finished_before_the_end() {
     }
 }
 
-/// A balancer takes some time to see that a process stops. Clients that it sends meanwhile are served, on kept and on
-/// new connections, and told to come back elsewhere.
+/// Shows that clients are served during the drain delay, on kept and on new connections, and are told to close them. A
+/// balancer needs some time to notice that a process stops.
 ///
 /// Row: F47
 #[test]
@@ -226,6 +230,8 @@ fn a_drain_delay_loses_no_request() {
     assert!(gateway.ended().success(), "{}", gateway.log().join("\n"));
 }
 
+/// Shows that the process goes on after signals that have no meaning for it.
+///
 /// Row: F48
 #[test]
 fn signals_without_a_meaning_do_nothing() {
@@ -241,7 +247,8 @@ fn signals_without_a_meaning_do_nothing() {
     assert!(gateway.runs());
 }
 
-/// A key is a pipe that nobody writes to, as a file on a mount that hangs would be.
+/// Shows that signals are handled while a reload hangs: a key is a pipe without a writer, like a file on a mount that
+/// hangs.
 ///
 /// Row: A40
 #[test]
@@ -265,6 +272,8 @@ fn a_reload_that_hangs_stops_no_signal() {
     assert!(gateway.ended().success(), "the reload that follows hangs again, and nobody waits for it");
 }
 
+/// Shows that `SIGINT`, which Ctrl+C sends, ends the process.
+///
 /// Row: F48
 #[test]
 fn ctrl_c_ends_the_process() {
@@ -274,7 +283,8 @@ fn ctrl_c_ends_the_process() {
     gateway.ended();
 }
 
-/// While a page is fetched, a client that goes away cancels the fetch: the upstream sees its connection close.
+/// Shows that a client that closes its connection cancels the fetch of its page: the upstream sees its connection
+/// close.
 ///
 /// Row: F59
 #[test]
@@ -302,6 +312,8 @@ fn a_client_that_goes_away_cancels_the_upstream_work() {
     assert_eq!(gateway.get("/users").outcome(), "200", "the next request works");
 }
 
+/// Shows that 16 clients that read a list at the same time, each with its own limit, get all items in order.
+///
 /// Row: F65
 #[test]
 fn many_clients_at_once_get_their_own_pages() {
@@ -330,7 +342,7 @@ fn many_clients_at_once_get_their_own_pages() {
     });
 }
 
-/// Without any further request, the memory of closed connections is returned.
+/// Shows that the memory of closed connections is released without any further request.
 #[test]
 fn memory_of_closed_connections_is_given_back() {
     const CONNECTIONS: usize = 400;

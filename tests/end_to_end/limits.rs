@@ -1,6 +1,5 @@
-//! Limits of upstreams that no answer shows: sizes that are cut in silence, and depths beyond which requests are
-//! refused.
-//! The upstreams here have no total, no link and no flag, unless a test says otherwise.
+//! Tests of limits of upstreams that no answer shows: sizes that are lowered without notice, and depths beyond which
+//! requests are refused. The upstreams here have no total, no link and no flag, unless a test says otherwise.
 
 use std::sync::{
     Arc,
@@ -39,7 +38,7 @@ fn capped(rows: &Rows, cap: impl Fn(&Request) -> u64 + Send + Sync + 'static) ->
     })
 }
 
-/// Walks on from a target to the end; asserts that all rows from `from` on come, each once, in order.
+/// Walks from a target to the end, and asserts that all rows from `from` on are returned, each once, in order.
 fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64) {
     let pages = walk(gateway, first, "next", headers, |_, _| {});
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
@@ -49,8 +48,8 @@ fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64)
     assert_eq!(delivered, (from..=1_000).collect::<Vec<_>>(), "{what}");
 }
 
-/// A deployment lowers the cap below sizes that earlier walks have seen filled. A short answer then ends no walk early:
-/// not one that begins later, not one under way, and not one after a reload.
+/// Shows that a cap that falls below sizes which earlier walks have seen filled ends no walk early: neither one that
+/// begins later, nor one that has begun, nor one after a reload.
 ///
 /// Row: F32
 #[test]
@@ -75,7 +74,7 @@ fn a_cap_that_falls_ends_no_later_walk() {
     }
 }
 
-/// A size that one principal's answers have filled ends no list of another principal.
+/// Shows that a size that one principal's answers have filled ends no list of another principal.
 ///
 /// Row: A22, F32
 #[test]
@@ -93,7 +92,8 @@ fn a_cap_of_one_principal_ends_no_list_of_another() {
     }
 }
 
-/// A parameter that makes each row larger has a lower cap at many vendors.
+/// Shows that a parameter with a lower cap ends no list early. At many vendors, a parameter that makes each row larger
+/// lowers the cap.
 ///
 /// Row: F32
 #[test]
@@ -144,7 +144,7 @@ fn last_page(upstream: &Upstream, gateway: &Gateway) -> Vec<u64> {
     ids(&page)
 }
 
-/// A page deeper than the upstream answers is not as deep from the other end of the list.
+/// Shows that a page that is too deep for the upstream is read from the other end of the list.
 #[test]
 fn a_page_beyond_the_depth_is_read_from_the_other_end() {
     let (upstream, gateway) = shallow(900);
@@ -172,7 +172,8 @@ fn a_page_beyond_the_depth_is_read_from_the_other_end() {
     assert!(requests.iter().all(|request| deepest(request) <= DEPTH), "{requests:#?}");
 }
 
-/// Rows that are too deep from both ends are refused without a request for them; the pages at both ends stay.
+/// Shows that pages that are too deep from both ends are refused without a request for them, and that the pages at both
+/// ends are still served.
 ///
 /// Row: A20
 #[test]

@@ -1,5 +1,5 @@
-//! Links of pages as clients use them: followed as they came, by the requests library, for each source of the gateway's
-//! public address.
+//! Tests of the links of pages as clients use them: followed unchanged, by the requests library, for each source of the
+//! gateway's public address.
 
 use std::{io::Read as _, net::SocketAddr, path::Path, process::Command};
 
@@ -19,7 +19,7 @@ use crate::{
 
 const COUNT: usize = 90;
 
-/// The headers in which the proxy of these tests says where a request came from.
+/// The headers in which the proxy of these tests states the origin of a request.
 const VOUCHED: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
                        forwarded_headers = [\"X-Forwarded-For\", \"X-Forwarded-Proto\", \"X-Forwarded-Host\", \
                        \"X-Forwarded-Port\", \"X-Forwarded-Prefix\", \"Forwarded\"]";
@@ -148,8 +148,8 @@ fn links_can_be_followed_at_a_tls_listener_of_a_route_with_one_host() {
     assert!(next_of(&walked).starts_with(&public), "{walked}");
 }
 
-/// A trusted proxy gives a host, a port and a path. A malformed one is ignored: no link leads elsewhere, and none ends
-/// a header.
+/// Shows that a malformed host, port or path from a trusted proxy is ignored: no link leads elsewhere, and none ends a
+/// header.
 ///
 /// Row: A13
 #[test]
@@ -215,7 +215,7 @@ fn malformed_headers_of_a_trusted_proxy_change_no_link() {
     }
 }
 
-/// Only the headers of a trusted proxy count, and of those only the ones that it writes itself.
+/// Shows that only the headers of a trusted proxy count, and of those only the ones that it writes itself.
 ///
 /// Row: A13
 #[test]
@@ -241,7 +241,7 @@ fn untrusted_headers_choose_no_host_of_links() {
     }
 }
 
-/// Walks a list by number through the links of the upstream's own, and returns the ids.
+/// Walks a list by number through the upstream's own links, and returns the ids.
 fn walk_old(url: &str, style: &str) -> Vec<u64> {
     let mut walker = Command::new(python());
     walker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/walkers/old.py")).args([style, url]);
@@ -250,7 +250,7 @@ fn walk_old(url: &str, style: &str) -> Vec<u64> {
     serde_json::from_slice(&output.stdout).expect("the walker prints JSON")
 }
 
-/// Returns an upstream that writes its links to the host by which it is asked, in `Link` and in the body.
+/// Starts an upstream whose links, in `Link` and in the body, lead to the host of the request.
 fn by_number() -> Upstream {
     Upstream::start(move |exchange| {
         let number =
@@ -278,8 +278,8 @@ fn by_number() -> Upstream {
     })
 }
 
-/// Old clients of WordPress and of an API like GitHub's walk by `Link`, whose targets the upstream writes to a host
-/// that they can't reach. The body, in which no dialect names links, stays as it is.
+/// Shows that old clients of WordPress and of an API like GitHub's can walk by `Link`, although the upstream's targets
+/// are at a host that they can't reach. The body, in which no dialect names links, stays as it is.
 #[test]
 fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
     for (dialect, path) in [("github", "/orgs/a/repos"), ("wordpress", "/wp-json/wp/v2/posts")] {
@@ -317,7 +317,8 @@ fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
     }
 }
 
-/// Django writes absolute links into its bodies, to the host by which it is asked.
+/// Shows that old clients can follow the links in Django's bodies, which are absolute and lead to the host of the
+/// request.
 #[test]
 fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let upstream = ThirdParty::start(Kind::Django);
@@ -328,7 +329,7 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let gateway = Gateway::start(&format!("{configuration}\n{legacy}"));
     let walked = walk_old(&gateway.url("/v2/users?page=1&page_size=100&ordering=id"), "body");
     assert_eq!(walked, (1..=1_003).collect::<Vec<u64>>());
-    // All but the two links is as it was, in pieces and in one.
+    // Except for the two links, the body is unchanged, in chunks and as a whole.
     let target = "page=3&page_size=100&ordering=id";
     let page = gateway.get(&format!("/v2/users?{target}"));
     let direct =
@@ -350,7 +351,8 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     assert!(page.body == direct.body, "byte for byte");
 }
 
-/// A redirect of the upstream to itself leads to the gateway, also below the path of the route; no other does.
+/// Shows that a redirect of the upstream to itself leads to the gateway, also below the path of the route; other
+/// redirects are unchanged.
 #[test]
 fn redirects_of_the_upstream_to_itself_lead_to_the_gateway() {
     let upstream = Upstream::start(|exchange| {

@@ -1,4 +1,4 @@
-//! Listeners other than plain TCP: unix sockets, and connections that begin with a head of the PROXY protocol.
+//! Tests of listeners other than plain TCP: unix sockets, and connections that begin with a head of the PROXY protocol.
 
 use std::{
     io::{Read, Write},
@@ -32,7 +32,7 @@ fn configuration(upstream: &Upstream, listeners: &str, server: &str) -> String {
     )
 }
 
-/// Sends a head and a GET, and returns the whole answer; an empty text if the connection is reset.
+/// Sends a head and a GET, and returns the whole answer, or an empty text if the connection is reset.
 pub(crate) fn ask(mut stream: impl Read + Write, head: &[u8], path: &str, headers: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{headers}Connection: close\r\n\r\n");
     let mut answer = Vec::new();
@@ -48,7 +48,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Returns the client's address that the upstream was told last.
+/// Returns the client's address in the last request to the upstream.
 fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header("x-forwarded-for").map(str::to_owned))
 }
@@ -91,7 +91,7 @@ fn a_unix_socket_is_a_listener() {
     assert!(gateway.get("/users").status == 200);
 }
 
-/// A gateway with a plain and a TLS listener that take heads from these networks.
+/// Starts a gateway with a plain and a TLS listener that accept heads from these networks.
 fn behind(upstream: &Upstream, folder: &Directory, networks: &str, server: &str) -> (Gateway, SocketAddr, SocketAddr) {
     let (certificate, key) = Authority::new("root").issue(&["api.test"], ALWAYS).files(folder, "api");
     let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -104,7 +104,7 @@ fn behind(upstream: &Upstream, folder: &Directory, networks: &str, server: &str)
     (Gateway::start(&configuration(upstream, &listeners, server)), plain, secure)
 }
 
-/// Sends the head of the PROXY protocol in the clear, before TLS.
+/// Sends the head of the PROXY protocol without encryption, then a request over TLS.
 fn ask_secure(address: SocketAddr, head: &[u8], path: &str, headers: &str) -> Result<String, String> {
     let mut stream = connect(address);
     stream.write_all(head).map_err(|error| error.to_string())?;
@@ -141,7 +141,8 @@ fn a_proxy_says_the_address_of_its_client() {
     }
 }
 
-/// The client's address decides whether its headers are believed, and counts against the limit of one address.
+/// Shows that the address in the head decides whether the client's headers are trusted, and counts for the limit of one
+/// address.
 ///
 /// Row: A45
 #[test]
@@ -157,8 +158,8 @@ fn the_address_in_the_head_is_the_client_s() {
     ask(connect(plain), stranger, "/other", claim);
     assert_eq!(told(&upstream).as_deref(), Some("192.0.2.77"));
 
-    // Of an address with two places, a third connection takes the place of a quiet one; other addresses are not
-    // counted.
+    // The limit is two connections for each address: a third one takes the place of an idle one. Other addresses are
+    // not counted.
     let open = |head: &[u8]| {
         let mut stream = connect(plain);
         stream.write_all(head).expect("it reads");
@@ -174,7 +175,7 @@ fn the_address_in_the_head_is_the_client_s() {
     drop((held, others));
 }
 
-/// A client that sends no head is not read: the next one could claim any address.
+/// Shows that a connection without a head is closed unread: the client could claim any address.
 ///
 /// Row: A45
 #[test]

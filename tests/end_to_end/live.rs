@@ -1,4 +1,4 @@
-//! Live pages: a page and then its changes, for upstreams that can only be polled.
+//! Tests of live pages: a page and then its changes, for upstreams that can only be polled.
 
 mod browsers;
 mod libraries;
@@ -26,12 +26,12 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
 
-/// Returns the table of the service, with short intervals; `live` are further lines of it.
+/// Returns the table of the service, with short intervals and with the further lines `live`.
 fn table(live: &str) -> String {
     format!("\n[services.live]\nroutes = [\"users\"]\ninterval = {{ min = \"50ms\", max = \"50ms\" }}\n{live}\n")
 }
 
-/// Starts a gateway in front of rows that tests change.
+/// Starts an upstream with rows that tests change, and its gateway.
 fn start(live: &str) -> (Upstream, Rows, Gateway) {
     let rows = Rows::count(40);
     let own = rows.clone();
@@ -50,7 +50,7 @@ fn get(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Value {
     answer.json()
 }
 
-/// Returns a sample at `/metrics`, at once: streams are requests in flight.
+/// Returns a sample of `/metrics` without waiting for requests to end: streams are requests in flight.
 fn metric(gateway: &Gateway, sample: &str) -> u64 {
     let metrics = http::get(gateway.admin, "/metrics");
     let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
@@ -92,7 +92,7 @@ fn a_page_comes_first_and_then_its_changes() {
     stream.follow_to(&get(&gateway, target, &[]));
     rows.change(Vec::clear);
     stream.follow_to(&get(&gateway, target, &[]));
-    // While a page stays the same, comments come and events don't.
+    // While a page stays the same, comments are sent and events are not.
     rows.change(|rows| rows.push(Row::new(7, 100)));
     stream.follow_to(&get(&gateway, target, &[]));
     let before = stream.comments;
@@ -162,7 +162,7 @@ fn one_request_serves(count: usize) {
             stream.follow_to(&page);
         }
     }
-    // One request to the upstream for each poll, however many clients there are; one is on its way.
+    // Each poll is one request to the upstream, regardless of the number of clients; one request may be in flight.
     let (asked, polled) = (u64::try_from(upstream.count()).expect("a count"), polls(&gateway));
     assert!(asked - 6 <= polled + 2, "{asked} requests to the upstream, 6 of them by GET, and {polled} polls");
     drop(streams);
@@ -173,6 +173,8 @@ fn one_request_serves(count: usize) {
     assert_eq!((answer.status, upstream.count() - after), (200, 1), "no request without a subscriber");
 }
 
+/// Shows that clients with other credentials, or at another host, don't share a live page.
+///
 /// Row: A22
 #[test]
 fn clients_share_a_page_only_if_it_is_theirs() {
@@ -252,7 +254,7 @@ fn a_client_that_reconnects_gets_the_changes_that_it_missed() {
         assert_eq!(again.follow().name, "patch");
     }
     assert_eq!((&again.page, &again.id), (&keeper.page, &keeper.id));
-    // A client that has missed no change gets no page, also after polling has begun anew.
+    // A client that has missed no change gets no page, also after polling has begun again.
     let (page, id) = (again.page.clone(), again.id.clone().expect("an id"));
     drop((again, keeper));
     eventually("the end of all subscriptions", || (metric(&gateway, "cursorgate_live_pages") == 0).then_some(()));
@@ -261,7 +263,7 @@ fn a_client_that_reconnects_gets_the_changes_that_it_missed() {
     rows.change(|rows| rows.push(Row::new(60, 600)));
     assert_eq!(again.follow().name, "patch");
     assert_eq!(again.page, get(&gateway, "/users", &[]));
-    // A page that is not known any more is sent anew.
+    // A page that is no longer known is sent again.
     let mut lost = LiveStream::open(&gateway, "/users/live", &[("Last-Event-ID", "0")]);
     assert_eq!(lost.follow().name, "paginatedData");
 }
@@ -313,7 +315,7 @@ fn subscribers_are_bounded() {
     LiveStream::open(&gateway, "/users/live", &[]).follow();
 }
 
-/// Starts an upstream that serves lists, until a status is set for its answers.
+/// Starts an upstream that serves lists until a status is set for its answers.
 fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
     let status = Arc::new(Mutex::new(None));
     let answer = Arc::clone(&status);
@@ -343,7 +345,7 @@ fn errors_are_sent_once_and_refused_credentials_end_a_stream() {
     assert_eq!(facts, [json!("error"), json!(502), json!("upstream_unavailable"), json!(false)]);
     let since = polls(&gateway);
     eventually("further requests", || (polls(&gateway) > since + 2).then_some(()));
-    // A client that comes meanwhile has the last page, and the error.
+    // A client that subscribes meanwhile gets the last page and the error.
     let mut late = LiveStream::open(&gateway, "/users/live", &[ONE]);
     late.follow();
     assert_eq!(late.next().expect("an error").name, "error");
@@ -359,7 +361,7 @@ fn errors_are_sent_once_and_refused_credentials_end_a_stream() {
         assert_eq!(facts, [json!(401), json!("credentials_refused"), json!(true)]);
         assert_eq!(stream.next(), None, "the stream ends");
     }
-    // A client whose first page fails gets the list's own refusal.
+    // A client whose first page fails gets the refusal of the list.
     let refused = |target: &str| LiveStream::try_open(&gateway, target, &[ONE]).err().expect("a refusal").outcome();
     assert_eq!(refused("/users/live"), "401");
     set(Some("500 Internal Server Error"));

@@ -1,4 +1,4 @@
-//! The log: one line for each request, and no value in it that a client keeps secret.
+//! Tests of the log: one line for each request, and no value in it that a client keeps secret.
 
 use std::{
     fs::OpenOptions,
@@ -24,9 +24,11 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
+/// Shows that the access log has one line for each request, and that no line contains a secret.
+///
 /// Row: A35
 #[test]
-fn one_line_for_each_request_and_no_secret_in_any() {
+fn each_request_has_one_line_without_secrets() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
     let cursor = gateway.get("/users?limit=5").json()["pagination"]["nextCursor"].as_str().expect("a page").to_owned();
@@ -82,7 +84,8 @@ fn one_line_for_each_request_and_no_secret_in_any() {
     assert!(!log.contains(CANARY), "{log}");
     assert!(!log.contains(&cursor), "{log}");
 
-    // Lines are written when their requests have ended, which is after the answer: not always in their order.
+    // Lines are written when their requests have ended, after the answer, and so not always in the order of the
+    // requests.
     let page = lines.iter().find(|line| line["method"] == "HEAD").expect("it was asked");
     assert_eq!(page["status"], 200, "{page}");
     assert_eq!((page["path"].as_str(), page["route"].as_str()), (Some("/users"), Some("users")), "{page}");
@@ -91,7 +94,7 @@ fn one_line_for_each_request_and_no_secret_in_any() {
     assert_eq!(refused["upstream_requests"], 0, "{refused}");
 }
 
-/// Problems contain the id under which the log has the details.
+/// Shows that problems contain the id under which the log has the details.
 #[test]
 fn problems_and_log_share_the_request_id() {
     let upstream = Upstream::start(serve(users(60)));
@@ -105,9 +108,9 @@ fn problems_and_log_share_the_request_id() {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
 }
 
-/// Standard error is a pipe whose reader rests. Requests, health checks, reloads and the end of the process go on, and
-/// lines that can't be written are counted. Once the pipe is read again, the log has the number of missing lines, and
-/// no line of an error is missing.
+/// Shows that requests, health checks, reloads and the end of the process go on while standard error is a pipe that is
+/// not read, and that lines that can't be written are counted. Once the pipe is read again, the log has the number of
+/// missing lines, and no line of an error is missing.
 ///
 /// Row: F53
 #[test]
@@ -123,7 +126,7 @@ fn a_log_without_a_reader_stops_no_request() {
                 scope.spawn(|| {
                     let mut connection = gateway.connect();
                     for request in 0..requests {
-                        // A path of this length makes a line of more than a kibibyte.
+                        // A path of this length makes a line longer than a kibibyte.
                         let (target, outcome) = match request % 10 {
                             0 => ("/users?limit=5".to_owned(), "200"),
                             1 => ("/users?limit=x".to_owned(), "400 limit_invalid"),
@@ -165,7 +168,7 @@ fn a_log_without_a_reader_stops_no_request() {
     assert!(gateway.ended().success(), "it waits for nobody who reads");
 }
 
-/// Neither a full disk nor a reader that has gone stops anything. Lines that can't be written are counted.
+/// Shows that neither a full disk nor a closed pipe stops requests, and that lines that can't be written are counted.
 ///
 /// Row: F53
 #[test]
@@ -189,7 +192,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
     }
 }
 
-/// Port scans fail many TLS handshakes, which are counted by cause and logged in summaries.
+/// Shows that failed TLS handshakes, of which port scans cause many, are counted by cause and logged in summaries.
 #[test]
 fn failed_handshakes_are_counted_and_logged_in_summaries() {
     const EACH: u64 = 50;
@@ -232,7 +235,7 @@ fn failed_handshakes_are_counted_and_logged_in_summaries() {
     let count = |cause: &str| {
         gateway.metric(&format!("cursorgate_tls_handshakes_failed_total{{cause=\"{cause}\"}}")).expect("it is counted")
     };
-    // The wait for the listener has closed a connection too, without a handshake.
+    // The harness's wait for the listener has also closed a connection without a handshake.
     eventually("all of them are counted", || (count("not_tls") == EACH && count("closed") > EACH).then_some(()));
     assert_eq!(count("other"), 0, "every cause is recognised");
     let told = eventually("they are told", || {

@@ -1,5 +1,5 @@
-//! The real binary, from outside: a process that is asked over sockets. Real third-party servers stand for legacy APIs,
-//! and scripted ones serve where exact bytes matter.
+//! Tests of the real binary from outside: a process that gets requests over sockets. Real third-party servers represent
+//! legacy APIs, and scripted ones are used if exact bytes matter.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]

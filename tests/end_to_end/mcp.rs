@@ -1,4 +1,4 @@
-//! Tools for agents: lists walked by the official clients as they are, bounded results that lose no item, problems as
+//! Tests of the tools for agents: lists walked by the official clients, bounded results that lose no item, problems as
 //! errors of tools, and each call as a request of its client.
 
 mod exports;
@@ -55,7 +55,7 @@ fn document() -> Value {
     })
 }
 
-/// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
+/// Returns rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
 fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
@@ -67,7 +67,7 @@ fn in_order() -> Vec<Value> {
     rows.iter().map(|row| serde_json::from_str(&row.json()).expect("JSON")).collect()
 }
 
-/// A gateway over rows, whose lists are tools.
+/// A gateway whose lists, of rows, are tools.
 struct Tools {
     gateway: Gateway,
     upstream: Upstream,
@@ -103,7 +103,7 @@ impl Tools {
         self.post(&[headers, &of_message[..]].concat(), &message)
     }
 
-    /// Calls a tool, and returns the result of the protocol.
+    /// Calls a tool with further headers, and returns the protocol's result.
     fn call_as(&self, headers: &[(&str, &str)], tool: &str, arguments: &Value) -> Value {
         let answer = self.ask(headers, "tools/call", &json!({ "name": tool, "arguments": arguments }));
         assert_eq!(answer.status, 200, "{tool} {arguments}: {answer:?}");
@@ -117,7 +117,7 @@ impl Tools {
         result["structuredContent"].take()
     }
 
-    /// Calls a tool that has to fail, and returns the problem.
+    /// Calls a tool that must fail, and returns the problem.
     fn fault(&self, tool: &str, arguments: &Value) -> Value {
         problem(&self.call_as(&[], tool, arguments))
     }
@@ -266,7 +266,7 @@ fn tools_are_described_by_their_lists() {
     assert_eq!(plain["inputSchema"]["properties"].get("sort"), None);
     let members = &members["inputSchema"];
     assert_eq!((&members["required"], &members["additionalProperties"]), (&json!(["team"]), &json!(false)));
-    // The upstream's document is wrong about `note`, which no client may refuse.
+    // The upstream's document is wrong about `note`: clients must still accept the items.
     let item = &users["outputSchema"]["properties"]["items"]["items"]["properties"];
     assert_eq!(item["score"]["description"], "(integer) The newest score");
     assert_eq!(item["note"], json!({ "description": "true or false" }));
@@ -286,7 +286,7 @@ fn arguments_reach_the_list() {
     assert_eq!(ids("list_team-users", json!({ "limit": 1, "team": "a b ü" })), [90]);
     let asked = tools.upstream.requests().last().expect("a request").target.clone();
     assert!(asked.starts_with("/users?"), "{asked}");
-    // Each call is one line in the log, and one request of its client.
+    // Each call is one line in the log, and counts as one request of its client.
     let log = eventually("the lines of the calls", || Some(tools.gateway.access_log()).filter(|log| log.len() >= 8));
     let details: Vec<&Value> = log.iter().filter(|line| line["path"] == "/mcp").map(|line| &line["detail"]).collect();
     assert_eq!(details[0], "list_users: items: 3");
@@ -295,7 +295,7 @@ fn arguments_reach_the_list() {
     assert_eq!(metric(&tools.gateway, "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"}"), 3);
 }
 
-/// Results are bounded in bytes; the cursor leads to the first item that is left out, so that none is lost.
+/// Shows that results are bounded in bytes, and that the cursor leads to the first item that is left out.
 #[test]
 fn results_that_are_cut_lose_no_item() {
     let rows: Vec<Row> = rows()
@@ -328,7 +328,7 @@ fn an_item_that_is_too_large_is_refused_with_a_cursor_past_it() {
     assert_eq!(rest["nextCursor"], Value::Null);
 }
 
-/// Items of lists by tokens have no cursors of their own.
+/// Shows the walk of a list by tokens, whose items have no cursors of their own.
 #[test]
 fn lists_by_tokens_are_walked() {
     let rows = Rows::count(60);
@@ -346,7 +346,7 @@ fn lists_by_tokens_are_walked() {
     assert_eq!(tools.walk("list_users", &json!({ "limit": limit })).0, (1..=60).rev().collect::<Vec<_>>());
 }
 
-/// The upstream's own digits, in the value and in the text.
+/// Shows that numbers keep the upstream's digits, in the value and in the text.
 #[test]
 fn numbers_keep_their_digits() {
     let tools = Tools::answering("", "", |exchange| {
@@ -377,7 +377,7 @@ fn hosts_have_their_own_tools() {
     assert_eq!(there["error"]["code"], -32_602, "{there}");
 }
 
-/// A reload changes the tools.
+/// Shows that a reload changes the tools.
 #[test]
 fn tools_are_those_of_the_configuration_in_force() {
     let tools = Tools::start(Rows::count(9), "", "");
@@ -423,7 +423,7 @@ fn many_tools_come_in_pages() {
     assert_eq!(wrong["error"]["code"], -32_602, "{wrong}");
 }
 
-/// A client that leaves ends the request of its call.
+/// Shows that the request of a call ends if its client closes the connection.
 #[test]
 fn a_call_ends_with_its_client() {
     let gate = Gate::default();

@@ -1,5 +1,5 @@
-//! The road from `page=` to `cursor=`: redirects, the sunset, walks that begin at a page by number, and the clients
-//! that still send one.
+//! Tests of the migration from `page=` to `cursor=`: redirects, the sunset, walks that begin at a page by number, and
+//! the clients that still send one.
 
 use serde_json::{Value, json};
 
@@ -17,14 +17,14 @@ const BY_OFFSETS: &str = "mode = \"offset\"\norder = [\"-score\", \"id\"]\nsorta
 const SEEKING: &str = "mode = \"seek\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\n\
                        filterable = [\"score\", \"id\"]";
 
-/// The ids of 203 rows in the order of the list: three rows share each score, the highest first.
+/// Returns the ids of 203 rows in the order of the list: three rows share each score, the highest first.
 fn in_order() -> Vec<u64> {
     let mut ids: Vec<u64> = (1..=203).collect();
     ids.sort_by_key(|id| (std::cmp::Reverse(id.div_ceil(3)), *id));
     ids
 }
 
-/// An upstream that pages by `page` and `limit`.
+/// Starts an upstream that pages by `page` and `limit`.
 fn upstream() -> Upstream {
     let rows = Rows::new((1..=203).map(|id| Row::new(id, id.div_ceil(3))));
     Upstream::start(move |exchange| {
@@ -43,7 +43,7 @@ fn started(route: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// From `page=3&limit=20`, `next` and `prev` reach everything after it and before it exactly once.
+/// Shows that from `page=3&limit=20`, `next` and `prev` reach each item after it and before it exactly once.
 #[test]
 fn from_a_page_by_number_every_item_is_reached_once() {
     let all = in_order();
@@ -70,7 +70,7 @@ fn from_a_page_by_number_every_item_is_reached_once() {
     }
 }
 
-/// The same in front of real servers, with their own parameters of pages.
+/// Shows the same for real servers, with their own page parameters.
 #[test]
 fn real_servers_are_walked_from_a_page_by_number() {
     for (kind, query) in [(Kind::Django, "page=3&page_size=20"), (Kind::JsonServer, "_page=3&_limit=20")] {
@@ -158,7 +158,8 @@ fn a_redirect_keeps_the_filters_and_is_marked_as_legacy() {
     }
 }
 
-/// Under any policy, a page number and a cursor in one request are a conflict, because they name two places.
+/// Shows that under each policy, a page number and a cursor in one request are a conflict, because they name two
+/// places.
 #[test]
 fn a_page_and_a_cursor_contradict_each_other() {
     for policy in ["passthrough", "translate", "redirect", "reject"] {
@@ -233,7 +234,7 @@ fn the_migration_board_names_the_clients_that_still_send_pages() {
         let headers: &[(&str, &str)] = if key.is_empty() { &[] } else { &[("X-Api-Key", key)] };
         gateway.send("GET", target, headers, b"");
     }
-    // A request is counted when it is over, which is a moment after its client has the answer.
+    // A request is counted when it ends, shortly after its client has the answer.
     let all = json!({ "cursor": 2, "legacy": 8, "unmarked": 1 });
     let row =
         crate::harness::eventually("all are counted", || Some(board(&gateway)).filter(|row| row["requests"] == all));

@@ -1,4 +1,4 @@
-//! Routes that observe: answers pass byte for byte, and the verdicts on them are counted and logged.
+//! Tests of routes that observe: answers pass byte for byte, and the verdicts on them are counted and logged.
 
 use std::{
     io::Write as _,
@@ -40,7 +40,7 @@ impl Watched {
         eventually("its line", || self.gateway.access_log().get(wanted - 1).cloned())
     }
 
-    /// `observed`, `unobserved` and `detail` of the line of one GET.
+    /// Sends a GET, and returns `observed`, `unobserved` and `detail` of its line.
     fn seen(&mut self, target: &str) -> (Option<String>, Option<String>, Option<String>) {
         self.gateway.get(target);
         let line = self.next_line();
@@ -74,7 +74,7 @@ fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
         let line = watched.next_line();
         assert_eq!((line["observed"].as_str(), line["code"].as_str()), (Some("servable"), None), "{target}: {line}");
     }
-    // A request by cursor passes too, and is no legacy request.
+    // A request by cursor passes too, and does not count as a legacy request.
     assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "request");
     watched.gateway.send("HEAD", "/users?offset=20", &[], b"");
     let line = watched.next_line();
@@ -161,7 +161,7 @@ fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
     assert_eq!(watched.verdict("/users"), "encoding");
 }
 
-/// The order of a route is expected of answers to requests that sort by it, and of no others.
+/// Shows that only answers to requests that sort by the route's order are checked against it.
 #[test]
 fn answers_are_held_against_the_order_that_was_asked_for() {
     let upstream = Upstream::start(serve(users(60)));
@@ -174,7 +174,7 @@ fn answers_are_held_against_the_order_that_was_asked_for() {
     assert_eq!(watched.verdict("/users?offset=0&limit=5"), "servable");
 }
 
-/// While as many answers are kept as the bound allows, a further one passes unread.
+/// Shows that a further answer passes unread while as many answers are kept as the bound allows.
 #[test]
 fn more_answers_than_are_kept_pass_unread() {
     const KEPT: usize = 16;
@@ -205,8 +205,8 @@ fn more_answers_than_are_kept_pass_unread() {
     assert_eq!(watched.verdict("/users?offset=0"), "servable");
 }
 
-/// The client has the first part of an answer while the upstream still writes the second. An answer that breaks off
-/// gets no verdict.
+/// Shows that the client gets the first part of an answer while the upstream still writes the second, and that an
+/// incomplete answer gets no verdict.
 #[test]
 fn answers_stream_while_they_are_kept() {
     let upstream = Upstream::start(serve(users(60)));

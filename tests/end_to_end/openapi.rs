@@ -1,4 +1,4 @@
-//! The OpenAPI description: it is valid, and the gateway's answers conform to it.
+//! Tests of the OpenAPI description: it is valid, and the gateway's answers conform to it.
 
 use std::{
     path::{Path, PathBuf},
@@ -72,7 +72,7 @@ pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Val
     })
 }
 
-/// Returns the answer to a request by POST as such a sample, with the body of the request.
+/// Returns the answer to a POST request as a sample, with the body of the request.
 pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
     let mut sample = sample(path, response, is_described);
     sample["method"] = json!("post");
@@ -80,7 +80,7 @@ pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_
     sample
 }
 
-/// A route for each envelope that there is, and one whose form of errors is its own.
+/// Returns a configuration with a route for each envelope, and one with its own form of errors.
 fn every_envelope(upstream: &Upstream, document: &Path) -> String {
     let mut text = format!(
         r#"
@@ -120,7 +120,7 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
     for name in preset_envelopes().map(|(name, _)| name).chain(["house"]) {
         text.push_str(&format!("\n[routes.{name}]\npath = \"/{name}\"\nenvelope = \"{name}\"\n"));
         if name == "stripe" {
-            // Its clients know ids alone.
+            // Its clients know only ids.
             text.push_str("mode = \"seek\"\ndialect = \"by-id\"\nfilterable = [\"id\"]\n");
         }
         if name == "batch" {
@@ -139,8 +139,8 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
-/// Returns samples of a walk by POST: numbers in every accepted spelling, legacy requests, and every fault of a body;
-/// then an answer that is not as described.
+/// Returns samples of a walk by POST: numbers in each accepted spelling, legacy requests, and each fault of a body;
+/// then an answer that does not conform to the description.
 fn batches(gateway: &Gateway) -> Vec<Value> {
     let mut samples = Vec::new();
     let mut post = |target: &str, asked: &Value| {
@@ -173,7 +173,7 @@ fn batches(gateway: &Gateway) -> Vec<Value> {
         let response = post(target, &asked);
         assert_eq!(response.status, status, "{target} {asked}: {response:?}");
     }
-    // More than is described is lowered, and repeated as it came.
+    // A size above the described maximum is lowered, and repeated as it was sent.
     let lowered = gateway.send("POST", "/batch", &JSON, br#"{"payload":{"page_size":900}}"#);
     assert_eq!(lowered.status, 200);
     samples.push(sample_of_post("/batch", &Value::Null, &lowered, true));
@@ -186,8 +186,8 @@ fn batches(gateway: &Gateway) -> Vec<Value> {
     samples
 }
 
-/// Every envelope that comes with the program, as answered: the first page, one in the middle, the last, an empty one,
-/// one by `page=`, and refusals. The items are those of the upstream's own document.
+/// Shows that the answers in each built-in envelope conform to the description: the first page, one in the middle, the
+/// last, an empty one, one by `page=`, and refusals. The items are those of the upstream's own document.
 #[test]
 fn answers_conform_to_the_description() {
     let upstream = Upstream::start(serve(users(60)));
@@ -248,7 +248,7 @@ fn answers_conform_to_the_description() {
         assert_eq!(response.header("content-type"), Some(content_type), "{prefer}");
         samples.push(sample("/chosen", &response, true));
     }
-    // A body that is not as described is found, which shows that samples are compared.
+    // A body that does not conform is found, which shows that samples are compared.
     let mut odd = gateway.get("/standard");
     odd.body = odd.text().replacen("\"id\":1,", "\"id\":\"one\",", 1).into_bytes();
     samples.push(sample("/standard", &odd, false));

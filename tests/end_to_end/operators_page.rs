@@ -1,5 +1,5 @@
-//! The operator's page, in a browser without windows: its report on a gateway with faults, by mouse and by keyboard,
-//! in light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
+//! Tests of the operator's page in a headless browser: its report on a gateway with faults, with mouse and keyboard, in
+//! light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
 //! target/operators-page.
 
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ use crate::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// A client that calls itself markup, as anyone can.
+/// The name of a client that contains markup: clients choose their names.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
-/// A gateway with a list that is fine, one that is observed, one whose peer is dead, and a reload that was refused.
+/// Starts a gateway with a list without faults, one that is observed, and one whose peer is unreachable.
 fn troubled() -> (Upstream, Gateway) {
     let upstream = Upstream::start(serve(users(90)));
     let more = format!(
@@ -65,6 +65,9 @@ fn texts(of: &Value) -> Vec<&str> {
     of.as_array().expect("a list").iter().filter_map(Value::as_str).collect()
 }
 
+/// Shows that the operator's page displays the faults of routes, upstreams and the configuration, and is sound in each
+/// theme and size.
+///
 /// Row: A46, A47
 #[test]
 fn an_operator_sees_faults_at_once() {

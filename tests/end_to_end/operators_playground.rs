@@ -1,5 +1,5 @@
-//! The playground at the admin listener: requests for lists, made for those with the token as if they had come alone,
-//! and the page in a browser without windows. The screenshots are in target/operators-playground.
+//! Tests of the playground at the admin listener: requests for lists, for users with the token only, and the page in a
+//! headless browser. The screenshots are in target/operators-playground.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// A second list, with a limit of its requests, and a route that is no list.
+/// A second list, with a limit of its requests, and a route that is not a list.
 const MORE: &str = "[routes.members]\npath = \"/teams/{team}/members\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\n\
                     dialect = \"scripted\"\norder = [\"id\"]\nhosts = [\"api.test\"]\nenvelope = \"relay\"\n\
                     rate_limit = { requests = 2, per = \"1h\" }\n\
@@ -39,7 +39,7 @@ fn start(tables: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Sends a request of the page, with the token.
+/// Sends a request as the page does, with the token.
 fn play(gateway: &Gateway, order: &Value) -> Response {
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
@@ -134,6 +134,8 @@ fn without_its_table_there_is_no_playground() {
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
 }
 
+/// Shows that the playground reads a list by page and by cursor, explains each answer, and can be used by keyboard.
+///
 /// Row: A47
 #[test]
 fn an_operator_reads_a_list_by_page_and_by_cursor() {

@@ -1,5 +1,5 @@
-//! The page cache: the pages that are kept, the clients that get them, the time for which they are served, and the
-//! events that drop them.
+//! Tests of the page cache: the pages that are kept, the clients that get them, the time for which they are served, and
+//! the events that drop them.
 
 mod ahead;
 mod tenants;
@@ -24,12 +24,12 @@ use crate::harness::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// Pages that all clients share, for as long as a test takes.
+/// The setup for pages that all clients share, kept longer than a test takes.
 const KEPT: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = false }", ..PLAIN };
-/// Pages for each client apart.
+/// The setup for pages that are kept apart for each client.
 const PRIVATE: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = true }", ..PLAIN };
 
-/// An upstream of 60 users whose answers have these headers.
+/// Starts an upstream with 60 users whose answers have these headers.
 fn upstream(headers: &'static [(&'static str, &'static str)]) -> Upstream {
     let items = users(60);
     Upstream::start(move |exchange| {
@@ -38,7 +38,7 @@ fn upstream(headers: &'static [(&'static str, &'static str)]) -> Upstream {
     })
 }
 
-/// Starts an upstream with a counter in each item, so that no two answers are alike.
+/// Starts an upstream with a counter in each item, so that no two answers are the same.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::start(move |exchange| {
@@ -111,7 +111,7 @@ fn a_page_is_served_again_without_the_upstream() {
     assert!(metric(&gateway, "cursorgate_page_cache_bytes") > 5 * 500);
 }
 
-/// A route without the table sends no header about a cache.
+/// Shows that a route without the table keeps no page and sends no header about a cache.
 #[test]
 fn no_page_is_kept_without_the_table() {
     let upstream = upstream(&[]);
@@ -122,6 +122,8 @@ fn no_page_is_kept_without_the_table() {
     assert_eq!(upstream.count(), 2);
 }
 
+/// Shows which headers of requests and answers keep a page out of the cache.
+///
 /// Row: A22
 #[test]
 fn pages_that_may_not_be_stored_are_not() {
@@ -184,6 +186,8 @@ fn a_client_chooses_by_cache_control_between_new_and_kept_pages() {
     assert_eq!(upstream.count(), 6);
 }
 
+/// Shows that requests which differ by a header in `Vary` get pages of their own.
+///
 /// Row: A22
 #[test]
 fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
@@ -203,8 +207,8 @@ fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
     assert_eq!(upstream.count(), 4);
 }
 
-/// Upstreams get the host of the client's request, and may write it into their items: a client that makes one up gets
-/// such items for itself alone.
+/// Shows that a page for a made-up host is served only for that host. Upstreams get the host of the client's request,
+/// and may write it into their items.
 ///
 /// Row: A24
 #[test]
@@ -297,7 +301,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
     assert!(by("write") >= 5);
 }
 
-/// A client that wrote reads its write: a page that was begun before is neither kept nor shared.
+/// Shows that clients see what they wrote before a purge: a page that was begun before it is neither kept nor shared.
 #[test]
 fn a_page_that_is_made_during_a_purge_is_not_kept() {
     let gate = Gate::default();
@@ -396,7 +400,7 @@ fn a_stale_page_is_served_while_a_new_one_is_made() {
     assert!(stale >= 20, "{stale}");
 }
 
-/// An upstream is asked whether its answer still stands. After a 304 the kept body is used.
+/// Shows that the upstream is asked whether its answer has changed, and that the kept body is used after a 304.
 #[test]
 fn an_unchanged_answer_is_validated_and_not_sent_again() {
     let changed = Arc::new(AtomicBool::new(false));
@@ -431,7 +435,7 @@ fn an_unchanged_answer_is_validated_and_not_sent_again() {
     assert_eq!(gateway.get("/users").outcome(), "502 upstream_malformed");
 }
 
-/// A stale page whose answers still stand takes no body from the upstream.
+/// Shows that a stale page whose answers have not changed needs no body from the upstream.
 #[test]
 fn a_stale_page_is_renewed_by_a_304() {
     let items = users(60);
@@ -449,7 +453,7 @@ fn a_stale_page_is_renewed_by_a_304() {
     assert!(is_hit(&gateway.get("/users")));
 }
 
-/// A reload that leaves the route as it is keeps its pages, and one that changes it does not.
+/// Shows that a reload keeps the pages of a route that it does not change, and drops those of one that it changes.
 #[test]
 fn a_reload_keeps_the_pages_of_routes_that_stay() {
     let upstream = upstream(&[]);
@@ -471,8 +475,8 @@ fn a_reload_keeps_the_pages_of_routes_that_stay() {
     assert!(reload(&text), "the pages from before");
 }
 
-/// Each item that stays throughout a walk comes once, also over stale pages: a later page may show an earlier state,
-/// and each page is proven by the state that it shows.
+/// Shows that each item that stays throughout a walk is returned once, also with stale pages: a later page may show an
+/// earlier state, and each page is proven by the state that it shows.
 #[test]
 fn a_walk_over_kept_pages_neither_skips_nor_repeats_items_that_stay() {
     const STANDING: u64 = 200;

@@ -1,4 +1,4 @@
-//! Queries of clients, and the problems of invalid ones.
+//! Tests of the queries of clients, and of the problems of invalid ones.
 
 use crate::harness::{
     Numbers,
@@ -15,7 +15,7 @@ fn started() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Query, outcome, and how many items a good answer has.
+/// Queries, with their outcome and the number of items of a successful answer.
 const QUERIES: &[(&str, &str, usize)] = &[
     ("", "200", 20),
     ("limit=1", "200", 1),
@@ -48,7 +48,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("sort=id", "200", 20),
     ("sort=nothing", "400 sort_invalid", 0),
     ("sort=id&sort=-id", "400 parameter_conflict", 0),
-    // Parameters by which the dialect pages are refused in any spelling.
+    // Parameters by which the dialect pages are refused in each spelling.
     ("offset=40", "400 parameter_invalid", 0),
     ("offset=40&limit=5", "400 parameter_invalid", 0),
     ("%6Fffset=40", "400 parameter_invalid", 0),
@@ -65,7 +65,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("orderBy=id", "400 parameter_invalid", 0),
     ("sort_order=desc", "400 parameter_invalid", 0),
     ("order[id]=desc", "400 parameter_invalid", 0),
-    // Everything else is a filter, which the gateway passes on.
+    // All other parameters are filters, which the gateway passes on.
     ("orders=3&size=5&start=7", "200", 20),
     ("q=%zz&r=%", "200", 20),
     ("q=a;b", "200", 20),
@@ -76,6 +76,8 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("?limit=3", "200", 20),
 ];
 
+/// Shows that each query of [`QUERIES`] has its outcome and its number of items.
+///
 /// Row: A12
 #[test]
 fn queries_have_the_outcomes_of_the_contract() {
@@ -123,8 +125,8 @@ fn limits_above_the_largest_are_refused_where_the_route_says_so() {
     assert_eq!(refused.json()["max_limit"], 200, "{refused:?}");
 }
 
-/// The dialect's size under another name is refused too. Where legacy requests are translated, no number makes a page
-/// larger than the route allows.
+/// Shows that the dialect's size under another name is refused too, and that, if legacy requests are translated, no
+/// number makes a page larger than the route allows.
 #[test]
 fn a_legacy_size_is_refused_or_lowered() {
     const PAGES: &str = r#"
@@ -183,8 +185,8 @@ response = { items = "/items", total = "/total" }
     }
 }
 
-/// The parameters of other APIs: their refusal names the parameter to send, a route can declare one as its filter, and
-/// old clients whose requests pass keep theirs.
+/// Shows that the refusal of another API's parameter names the parameter to send, that a route can declare such a
+/// parameter as its filter, and that old clients whose requests pass keep theirs.
 #[test]
 fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     const DECLARING: &str = "sortable = [\"id\"]\nparameters = { filters = [\"order\"] }\n\
@@ -218,7 +220,8 @@ fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     }
 }
 
-/// Filters go upstream in order and byte for byte, but for what can't stand in a query or means two things.
+/// Shows that filters reach the upstream in order and byte for byte, except for bytes that are not allowed in a query
+/// or are ambiguous.
 #[test]
 fn filters_reach_the_upstream_as_they_were_written() {
     let (upstream, gateway) = started();
@@ -252,7 +255,7 @@ fn filters_reach_the_upstream_as_they_were_written() {
     }
 }
 
-/// Any query gets an answer, and never a failure of the gateway.
+/// Shows that no query causes a failure of the gateway.
 ///
 /// Row: A12
 #[test]

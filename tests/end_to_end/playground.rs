@@ -1,4 +1,4 @@
-//! The playground of the demo, in a browser without windows: the same list by `page=` and by `cursor=`, while rows are
+//! Tests of the playground of the demo in a headless browser: the same list by `page=` and by `cursor=`, while rows are
 //! added, deleted and moved. The screenshots are in target/playground; `UPDATE_SNAPSHOTS=1` makes the one of the docs.
 
 use std::{
@@ -62,8 +62,8 @@ fn a_reader_sees_that_page_numbers_lose_rows_and_cursors_do_not() {
     assert!(scrolled.starts_with("The end, exact: ") && scrolled.ends_with("0 repeated, 0 lost"), "{scrolled}");
 }
 
-/// Changes by the playground's own buttons reach a script as patches, which give the page of a GET, also after the
-/// connection has broken off.
+/// Shows that changes by the playground's own buttons reach a script as patches, which result in the page of a GET,
+/// also after the connection was broken.
 #[test]
 fn a_script_follows_a_live_page_by_patches() {
     let (_demo, url) = start();

@@ -1,5 +1,5 @@
-//! No other spelling of a path or method, no override header and no other host evades the policy of a list, although a
-//! route forwards everything else.
+//! Tests that no other spelling of a path or method, no override header and no other host evades the policy of a list,
+//! although a route forwards everything else.
 
 use crate::harness::{
     gateway::Gateway,
@@ -27,6 +27,9 @@ fn started(setup: &Setup) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
+/// Shows that the policy of a list applies to all spellings of its path, and that similar paths are passed to the
+/// upstream.
+///
 /// Row: A23
 #[test]
 fn no_other_spelling_of_a_path_passes_a_policy_by() {
@@ -55,7 +58,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
         }
     }
     assert_eq!(upstream.count(), 0);
-    // Other paths pass: those that only resemble the list's, and `/users/export`, which has a route of its own.
+    // Other paths pass: those that only resemble the list's path, and `/users/export`, which has its own route.
     for (method, path) in [
         ("GET", "/users/1"),
         ("GET", "/users/export"),
@@ -77,6 +80,8 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
     }
 }
 
+/// Shows that the policy applies to paths in other cases if the upstream ignores case.
+///
 /// Row: A23
 #[test]
 fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
@@ -90,6 +95,8 @@ fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
+/// Shows that the policy applies to all spellings of a method, and to headers that override the method.
+///
 /// Row: A26
 #[test]
 fn no_other_spelling_of_a_method_passes_a_policy_by() {
@@ -122,7 +129,7 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
     }
 }
 
-/// The path that found the route is the path that the upstream gets.
+/// Shows that the upstream gets the path by which the route was chosen.
 ///
 /// Row: A26
 #[test]
@@ -140,6 +147,8 @@ fn no_header_leads_to_another_path() {
     }
 }
 
+/// Shows that the path of a list is not passed to the upstream under a host that the list is not configured for.
+///
 /// Row: A23
 #[test]
 fn no_other_host_passes_a_policy_by() {
@@ -158,7 +167,7 @@ fn no_other_host_passes_a_policy_by() {
     }
 }
 
-/// The same path at another upstream is another list.
+/// Shows that the same path at another upstream is another list.
 #[test]
 fn another_upstream_has_lists_of_its_own() {
     let (upstream, other) = (Upstream::start(serve(users(60))), Upstream::start(serve(users(3))));

@@ -1,5 +1,5 @@
-//! A legacy service on PostgreSQL, sorted by a column with ties, walked by `page=` and through the gateway, at rest and
-//! while writers insert, delete and move: the items that each walk skips and repeats, side by side.
+//! Tests of a legacy service on PostgreSQL, sorted by a column with ties, walked by `page=` and through the gateway, at
+//! rest and while writers insert, delete and move: the items that each walk skips and repeats, side by side.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -54,7 +54,7 @@ mode = "keyset"
 filterable = ["created_at"]
 "#;
 
-/// The running service.
+/// The legacy service, while it runs.
 pub(crate) struct Legacy {
     pub(crate) address: SocketAddr,
     child: Child,
@@ -70,7 +70,7 @@ struct Seen {
     upstream_requests: u64,
 }
 
-/// The way of a walk.
+/// The way in which a list is walked.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// `page=1`, `page=2`, … at the service itself.
@@ -172,8 +172,8 @@ fn harm(seen: &Seen, stayed: &HashSet<Key>) -> Harm {
     }
 }
 
-/// Makes ten walks at once; with `writers`, while two threads change the table all the time. Returns the harm to all
-/// walks together, and the number of changes.
+/// Makes ten walks at the same time; with `writers`, while two threads change the table continuously. Returns the harm
+/// to all walks together, and the number of changes.
 fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, u64) {
     let before = legacy.items();
     let touched: Mutex<HashSet<u64>> = Mutex::new(HashSet::new());
@@ -208,10 +208,10 @@ fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, 
     (all, changes.load(Ordering::Relaxed))
 }
 
-/// Makes a change; an item that moves is recorded before.
+/// Returns a random change. An item that moves is recorded in `touched`.
 pub(crate) fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u64>>) -> Value {
     let id = ids[numbers.below(ids.len())];
-    // Most new items are the newest, as in most lists; some come in the midst.
+    // Most new items are the newest, as in most lists; some are added in the middle.
     let milliseconds = if numbers.below(3) == 0 { numbers.below(166) } else { 60_000 + numbers.below(1_000_000) };
     let time = format!(
         "2026-01-01T00:{:02}:{:02}.{:03}Z",
@@ -254,7 +254,7 @@ fn walks_through_the_gateway_neither_skip_nor_repeat_rows_that_stay() {
     }
     for (way, still, moving) in results {
         match way {
-            // The harness must be able to see the harm that it looks for.
+            // The harness must be able to detect the harm that it looks for.
             Way::Direct => {
                 assert!(still.skipped > 0 && still.repeated > 0 && moving.skipped > 0, "{still:?} {moving:?}");
             }

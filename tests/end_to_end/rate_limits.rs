@@ -1,6 +1,6 @@
-//! Limits of a client's requests in a time: bursts are cut, one client's burst costs no other client anything,
-//! expensive pages are paid for, legacy requests end step by step, and clients that keep to what they are told are
-//! served.
+//! Tests of the limits of a client's requests in a time: bursts are cut, one client's burst does not affect other
+//! clients, expensive pages count as several requests, legacy requests end step by step, and clients that respect the
+//! limit's headers are served.
 
 use std::{path::PathBuf, process::Command, thread, time::SystemTime};
 
@@ -18,7 +18,7 @@ use crate::{
     third_party::python,
 };
 
-/// A list and other paths with a limit of five requests an hour, of which one comes back after 12 minutes.
+/// A list and other paths with a limit of five requests an hour, of which one is available again after 12 minutes.
 const FIVE: Setup = Setup {
     route: "rate_limit = { requests = 5, per = \"1h\" }",
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
@@ -41,7 +41,7 @@ fn as_client(gateway: &Gateway, target: &str, name: &str) -> Response {
     gateway.send("GET", target, &[("Authorization", name)], b"")
 }
 
-/// Returns `r` and `t` of a limit, of the only `RateLimit` field.
+/// Returns `r` and `t` of a limit in the only `RateLimit` field.
 pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     let fields: Vec<&str> = response
         .headers
@@ -55,8 +55,7 @@ pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     Some((remaining.parse().ok()?, seconds.parse().ok()?))
 }
 
-/// Asserts that a request was refused, and that all its fields name the same time, which is `most` seconds away at
-/// most.
+/// Asserts that a request was refused, and that all its fields name the same time, at most `most` seconds away.
 pub(crate) fn assert_limited(response: &Response, policy: &str, most: u64) {
     assert_eq!(response.outcome(), "429 rate_limited", "{response:?}");
     let seconds: u64 = response.header("retry-after").and_then(|text| text.parse().ok()).expect("a number of seconds");
@@ -84,7 +83,7 @@ fn a_burst_is_cut_and_costs_no_other_client_anything() {
             }
         }
         assert_eq!(upstream.count() - before, 5, "{target}: a refused request costs the upstream nothing");
-        // Another spelling of the scheme is no other client.
+        // Another spelling of the scheme is the same client.
         assert_limited(&as_client(&gateway, target, "bearer  a"), "requests", 720);
         let other = as_client(&gateway, target, "Bearer b");
         assert_eq!(
@@ -127,7 +126,8 @@ fn all_requests_count_but_preflights() {
     assert_limited(&gateway.send("OPTIONS", "/users", &[], b""), "requests", 720);
 }
 
-/// Scripts of other origins may read the fields, under the policy of the route and under that of the upstream.
+/// Shows that scripts of other origins may read the fields, with the CORS policy of the route and with that of the
+/// upstream.
 #[test]
 fn scripts_may_read_the_fields_of_limits() {
     for cors in ["", "\ncors = { origins = [\"https://app.example.com\"] }"] {
@@ -146,7 +146,8 @@ fn scripts_may_read_the_fields_of_limits() {
     }
 }
 
-/// An upstream that gives ten items at a time: a page of fifty takes at least five requests.
+/// Shows that expensive pages count as several requests: of an upstream that returns ten items at a time, a page of
+/// fifty needs at least five requests.
 #[test]
 fn a_client_pays_for_its_expensive_pages() {
     let setup = Setup { route: "rate_limit = { upstream_requests = 12, per = \"1h\" }", ..PLAIN };
@@ -214,7 +215,7 @@ fn legacy_requests_have_a_limit_of_their_own() {
     assert_eq!(by_route["limited"], json!({ "legacy": 1 }), "{by_route}");
 }
 
-/// Legacy requests by POST are refused without links, which they could not follow.
+/// Shows that legacy requests by POST are refused without links, which they could not follow.
 #[test]
 fn legacy_requests_by_post_are_limited_too() {
     let route = "methods = [\"GET\", \"HEAD\", \"POST\"]\n\
@@ -230,7 +231,7 @@ fn legacy_requests_by_post_are_limited_too() {
     assert!(detail.contains("ask for the first page with a limit alone"), "{detail}");
 }
 
-/// Returns the time `seconds` from now, as a brownout has it.
+/// Returns the time `seconds` from now, as written in a brownout.
 #[expect(clippy::disallowed_methods, reason = "brownouts are at times of day")]
 fn moment(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970").as_secs();
@@ -241,7 +242,7 @@ fn moment(seconds: i64) -> String {
 #[test]
 fn brownouts_refuse_old_clients_for_a_time() {
     const HOUR: i64 = 3_600;
-    // The window, further keys, and the outcomes of three legacy requests.
+    // Each case has the window, further keys, and the outcomes of three legacy requests.
     for (from, until, keys, outcomes) in [
         (-HOUR, HOUR, "", ["429 rate_limited"; 3]),
         (-HOUR, HOUR, ", requests = 2, per = \"1h\"", ["200", "200", "429 rate_limited"]),
@@ -277,7 +278,8 @@ fn brownouts_refuse_old_clients_for_a_time() {
     }
 }
 
-/// The fields suffice: urllib3 is served after it was refused, and a program that reads `RateLimit` is never refused.
+/// Shows that the fields suffice for clients: urllib3 is served after a refusal, and a program that reads `RateLimit`
+/// is never refused.
 #[test]
 fn polite_clients_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -319,8 +321,8 @@ fn a_reload_keeps_what_clients_have_used() {
     }
 }
 
-/// A hundred thousand made-up credentials take a bounded amount of memory, and neither free a client from its limit nor
-/// shut one out.
+/// Shows that a hundred thousand made-up credentials need a bounded amount of memory, and neither free a client from
+/// its limit nor exclude one.
 #[test]
 fn made_up_clients_shut_no_other_client_out() {
     const CLIENTS: usize = 100_000;

@@ -1,5 +1,5 @@
-//! Refusals by configurations that are wrong but load: the log has the evidence and the key to check, as a warning once
-//! for each route.
+//! Tests of refusals because of configurations that are wrong but load: the log has the evidence and the key to check,
+//! as a warning once for each route.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// A page API with 100 people in pages of 25, the first of which is 1.
+/// Answers as a page API with 100 people in pages of 25, the first of which is 1.
 fn people(exchange: &mut Exchange) -> io::Result<After> {
     let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
     let (page, size) = (number("page", 1_usize), number("per_page", 25_usize).min(50));
@@ -133,7 +133,7 @@ fn a_refusal_is_logged_with_its_evidence_and_the_key_to_check() {
     }
 }
 
-/// A run of equal keys that no answer holds, in an order that changes with each query.
+/// Shows the log line for a run of equal keys that is longer than an answer, in an order that changes with each query.
 #[test]
 fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     let upstream = Upstream::start(|exchange: &mut Exchange| {
@@ -141,7 +141,7 @@ fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
             |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
         let (page, size) = (number("page", 1_usize), number("per_page", 25_usize).min(50));
         let from = ((page - 1) * size).min(200);
-        // Ties come in another order with each size.
+        // Ties have another order with each size.
         let items: Vec<String> = (from..(from + size).min(200))
             .map(|at| format!(r#"{{"id":{},"state":"open"}}"#, (at * 7 + size) % 200))
             .collect();
@@ -159,7 +159,7 @@ fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     assert!(!detail.contains("open"), "no value is told: {line}");
 }
 
-/// A fact that the dialect declares and no answer has.
+/// Shows that a fact that the dialect declares and no answer has is logged once.
 #[test]
 fn a_missing_total_is_logged_once() {
     let upstream = Upstream::start(people);
@@ -172,7 +172,7 @@ fn a_missing_total_is_logged_once() {
     assert_eq!(warnings[0]["message"], "nothing stands where response.total says", "{warnings:?}");
 }
 
-/// The first failure of an upstream is a warning, and again after a reload, when the configuration is a new one.
+/// Shows that the first failure of an upstream is a warning, and again after a reload with a new configuration.
 #[test]
 fn failures_of_the_upstream_are_warned_of_once_for_each_configuration() {
     let upstream = Upstream::start(|_: &mut Exchange| Ok(After::Close));

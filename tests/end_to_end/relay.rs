@@ -1,4 +1,4 @@
-//! Envelopes whose clients name items: by cursors of the items' own, or by ids.
+//! Tests of envelopes whose clients name items, by the items' own cursors or by ids.
 
 use serde_json::Value;
 
@@ -45,8 +45,8 @@ fn cursor(page: &Response, member: &str) -> String {
     encode(info(page, member).as_str().unwrap_or_else(|| panic!("no {member}: {page:?}")).as_bytes())
 }
 
-/// A connection is read by `first` and `after`, back by `last` and `before`, and spliced in the middle: in a list by
-/// offset, where an item's cursor has no place, and by filters.
+/// Shows that a connection is read forwards by `first` and `after`, backwards by `last` and `before`, and from an item
+/// in the middle: in a list by offset, in which an item's cursor has no place, and by filters.
 #[test]
 fn connections_are_read_both_ways() {
     for route in [
@@ -74,7 +74,7 @@ fn connections_are_read_both_ways() {
         assert_eq!(nodes(&last), (391..=400).collect::<Vec<_>>());
         let back = gateway.get(&format!("/users?last=10&before={}", cursor(&last, "startCursor")));
         assert_eq!(nodes(&back), (381..=390).collect::<Vec<_>>());
-        // An edge amid a page, of which the gateway has remembered no keys.
+        // An edge in the middle of a page, whose keys the gateway does not remember.
         let amid = first.json()["edges"][4]["cursor"].as_str().expect("a cursor").to_owned();
         assert_eq!(nodes(&gateway.get(&format!("/users?first=3&after={}", encode(amid.as_bytes())))), [6, 7, 8]);
         // An item has the same cursor on every page.
@@ -99,7 +99,7 @@ fn connections_are_read_both_ways() {
     }
 }
 
-/// Without item cursors, because the upstream pages by token, the cursors of the page lead on.
+/// Shows that clients continue with the cursors of the page if items have none, because the upstream pages by token.
 #[test]
 fn connections_over_tokens() {
     let rows = Rows::count(30);
@@ -114,7 +114,7 @@ fn connections_over_tokens() {
     assert_eq!(seen, (1..=30).rev().collect::<Vec<_>>());
 }
 
-/// Without an order, an item is found by its neighbours.
+/// Shows that an item of a list without an order is found by its neighbours.
 #[test]
 fn connections_without_an_order() {
     let rows = Rows::new((1..=40).map(|id| Row::new(id, id * 7_919 % 41)));
@@ -133,8 +133,9 @@ fn connections_without_an_order() {
     assert_eq!(seen, (1..=40).collect::<Vec<_>>());
 }
 
-/// Deep in a long list without an order, an item is found at its position: the list does not change, so each page takes
-/// one request to the upstream, in either direction and from any item, also through another gateway without a cache.
+/// Shows that an item deep in a long list without an order is found at its position: the list does not change, so each
+/// page needs one request to the upstream, in either direction and from any item, also through another gateway without
+/// a cache.
 #[test]
 fn connections_without_an_order_go_as_deep_as_the_list() {
     let rows = Rows::new((1..=1_500).map(|id| Row::new(id, id * 7_919 % 1_511)));
@@ -174,7 +175,7 @@ fn connections_without_an_order_go_as_deep_as_the_list() {
     assert_eq!(nodes(&other.get(&format!("/users?first=3&after={amid}"))), [1_191, 1_192, 1_193]);
 }
 
-/// Clients of this kind have no cursors, but ids alone.
+/// Shows the walks of clients that have no cursors, only ids.
 #[test]
 fn lists_are_walked_by_ids_alone() {
     let rows = Rows::count(25);

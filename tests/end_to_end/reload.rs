@@ -1,4 +1,5 @@
-//! Reloads: their causes, their results, and the settings that follow them. `lifecycle.rs` has reloads under load.
+//! Tests of reloads: their causes, their results, and the settings that they change. `lifecycle.rs` has reloads under
+//! load.
 
 use std::{
     fs::{File, OpenOptions},
@@ -24,8 +25,8 @@ fn page_size(gateway: &Gateway) -> Value {
     gateway.get("/users").json()["pagination"]["pageSize"].clone()
 }
 
-/// A file that is renamed into place, one that is written in place, and a link to another folder, as Kubernetes mounts
-/// config maps. Faults are reported and mended in the same way.
+/// Shows that a change is noticed if a file is renamed into place, is written in place, or is reached by a link that is
+/// switched to another folder, as Kubernetes mounts config maps. Faults are reported and mended in the same way.
 #[test]
 fn a_change_of_the_file_is_noticed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -62,7 +63,7 @@ fn a_change_of_the_file_is_noticed() {
     is_in_force(11, "the fault is mended");
 }
 
-/// Files that the configuration names are noticed too: a key that is rotated takes no signal.
+/// Shows that changes of files that the configuration names are noticed too: a rotated key needs no signal.
 #[test]
 fn a_change_of_a_key_file_is_noticed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -79,7 +80,7 @@ fn a_change_of_a_key_file_is_noticed() {
     eventually("the key is noticed", || (gateway.get(&next).status == 400).then_some(()));
 }
 
-/// The request returns once the result is there.
+/// Shows that an operator can reload by a request, which returns once the result is known.
 ///
 /// Row: A44
 #[test]
@@ -121,7 +122,7 @@ fn an_operator_reloads_by_a_request() {
     assert_eq!(gateway.metric("cursorgate_config_restart_needed"), Some(1), "the address still waits for a restart");
 }
 
-/// The configuration read at the start counts as a reload, with its warnings.
+/// Shows that the configuration read at the start counts as a reload, with its warnings.
 #[test]
 fn the_start_is_reported_with_its_warnings() {
     let upstream = Upstream::start(serve(users(60)));
@@ -134,7 +135,7 @@ fn the_start_is_reported_with_its_warnings() {
     assert_eq!(warnings(), at_start);
 }
 
-/// A reload changes the lines and the format of the log.
+/// Shows that a reload changes the lines and the format of the log.
 #[test]
 fn the_log_follows_a_reload() {
     let upstream = Upstream::start(serve(users(60)));
@@ -167,7 +168,8 @@ fn the_log_follows_a_reload() {
     gateway.rewrite(Keys::One, &PLAIN.configuration(upstream.address));
 }
 
-/// SIGHUP ends a process that has no handler yet. The key is a pipe, so that the process waits amid its start.
+/// Shows that a reload that is requested during the start happens after it. SIGHUP ends a process that has no handler
+/// yet. The key is a pipe, so that the process waits in the middle of its start.
 #[test]
 fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     let directory = Directory::new();
@@ -191,7 +193,7 @@ fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     eventually("it reloads", || {
         let said = std::fs::read_to_string(&log).expect("a file of the test");
         assert!(process.try_wait().expect("it is our child").is_none(), "it has ended: {said}");
-        // A key that is given earlier would be read by the start itself.
+        // A key that is written earlier would be read by the start itself.
         let again = said.contains("listening").then(reader).flatten();
         again.into_iter().for_each(give);
         said.contains("configuration reloaded").then_some(())

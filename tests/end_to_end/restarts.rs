@@ -1,6 +1,6 @@
-//! Clients that walk a collection while the gateway is reloaded, gets other keys and certificates, hands over to
-//! successors, and while two processes are restarted in turn: no request fails that the upstream did not fail itself,
-//! and no item is skipped or repeated. The short form runs with all tests, the long one by `make restarts`.
+//! Tests of clients that walk a collection while the gateway is reloaded, gets other keys and certificates, hands over
+//! to successors, and while two processes are restarted in turn: only requests that the upstream refuses fail, and no
+//! item is skipped or repeated. The short form runs with all tests, the long one with `make restarts`.
 
 mod balancer;
 
@@ -32,7 +32,7 @@ use crate::{
 
 const NAME: &str = "api.test";
 const ITEMS: usize = 60;
-/// The upstream refuses one of this many requests.
+/// The upstream refuses one in this number of requests.
 const REFUSED: usize = 97;
 
 /// The number of times that each change happens.
@@ -93,7 +93,7 @@ struct Clients<'r> {
 }
 
 impl Clients<'_> {
-    /// Walks until the run ends, without a pause. A fault ends the walk, and the next one begins.
+    /// Walks until the run ends, without a pause. After a fault, the next walk begins.
     fn walk(&self, walker: usize, manner: Manner) {
         let mut kept = None;
         while !self.counts.ended.load(Ordering::Relaxed) {
@@ -172,7 +172,7 @@ impl Clients<'_> {
         Ok(Page { outcome, ids: if status == "200" { ids(body.as_bytes()) } else { Vec::new() }, next })
     }
 
-    /// Waits until every client has begun and ended a further walk.
+    /// Waits until each client has begun and ended a further walk.
     fn go_on(&self, walkers: usize) {
         let walks = || self.counts.walks.each_ref().map(|walks| walks.load(Ordering::Relaxed));
         let before = walks();
@@ -187,7 +187,7 @@ fn ids(body: &[u8]) -> Vec<u64> {
     body["data"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_u64()).collect()
 }
 
-/// Ends the clients also where an assertion fails; else the scope would wait for ever.
+/// Ends the clients when dropped, also after a failed assertion; otherwise the scope would wait forever.
 struct EndOnDrop<'c>(&'c Counts);
 
 impl Drop for EndOnDrop<'_> {
@@ -196,7 +196,7 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Runs `change` while five clients walk, and checks that none of them noticed.
+/// Runs `change` while five clients walk, and checks that it affected none of them.
 fn under_load(name: &str, clients: &Clients<'_>, refused: &AtomicUsize, change: impl FnOnce(&dyn Fn())) {
     let tls = if clients.secure.is_some() { Manner::NewOverTls } else { Manner::Kept };
     let manners = [Manner::Kept, Manner::Kept, Manner::NewEachTime, Manner::NewEachTime, tls];
@@ -222,7 +222,7 @@ fn under_load(name: &str, clients: &Clients<'_>, refused: &AtomicUsize, change: 
     );
 }
 
-/// Starts an upstream that refuses a request now and then. Returns it with the number of its refusals.
+/// Starts an upstream that refuses some requests. Returns it with the number of its refusals.
 fn upstream() -> (Upstream, Arc<AtomicUsize>) {
     let (asked, listed) = (AtomicUsize::new(0), serve(users(ITEMS)));
     let refused = Arc::new(AtomicUsize::new(0));
@@ -286,7 +286,7 @@ impl Changes {
         }
     }
 
-    /// Another key verifies, then signs, and then the one before is removed: once no cursor of it is on the way.
+    /// Adds a key that verifies, lets it sign, and then removes the previous key, once no client has a cursor of it.
     fn rotate(&mut self, go_on: &dyn Fn()) {
         let next = self.keys.last().map_or(1, |last| last + 1);
         let key = format!("key {next} of the tests, which is long enough to be one");
@@ -300,7 +300,7 @@ impl Changes {
         }
     }
 
-    /// The files are renamed into place, the key first: for a moment it belongs to no certificate.
+    /// Renames new files into place, the key first: for a moment it belongs to no certificate.
     fn renew_certificate(&self) {
         let before = served_certificate(self.secure);
         let (certificate, key) = self.authority.issue(&[NAME], ALWAYS).files(&self.folder, "next");
@@ -379,7 +379,8 @@ fn one_process(plan: Plan) {
 
 fn two_processes(plan: Plan) {
     let (upstream, refused) = upstream();
-    // The balancer asks more often, and a client that waits for its turn on this machine asks again within that time.
+    // The balancer asks more often than this, and a client that has to wait on a busy machine sends its next request
+    // within that time.
     let setup = Setup { more: "[server]\ndrain_delay = \"4s\"", ..PLAIN };
     let configuration = setup.configuration(upstream.address);
     let mut gateways = [Gateway::start(&configuration), Gateway::start(&configuration)];
@@ -406,7 +407,7 @@ fn clients_notice_no_change() {
     one_process(Plan { reloads: 10, rotations: 1, successors: 1, certificates: 1, rolling_restarts: 0 });
 }
 
-/// Takes some minutes.
+/// The long form, which takes some minutes.
 #[test]
 #[ignore = "make restarts"]
 fn clients_notice_no_change_at_length() {

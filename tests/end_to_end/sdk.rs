@@ -1,5 +1,5 @@
-//! Clients that `cursorgate sdk` writes: accepted by the compilers of their languages at their strictest, tested by
-//! their own tests, and led to the end of lists of 1,003 items in every built-in envelope.
+//! Tests of the clients that `cursorgate sdk` writes: accepted by the compilers of their languages in the strictest
+//! mode, tested by their own tests, and run to the end of lists of 1,003 items in each built-in envelope.
 
 use std::{
     fs,
@@ -45,7 +45,7 @@ fn document() -> Value {
     })
 }
 
-/// A route for each envelope, and one with a parameter in its path.
+/// Returns a configuration with a route for each envelope, and one with a parameter in its path.
 fn configured(upstream: &Upstream, document: &Path) -> String {
     let openapi = format!("openapi = {{ file = \"{}\", operation = \"GET /users\" }}", document.display());
     let keys =
@@ -70,12 +70,12 @@ fn configured(upstream: &Upstream, document: &Path) -> String {
     text
 }
 
-/// Rows of which up to eight share a score.
+/// Returns rows of which up to eight share a score.
 fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
 
-/// The ids of rows in an order.
+/// Returns the ids of rows in an order.
 fn ordered(rows: &[Row], key: impl Fn(&Row) -> (i64, i64)) -> Value {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by_key(|row| key(row));
@@ -164,7 +164,7 @@ fn a_client_in_typescript_is_strictly_typed_and_walks_every_envelope() {
     run(Command::new("node").args(["--test", "dist/test/client.test.js"]), &folder);
     let said = run(Command::new("node").arg("dist/test/walk.js").arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &[]);
-    // A client that is written once more keeps its owner's files.
+    // A client that is written again keeps its owner's files.
     fs::write(folder.join("package.json"), "{}").expect("a file of the client");
     write(&lists.directory.file("cursorgate.toml"), "typescript", &folder);
     assert_eq!(fs::read_to_string(folder.join("package.json")).expect("a file of the client"), "{}");
@@ -178,7 +178,7 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     fs::copy(source("walk.py"), folder.join("walk.py")).expect("a copy");
     let python = environment("sdk/python/bin/python");
     run(Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "tests", "walk.py"]), &folder);
-    // Warnings are faults: an answer that stays open is one.
+    // Warnings count as faults: an answer that stays open causes one.
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &["by tasks"]);

@@ -1,4 +1,4 @@
-//! Elasticsearch's two ways to page, by a service that answers as it does.
+//! Tests of Elasticsearch's two ways to page, with a service that answers as it does.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::harness::{
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
-/// A search engine: hits newest first as `sort` says, from an offset or after the sort values of a hit.
+/// Answers as a search engine: hits in the order of `sort`, from an offset or after the sort values of a hit.
 fn search(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
     let mut rows = rows.all();
@@ -51,7 +51,7 @@ fn search(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("200 OK", &[("Content-Type", "application/json")], answer.as_bytes())
 }
 
-/// Elasticsearch's two ways to page, walked by GET, and by POST with a query that stays in force.
+/// Shows walks by Elasticsearch's two ways to page, by GET, and by POST with a query that stays in force.
 #[test]
 fn a_search_engine_is_walked_to_its_end() {
     for dialect in ["elasticsearch", "elasticsearch-search-after"] {

@@ -1,5 +1,5 @@
-//! Cursors that carry an id alone: keys are remembered, or looked up with the client's own credentials, and believed
-//! only if they are those that were served.
+//! Tests of cursors that contain only an id: keys are remembered, or looked up with the client's own credentials, and
+//! used only if they are those that were served.
 
 use std::thread;
 
@@ -45,9 +45,8 @@ fn update(rows: &Rows, id: u64, score: u64) {
     });
 }
 
-/// While a process remembers the items that it served, a page is one request, also where the item that the cursor names
-/// has
-/// changed or gone.
+/// Shows that a page is one request while a process remembers the items that it served, also if the item that the
+/// cursor names has changed or is removed.
 #[test]
 fn remembered_keys_take_no_look_up() {
     let rows = Rows::count(40);
@@ -64,7 +63,7 @@ fn remembered_keys_take_no_look_up() {
         }
     });
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), (1..=40).rev().collect::<Vec<_>>());
-    // An item that is gone is looked for in the whole list, because the filter does not show where it was.
+    // A removed item is searched for in the whole list, because the filter does not show where it was.
     assert!(upstream.count() - before <= 4 * pages.len());
     assert_eq!(look_ups(&upstream), 0);
     for page in &pages {
@@ -72,8 +71,8 @@ fn remembered_keys_take_no_look_up() {
     }
 }
 
-/// A process that has not served the item looks it up, once, and uses the keys that it finds if they are those that
-/// were served.
+/// Shows that a process that has not served the item looks it up once, and uses the keys that it finds if they are
+/// those that were served.
 #[test]
 fn a_process_that_does_not_remember_an_item_looks_it_up_once() {
     let rows = Rows::count(40);
@@ -92,7 +91,7 @@ fn a_process_that_does_not_remember_an_item_looks_it_up_once() {
     assert_eq!((log[0]["upstream_requests"].as_u64(), log[1]["upstream_requests"].as_u64()), (Some(2), Some(1)));
 }
 
-/// The cache headers of a looked-up item apply to the page; its other headers don't.
+/// Shows that only the cache headers of a looked-up item apply to the page.
 #[test]
 fn only_cache_headers_of_a_looked_up_item_apply_to_the_page() {
     let rows = Rows::count(40);
@@ -114,8 +113,8 @@ fn only_cache_headers_of_a_looked_up_item_apply_to_the_page() {
     assert!(caching.contains("no-store") && caching.contains("must-revalidate"), "{caching}");
 }
 
-/// An item whose keys have changed marks another place than the cursor's. A process that does not remember the old keys
-/// refuses the cursor.
+/// Shows that a process that does not remember the old keys of an item refuses the cursor of a changed or deleted item.
+/// An item with changed keys marks another place than the cursor's.
 #[test]
 fn changed_and_deleted_items_are_gone_at_a_process_that_does_not_remember_them() {
     for change in ["changed", "deleted"] {
@@ -138,7 +137,8 @@ fn changed_and_deleted_items_are_gone_at_a_process_that_does_not_remember_them()
     }
 }
 
-/// The mark of an item's keys is made with the key of its cursor, which another one may have replaced meanwhile.
+/// Shows that marks of an older key are recognised. The mark of an item's keys is made with the key of its cursor,
+/// which another key may have replaced meanwhile.
 #[test]
 fn marks_of_an_older_key_are_recognised() {
     let rows = Rows::count(40);
@@ -165,7 +165,7 @@ fn clients_name_items_by_their_ids() {
     assert_eq!(ids(&page), [19, 18, 17], "{page:?}");
     assert_eq!(page.header("cursorgate-level"), Some("exact"));
     assert_eq!(ids(&gateway.get("/users?limit=3&ending_before=20")), [23, 22, 21]);
-    // The page begins where the item is now, not where it was served.
+    // The page begins at the item's present place, not at the place where it was served.
     update(&rows, 20, 35);
     assert_eq!(ids(&gateway.get("/users?limit=3&starting_after=20")), [3, 2, 1]);
     for (query, outcome) in [
@@ -185,7 +185,7 @@ fn clients_name_items_by_their_ids() {
     assert_eq!(other.outcome(), "200", "{other:?}");
 }
 
-/// In other modes a parameter that names an item by its id is refused.
+/// Shows that a parameter that names an item by its id is refused in other modes.
 #[test]
 fn ids_are_accepted_in_seek_mode_alone() {
     let rows = Rows::count(10);
@@ -196,8 +196,8 @@ fn ids_are_accepted_in_seek_mode_alone() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// Two tenants whose rows have the same ids: items shown to one place no page of the other, and no cursor of the one
-/// leads the other by its keys.
+/// Shows that no items of one tenant determine pages of another, and that no cursor of one gives the other its keys,
+/// although their rows have the same ids.
 ///
 /// Row: A22
 #[test]
@@ -222,7 +222,7 @@ fn pivots_never_cross_principals() {
     assert_eq!(of_b, (1..=40).collect::<Vec<u64>>());
     assert_eq!(look_ups(&upstream), 0);
 
-    // The first page of the one is remembered; the other's own item of that id has other keys.
+    // The first page of one client is remembered; the other client's own item with that id has other keys.
     let stolen = next(&gateway.send("GET", "/users?limit=7", &a, b""));
     let refused = gateway.send("GET", &stolen, &b, b"");
     assert_eq!(refused.outcome(), "410 cursor_gone", "{refused:?}");
@@ -234,7 +234,7 @@ fn pivots_never_cross_principals() {
     assert_eq!(gateway.send("GET", &stolen, &a, b"").outcome(), "200");
 }
 
-/// Twenty clients with one cursor, and a process that does not remember its item: the item is looked up once.
+/// Shows that an item is looked up once for twenty clients with one cursor, if the process does not remember the item.
 ///
 /// Row: A21
 #[test]
@@ -256,7 +256,7 @@ fn one_look_up_serves_all_waiting_requests() {
     for client in &mut clients {
         ask(client, &target);
     }
-    // A request between the end of the look-up and the storing of its result would rightly look up once more.
+    // A request between the end of the look-up and the storing of its result would correctly look up again.
     let waiting = format!("cursorgate_requests_in_flight {CLIENTS}\n");
     let all_wait = || crate::harness::http::get(gateway.admin, "/metrics").text().contains(&waiting).then_some(());
     crate::harness::eventually("all clients", all_wait);
@@ -272,7 +272,7 @@ fn one_look_up_serves_all_waiting_requests() {
     assert_eq!(look_ups(&upstream), 1);
 }
 
-/// If the client whose look-up is waited for leaves, another waiting request looks up.
+/// Shows that, if the client whose look-up others wait for closes its connection, another waiting request looks up.
 ///
 /// Row: A21, F59
 #[test]

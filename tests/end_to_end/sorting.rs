@@ -1,4 +1,4 @@
-//! Orders that clients choose: in every grammar and every mode, with the requests to the upstream.
+//! Tests of orders that clients choose: in each grammar and each mode, with the requests to the upstream.
 
 use crate::{
     harness::{
@@ -10,7 +10,7 @@ use crate::{
     third_party::{Kind, ThirdParty},
 };
 
-/// Starts a gateway in front of 42 rows, of which three share each score.
+/// Starts an upstream with 42 rows, of which three share each score, and its gateway.
 fn started(route: &str) -> (Upstream, Gateway) {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -24,7 +24,8 @@ fn cursor(page: &Response) -> String {
     page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
 }
 
-/// An order is the same in every grammar: the same pages, the same cursors, and the same request to the upstream.
+/// Shows that an order is the same in each grammar: the same pages, the same cursors, and the same request to the
+/// upstream.
 #[test]
 fn every_grammar_means_the_same() {
     const SAME: [&str; 8] = [
@@ -58,7 +59,7 @@ fn every_grammar_means_the_same() {
             let request = upstream.requests().pop().expect("it was asked");
             assert!(request.query().contains("sort=score,-id"), "{sort}: {}", request.target);
         }
-        // Any of the cursors goes on in any of the grammars.
+        // Each cursor continues the walk in each grammar.
         for (index, sort) in SAME.iter().enumerate() {
             let other = &cursors[(index + 3) % SAME.len()];
             let page = gateway.get(&format!("/users?limit=8&{sort}&cursor={other}"));
@@ -69,7 +70,7 @@ fn every_grammar_means_the_same() {
     }
 }
 
-/// Without a sort the list is in its declared order. A sort that names this order shares its cursors.
+/// Shows that the list has its declared order without a sort, and that a sort that names this order shares its cursors.
 #[test]
 fn the_declared_order_is_a_sort_as_well() {
     let (_upstream, gateway) = started(BY_SCORE);
@@ -111,7 +112,8 @@ fn invalid_sorts_are_refused_with_the_sortable_fields() {
     assert_eq!(upstream.count(), asked, "nothing of this reaches the upstream");
 }
 
-/// Sorts in the upstream's own words are read by the dialect, kept in links, and written anew for the upstream.
+/// Shows that sorts in the upstream's own words are read by the dialect, kept in links, and written again for the
+/// upstream.
 #[test]
 fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
@@ -158,7 +160,7 @@ fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
     }
 }
 
-/// Real servers sort as any grammar says, their own words included.
+/// Shows that real servers sort as each grammar says, including their own.
 #[test]
 fn real_servers_sort_as_any_grammar_says() {
     for (kind, own) in
@@ -197,7 +199,7 @@ fn real_servers_sort_as_any_grammar_says() {
     }
 }
 
-/// Two keys are one too many for an upstream that sorts by one.
+/// Shows that two keys are refused if the upstream sorts by one.
 #[test]
 fn more_keys_than_the_upstream_takes_are_refused() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));

@@ -1,5 +1,5 @@
-//! Processes that share a store: each finds the entries of the others, no client learns or changes anything by the
-//! store, and its loss costs no page.
+//! Tests of processes that share a store: each finds the entries of the others, no client learns or changes anything by
+//! the store, and its loss costs no page.
 
 mod board;
 mod limits;
@@ -20,10 +20,10 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// A list whose cursors carry ids alone.
+/// A list whose cursors contain only ids.
 const SEEKING: &str = "mode = \"seek\"";
 
-/// The time-box of tests that are about something else: a loaded machine must not turn hits into misses.
+/// The time limit of tests of other features: a loaded machine must not turn hits into misses.
 const PATIENT: &str = "timeout = \"1s\"";
 
 fn serve(rows: &Rows) -> Upstream {
@@ -31,7 +31,7 @@ fn serve(rows: &Rows) -> Upstream {
     Upstream::start(move |exchange| served.answer(exchange))
 }
 
-/// Returns the configuration of a gateway on rows, with these lines in `[caches.shared]`.
+/// Returns the configuration of a gateway for rows, with these lines in `[caches.shared]`.
 fn text(upstream: &Upstream, shared: &str) -> String {
     let route = configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{SEEKING}"));
     if shared.is_empty() { route } else { format!("[caches.shared]\n{shared}\n{route}") }
@@ -64,7 +64,7 @@ fn writes(gateway: &Gateway, result: &str) -> u64 {
     metric(gateway, &format!("cursorgate_shared_store_writes_total{{result=\"{result}\"}}"))
 }
 
-/// Waits until the store has so many items.
+/// Waits until the store has at least this number of items.
 fn wait_for_items(server: &StoreServer, count: usize) {
     eventually("the items are stored", || (server.keys_of("pivot1").len() >= count).then_some(()));
 }
@@ -79,7 +79,8 @@ fn next(page: &Response) -> String {
     page.link("next").unwrap_or_else(|| panic!("no next page: {page:?}"))
 }
 
-/// Another process finds the items of served pages, so it needs no look-up, and may go on where an item is gone.
+/// Shows that another process finds the items of served pages, so that it needs no look-up, and can continue after a
+/// removed item.
 #[test]
 fn an_item_that_one_process_served_is_known_to_another() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -89,20 +90,20 @@ fn an_item_that_one_process_served_is_known_to_another() {
         let page = first.get("/users?limit=10");
         assert_eq!(page.outcome(), "200", "{page:?}");
         wait_for_items(&server, 2);
-        // The item is gone: a process that did not know its keys would refuse the cursor.
+        // The item is removed: a process that did not know its keys would refuse the cursor.
         rows.change(|rows| rows.retain(|row| row.id != 31));
         let page = second.get(&next(&page));
         assert_eq!(ids(&page), (21..=30).rev().collect::<Vec<_>>(), "{flavour:?}: {page:?}");
         assert_eq!((look_ups(&upstream), questions(&second, "hit")), (0, 1), "{flavour:?}");
         let log = eventually("the line", || second.access_log().pop());
         assert_eq!(log["pivot"], "store", "{log:#}");
-        // From now on it is in memory.
+        // From now on, the item is in memory.
         assert_eq!(second.get(&next(&first.get("/users?limit=10"))).outcome(), "200");
         assert_eq!((questions(&second, "hit"), questions(&second, "miss")), (1, 0), "{flavour:?}");
     }
 }
 
-/// Tenants share the store and find no entry of each other.
+/// Shows that tenants who share the store find no entry of each other.
 ///
 /// Row: A22
 #[test]
@@ -123,8 +124,8 @@ fn another_principal_finds_no_entry() {
     assert_eq!((questions(&second, "hit"), look_ups(&upstream)), (1, 1));
 }
 
-/// The pages of a walk come in turn from processes amid a change of keys, while rows come and go. No row is skipped or
-/// repeated, with a store and without one.
+/// Shows that a walk skips and repeats no row, with a store and without one, if its pages come in turn from two
+/// processes during a change of keys, while rows are added and removed.
 #[test]
 fn a_walk_that_alternates_between_processes_is_exact() {
     for (mode, shares) in [(SEEKING, true), (SEEKING, false), ("mode = \"keyset\"", true), ("mode = \"offset\"", true)]
@@ -133,7 +134,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
         let upstream = serve(&rows);
         let shared = if shares { at(&server) } else { String::new() };
         let text = text(&upstream, &shared).replace(SEEKING, mode);
-        // The key that signs next is known everywhere before a process signs with it.
+        // All processes know the next key before one signs with it.
         let [old, new] = [Keys::BothBefore, Keys::Both].map(|keys| Gateway::start_with(keys, &text));
         if shares {
             [&old, &new].into_iter().for_each(wait_until_up);
@@ -147,7 +148,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
             seen.extend(ids(&page));
             target = page.link("next");
             turn += 1;
-            // Rows before and after the place go, others come; the item that the cursor names stays.
+            // Rows before and after the place are removed, and others added; the item that the cursor names stays.
             let last = *ids(&page).last().expect("no page is empty");
             rows.change(|rows| {
                 rows.retain(|row| row.id != last + 3 && row.id + 2 != last);
@@ -163,7 +164,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
     }
 }
 
-/// Without the table there is neither a thread nor a connection of a store.
+/// Shows that without the table there is neither a thread nor a connection of a store.
 #[test]
 fn without_the_table_there_is_no_store() {
     let upstream = serve(&Rows::count(40));

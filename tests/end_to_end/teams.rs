@@ -1,4 +1,4 @@
-//! Configurations of several teams: files of their own, variables of the environment, and checks in a review.
+//! Tests of configurations of several teams: their own files, variables of the environment, and checks in a review.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("a file of the test");
 }
 
-/// A route of a team, which reads the same list.
+/// Returns a route of a team, which reads the same list.
 fn route(name: &str, size: u32) -> String {
     format!(
         "[routes.{name}]\npath = \"/{name}\"\nupstream = \"legacy\"\nupstream_path = \"/users\"\ndialect = \"scripted\"\n\
@@ -42,7 +42,8 @@ fn route(name: &str, size: u32) -> String {
     )
 }
 
-/// A reload reads included files too; with `reload_on_change`, a file that is added, changed or removed is noticed.
+/// Shows that a reload reads included files too, and that with `reload_on_change`, a file that is added, changed or
+/// removed is noticed.
 #[test]
 fn included_files_are_served_and_followed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -83,7 +84,7 @@ fn included_files_are_served_and_followed() {
     eventually("a file that was removed is noticed", || (size("/added") != Some(6)).then_some(()));
 }
 
-/// The configuration of a platform team: ten routes each of thirty services.
+/// Shows that the configuration of a platform team is checked: ten routes for each of thirty services.
 #[test]
 fn three_hundred_routes_in_thirty_files_are_checked() {
     let directory = Directory::new();
@@ -111,7 +112,7 @@ const HEAD: &str = "version = 1\n";
 const KEYS: &str = "server.public_url = \"https://api.example.com\"\n\
                     cursor = { signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY_1\" } }\n";
 
-/// Production as a review sees it: keys, tokens and certificates are elsewhere.
+/// The production configuration as a review sees it, without keys, tokens and certificates.
 const PRODUCTION: &str = r#"version = 1
 
 [server]
@@ -143,7 +144,7 @@ sortable = ["id"]
 page_size.max = 40
 "#;
 
-/// A pull request is checked, and its description made, without any secret of production.
+/// Shows that a pull request is checked, and its description made, without secrets of production.
 #[test]
 fn a_review_needs_no_secret() {
     let directory = Directory::new();
@@ -167,14 +168,14 @@ fn a_review_needs_no_secret() {
     assert_eq!(status, Some(0), "{text}");
     assert!(serde_json::from_str::<Value>(&text).is_ok_and(|document| document["paths"]["/users"].is_object()));
 
-    // The forms of secrets are checked all the same.
+    // The forms of secrets are checked nevertheless.
     write(&file, &PRODUCTION.replace("Bearer {env:NOBODY_SETS_THIS}", "Bearer hunter2hunter2"));
     let (status, text) = run(command().args(["check", "--without-secrets"]).arg(&file));
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("write \"Bearer {env:NAME}\"") && !text.contains("hunter2"), "{text}");
 }
 
-/// Reports for other programs have the same faults as the one for people.
+/// Shows that reports for other programs have the same faults as the one for people.
 #[test]
 fn reports_for_programs_have_every_fault() {
     let directory = Directory::new();
@@ -229,7 +230,8 @@ offset = 2
 size = 2
 "#;
 
-/// A team's own exchanges are held against the dialects of its configuration, in each format, without its secrets.
+/// Shows that a team's own exchanges are checked against the dialects of its configuration, in each format, without its
+/// secrets.
 #[test]
 fn exchanges_are_held_against_dialects() {
     let directory = Directory::new();
@@ -268,7 +270,7 @@ fn exchanges_are_held_against_dialects() {
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains(&format!("::error file={},line={line},col=9,", file.display())), "{text}");
 
-    // A built-in dialect needs no configuration; a contract that can't be read is no difference.
+    // A built-in dialect needs no configuration. A contract that can't be read is an error, not a difference.
     write(
         &file,
         &format!("dialect = \"offset-limit\"\n{}", EXCHANGES.replace("skip=2&top=2&sort=id", "offset=2&limit=2")),
@@ -287,7 +289,7 @@ fn exchanges_are_held_against_dialects() {
     assert!(text.contains("did you mean \"offset-limit\"?") && text.contains("invoices.toml:1:11"), "{text}");
 }
 
-/// The example of docs/dialects.md holds as it stands there.
+/// Shows that the example of docs/dialects.md is correct.
 #[test]
 fn the_documented_exchange_holds() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md")).expect("a page");
@@ -301,7 +303,7 @@ fn the_documented_exchange_holds() {
     assert_eq!(status, Some(0), "{text}");
 }
 
-/// Warnings fail a check only where it is told to treat them as errors.
+/// Shows that warnings fail a check only with the option that treats them as errors.
 #[test]
 fn warnings_can_be_errors() {
     let directory = Directory::new();
@@ -322,7 +324,7 @@ fn warnings_can_be_errors() {
     assert!(text.contains("1 warning (--warnings-as-errors)"), "{text}");
 }
 
-/// A secret with a prefix reaches the upstream as one value.
+/// Shows that a secret with a prefix reaches the upstream as one value.
 #[test]
 fn a_prefix_stands_before_a_secret() {
     let upstream = Upstream::start(serve(users(3)));
@@ -334,8 +336,8 @@ fn a_prefix_stands_before_a_secret() {
     assert_eq!(sent, Some("Bearer another-key-of-the-tests-and-nothing-else"));
 }
 
-/// The file is named by an argument, by `--config` or by the environment. The command line comes before the
-/// environment.
+/// Shows that the file can be named by an argument, by `--config` or by the environment. The command line takes
+/// precedence over the environment.
 #[test]
 fn the_file_can_be_named_in_each_way() {
     let directory = Directory::new();
@@ -363,7 +365,7 @@ fn the_file_can_be_named_in_each_way() {
     }
 }
 
-/// The file that `init` writes has no fault, and is not written over another one.
+/// Shows that the file that `init` writes has no fault, and that it does not replace another file.
 #[test]
 fn a_first_configuration_passes_its_check() {
     let directory = Directory::new();
@@ -396,7 +398,7 @@ fn a_first_configuration_passes_its_check() {
     assert!(text.contains("did you mean \"drf-page\"?") && !file.exists(), "{text}");
 }
 
-/// Completions, manual, envelopes and the version are there.
+/// Shows that the program prints completions, the manual, the envelopes and its version.
 #[test]
 fn the_program_describes_itself() {
     for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef cursorgate"), ("fish", "complete -c cursorgate")] {
@@ -430,7 +432,7 @@ fn the_program_describes_itself() {
     assert_eq!(stdout(command().arg("-V")).1.lines().count(), 1);
 }
 
-/// A cursor is found in the link that has it, and no other secret of the configuration is needed to verify it.
+/// Shows that a cursor is found in a link, and that only the keys of the configuration are needed to verify it.
 #[test]
 fn a_cursor_is_inspected_with_its_keys_alone() {
     let upstream = Upstream::start(serve(users(60)));
@@ -450,7 +452,7 @@ fn a_cursor_is_inspected_with_its_keys_alone() {
     assert_eq!(status, Some(1), "{shown}");
 }
 
-/// The schema is one of draft 4, and admits the reference and a file with variables.
+/// Shows that the schema conforms to draft 4, and accepts the reference and a file with variables.
 #[test]
 fn editors_can_take_the_schema() {
     const VALIDATE: &str = "import json, sys, tomllib, jsonschema\n\

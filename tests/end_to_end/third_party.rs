@@ -1,5 +1,5 @@
-//! Real third-party servers as upstreams: json-server from npm, and a Django REST framework application from PyPI. They
-//! are installed below the target directory by `make test-env`; each test starts its own, on a free port.
+//! Real third-party servers as upstreams: json-server from npm, and a Django REST framework application from PyPI.
+//! `make test-env` installs them below the target directory. Each test starts its own server, on a free port.
 
 use std::{
     io::{BufRead, BufReader},
@@ -15,25 +15,25 @@ use crate::harness::{Directory, http};
 /// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// json-server 0.17: windows by `_start` and `_end`, no cap.
+    /// json-server 0.17: windows with `_start` and `_end`, without a cap.
     JsonServer,
     /// Django REST framework, `PageNumberPagination`: `page` and `page_size` up to 100.
     Django,
 }
 
-/// A running server.
+/// A third-party server, while it runs.
 pub(crate) struct ThirdParty {
     /// The address of the server.
     pub(crate) address: SocketAddr,
     kind: Kind,
     child: Child,
-    // The server ends when its standard input does, so it goes with this process however that ends.
+    // The server ends when its standard input does, and so with this process in every case.
     _input: ChildStdin,
     _directory: Directory,
 }
 
 impl Kind {
-    /// The name that the walkers know.
+    /// Returns the name of the server in the walkers.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::JsonServer => "json-server",
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// The path of the users at the upstream.
+    /// Returns the path of the users at the upstream.
     pub(crate) fn users(self) -> &'static str {
         match self {
             Self::JsonServer => "/users",
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// The path of one user's orders at the upstream.
+    /// Returns the path of one user's orders at the upstream.
     pub(crate) fn orders(self, user: u32) -> String {
         match self {
             Self::JsonServer => format!("/users/{user}/orders"),
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// The gateway's configuration in front of it: `/v2/users` and `/v2/users/{user}/orders`.
+    /// Returns the configuration of a gateway for this server, with `/v2/users` and `/v2/users/{user}/orders`.
     pub(crate) fn configuration(self, address: SocketAddr) -> String {
         let (dialect, users, orders) = match self {
             Self::JsonServer => ("json-server-0.17", "/users", "/users/{user}/orders"),
@@ -118,12 +118,12 @@ impl ThirdParty {
         format!("http://{}{path}", self.address)
     }
 
-    /// The gateway's configuration in front of it.
+    /// Returns the configuration of a gateway for this server.
     pub(crate) fn configuration(&self) -> String {
         self.kind.configuration(self.address)
     }
 
-    /// Returns the number of requests that it has counted.
+    /// Returns the number of requests that the server has counted.
     pub(crate) fn count(&self) -> u64 {
         http::get(self.address, "/__count").json()["requests"].as_u64().expect("a count")
     }
@@ -164,7 +164,7 @@ pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Valu
     let program = folder.join(packages).join(file);
     let mut command = Command::new("timeout");
     command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
-    // Modules that a program on standard input names are looked for from the working directory on.
+    // Modules that a program on standard input names are searched for from the working directory on.
     command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
     command.stdin(std::fs::File::open(&program).expect("a client"));
     let output = command.args(arguments).output().expect("it runs");
@@ -175,7 +175,7 @@ pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Valu
     serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
 }
 
-/// Returns the path of a file that `make test-env` has put there.
+/// Returns the path of a file in the folder that `make test-env` has made.
 pub(crate) fn environment(path: &str) -> PathBuf {
     let root = std::env::var_os("CURSORGATE_TEST_ENV")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env"), PathBuf::from);

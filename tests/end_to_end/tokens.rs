@@ -1,4 +1,4 @@
-//! Upstreams that hand out continuations: tokens in the body, next-links in a header.
+//! Tests of upstreams that return continuations: tokens in the body, next-links in a header.
 
 use std::collections::HashSet;
 
@@ -38,7 +38,8 @@ fn tokens_and_links_lead_to_the_end() {
     }
 }
 
-/// Rows that are deleted between two pages change the contents of upstream pages, but no row is skipped or repeated.
+/// Shows that no row is skipped or repeated if rows that are deleted between two pages change the contents of upstream
+/// pages.
 #[test]
 fn the_place_is_kept_while_rows_change() {
     let rows = Rows::count(60);
@@ -49,15 +50,15 @@ fn the_place_is_kept_while_rows_change() {
     });
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, (1..=60).rev().collect::<Vec<_>>());
-    // The first page begins with the list. Each further one begins where a token leads.
+    // The first page begins with the list. Each further one begins at the place of a token.
     let levels: Vec<_> = pages.iter().map(|page| page.header("cursorgate-level").expect("a level")).collect();
     assert_eq!(levels[0], "checked");
     assert!(levels[1..].iter().all(|level| *level == "anchored"), "{levels:?}");
 }
 
-/// A token that is an offset in disguise skips the rows that a deletion has moved before it. No answer shows that, so a
-/// page that begins where such a token leads has at most the level `anchored`, and `check` promises no more. A page
-/// that begins amid an upstream page shows the item that it goes on from, and loses no row.
+/// Shows that a page that begins at the place of a token has at most the level `anchored`, and that `check` promises no
+/// more. A token that contains an offset skips the rows that a deletion has moved before it, which no answer shows. A
+/// page that begins in the middle of an upstream page shows the item that it continues from, and loses no row.
 #[test]
 fn a_page_after_rows_that_a_token_skips_is_anchored_at_most() {
     let rows = Rows::count(60);
@@ -84,14 +85,14 @@ fn a_page_after_rows_that_a_token_skips_is_anchored_at_most() {
         }
         last = *served.last().expect("items");
         if index % 2 == 1 {
-            // The page ended with the upstream's: the next one begins where a token leads.
+            // The page ended with the upstream's page: the next one begins at the place of a token.
             rows.change(|rows| rows.retain(|row| row.id != served[0]));
         }
     });
     assert!(checked >= 5 && skips >= 3, "{checked} pages are checked, {skips} skip something");
 }
 
-/// If the upstream's tokens lead back, so do the cursors; otherwise no page has a previous cursor.
+/// Shows that pages have previous cursors only if the upstream's tokens lead back.
 #[test]
 fn pages_lead_back_where_the_tokens_of_the_upstream_do() {
     let rows = Rows::count(40);
@@ -110,8 +111,8 @@ fn pages_lead_back_where_the_tokens_of_the_upstream_do() {
     }
 }
 
-/// Django REST framework's cursors skip items on the way back where several have the same time, also at rest. No page
-/// that begins after skipped ones has a level above `anchored`.
+/// Shows that no page that begins after skipped items has a level above `anchored`. Django REST framework's cursors
+/// skip items on the way back if several have the same time, even if the list does not change.
 #[test]
 fn a_page_after_rows_that_a_cursor_of_drf_skips_is_anchored_at_most() {
     let upstream = ThirdParty::start(Kind::Django);
@@ -167,7 +168,7 @@ size = {{ default = 20 }}
     }
 }
 
-/// Tokens of the upstream are never readable in cursors, nor are keys on routes that seal.
+/// Shows that the upstream's tokens are never readable in cursors, nor are keys on routes that seal.
 #[test]
 fn cursors_are_sealed() {
     let rows = Rows::count(40);
@@ -195,7 +196,7 @@ fn cursors_are_sealed() {
     assert_eq!(gateway.get(&format!("/users?limit=8&cursor={signed}")).outcome(), "400 cursor_invalid");
 }
 
-/// A cursor that would be refused when it comes back is not made.
+/// Shows that no cursor is made that would be refused later because of its length.
 #[test]
 fn tokens_too_long_for_a_cursor_are_refused() {
     let upstream = Upstream::start(|exchange| {

@@ -1,4 +1,4 @@
-//! Traces, as a collector receives them by OTLP over HTTP.
+//! Tests of traces, as a collector receives them by OTLP over HTTP.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -27,7 +27,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// A collector inside the test.
+/// A collector in the process of the test.
 struct Collector {
     upstream: Upstream,
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
@@ -84,7 +84,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
-/// Returns the ids of trace and span in a `traceparent`, and its flags.
+/// Returns the ids of the trace and of the span in a `traceparent`, and its flags.
 fn traceparent(request: &Request) -> (String, String, String) {
     let line = request.header("traceparent").unwrap_or_else(|| panic!("no traceparent: {request:?}"));
     let parts: Vec<&str> = line.split('-').collect();
@@ -94,6 +94,9 @@ fn traceparent(request: &Request) -> (String, String, String) {
 
 const GIVEN: &str = "0af7651916cd43dd8448eb211c80319c";
 
+/// Shows that a page is a trace with spans for its phases and its upstream requests, and that no span contains a
+/// secret.
+///
 /// Row: A35
 #[test]
 fn a_page_is_a_trace_of_its_phases_and_upstream_requests() {
@@ -136,7 +139,7 @@ fn a_page_is_a_trace_of_its_phases_and_upstream_requests() {
     let line = eventually("its line", || gateway.access_log().into_iter().find(|line| line["trace_id"] == id.as_str()));
     assert_eq!(attribute(&request.attributes, "cursorgate.request_id").as_deref(), line["request_id"].as_str());
 
-    // Failures are errors of the spans that have them.
+    // Failures are errors of the spans in which they occur.
     upstream.answer(|_| Ok(After::Reset));
     assert_eq!(gateway.get(&format!("/users?limit=5&email={CANARY}&cursor={cursor}")).status, 502);
     let (id, ..) = traceparent(upstream.requests().last().expect("it was asked"));
@@ -189,7 +192,7 @@ fn a_trace_of_a_trusted_proxy_goes_on_with_its_sampling() {
             assert_eq!(call.kind, 3, "{call:?}");
         }
     }
-    // Spans that are not sampled would have come before this one.
+    // If spans that are not sampled were sent, they would have arrived before this one.
     assert_eq!(
         gateway.send("GET", "/rest/c", &[("traceparent", &format!("00-{GIVEN}-b7ad6b7169203331-01"))], b"").status,
         200
@@ -221,20 +224,21 @@ fn a_sample_of_requests_begins_traces() {
         assert_eq!(connection.request("GET", "/rest/a", &[], b"").expect("a response").status, 200);
     }
     let flags = upstream.requests().iter().map(traceparent).filter(|(.., flags)| flags == "01").count();
-    // Of 400 coins with a chance of a quarter, between 45 and 160 show heads but once in 10^10 times.
+    // Of 400 requests that are sampled with a probability of a quarter, between 45 and 160 are sampled, except once in
+    // 10^10 runs.
     assert!((45..160).contains(&flags), "{flags} of {REQUESTS}");
     eventually("all that were sampled", || {
         (collector.spans().iter().filter(|span| span.kind == 2).count() == flags).then_some(())
     });
 }
 
-/// A collector that hangs, and one that is gone: requests go on, and lost spans are counted.
+/// Shows that requests are served and lost spans counted while the collector hangs or has ended.
 #[test]
 fn no_request_waits_for_a_collector() {
     const CLIENTS: usize = 4;
     const REQUESTS: usize = 600;
     let (upstream, collector) = (Upstream::start(serve(users(60))), Collector::start());
-    // It accepts connections and sends nothing until the other side closes.
+    // The collector accepts connections and sends nothing until the other side closes.
     collector.upstream.answer(|exchange| exchange.wait_for_close().map(|()| After::Close));
     let gateway = Gateway::start(&collector.configuration(&upstream, "every = 1", ""));
     let load = || {
@@ -252,12 +256,12 @@ fn no_request_waits_for_a_collector() {
     let lost = |reason: &str| {
         gateway.metric(&format!("cursorgate_trace_spans_dropped_total{{reason=\"{reason}\"}}")).expect("it is counted")
     };
-    // A machine that is slow may need several rounds to fill the queue.
+    // A slow machine may need several rounds to fill the queue.
     let rounds = (1..=20).find(|_| {
         load();
         lost("queue_full") > 0
     });
-    // Two spans each: of the request, and of its upstream request.
+    // Each request has two spans: its own, and that of its upstream request.
     let all = u64::try_from(2 * CLIENTS * REQUESTS * rounds.expect("the queue is bounded")).expect("a count");
     eventually("all are counted", || (lost("queue_full") + lost("export_failed") == all).then_some(()));
     assert!(lost("export_failed") > 0, "some were sent");

@@ -1,5 +1,5 @@
-//! Trust and separation: proxies in front, clients by their credentials, names of the admin listener, gateways that
-//! lead to themselves, files that others can change.
+//! Tests of trust and separation: proxies in front, clients by their credentials, names of the admin listener, gateways
+//! that lead to themselves, files that others can change.
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt};
 
@@ -52,8 +52,8 @@ fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
     seen
 }
 
-/// A balancer appends to `X-Forwarded-For`, sets the scheme, and forwards other headers as the client wrote them: of a
-/// trusted proxy only the headers that it is known to write are believed.
+/// Shows that only those headers of a trusted proxy are trusted that it is known to write. A balancer appends to
+/// `X-Forwarded-For`, sets the scheme, and forwards other headers as the client wrote them.
 ///
 /// Row: A13
 #[test]
@@ -84,7 +84,8 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     ] {
         for target in ["/users?limit=1", "/anything"] {
             let mut seen = seen(server, target);
-            // This header is none of the usual ones, and no proxy is known to write it: it is the application's own.
+            // This header is not one of the usual ones, and no proxy is known to write it: it belongs to the
+            // application.
             let proven = seen.iter().position(|(name, _)| name == proof.0).map(|at| seen.remove(at));
             assert_eq!(proven.is_some(), has_proof, "{server}: {target}");
             let seen: Vec<(&str, &str)> = seen.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -93,8 +94,8 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     }
 }
 
-/// Items shown to one client place no page of another, whatever header the upstream identifies clients by: they are
-/// looked up with the client's own credentials.
+/// Shows that items shown to one client determine no page of another, regardless of the header by which the upstream
+/// identifies clients: items are looked up with the client's own credentials.
 ///
 /// Row: A22
 #[test]
@@ -110,7 +111,7 @@ fn pages_of_callers_known_by_other_headers_are_not_shared() {
         let served = rows.clone();
         let upstream = Upstream::start(move |exchange| {
             let is_b = exchange.request.headers.iter().any(|(_, value)| value == "b");
-            // To the second one the item that the first one's page ends with has other keys.
+            // For the second client, the last item of the first client's page has other keys.
             match exchange.request.path() {
                 "/users/31" if is_b => {
                     exchange.reply("200 OK", &[("Content-Type", "application/json")], Row::new(31, 7).json().as_bytes())
@@ -136,8 +137,8 @@ fn pages_of_callers_known_by_other_headers_are_not_shared() {
     }
 }
 
-/// A name by which a stranger's page reaches the admin listener (DNS rebinding) is refused, because it is none of its
-/// own.
+/// Shows that the admin listener refuses names other than its own, for example those by which an attacker's page
+/// reaches it (DNS rebinding).
 ///
 /// Row: A38
 #[test]
@@ -170,22 +171,22 @@ fn the_admin_listener_answers_to_its_own_names() {
     assert_eq!(ask("evil.example", "/metrics"), 421);
 }
 
-/// Two gateways that lead to each other: a request makes a few rounds and is refused, so that it does not grow without
-/// end.
+/// Shows that a request to two gateways that lead to each other is refused after a few rounds, so that it does not grow
+/// without end.
 ///
 /// Row: A20
 #[test]
 fn a_request_in_a_loop_of_gateways_is_cut_off() {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let setup = Setup { more: FORWARD, route: "legacy = { policy = \"translate\" }", ..PLAIN };
-    // The first gateway makes no retries, and the other one none of a request that has passed a gateway.
+    // The first gateway makes no retries, and the other one does not retry a request that has passed a gateway.
     let first = Setup { upstream: "retries = { most = 0 }", ..setup };
     let one = Gateway::start(&first.configuration(nowhere));
     let other = Gateway::start(&setup.configuration(one.public));
-    // A reload sees the other's address, which was not known before.
+    // After a reload, this gateway knows the other's address, which was not known before.
     one.rewrite(Keys::One, &first.configuration(other.public));
     one.signal("HUP");
-    // Lines of the log may come late, so the counted request has a path of its own.
+    // Lines of the log may be late, so the counted request has its own path.
     for (target, counted, outcome) in
         [("/anything", "/counted", "508 loop_detected"), ("/users?limit=1", "/users/", "502 upstream_unavailable")]
     {
@@ -198,7 +199,7 @@ fn a_request_in_a_loop_of_gateways_is_cut_off() {
         });
         assert_eq!(taken, 5, "{target}");
     }
-    // A chain of gateways is no loop.
+    // A chain of gateways is not a loop.
     let chain = [("Via", "1.1 cursorgate, 1.1 edge"), ("Via", "1.0 cursorgate")];
     let upstream = Upstream::start(serve(users(1)));
     let last = Gateway::start(&setup.configuration(upstream.address));
@@ -206,7 +207,7 @@ fn a_request_in_a_loop_of_gateways_is_cut_off() {
     assert_eq!(last.send("GET", "/anything", &chain, b"").outcome(), "200");
 }
 
-/// An offset that no list has takes no request to the upstream.
+/// Shows that an offset beyond any list causes no upstream request.
 ///
 /// Row: A10
 #[test]
@@ -230,7 +231,8 @@ fn the_depth_of_a_page_by_number_is_bounded() {
     }
 }
 
-/// Write access to the configuration or a key controls the gateway; read access to a key can sign cursors.
+/// Shows that files that others can read or write are named. Write access to the configuration or a key controls the
+/// gateway; read access to a key allows signing cursors.
 ///
 /// Row: A40
 #[test]

@@ -1,4 +1,4 @@
-//! The commands of docs/tutorial.md, as they stand there: from a URL to a verified walk while rows come and go.
+//! Tests of the commands of docs/tutorial.md: from a URL to a verified walk while rows are added and removed.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -28,7 +28,7 @@ impl Drop for Running {
     }
 }
 
-/// Returns the commands of the page, in their order.
+/// Returns the commands of the page in order.
 fn commands() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tutorial.md");
     let page = std::fs::read_to_string(path).expect("the page is there");
@@ -41,7 +41,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// A list by page with a total, in which rows come and go while `changes` says so.
+/// Starts an upstream with a list by page with a total, whose rows are added and removed while `changes` is true.
 fn service(changes: &Arc<AtomicBool>) -> Upstream {
     let changes = Arc::clone(changes);
     let rows: Mutex<(u64, Vec<u64>)> = Mutex::new((0, (101..=400).map(|id| id * 10).collect()));
@@ -77,7 +77,7 @@ fn four_commands_lead_to_a_verified_walk() {
     let (gateway, admin) = (free_address(), free_address());
     let directory = Directory::new();
     let shell = |line: &str| {
-        // The addresses are those of this test; nothing else of the page is changed.
+        // Only the addresses are replaced by those of this test.
         let line = line.replace(SERVICE, &service.address.to_string()).replace(GATEWAY, &gateway.to_string());
         let mut command = Command::new("sh");
         let folder = binary().parent().expect("a folder").to_owned();
@@ -94,7 +94,7 @@ fn four_commands_lead_to_a_verified_walk() {
     let [keygen, key, learn, check, run, walk] = &commands[..] else { panic!("{commands:?}") };
     let made = shell(keygen).status().expect("a shell");
     assert!(made.success(), "{keygen}");
-    // Each of the commands has a terminal of its own.
+    // Each of the commands has its own terminal.
     let shell = |line: &str| shell(&format!("{key}\nexec {line}"));
     for line in [learn, check] {
         let output = shell(line).output().expect("a shell");

@@ -1,5 +1,5 @@
-//! `cursorgate walk`: lists of every envelope are read to their ends, also after a kill; and a walk that is verified
-//! while rows come and go shows what clients lose by page, and that cursors lose nothing.
+//! Tests of `cursorgate walk`: lists of each envelope are read to their ends, also after a kill; and a walk that is
+//! verified while rows are added and removed shows what clients lose by page, and that they lose nothing by cursor.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ use crate::{
     third_party::{Kind, ThirdParty, launch, python},
 };
 
-/// The envelopes that are asked for by GET.
+/// The envelopes that are requested by GET.
 const ENVELOPES: [&str; 11] =
     ["aip", "bare", "drf", "hal", "jsonapi", "odata", "ogc", "page-info", "relay", "standard", "stripe"];
 
@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs a walk that reaches the end; returns the lines of its items.
+/// Runs a walk that reaches the end, and returns the lines of its items.
 fn lines(arguments: &[&str]) -> Vec<String> {
     let output = walk(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
@@ -78,7 +78,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     let ids = |lines: &[String]| lines.iter().map(|line| id(line)).collect::<Vec<_>>();
     let walked = lines(&[&format!("http://{}/linked?limit=7", upstream.address)]);
     assert_eq!(ids(&walked), expected);
-    // Items by page: no answer shows that there is more.
+    // With items by page, no answer shows that there are more.
     let rows = Rows::count(57);
     let upstream = Upstream::start(move |exchange| {
         let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
@@ -94,7 +94,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     assert_eq!(ids(&walked), expected);
     let targets: Vec<String> = upstream.requests().into_iter().skip(1).map(|request| request.target).collect();
     assert_eq!(targets[..2], ["/users?team=a&page=1&limit=10", "/users?team=a&page=2&limit=10"]);
-    // A dialect that asks by POST, and a dialect that does not exist.
+    // A dialect that uses POST, and a dialect that does not exist.
     for (dialect, expected, code) in [("batch-post", "GET alone", 1), ("drf-pages", "drf-page", 2)] {
         let refused = walk(&[&url, "--dialect", dialect]);
         let said = text(&refused.stderr);
@@ -105,7 +105,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
 
 #[test]
 fn walks_without_an_end_are_ended() {
-    // Each page leads to another one that has no item; or pages lead round in a circle.
+    // Each page leads to another one without items, or pages lead in a circle.
     for (modulus, expected) in [(u64::MAX, "1000 pages in a row have no item"), (3, "round in a circle")] {
         let upstream = Upstream::start(move |exchange| {
             let page: u64 = exchange.request.parameter("page").map_or(1, |text| text.parse().unwrap_or(1));
@@ -137,7 +137,7 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     let arguments =
         ["walk", &gateway.url("/users?limit=10"), "--out", file.to_str().expect("UTF-8")].map(str::to_owned);
     let mut child = command().args(&arguments).stderr(Stdio::null()).spawn().expect("the binary starts");
-    // The fifth request waits, so the state of the pages before it is written.
+    // The fifth request waits, so the state of the previous pages is written.
     let state = directory.file("users.ndjson.walk");
     eventually("the upstream is asked a fifth time", || (asked.load(Ordering::SeqCst) >= 5).then_some(()));
     child.kill().expect("it runs");
@@ -146,7 +146,7 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(state.exists());
     let before = std::fs::read_to_string(&file).expect("the file is there");
     assert!((1..97).contains(&before.lines().count()), "{before}");
-    // Items of a page whose state was not written, cut anywhere.
+    // Items of a page whose state was not written, cut at a random place.
     std::fs::write(&file, format!("{before}{{\"id\":12,\"na")).expect("the file is there");
     let sent = upstream.count();
     let output = command().args(&arguments).output().expect("the binary starts");
@@ -155,7 +155,7 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(!state.exists(), "a complete walk has no state");
     let again = upstream.requests()[sent..].iter().filter(|request| request.parameter("offset") == Some("0")).count();
     assert_eq!(again, 0, "it did not begin anew");
-    // No file is overwritten, and another list does not go on in the file.
+    // No file is overwritten, and another list is not continued in the file.
     let refused = command().args(&arguments).output().expect("the binary starts");
     assert_eq!(refused.status.code(), Some(1));
     std::fs::write(&state, r#"{"version":1,"url":"http://other/","place":null,"length":0,"items":0,"pages":0,"requests":0,"bytes":0,"milliseconds":0}"#)
@@ -164,7 +164,8 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(text(&refused.stderr).contains("http://other/"), "{}", text(&refused.stderr));
 }
 
-/// The state of a walk is removed after its last page was stored: a process that is killed in between leaves it.
+/// Shows that a walk that was killed after its last page is complete. The state of a walk is removed after its last
+/// page was stored: a process that is killed in between leaves it.
 #[test]
 fn a_walk_that_was_killed_after_its_last_page_is_complete() {
     let upstream = Upstream::start(list::serve(list::users(3)));
@@ -278,7 +279,7 @@ fn direct(address: std::net::SocketAddr, paths: &[&str]) -> String {
     text
 }
 
-/// A list by page, newest first, in which rows come and go with each request.
+/// Starts an upstream with a list by page, newest first, in which rows are added or removed with every second request.
 fn changing() -> Upstream {
     let rows: Mutex<(usize, Vec<u64>)> = Mutex::new((0, (1..=260).rev().collect()));
     Upstream::start(move |exchange| {
@@ -307,7 +308,7 @@ fn changing() -> Upstream {
     })
 }
 
-/// Returns a gateway in front of the changing list.
+/// Starts a gateway for the changing list.
 fn gateway(upstream: &Upstream, envelope: &str) -> Gateway {
     Gateway::start(&format!(
         "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n\
@@ -316,7 +317,7 @@ fn gateway(upstream: &Upstream, envelope: &str) -> Gateway {
     ))
 }
 
-/// Returns the number before a word in the line of a way.
+/// Returns the number before a word in the line of a report that begins with `way`.
 fn said(report: &str, way: &str, word: &str) -> usize {
     let Some(line) = report.lines().find(|line| line.starts_with(way)) else { return 0 };
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|part| !part.is_empty()).collect();
@@ -354,7 +355,7 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
             assert!(!html.contains(outside), "{outside}: {html}");
         }
     }
-    // The same by page alone fails: the exit code shows it.
+    // The same walk by page only fails, which the exit code shows.
     let upstream = changing();
     let direct = format!("http://{}/users?page_size=20", upstream.address);
     let output = walk(&[&direct, "--verify", &direct, "--dialect", "drf-page"]);
@@ -364,13 +365,13 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
     assert_eq!(unreachable.status.code(), Some(1), "{}", text(&unreachable.stdout));
 }
 
-/// A configuration says how the direct list is asked, and by what it is sorted.
+/// Shows that a walk is verified with a configuration that says how the direct list is requested and sorted.
 #[test]
 fn a_walk_is_verified_by_the_route_of_a_configuration() {
     let rows = Rows::new((1..=90).map(|id| rows::Row::new(id, id % 9)));
     rows.change(|rows| rows.sort_by_key(|row| std::cmp::Reverse(row.score)));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
-    // Ties stand by their ids at the gateway, and as they were written at the upstream.
+    // Ties are sorted by their ids at the gateway, and are in the order of their insertion at the upstream.
     let route = "order = [\"-score\", \"id\"]\npage_size = { default = 20, max = 40 }";
     let gateway = Gateway::start(&rows::configuration(upstream.address, BY_OFFSET, route));
     let file = gateway.file("cursorgate.toml");
@@ -388,7 +389,7 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
     assert!(Path::new(file).exists());
 }
 
-/// Verifies the walk of a list while another thread makes one change after the other. Returns the report.
+/// Verifies the walk of a list while another thread changes it continuously. Returns the report.
 pub(crate) fn verified_amid_changes(
     gateway: &Gateway,
     path: &str,
@@ -422,7 +423,7 @@ fn json_server_is_verified_while_users_come_and_go() {
     let users = Kind::JsonServer.users();
     let direct = upstream.url(&format!("{users}?_limit=20"));
     let report = verified_amid_changes(&gateway, "/v2/users", &direct, |turn| {
-        // The first users leave, so that all others move up; new ones come at the end.
+        // The first users are removed, so that all others move up; new ones are added at the end.
         let gone = http::send(upstream.address, "DELETE", &format!("{users}/{}", turn + 1), &[], b"");
         assert!(gone.status == 200 || gone.status == 404, "{gone:?}");
         let new = json!({ "name": "new", "created_at": "2031-01-01T00:00:00.000Z" }).to_string();
@@ -433,7 +434,8 @@ fn json_server_is_verified_while_users_come_and_go() {
     assert!(said(&report, "meanwhile", "left") > 0, "{report}");
 }
 
-/// Forty items share each time, which is shown in milliseconds and sorted by microseconds, and come in any order.
+/// Shows that a walk is verified while items are added to a list in which forty items share each time, which is shown
+/// in milliseconds and sorted by microseconds, and have no fixed order.
 #[test]
 fn a_service_on_postgresql_is_verified_while_items_come() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");

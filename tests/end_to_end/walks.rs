@@ -1,5 +1,5 @@
-//! Whole lists, walked through the gateway by plain clients: forward to the end and back to the start, compared with
-//! the upstream's own listing; and the number of requests that pages take at the upstream.
+//! Tests of whole lists, walked through the gateway by simple clients: forward to the end and back to the start,
+//! compared with the upstream's own listing; and of the number of upstream requests of each page.
 
 use std::process::Command;
 
@@ -49,7 +49,7 @@ fn json_server_by_links() {
 }
 
 #[test]
-fn json_server_by_next_cursor() {
+fn json_server_is_walked_by_its_next_cursor() {
     walk(Kind::JsonServer, "cursor");
 }
 
@@ -79,8 +79,8 @@ fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
     }
 }
 
-/// Pages take one request each, forward and back. Before requests are counted, the gateway reads the list once: the
-/// largest answer makes a confirmation of its end unnecessary.
+/// Asserts that each page is one upstream request, forward and back. Before requests are counted, the gateway reads the
+/// list once: the largest answer makes a confirmation of its end unnecessary.
 fn one_request_a_page(kind: Kind, limits: &[usize]) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());
@@ -110,12 +110,12 @@ fn json_server_is_asked_once_a_page() {
 
 #[test]
 fn django_is_asked_once_a_page() {
-    // The upstream gives at most 100 at a time, and aligned pages: 40 is the largest limit with one request a page.
+    // The upstream returns at most 100 items, and aligned pages: 40 is the largest limit with one request a page.
     one_request_a_page(Kind::Django, &[40, 20, 7, 1]);
 }
 
-/// A fresh process has learnt nothing about its upstream, and still makes at most two requests more than there are
-/// pages.
+/// Shows that a fresh process, which has learnt nothing about its upstream, makes at most two requests more than there
+/// are pages.
 #[test]
 fn a_fresh_process_asks_little_more_than_once_a_page() {
     let upstream = ThirdParty::start(Kind::JsonServer);
@@ -126,7 +126,7 @@ fn a_fresh_process_asks_little_more_than_once_a_page() {
     assert!(asked <= pages + 2, "{asked} upstream requests for {pages} pages");
 }
 
-/// A collection within another: other users' orders are other lists, and one that is empty is a list too.
+/// Tests a collection within another: other users' orders are other lists, and an empty one is a list too.
 fn nested(kind: Kind) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());
@@ -168,7 +168,7 @@ fn django_nested_collection() {
     nested(Kind::Django);
 }
 
-/// A filter of the client's goes along from page to page, and another filter is another list.
+/// Shows that a client's filter stays in force from page to page, and that another filter is another list.
 #[test]
 fn filters_stay_in_force_along_the_walk() {
     for kind in [Kind::JsonServer, Kind::Django] {

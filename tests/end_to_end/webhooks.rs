@@ -1,5 +1,5 @@
-//! Webhooks: every event arrives at its endpoints or is a dead letter, signed, at addresses that are permitted, and no
-//! client sees another one's.
+//! Tests of webhooks: each event arrives at its endpoints or is a dead letter, signed, at permitted addresses, and no
+//! client sees another client's events.
 
 mod changes;
 mod delivery;
@@ -29,8 +29,8 @@ const TWO: (&str, &str) = ("Authorization", "Bearer two");
 /// The keys of clients that may register endpoints.
 const CLIENTS: &str = "[services.webhooks.clients]\nauthorize = \"/users?limit=1\"\n";
 
-/// Returns the tables of exports and of webhooks whose receivers are on this machine; `keys` are lines of the latter,
-/// and `tables` follow it.
+/// Returns the tables of exports and of webhooks whose receivers are on this machine; `keys` are lines of the table of
+/// webhooks, and `tables` follow it.
 fn services(directory: &Directory, ports: &[u16], keys: &str, tables: &str) -> String {
     let (exports, webhooks) = (directory.file("exports"), directory.file("webhooks"));
     format!(
@@ -90,7 +90,7 @@ fn active(gateway: &Gateway, headers: &[(&str, &str)], url: &str, events: &[&str
     registered
 }
 
-/// Makes an export and returns its path; its end is an event.
+/// Makes an export, whose end is an event, and returns its path.
 fn export(gateway: &Gateway, headers: &[(&str, &str)]) -> String {
     let begun = post(gateway, "/users/exports", headers, &json!({}));
     assert_eq!(begun.status, 202, "{begun:?}");
@@ -119,7 +119,7 @@ fn schema(gateway: &Gateway, kind: &str) -> Value {
     found
 }
 
-/// Removes the keywords of a schema that demand nothing.
+/// Removes the keywords of a schema that require nothing.
 fn plain(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -213,6 +213,8 @@ fn a_failed_export_is_an_event() {
     assert_eq!(payload["data"]["error"]["code"], "credentials_refused", "{payload}");
 }
 
+/// Shows that no other client can read, change or use the endpoint of a client.
+///
 /// Row: A22
 #[test]
 fn an_endpoint_belongs_to_its_client() {
@@ -390,7 +392,7 @@ fn a_sunset_is_announced_once_for_each_notice() {
     assert_eq!((&data["route"], &data["path"], &data["daysLeft"]), (&json!("users"), &json!("/users"), &json!(20)));
     assert_eq!(data["sunset"], format!("{sunset}T00:00:00Z"));
     drop(gateway);
-    // A notice that was sent is remembered: another event comes without it.
+    // A sent notice is remembered: another event is sent without it.
     let gateway = start("\"30d\", \"7d\"");
     export(&gateway, &[ONE]);
     eventually("another event", || (receiver.events().len() > sunsets().len()).then_some(()));

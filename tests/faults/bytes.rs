@@ -1,4 +1,4 @@
-//! Answers that are complete, have status 200, and are no page.
+//! Tests of answers that are complete, have status 200, and are not a page.
 
 use crate::{
     harness::list::{PLAIN, Setup, body, users},
@@ -36,6 +36,8 @@ const MALFORMED: &[(&str, &str)] = &[
     ("an empty list without success", r#"{"success":false,"items":[],"total":0}"#),
 ];
 
+/// Shows that each body of [`MALFORMED`] is refused as malformed.
+///
 /// Row: F27, F30
 #[test]
 fn bodies_of_another_shape_are_malformed() {
@@ -49,7 +51,7 @@ fn bodies_of_another_shape_are_malformed() {
     }
 }
 
-/// The bytes of items pass unchanged, whether they are JSON or not.
+/// Shows that the bytes of items pass unchanged, whether they are JSON or not.
 #[test]
 fn the_bytes_within_items_pass_unchanged() {
     let rig = Rig::start();
@@ -65,7 +67,7 @@ fn the_bytes_within_items_pass_unchanged() {
     }
 }
 
-/// Items without the keys of the order prove no page.
+/// Shows that items without the keys of the order prove no page.
 ///
 /// Row: F40
 #[test]
@@ -75,6 +77,8 @@ fn items_without_their_keys_are_unsorted() {
     }
 }
 
+/// Shows that a page with bytes that are not UTF-8 is refused as malformed.
+///
 /// Row: A31
 #[test]
 fn bytes_that_are_no_utf_8_are_malformed() {
@@ -83,7 +87,7 @@ fn bytes_that_are_no_utf_8_are_malformed() {
     });
 }
 
-/// Deeply nested answers are refused and don't crash the process.
+/// Shows that deeply nested answers are refused and don't crash the process.
 ///
 /// Row: A27
 #[test]
@@ -104,7 +108,7 @@ fn deep_nesting_is_refused() {
     }
 }
 
-/// The limit is the route's, and it applies while the answer arrives, whatever its framing.
+/// Shows that the route's size limit applies while the answer arrives, regardless of its framing.
 ///
 /// Row: A28
 #[test]
@@ -123,14 +127,14 @@ fn large_answers_are_refused() {
         exchange.send(b"0\r\n\r\n")?;
         Ok(After::KeepOpen)
     });
-    // An announced length alone reserves no memory.
+    // An announced length by itself reserves no memory.
     refused(&SMALL, within("502 upstream_too_large"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{\"total\"")?;
         Ok(After::Close)
     });
 }
 
-/// JSON is recognized by its bytes, whatever the media type.
+/// Shows that JSON is recognised by its bytes, regardless of the media type.
 ///
 /// Row: F29
 #[test]
@@ -148,7 +152,7 @@ fn json_under_another_name_is_a_page() {
     rig.recovers();
 }
 
-/// Invalid totals don't refuse a page and are not passed on.
+/// Shows that a page with an invalid total is served without it.
 ///
 /// Row: A33
 #[test]

@@ -1,4 +1,4 @@
-//! Upstreams that can't be reached.
+//! Tests of upstreams that can't be reached.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -15,6 +15,8 @@ use crate::{
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
 const SETUP: Setup = Setup { upstream: "", route: "", more: FORWARD };
 
+/// Shows that an upstream at an address without a listener counts as unavailable.
+///
 /// Row: F01
 #[test]
 fn an_address_without_a_listener_is_unavailable() {
@@ -28,7 +30,7 @@ fn the_connection_is_closed_at_once() {
     refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Reset));
 }
 
-/// An upstream of two is down: routes to the other are not affected.
+/// Shows that routes to one upstream are not affected if another one is down.
 #[test]
 fn routes_to_other_upstreams_go_on() {
     let upstream = Upstream::start(serve(users(60)));
@@ -44,7 +46,7 @@ fn routes_to_other_upstreams_go_on() {
     }
 }
 
-/// A name that can't be resolved fails the request, not the process or its start.
+/// Shows that a name that can't be resolved fails the request, not the process or its start.
 ///
 /// Row: F03
 #[test]
@@ -63,7 +65,7 @@ fn a_name_that_does_not_resolve_fails_its_request_alone() {
     assert!(gateway.is_healthy());
 }
 
-/// A peer with a full backlog never answers the handshake: the connect timeout ends it.
+/// Shows that the connect timeout ends a handshake that a peer with a full backlog never answers.
 ///
 /// Row: F02
 #[test]
@@ -82,7 +84,7 @@ fn a_handshake_without_an_answer_times_out() {
     drop(waiting);
 }
 
-/// The upstream was down when the gateway started, and is up now.
+/// Shows that an upstream that was down when the gateway started is used once it listens.
 ///
 /// Row: F01
 #[test]

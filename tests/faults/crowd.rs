@@ -1,5 +1,6 @@
-//! Ten thousand clients at a time in front of a slow upstream, for some seconds: `make crowd`. The times are printed as
-//! the gateway measures them, because those of ten thousand clients on the same machine say more about the clients.
+//! A test of ten thousand simultaneous clients of a slow upstream, for some seconds: `make crowd`. The printed times
+//! are those that the gateway measures, because those of ten thousand clients on the same machine say more about the
+//! clients.
 
 use std::{
     io,
@@ -26,13 +27,13 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// The clients, where the limit of open files permits as many.
+/// The number of clients, if the limit of open files permits it.
 const CLIENTS: usize = 10_000;
-/// The requests that the upstream may have at a time.
+/// The maximum number of simultaneous requests to the upstream.
 const CONNECTIONS: usize = 100;
-/// The requests of a client, each after the answer to the one before it.
+/// The number of requests of a client, each after the answer to the previous one.
 const REQUESTS: usize = 10;
-/// The time that the upstream takes for an answer.
+/// The time that the upstream needs for an answer.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The answers that clients got.
@@ -40,11 +41,11 @@ const SLOW: Duration = Duration::from_secs(1);
 struct Answers {
     pages: AtomicUsize,
     refusals: AtomicUsize,
-    /// Connections that ended without an answer.
+    /// The number of connections that ended without an answer.
     none: AtomicUsize,
 }
 
-/// A client that asks for pages on one connection, and leaves when it is refused that or its connection ends.
+/// Requests pages on one connection until a request is refused or the connection ends.
 async fn visit(gateway: std::net::SocketAddr, answers: &Answers) -> io::Result<()> {
     let mut stream = TcpStream::connect(gateway).await?;
     let mut bytes = Vec::new();
@@ -75,7 +76,7 @@ async fn visit(gateway: std::net::SocketAddr, answers: &Answers) -> io::Result<(
     Ok(())
 }
 
-/// Raises the limit of open files of this process, and returns how many clients it permits.
+/// Raises the limit of open files of this process, and returns the number of clients that it permits.
 fn clients() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
@@ -83,8 +84,8 @@ fn clients() -> usize {
     CLIENTS.min(most.saturating_sub(4 * CONNECTIONS))
 }
 
-/// The upstream gets no more requests than it may have, all other clients are told to come back, no connection or
-/// memory leaks, and the next client gets its page.
+/// Shows that the upstream gets no more requests than permitted, that all other clients are told to try again, that no
+/// connection or memory leaks, and that the next client gets its page.
 ///
 /// Row: A18, F56
 #[test]
@@ -96,7 +97,7 @@ fn ten_thousand_clients_at_a_slow_upstream() {
     let items = serve(users(60));
     let upstream = Upstream::start(move |exchange| {
         most.fetch_max(active.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        // This is the time that the upstream takes; no condition is waited for.
+        // This is the time that the upstream needs, not a wait for a condition.
         thread::sleep(SLOW);
         active.fetch_sub(1, Ordering::SeqCst);
         items(exchange)

@@ -1,4 +1,5 @@
-//! Answers that end too early: at every byte of a small page, by a close and by a reset, with a length and in chunks.
+//! Tests of answers that end too early: after each byte of a small page, by a close and by a reset, with a length and
+//! in chunks.
 
 use std::io::ErrorKind;
 
@@ -10,7 +11,7 @@ use crate::{
     recovery::{Kind, Rig, SHORT, as_a_page, refused, within},
 };
 
-/// A small page, framed by its length or in chunks of seven bytes.
+/// Returns the answer with a small page, with a length or in chunks of seven bytes.
 fn page(text: &str, chunked: bool) -> Vec<u8> {
     if !chunked {
         return message("200 OK", &[("Content-Type", "application/json")], text.as_bytes());
@@ -36,7 +37,7 @@ fn cut_everywhere(chunked: bool, after: After) {
     for length in 0..whole.len() {
         let part = whole[..length].to_vec();
         let response = rig.page_during(move |exchange| exchange.send(&part).map(|()| after));
-        // Both mean that the upstream was reached, so another attempt is worthwhile.
+        // Both outcomes mean that the upstream was reached, so another attempt can succeed.
         let outcome = if length < head { "502 upstream_unavailable" } else { "502 upstream_truncated" };
         assert_eq!(response.outcome(), outcome, "cut after byte {length} of {}: {response:?}", whole.len());
         assert_eq!(response.json()["retryable"], true, "cut after byte {length}: {response:?}");
@@ -55,32 +56,40 @@ fn cut_everywhere(chunked: bool, after: After) {
     rig.recovers();
 }
 
+/// Shows the outcome of a page with a content length if the connection is closed after any of its bytes.
+///
 /// Row: F12
 #[test]
 fn a_page_with_a_length_closed_at_every_byte() {
     cut_everywhere(false, After::Close);
 }
 
+/// Shows the outcome of a page with a content length if the connection is reset after any of its bytes.
+///
 /// Row: F12, F14
 #[test]
 fn a_page_with_a_length_reset_at_every_byte() {
     cut_everywhere(false, After::Reset);
 }
 
+/// Shows the outcome of a page in chunks if the connection is closed after any of its bytes.
+///
 /// Row: F12
 #[test]
 fn a_page_in_chunks_closed_at_every_byte() {
     cut_everywhere(true, After::Close);
 }
 
+/// Shows the outcome of a page in chunks if the connection is reset after any of its bytes.
+///
 /// Row: F12, F14
 #[test]
 fn a_page_in_chunks_reset_at_every_byte() {
     cut_everywhere(true, After::Reset);
 }
 
-/// Without a length, the end can't be verified: a page is used if its JSON is complete, and its connection is not
-/// reused.
+/// Shows that a page without a length, whose end can't be verified, is used if its JSON is complete, and that its
+/// connection is not reused.
 ///
 /// Row: F16
 #[test]
@@ -100,21 +109,21 @@ fn a_page_that_ends_with_its_connection() {
     });
 }
 
-/// Fewer bytes than announced, followed by silence.
+/// Shows the outcome of fewer bytes than announced, followed by silence.
 ///
 /// Row: F10
 #[test]
 fn a_page_that_stops_in_the_middle() {
     refused(&Setup { upstream: SHORT, ..PLAIN }, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"total\"")?;
-        // The side that gives up first closes; an error here is the gateway's reset.
+        // The side that gives up first closes the connection; an error here is the gateway's reset.
         exchange.wait_for_close()?;
         Ok(After::Close)
     });
 }
 
-/// Bytes beyond the announced length belong to no page: this page is served or refused, and the next request does not
-/// see them.
+/// Shows that bytes beyond the announced length reach no client: the page is served or refused, and the next request
+/// does not get them.
 ///
 /// Row: F07
 #[test]
@@ -137,6 +146,6 @@ fn bytes_after_the_end_reach_no_client() {
             rig.recovers();
         }
     }
-    // Each is noticed with its answer, or once it comes while its connection is idle.
+    // Surplus bytes are noticed with the answer, or later while the connection is idle.
     assert_eq!(counted(), 2 * ROUNDS, "connections with surplus bytes");
 }

@@ -1,4 +1,4 @@
-//! Framing and coding of answers: unsolicited, and broken.
+//! Tests of the framing and coding of answers: unrequested and broken ones.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,7 +20,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
-/// A page is decoded; a forwarded answer has the upstream's coding.
+/// Shows that a page with an unrequested coding is decoded, while a forwarded answer keeps the upstream's coding.
 ///
 /// Row: F18
 #[test]
@@ -46,6 +46,8 @@ fn unsolicited_gzip_is_decoded() {
     }
 }
 
+/// Shows that bodies with a broken or an unknown content coding are refused as malformed.
+///
 /// Row: F18
 #[test]
 fn broken_and_unknown_codings_are_malformed() {
@@ -75,7 +77,7 @@ fn broken_and_unknown_codings_are_malformed() {
     }
 }
 
-/// The status takes precedence over the coding: the body of a failure is not read.
+/// Shows that the status takes precedence over the coding: the body of a failure is not read.
 #[test]
 fn statuses_count_before_codings() {
     for (status, outcome) in [("503 Busy", "503 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
@@ -100,7 +102,7 @@ fn statuses_count_before_codings() {
     rig.recovers();
 }
 
-/// A gzip body that decodes to far more than the route allows is stopped at the limit.
+/// Shows that the decoding of a gzip body stops at the limit of the route.
 ///
 /// Row: A32
 #[test]
@@ -117,6 +119,8 @@ fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
     rig.recovers();
 }
 
+/// Shows that answers with an invalid, an ambiguous or a too large head are refused.
+///
 /// Row: F17
 #[test]
 fn heads_that_are_no_http_are_refused() {
@@ -151,7 +155,7 @@ fn heads_that_are_no_http_are_refused() {
     }
 }
 
-/// After an answer with two readings, the state of its connection is unknown.
+/// Shows that a connection is not reused after an ambiguous answer, because its state is unknown.
 ///
 /// Row: F17
 #[test]
@@ -176,7 +180,7 @@ fn a_connection_whose_answer_has_two_ends_is_not_reused() {
     rig.recovers();
 }
 
-/// Equal lengths count as one (RFC 9110 section 8.6), also for the next reader.
+/// Shows that equal lengths count as one (RFC 9110, section 8.6), also for the next reader.
 ///
 /// Row: F17
 #[test]
@@ -200,6 +204,8 @@ fn equal_lengths_are_one() {
     }
 }
 
+/// Shows that bodies with invalid chunks are refused.
+///
 /// Row: F13
 #[test]
 fn malformed_chunks_are_refused() {
@@ -218,7 +224,7 @@ fn malformed_chunks_are_refused() {
     }
 }
 
-/// Informational answers precede the final one; forwarded requests pass them on.
+/// Shows that informational answers before the final one are skipped, and passed on for forwarded requests.
 ///
 /// Row: F15
 #[test]
@@ -240,7 +246,7 @@ fn informational_responses_are_skipped() {
     rig.recovers();
 }
 
-/// The time of the whole answer and the number of informational answers are limited.
+/// Shows that the time of the whole answer and the number of informational answers are limited.
 ///
 /// Row: F15
 #[test]
@@ -267,7 +273,7 @@ fn informational_responses_without_end_are_refused() {
     rig.recovers();
 }
 
-/// An unsolicited switch of protocols is no answer, and the bytes after it are discarded.
+/// Shows that an unrequested switch of protocols is refused, and that the bytes after it are discarded.
 ///
 /// Row: F15
 #[test]
@@ -278,7 +284,8 @@ fn an_unsolicited_switch_of_protocols_is_refused() {
     });
 }
 
-/// Only WebSocket upgrades are forwarded, and none for a legacy client's page.
+/// Shows that a switch after an upgrade that was not forwarded is refused. Only WebSocket upgrades are forwarded, and
+/// none for a legacy client's page.
 ///
 /// Row: F15
 #[test]
@@ -304,6 +311,8 @@ fn a_switch_after_an_upgrade_that_was_not_forwarded_is_refused() {
     rig.recovers();
 }
 
+/// Shows that trailers of an upstream are not sent to clients.
+///
 /// Row: F19
 #[test]
 fn trailers_reach_no_client() {

@@ -1,5 +1,5 @@
-//! Faults around the gateway: upstreams that are down, slow, truncated, malformed or wrong. Each fault fails the
-//! request with its status and code or has no effect; the process survives, and the next request works.
+//! Tests of faults around the gateway: upstreams that are down, slow, truncated, malformed or wrong. Each fault fails
+//! the request with its status and code or has no effect; the process survives, and the next request works.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]

@@ -1,5 +1,5 @@
-//! Overload: slow upstreams, and slow readers of large pages. Requests beyond the limits are refused at once, other
-//! requests are served, and no resource leaks.
+//! Tests of overload: slow upstreams, and slow readers of large pages. Requests beyond the limits are refused at once,
+//! other requests are served, and no resource leaks.
 
 use std::{
     io::Read,
@@ -27,8 +27,8 @@ fn assert_shed(response: &Response) {
     assert_eq!(response.json()["retryable"], true, "{response:?}");
 }
 
-/// With ten times as many clients as an upstream may have requests, the upstream gets no more requests than that, and
-/// the others are refused while it hangs. When it answers again, so does the gateway.
+/// Shows that an upstream gets no more requests than its limit from ten times as many clients, and that the others are
+/// refused while it hangs. When it answers again, so does the gateway.
 ///
 /// Row: F11, F56
 #[test]
@@ -86,7 +86,7 @@ fn a_slow_upstream_gets_no_more_requests_than_its_limit() {
     }
 }
 
-/// A cancelled request frees its slot.
+/// Shows that a cancelled request frees its slot.
 ///
 /// Row: F56, F59
 #[test]
@@ -119,15 +119,15 @@ fn clients_that_leave_free_their_slots() {
 const LARGE: usize = 9 << 20;
 /// The memory budget of this test.
 const MEMORY: u64 = 64 << 20;
-/// The memory of the process beyond the budget, with memory that its allocator has not returned yet.
+/// The memory of the process beyond the budget, including memory that its allocator has not returned yet.
 const BESIDE: u64 = 96 << 20;
-/// Clients that read nothing; five of their pages fit into the budget.
+/// The number of clients that read nothing; five of their pages fit into the budget.
 const READERS: usize = 50;
-/// Pages for clients that read, meanwhile.
+/// The number of pages for clients that read, at the same time.
 const PAGES: usize = 200;
 
-/// With ten times as many large pages as fit into the budget, whose clients don't read, memory stays within the budget,
-/// small pages are served, and the clients are dropped.
+/// Shows that memory stays within the budget, that small pages are served, and that clients that don't read are
+/// disconnected, with ten times as many large pages as fit into the budget.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -167,7 +167,7 @@ fn slow_readers_stay_within_the_memory_budget() {
     let peak = gateway.peak_memory();
     assert!(peak < MEMORY + BESIDE, "{peak} bytes at most, of {READERS} pages of {LARGE}");
     assert!(gateway.is_healthy());
-    // Refused at once, with a complete answer.
+    // The others are refused at once, with a complete answer.
     let refused = readers.iter_mut().filter_map(|reader| {
         let mut text = [0; 12];
         reader.stream().read_exact(&mut text).ok()?;
@@ -177,7 +177,7 @@ fn slow_readers_stay_within_the_memory_budget() {
     assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
 }
 
-/// The same for forwarded answers: each takes a fixed share of memory, so as many fit as the budget has shares.
+/// Shows the same for forwarded answers: each needs a fixed share of memory, so as many fit as the budget has shares.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -214,8 +214,8 @@ fn slow_readers_of_forwarded_answers_leave_room_for_others() {
     assert_eq!(gateway.get("/rest/large").body.len(), LARGE);
 }
 
-/// A client at its limit is told so, a route at its limit refuses all, other routes are served, and every place is
-/// given back.
+/// Shows that a client at its limit is told so, that a route at its limit refuses all, that other routes are served,
+/// and that each slot is released.
 ///
 /// Row: F56
 #[test]
@@ -282,8 +282,8 @@ fn a_route_and_a_client_have_limited_requests_in_flight() {
     }
 }
 
-/// Two thousand clients ask for pages of 1 MB and read them at a trickle: memory stays within the budget, all others
-/// are refused, and other routes are served meanwhile. How long that takes is printed.
+/// Shows that memory stays within the budget, that all further clients are refused, and that other routes are served,
+/// while two thousand clients request pages of 1 MB and read them very slowly. The measured times are printed.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -313,8 +313,8 @@ fn two_thousand_slow_readers_leave_room_for_others() {
             b"HTTP/1.1 200" => readers.push(reader),
             head => panic!("{}", String::from_utf8_lossy(head)),
         }
-        // A byte of each page now and then. Clients that are slower than the least rate are dropped after a while, and
-        // others get their room.
+        // Each reader reads a byte now and then. Clients that are slower than the minimum rate are disconnected after a
+        // while, which makes room for others.
         for reader in readers.iter().skip(number % 16).step_by(16) {
             let _ = reader.stream().read(&mut byte);
         }

@@ -1,5 +1,5 @@
-//! Upstreams with well-formed pages and wrong paging. The simulation tests the proofs; these tests check that the real
-//! binary serves or refuses as the core decides.
+//! Tests of upstreams with well-formed pages and wrong paging. The simulation tests the proofs; these tests check that
+//! the real binary serves or refuses as the core decides.
 
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
     Ok(ids)
 }
 
-/// The upstream returns at most ten items and does not say so.
+/// Shows that a walk loses no item if the upstream returns at most ten items without saying so.
 ///
 /// Row: F32
 #[test]
@@ -49,7 +49,7 @@ fn a_silent_cap_loses_nothing() {
     }
 }
 
-/// The upstream ignores the offset and always returns the first page.
+/// Shows that an upstream that ignores the offset, and always returns the first page, is noticed.
 ///
 /// Row: F33
 #[test]
@@ -73,7 +73,7 @@ fn an_ignored_offset_is_noticed() {
     rig.recovers();
 }
 
-/// The upstream's answers contradict the declared order.
+/// Shows that answers that contradict the declared order are noticed.
 ///
 /// Row: F38
 #[test]
@@ -85,7 +85,7 @@ fn an_unsorted_list_is_noticed() {
     rig.recovers();
 }
 
-/// An answer contains an id twice.
+/// Shows that no item is served twice if an answer contains an id twice.
 ///
 /// Row: F37
 #[test]
@@ -103,7 +103,7 @@ fn a_repeated_item_is_not_served_twice() {
     rig.recovers();
 }
 
-/// The total shrinks, vanishes and is wrong while the list stays: no walk ends early.
+/// Shows that no walk ends early if the total shrinks, is missing or is wrong while the list stays.
 ///
 /// Row: F35
 #[test]
@@ -121,14 +121,15 @@ fn a_wrong_total_ends_no_walk() {
     }
 }
 
-/// Items are inserted and removed before the position of a walk: items that stay are returned exactly once.
+/// Shows that items that stay are returned exactly once while items before the position of a walk are inserted and
+/// removed.
 ///
 /// Row: F36
 #[test]
 fn drift_neither_skips_nor_repeats() {
     let shift = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&shift);
-    // Ids start at 1001; at most three items before them come and go.
+    // Ids start at 1001; at most three items before them are added and removed.
     let upstream = Upstream::start(move |exchange| {
         let before = seen.load(Ordering::SeqCst) % 4;
         let items =

@@ -1,4 +1,4 @@
-//! Unreachable peers among reachable ones: requests for pages and forwarded requests skip them, until they are
+//! Tests of unreachable peers among reachable ones: requests for pages and forwarded requests skip them until they are
 //! reachable again.
 
 use std::{
@@ -17,7 +17,7 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// The maximum number of attempts to reach a peer during a test: each failure doubles its rest.
+/// The maximum number of attempts to reach a peer during a test: each failure doubles the time until the next one.
 const MOST_TRIES: u64 = 8;
 
 fn start(peers: &[SocketAddr]) -> Gateway {
@@ -35,7 +35,7 @@ fn nobody() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
-/// Returns a listener with a full backlog, which answers no handshake, and the connections that fill it.
+/// Returns a listener with a full backlog, which answers no handshake, and the connections that fill the backlog.
 fn blackhole() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -62,6 +62,8 @@ fn told(gateway: &Gateway, what: &str) -> usize {
     gateway.log().iter().filter(|line| line.contains(what)).count()
 }
 
+/// Shows that a peer that refuses connections is skipped, and is used again once it accepts them.
+///
 /// Row: F01, F05
 #[test]
 fn a_peer_that_refuses_is_passed_over_and_comes_back() {
@@ -85,6 +87,8 @@ fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     assert_eq!(back.count() - before, 10, "each has its turn again");
 }
 
+/// Shows that a peer to which no connection can be made in time is skipped.
+///
 /// Row: F02, F05
 #[test]
 fn a_peer_that_answers_no_handshake_is_passed_over() {
@@ -97,6 +101,8 @@ fn a_peer_that_answers_no_handshake_is_passed_over() {
     drop((listener, waiting));
 }
 
+/// Shows that requests succeed while one peer of three is reachable.
+///
 /// Row: F01
 #[test]
 fn one_peer_of_three_is_enough() {
@@ -106,8 +112,8 @@ fn one_peer_of_three_is_enough() {
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 2);
 }
 
-/// A connection with connection-based authentication serves one request and is not pooled: the connection of an earlier
-/// plain request outlives it.
+/// Shows that a connection with connection-based authentication serves one request and is not pooled: the connection of
+/// an earlier plain request outlives it.
 #[test]
 fn connections_of_one_request_are_not_kept() {
     const REQUESTS: usize = 20;

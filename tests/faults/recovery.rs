@@ -1,4 +1,4 @@
-//! The conditions of every fault on every kind of route: the request ends as its row says, the client sees nothing of a
+//! The conditions of each fault on each kind of route: the request ends as its row says, the client gets no part of a
 //! failed answer, the process survives, and the next request to a healthy upstream succeeds.
 
 use std::{io, net::SocketAddr};
@@ -10,8 +10,8 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// Short deadlines, for rows in which a deadline ends the wait. All others use the defaults, which no loaded machine
-/// reaches.
+/// Short deadlines, for rows in which a deadline ends the wait. All others use the defaults, which are long enough for
+/// a loaded machine.
 pub(crate) const SHORT: &str = "timeouts = { connect = \"1s\", first_byte = \"1s\", whole = \"2s\" }";
 
 /// The kinds of routes by which a request reaches the upstream. A fault is written once and occurs on each of them.
@@ -64,7 +64,7 @@ legacy = { policy = "passthrough", unmarked = "legacy", sunset = 2036-12-31 }
 pub(crate) enum Passed {
     /// A refusal with this status and code.
     Refused(&'static str),
-    /// The answer that the upstream gave.
+    /// The upstream's answer, unchanged.
     AsItCame,
     /// An answer that begins and is visibly truncated.
     Cut,
@@ -79,17 +79,17 @@ pub(crate) struct Expected {
     pub(crate) passed: Passed,
 }
 
-/// A refusal on every kind of route.
+/// Returns the expectation of a refusal on each kind of route.
 pub(crate) const fn everywhere(outcome: &'static str) -> Expected {
     Expected { list: outcome, passed: Passed::Refused(outcome) }
 }
 
-/// A refusal of the page; forwarded requests pass.
+/// Returns the expectation that a page is refused, and that forwarded answers pass.
 pub(crate) const fn as_a_page(list: &'static str) -> Expected {
     Expected { list, passed: Passed::AsItCame }
 }
 
-/// A refusal of the page; forwarded answers are truncated.
+/// Returns the expectation that a page is refused, and that forwarded answers are truncated.
 pub(crate) const fn within(list: &'static str) -> Expected {
     Expected { list, passed: Passed::Cut }
 }
@@ -101,19 +101,19 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts both.
+    /// Starts the upstream and the gateway.
     pub(crate) fn start() -> Self {
         Self::with(&PLAIN)
     }
 
-    /// Starts both with a setup.
+    /// Starts the upstream and the gateway with a setup.
     pub(crate) fn with(setup: &Setup) -> Self {
         let upstream = Upstream::start(serve(users(60)));
         let gateway = Gateway::start(&configuration(setup, upstream.address));
         Self { upstream, gateway }
     }
 
-    /// Requests a page while the upstream answers like this.
+    /// Requests a page while the upstream has a fault.
     pub(crate) fn page_during(
         &self,
         fault: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static,
@@ -122,13 +122,13 @@ impl Rig {
         self.gateway.get(Kind::List.target())
     }
 
-    /// Requests a route of this kind on a new connection; returns an error if the answer is truncated.
+    /// Requests a route of this kind on a new connection. Returns an error if the answer is truncated.
     pub(crate) fn ask(&self, kind: Kind) -> io::Result<Response> {
         self.gateway.connect().request("GET", kind.target(), &[], b"")
     }
 
-    /// Tests a row of the matrix: the fault on a first page, on a later page and on every other kind of route, its
-    /// outcome, and the recovery after each.
+    /// Tests a row of the matrix: the fault on a first page, on a later page and on each other kind of route, its
+    /// outcome, and the recovery afterwards.
     pub(crate) fn refuses(
         &self,
         expected: Expected,
@@ -149,7 +149,7 @@ impl Rig {
         self.recovers();
     }
 
-    /// Checks that with a healthy upstream every kind of route gets its answer.
+    /// Checks that each kind of route gets its answer from a healthy upstream.
     pub(crate) fn recovers(&self) {
         self.upstream.answer(serve(users(60)));
         for kind in Kind::ALL {
@@ -195,7 +195,7 @@ fn assert_problem(upstream: SocketAddr, outcome: &str, response: &Response) {
     assert!(response.json()["request_id"].is_string(), "{response:?}");
 }
 
-/// Tests a row of the matrix for an address without an upstream: its outcome on every kind of route, twice.
+/// Tests a row of the matrix for an address without an upstream: its outcome on each kind of route, twice.
 pub(crate) fn unreachable(setup: &Setup, address: SocketAddr, outcome: &str) {
     let gateway = Gateway::start(&configuration(setup, address));
     for kind in Kind::ALL.repeat(2) {
@@ -204,7 +204,7 @@ pub(crate) fn unreachable(setup: &Setup, address: SocketAddr, outcome: &str) {
     assert!(gateway.is_healthy());
 }
 
-/// Tests a row of the matrix with a gateway of its own: [`Rig::refuses`].
+/// Tests a row of the matrix with its own gateway (see [`Rig::refuses`]).
 pub(crate) fn refused(
     setup: &Setup,
     expected: Expected,

@@ -1,6 +1,6 @@
-//! Several peers of an upstream under steady walks: peers that die and return, that hang, that fail, whose addresses
-//! change. No request fails that a peer could have served, no item is skipped or repeated, and the upstream gets few
-//! additional requests.
+//! Tests of several peers of an upstream under steady walks: peers that die and return, that hang, that fail, whose
+//! addresses change. No request fails that a peer could have served, no item is skipped or repeated, and the upstream
+//! gets few additional requests.
 
 use std::{
     io,
@@ -18,16 +18,16 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// The items of the list.
+/// The number of items of the list.
 const ITEMS: usize = 120;
-/// Clients that walk at a time.
+/// The number of clients that walk at the same time.
 const WALKERS: usize = 4;
-/// Retries that an upstream may have beyond its share: the reserve.
+/// The reserve: the number of retries that an upstream may have beyond its share.
 const RESERVE: u64 = 10;
 
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
 
-/// Returns a gateway in front of these peers.
+/// Starts a gateway with these peers.
 fn start(peers: &[String], upstream: &'static str) -> Gateway {
     let setup = Setup { upstream, route: "", more: FORWARD };
     let nowhere: SocketAddr = ([0, 0, 0, 0], 1).into();
@@ -56,7 +56,7 @@ fn told(gateway: &Gateway, words: &str, peer: SocketAddr) -> usize {
     gateway.log().iter().filter(|line| line.contains(words) && line.contains(&peer)).count()
 }
 
-/// Clients that walk the list and ask for forwarded answers until they are told to stop.
+/// Clients that walk the list and request forwarded answers until they are told to stop.
 struct Walkers<'a> {
     gateway: &'a Gateway,
     /// Returns whether a client asks again after an answer that is not 200.
@@ -77,7 +77,7 @@ impl<'a> Walkers<'a> {
     fn walk(&self, what: &str, during: impl FnOnce()) {
         thread::scope(|scope| {
             let walkers: Vec<_> = (0..WALKERS).map(|_| scope.spawn(|| self.walk_on())).collect();
-            // Also after a panic, so that the scope ends.
+            // Stops the walkers also after a panic, so that the scope ends.
             let stop = Stop(&self.stop);
             during();
             drop(stop);
@@ -124,7 +124,7 @@ impl<'a> Walkers<'a> {
         }
     }
 
-    /// Asks until there is an answer.
+    /// Repeats a request until it gets an answer.
     fn ask(&self, target: &str) -> Response {
         eventually("an answer", || {
             self.requests.fetch_add(1, Ordering::SeqCst);
@@ -162,12 +162,14 @@ fn healthy(exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
 }
 
-/// Returns after the upstream has had another request.
+/// Waits until the upstream has had another request.
 fn is_asked(upstream: &Upstream) {
     let before = upstream.count();
     eventually("it is asked", || (upstream.count() > before).then_some(()));
 }
 
+/// Shows that no walk fails while one of two peers ends and starts again.
+///
 /// Row: F01, F05
 #[test]
 fn a_peer_dies_and_returns() {
@@ -175,7 +177,7 @@ fn a_peer_dies_and_returns() {
     let address = dying.address;
     let gateway = start_at(&[address, well.address], "");
     let walkers = Walkers::new(&gateway, none_fails);
-    // It lives as long as the walks.
+    // The new upstream must live as long as the walks.
     let mut back = None;
     walkers.walk("death and return", || {
         walkers.go_on(WALKERS);
@@ -196,6 +198,8 @@ fn a_peer_dies_and_returns() {
     assert_eq!(told(&gateway, "peer is healthy again", address), 1, "once per change");
 }
 
+/// Shows that no walk fails while one of two peers does not answer, and that the peer is used again once it answers.
+///
 /// Row: F08, F11
 #[test]
 fn a_peer_that_hangs_is_skipped_until_it_answers() {
@@ -222,6 +226,9 @@ fn busy(exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("503 Busy", &[("Retry-After", "7")], b"maintenance")
 }
 
+/// Shows that no walk fails while one of two peers answers with server errors, and that the peer is used again
+/// afterwards.
+///
 /// Row: F05, F22
 #[test]
 fn a_peer_that_fails_is_skipped_until_it_answers() {
@@ -241,6 +248,9 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
     });
 }
 
+/// Shows that an upstream in maintenance gets no more requests than are counted, and that clients get its `Retry-After`
+/// and continue afterwards.
+///
 /// Row: F22, F23
 #[test]
 fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
@@ -264,13 +274,16 @@ fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
             peers.iter().for_each(|peer| peer.answer(healthy));
             walkers.go_on(WALKERS);
         });
-        // The upstream's own count is that of the gateway.
+        // The peers' own count equals that of the gateway.
         let counted = peers.iter().map(Upstream::count).sum::<usize>() as u64;
         assert_eq!(counted, walkers.upstream_requests());
         assert_eq!(metric(&gateway, "cursorgate_upstream_retries_refused_total") > 0, is_spent, "{what}");
     }
 }
 
+/// Shows that peers follow the addresses of their name, and that the last addresses stay in use if the name can't be
+/// resolved.
+///
 /// Row: F03
 #[test]
 fn peers_follow_dns_and_outlive_its_failure() {
@@ -311,7 +324,7 @@ fn peers_follow_dns_and_outlive_its_failure() {
     assert!(dns.asked() > 0);
 }
 
-/// A peer whose health checks fail is skipped though it would answer, and used again after they pass.
+/// Shows that a peer whose health checks fail is skipped although it would answer, and is used again after they pass.
 ///
 /// Row: F05
 #[test]
@@ -348,7 +361,7 @@ fn health_checks_decide_before_clients_notice() {
     assert_eq!(told(&gateway, "peer is healthy again", sick.address), 1);
 }
 
-/// Only requests that read are retried.
+/// Shows that only requests that read are retried.
 ///
 /// Row: F22
 #[test]
@@ -377,7 +390,7 @@ fn writes_are_sent_once() {
     assert_eq!(count() - before, 2, "a page");
 }
 
-/// A short `Retry-After` is waited for.
+/// Shows that the gateway waits for a short `Retry-After`.
 ///
 /// Row: F21
 #[test]
@@ -396,10 +409,11 @@ fn a_short_retry_after_is_obeyed() {
     assert_eq!(strict.get("/users?limit=5").outcome(), "503 upstream_unavailable");
 }
 
-/// All upstream requests of a page go to one peer, also in turn; and with a hash so do all pages of a client.
+/// Shows that all upstream requests of a page go to one peer, also if peers are used in turn, and that with a hash all
+/// pages of a client do.
 #[test]
 fn a_page_stays_at_one_peer_and_a_client_does_with_a_hash() {
-    // Without a total the end of the list takes further requests.
+    // Without a total, the end of the list needs further requests.
     let answer = |exchange: &mut Exchange| {
         let body = body(exchange, &users(ITEMS)).replace("\"total\"", "\"other\"");
         exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())

@@ -1,4 +1,4 @@
-//! Statuses without a page.
+//! Tests of statuses without a page.
 
 use crate::{
     harness::{
@@ -9,6 +9,8 @@ use crate::{
     recovery::{Kind, Rig, as_a_page, refused},
 };
 
+/// Shows the outcome of a page for each server error of the upstream.
+///
 /// Row: F22
 #[test]
 fn server_errors_are_unavailable() {
@@ -24,6 +26,8 @@ fn server_errors_are_unavailable() {
     }
 }
 
+/// Shows that the `Retry-After` of a server error is passed to the client.
+///
 /// Row: F21
 #[test]
 fn a_server_errors_retry_after_is_kept() {
@@ -34,6 +38,8 @@ fn a_server_errors_retry_after_is_kept() {
     rig.recovers();
 }
 
+/// Shows that a redirect of the upstream is refused and not followed.
+///
 /// Row: A15, F26
 #[test]
 fn redirects_are_not_followed() {
@@ -45,6 +51,8 @@ fn redirects_are_not_followed() {
     }
 }
 
+/// Shows that a page answered with 304 or 204 is refused as malformed.
+///
 /// Row: F28
 #[test]
 fn a_304_or_204_in_place_of_a_page_is_malformed() {
@@ -58,7 +66,8 @@ fn a_304_or_204_in_place_of_a_page_is_malformed() {
     });
 }
 
-/// If the dialect declares 204 the end, it means an empty list at the start; a refusal there stays a refusal.
+/// Shows that a 204 that the dialect declares the end means an empty list at the start, where a refusal stays a
+/// refusal.
 ///
 /// Row: F25
 #[test]
@@ -81,7 +90,7 @@ fn an_end_at_the_start_is_an_empty_list() {
     assert_eq!((page.status, page.text()), (404, "no such tenant"), "{page:?}");
 }
 
-/// Errors that the client may have caused pass unchanged, with their explanation.
+/// Shows that errors that the client may have caused pass unchanged, with their explanation.
 ///
 /// Row: F21
 #[test]
@@ -107,7 +116,7 @@ fn client_errors_pass_as_they_are() {
     }
 }
 
-/// `Retry-After` is limited to a day, in seconds or as a date, on every kind of route.
+/// Shows that `Retry-After` is limited to a day, in seconds or as a date, on each kind of route.
 ///
 /// Row: F21
 #[test]
@@ -129,8 +138,8 @@ fn retry_after_has_a_bound_on_every_kind_of_route() {
     rig.recovers();
 }
 
-/// The upstream's refusals of the gateway's own paging are not the client's fault: the problem has a link to start
-/// again. The same refusal at the start passes to the client.
+/// Shows that the upstream's refusals of the gateway's own paging, which are not the client's fault, result in a
+/// problem with a link to start again. The same refusal at the start passes to the client.
 #[test]
 fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
     let rig = Rig::start();
@@ -157,15 +166,15 @@ fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
         let passed = rig.gateway.get("/users?limit=5");
         assert_eq!((passed.status.to_string().as_str(), passed.text()), (&status[..3], "no such filter"));
     }
-    // Missing permissions are reported wherever they occur.
+    // Missing permissions are reported on each page.
     rig.upstream.answer(|exchange| exchange.reply("403 Forbidden", &[], b"not yours"));
     let passed = rig.gateway.get(&next);
     assert_eq!((passed.status, passed.text()), (403, "not yours"));
     rig.recovers();
 }
 
-/// The gateway writes the client's answer itself: it requests JSON from the upstream, whatever media type the client
-/// accepts.
+/// Shows that the upstream is asked for JSON regardless of the media type that the client accepts, because the gateway
+/// writes the client's answer itself.
 #[test]
 fn the_upstream_is_asked_for_json() {
     let rig = Rig::start();
@@ -186,7 +195,7 @@ fn the_upstream_is_asked_for_json() {
     assert_eq!(rig.gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// A client error within a walk fails that page and no other.
+/// Shows that a client error within a walk fails only that page.
 ///
 /// Row: F24
 #[test]

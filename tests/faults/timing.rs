@@ -1,4 +1,4 @@
-//! Slow upstreams: each deadline ends its wait, and no resource leaks.
+//! Tests of slow upstreams: each deadline ends its wait, and no resource leaks.
 
 use std::{io::Write as _, thread, time::Duration};
 
@@ -14,6 +14,8 @@ use crate::{
 
 const SETUP: Setup = Setup { upstream: SHORT, ..PLAIN };
 
+/// Shows that a request times out if the upstream sends no byte.
+///
 /// Row: F08
 #[test]
 fn an_answer_without_a_first_byte_times_out() {
@@ -23,6 +25,8 @@ fn an_answer_without_a_first_byte_times_out() {
     });
 }
 
+/// Shows that a request times out if the upstream sends only a part of the head.
+///
 /// Row: F10
 #[test]
 fn half_a_head_times_out() {
@@ -33,7 +37,7 @@ fn half_a_head_times_out() {
     });
 }
 
-/// Each byte of a head arrives within the timeout of one read, and the head never ends.
+/// Shows that an endless head times out, although each byte arrives within the timeout of one read.
 ///
 /// Row: F09
 #[test]
@@ -48,7 +52,7 @@ fn a_head_of_an_answer_that_drips_times_out() {
     });
 }
 
-/// Informational answers that arrive one by one never end.
+/// Shows that an endless series of informational answers times out.
 ///
 /// Row: F15
 #[test]
@@ -72,7 +76,7 @@ fn informational_answers_that_drip_time_out() {
     rig.recovers();
 }
 
-/// A client that drips its body does not occupy a worker of the upstream for ever.
+/// Shows that a client that sends its body byte by byte does not occupy a worker of the upstream forever.
 ///
 /// Row: A18
 #[test]
@@ -100,8 +104,8 @@ fn a_request_that_drips_is_refused_in_time() {
     rig.recovers();
 }
 
-/// Streams of unknown length, event streams and upgraded connections live as long as bytes arrive, however slowly; the
-/// last two also survive silence.
+/// Shows that streams of unknown length, event streams and upgraded connections live as long as bytes arrive, even
+/// slowly; the last two also survive silence.
 #[test]
 fn streams_live_on() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
@@ -132,7 +136,8 @@ fn streams_live_on() {
     rig.recovers();
 }
 
-/// After a switch of protocols every byte that the client gets is the upstream's, whatever happens to the upstream.
+/// Shows that after a switch of protocols, all bytes that the client gets are the upstream's, also if the upstream
+/// fails.
 ///
 /// Row: F15
 #[test]
@@ -144,7 +149,7 @@ fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
             let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
             exchange.send(head)?;
             let asked = exchange.receive_exactly(4)?;
-            // Far longer than the silence of other answers may be.
+            // Much longer than other answers may be silent.
             thread::sleep(Duration::from_millis(1_200));
             exchange.send(&asked)?;
             Ok(after)
@@ -165,8 +170,8 @@ fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
     rig.recovers();
 }
 
-/// An upstream that waits for the rest of an upload is not late: the client may pause for longer than the first-byte
-/// timeout.
+/// Shows that a client may pause within its upload for longer than the first-byte timeout: an upstream that waits for
+/// the rest is not late.
 #[test]
 fn a_client_may_pause_within_its_upload() {
     const PAUSE: Duration = Duration::from_millis(600);
@@ -184,7 +189,7 @@ fn a_client_may_pause_within_its_upload() {
     assert_eq!((response.status, response.text()), (200, "abcd"), "{response:?}");
 }
 
-/// Each byte arrives within the timeout of one read, and the answer never ends.
+/// Shows that an endless body times out, although each byte arrives within the timeout of one read.
 ///
 /// Row: F09
 #[test]
@@ -199,7 +204,7 @@ fn a_body_that_drips_times_out() {
     });
 }
 
-/// A page that arrives byte by byte in time is a page.
+/// Shows that a page that arrives byte by byte in time is served.
 #[test]
 fn a_slow_page_is_a_page() {
     let items = users(5);
@@ -217,7 +222,7 @@ fn a_slow_page_is_a_page() {
     assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(5));
 }
 
-/// The deadline of the client's request, across all upstream requests of its page.
+/// Shows that the deadline of the client's request applies to all upstream requests of its page together.
 ///
 /// Row: A20
 #[test]
@@ -238,7 +243,7 @@ fn the_budget_of_time_ends_the_request() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// Requests that wait for a slow upstream don't delay others.
+/// Shows that requests that wait for a slow upstream don't delay others.
 #[test]
 fn slow_requests_do_not_hold_up_others() {
     let release = Gate::default();
@@ -254,7 +259,7 @@ fn slow_requests_do_not_hold_up_others() {
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     thread::scope(|scope| {
         let slow = (0..32).map(|_| scope.spawn(|| gateway.get("/users?limit=5&slow=1"))).collect::<Vec<_>>();
-        // Answered while the other requests still wait; they are released below.
+        // These requests are answered while the others still wait, which are released below.
         for _ in 0..10 {
             assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
         }

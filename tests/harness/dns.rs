@@ -1,5 +1,5 @@
-//! A DNS server inside the test, for one name: it gives the addresses that the test sets, with a time to live of a
-//! second, or says that there is no such name.
+//! A DNS server inside the test. For every name it returns the addresses that the test sets, with a time to live of one
+//! second, or answers that the name does not exist.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -15,10 +15,10 @@ use hickory_resolver::proto::{
     rr::{RData, Record, RecordType},
 };
 
-/// The largest question by UDP that is read.
+/// The maximum size of a UDP query in bytes.
 const LARGEST: usize = 4_096;
 
-/// A listening DNS server, which ends with the test.
+/// A listening DNS server. Dropping it stops the server.
 pub(crate) struct DnsServer {
     /// The address of its socket.
     pub(crate) address: SocketAddr,
@@ -33,7 +33,7 @@ struct Shared {
 }
 
 impl DnsServer {
-    /// Listens on a free port.
+    /// Starts a server on a free port of the loopback address.
     pub(crate) fn start(addresses: &[Ipv4Addr]) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("it is bound");
@@ -44,12 +44,12 @@ impl DnsServer {
         Self { address, shared }
     }
 
-    /// Changes the addresses; with `None` the name is gone.
+    /// Changes the addresses. With `None`, names don't exist any more.
     pub(crate) fn change(&self, addresses: Option<&[Ipv4Addr]>) {
         *self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses.map(<[_]>::to_vec);
     }
 
-    /// Returns the number of questions so far.
+    /// Returns the number of queries so far.
     pub(crate) fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::SeqCst)
     }
@@ -58,7 +58,7 @@ impl DnsServer {
 impl Drop for DnsServer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread, so that it sees the end.
+        // The packet wakes the thread, so that it ends.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(b"", self.address));
     }
 }
@@ -73,7 +73,7 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
         shared.asked.fetch_add(1, Ordering::SeqCst);
         let addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = answer(question, addresses).to_vec().expect("an answer can be written");
-        // A client that has left needs no answer.
+        // The client may have closed its socket, which is no fault.
         let _ = socket.send_to(&bytes, client);
     }
 }
@@ -88,8 +88,8 @@ fn answer(question: Message, addresses: Option<Vec<Ipv4Addr>>) -> Message {
                 addresses.into_iter().map(|ip| Record::from_rdata(asked.name().clone(), 1, RData::A(ip.into())));
             answer.add_answers(records);
         }
-        // There is no such record, or no such name.
-        // NXDOMAIN for one type would deny the name with all of its records (RFC 4074 section 4.2).
+        // For another type of record the answer is empty: NXDOMAIN would deny all records of the name (RFC 4074,
+        // section 4.2).
         (Some(_), _) => {}
         (None, _) => answer.metadata.response_code = ResponseCode::NXDomain,
     }

@@ -1,4 +1,4 @@
-//! The real binary under a guard: started with a configuration, awaited, signalled, and ended with the test.
+//! The gateway under test as a process of the real binary, which is ended with the test.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -25,30 +25,30 @@ use super::{
 pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
 /// A second secret, for rotation.
 pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
-/// The message of a debug build about a page whose claim the independent checker does not follow from its answers.
+/// The message of a debug build if the independent checker can't confirm a page from its answers.
 const UNFOUNDED: &str = "a page does not follow from its answers";
-/// The number of attempts to start, because another process may take a port in between.
+/// The number of attempts to start a gateway: another process may take its port first.
 const STARTS: usize = 5;
-/// The time without a further line after which the output is complete, and the number of such times that are awaited.
+/// The time without new lines after which the output counts as complete, and the largest number of such waits.
 const SETTLING: Duration = Duration::from_millis(30);
 const SETTLING_ROUNDS: usize = 20;
-/// The time for which metrics wait for requests that are still in flight.
+/// The longest time to wait for requests in flight before metrics are returned.
 const COUNTING: Duration = Duration::from_millis(500);
 
-/// A running gateway.
+/// A running gateway. Dropping it ends the process and its successors.
 pub(crate) struct Gateway {
     /// The address for clients.
     pub(crate) public: SocketAddr,
     /// The address for operators.
     pub(crate) admin: SocketAddr,
     child: Child,
-    /// The process that has taken over last.
+    /// The latest process that has taken over from the first one.
     successor: Option<u32>,
     output: Output,
     directory: Directory,
 }
 
-/// The output of the process so far, both streams, line by line.
+/// The lines of both output streams of the process so far.
 #[derive(Clone, Default)]
 struct Output(Arc<(Mutex<Written>, Condvar)>);
 
@@ -61,7 +61,7 @@ struct Written {
 /// The treatment of the process's output.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// The output is read as it comes.
+    /// The output is read continuously.
     #[default]
     Goes,
     /// The output is not read.
@@ -77,12 +77,12 @@ impl Output {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 let (_, changed) = &*output.0;
-                // A reader that waits lets the pipe fill up. Test: `a_log_without_a_reader_stops_no_request`.
+                // While the reader waits, the pipe fills up. Test: `a_log_without_a_reader_stops_no_request`.
                 let written = changed.wait_while(output.written(), |written| written.reading == Reading::Rests);
                 let mut written = written.unwrap_or_else(PoisonError::into_inner);
                 written.lines.push(line);
-                // The pipe is dropped after the loop, and a write to it fails.
-                // Test: `a_log_that_cannot_be_written_stops_no_request`.
+                // The pipe is dropped after the loop, so that further writes to it fail. Test:
+                // `a_log_that_cannot_be_written_stops_no_request`.
                 if written.reading == Reading::Ends {
                     break;
                 }
@@ -99,10 +99,11 @@ impl Output {
         self.0.1.notify_all();
     }
 
-    /// Returns all lines, once no further one comes: the process writes the lines of some milliseconds together.
+    /// Waits until no further lines are written, and returns all lines. The process writes the lines of some
+    /// milliseconds together.
     fn lines(&self) -> Vec<String> {
         let mut count = self.written().lines.len();
-        // A process under load goes on writing.
+        // The number of rounds is limited, because a process under load does not stop writing.
         for _ in 0..SETTLING_ROUNDS {
             thread::sleep(SETTLING);
             let before = std::mem::replace(&mut count, self.written().lines.len());
@@ -114,7 +115,8 @@ impl Output {
     }
 }
 
-/// Returns the binary under test: the one that cargo built for this test, unless `CURSORGATE_BIN` names another.
+/// Returns the path of the binary under test: the one that Cargo built for this test, unless `CURSORGATE_BIN` names
+/// another.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("CURSORGATE_BIN")
         .or_else(|| option_env!("CARGO_BIN_EXE_cursorgate").map(Into::into))
@@ -122,7 +124,7 @@ pub(crate) fn binary() -> PathBuf {
         .expect("cargo builds the binary for its integration tests; elsewhere CURSORGATE_BIN names one")
 }
 
-/// Returns the binary with the keys of the tests in its environment and an empty standard input.
+/// Returns a command for the binary, with the keys of the tests in its environment and an empty standard input.
 pub(crate) fn command() -> Command {
     prepared(Command::new(binary()))
 }
@@ -133,7 +135,7 @@ fn prepared(mut command: Command) -> Command {
 }
 
 /// Returns a port without a listener. It is below the range of ports for outgoing connections, and each call returns
-/// another one, so it is rarely lost before its use; callers retry.
+/// another port, so that other processes rarely take it before it is used. Callers retry.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -150,7 +152,8 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Gateway {
-    /// Starts a gateway with this configuration, with added listeners, log and cursor keys, and waits until it serves.
+    /// Starts a gateway with this configuration, to which listeners, log and cursor keys are added, and waits until it
+    /// serves.
     pub(crate) fn start(configuration: &str) -> Self {
         Self::start_with(Keys::One, configuration)
     }
@@ -160,7 +163,7 @@ impl Gateway {
         Self::start_by(keys, configuration, || (command(), Stdio::piped()))
     }
 
-    /// Starts a gateway whose addresses are those of its environment, not those in the file.
+    /// Starts a gateway whose addresses come from its environment, in place of those in the file.
     pub(crate) fn start_elsewhere(configuration: &str) -> Self {
         let nowhere = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let in_file = |_, _| whole(nowhere(), nowhere(), Keys::One, configuration);
@@ -171,7 +174,8 @@ impl Gateway {
         })
     }
 
-    /// Starts a gateway with exactly this file, which has [admin] and CURSORGATE_KEY, at addresses of its environment.
+    /// Starts a gateway with exactly this file, which must have [admin] and use CURSORGATE_KEY. Its addresses come from
+    /// its environment.
     pub(crate) fn start_as_written(file: &str) -> Self {
         Self::start_from(
             |_, _| file.to_owned(),
@@ -184,15 +188,15 @@ impl Gateway {
         )
     }
 
-    /// Starts a gateway whose standard error goes elsewhere.
+    /// Starts a gateway with another standard error.
     pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
         Self::start_by(keys, configuration, || (command(), standard_error()))
     }
 
-    /// Starts a gateway with a soft and a hard limit of open files.
+    /// Starts a gateway with these soft and hard limits of open files.
     pub(crate) fn start_limited((soft, hard): (usize, usize), configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
-            // `prlimit` executes the gateway in its own place, so that its process id is that of the gateway.
+            // `prlimit` replaces itself with the gateway, so that the process id is that of the gateway.
             let mut limited = Command::new("prlimit");
             limited.arg(format!("--nofile={soft}:{hard}")).arg(binary());
             (prepared(limited), Stdio::piped())
@@ -203,7 +207,7 @@ impl Gateway {
         Self::start_from(|public, admin| whole(public, admin, keys, configuration), |_, _| launch())
     }
 
-    /// Starts a gateway with this file and command, both made for the addresses that it shall have.
+    /// Starts a gateway with the file and the command that these functions return for its addresses.
     fn start_from(
         text: impl Fn(SocketAddr, SocketAddr) -> String,
         launch: impl Fn(SocketAddr, SocketAddr) -> (Command, Stdio),
@@ -225,7 +229,7 @@ impl Gateway {
         panic!("no gateway after {STARTS} starts, each on other ports");
     }
 
-    /// Stops the process in order, and starts another one with the same file and the same addresses.
+    /// Stops the process by SIGTERM, and starts another one with the same file and the same addresses.
     pub(crate) fn restart(&mut self) {
         self.signal("TERM");
         assert!(self.ended().success(), "{}", self.log().join("\n"));
@@ -234,11 +238,12 @@ impl Gateway {
         assert!(self.wait_until_it_serves(), "its addresses are free");
     }
 
-    /// Waits until the gateway serves; returns false if another process has one of the ports.
+    /// Waits until the gateway serves. Returns `false` if another process has one of the ports.
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
-            // EADDRINUSE on Linux. First, because it ends the process too, and calls for another start.
+            // EADDRINUSE on Linux. This is checked before the end of the process, which it causes, because it calls for
+            // another attempt.
             let taken = self.log().iter().any(|line| line.contains("os error 98"));
             if taken {
                 return false;
@@ -254,17 +259,17 @@ impl Gateway {
         }
     }
 
-    /// Returns whether the admin listener reports health.
+    /// Returns whether the admin listener answers the health check with 200.
     pub(crate) fn is_healthy(&self) -> bool {
         http::Connection::open(self.admin)
             .and_then(|mut connection| connection.request("GET", "/healthz", &[("Connection", "close")], b""))
             .is_ok_and(|response| response.status == 200)
     }
 
-    /// Returns whether this process listens there, and not another one that took the port first.
+    /// Returns whether this process listens at the address, and not another one that took the port first.
     fn listens(&self, address: SocketAddr) -> bool {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
-        // The kernel writes an address in the byte order of the machine. 0A is the state of a listener.
+        // The kernel writes addresses in the byte order of the machine. 0A is the state of listening sockets.
         let wanted = format!("0100007F:{:04X}", address.port());
         let Ok(table) = std::fs::read_to_string(process.join("net/tcp")) else {
             return false;
@@ -278,7 +283,7 @@ impl Gateway {
         };
         let descriptors = match std::fs::read_dir(process.join("fd")) {
             Ok(descriptors) => descriptors,
-            // Only root may inspect a process that is not dumpable.
+            // Only root may inspect a process that is not dumpable. For others, the process counts as listening.
             Err(fault) => return fault.kind() == std::io::ErrorKind::PermissionDenied,
         };
         let socket = format!("socket:[{inode}]");
@@ -287,12 +292,12 @@ impl Gateway {
             .any(|target| target.to_string_lossy() == socket)
     }
 
-    /// Sends a GET.
+    /// Sends a GET on a new connection.
     pub(crate) fn get(&self, target: &str) -> Response {
         http::get(self.public, target)
     }
 
-    /// Sends a request.
+    /// Sends a request on a new connection.
     pub(crate) fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         http::send(self.public, method, target, headers, body)
     }
@@ -317,8 +322,8 @@ impl Gateway {
         self.output.read(reading);
     }
 
-    /// Returns the metrics after the requests so far: a request is counted when it ends, which its client may see first.
-    /// Requests that a test holds are waited for in vain, for a moment.
+    /// Returns the metrics after the requests so far. Waits until no request is in flight, for at most [`COUNTING`]: a
+    /// request is counted when it ends, which may be after its client has the answer.
     pub(crate) fn metrics(&self) -> Response {
         let deadline = now() + COUNTING;
         loop {
@@ -330,7 +335,7 @@ impl Gateway {
         }
     }
 
-    /// Returns a metric by its name and labels as written: `name{label="value"}`.
+    /// Returns the value of a sample, by its name and labels as they are written: `name{label="value"}`.
     pub(crate) fn metric(&self, sample: &str) -> Option<u64> {
         let metrics = self.metrics();
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
@@ -346,12 +351,12 @@ impl Gateway {
             .collect()
     }
 
-    /// Returns the peak of resident memory, in bytes.
+    /// Returns the peak resident memory in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    /// Returns the resident memory, in bytes.
+    /// Returns the resident memory in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
         self.memory("VmRSS:")
     }
@@ -362,7 +367,7 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
     }
 
-    /// Replaces the configuration in the file; listeners and keys stay.
+    /// Replaces the configuration in the file, with the same listeners and with these keys.
     pub(crate) fn rewrite(&self, keys: Keys, configuration: &str) {
         self.rewrite_raw(&whole(self.public, self.admin, keys, configuration));
     }
@@ -374,7 +379,7 @@ impl Gateway {
 
     /// Writes any text to the configuration file.
     pub(crate) fn rewrite_raw(&self, text: &str) {
-        // The file is renamed into place, so that a reload never sees half of it.
+        // The file is replaced atomically, so that a reload never reads an incomplete one.
         let draft = self.directory.file("draft.toml");
         std::fs::write(&draft, text).expect("a file in the test's directory");
         std::fs::rename(&draft, self.directory.file("cursorgate.toml")).expect("a file in the test's directory");
@@ -395,17 +400,17 @@ impl Gateway {
         signal(self.process(), name);
     }
 
-    /// Makes the process hand over to a successor, which this value stands for from then on. Returns the process before,
-    /// which may still answer its clients.
+    /// Makes the process hand over to a successor, which this value represents from then on. Returns the id of the
+    /// earlier process, which may still answer its clients.
     pub(crate) fn succeed(&mut self) -> u32 {
-        // Counted before the signal: a successor may take over before the next line runs.
+        // The successors are counted before the signal, since the new one may take over at once.
         let (before, known) = (self.process(), self.successors().len());
         self.signal("USR2");
         self.successor = Some(eventually("a successor takes over", || self.successors().get(known).copied()));
         before
     }
 
-    /// Returns the processes that have taken over so far, by the log.
+    /// Returns the ids of the processes that have taken over so far, from the log.
     fn successors(&self) -> Vec<u32> {
         let log = self.log();
         let lines = log.iter().filter(|line| line.contains("handed over"));
@@ -420,7 +425,7 @@ impl Gateway {
         let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
         let numbers = open.filter_map(|file| file.ok()?.file_name().to_string_lossy().parse::<usize>().ok());
         let next = numbers.max().map_or(0, |last| last + 1);
-        // A lower descriptor may be free; a limit below all open ones leaves none.
+        // A descriptor below the highest one may be free, so that the limit is set below all open ones.
         let status =
             Command::new("prlimit").args([format!("--pid={process}"), format!("--nofile={}:{next}", 3)]).status();
         assert!(status.expect("util-linux is installed").success(), "prlimit");
@@ -431,7 +436,7 @@ impl Gateway {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Waits for the end of the process that was started, also if it has a successor by now.
+    /// Waits for the end of the first process, even if it has a successor.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the gateway ends", || child.try_wait().expect("it is our child"))
@@ -444,13 +449,13 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
         for successor in self.successors() {
-            // The id of a successor that has ended may be that of another program by now.
+            // If a successor has ended, its id may belong to another program.
             if is_running(successor) {
                 signal(successor, "KILL");
             }
         }
         let log = self.output.written().lines.clone();
-        // A second panic would abort the process, and with it all other tests.
+        // A panic during a panic would abort the process with all other tests.
         if thread::panicking() {
             let last = &log[log.len().saturating_sub(40)..];
             eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));
@@ -470,7 +475,7 @@ pub(crate) enum Keys {
     BothBefore,
     /// Key 2 signs, key 1 is still valid.
     Both,
-    /// Key 2 alone.
+    /// Only key 2.
     Two,
 }
 
@@ -484,7 +489,8 @@ fn spawn(command: &mut Command, file: &std::path::Path, output: &Output) -> Chil
     child
 }
 
-/// Returns whether a gateway runs as this process. One that has ended may still be in the table, for its parent.
+/// Returns whether a gateway runs with this process id. An ended process that was not waited for (a zombie) does not
+/// count.
 pub(crate) fn is_running(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     status.starts_with("Name:\tcursorgate\n") && !status.contains("State:\tZ")

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes on a socket, without normalization, redirects, decoding or retries.
+//! An HTTP/1.1 client that shows the exact bytes: without normalization, redirects, decoding or retries.
 
 use std::{
     fmt,
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// The largest head that is read, so that a runaway peer fails a test instead of filling the memory.
+/// The maximum size of a head in bytes, so that an endless head fails a test instead of filling the memory.
 const HEAD_LIMIT: usize = 1 << 20;
 
 /// A complete response.
 #[derive(Clone)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// The header fields as they came: names keep their case.
+    /// The header fields as they were received, with the case of their names.
     pub(crate) headers: Vec<(String, String)>,
     /// The body without its transfer coding.
     pub(crate) body: Vec<u8>,
@@ -34,7 +34,7 @@ impl fmt::Debug for Response {
 }
 
 impl Response {
-    /// Returns the first field of this name.
+    /// Returns the value of the first header field with this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
@@ -49,7 +49,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 
-    /// Returns `code` of a problem document; empty for other documents.
+    /// Returns `code` of a problem document; an empty text for other bodies.
     pub(crate) fn code(&self) -> String {
         if self.header("content-type") != Some("application/problem+json") {
             return String::new();
@@ -57,21 +57,21 @@ impl Response {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Returns status and code as in tables of expectations: `400 limit_invalid`, `200`.
+    /// Returns the status with the code of a problem. Examples: `400 limit_invalid`, `200`.
     pub(crate) fn outcome(&self) -> String {
         format!("{} {}", self.status, self.code()).trim_end().to_owned()
     }
 
-    /// Returns the target of this relation in the `Link` line.
+    /// Returns the target of a relation in the `Link` header.
     pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let line = self.header("link")?;
-        // Targets have no comma: the gateway encodes it, because many readers of `Link` split there.
+        // Targets contain no commas: the gateway encodes them, because many parsers split `Link` at commas.
         let link = line.split(", ").find(|link| link.contains(&format!("; rel=\"{relation}\"")))?;
         Some(link.strip_prefix('<')?.split_once('>')?.0.to_owned())
     }
 }
 
-/// Returns the first field of this name.
+/// Returns the value of the first field with this name, ignoring case.
 pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) -> Option<&'headers str> {
     headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
@@ -79,7 +79,7 @@ pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) 
 /// The head of a message: its first line and its fields.
 pub(crate) type Head = (String, Vec<(String, String)>);
 
-/// Parses the text of a head, without the final blank line.
+/// Parses a head, without the final blank line.
 pub(crate) fn parse_head(text: &[u8]) -> io::Result<Head> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.split("\r\n");
@@ -94,14 +94,14 @@ pub(crate) fn parse_head(text: &[u8]) -> io::Result<Head> {
     Ok((first, headers))
 }
 
-/// A client's connection, kept for any number of requests.
+/// The connection of a client, for any number of requests.
 pub(crate) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
     unread: Vec<u8>,
-    /// The last response announced the end of the connection.
+    /// True if the last response announced the end of the connection.
     ends: bool,
-    /// The end of the connection may end a body.
+    /// True if a body may end with the connection.
     takes_unframed: bool,
 }
 
@@ -115,7 +115,7 @@ impl Connection {
         Ok(Self { address, stream, unread: Vec::new(), ends: false, takes_unframed: false })
     }
 
-    /// Connects to a server that may end a body by closing.
+    /// Connects to a server that may end a body by closing the connection.
     pub(crate) fn direct(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { takes_unframed: true, ..Self::open(address)? })
     }
@@ -125,7 +125,7 @@ impl Connection {
         &self.stream
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -186,8 +186,8 @@ impl Connection {
         Ok((status, headers))
     }
 
-    /// Reads a body and passes its parts on as they come. A body that ends with its connection is an error: the gateway
-    /// frames all bodies.
+    /// Reads a body and passes its parts to `take` as they arrive. A body that ends with the connection is an error,
+    /// unless this connection takes unframed bodies: the gateway frames all bodies.
     pub(crate) fn body(
         &mut self,
         method: &str,
@@ -195,7 +195,7 @@ impl Connection {
         headers: &[(String, String)],
         take: &mut dyn FnMut(&[u8]),
     ) -> io::Result<()> {
-        // These have no body, whatever their fields say (RFC 9112 section 6.3).
+        // These responses have no body, regardless of their header fields (RFC 9112, section 6.3).
         if method == "HEAD" || status == 204 || status == 304 || status < 200 {
             return Ok(());
         }
@@ -225,7 +225,7 @@ impl Connection {
         self.exactly(length, take)
     }
 
-    /// Reads a chunk of a body; empty at its end.
+    /// Reads a chunk of a body; returns an empty one at the end.
     pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let size = self.chunk_size()?;
         let chunk = self.receive(size)?;
@@ -233,16 +233,16 @@ impl Connection {
         Ok(chunk)
     }
 
-    /// Reads bytes after a switch of protocols; empty at the end.
+    /// Reads exactly this many bytes, such as those after a switch of protocols.
     pub(crate) fn receive(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.exactly(count, &mut |part| bytes.extend_from_slice(part))?;
         Ok(bytes)
     }
 
-    /// Returns whether the other side has closed; waits for its bytes.
+    /// Waits for bytes of the other side, and returns whether it has closed the connection without sending any.
     pub(crate) fn is_closed(&mut self) -> bool {
-        // A timeout of the read, `WouldBlock`, is no end of the connection.
+        // `WouldBlock` is a timeout of the read, and no end of the connection.
         self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
     }
 

@@ -1,4 +1,5 @@
-//! HTTP/2 as frames on a socket, with heads that use neither the tables nor the codes of HPACK (RFC 9113, RFC 7541).
+//! An HTTP/2 client at the level of frames (RFC 9113). Its header blocks use neither the tables nor the Huffman codes
+//! of HPACK (RFC 7541).
 
 use std::{
     io::{self, Read, Write},
@@ -19,7 +20,7 @@ pub(crate) const CONTINUATION: u8 = 0x9;
 pub(crate) const END_STREAM: u8 = 0x1;
 pub(crate) const END_HEADERS: u8 = 0x4;
 
-/// The code of a client that is disconnected for its load.
+/// The error code for a client that causes excessive load.
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// A frame.
@@ -31,7 +32,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Returns a frame as bytes.
+/// Encodes a frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a frame's length").to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
@@ -40,7 +41,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// Returns header fields as literals without indexing.
+/// Encodes header fields as literals without indexing.
 pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -53,7 +54,7 @@ pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// Appends an integer with a prefix of seven bits (RFC 7541 section 5.1).
+/// Appends an integer with a prefix of seven bits (RFC 7541, section 5.1).
 fn push_length(block: &mut Vec<u8>, length: usize) {
     let Some(mut rest) = length.checked_sub(127) else {
         return block.push(u8::try_from(length).expect("below 127"));
@@ -66,18 +67,18 @@ fn push_length(block: &mut Vec<u8>, length: usize) {
     block.push(u8::try_from(rest).expect("below 128"));
 }
 
-/// Returns the fields of a GET.
+/// Encodes the header fields of a GET.
 pub(crate) fn get(target: &str) -> Vec<u8> {
     fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "gateway.test"), (":path", target)])
 }
 
-/// A client's connection without TLS.
+/// The connection of a client, without TLS.
 pub(crate) struct Connection {
     stream: TcpStream,
 }
 
 impl Connection {
-    /// Connects, and sends the preface with empty settings.
+    /// Connects, and sends the connection preface with empty settings.
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let mut connection = Self::silent(address)?;
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
@@ -85,7 +86,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Connects.
+    /// Connects without sending anything.
     pub(crate) fn silent(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -94,7 +95,7 @@ impl Connection {
         Ok(Self { stream })
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -115,7 +116,7 @@ impl Connection {
         Ok(Frame { kind: header[3], flags: header[4], stream, payload })
     }
 
-    /// Reads up to a frame for which `wanted` is true.
+    /// Reads frames up to the first one for which `wanted` is true, and returns that one.
     pub(crate) fn read_until(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
         loop {
             let frame = self.read()?;
@@ -125,11 +126,11 @@ impl Connection {
         }
     }
 
-    /// Reads up to the end of the connection and returns the code of its last GOAWAY.
+    /// Reads up to the end of the connection, and returns the code of the last GOAWAY frame.
     pub(crate) fn goes_away(&mut self) -> Option<u32> {
         let mut code = None;
         while let Ok(frame) = self.read() {
-            // A graceful end sends two, of which the first only warns (RFC 9113 section 6.8).
+            // A graceful shutdown sends two of them, of which the first only announces the end (RFC 9113, section 6.8).
             if frame.kind == GOAWAY {
                 code = frame.payload[4..8].try_into().ok().map(u32::from_be_bytes);
             }
@@ -137,7 +138,8 @@ impl Connection {
         code
     }
 
-    /// Reads the answer on a stream: the first byte of its fields, which tells common statuses, and the body.
+    /// Reads the answer on a stream: the first byte of its header block, which identifies common statuses, and its
+    /// body.
     pub(crate) fn answer(&mut self, stream: u32) -> io::Result<(u8, Vec<u8>)> {
         let head = self.read_until(|frame| frame.stream == stream && matches!(frame.kind, HEADERS | RST_STREAM))?;
         if head.kind == RST_STREAM {

@@ -1,15 +1,15 @@
-//! A list as scripted upstreams serve it: `offset` and `limit`, a total, items in the order of their ids or, with
-//! `sort=-id`, in reverse; and the configuration of a gateway in front of it.
+//! A list for scripted upstreams, with `offset` and `limit`, a total, and items in ascending order of their ids, or in
+//! descending order with `sort=-id`; and the configuration of a gateway in front of it.
 
 use std::{io, net::SocketAddr};
 
 use super::upstream::{After, Exchange};
 
-/// A route `/users` on the list, with additions to the tables of the upstream and the route.
+/// The configuration of a route `/users` on the list, with additions.
 pub(crate) struct Setup {
-    /// Lines for `[upstreams.legacy]`.
+    /// Further lines of `[upstreams.legacy]`.
     pub(crate) upstream: &'static str,
-    /// Lines for `[routes.users]`.
+    /// Further lines of `[routes.users]`.
     pub(crate) route: &'static str,
     /// Further tables.
     pub(crate) more: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct Setup {
 pub(crate) const PLAIN: Setup = Setup { upstream: "", route: "", more: "" };
 
 impl Setup {
-    /// Returns the configuration in front of an upstream.
+    /// Returns the configuration of a gateway in front of the upstream at an address.
     pub(crate) fn configuration(&self, address: SocketAddr) -> String {
         let Self { upstream, route, more } = self;
         format!(
@@ -52,7 +52,7 @@ pub(crate) fn users(count: usize) -> Vec<String> {
     (1..=count).map(|id| format!(r#"{{"id":{id},"name":"user {id}"}}"#)).collect()
 }
 
-/// Returns the body for a request with `offset`, `limit` and optionally `sort`.
+/// Returns the body of the answer to a request with `offset`, `limit` and optionally `sort`.
 pub(crate) fn body(exchange: &Exchange, items: &[String]) -> String {
     let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
     let from = number("offset", 0).min(items.len());
@@ -65,7 +65,7 @@ pub(crate) fn body(exchange: &Exchange, items: &[String]) -> String {
     format!(r#"{{"total":{},"items":[{slice}]}}"#, items.len())
 }
 
-/// Returns an upstream that serves these items.
+/// Returns a function that answers requests for these items.
 pub(crate) fn serve(items: Vec<String>) -> impl Fn(&mut Exchange) -> io::Result<After> {
     move |exchange| {
         let body = body(exchange, &items);

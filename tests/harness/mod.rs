@@ -1,5 +1,5 @@
-//! The shared parts of tests of the real binary: the binary under a guard, a client that sees exact bytes, and a
-//! scripted upstream.
+//! The harness for tests of the real binary: the gateway as a process, a client that shows exact bytes, and scripted
+//! upstreams.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod dns;
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time after which a test gives up. It limits hanging tests and asserts no speed.
+/// The time after which a test gives up waiting. It ends tests that hang, and is no assertion on speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the time, for deadlines of tests.
@@ -27,14 +27,14 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns a sample at `/metrics` by its name with its labels; 0 if there is none.
+/// Returns the value of a sample at `/metrics`, by its name with its labels; 0 if there is none.
 pub(crate) fn metric(gateway: &gateway::Gateway, sample: &str) -> u64 {
     let metrics = gateway.metrics();
     let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
 }
 
-/// Returns the result of `probe` as soon as there is one; panics with `what` after a minute.
+/// Calls `probe` until it returns a result, and returns that. Panics with `what` after [`PATIENCE`].
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;
     loop {
@@ -46,7 +46,7 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
     }
 }
 
-/// A directory of one test below the target directory, which is removed unless the test fails.
+/// A directory of a test below the target directory. It is removed at the end, unless the test fails.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -59,7 +59,7 @@ impl Directory {
         Self(path)
     }
 
-    /// Returns the path of a file in it.
+    /// Returns the path of a file in the directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -1,5 +1,6 @@
-//! A collection that changes while it is read, and the ways in which an upstream serves it: by offset, page, token and
-//! link; sorted, filtered, flipped; single items by id, and the count. Each `Authorization` can have rows of its own.
+//! A collection that changes while it is read, and an upstream for it: by offset, page, token and link, sorted,
+//! filtered and in both directions, with single items by id, and with the count. Each `Authorization` can have its own
+//! rows.
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use super::{
     upstream::{After, Exchange, Request},
 };
 
-/// The paging of the upstream: lines of a dialect.
+/// The paging of the upstream: parts of a dialect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     request: &'static str,
@@ -25,9 +26,9 @@ pub(crate) struct Reading {
 /// Any slice, with a total.
 pub(crate) const BY_OFFSET: Reading =
     Reading { request: "offset={offset}&limit={size}", response: r#", total = "/total""#, more: "" };
-/// Any slice, without any fact beside its rows.
+/// Any slice, without facts in addition to its rows.
 pub(crate) const SLICES: Reading = Reading { request: "offset={offset}&limit={size}", response: "", more: "" };
-/// Pages of any size, without any fact beside their rows.
+/// Pages of any size, without facts in addition to their rows.
 pub(crate) const SLICES_BY_PAGE: Reading = Reading { request: "page={page}&per_page={size}", response: "", more: "" };
 /// Pages of any size, with a total.
 pub(crate) const BY_PAGE: Reading =
@@ -44,12 +45,12 @@ pub(crate) const BY_TOKEN: Reading = Reading {
 /// Tokens in the body, forward only, to pages of ten.
 pub(crate) const ONWARD_BY_TEN: Reading =
     Reading { request: "on={next_token}", response: r#", next_token = "/next""#, more: "size = { default = 10 }" };
-/// Next-links in a header.
+/// Links to the next page, in a header.
 pub(crate) const BY_LINK: Reading =
     Reading { request: "limit={size}", response: r#", next_url = "link:next", end = "flag""#, more: "" };
 
-/// Returns a route `/users` on rows, with these lines in its table. Rows can be sorted and filtered by both fields, and
-/// looked up by id.
+/// Returns the configuration of a route `/users` on rows, with these lines in its table. Rows can be sorted and
+/// filtered by id and score, and looked up by id.
 pub(crate) fn configuration(address: SocketAddr, reading: Reading, route: &str) -> String {
     let Reading { request, response, more } = reading;
     format!(
@@ -87,15 +88,15 @@ path = "{{path}}/{{id}}"
     )
 }
 
-/// The newest score first, with all features of the upstream.
+/// The lines of a route in descending order of the score, with all sorts and filters of the upstream.
 pub(crate) const BY_SCORE: &str =
     "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nfilterable = [\"score\", \"id\"]";
 
-/// A row: its id, its sort key, and a note.
+/// A row of the collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) id: u64,
-    /// The sort key; many rows may have the same.
+    /// The sort key, which many rows may share.
     pub(crate) score: u64,
     /// A value without influence on the order.
     pub(crate) note: String,
@@ -107,13 +108,13 @@ impl Row {
         Self { id, score, note: format!("row {id}") }
     }
 
-    /// Returns the row as it is served.
+    /// Returns the row as JSON.
     pub(crate) fn json(&self) -> String {
         format!(r#"{{"id":{},"score":{},"note":"{}"}}"#, self.id, self.score, self.note)
     }
 }
 
-/// Rows that tests change while they are read, by `Authorization`; requests without one have rows too.
+/// Rows that tests change while they are read, for each `Authorization`, and for requests without it.
 #[derive(Clone, Default)]
 pub(crate) struct Rows(Arc<Mutex<HashMap<String, Vec<Row>>>>);
 
@@ -135,7 +136,7 @@ impl Rows {
         self.change_of("", change);
     }
 
-    /// Changes the rows of an `Authorization`.
+    /// Changes the rows of requests with this `Authorization`.
     pub(crate) fn change_of(&self, whose: &str, change: impl FnOnce(&mut Vec<Row>)) {
         change(self.locked().entry(whose.to_owned()).or_default());
     }
@@ -154,12 +155,12 @@ impl Rows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers by path and parameters: `…/count`, `…/ID`, else the list.
+    /// Answers a request: `…/count` with the count, `…/ID` with a row, other paths with the list.
     pub(crate) fn answer(&self, exchange: &mut Exchange) -> io::Result<After> {
         self.answer_as(exchange, |body| body)
     }
 
-    /// Answers the same with a body that is changed.
+    /// Answers in the same way, with the body changed by a function.
     pub(crate) fn answer_as(&self, exchange: &mut Exchange, body: impl FnOnce(String) -> String) -> io::Result<After> {
         let request = &exchange.request;
         let rows = self.seen_by(request);
@@ -196,7 +197,7 @@ fn number(request: &Request, name: &str) -> Option<u64> {
     request.parameter(name).and_then(|text| text.parse().ok())
 }
 
-/// Filters rows by `score__gte=5` and similar parameters. Ranges are inclusive, as their names say.
+/// Filters rows by parameters such as `score__gte=5`.
 fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let mut rows = rows;
     for (field, value) in [("id", (|row| row.id) as fn(&Row) -> u64), ("score", |row| row.score)] {
@@ -218,7 +219,7 @@ fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
     rows
 }
 
-/// Sorts rows by `sort=-score,id`; without a sort they stay as they are.
+/// Sorts rows by a parameter such as `sort=-score,id`. Without it, their order is kept.
 fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let sort = request.parameter("sort").unwrap_or_default().replace("%2C", ",");
     // Sorts are stable, so that the first term is applied last.
@@ -234,8 +235,8 @@ fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
     rows
 }
 
-/// The list, cut as the parameters say: `offset` and `limit`, `page` (of ten, or of `per_page`), `after` (the id of the
-/// last row, which goes on in a `Link`), or `on` and `back` (the same in tokens, in the body).
+/// Returns the slice of the list that the parameters select: `offset` and `limit`; `page` with ten rows or `per_page`;
+/// `after`, the id of the last row, with the next one in a `Link`; or `on` and `back`, with tokens in the body.
 fn list(rows: Vec<Row>, request: &Request) -> Answer {
     let rows = sorted(filtered(rows, request), request);
     let total = rows.len();
@@ -290,7 +291,7 @@ pub(crate) fn ids(page: &Response) -> Vec<u64> {
     items.iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
-/// Returns the pages from a target on, by one relation; calls `between` after each with the number of the page.
+/// Returns the pages from a target on, by the links of a relation. Calls `between` after each page with its number.
 pub(crate) fn walk(
     gateway: &Gateway,
     first: &str,

@@ -1,10 +1,10 @@
 //! The part of JSON Schema that the contracts of envelopes need: `type`, `const`, `enum`, `required`, `properties`,
 //! `additionalProperties: false`, `items`, `minItems`, `maxItems`, `minimum`, `minLength`; and `forbidden`, names of
-//! members that must be absent. Unknown keywords fail, so that none is written without effect.
+//! members that must be absent. Unknown keywords are faults, so that no keyword is without effect.
 
 use serde_json::{Map, Value};
 
-/// Returns all violations of a schema in a value, with their places.
+/// Returns all violations of a schema by a value, with their places.
 pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     hold(schema, value, "", &mut faults);
@@ -14,7 +14,7 @@ pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
 fn hold(schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
     let words = schema.as_object().unwrap_or_else(|| panic!("no schema at {place:?}: {schema}"));
     for (word, said) in words {
-        // A keyword holds for values of a type that it does not concern, as in JSON Schema.
+        // As in JSON Schema, a keyword is satisfied by values of a type that it does not apply to.
         let holds = match word.as_str() {
             "type" => kinds(said).any(|kind| is_of(kind, value)),
             "const" => value == said,

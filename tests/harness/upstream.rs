@@ -1,5 +1,5 @@
-//! An upstream inside the test: a closure answers each request with any bytes at any pace, and decides about the
-//! connection. Every request is recorded.
+//! An upstream inside the test. A closure answers each request with any bytes at any pace, and decides whether the
+//! connection is kept. All requests are recorded.
 
 use std::{
     io::{self, Read, Write},
@@ -13,10 +13,10 @@ use std::{
 
 use super::{PATIENCE, http};
 
-/// The largest request head that is read.
+/// The maximum size of a request head in bytes.
 const HEAD_LIMIT: usize = 64 << 10;
 
-/// A listening upstream, which ends with the test.
+/// A listening upstream. Dropping it stops the server.
 pub(crate) struct Upstream {
     /// The address of its listener.
     pub(crate) address: SocketAddr,
@@ -31,7 +31,7 @@ struct Shared {
     ended: AtomicBool,
 }
 
-/// The head of a request as it came.
+/// The head of a request as it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -42,7 +42,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Returns the first field of this name.
+    /// Returns the value of the first header field with this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         http::find(&self.headers, name)
     }
@@ -52,12 +52,12 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// Returns the query as it came; empty without one.
+    /// Returns the query, encoded; an empty text without one.
     pub(crate) fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Returns the raw value of a query parameter.
+    /// Returns the encoded value of a query parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
     }
@@ -67,7 +67,7 @@ impl Request {
 pub(crate) struct Exchange {
     pub(crate) request: Request,
     stream: TcpStream,
-    /// Bytes of the request that are still in the socket.
+    /// The number of bytes of the request's head that are still in the socket.
     unread_head: usize,
 }
 
@@ -78,17 +78,17 @@ pub(crate) enum After {
     KeepOpen,
     /// The connection is closed (FIN).
     Close,
-    /// The connection is reset (RST): closing a socket with unread bytes does that.
+    /// The connection is reset (RST), by closing the socket with unread bytes.
     Reset,
 }
 
 impl Exchange {
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Writes a complete response with its length.
+    /// Writes a complete response with `Content-Length`, without the body for HEAD.
     pub(crate) fn reply(&mut self, status: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<After> {
         let message = message(status, headers, body);
         let shown = if self.request.method == "HEAD" { message.len() - body.len() } else { message.len() };
@@ -101,7 +101,7 @@ impl Exchange {
         self.stream.peer_addr()
     }
 
-    /// Reads a part of the request's body, or of other bytes after the head; 0 at the end.
+    /// Reads bytes after the head of the request, such as its body. Returns 0 at the end.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.take_head()?;
         self.stream.read(buffer)
@@ -137,7 +137,7 @@ impl Exchange {
         self.receive_exactly(length.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bad Content-Length"))?)
     }
 
-    /// Waits until the other side closes; returns an error if it sends bytes.
+    /// Waits until the other side closes the connection. Returns an error if it sends bytes.
     pub(crate) fn wait_for_close(&mut self) -> io::Result<()> {
         self.take_head()?;
         match self.stream.read(&mut [0; 1]) {
@@ -155,7 +155,7 @@ impl Exchange {
     }
 }
 
-/// Returns a response with its length, as bytes.
+/// Encodes a response with `Content-Length`.
 pub(crate) fn message(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut message = format!("HTTP/1.1 {status}\r\n").into_bytes();
     for (name, value) in headers {
@@ -167,12 +167,12 @@ pub(crate) fn message(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Ve
 }
 
 impl Upstream {
-    /// Listens on a free port.
+    /// Starts an upstream on a free port.
     pub(crate) fn start(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) -> Self {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), answer)
     }
 
-    /// Listens on this address.
+    /// Starts an upstream at this address.
     pub(crate) fn start_at(
         address: SocketAddr,
         answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static,
@@ -191,7 +191,7 @@ impl Upstream {
                     return;
                 }
                 let server = Arc::clone(&server);
-                // A broken connection is intended by the test, which checks the client's side.
+                // Tests break connections on purpose, and check the client's side.
                 thread::spawn(move || drop(serve(&server, &stream)));
             }
         });
@@ -217,12 +217,12 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the listening thread, so that it sees the end.
+        // The connection wakes the listening thread, so that it ends.
         drop(TcpStream::connect(self.address));
     }
 }
 
-/// An event that happens once and that others wait for.
+/// An event that happens once, and for which threads can wait.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -254,7 +254,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
         let Some((request, unread_head)) = peek_head(stream)? else {
             return Ok(());
         };
-        // Before the answer: a test counts requests as soon as its client has a response.
+        // The request is recorded before the answer, because tests count requests as soon as a client has its response.
         locked(&shared.requests).push(request.clone());
         let answer = Arc::clone(&locked(&shared.answer));
         let mut exchange = Exchange { request, stream: stream.try_clone()?, unread_head };
@@ -264,14 +264,14 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
                 exchange.take_head()?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
-            // Without `take_head`: the head that is unread in the socket makes its close a reset.
+            // The head is not read from the socket, so that closing it resets the connection.
             After::Reset => return Ok(()),
         }
     }
 }
 
-/// Waits for the head of the next request without taking it from the socket. Returns the request and the length of its
-/// head, or `None` if the client has closed.
+/// Waits for the head of the next request without removing it from the socket. Returns the request and the length of
+/// its head, or `None` if the client has closed the connection.
 fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
     let mut buffer = vec![0; HEAD_LIMIT];
     loop {
@@ -289,7 +289,7 @@ fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
         if count == HEAD_LIMIT {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the request doesn't end"));
         }
-        // The rest of the head is on its way.
+        // The rest of the head has not arrived yet.
         thread::yield_now();
     }
 }

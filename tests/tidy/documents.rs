@@ -1,6 +1,6 @@
-//! The documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them are
-//! commands of the program, docs/commands.md has all of these, docs/problems.md has every code, docs/reference every
-//! key, and docs/guides the programs of examples/clients. `make docs` holds their links.
+//! Tests of the documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them
+//! are commands of the program, docs/commands.md has all of these, docs/problems.md has each code, docs/reference each
+//! key, and docs/guides the programs of examples/clients. `make docs` checks their links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use toml::{Table, Value};
 
 use super::{files, root};
 
-/// The configuration to which a part of one is added.
+/// The configuration to which the parts in documents are added.
 const BASE: &str = r#"
 version = 1
 listeners.public.address = "127.0.0.1:8080"
@@ -37,7 +37,7 @@ The program prints the same for each command with `--help`, `cursorgate man` a p
 `cursorgate completions bash` a script that completes commands.
 ";
 
-/// The guides that show programs of examples/clients, each with its programs in their order.
+/// The guides that show programs of examples/clients, each with its programs in order.
 const GUIDES: [(&str, &[&str]); 4] = [
     ("curl.md", &["walk.sh"]),
     ("go.md", &["walk.go"]),
@@ -45,7 +45,7 @@ const GUIDES: [(&str, &[&str]); 4] = [
     ("vue.md", &["vue/UserFeed.vue", "vue/UserTable.vue", "vue/main.ts"]),
 ];
 
-/// The file, without routes, in a folder of which the page shows no files.
+/// The name of a file without routes, for a folder of which the page shows no files.
 const NOT_SHOWN: &str = "not-shown.toml";
 
 /// The environment of a page: other files that it shows, by the name in the comment with which each of them begins.
@@ -112,7 +112,7 @@ fn blocks(markdown: &str) -> (Vec<(&str, &str)>, String) {
     (inside, outside)
 }
 
-/// Adds a table to another one; a value takes the place of one with its name.
+/// Adds a table to another one. A value replaces one with the same name.
 fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -122,7 +122,7 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
-/// Returns the report on a configuration: all of it of a whole one, and of a part the errors alone.
+/// Returns the report on a configuration: the whole report on a whole configuration, and only the errors of a part.
 fn report(name: &str, block: &str, page: &Page<'_>) -> Result<String, toml::de::Error> {
     let part: Table = block.parse()?;
     let is_whole = part.contains_key("version") && (part.contains_key("routes") || part.contains_key("include"));
@@ -135,7 +135,7 @@ fn report(name: &str, block: &str, page: &Page<'_>) -> Result<String, toml::de::
     };
     let (settings, mut diagnostics) = load_text(name, &text, &WithoutSecrets(page));
     if let Some(settings) = settings {
-        // Certificates are files of the reader's machine.
+        // Certificates are files on the reader's machine.
         Snapshot::build(&settings.without_certificates(), None, &mut diagnostics);
     }
     let is_told = is_whole || diagnostics.counts().0 > 0;
@@ -173,7 +173,7 @@ fn wrong_configurations_are_noticed() {
     assert_eq!(said("[routes.users]\norder = [\"id\"]"), "");
 }
 
-/// Returns the words of the command of the shell with which a text begins, or `None` if a quote is open at its end.
+/// Returns the words of the shell command with which a text begins, or `None` if a quote is open at its end.
 fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for character in text.chars() {
@@ -226,7 +226,8 @@ fn commands_are_read() {
     assert_eq!(found, ["keygen", "walk http://a/?b c --out x", "dialects", "check --live"]);
 }
 
-/// Each command is given with `--help`, which the program answers after it has read all that stands before it.
+/// Shows that commands in documents are commands of the program. Each one is run with `--help`, which the program
+/// answers after it has read all previous arguments.
 #[test]
 fn commands_in_documents_are_those_of_the_program() {
     let (mut faults, mut held) = (Vec::new(), BTreeSet::new());
@@ -246,7 +247,7 @@ fn commands_in_documents_are_those_of_the_program() {
     assert!(held.len() > 20, "{} commands are found", held.len());
 }
 
-/// The section of each code begins with the facts that the code has in the program.
+/// Shows that the section of each code begins with the facts that the code has in the program.
 #[test]
 fn every_code_has_its_section() {
     let page = fs::read_to_string(root().join("docs/problems.md")).unwrap();
@@ -265,7 +266,7 @@ fn every_code_has_its_section() {
     }
 }
 
-/// Returns the help of a command, in lines of the same length wherever it is printed.
+/// Returns the help of a command, in lines of the same length on each machine.
 fn help(command: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cursorgate"));
     program.args(command).arg("--help").env_clear().stdin(Stdio::null());
@@ -279,7 +280,7 @@ fn help(command: &[&str]) -> String {
 fn subcommands(help: &str) -> impl Iterator<Item = &str> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = listed.lines().take_while(|line| !line.is_empty());
-    // A line that is indented further goes on with the text of the one before.
+    // A line that is indented further continues the text of the previous one.
     let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help")
 }
@@ -322,8 +323,8 @@ fn the_pages_of_the_keys_are_written_from_the_definitions() {
     assert_eq!(found.into_iter().collect::<BTreeSet<PathBuf>>(), written, "pages of no table");
 }
 
-/// Returns the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a
-/// route stand under its own table alone.
+/// Adds the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a route
+/// are only under its own table.
 fn paths_of(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     for (name, key) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -335,7 +336,7 @@ fn paths_of(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>
     paths_of_elements(schema, path, found);
 }
 
-/// Returns the same for the elements of a list, and for the tables of a table with names.
+/// Adds the paths of the elements of a list, and of the tables of a table with names.
 fn paths_of_elements(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     if schema["items"].is_object() {
         paths_of(&schema["items"], path, found);
@@ -345,7 +346,8 @@ fn paths_of_elements(schema: &serde_json::Value, path: &str, found: &mut BTreeSe
     }
 }
 
-/// The JSON Schema is another reader of the definitions. Addresses are those of docs/reference.md and its folder.
+/// Shows that each key of the JSON Schema, which is another reader of the definitions, has its own address in
+/// docs/reference.md or its folder.
 #[test]
 fn every_key_has_an_address_of_its_own() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema::json_schema()).unwrap();
@@ -389,7 +391,7 @@ fn documents_name_every_built_in_dialect_and_envelope() {
     }
 }
 
-/// The bytes that the format of cursors explains are those of the cursor beside them.
+/// Shows that the bytes that the format of cursors explains are those of the cursor next to them.
 #[test]
 fn the_cursor_that_is_explained_has_these_bytes() {
     let page = fs::read_to_string(root().join("docs/cursor-format.md")).unwrap();
@@ -404,7 +406,8 @@ fn the_cursor_that_is_explained_has_these_bytes() {
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap(), bytes);
 }
 
-/// A guide begins with its programs; docs/guides/python.md has a part of one.
+/// Shows that the programs of the guides are files. A guide begins with its programs; docs/guides/python.md has a part
+/// of one.
 #[test]
 fn the_programs_of_the_guides_are_files() {
     let page = |name: &str| fs::read_to_string(root().join("docs/guides").join(name)).unwrap();
@@ -423,7 +426,7 @@ fn the_programs_of_the_guides_are_files() {
     assert!(file("walk.py").contains(&format!("\n\n{shown}\n\n")), "docs/guides/python.md: {shown}");
 }
 
-/// Each alert has a card, in the order of the alerts.
+/// Shows that each alert has a card, in the order of the alerts.
 #[test]
 fn every_alert_has_its_card() {
     let alerts = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).unwrap();

@@ -1,8 +1,8 @@
-//! The length of functions: a function is read from top to bottom, on one screen.
+//! A test of the length of functions: a function should fit on one screen.
 
 use super::code;
 
-/// The most lines that a function has, from its name to its end.
+/// The maximum number of lines of a function, from its name to its end.
 const LONGEST: usize = 60;
 
 #[test]

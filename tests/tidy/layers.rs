@@ -1,10 +1,11 @@
-//! Layers inside the modules: folders import downwards, and no two files import each other, not even by a detour.
+//! Tests of the layers inside the modules: folders import only lower layers, and no two files import each other,
+//! directly or indirectly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Source, code};
 
-/// The folders of each module. A folder imports only those that stand left of it.
+/// The folders of each module. A folder imports only those to the left of it.
 const LAYERS: [(&str, &[&str]); 3] = [
     ("upstream", &["template", "place", "response", "request", "order", "dialect", "contract", "net"]),
     ("downstream", &["problem", "request", "render", "envelope", "response"]),
@@ -29,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The most files that a folder of these modules has, its index not counted.
+/// The maximum number of files in a folder of these modules, without its index.
 const MOST_FILES: usize = 8;
 
 /// Modules in which no two files import each other.
@@ -43,11 +44,11 @@ fn module(file: &str) -> Path {
     stem.split('/').map(str::to_owned).collect()
 }
 
-/// The paths that a text names by `crate::…` or `super::…`, or by the name of a module of its own in a `use`.
+/// Returns the paths that a text names by `crate::…` or `super::…`, or by the name of its own submodule in a `use`.
 fn named(text: &str, own: &Path) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
     for (at, word) in ["crate::", "super::"].iter().flat_map(|word| text.match_indices(word)) {
-        // The second one of `super::super::` is read with the first, and a visibility (`pub(in crate::…)`) imports
+        // The second `super` of `super::super::` is read with the first, and a visibility (`pub(in crate::…)`) imports
         // nothing.
         if text[..at].ends_with("super::") || text[..at].ends_with("(in ") {
             continue;
@@ -72,7 +73,7 @@ fn named(text: &str, own: &Path) -> BTreeSet<Path> {
     found
 }
 
-/// Reads one tree of imports; returns the text after it.
+/// Reads one tree of imports, and returns the text after it.
 fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a str {
     let (mut path, mut rest) = (base.clone(), text);
     loop {
@@ -101,8 +102,8 @@ fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a 
     }
 }
 
-/// For each file, the files that it imports, within the same module. The parts of a file, in a folder of its name,
-/// count as the file.
+/// Returns, for each file, the files of the same module that it imports. The parts of a file, in a folder with its
+/// name, count as the file.
 fn graph() -> BTreeMap<Path, BTreeSet<Path>> {
     let sources: Vec<Source> = code();
     let indexes = sources.iter().filter(|source| source.path.ends_with("mod.rs")).map(|source| module(&source.path));

@@ -1,4 +1,4 @@
-//! Names of types: one meaning each.
+//! Tests of the names of types: each has one meaning.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const SHARED: [&str; 5] = [
     "Vector",  // of one instruction set and of another
 ];
 
-/// The name of the type that a line declares at the outermost level.
+/// Returns the name of the type that a line declares at the outermost level.
 fn declared(line: &str) -> Option<&str> {
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
     let line = line.strip_prefix("pub ").unwrap_or(line);

@@ -1,5 +1,5 @@
-//! The table of attacks and faults in SECURITY.md, with the tests that hold each row. A test belongs to the rows that a
-//! line `Row: A01, F02` of its own comment names.
+//! Tests of the table of attacks and faults in SECURITY.md, with the tests of each row. A test belongs to the rows that
+//! a line `Row: A01, F02` of its own comment names.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -30,7 +30,7 @@ fn rows() -> Rows {
     for folder in FOLDERS {
         let mut found = Vec::new();
         files(&root().join(folder), "rs", &mut found);
-        // This file speaks of rows, and is no test of one.
+        // This file mentions rows, but has no test of one.
         for path in found.iter().filter(|path| !path.ends_with("tidy/rows.rs")) {
             let relative = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
             read(relative.trim_end_matches(".rs"), &fs::read_to_string(path).unwrap(), &mut rows);
@@ -39,8 +39,7 @@ fn rows() -> Rows {
     rows
 }
 
-/// The document with the last column of its rows written anew; rows that a test names, and the table has not, are left
-/// over.
+/// Returns the document with a new last column of its rows, and the rows that a test names but the table does not have.
 fn written(document: &str, mut rows: Rows) -> (String, Rows) {
     let mut text = String::with_capacity(document.len());
     for line in document.lines() {

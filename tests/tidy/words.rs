@@ -1,25 +1,25 @@
-//! The language of comments, as far as a search can hold it.
+//! Tests of the language of comments, as far as a search can check it.
 
 use super::{Source, rust_files};
 
 /// The folders with Rust files.
 const FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz", "crates"];
 
-/// Words that no paragraph of a doc comment begins with: its subject is a noun, or it says what a function does.
+/// Words with which no paragraph of a doc comment begins: its subject is a noun, or it says what a function does.
 const NO_SUBJECTS: [&str; 11] =
     ["What", "Who", "Whose", "Whoever", "It", "One", "Nothing", "Nobody", "How", "Whether", "Where"];
 
-/// Words that no name of a test begins with: its subject is a noun, too.
+/// Words with which no name of a test begins: its subject is a noun, too.
 const NO_NAMES: [&str; 11] =
     ["what", "who", "whose", "whoever", "whatever", "it", "nothing", "nobody", "none", "how", "whether"];
 
-/// A word that comments do without, and the English one for it.
+/// A word that comments avoid, and its replacement.
 const UNWANTED: (&str, &str) = ("behind", "after");
 
 /// Sentences in which such a word has its literal sense.
 const LITERAL: [&str; 1] = ["behind a proxy"];
 
-/// The comments of a file: the line of each, whether it is documentation, and its text.
+/// Returns the comments of a file: the line of each, whether it is documentation, and its text.
 fn comments(source: &Source) -> impl Iterator<Item = (usize, bool, &str)> {
     source.text.lines().enumerate().filter_map(|(at, line)| {
         let line = line.trim_start();
@@ -29,12 +29,12 @@ fn comments(source: &Source) -> impl Iterator<Item = (usize, bool, &str)> {
     })
 }
 
-/// The files whose comments are read.
+/// Returns the files whose comments are read.
 fn sources() -> impl Iterator<Item = Source> {
     FOLDERS.into_iter().flat_map(rust_files).filter(|source| !source.path.contains("target/"))
 }
 
-/// The first word of a text.
+/// Returns the first word of a text.
 fn first(text: &str) -> &str {
     text.split(|character: char| !character.is_alphabetic()).next().unwrap_or_default()
 }
@@ -83,7 +83,7 @@ fn a_name_of_a_test_begins_with_its_subject() {
                 }
                 _ => {}
             }
-            // Attributes and comments may stand between.
+            // Attributes and comments may be in between.
             is_test = line.starts_with("#[test]")
                 || line.starts_with("#[tokio::test")
                 || (is_test && line.starts_with(['#', '/']));

@@ -1,4 +1,4 @@
-//! Metrics of certificates and of the keys of cursors.
+//! Metrics of certificates and of the keys that sign cursors.
 
 use super::exposition::{Exposition, MetricKind};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     tls::{Credentials, report::CertificateState},
 };
 
-/// Adds the end of each certificate, whether it is in use, and the changes of certificate files.
+/// Adds the metrics of certificates: the end of each, whether it is in use, and the changes of certificate files.
 pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
     type Value = fn(&CertificateState) -> i64;
@@ -34,7 +34,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
     }
 }
 
-/// Adds the time since which each key of cursors is known, by its number.
+/// Adds the metric of cursor keys: the time since which the process has each of them.
 pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time since which the process has a key of cursors, by its number and use: it signs, or only verifies. A \
                 restart begins anew.";

@@ -1,9 +1,9 @@
 //! Prometheus' text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4).
 //!
-//! A family states its labels once, and each of its samples has a value for each of them: two samples of a family can't
-//! differ in their labels. The writer is our own: `prometheus-client` writes OpenMetrics alone, which `promtool check
-//! metrics` rejects, and both it and `prometheus` keep values in maps with a lock, whose series grow with what comes
-//! from outside. Here the values are arrays with an element for each label value that the program knows.
+//! A family declares its labels once, and each sample has a value for each label, so that all samples of a family have
+//! the same labels. No library is used: `prometheus-client` writes only OpenMetrics, which `promtool check metrics`
+//! rejects, and both it and `prometheus` keep values in locked maps, which grow with label values from outside. Here,
+//! values are in arrays with an element for each label value that the program knows.
 
 use std::fmt::{Display, Write as _};
 
@@ -13,7 +13,7 @@ use crate::gateway::outcome::histogram::HistogramCounts;
 #[derive(Debug, Default)]
 pub(super) struct Exposition {
     text: String,
-    /// The families as the rows of the table in docs/observability.md.
+    /// The families, as rows of the table in docs/observability.md.
     #[cfg(test)]
     pub(super) rows: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Samples<'e> {
 }
 
 impl Exposition {
-    /// Begins a family. Its name ends with the unit; the name of a counter ends with `_total`.
+    /// Starts a family. By convention, its name ends with the unit, and the name of a counter with `_total`.
     pub(super) fn family(
         &mut self,
         kind: MetricKind,
@@ -48,7 +48,7 @@ impl Exposition {
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        // `promtool` reports other names of counters. Test: `promtool_accepts_every_family`.
+        // `promtool` rejects counters with other names. Test: `promtool_accepts_every_family`.
         debug_assert_eq!(kind == MetricKind::Counter, name.ends_with("_total"), "{name} is a {word}");
         #[cfg(test)]
         self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
@@ -84,7 +84,7 @@ impl Samples<'_> {
         self.buckets(values, counts, counts.sum);
     }
 
-    /// Adds a histogram of times.
+    /// Adds a histogram of times, whose sum is in microseconds.
     pub(super) fn times(&mut self, values: &[&str], counts: &HistogramCounts) {
         self.buckets(values, counts, Seconds(counts.sum));
     }
@@ -102,15 +102,16 @@ impl Samples<'_> {
         let _ = writeln!(self.text, " {}", counts.count);
     }
 
-    /// Writes the name and the labels of a sample; `bound` is the label `le` of a histogram's bucket.
+    /// Writes the name and the labels of a sample. `bound` is the value of the label `le` of a histogram's bucket.
     fn series(&mut self, suffix: &str, values: &[&str], bound: Option<&str>) {
-        // Queries join series by their labels. Test: `a_family_has_one_set_of_labels`.
+        // All samples of a family must have the same labels, because queries join series by them. Test:
+        // `a_family_has_one_set_of_labels`.
         debug_assert_eq!(values.len(), self.labels.len(), "{} has a value for each label", self.name);
         let _ = write!(self.text, "{}{suffix}", self.name);
         let labels = self.labels.iter().copied().zip(values.iter().copied()).chain(bound.map(|bound| ("le", bound)));
         for (index, (label, value)) in labels.enumerate() {
             let _ = write!(self.text, "{}{label}=\"", if index == 0 { '{' } else { ',' });
-            // The format escapes these three in values of labels, and nothing else.
+            // The format escapes only these three characters in label values.
             for character in value.chars() {
                 match character {
                     '\\' => self.text.push_str("\\\\"),

@@ -1,4 +1,4 @@
-//! Metrics of the process: its build, its resources, its log, its configuration, its connections.
+//! Metrics of the process: its build, resources, log, configuration and connections.
 
 use super::{
     COMMIT,
@@ -10,7 +10,7 @@ use crate::gateway::{
     server::admission::{Admission, Dropped},
 };
 
-/// Adds the version, the commit and the TLS library of the program.
+/// Adds the metric with the version and the commit of the program and the version of its TLS library.
 pub(super) fn build(exposition: &mut Exposition) {
     let labels = &["version", "commit", "openssl"];
     let help =
@@ -20,8 +20,8 @@ pub(super) fn build(exposition: &mut Exposition) {
         .sample(&[env!("CARGO_PKG_VERSION"), COMMIT, openssl::version::version()], 1);
 }
 
-/// Adds the figures of the process, under the names that Prometheus' client libraries have in common. Figures that the
-/// system does not provide are left out.
+/// Adds the resources of the process, with the names that all client libraries of Prometheus use. Leaves out those that
+/// the system does not provide.
 pub(super) fn figures(exposition: &mut Exposition, started: u64) {
     let Figures { cpu_seconds, resident, virtual_size, open_descriptors, most_descriptors } = figures::read();
     exposition.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", started);
@@ -38,7 +38,7 @@ pub(super) fn figures(exposition: &mut Exposition, started: u64) {
     }
 }
 
-/// Adds lost lines of the log, stalls, spans, and reloads.
+/// Adds the metrics of lost log lines, stalls, trace spans, and reloads.
 pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     let help = "Log lines dropped, by reason: the reader was too slow, or the file failed.";
     let mut lines = exposition.family(MetricKind::Counter, "cursorgate_log_lines_dropped_total", &["reason"], help);
@@ -79,7 +79,7 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     );
 }
 
-/// Adds the connections of clients, those that were dropped, and failed handshakes.
+/// Adds the metrics of client connections: open, accepted and dropped ones, and failed handshakes.
 pub(super) fn connections(exposition: &mut Exposition, clients: &Admission) {
     exposition.gauge("cursorgate_connections", "Open connections of clients.", clients.open());
     exposition.gauge("cursorgate_connections_limit", "Limit of open connections of clients.", clients.most());

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Adds the metrics of requests. Requests without a route have an empty one.
+/// Adds the metrics of requests. Requests that no route answers have an empty label `route`.
 pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
     let help = "Time of requests, from the first byte of the head to the end of the response, by class of the status; none: \
                 no response was sent.";
@@ -38,8 +38,8 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
         let mut samples = exposition.family(MetricKind::Counter, family.name, &labels, family.help);
         for metrics in routes {
             for (values, count) in metrics.counts(index) {
-                // A family with labels of its own has hundreds of counters for each route: those that are 0 are left
-                // out. A counter without such labels is always written.
+                // A family with further labels has hundreds of counters for each route, so that those with the value 0
+                // are left out. A counter with no label but `route` is always written.
                 if count > 0 || values.is_empty() {
                     samples.sample(&[&[metrics.route()], values.as_slice()].concat(), count);
                 }
@@ -48,8 +48,8 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
     }
 }
 
-/// Adds the counts of legacy clients, and whether their sunset has passed. Names of clients may come from requests; the
-/// configuration limits their number. Test: `clients_are_bounded_in_number`.
+/// Adds the metrics of legacy clients: their requests, and whether the sunset has passed. Names of clients may come
+/// from requests, and the configuration limits their number. Test: `clients_are_bounded_in_number`.
 pub(super) fn legacy_clients<'r>(
     exposition: &mut Exposition,
     routes: &(impl Iterator<Item = &'r Route> + Clone),
@@ -73,8 +73,8 @@ pub(super) fn legacy_clients<'r>(
             sample(route, "", split(&list.usage.total(now)));
             continue;
         };
-        // A client may be named `other` or `unidentified`: its counts join those of the rest, as each series is written
-        // once.
+        // A client may be named `other` or `unidentified`. Its counts are added to those of the rest, because each
+        // series may be written only once.
         let mut counts: BTreeMap<&str, [u64; 2]> =
             clients.named.iter().map(|(name, count)| (&**name, split(count))).collect();
         for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {

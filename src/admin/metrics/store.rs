@@ -6,7 +6,7 @@ use crate::gateway::{
     store::{counts::StoreCounts, node::ServerStanding},
 };
 
-/// Adds questions to the store, writes to it, and its servers.
+/// Adds the metrics of reads from the store, of writes to it, and of its servers.
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());

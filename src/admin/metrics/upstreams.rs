@@ -72,14 +72,14 @@ const PEER_FAMILIES: [PeerFamily; 2] = [
     ("cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", Peer::in_flight),
 ];
 
-/// Adds the connections to upstreams that were closed because bytes followed the end of an answer.
+/// Adds the counter of upstream connections that were closed because bytes followed the end of an answer.
 pub(super) fn connections(exposition: &mut Exposition, connections: &Connections) {
     let help = "Connections to upstreams closed because bytes followed the end of an answer. An upstream that sends them may \
                 answer other requests than it was sent.";
     exposition.counter("cursorgate_upstream_surplus_total", help, connections.with_surplus());
 }
 
-/// Adds the metrics of upstreams.
+/// Adds the metrics of upstreams and of their peers.
 pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<Item = &'u Upstream> + Clone)) {
     let help = "Time of requests to the upstream from their start, with the time for a connection, to the end of the \
                 answer, by class of the status; none: there was no whole answer. Of forwarded requests it includes the time \
@@ -97,11 +97,11 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
             family.sample(&[&upstream.name], value(upstream));
         }
     }
-    // Peers whose addresses DNS no longer has are left out, so that the number of series does not grow.
+    // Peers whose addresses are no longer in DNS are left out, so that the number of series does not grow.
     for (name, help, value) in PEER_FAMILIES {
         let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
         for upstream in upstreams.clone() {
-            // Two names may have the same address, whose series must be written once.
+            // Two host names may have the same address, whose series must be written only once.
             let mut peers = upstream.peers.all();
             peers.sort_by_key(|peer| peer.address);
             peers.dedup_by_key(|peer| peer.address);

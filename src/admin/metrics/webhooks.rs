@@ -3,7 +3,7 @@
 use super::exposition::{Exposition, MetricKind};
 use crate::gateway::outcome::metrics::webhooks::WebhookCounts;
 
-/// Adds attempts, deliveries and the queue.
+/// Adds the metrics of attempts, of deliveries, and of the queue.
 pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
     let help =
         "Attempts to deliver an event to an endpoint, by end. Forbidden: an address of the endpoint is not permitted.";

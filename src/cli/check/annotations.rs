@@ -15,7 +15,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// Returns one JSON object: all diagnostics, and the routes if there are no errors.
+/// Returns a JSON object with all diagnostics, and with the routes if there are no errors.
 pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot)>) -> String {
     let (errors, warnings) = diagnostics.counts();
     let faults = all(diagnostics);
@@ -26,7 +26,7 @@ pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot
     format!("{report:#}\n")
 }
 
-/// Returns all diagnostics.
+/// Returns all diagnostics as JSON objects.
 pub(super) fn all(diagnostics: &Diagnostics) -> Vec<Value> {
     diagnostics.iter().map(|fault| described(diagnostics, fault)).collect()
 }
@@ -79,14 +79,15 @@ pub(super) fn github(diagnostics: &Diagnostics) -> String {
     text
 }
 
-/// Returns a workflow command for each diagnostic, by which GitHub shows it beside its line.
+/// Returns a workflow command for each diagnostic, so that GitHub shows it next to its line.
 pub(super) fn commands(diagnostics: &Diagnostics) -> String {
     let mut text = String::new();
     for fault in diagnostics.iter() {
         let (file, line, column) = diagnostics.place(fault.at);
         let end_column = diagnostics.end_column(fault.at);
         let separator = if fault.help.is_empty() { "" } else { ": " };
-        // A line end in a message would begin another command. Test: `annotations_are_escaped_and_end_with_their_line`.
+        // A line end in a message would start another command, so that it is escaped. Test:
+        // `annotations_are_escaped_and_end_with_their_line`.
         let message = data(&format!("{}{separator}{}", fault.message, fault.help));
         let _ = writeln!(
             text,
@@ -107,7 +108,7 @@ const fn word(severity: Severity) -> &'static str {
 
 /// Escapes the text of a workflow command.
 fn data(text: &str) -> String {
-    // `%` comes first, because the other escapes begin with it.
+    // `%` is escaped first, because the other escapes begin with it.
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 

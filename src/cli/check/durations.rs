@@ -1,4 +1,4 @@
-//! Durations in the form that configurations have, such as `10m`.
+//! Durations in the form of configurations, such as `10m`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const DAY: u64 = 86_400;
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
-        // One day is written as 24h. Test: `durations_have_the_unit_people_write`.
+        // A single day is written as 24h. Test: `durations_have_the_unit_people_write`.
         if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
             return format!("{}{word}", seconds / unit);
         }

@@ -69,7 +69,7 @@ fn of_file(file: &Path, configuration: Option<&Path>, environment: &dyn Environm
     CheckedContract { file: file.display().to_string(), result, diagnostics }
 }
 
-/// Returns the line of a contract: `tests/invoices.toml: invoices, 6 exchanges hold`.
+/// Returns the line that reports on a contract, such as `tests/invoices.toml: invoices, 6 exchanges hold`.
 fn line(held: &CheckedContract) -> String {
     let mut text = format!("{}: ", held.file);
     let _ = match &held.result {

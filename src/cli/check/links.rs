@@ -1,4 +1,4 @@
-//! The links of a route, by an example.
+//! The description of a route's links.
 
 use crate::{
     config::settings::{LegacyPolicy, LinkOrigin, Role, RouteSettings, Settings},
@@ -6,8 +6,8 @@ use crate::{
     gateway::routes::list::List,
 };
 
-/// Describes how links of the upstream to itself are treated in answers that pass through: the label of the line and
-/// its text. Returns `None` if no answer passes, or if the upstream's own name is the one that clients use.
+/// Returns the label and the text of the line on the upstream's links to itself in answers that pass through. Returns
+/// `None` if no answers pass through, or if the route has neither an upstream with a `host_header` nor `legacy.links`.
 pub(super) fn passed(
     settings: &Settings,
     route: &RouteSettings,

@@ -30,13 +30,15 @@ fn is_personal(field: &str) -> bool {
         "middlename",
         "maidenname",
     ];
-    // `last_name` and `lastName` are one name. Test: `names_of_personal_things_are_known_in_every_spelling`.
+    // `last_name` and `lastName` count as the same name. Test: `names_of_personal_things_are_known_in_every_spelling`.
     let folded: String = field.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    // `name` alone is personal, and a part of `hostname`. Test: `names_of_personal_things_are_known_in_every_spelling`.
+    // `name` is personal only as the whole name, and not as a part of `hostname`. Test:
+    // `names_of_personal_things_are_known_in_every_spelling`.
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
 }
 
-/// Returns the routes that forward other requests below a list's path to the same upstream, without the list's policy.
+/// Returns the names of routes that forward other requests below a list's path to the same upstream. They bypass the
+/// list's policy for legacy requests.
 pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> Vec<&'s str> {
     let is_catch_all = |other: &&RouteSettings| {
         let same_host = route.hosts.is_empty()
@@ -50,13 +52,13 @@ pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> V
     settings.routes.iter().filter(is_catch_all).map(|other| other.name.value.as_str()).collect()
 }
 
-/// Returns whether a path that ends in `{*rest}` matches paths below another one.
+/// Returns whether a path that ends in `{*rest}` matches paths below another path.
 fn covers(pattern: &str, path: &str) -> bool {
     let Some((base, _)) = pattern.split_once("/{*") else { return false };
     let is_parameter = |segment: &str| segment.starts_with('{');
     let mut path = path.split('/');
     base.split('/').all(|segment| {
-        // A parameter on either side may have the value of the other one. Test:
+        // A parameter in either path may have the value of the other segment. Test:
         // `a_rest_path_covers_paths_below_its_base`.
         path.next().is_some_and(|other| segment == other || is_parameter(segment) || is_parameter(other))
     })
@@ -66,6 +68,9 @@ fn covers(pattern: &str, path: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Shows that names of personal data are recognised in each spelling, and that names which only resemble them are
+    /// not.
+    ///
     /// Row: A07
     #[test]
     fn names_of_personal_things_are_known_in_every_spelling() {
@@ -78,6 +83,9 @@ mod tests {
         }
     }
 
+    /// Shows which paths a pattern with a rest parameter covers: its base, if it has the same segments, and all paths
+    /// below it.
+    ///
     /// Row: A23
     #[test]
     fn a_rest_path_covers_paths_below_its_base() {

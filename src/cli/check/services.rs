@@ -1,4 +1,4 @@
-//! The description of services: where each is served, and what it depends on.
+//! The description of services: the place of each, and its settings that matter to operators.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::{
     gateway::{Snapshot, lifecycle::snapshot::authorizing},
 };
 
-/// Returns the description of all services, in the order of their names; empty without any.
+/// Returns the description of all services; empty without services.
 pub(super) fn described(snapshot: &Snapshot) -> String {
     let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks } = &snapshot.services;
     let mut text = String::new();
@@ -48,7 +48,8 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
     text
 }
 
-/// Returns the description of webhooks: who may register endpoints, and which lists are watched.
+/// Returns the description of webhooks: the clients that may register endpoints, the endpoints of the operator, and the
+/// watches.
 fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
     let mut text = String::new();
     begin(&mut text, "webhooks", &format!("events to endpoints, from {}", webhooks.directory.display()));

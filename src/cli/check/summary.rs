@@ -1,5 +1,5 @@
 //! The description of a configuration's routes in plain words: how pages are found, the guarantee for clients, the cost
-//! of a page, the treatment of parameters, and that of old clients.
+//! of a page, the treatment of parameters, and the treatment of legacy clients.
 
 use std::fmt::Write as _;
 
@@ -79,7 +79,7 @@ fn describe(
     }
 }
 
-/// Describes which requests the route takes, and where they go.
+/// Describes the requests that the route takes, and the upstream and path that they are sent to.
 fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSettings, is_served: bool) {
     let upstream = &settings.upstreams[route.upstream];
     let path = &route.path.value;
@@ -98,7 +98,7 @@ fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSetting
     let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
 }
 
-/// Describes the pages of a list, and its old clients.
+/// Describes the pages of a list, and its legacy clients.
 fn describe_list(
     out: &mut String,
     settings: &Settings,
@@ -125,7 +125,7 @@ fn describe_list(
     if let Some(cache) = &list.page_cache {
         line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
     }
-    // A size with the name of the clients' own limit does not show an old client.
+    // If the upstream's size has the name of the clients' limit, it does not mark a legacy request.
     let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
     if let Some(legacy) = legacy(&list.legacy, &marks, now) {
@@ -144,7 +144,7 @@ fn describe_list(
     }
 }
 
-/// Describes which origins may read the route.
+/// Describes the origins that may read the route.
 fn cors(settings: &CorsSettings) -> String {
     let origins = match settings.origins.as_slice() {
         [any] if any == "*" => "all origins".to_owned(),
@@ -168,7 +168,7 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<11}  {text}");
 }
 
-/// Describes how pages are found, their guarantee, and their cost.
+/// Describes how pages are found, and their guarantee, order and cost.
 fn describe_pages(
     out: &mut String,
     list: &ListSettings,
@@ -292,7 +292,7 @@ fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Optio
     Some(text)
 }
 
-/// Describes how the declared order is obtained: asked for by the upstream's sort, or believed to be the list's own.
+/// Describes the source of the declared order: requested by the upstream's sort, or assumed to be the list's own.
 fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong().len();
     if sorted.asked > strong {
@@ -351,7 +351,7 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the cost of pages, up to the largest.
+/// Describes the cost of pages up to the largest size, in requests to the upstream.
 fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
@@ -424,11 +424,11 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or(valid, |ttl| format!("valid for {}", duration(ttl)));
     let mut bound = vec!["path", "filters", "order"];
     if by_host {
-        // Hosts may have lists of their own. Test: `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
+        // Each host may have its own lists. Test: `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    // Tokens of an upstream are sealed, because a signed cursor would show them to clients.
+    // Cursors with tokens of the upstream are sealed, because clients could read the tokens in signed ones.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
     let personal = review::personal_keys(list);
@@ -456,7 +456,7 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
-/// Describes which requests are those of old clients, and their treatment. Returns `None` without a policy for them.
+/// Describes the requests that count as legacy, and their treatment. Returns `None` without a policy for them.
 fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
     let fate = match legacy.policy? {
         LegacyPolicy::Passthrough => "pass through",
@@ -476,7 +476,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     };
     let mut text = format!("{marked}requests without paging parameters {unmarked}");
     if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
-        // The sunset is today at each hour of its day. Test: `the_sunset_is_shown_with_the_time_left`.
+        // The sunset counts as today during its whole day. Test: `the_sunset_is_shown_with_the_time_left`.
         let when = match (sunset / DAY).checked_sub(now / DAY) {
             Some(0) => "today".to_owned(),
             Some(1) => "tomorrow".to_owned(),
@@ -496,7 +496,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     Some(text)
 }
 
-/// Describes the limits of a client's requests in a time; `None` without limits.
+/// Describes the rate limits of a client; `None` without limits.
 fn limits(limits: &RateLimitSettings) -> Option<String> {
     let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
     let told: Vec<String> = [(limits.requests, "requests"), (upstream_requests, "upstream requests")]
@@ -511,7 +511,7 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
 }
 
-/// Describes which processes share the counts of limits.
+/// Describes the processes that share the counts of limits.
 fn counted(settings: &Settings) -> &'static str {
     match settings.caches.shared {
         Some(_) => "; all processes with this store count together",
@@ -519,13 +519,13 @@ fn counted(settings: &Settings) -> &'static str {
     }
 }
 
-/// Describes a number of requests in a time.
+/// Describes a rate limit.
 fn quota(QuotaSettings { requests, per, burst }: QuotaSettings, noun: &str) -> String {
     let burst = if burst < requests { format!(", {burst} at once") } else { String::new() };
     format!("{requests} {noun} in {}{burst}", duration(per))
 }
 
-/// Describes the limit of legacy requests, and the brownouts that are still to come or under way.
+/// Describes the rate limit of legacy requests, and the brownouts that have not ended; `None` without both.
 fn legacy_limits(legacy: &LegacySettings, now: u64) -> Option<String> {
     let mut told: Vec<String> =
         legacy.rate_limit.map(|limit| quota(limit, "requests") + " for each client").into_iter().collect();

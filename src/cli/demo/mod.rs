@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The configuration of the demo, whose addresses are replaced.
+/// The configuration of the demo. The addresses in it are replaced.
 const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
 
 /// The address of the gateway in that configuration.
@@ -36,8 +36,8 @@ const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 /// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The services of the demo: GraphQL with a page for browsers, and live pages, with short intervals for people who
-/// watch.
+/// The services of the demo: GraphQL with a page for browsers, and live pages with short intervals, so that people see
+/// the changes.
 const SERVICES: &str = if cfg!(feature = "services") {
     "\n[services.graphql]\nintrospection = true\npage = true\n\n\
      [services.live]\nroutes = [\"users\"]\ninterval = { min = \"250ms\", max = \"1s\" }\n"
@@ -48,12 +48,12 @@ const SERVICES: &str = if cfg!(feature = "services") {
 /// The address of the admin listener in that configuration.
 const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
 
-/// The first ports that are tried for the gateway and for its admin listener, and the number of ports after each.
+/// The first ports that are tried for the gateway and for its admin listener, and the number of ports that are tried.
 const FIRST_PORT: u16 = 8_080;
 const FIRST_ADMIN_PORT: u16 = 9_180;
 const PORTS: u16 = 100;
 
-/// The number of attempts to reach the gateway after its start, and the pause between them.
+/// The number of retries to reach a server of the demo after its start, and the pause between them.
 const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -91,13 +91,13 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
             Ok(text) => text,
             Err(error) => format!("the gateway on {} does not answer: {error}\n", addresses.gateway),
         };
-        // A closed standard output is no failure.
+        // The demo keeps running if standard output is closed.
         let _ = report::output(&text);
     });
     run::serve((servers, SignalRuntime::begin()?), vitals, settings, &live, None)
 }
 
-/// The addresses of one run.
+/// The addresses of a run.
 #[derive(Clone, Copy, Debug)]
 struct DemoAddresses {
     gateway: SocketAddr,
@@ -108,7 +108,7 @@ struct DemoAddresses {
 impl DemoAddresses {
     /// Returns the configuration with these addresses.
     fn configuration(self) -> String {
-        // The gateway may have the address that the file has for the upstream, so that it is filled in last. Test:
+        // The gateway may have the address that the file contains for the upstream, so that it is filled in last. Test:
         // `the_addresses_of_the_run_are_in_its_configuration`.
         CONFIGURATION
             .replace(WRITTEN_LISTENER, "{listener}")
@@ -128,7 +128,7 @@ fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// An environment with a key for this run and no files.
+/// An environment with a signing key for this run, and without files.
 struct KeyOfThisRun(String);
 
 impl Environment for KeyOfThisRun {
@@ -141,11 +141,11 @@ impl Environment for KeyOfThisRun {
     }
 }
 
-/// Returns the text that is printed once the gateway answers: commands to paste, of which the second continues the
-/// first, and the last ones show the second page after users were added before it.
+/// Waits until the gateway answers, and returns the text to print: commands to paste. The second command requests the
+/// page after the first one, and the last commands show the second page after users are added before it.
 fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let DemoAddresses { gateway, upstream, admin } = addresses;
-    // A request before the legacy API listens would make the gateway report its upstream as unhealthy.
+    // The legacy API must listen before the first request, or else the gateway would report its upstream as unhealthy.
     ask(upstream, "/users?page=1&limit=1")?;
     let first = "/users?limit=3";
     let body = ask(gateway, first)?;
@@ -177,7 +177,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     ))
 }
 
-/// Returns the body of an answer, once the server at this address answers.
+/// Returns the body of an answer. Retries while the server does not answer.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
     loop {

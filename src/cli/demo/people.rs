@@ -1,4 +1,4 @@
-//! The people of the demo: the same 1,003 every time, with the difficulties of real lists. Many were created at the
+//! The people of the demo: the same 1,003 in each run, with the difficulties of real lists. Many were created at the
 //! same instant, some never logged in, names have letters of many alphabets, and some values have unusual spellings in
 //! JSON.
 
@@ -28,20 +28,20 @@ const NAMES: [&str; 12] = [
 /// A person of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
-    /// Ids count from 1.
+    /// The id, from 1.
     pub(super) id: u64,
     /// The name without escapes of JSON, for sorting.
     pub(super) name: String,
-    /// RFC 3339; up to 13 people share one.
+    /// The time of creation (RFC 3339), which up to 13 people share.
     pub(super) created_at: String,
-    /// RFC 3339; `None` for a person who never logged in.
+    /// The time of the last login (RFC 3339); `None` for a person who never logged in.
     pub(super) last_login: Option<String>,
-    /// The item in the JSON of the API.
+    /// The item as JSON.
     pub(super) json: String,
 }
 
 impl Person {
-    /// Sets the time of creation, in the item too.
+    /// Sets the time of creation, also in the JSON.
     pub(super) fn recreate(&mut self, at: String) {
         let field = |at: &str| format!("\"created_at\": \"{at}\"");
         self.json = self.json.replace(&field(&self.created_at), &field(&at));
@@ -59,7 +59,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Returns the field of a name.
+    /// Returns the field with a name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
@@ -76,12 +76,13 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// Returns a new person with an id after all others. It is the newest, unless another one was moved.
+/// Returns a new person with this id. With an id after all others, the person is the newest one, unless another one was
+/// moved.
 pub(super) fn newcomer(id: u64) -> Person {
     person(id)
 }
 
-/// Compares two people by a field, in a direction. Nulls are last in both.
+/// Compares two people by a field, in a direction. Nulls are last in both directions.
 pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: bool) -> Ordering {
     let directed = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };
     match field {
@@ -99,13 +100,13 @@ pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: b
 
 fn person(id: u64) -> Person {
     let spelling = NAMES[(scatter(id) % 12) as usize];
-    // 13 people share an instant where the quotient is even, else each has its own.
+    // People are in groups of 13. Those of an even group share an instant, the others have one each.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
     let created_at = crate::gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
         .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
-    // Readers that use 64-bit floats change this number. Test: `the_people_have_what_makes_lists_hard`.
+    // Parsers that use 64-bit floats change this number. Test: `the_people_have_what_makes_lists_hard`.
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
     let balance = match id % 4 {
         0 => "25.0".to_owned(),
@@ -122,7 +123,7 @@ fn person(id: u64) -> Person {
     Person { id, name, created_at, last_login, json }
 }
 
-/// Returns a pseudo-random number, the same every time.
+/// Returns a pseudo-random number, which is always the same for an id.
 fn scatter(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 1_000_000_007
 }

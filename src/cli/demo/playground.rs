@@ -1,5 +1,5 @@
-//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side. It shows the
-//! requests that this takes of the legacy API, and the first page as it changes.
+//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side. It also shows the
+//! requests to the legacy API, and the first page as it changes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,8 +15,8 @@ const FILES: [(&str, &str, &str); 4] = [
     ("/playground/live.js", "text/javascript; charset=utf-8", include_str!("playground/live.js")),
 ];
 
-/// The `Content-Security-Policy` of the page: no script, style or request of another origin, none inline, and no frame
-/// around the page.
+/// The `Content-Security-Policy` of the page. It permits no scripts, styles or requests of other origins, no inline
+/// ones, and no frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -36,7 +36,7 @@ pub(super) fn file(path: &str) -> Option<Response<Vec<u8>>> {
     Some(response)
 }
 
-/// The last requests for the list, in order.
+/// The last [`REMEMBERED`] requests for the list, in order.
 #[derive(Debug, Default)]
 pub(super) struct Requests(Mutex<Log>);
 
@@ -48,7 +48,7 @@ struct Log {
 }
 
 impl Requests {
-    /// Remembers a request.
+    /// Adds a request, and drops the oldest one if there are too many.
     pub(super) fn note(&self, request: &str) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.count += 1;
@@ -62,7 +62,8 @@ impl Requests {
     pub(super) fn since(&self, query: &str) -> String {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = pairs(query).find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok());
-        // Requests that are no longer remembered can't be listed. Test: `requests_after_a_number_are_listed`.
+        // Older requests were dropped, so that at most the remembered ones are listed. Test:
+        // `requests_after_a_number_are_listed`.
         let new = log.count.saturating_sub(since.unwrap_or(log.count)).min(log.last.len());
         let requests = &log.last[log.last.len() - new..];
         serde_json::json!({ "last": log.count, "requests": requests }).to_string()

@@ -1,6 +1,6 @@
-//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, like thousands of home-made APIs.
-//! `POST /users` adds three people at the front of the list, `DELETE /users/7` deletes one, and `POST /users/7/touch`
-//! moves one to the newest. Below `/playground` it has a page that reads the list, in a browser.
+//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, like many home-made APIs. `POST
+//! /users` adds three people at the front of the list, `DELETE /users/7` deletes a person, and `POST /users/7/touch`
+//! moves a person to the newest ones. `/playground` is a page for browsers that reads the list.
 
 use std::{
     cmp::Ordering,
@@ -21,13 +21,13 @@ use super::{
 /// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
 
-/// The largest number of people in an answer, whatever the limit of the request.
+/// The largest number of people in an answer, regardless of the limit of the request.
 const LARGEST_LIMIT: usize = 100;
 
 /// The number of people that a POST adds.
 const NEWCOMERS: usize = 3;
 
-/// The most people that there may be.
+/// The largest number of people. No more can be added.
 const MOST: usize = 100_000;
 
 /// The API and its data.
@@ -37,7 +37,7 @@ pub(super) struct LegacyApi {
     requests: Requests,
 }
 
-/// Returns the API as a service of the server.
+/// Returns the API as a service at an address.
 pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
     let mut service = Service::new("legacy API".to_owned(), LegacyApi::new());
     service.threads = Some(1);
@@ -106,7 +106,7 @@ impl LegacyApi {
         (StatusCode::OK, people.remove(place).json)
     }
 
-    /// Sets the time of creation of a person to that of the newest.
+    /// Sets the time of creation of a person to that of the newest person.
     fn touch(&self, id: u64) -> (StatusCode, String) {
         let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
         let newest = people.iter().map(|person| person.created_at.clone()).max().unwrap_or_default();
@@ -146,7 +146,8 @@ impl LegacyApi {
             };
             sort.iter().fold(Ordering::Equal, by_term)
         });
-        // A page may have any number. Test: `a_page_follows_its_number_and_its_limit`.
+        // The number of the page comes from the request, so that the product may overflow. Test:
+        // `a_page_follows_its_number_and_its_limit`.
         let from = page.saturating_sub(1).saturating_mul(limit);
         let items: Vec<&str> = people.iter().skip(from).take(limit).map(|person| person.json.as_str()).collect();
         let (items, total) = (items.join(","), people.len());
@@ -167,13 +168,14 @@ fn missing() -> (StatusCode, String) {
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        // Forms write a blank as `+` (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
+        // Forms encode a blank as `+` (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         Some((decode(name), decode(value)))
     })
 }
 
-/// Reads a sort such as `-created_at,id`: fields, and whether each is descending.
+/// Reads a sort such as `-created_at,id`. Returns the fields, each with `true` if it is descending; `None` for an
+/// unknown field.
 fn read_sort(text: &str) -> Option<Vec<(Field, bool)>> {
     text.split(',')
         .map(|term| match term.strip_prefix('-') {
@@ -246,7 +248,7 @@ mod tests {
         assert_eq!(value["total"], 1_002);
         let five = value["data"].as_array().unwrap().iter().find(|item| item["id"] == 5).unwrap();
         assert_eq!(five["created_at"], value["data"][0]["created_at"], "among the newest");
-        // No id is given twice.
+        // Ids are not reused.
         assert!(api.add().1.contains("\"id\": 1003") && api.add().1.contains("\"id\": 1006"));
     }
 }

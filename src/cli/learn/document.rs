@@ -1,4 +1,4 @@
-//! The OpenAPI document of an upstream, as a file.
+//! Reading of an upstream's OpenAPI document from a file.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::Failure;
 use crate::learn::openapi::DocumentedList;
 
-/// The largest document, in bytes.
+/// The maximum size of a document in bytes.
 const LARGEST: u64 = 32 << 20;
 
 /// Reads the description of a list from a document in JSON, or in YAML if the file's name ends in `.yaml` or `.yml`.

@@ -1,4 +1,4 @@
-//! Files of recorded exchanges: HTTP archives, contracts of dialects, and folders of both.
+//! Reading of recorded exchanges from files: HTTP archives, contracts of dialects, and folders of both.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,7 @@ use crate::{
     learn::recording::{RecordedExchange, Recording, har},
 };
 
-/// The largest archive, in bytes, and the most files of a folder.
+/// The maximum size of an archive in bytes, and the largest number of files in a folder.
 const ARCHIVE: u64 = 64 << 20;
 const FILES: usize = 1_000;
 
@@ -27,7 +27,7 @@ pub(super) fn read(paths: &[PathBuf], url: &str) -> Result<Recording, Failure> {
     Ok(Recording::new(exchanges))
 }
 
-/// Returns a file, or the files of a folder sorted by name.
+/// Returns the path of a file, or those of a folder's `.har` and `.toml` files, sorted by name.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let fault = |error| unreadable(path, &error);
     if !fs::metadata(path).map_err(fault)?.is_dir() {

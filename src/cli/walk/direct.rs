@@ -1,4 +1,5 @@
-//! The dialect of a direct listing: a built-in one by its name, or that of the route of a configuration.
+//! The source of direct listings: an upstream with a built-in dialect, or with the dialect of a route in a
+//! configuration.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,13 +26,13 @@ use crate::{
     walk::{DirectPager, Pager},
 };
 
-/// A list of an upstream, and the dialect in which it is requested.
+/// A list of an upstream, with the dialect by which it is read.
 pub(super) struct DirectSource {
     route: Arc<Route>,
 }
 
 impl DirectSource {
-    /// Finds the dialect in which the list at a URL is requested.
+    /// Finds the source of the list at a URL, by the arguments.
     pub(super) fn find(arguments: &WalkArguments, url: &ListUrl) -> Result<Self, Failure> {
         let snapshot = match (&arguments.dialect, &arguments.config) {
             (Some(name), _) => by_dialect(arguments, url, name)?,
@@ -58,12 +59,13 @@ impl DirectSource {
         self.route.described_list().expect("the route has a list")
     }
 
-    /// Returns a sender of requests, with the TLS and the headers that a configuration has for the upstream.
+    /// Returns a sender of requests, with the TLS settings and headers of the upstream in the configuration, and these
+    /// headers.
     pub(super) fn sender(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<ProbeSender, Failure> {
         Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
     }
 
-    /// Returns the name of such a walk for reports.
+    /// Returns the name for walks of this source in reports.
     pub(super) fn way(&self) -> &'static str {
         match self.list().dialect.paging().family {
             Family::Page => "by page",
@@ -72,10 +74,10 @@ impl DirectSource {
         }
     }
 
-    /// Begins a walk.
+    /// Creates a walk.
     pub(super) fn pager(&self, url: &ListUrl) -> Pager<'_> {
         let list = self.list();
-        // The sender adds the base path.
+        // The sender adds the base path, so that it is removed here.
         let base = self.route.upstream.base_path.as_str();
         let path = url.path.strip_prefix(base).unwrap_or(&url.path).to_owned();
         let default = list.page_size.default;
@@ -97,8 +99,8 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
         .as_ref()
         .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
     let tls = if url.tls { "tls = {}\n" } else { "" };
-    // As for every route, the collection is named after the last segment of the path.
-    // In a route, braces would be a parameter.
+    // The path names the collection, as for every route. A path with braces is not used, because they would be a
+    // parameter of the route.
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(
@@ -111,7 +113,7 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
     target::load(&text).map_err(|faults| Failure::mistaken(format!("--dialect {name}:\n{faults}")))
 }
 
-/// Loads a configuration as `run` does.
+/// Loads and compiles a configuration, as `run` does.
 fn configured(path: &Path) -> Result<Snapshot, Failure> {
     let (settings, mut diagnostics) = config::load(path, &ProcessEnvironment::default());
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
@@ -121,7 +123,7 @@ fn configured(path: &Path) -> Result<Snapshot, Failure> {
     })
 }
 
-/// Returns whether a route requests the list at a URL.
+/// Returns whether the list at a URL is the one that a route reads from its upstream.
 fn asks_for(route: &Route, url: &ListUrl) -> bool {
     let names = route.upstream.peers.names();
     let is_peer = names.iter().any(|name| [&url.peer, &url.authority].iter().any(|own| name.text() == own.as_str()));

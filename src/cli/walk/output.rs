@@ -1,6 +1,6 @@
 //! The items of a walk as lines, and the state from which an interrupted walk is resumed.
 //!
-//! Items are written first, and then the state, which has the length of the file. A resumed walk cuts the file to that
+//! Items are written first, and then the state with the length of the file. A resumed walk truncates the file to that
 //! length: items after it belong to a page whose state was not written, and are read again.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
 /// The version of the state's format.
 const VERSION: u32 = 1;
 
-/// The longest name that is made from a URL.
+/// The maximum length of a file name that is made from a URL, in characters.
 const LONGEST_NAME: usize = 120;
 
 /// The state of an interrupted walk.
@@ -31,9 +31,9 @@ const LONGEST_NAME: usize = 120;
 pub(super) struct WalkState {
     version: u32,
     url: String,
-    /// The place of the next page; `None` before the first one, and after the last.
+    /// The place of the next page; `None` before the first page and after the last one.
     pub(super) place: Option<WalkPlace>,
-    /// The length of the file of items.
+    /// The length of the file with the items, in bytes.
     length: u64,
     pub(super) items: u64,
     pub(super) pages: u64,
@@ -58,7 +58,7 @@ impl WalkState {
         }
     }
 
-    /// Adds a page.
+    /// Adds a page to the state.
     pub(super) fn note(&mut self, page: &WalkedPage, walker: &Walker<'_>) {
         self.place.clone_from(&page.next);
         self.items += page.answer.items().len() as u64;
@@ -76,7 +76,7 @@ impl WalkState {
 /// The place to which items are written.
 pub(super) enum ItemWriter {
     Stdout(BufWriter<io::Stdout>),
-    /// A file, and that of its state.
+    /// A file for the items, and one for the state.
     File {
         items: BufWriter<File>,
         path: PathBuf,
@@ -85,7 +85,7 @@ pub(super) enum ItemWriter {
 }
 
 impl ItemWriter {
-    /// Opens the outputs of all walks, with the states of interrupted ones. Several walks have a file each, in a
+    /// Opens the outputs of all walks, and reads the states of interrupted ones. Several walks have their files in a
     /// folder.
     pub(super) fn open_all(urls: &[String], out: Option<&Path>) -> Result<Vec<(Self, Option<WalkState>)>, Failure> {
         match (out, urls) {
@@ -101,7 +101,7 @@ impl ItemWriter {
         }
     }
 
-    /// Opens a new file, or one whose walk was interrupted.
+    /// Opens a new file, or that of an interrupted walk with its state.
     pub(super) fn open(path: &Path, url: &str) -> Result<(Self, Option<WalkState>), Failure> {
         let failed = |error: io::Error| Failure::failed(format!("{} can't be written: {error}", path.display()));
         let state_path = beside(path, ".walk");
@@ -110,12 +110,12 @@ impl ItemWriter {
         options.write(true);
         let file = match &state {
             Some(_) => options.open(path),
-            // A file without a state is not that of a walk under way. Test:
+            // A file without a state is not that of an interrupted walk, so that it must not be overwritten. Test:
             // `a_killed_walk_goes_on_and_neither_loses_nor_repeats_items`.
             None => options.create_new(true).open(path),
         };
         let mut file = file.map_err(failed)?;
-        // A second walk would cut the file of the first one.
+        // The file is locked, because another walk would truncate it.
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -130,13 +130,13 @@ impl ItemWriter {
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(failed)?;
         let mut writer = Self::File { items: BufWriter::new(file), path: path.to_owned(), state: state_path };
-        // The state exists from the start, so that the file of a walk that is killed before its first page can be used
-        // again.
+        // The state is written at the start, so that a walk that is killed before its first page can be resumed.
         writer.keep(&state.clone().unwrap_or_else(|| WalkState::new(url)))?;
         Ok((writer, state))
     }
 
-    /// Writes the items of an answer, one per line. Returns false if the reader of standard output has gone.
+    /// Writes the items of an answer, one per line. Returns `false` if the reader of standard output has closed the
+    /// pipe.
     pub(super) fn write(&mut self, answer: &Answer) -> Result<bool, Failure> {
         let out: &mut dyn io::Write = match self {
             Self::Stdout(out) => out,
@@ -144,11 +144,11 @@ impl ItemWriter {
         };
         for index in 0..answer.items().len() {
             let mut line = answer.item(index).to_vec();
-            // JSON has line ends between tokens alone, where a blank means the same.
+            // Line ends in JSON are only between tokens, where a blank means the same.
             line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             line.push(b'\n');
             match out.write_all(&line) {
-                // A reader such as `head` takes what it needs.
+                // A reader such as `head` closes the pipe once it has enough lines, which is no error.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
                 written => written?,
             }
@@ -159,7 +159,7 @@ impl ItemWriter {
         }
     }
 
-    /// Stores the state of a walk, after the items are on the disk. A walk to standard output has no state.
+    /// Writes the state of a walk, after the items are on disk. A walk to standard output has no state.
     pub(super) fn keep(&mut self, state: &WalkState) -> Result<(), Failure> {
         let Self::File { items, state: path, .. } = self else { return Ok(()) };
         items.flush()?;
@@ -167,13 +167,13 @@ impl ItemWriter {
         let state = WalkState { length: items.stream_position()?, ..state.clone() };
         let text = serde_json::to_vec(&state).map_err(|error| Failure::failed(error.to_string()))?;
         let draft = beside(path, ".new");
-        // A process that is killed in between leaves the earlier state whole.
+        // The file is replaced atomically, so that a process that is killed leaves the earlier state intact.
         fs::write(&draft, text)?;
         fs::rename(&draft, path)?;
         Ok(())
     }
 
-    /// Removes the files of a walk that has read no page, so that another walk can use their names.
+    /// Removes the files of a walk without a page, so that another walk can use their names.
     pub(super) fn discard(self) -> Result<(), Failure> {
         if let Self::File { path, .. } = &self {
             fs::remove_file(path)?;
@@ -195,14 +195,14 @@ impl ItemWriter {
     }
 }
 
-/// Returns a path with an ending after its own.
+/// Returns a path with a suffix appended to its name.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     PathBuf::from(name)
 }
 
-/// Reads the state of an interrupted walk.
+/// Reads the state of an interrupted walk; returns `None` if there is none.
 fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -218,7 +218,7 @@ fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
     Ok(Some(state))
 }
 
-/// Returns the names of files for URLs: `people.internal-api-users.ndjson`.
+/// Returns distinct names of files for URLs. Example: `people.internal-api-users.ndjson`.
 fn names(urls: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(urls.len());
     for url in urls {
@@ -230,7 +230,7 @@ fn names(urls: &[String]) -> Vec<String> {
             1 => format!("{name}.ndjson"),
             _ => format!("{name}-{number}.ndjson"),
         });
-        // There are as many candidates as URLs, so that one is free.
+        // There are as many candidates as URLs, so that one of them is free.
         names.extend(own.take(urls.len()).find(|own| !names.contains(own)));
     }
     names

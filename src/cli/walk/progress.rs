@@ -1,4 +1,5 @@
-//! The progress of walks on standard error: one changing line on a terminal, else a line from time to time.
+//! The progress of walks on standard error: a line that is redrawn on a terminal, and a line every 10 seconds
+//! elsewhere.
 
 use std::{
     collections::HashMap,
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-/// The time between two drawings on a terminal, and between two lines elsewhere.
+/// The time between two updates on a terminal, and between two lines elsewhere.
 const DRAWN: Duration = Duration::from_millis(100);
 const SAID: Duration = Duration::from_secs(10);
 
@@ -35,7 +36,7 @@ pub(super) struct WalkProgress {
 
 #[derive(Default)]
 struct ProgressState {
-    /// For each URL, the total of the list if it is known, and the number of items so far.
+    /// For each URL, the total of the list, if it is known, and the number of items so far.
     lists: HashMap<String, (Option<u64>, u64)>,
     pages: u64,
     ended: usize,
@@ -48,11 +49,11 @@ impl WalkProgress {
         Self { is_terminal, walks, began: clock::instant(), state: Mutex::default() }
     }
 
-    /// Shows a page.
+    /// Counts a page, and shows the progress if it is time to.
     pub(super) fn page(&self, name: &str, page: &WalkedPage) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let list = state.lists.entry(name.to_owned()).or_default();
-        // A page without a total leaves the last one in place.
+        // If a page has no total, the last known one is kept.
         list.0 = page.answer.total.map(|total| total.value).or(list.0);
         list.1 += page.answer.items().len() as u64;
         state.pages += 1;
@@ -79,7 +80,7 @@ impl WalkProgress {
         ));
     }
 
-    /// Removes the line of a terminal.
+    /// Removes the line from a terminal.
     pub(super) fn clear(&self) {
         if self.is_terminal {
             report::note("\r\x1b[2K");
@@ -87,12 +88,12 @@ impl WalkProgress {
     }
 }
 
-/// Writes the line: a bar if all totals are known, the numbers of items and pages, the rate, and the remaining items
+/// Returns the line: a bar if all totals are known, the numbers of items and pages, the rate, and the remaining items
 /// and time.
 fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let items: u64 = state.lists.values().map(|(_, items)| items).sum();
     let totals: Option<u64> = state.lists.values().map(|(total, _)| *total).sum();
-    // A list may have grown beyond its total, from which its items are subtracted.
+    // A list may have more items than its total, from which they are subtracted.
     let total = totals.filter(|total| state.lists.len() == walks && *total > 0).map(|total| total.max(items));
     let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = items.saturating_mul(1000) / milliseconds;
@@ -105,7 +106,7 @@ fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let _ = write!(line, "{} items, {} pages, {} items/s", grouped(items), grouped(state.pages), grouped(rate));
     if let Some(left) = total.map(|total| total - items) {
         let _ = write!(line, ", {} left", grouped(left));
-        // The rate is 0 until the first item has come.
+        // The rate may be 0, for example before the first item.
         if let Some(seconds) = left.checked_div(rate) {
             let _ = write!(line, " ({seconds} s)");
         }
@@ -130,7 +131,7 @@ mod tests {
             "[######..................] 500 items, 5 pages, 500 items/s, 1,500 left (3 s)"
         );
         assert_eq!(line(&state, second, 2), "500 items, 5 pages, 500 items/s, 0 of 2 lists");
-        // A list that grew, and one that is not counted.
+        // A list with more items than its total, and a list without a total.
         state.lists.insert("a".to_owned(), (Some(400), 500));
         assert!(line(&state, second, 1).contains(" 0 left"));
         state.lists.insert("a".to_owned(), (None, 500));

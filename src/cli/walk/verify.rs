@@ -1,5 +1,5 @@
-//! `cursorgate walk --verify`: compares a walk with direct listings before and after it, and does the same for the walk
-//! that clients of the upstream make today.
+//! `cursorgate walk --verify`: compares a walk with direct listings before and after it, and also the walk by page that
+//! clients of the upstream make today.
 
 use std::{fs, path::Path};
 
@@ -41,7 +41,7 @@ impl<'d> KeptWalk<'d> {
     }
 }
 
-/// The walks, and the direct listings before and after them.
+/// Walks, and the direct listings before and after them.
 struct Measured<'d> {
     before: WalkedList,
     walks: Vec<KeptWalk<'d>>,
@@ -58,7 +58,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     let measured = measure(options, &own, (&source, &direct), writer.as_mut(), &progress);
     progress.clear();
     if let Some(writer) = writer {
-        // --verify begins anew each time, and goes on from no state.
+        // `--verify` starts from the beginning each time, so that no state is kept.
         if measured.is_ok() { writer.finish() } else { writer.discard() }?;
     }
     let report = reported(url, direct_url, measured?);
@@ -67,7 +67,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
         let written = fs::write(path, report.page());
         written.map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))?;
     }
-    // Items that the walk by the dialect loses are lost today, too, and are no failure of the URL's walk.
+    // Only the first walk decides. Items that the walk by the dialect loses are no failure of the verified walk.
     match report.walks.first().map(|walk| walk.verdict) {
         Some(WalkVerdict::Lossless) => Ok(()),
         Some(WalkVerdict::Lossy) => Err(Failure { code: LOSSY, message: String::new() }),
@@ -75,7 +75,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     }
 }
 
-/// Opens a new file for the items of a walk, which begins at the start.
+/// Opens a new file for the items of a walk. Fails if an interrupted walk has this file.
 fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
     match ItemWriter::open(path, url)? {
         (writer, None) => Ok(writer),
@@ -86,8 +86,8 @@ fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
     }
 }
 
-/// Reads the direct listing, makes the walks, and reads the direct listing again. An item that both listings have
-/// unchanged was there throughout, so that a walk without it has lost it.
+/// Reads the list directly, makes the walks, and reads the list directly again. An item that is unchanged in both
+/// listings was in the list all the time, so that a walk without it has lost it.
 fn measure<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -132,8 +132,8 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
     }
 }
 
-/// Makes the walk and the one by the dialect, a page of each in turn, so that both meet the same changes. If the URL is
-/// the direct one, the walk by the dialect is the only one.
+/// Makes the walk of the URL and the one by the dialect, a page of each in turn, so that both see the same changes. If
+/// the URL is the direct one, only the walk by the dialect is made.
 fn both<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -150,7 +150,7 @@ fn both<'s>(
         };
         walks.insert(0, KeptWalk::new("by cursor", followed(options, own, id)?));
     }
-    // Each walker ends circles.
+    // Each walker stops at circular links, so that the loop ends unless the list grows faster than it is read.
     loop {
         let mut ended = 0;
         for (at, walk) in walks.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! A walk: one request after the other, with pauses, waits and retries.
+//! The requests of a walk: one after the other, with pauses and retries.
 
 use std::{
     collections::HashSet,
@@ -20,14 +20,14 @@ use crate::{
 /// The longest `Retry-After` that a walk waits for, in seconds.
 const LONGEST_WAIT: u64 = 300;
 
-/// The pause before the first retry; each further one doubles it.
+/// The pause before the first retry. It is doubled for each further retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The number of times that a pause is doubled.
+/// The number of times that the pause is doubled at most.
 const DOUBLINGS: u32 = 6;
 
-/// The most pages in a row without an item. Upstreams that filter after the limit have such pages, but not endlessly
-/// many.
+/// The largest number of pages in a row without items. Upstreams that filter after the limit have such pages, but not
+/// without end.
 const MOST_EMPTY: u32 = 1_000;
 
 /// The pace of a walk.
@@ -35,7 +35,7 @@ const MOST_EMPTY: u32 = 1_000;
 pub(super) struct WalkPace {
     /// The pause between two requests.
     pub(super) delay: Duration,
-    /// The retries of one request.
+    /// The largest number of retries of a request.
     pub(super) retries: u32,
 }
 
@@ -47,9 +47,9 @@ pub(super) struct Walker<'d> {
     /// The place of the next page; `None` after the end.
     pub(super) place: Option<WalkPlace>,
     pub(super) cost: WalkCost,
-    /// Hashes of the places so far. A place that comes again means that the walk would go round in a circle.
+    /// The hashes of the places so far. A repeated place shows that the links are circular.
     seen: HashSet<u64>,
-    /// The number of pages without an item since the last one with items.
+    /// The number of pages without items since the last one with items.
     empty: u32,
 }
 
@@ -61,8 +61,8 @@ impl<'d> Walker<'d> {
 
     /// Resumes an interrupted walk at the place of its state.
     pub(super) fn go_on(&mut self, state: &WalkState) {
-        // After the last page there is no further place, and before the first one no place yet. Test:
-        // `a_walk_that_was_killed_after_its_last_page_is_complete`.
+        // A state without a place is that of a complete walk, or of one that has read no page yet, which starts at the
+        // beginning. Test: `a_walk_that_was_killed_after_its_last_page_is_complete`.
         if state.pages > 0 {
             self.place.clone_from(&state.place);
             self.cost = state.cost();
@@ -73,12 +73,12 @@ impl<'d> Walker<'d> {
     ///
     /// # Errors
     ///
-    /// Returns the reason that the walk can't continue.
+    /// Returns the reason if the walk can't continue.
     pub(super) fn next_page(&mut self) -> Result<Option<WalkedPage>, String> {
         let Some(place) = self.place.take() else { return Ok(None) };
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
-        // Links may lead round in a circle. Test: `walks_without_an_end_are_ended`.
+        // Links may be circular, so that a repeated place is an error. Test: `walks_without_an_end_are_ended`.
         if !self.seen.insert(hasher.finish()) {
             return Err("the next page is one that was read before: the list leads round in a circle".to_owned());
         }
@@ -92,7 +92,7 @@ impl<'d> Walker<'d> {
         Ok(Some(page))
     }
 
-    /// Sends a request, and repeats it after failures that may pass, with growing pauses or as `Retry-After` asks.
+    /// Sends a request, and retries it after temporary failures, with increasing pauses or the wait of `Retry-After`.
     fn ask(&mut self, mut request: ProbeRequest) -> Result<ProbeAnswer, String> {
         if self.cost.requests > 0 {
             request.pause = self.pace.delay;
@@ -113,7 +113,7 @@ impl<'d> Walker<'d> {
                     (refusal(answer.status, &answer.body), wait)
                 }
             };
-            // An earlier retry would be refused again. Test:
+            // An earlier retry would be refused again, so that a long wait ends the walk. Test:
             // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_WAIT) {
                 return Err(format!("{why}, with Retry-After {seconds} s: come back later"));
@@ -121,7 +121,7 @@ impl<'d> Walker<'d> {
             if left == 0 {
                 return Err(format!("{why}, after {} retries", self.pace.retries));
             }
-            // A retry comes no sooner than any other request.
+            // The pause before a retry is at least the one before any other request.
             request.pause = wait.map_or(pause, Duration::from_secs).max(self.pace.delay);
             pause = (pause * 2).min(FIRST_PAUSE * 2_u32.pow(DOUBLINGS));
         }
@@ -129,8 +129,7 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Returns whether another attempt may succeed. A list that is sorted otherwise than its route declares is answered
-/// with 502 too, and stays so.
+/// Returns whether a retry may succeed. A 502 for a list that is not in the order of its route is permanent.
 fn is_passing(answer: &ProbeAnswer) -> bool {
     let passing = [
         StatusCode::TOO_MANY_REQUESTS,

@@ -9,7 +9,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads how the description names the API.
+/// Reads the texts, servers and security schemes of the OpenAPI description that the gateway serves.
 pub(super) fn api(root: &Spanned, context: &mut Context<'_>) -> ApiSettings {
     let table = FILE.openapi.table(root);
     let servers = API.servers.read(&table).unwrap_or_default();
@@ -97,7 +97,7 @@ fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> 
         }
         let scopes = FLOW.scopes.read(&table).unwrap_or_default();
         let flow = OAuthFlow {
-            // A flow has no URL that it does not use (OpenAPI 3.1, section 4.8.30).
+            // A description states only the URLs that its flow uses (OpenAPI 3.1, section 4.8.30).
             authorization_url: FLOW.authorization_url.read(&table).filter(|_| authorizes),
             token_url: FLOW.token_url.read(&table).filter(|_| gives_tokens),
             refresh_url: FLOW.refresh_url.read(&table),

@@ -7,7 +7,8 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Reads `cors` of a merged route. An empty list of origins switches off the defaults.
+/// Reads `cors` of a merged route. Returns `None` for an empty list of origins, by which a route turns off the `cors`
+/// of its defaults.
 pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSettings> {
     let written = ROUTE.cors.written(route)?;
     let Some(listed) = CORS.origins.find(&written) else {

@@ -29,7 +29,7 @@ enum Link {
     Preset(&'static str),
 }
 
-/// All dialects that routes can name. A built-in one is read when it is first needed.
+/// All dialects that routes can name. A built-in dialect is read when it is first needed.
 pub(super) struct Dialects<'a> {
     own: &'a Spanned,
     presets: Vec<(&'static str, Spanned)>,
@@ -56,7 +56,8 @@ impl<'a> Dialects<'a> {
         let own = self.own.find(&name.value);
         let is_preset = matches!(chain.last(), Some(Link::Preset(_)));
         let preset = presets::preset_dialects().find(|(preset, _)| *preset == name.value);
-        // A built-in dialect extends built-in ones only; one of the file may have the name of the one that it extends.
+        // A built-in dialect extends only built-in ones. A dialect of the file may have the name of the built-in
+        // dialect that it extends, so that its name in its own chain means the built-in one.
         let link = match (own, preset) {
             (Some(_), None) => Link::Own(name.value.clone()),
             (Some(_), Some(_)) if !is_preset && !chain.contains(&Link::Own(name.value.clone())) => {
@@ -86,7 +87,7 @@ impl<'a> Dialects<'a> {
             return Some(written.clone());
         };
         let base = self.named(&base, chain, context)?;
-        // Headers of the base must not be sent beside those that replace them. Test:
+        // Headers of the base must not be sent together with those that replace them. Test:
         // `a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole`.
         Some(base.under(&written.clone().without(DIALECT.extends.definition.name), &whole()))
     }
@@ -178,7 +179,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     })
 }
 
-/// Reports names that are no headers.
+/// Returns the headers as written, after it reports the names that no header can have.
 fn checked(headers: Option<NamedTexts>, context: &mut Context<'_>) -> NamedTexts {
     let headers = headers.unwrap_or_default();
     for (header, _) in &headers {
@@ -258,7 +259,7 @@ fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
 
 fn read_sort(sort: &Spanned, context: &mut Context<'_>) -> Option<DialectSort> {
     let body = SORT.body.read(sort);
-    // A sort that stands in the body needs no query.
+    // A sort that is sent in the body needs no query.
     let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
     let Some(query) = SORT.query.located(sort).or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");

@@ -11,7 +11,7 @@ use crate::config::{
     syntax, tree,
 };
 
-/// All envelopes that routes can name. A built-in one is read when it is first needed.
+/// All envelopes that routes can name. A built-in envelope is read when it is first needed.
 pub(super) struct Envelopes {
     /// Contains `None` for envelopes that can't be read, so that they are not reported as unknown.
     read: Vec<(String, Option<Spanned>)>,
@@ -40,7 +40,7 @@ impl Envelopes {
         read(name, written.as_ref()?, context)
     }
 
-    /// Returns the envelope with the errors of the route, which may have another form.
+    /// Returns the envelope that a route names. `errors` replaces the form of its errors, if the route sets one.
     pub(super) fn of_route(
         &mut self,
         name: &Located<String>,
@@ -64,7 +64,7 @@ impl Envelopes {
         Some(envelope)
     }
 
-    /// Returns the envelope of inner requests.
+    /// Returns the built-in envelope in which services get the pages of their inner requests.
     pub(super) fn of_services(at: Location, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
         let (file, text) = presets::CONNECTION_FILE;
         read(&Located { value: presets::CONNECTION.to_owned(), at }, &json(file, text, context)?, context)
@@ -143,7 +143,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     })
 }
 
-/// Reads the form of errors of an envelope, or of a file that has nothing else.
+/// Reads the form of errors of an envelope, or of a file that contains nothing else.
 fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> {
     let Some(body) = ENVELOPE.error.find(written) else {
         let names = [ENVELOPE.error_content_type.name_in(written), ENVELOPE.error_types.name_in(written)];

@@ -34,7 +34,7 @@ pub(super) fn check(
     let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        // A unix socket is reached by those that its mode admits.
+        // A Unix socket has no address: its file mode decides who reaches it.
         let listener = listener.and_then(|listener| listener.address.ip());
         let alone = listener.filter(|listener| listener.ip().is_loopback());
         if let (Some(listener), Some(address), true) =
@@ -42,7 +42,7 @@ pub(super) fn check(
         {
             let message = format!("{listener} can't be reached from outside of this container");
             let mut help = format!("address = \"0.0.0.0:{}\"", listener.port());
-            // The option is refused where it could mean several.
+            // With several listeners the option `--listen` is refused, because it could mean any of them.
             if listeners.len() == 1 {
                 let _ = write!(help, ", or --listen 0.0.0.0:{}", listener.port());
             }
@@ -51,7 +51,7 @@ pub(super) fn check(
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
-            // A trusted proxy is taken to end TLS.
+            // A trusted proxy is assumed to terminate TLS.
             && server.trusted_proxies.is_empty()
             && LISTENER.proxy_protocol.read(written).is_empty()
         {
@@ -121,7 +121,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     }
 }
 
-/// Returns whether a network is larger than any operator's. Networks for private use do not count.
+/// Returns whether a network is larger than any operator's own network. Networks for private use are not.
 fn is_everybody(network: Network) -> bool {
     match network.address {
         // The largest private network is 10.0.0.0/8 (RFC 1918).
@@ -138,7 +138,7 @@ fn is_everybody(network: Network) -> bool {
 /// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not
 /// reachable from everywhere.
 fn is_inside(address: IpAddr) -> bool {
-    // An IPv4 address may come in its form of IPv6.
+    // An IPv4 address may be written as an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`).
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
@@ -189,6 +189,8 @@ mod tests {
         }
     }
 
+    /// Shows which addresses count as inside: loopback and private ones.
+    ///
     /// Row: A38
     #[test]
     fn loopback_and_private_addresses_are_inside() {

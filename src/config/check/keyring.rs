@@ -13,8 +13,7 @@ use crate::config::{
 
 /// The minimum length of a key in bytes.
 const LENGTH_MIN: usize = 32;
-/// The minimum number of different bytes in a key. Of 32 random hexadecimal digits, one set in a thousand million has
-/// fewer.
+/// The minimum number of different bytes in a key. About one in 10⁹ keys of 32 random hexadecimal digits has fewer.
 const DIFFERENT_MIN: usize = 8;
 
 pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
@@ -23,14 +22,14 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     let mut ids = Vec::new();
     let written = CURSOR_KEYS.keys.find(cursor);
     for (name, value) in written.map_or(&[][..], Spanned::members) {
-        // `01` and `+1` parse too, and would be other names of one key.
+        // `01` and `+1` parse as 1 too, and would be further names of key 1.
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
             let message = format!("{:?} is not a key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
             continue;
         };
-        // `signing_key` may name a key that can't be opened: that is one fault, not two. Test:
-        // `the_report_on_each_case_matches_its_snapshot` (tests/config/keys.toml).
+        // The id counts as known even if its key can't be opened, so that a `signing_key` with this id is not a second
+        // fault. Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/keys.toml).
         ids.push(id);
         let Some(reference) = value.as_text() else { continue };
         let Some(key) = context.secret(&reference, "; `cursorgate keygen` makes a key") else {
@@ -66,7 +65,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     Some(CursorKeySettings { signing_key: id, keys })
 }
 
-/// Returns the fault of a key that is too short or can be guessed; `None` for other keys.
+/// Returns the fault of a key that is too short or can be guessed, as the end of a sentence; `None` for other keys.
 pub(super) fn weakness(key: &[u8]) -> Option<String> {
     if key.len() < LENGTH_MIN {
         return Some(format!("has {} bytes, {LENGTH_MIN} are needed", key.len()));
@@ -74,8 +73,8 @@ pub(super) fn weakness(key: &[u8]) -> Option<String> {
     is_guessable(key).then(|| "can be guessed: it is not random".to_owned())
 }
 
-/// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as
-/// `abcd…`, or contains the words of an example.
+/// Returns whether a key is plainly not random: it has few different bytes, repeats a piece of at most half its length,
+/// is mostly a sequence such as `abcd…`, or contains a word such as `password` or `changeme`.
 pub(super) fn is_guessable(key: &[u8]) -> bool {
     let mut seen = [false; 256];
     key.iter().for_each(|byte| seen[usize::from(*byte)] = true);
@@ -107,6 +106,9 @@ pub(super) fn is_guessable(key: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// Shows that keys with a pattern, with repeated words or with a placeholder count as guessable, and random ones
+    /// don't.
+    ///
     /// Row: A06
     #[test]
     fn keys_that_are_not_random_are_recognised() {

@@ -7,7 +7,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads `legacy` of a merged route. `takes_cursors` is true if a parameter of its clients takes the cursor of a page.
+/// Reads `legacy` of a merged route. `takes_cursors` is true if clients have a parameter for the cursor of a page.
 pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context<'_>) -> LegacySettings {
     let Some(written) = ROUTE.legacy.find(route) else {
         return LegacySettings::default();
@@ -20,7 +20,7 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
             let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
             context.missing(written.at, message, help);
         }
-        // A policy at fault has been reported, and is not missing.
+        // A policy that is at fault has been reported, and must not be reported as missing.
         (None, Some(unmarked)) if LEGACY.policy.find(written).is_none() => {
             let help = "policy = \"passthrough\", \"translate\", \"redirect\" or \"reject\"; or remove `unmarked`";
             context.missing(unmarked.at, "`unmarked` needs a policy", help);
@@ -63,7 +63,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
     let (header, parameter) = (LEGACY_CLIENT.header.located(written), LEGACY_CLIENT.parameter.located(written));
     let shown = LEGACY_CLIENT.shown.located(written).filter(|shown| shown.value == ClientShown::Value);
     let private = ROUTE_PARAMETERS.private.read(&ROUTE.parameters.table(route));
-    // Names that are listed as private hold secrets, whatever they are called. Test:
+    // A parameter that the route lists as private holds a secret, also if its name does not say so. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/legacy.toml).
     let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known.value == name);
     if let (Some(shown), Some(name)) = (&shown, header.as_ref().or(parameter.as_ref()))

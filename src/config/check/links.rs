@@ -18,7 +18,8 @@ pub(super) fn check(
     }
 }
 
-/// Warns of links to a `host_header` in answers that pass through.
+/// Warns if answers that pass through may contain links to the upstream's `host_header`, which clients would follow
+/// past the gateway.
 fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut Context<'_>) {
     let policy = route.list.as_ref().and_then(|list| list.legacy.policy);
     let passes = route.list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
@@ -32,7 +33,7 @@ fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut 
 }
 
 /// Warns of relative links of pages. Scripts of other origins resolve them against their own page, and many clients
-/// that are no browsers don't resolve them at all.
+/// other than browsers don't resolve them at all.
 fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {
         // Answers to POST have no links.

@@ -29,7 +29,8 @@ pub(super) struct Route<'a> {
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
-    /// Reads the settings of the list. `collection` is its name in the path, unless the route has another one.
+    /// Reads the settings of the list. `collection` is its name in the path, which the key `collection` of the route
+    /// replaces.
     pub(super) fn read(
         &self,
         collection: Option<String>,
@@ -47,7 +48,7 @@ impl Route<'_> {
         let page_size = self.page_size(dialect.as_ref(), context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
-        // An envelope at fault has been reported, and its parameters are not known.
+        // An envelope at fault has been reported. Its parameters are not known, so that cursors are assumed.
         let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
             let roles = envelope.parameters.iter().chain(&parameters.renamed);
             roles.into_iter().any(|(role, _)| matches!(role, Role::Cursor | Role::After))
@@ -56,7 +57,8 @@ impl Route<'_> {
         let collection = ROUTE.collection.read(self.written).or(collection);
         let fields = field::fields(self.written, context);
         let declared = ROUTE.order.find(self.written).is_some();
-        // With an order at fault, the list must not be checked as one whose order is not known.
+        // A list with a faulty order is not checked further: without an order it would count as one whose order is not
+        // declared, and get misleading faults.
         let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
         field::check_opaque(&order, &fields, context);
         // Missing parts end the function after all of them are read, so that the faults of all are reported.
@@ -94,8 +96,8 @@ impl Route<'_> {
         Some(list)
     }
 
-    /// Returns the name of the route's envelope. A value of another type has been reported, and must not become the
-    /// default.
+    /// Returns the name of the route's envelope. Returns `None` for a value of another type, which has been reported
+    /// and must not become the default.
     fn envelope(&self) -> Option<Located<String>> {
         match ROUTE.envelope.find(self.written) {
             Some(_) => ROUTE.envelope.located(self.written),
@@ -103,7 +105,7 @@ impl Route<'_> {
         }
     }
 
-    /// Reads the envelopes that clients can ask for, without the route's own.
+    /// Reads the further envelopes that clients can request, without the route's own.
     fn offered(
         &self,
         own: Option<&EnvelopeSettings>,
@@ -167,15 +169,15 @@ impl Route<'_> {
             context.diagnostics.error(written.at, "the order is empty", help);
             return None;
         }
-        // Terms at fault have been reported.
+        // Faulty terms have been reported, and the order is not known without them.
         if terms.len() < elements.len() || terms.iter().any(|term| syntax::sort_term(&term.value).is_err()) {
             return None;
         }
         let mut strong: Vec<Located<SortTerm>> = Vec::new();
         for (index, term) in terms.iter().enumerate() {
             let (field, direction) = syntax::read_sort_term(&term.value);
-            // A field that comes again decides nothing, in the other direction neither. Test:
-            // `the_report_on_each_case_matches_its_snapshot` (tests/config/orders.toml).
+            // A second occurrence of a field decides nothing, whatever its direction: the items that it compares have
+            // equal values. Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/orders.toml).
             if strong.iter().any(|known| known.value.field == field) {
                 context.diagnostics.error(term.at, format!("{field} is in the order twice"), "remove this one");
                 return None;
@@ -221,7 +223,7 @@ impl Route<'_> {
             let message = format!("page_size.default is {}, and page_size.max {max}", default.value);
             context.diagnostics.error(default.at, message, format!("lower this to {max}, or raise page_size.max"));
         }
-        // A default that is not written is no reason to refuse a smaller `max`.
+        // A `max` below the built-in default lowers that default, and is no fault.
         let default = default.map_or_else(|| max.min(PAGE_SIZE.default.default()), |default| default.value);
         let at = PAGE_SIZE.max.find(&table).map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
         let over_max = PAGE_SIZE.over_max.read(&table);
@@ -241,7 +243,7 @@ impl Route<'_> {
             let help = "a page that must be searched for may take more requests than others, not fewer";
             context.diagnostics.error(search.at, message, help);
         }
-        // The default of a search must not be below the requests of a page.
+        // The built-in default may be below `upstream_requests`, and a search must have at least as many.
         budgets.search_requests = budgets.search_requests.max(requests);
         budgets
     }

@@ -18,7 +18,8 @@ pub(super) fn methods(route: &Spanned, context: &mut Context<'_>) -> Methods {
         if elements.is_empty() {
             let help = "write [\"GET\", \"HEAD\"], or [\"POST\"]; or remove `methods`";
             context.diagnostics.error(written.at, "`methods` is empty", help);
-        // A word at fault, which has been reported, may be the one that is missing.
+        // Fewer methods than elements were read if a word is at fault. It has been reported, and may be the missing
+        // one.
         } else if get != head && listed.len() == elements.len() {
             let both = if post { "[\"GET\", \"HEAD\", \"POST\"]" } else { "[\"GET\", \"HEAD\"]" };
             context.diagnostics.error(
@@ -42,7 +43,8 @@ pub(super) fn check_observed(methods: Methods, route: &Spanned, context: &mut Co
     }
 }
 
-/// Reports parameters with a place that requests with these methods do not have.
+/// Reports parameters that the methods of the route can't have: places in a body for GET, and members of the body as
+/// filters without POST. Warns if clients send bodies of which no part reaches the upstream.
 pub(super) fn check(list: &ListSettings, methods: Methods, route: &Spanned, context: &mut Context<'_>) {
     let renamed = &list.parameters.renamed;
     let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));

@@ -13,7 +13,7 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
     check_total(list, route, context);
 }
 
-/// Reports an upstream for which unproven pages would not end.
+/// Reports a list whose walk would not end if its pages were served without proof.
 fn check_verify(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let response = &list.dialect.response;
     let why = match list.verify {
@@ -40,7 +40,8 @@ fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) 
     }
 }
 
-/// Reports fields that are in no order: as an error if one in an order has nearly that name.
+/// Reports filterable fields that are in no order: as an error if the name of a field in an order resembles theirs,
+/// else as a warning.
 fn check_filterable(list: &ListSettings, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());

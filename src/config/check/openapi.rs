@@ -11,10 +11,10 @@ use crate::config::{
     tree::{self, LocatedTree},
 };
 
-/// The files that routes name, each read once.
+/// The OpenAPI files that routes name, each read once.
 #[derive(Default)]
 pub(super) struct Described {
-    /// By the paths as they are opened. Contains `None` for files that can't be read, so that their faults are reported
+    /// The documents by the paths that are opened; `None` for a file that can't be read, so that its fault is reported
     /// once.
     read: Vec<(String, Option<Arc<LocatedTree>>)>,
 }
@@ -30,7 +30,8 @@ impl Described {
             return None;
         };
         let item = item(table, context);
-        // Two folders may each have a file of that name. Test: `each_included_file_names_files_of_its_own_folder`.
+        // The key is the full path, since two folders may each have a file of that name. Test:
+        // `each_included_file_names_files_of_its_own_folder`.
         let path = context.path(&file.value, file.at);
         let document = match self.read.iter().find(|(known, _)| *known == path) {
             Some((_, document)) => document.clone(),
@@ -104,7 +105,7 @@ mod tests {
 
     use crate::config::{Environment, load_text, tree::Tree};
 
-    /// Two folders, each with routes and with a description of its own, of which the text is the folder's name.
+    /// Two folders, each with routes and its own description, whose text is the name of the folder.
     struct Folders;
 
     impl Environment for Folders {

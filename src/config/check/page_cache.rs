@@ -9,7 +9,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads the table; `None` if the route keeps no pages.
+/// Reads `page_cache` of a merged route; `None` if the route keeps no pages.
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
     let ttl = PAGE_CACHE.ttl.read(written);
@@ -23,8 +23,9 @@ pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     })
 }
 
-/// Warns of a cache that may stay empty because its clients send `Authorization`, and refuses private pages on a route
-/// whose clients are said to see the same lists, and pages that lead on by a token that the next client can't use.
+/// Checks the cache against the rest of the route. Warns of `prefetch` without a cache, and of a cache that may stay
+/// empty because clients send `Authorization`. Refuses private pages on a route whose clients all see the same lists,
+/// and a dialect with single-use tokens: a client that gets a kept page could not read the next one.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     if let Some(prefetch) =
         ROUTE.prefetch.find(route).filter(|_| list.page_cache.is_none() && ROUTE.prefetch.read(route))

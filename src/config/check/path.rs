@@ -94,15 +94,16 @@ pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     }
 }
 
-/// Returns a pattern that is equal for all paths that match the same requests.
+/// Returns the path with its parameters unnamed: two paths that match the same requests have the same pattern. Example:
+/// `/users/{}/orders`.
 pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
     let mut pattern = String::new();
     for segment in segments {
         pattern.push('/');
         pattern.push_str(match segment {
             Segment::Fixed(text) => text,
-            // Names of parameters tell no requests apart. Test: `the_report_on_each_case_matches_its_snapshot`
-            // (tests/config/same-requests.toml).
+            // The names of parameters don't change which requests a path matches. Test:
+            // `the_report_on_each_case_matches_its_snapshot` (tests/config/same-requests.toml).
             Segment::Parameter(_) => "{}",
             Segment::Rest(_) => "{*}",
         });

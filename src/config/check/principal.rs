@@ -1,4 +1,4 @@
-//! The headers that tell the callers of a route apart. Callers share nothing.
+//! The principal of a route: the headers that tell its clients apart. Clients with different principals share no pages.
 
 use http::HeaderName;
 
@@ -9,7 +9,8 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Returns whether the name of a header or a parameter is that of a credential.
+/// Returns whether the name of a header or a parameter is likely that of a credential: it contains a word such as
+/// `token`.
 pub(super) fn is_credential(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
@@ -17,7 +18,7 @@ pub(super) fn is_credential(name: &str) -> bool {
         .any(|word| lower.contains(word))
 }
 
-/// Returns the headers of the principal. The subject of a client's certificate is one of them by default.
+/// Returns the headers of the principal. Without `principal` in the route, `server.client_subject` is one of them.
 pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     let mut names = ROUTE.principal.read(route);
     if ROUTE.principal.find(route).is_none() {
@@ -26,7 +27,8 @@ pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     names
 }
 
-/// Warns if the subjects of clients' certificates tell no clients apart.
+/// Warns if `principal` of the route leaves out `server.client_subject`, the header with the subject of a client's
+/// certificate.
 pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Context<'_>) {
     let (Some(subject), Some(names)) =
         (SERVER.client_subject.read(&FILE.server.table(root)), ROUTE.principal.located(route))

@@ -23,7 +23,7 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
     if let (None, Some(burst)) = (RATE_LIMIT.requests.find(&table), RATE_LIMIT.burst.find(&table)) {
         context.missing(burst.at, "`burst` needs `requests`", "requests = 100, or remove `burst`");
     }
-    // The table may say by what clients are told apart for the limits of `legacy` alone.
+    // A table without limits is allowed if `legacy` has limits or brownouts: its `key` tells clients apart for them.
     let limits_legacy = ROUTE
         .legacy
         .find(route)
@@ -42,11 +42,11 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
     }
 }
 
-/// Warns of a limit of upstream requests that a single page may exceed.
+/// Warns of a limit of upstream requests that a single page can exceed.
 pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: &mut Context<'_>) {
     let (most, Some(limit)) = (budgets.search_requests, &limits.upstream_requests) else { return };
     let allowed = limit.value.requests;
-    // A page is charged once it was made, with as many requests as it took. Test:
+    // The requests of a page are counted after it is made, so that a page can exceed the limit. Test:
     // `check_tells_of_limits_that_a_page_exceeds`.
     if allowed < most {
         let message =
@@ -67,14 +67,14 @@ fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     }
 }
 
-/// Reads the rest of a limit; `None` for one of no requests.
+/// Reads the burst of a limit; returns `None` for a limit of 0 requests.
 fn quota(
     requests: u32,
     per: Duration,
     (key, table): (&Key<u32>, &Spanned),
     context: &mut Context<'_>,
 ) -> Option<QuotaSettings> {
-    // Such a limit is out of the range of its key, which was reported, and no burst fits into it. Test:
+    // 0 is out of the range of the key, which was reported, and no burst fits into it. Test:
     // `a_limit_of_no_requests_is_out_of_range`.
     if requests == 0 {
         return None;
@@ -98,7 +98,8 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
     quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context)
 }
 
-/// Reads `legacy.brownouts` of a route, in the order of their times.
+/// Reads `legacy.brownouts` of a route, sorted by their starts. Reports those that overlap, and brownouts of a route
+/// that refuses all legacy requests.
 pub(super) fn brownouts(
     legacy: &Spanned,
     policy: Option<LegacyPolicy>,
@@ -165,7 +166,7 @@ fn brownout(written: &Spanned, context: &mut Context<'_>) -> Option<BrownoutSett
 mod tests {
     use crate::config::{Diagnostics, ProcessEnvironment, WithoutSecrets, load_text, settings::Settings};
 
-    /// Loads a configuration with a route that has these keys.
+    /// Loads a configuration whose only route has these keys.
     fn loaded(keys: &str) -> (Settings, Diagnostics) {
         let text = format!(
             "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\

@@ -1,4 +1,4 @@
-//! `[routes]`: merges each with its defaults, and checks them against each other.
+//! `[routes]`: merges each route with its defaults, and reports routes that answer the same requests.
 
 use super::{
     Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, principal,
@@ -20,7 +20,7 @@ struct Claim {
     at: Location,
 }
 
-/// The parts that routes name, and the requests that earlier routes answer.
+/// The dialects, envelopes and files that routes name, and the requests that earlier routes answer.
 struct Known<'a> {
     root: &'a Spanned,
     dialects: Dialects<'a>,
@@ -38,23 +38,24 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
     let (defaults, upstreams) = (FILE.defaults.table(root), FILE.upstreams.table(root));
-    // If `upstreams` is no table, that is the fault, and not each name.
+    // If `upstreams` is no table, that fault was reported, and the names of upstreams are not reported as unknown.
     let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
     for (name, own) in FILE.routes.table(root).tables() {
-        // The upstream decides which defaults are the nearer ones, so that it is known before the merge.
+        // The upstream is found before the merge, because its own `defaults` take part in it.
         let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
         let known_upstream = upstream.as_ref().and_then(|name| upstreams.find(&name.value));
-        // The index counts tables alone, as the settings of upstreams do.
+        // The settings of upstreams contain only those that are tables, so that the index counts only these.
         let index =
             upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
         let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
-        // A header of the defaults and a parameter of the route would be two ways of telling clients apart.
+        // `legacy.client` is replaced as a whole: merged, it could have a header of the defaults and a parameter of the
+        // route, of which only one is allowed.
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
-            // An upstream that is no text has been reported.
+            // An upstream that is not a string has been reported.
             None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
@@ -115,7 +116,7 @@ impl Route<'_> {
                 let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
                 methods::check(&list, methods, &self.written, context);
-                // Fields of the defaults may be those of other routes.
+                // Only fields of the route itself are checked: those of the defaults may be meant for other routes.
                 field::check_names(&list, self.own, context);
                 rate_limit::check_cost(&rate_limit, list.budgets, context);
                 if action? == Action::Observe {
@@ -157,7 +158,7 @@ impl Route<'_> {
         None
     }
 
-    /// Reports a key of the route itself that has no effect there.
+    /// Reports a key that the route itself has and that has no effect on it.
     fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
         // A key of the defaults may be meant for other routes.
         if let Some(name) = key.name_in(self.own) {
@@ -180,13 +181,14 @@ impl Route<'_> {
         matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }
 
-    /// Returns the action; `None` if an invalid one was written, which has been reported.
+    /// Returns the action; `None` if it is invalid, which has been reported.
     fn action(&self) -> Option<Action> {
         let is_written = ROUTE.action.find(&self.written).is_some();
         if is_written { ROUTE.action.written(&self.written) } else { Some(ROUTE.action.default()) }
     }
 
-    /// Reports a missing key for cursors. This is called for the first route that needs one.
+    /// Reports that there are no keys for cursors. Called only for the first route with a list, so that the fault is
+    /// reported once.
     fn check_key(&self, root: &Spanned, context: &mut Context<'_>) {
         let cursor = FILE.cursor.table(root);
         let has_keys = CURSOR_KEYS.keys.find(&cursor).is_some_and(|keys| keys.value != Value::Table(Vec::new()));
@@ -218,7 +220,8 @@ impl Route<'_> {
         }
     }
 
-    /// Returns the name of the list in the path: the last fixed segment.
+    /// Returns the name of the list: the last fixed segment of the path. Reports a path without one, unless the route
+    /// has `collection`.
     fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
         let fixed = segments.iter().rev().find_map(|segment| match segment {
             path::Segment::Fixed(text) => Some((*text).to_owned()),

@@ -15,7 +15,7 @@ use crate::config::{
     syntax,
 };
 
-/// The permissions of a unix socket whose listener has no `mode`.
+/// The permissions of a Unix socket whose listener has no `mode`.
 const SOCKET_MODE: u32 = 0o660;
 
 /// The minimum length of a token in bytes.
@@ -66,7 +66,8 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         }) else {
             continue;
         };
-        // An address of the command line has no place in the file, and is that of a single listener.
+        // An address of the command line is not checked against other listeners: it is allowed for a single listener
+        // only, and has no location in the file.
         if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
             check_free(*ip, at, &listeners, None, context);
         } else if let (Some(other), Some(at)) =
@@ -83,9 +84,9 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     if let Some(ip) = replaced {
         check_links(&FILE.server.table(root), ip, context);
     }
-    // Listeners at fault have been reported, and must not become the default.
+    // Listeners at fault have been reported. The default listener does not replace them.
     if table.members().is_empty() {
-        // A container has a network of its own, from which nobody else reaches its loopback. Test:
+        // The loopback address of a container can't be reached from outside of it. Test:
         // `listeners_of_a_container_can_be_reached`.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
         let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
@@ -95,13 +96,14 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     listeners
 }
 
-/// Warns of links that begin with this machine and another port than that of `--listen`: whoever tries the gateway
-/// beside another one would follow them to that one. The ports of a container are those that it is published with.
+/// Warns if `public_url` is at this machine with another port than `--listen`: the links of a gateway that is tried
+/// next to another one would lead to that one. A container is not checked, because its published port may differ from
+/// its own.
 fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>) {
     let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
     let authority = url.value.split('/').nth(2).unwrap_or_default();
     let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    // Without a port, a proxy at the default port may be meant. Test:
+    // A URL without a port is not warned of, because it may be that of a proxy. Test:
     // `links_to_another_port_of_this_machine_are_warned_of`.
     let port = authority.rsplit_once(':').filter(|(host, _)| is_here(host)).map(|(_, port)| port);
     if port.is_some_and(|port| port != replaced.port().to_string()) {
@@ -111,7 +113,7 @@ fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>
     }
 }
 
-/// Returns the address of a listener, and where it is written.
+/// Returns the address of a listener, and its location.
 fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
     let Some(written) = LISTENER.address.located(listener) else {
         if LISTENER.address.find(listener).is_none() {
@@ -131,7 +133,7 @@ fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> 
     Some((ListenAddress::Ip(written.value.parse().ok()?), written.at))
 }
 
-/// Returns whether a listener speaks HTTP/2, and its TLS.
+/// Returns whether a listener accepts HTTP/2, and its TLS settings.
 fn protocols(name: &Located<String>, listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
     let tls = LISTENER.tls.find(listener).and_then(|tls| tls::listener(&name.value, tls, context));
     (LISTENER.http2.read(listener), tls)
@@ -144,7 +146,7 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
-        // --admin begins the listener without a table in the file, too. Test:
+        // `--admin` starts the admin listener also if the file has no `[admin]`. Test:
         // `listeners_of_a_container_can_be_reached`.
         return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
     };
@@ -176,8 +178,8 @@ fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(token)
 }
 
-/// Reads the key of permits. Explanations have values of queries and of items, so that they are shown for the token
-/// alone.
+/// Reads the key that signs permits for explanations. It needs `admin.token`, since explanations contain values of
+/// queries and of items.
 fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let written = ADMIN.explain_key.located(admin)?;
     if ADMIN.token.find(admin).is_none() {
@@ -191,7 +193,7 @@ fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(key)
 }
 
-/// Reports an address that a listener has already, or that is among the addresses that it listens on.
+/// Reports an address that an earlier listener has, or that overlaps with it.
 fn check_free(
     address: SocketAddr,
     at: Location,
@@ -213,7 +215,8 @@ fn check_free(
     context.diagnostics.error(at, message, help);
 }
 
-/// Returns whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
+/// Returns whether two addresses can't both be listened on: they are equal, or one of them is all addresses at the same
+/// port. `[::]` includes the addresses of IPv4, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     // Each listener at port 0 gets a free port of its own.

@@ -1,4 +1,5 @@
-//! `tls` of listeners and of upstreams: paths, and the files' permissions. Their content is read where it is compiled.
+//! `tls` of listeners, of upstreams and of stores: reads the paths and checks the permissions of their files. The files
+//! are read later, in `crate::tls`.
 
 use std::path::Path;
 
@@ -36,7 +37,7 @@ pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
         let certificate = LISTENER_CLIENTS.certificate.read(&written);
         Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), certificate })
     });
-    // After the other pairs, so that their faults are reported too.
+    // A missing first pair ends the function only here, so that the faults of the other pairs are reported too.
     pairs.insert(0, first?);
     Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
 }
@@ -55,10 +56,10 @@ pub(super) fn upstream(owner: &str, tls: &Spanned, context: &mut Context<'_>) ->
     }
 }
 
-/// Warns if no request can have the header for the subjects of clients' certificates.
+/// Warns if `server.client_subject` is set, but no listener requests certificates and no proxy may send the header.
 pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &mut Context<'_>) {
     let Some(subject) = SERVER.client_subject.located(&FILE.server.table(root)) else { return };
-    // A table with a fault has been reported, and shows the intention.
+    // A faulty table counts too: it has been reported, and shows that certificates are meant to be requested.
     let asks =
         |listener: &Spanned| LISTENER.tls.find(listener).is_some_and(|tls| LISTENER_TLS.clients.find(tls).is_some());
     if !FILE.listeners.table(root).tables().any(|(_, listener)| asks(listener))
@@ -69,7 +70,7 @@ pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &m
     }
 }
 
-/// Reads a certificate and its key, both of which `what` needs.
+/// Reads the paths of a certificate and of its key. Reports a missing one, in the name of `what`.
 fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut Context<'_>) -> Option<KeyPairSettings> {
     for key in keys {
         if key.find(table).is_none() {
@@ -80,7 +81,8 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
     let (certificate, key) = (keys[0].located(table)?, keys[1].located(table)?);
     let path = match variables::pieces(&key.value).as_deref() {
         Ok(&[Piece::File(path)]) => path,
-        // A renewal reads the key again with its certificate, and a variable keeps its value.
+        // A key in a variable is refused: a reload reads a renewed certificate with its key, and a variable can't
+        // change.
         Ok([Piece::Variable(..)]) => {
             context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
             return None;
@@ -93,7 +95,7 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
     Some(KeyPairSettings { name: name.to_owned(), certificate: opened(&certificate, context), key })
 }
 
-/// Returns a path as it is opened.
+/// Returns the path that is opened, and warns if any account may write the file.
 pub(super) fn opened(path: &Located<String>, context: &mut Context<'_>) -> Located<String> {
     let value = context.path(&path.value, path.at);
     context.check_writers(Path::new(&value), path.at);

@@ -45,7 +45,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
     let balance_headers = UPSTREAM.balance_headers.read(written);
     if let Some(headers) = UPSTREAM.balance_headers.find(written)
         && UPSTREAM.balance.read(written) != Balance::Hash
-        // The reference writes the default down beside another `balance`. Test:
+        // The default value is not a fault together with another `balance`: the reference file contains both. Test:
         // `the_reference_loads_without_a_diagnostic`.
         && balance_headers != UPSTREAM.balance_headers.default()
     {
@@ -75,7 +75,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
 
 fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {
     let interval = HEALTH_CHECK.interval.read(table);
-    // A timeout that is not written is shortened to `interval`; one that is written and longer is a fault.
+    // The default timeout is lowered to `interval`; a written one that is longer is a fault.
     let timeout = HEALTH_CHECK.timeout.written(table).unwrap_or_else(|| HEALTH_CHECK.timeout.default().min(interval));
     if let Some(own) = HEALTH_CHECK.timeout.located(table).filter(|own| own.value > interval) {
         let help = "a check ends before the next one: raise `interval`, or lower this";
@@ -97,7 +97,7 @@ fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Optio
 fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     let table = UPSTREAM.retries.table(written);
     let longest_pause = RETRIES.longest_pause.read(&table);
-    // A pause that is not written is shortened to `longest_pause`; one that is written and longer is a fault.
+    // The default pause is lowered to `longest_pause`; a written one that is longer is a fault.
     let pause = RETRIES.pause.written(&table).unwrap_or_else(|| RETRIES.pause.default().min(longest_pause));
     if let Some(own) = RETRIES.pause.located(&table).filter(|own| own.value > longest_pause) {
         let help = "raise `longest_pause`, or lower this";
@@ -112,7 +112,8 @@ fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     }
 }
 
-/// Opens headers that the gateway sends; `host` is the key to write instead of a header `Host`.
+/// Reads headers that the gateway adds to requests, and opens the references in their values. `host` is the key that
+/// the help names for a header `Host`.
 pub(super) fn headers(
     written: Option<NamedTexts>,
     host: &str,
@@ -140,7 +141,7 @@ pub(super) fn headers(
             continue;
         }
         let Some(secret) = context.text(&value, "") else { continue };
-        // A line end within a secret would begin another header.
+        // A line end within a secret would start another header (request splitting).
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
             let message = format!("the value of `{}` is not a header value", name.value);
             context.diagnostics.error(value.at, message, "it has a line end or another control character");
@@ -151,7 +152,8 @@ pub(super) fn headers(
     headers
 }
 
-/// Reads `timeouts`. A timeout that is not written is shortened to `whole`; one that is written and longer is a fault.
+/// Reads `timeouts`. The default of `connect` or `first_byte` is lowered to a written `whole`; a written value above it
+/// is a fault.
 fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     let table = UPSTREAM.timeouts.table(written);
     let whole = TIMEOUTS.whole.written(&table);
@@ -169,7 +171,7 @@ fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     };
     let connect = within(&TIMEOUTS.connect);
     let first_byte = within(&TIMEOUTS.first_byte);
-    // A longer part that is written raises a `whole` that is not.
+    // The default of `whole` is raised to the longest written part.
     let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
     Timeouts { connect, first_byte, whole: whole.unwrap_or(least) }
 }

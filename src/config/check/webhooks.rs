@@ -23,11 +23,12 @@ use crate::config::{
     syntax, units,
 };
 
-/// The port that endpoints may have if `ports` is not written.
+/// The only port of endpoints that is permitted if `ports` is not set.
 const USUAL_PORT: u16 = 443;
 
-/// The bytes of a secret (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
-/// section "Signature scheme").
+/// The length of a secret in bytes, decoded
+/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, section "Signature
+/// scheme").
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
 pub(super) fn webhooks(
@@ -87,7 +88,7 @@ pub(super) fn webhooks(
     })
 }
 
-/// Warns of watches whose event no endpoint asks for.
+/// Warns of watches if no endpoint takes their event, `collection.changed`.
 fn check_told(
     written: &Spanned,
     endpoints: &[WebhookEndpointSettings],
@@ -141,7 +142,7 @@ fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
             context.diagnostics.error(text.at, "webhooks go to no unix socket", help);
             continue;
         }
-        // A text that is no network was reported before.
+        // A text that is no network was reported by the schema.
         let Some(network) = syntax::read_network(&text.value) else { continue };
         if network.prefix == 0 {
             let message =
@@ -199,7 +200,7 @@ fn endpoint(
         name: name.value.clone(),
         url: url?,
         events: events?,
-        // Each event is signed, so that no endpoint is without a secret.
+        // Each event is signed, so that an endpoint needs a secret.
         secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
         pace: EndpointPace {
             at_once: WEBHOOK_ENDPOINT.at_once.read(written).unwrap_or(pace.at_once),
@@ -208,13 +209,13 @@ fn endpoint(
     })
 }
 
-/// Opens the secret under a key, if it is written.
+/// Reads and decodes the secret of a key, if it is written. Reports one that has another form or can be guessed.
 fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let help =
         "write \"whsec_\" and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one";
     let reference = key.located(written)?;
     let opened = context.secret(&reference, &format!("; {help}"))?;
-    // Senders and receivers write base64 with and without its final signs.
+    // Base64 occurs with and without its padding (`=`).
     let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = opened.reveal();
     let bytes = GeneralPurpose::new(&STANDARD, padding).decode(text.strip_prefix(b"whsec_").unwrap_or(text)).ok();

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::{Diagnostic, Diagnostics, Severity, Source};
 
-/// The number of characters that are shown of a line; of a longer one, those around the fault.
+/// The number of characters that are shown of a line. Of a longer line, those around the fault are shown.
 const SHOWN: usize = 160;
 /// The number of characters that are shown of a long line before the fault.
 const BEFORE: usize = 60;
 
-/// Returns all faults, numbered.
+/// Returns the report: all kept faults, numbered, and the number of further ones.
 pub(super) fn report(diagnostics: &Diagnostics, color: bool) -> String {
     let paint = Paint { color };
     let mut out = String::new();
@@ -73,7 +73,7 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let _ = writeln!(out, "{dim}      |{end} {blank}{strong}{carets}{end}{tail}");
 }
 
-/// A line as it is shown, and where the carets stand under it, in characters.
+/// A line as it is shown, and the place and number of the carets under it, in characters.
 struct Excerpt {
     text: String,
     indent: usize,
@@ -109,7 +109,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let mut text = String::from(if from > 0 { "…" } else { "" });
     text.extend(shown);
     text.push_str(if cut { "…" } else { "" });
-    // The mark of the cut takes a column. Test: `a_long_line_is_cut_around_the_fault`.
+    // The `…` of a cut takes one column. Test: `a_long_line_is_cut_around_the_fault`.
     let indent = indent - from + usize::from(from > 0);
     Excerpt { text, indent, width: width.min((SHOWN + 1).saturating_sub(indent)).max(1) }
 }
@@ -123,10 +123,10 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Replaces a control character, which would reach the terminal: a tab by one blank, others by their symbols.
+/// Replaces a tab by a blank, and any other control character by U+FFFD, so that none reaches the terminal.
 fn plain(character: char) -> char {
     match character {
-        // A tab takes one column, as the carets count it.
+        // The carets are placed by characters, so that a tab must take one column.
         '\t' => ' ',
         other if other.is_control() => char::REPLACEMENT_CHARACTER,
         other => other,

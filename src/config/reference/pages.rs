@@ -1,5 +1,5 @@
 //! The reference as pages of the documentation: `docs/reference.md`, and below `docs/reference/` a page for each table
-//! of a file. Each key has a heading of its own, so that its address stays the same as long as the key does.
+//! of a file. Each key has its own heading, so that links to it stay valid as long as the key exists.
 
 use std::fmt::Write as _;
 
@@ -26,11 +26,11 @@ too: [variables](configuration.md#variables).
 - Relative paths begin at the folder of the file in which they are written.
 ";
 
-/// The other places for the keys of a route.
+/// The note on the page of routes that their keys may also be written as defaults.
 const DEFAULTS: &str = "The same keys stand in [`defaults`](../reference.md#defaults), for all routes, and in \
                         [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
 
-/// The page of the keys that are no tables.
+/// The page with the list of all others and with the keys that have no page of their own.
 const INDEX: &str = "reference.md";
 
 /// A key with its path, such as `routes.NAME.order`.
@@ -59,7 +59,7 @@ pub fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// Returns the page that leads to all others, with the keys that have none.
+/// Returns the text of [`INDEX`]: links to all pages, the keys without one, and a list of all keys.
 fn index(known: &[Known], tables: &[&Known]) -> String {
     let mut text = format!("{INTRODUCTION}\n| table | contents |\n| --- | --- |\n");
     for (table, key) in tables {
@@ -117,7 +117,7 @@ fn has_page(key: &Definition) -> bool {
     matches!(key.shown, Shown::Section | Shown::OptionalSection | Shown::Named(..))
 }
 
-/// Returns the page that a key stands on.
+/// Returns the page with the section of a key.
 fn page(path: &str) -> String {
     let table = path.split('.').next().unwrap_or(path);
     let Schema::Table(keys) = keys::FILE_SCHEMA else { return INDEX.to_owned() };
@@ -125,7 +125,7 @@ fn page(path: &str) -> String {
     if is_table { format!("reference/{table}.md") } else { INDEX.to_owned() }
 }
 
-/// Returns the address of a key in a link from this page.
+/// Returns the relative address of a key, in a link on the page `from`.
 fn address(path: &str, from: &str) -> String {
     let to = page(path);
     let folder = |page: &str| page.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
@@ -139,12 +139,13 @@ fn address(path: &str, from: &str) -> String {
     if is_whole && !file.is_empty() { file } else { format!("{file}#{}", anchor(path)) }
 }
 
-/// Returns the anchor of a heading with this path, as GitHub and the site make it: without dots.
+/// Returns the anchor of a key's heading, as GitHub and the site of the documentation generate it: lower case, without
+/// dots.
 fn anchor(path: &str) -> String {
     path.to_lowercase().replace('.', "")
 }
 
-/// Returns the scope of a key: the whole gateway, or each of the things that have names.
+/// Returns the scope of a key: the whole gateway, or each named table, such as `each route`.
 fn scope(path: &str) -> String {
     let named = path.rsplit_once(&format!(".{NAME}.")).and_then(|(table, _)| table.rsplit('.').next());
     named.map_or_else(
@@ -164,7 +165,7 @@ fn children(table: &str, from: &str, known: &[Known]) -> String {
     known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the kind of a value.
+/// Returns the name of a value's type, such as `list of texts`.
 fn kind(schema: &Schema) -> String {
     match schema {
         Schema::List(element) => format!("list of {}s", noun(element)),
@@ -174,7 +175,7 @@ fn kind(schema: &Schema) -> String {
     }
 }
 
-/// Returns the noun for a value, in the singular where there is one.
+/// Returns the noun for a single value.
 fn noun(schema: &Schema) -> &'static str {
     match schema {
         Schema::Boolean => "`true` or `false`",
@@ -192,7 +193,7 @@ fn noun(schema: &Schema) -> &'static str {
     }
 }
 
-/// Returns a text in which the keys and the documents that it names are links.
+/// Returns a text with links for the keys and the documents that it names.
 fn linked(text: &str, path: &str, known: &[Known]) -> String {
     let parts = text.split('`').enumerate().map(|(at, part)| {
         if at % 2 == 0 {
@@ -206,7 +207,7 @@ fn linked(text: &str, path: &str, known: &[Known]) -> String {
     parts.collect()
 }
 
-/// Returns a word of a text in Markdown: a link, if it names a document.
+/// Returns a word of a text in Markdown: a link if it names a document in docs/, escaped otherwise.
 fn word_of(word: &str, path: &str) -> String {
     let name = word.trim_end_matches(['.', ',', ';', ':', ')']);
     let up = if page(path) == INDEX { "" } else { "../" };
@@ -216,8 +217,8 @@ fn word_of(word: &str, path: &str) -> String {
     }
 }
 
-/// Returns the key that a code in the documentation of another one names: `page_size.max`, or `mode = "seek"`. Names
-/// begin at the table of that key, or at one around it.
+/// Returns the key that a code span in the documentation of the key at `path` names, such as `page_size.max` or `mode =
+/// "seek"`. The name is looked up below that key, then in each table around it.
 fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
     let name = code.split(" = ").next().unwrap_or(code);
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
@@ -234,7 +235,7 @@ fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
             None => (!around.is_empty()).then_some(""),
         };
     }
-    // A name of several parts may also be the end of a path, if no other path ends so.
+    // A name of several segments may also be the end of a single path.
     let end = format!(".{name}");
     let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
     let found = ends.next().map(|(found, _)| found.clone());

@@ -1,4 +1,4 @@
-//! The API as its description names it: `[openapi]`.
+//! The settings of the API's OpenAPI description: `[openapi]`.
 
 use crate::config::key::words;
 
@@ -10,7 +10,7 @@ pub struct ApiSettings {
     pub description: Option<String>,
     /// Without final slashes; empty for `server.public_url`.
     pub servers: Vec<String>,
-    /// The security schemes by name; a request needs one of them.
+    /// The security schemes with their names. A request needs one of them.
     pub security: Vec<(String, SecurityScheme)>,
 }
 
@@ -33,7 +33,7 @@ pub enum SchemeCredentials {
         bearer_format: Option<String>,
     },
     MutualTls,
-    /// The flows by the names that OpenAPI has for them.
+    /// The flows with their names in OpenAPI, such as `clientCredentials`.
     OAuth2(Vec<(&'static str, OAuthFlow)>),
     OpenIdConnect {
         url: String,
@@ -58,6 +58,6 @@ pub struct OAuthFlow {
     pub authorization_url: Option<String>,
     pub token_url: Option<String>,
     pub refresh_url: Option<String>,
-    /// Names and descriptions.
+    /// The names and descriptions of scopes.
     pub scopes: Vec<(String, String)>,
 }

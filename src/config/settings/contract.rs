@@ -1,5 +1,5 @@
-//! A contract of a dialect: exchanges with an upstream, and the facts that the dialect is to read in them. `upstream`
-//! holds dialects to them.
+//! The contract of a dialect: exchanges with an upstream, and the facts that the dialect must read from them.
+//! `upstream` checks dialects against contracts.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::{
     pagination::fetch::Fetch,
 };
 
-/// A contract, as its file has it.
+/// A contract, as it is written in its file.
 #[derive(Debug, Clone)]
 pub struct ContractSettings {
     /// The name of the dialect.
     pub dialect: Located<String>,
-    /// The list of a route that uses it.
+    /// The list of a route with this dialect.
     pub list: ListSettings,
-    /// `None` if the contract has none.
+    /// The expected facts of the dialect itself; `None` if the contract has none.
     pub facts: Option<ExpectedFacts>,
     /// In the order of the file.
     pub exchanges: Vec<ContractExchange>,
@@ -35,7 +35,7 @@ pub struct ContractExchange {
     pub list: String,
     /// The client's own body.
     pub client: Option<String>,
-    /// The request, by the keys of the exchange.
+    /// The facts of the expected request: the keys of the exchange with their values.
     pub request: ExpectedFacts,
     /// The names and values of the request's headers.
     pub headers: Vec<(Located<String>, Located<String>)>,
@@ -76,7 +76,7 @@ pub enum ContractValue {
     Texts(Vec<String>),
 }
 
-/// The value as a contract writes it: TOML.
+/// Writes the value as in a contract, in TOML.
 impl fmt::Display for ContractValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,7 +91,8 @@ impl fmt::Display for ContractValue {
     }
 }
 
-/// Returns a text in quotes that leave it readable: JSON has double quotes in it.
+/// Returns a text in TOML: in single quotes if it contains double quotes or backslashes, as JSON does, and in double
+/// quotes otherwise.
 fn quoted(text: &str) -> String {
     let is_plain = !text.contains('\'') && !text.contains(char::is_control);
     if is_plain && text.contains(['"', '\\']) { format!("'{text}'") } else { format!("{text:?}") }

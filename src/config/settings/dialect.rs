@@ -10,7 +10,7 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct DialectSettings {
     pub name: String,
-    /// The location of its name in the route, for faults without a better location.
+    /// The location of the dialect's name in the route, for faults without a more exact one.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
@@ -98,19 +98,19 @@ pub struct DialectResponse {
     pub repeats_last_page: bool,
     pub past_end: Vec<DialectMatch>,
     pub gone: Vec<DialectMatch>,
-    /// `None` for the default.
+    /// `None` for the default conditions.
     pub error: Option<Vec<DialectMatch>>,
 }
 
 impl DialectResponse {
-    /// Returns whether an answer may say that no item follows it: by a total, a flag, or a next page that is missing.
+    /// Returns whether answers can show that no item follows them: by a total, a flag, or the lack of a next page.
     #[must_use]
     pub fn tells_end(&self) -> bool {
         let Self { total, has_more, is_last, next_url, next_page, last_page, .. } = self;
         [total, has_more, is_last, next_url, next_page, last_page].into_iter().any(Option::is_some)
     }
 
-    /// Returns a response with this place of the items, and defaults for everything else.
+    /// Returns a response with the items at this place, and defaults for everything else.
     #[must_use]
     pub fn new(items: Located<String>) -> Self {
         Self {
@@ -194,13 +194,13 @@ pub struct DialectFilter {
     pub or: Option<Located<String>>,
     pub merge: Option<Located<String>>,
     pub repeatable: bool,
-    /// By the kind of the value; a kind that is not listed is not quoted.
+    /// The quotes for each kind of value. Values of other kinds are not quoted.
     pub quote: Vec<(QuotedKind, Located<Quote>)>,
-    /// By the upstream's names; empty if all fields can be filtered.
+    /// The terms of fields, by their names at the upstream; empty if all fields have the common terms.
     pub fields: Vec<(Located<String>, DialectTerms)>,
 }
 
-/// Comparisons: parameters such as `name=value`, or expressions.
+/// The templates of comparisons: parameters such as `{field}__lt={value}`, or expressions.
 #[derive(Debug, Clone, Default)]
 pub struct DialectTerms {
     pub lt: Option<Located<String>>,
@@ -217,14 +217,15 @@ pub struct DialectTerms {
 }
 
 impl DialectTerms {
-    /// Returns whether ranges that include their own end can be asked for in both directions: by value, or by the side
-    /// of the list.
+    /// Returns whether ranges that include their boundary can be requested in both directions: by `lte` and `gte`, or
+    /// by `from` and `to`.
     #[must_use]
     pub fn is_inclusive(&self) -> bool {
         (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())
     }
 
-    /// Returns whether ranges that exclude their own end can be asked for in both directions, likewise.
+    /// Returns whether ranges that exclude their boundary can be requested in both directions: by `lt` and `gt`, or by
+    /// `after` and `before`.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         (self.lt.is_some() && self.gt.is_some()) || (self.after.is_some() && self.before.is_some())
@@ -234,9 +235,9 @@ impl DialectTerms {
 /// The types of values that `filter.quote` distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotedKind {
-    /// `number`: JSON numbers.
+    /// `number`: a JSON number.
     Number,
-    /// `string`: strings of no other type, ranks and strings with a collation among them.
+    /// `string`: a string of no other type; also a rank, or a string with a collation.
     Text,
     /// `number-in-string`
     NumberInString,

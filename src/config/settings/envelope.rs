@@ -10,13 +10,13 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct EnvelopeSettings {
     pub name: String,
-    /// The location of its name in the route, for faults without a better location.
+    /// The location of the envelope's name in the route, for faults without a more exact one.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
     pub content_type: String,
-    /// A decoded name of a query parameter, a pointer into the body that begins with a slash, or `prefer:NAME` for a
-    /// limit.
+    /// The names of the parameters: the decoded name of a query parameter, a pointer into the body (which begins with a
+    /// slash), or for a limit also `prefer:NAME`, a preference of the header `Prefer`.
     pub parameters: Vec<(Role, Located<String>)>,
     pub over_max: OverMax,
     pub zero_limit_is_default: bool,

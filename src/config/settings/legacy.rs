@@ -6,7 +6,7 @@ use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secr
 /// `legacy` of a route.
 #[derive(Debug, Clone)]
 pub struct LegacySettings {
-    /// `None` for a refusal with 400.
+    /// `None` if legacy requests are refused with 400.
     pub policy: Option<LegacyPolicy>,
     /// The location of the policy.
     pub policy_at: Option<Location>,
@@ -19,7 +19,7 @@ pub struct LegacySettings {
     pub after_sunset: AfterSunset,
     /// The limit of legacy requests of each client.
     pub rate_limit: Option<QuotaSettings>,
-    /// In the order of their times.
+    /// Sorted by their starts.
     pub brownouts: Vec<BrownoutSettings>,
     pub documentation: Option<String>,
     /// `None` if clients are not told apart.
@@ -71,9 +71,9 @@ words! {
 words! {
     /// The links in answers that pass through.
     pub enum LegacyLinks {
-        /// Links to the upstream lead to the gateway: to the public address, or else to the `Host` that the client asked.
-        /// No other byte of a body changes. Where the dialect names links in bodies, these are asked for without compression
-        /// and compressed by the gateway, as `server.compression` says.
+        /// Links to the upstream lead to the gateway: to the public address, or else to the `Host` that the client
+        /// asked. No other byte of a body changes. Where the dialect names links in bodies, these are asked for without
+        /// compression and compressed by the gateway, as `server.compression` says.
         Rewrite = "rewrite",
         /// They stay as the upstream wrote them.
         Keep = "keep",
@@ -90,13 +90,13 @@ words! {
     }
 }
 
-/// `legacy.client`: the facts by which the clients of legacy requests are told apart.
+/// `legacy.client`: the way in which clients of legacy requests are identified.
 #[derive(Debug, Clone)]
 pub struct LegacyClient {
     pub known_by: KnownBy,
-    /// `known_by` itself is shown, not a keyed hash of it.
+    /// True if reports show the value of `known_by` itself, and not a keyed hash.
     pub shows_value: bool,
-    /// Names of clients, and the secret that each is known by.
+    /// The names of clients, each with the value of `known_by` that identifies it.
     pub names: Vec<(String, Secret)>,
     pub max: usize,
 }

@@ -22,12 +22,12 @@ pub struct ListSettings {
     /// With `extends` followed.
     pub dialect: DialectSettings,
     pub envelope: EnvelopeSettings,
-    /// The envelopes that clients can ask for instead.
+    /// The further envelopes that clients can request.
     pub envelopes: Vec<EnvelopeSettings>,
-    /// The envelope of requests of services; `None` if no service needs one.
+    /// The envelope of inner requests; `None` if no service needs it.
     pub inner: Option<EnvelopeSettings>,
     pub collection: String,
-    /// The route declares an order. Else `order` is empty.
+    /// True if the route declares an order. If not, `order` is empty.
     pub declared: bool,
     /// The declared order without the id.
     pub order: Vec<Located<SortTerm>>,
@@ -38,7 +38,7 @@ pub struct ListSettings {
     pub fields: Vec<FieldSettings>,
     pub sortable: Vec<Located<String>>,
     pub filterable: Vec<Located<String>>,
-    /// With the location of the route if it is not written.
+    /// The mode, with the location of the route if it is not written.
     pub mode: Located<Mode>,
     pub verify: Verify,
     pub unproven: WhenUnproven,
@@ -61,9 +61,9 @@ pub struct PageCacheSettings {
     pub ttl: Duration,
     pub stale_while_revalidate: Duration,
     pub stale_if_error: Duration,
-    /// Pages for one client are kept for that client.
+    /// True if pages for requests with credentials are kept, for each client apart.
     pub private: bool,
-    /// The next page is made after one was served.
+    /// True if the next page is made in advance, after a page was served.
     pub prefetch: bool,
 }
 
@@ -110,7 +110,7 @@ pub struct PageSizeSettings {
     pub max: u32,
     /// `None` for the behaviour of the envelope.
     pub over_max: Option<OverMax>,
-    /// The location of `max`, or else of the dialect's name.
+    /// The location of `max`, or of the dialect's name if it is not written.
     pub at: Location,
 }
 
@@ -140,25 +140,25 @@ impl Default for CursorSettings {
     }
 }
 
-/// `parameters` of a route. Names are as decoded.
+/// `parameters` of a route. All names are decoded.
 #[derive(Debug, Clone, Default)]
 pub struct ParameterSettings {
-    /// Decoded names, such as `limit = "count"`.
+    /// The parameters with names other than those of the envelope, such as `limit = "count"`.
     pub renamed: Vec<(Role, Located<String>)>,
     pub private: Vec<String>,
     pub ignored: Vec<String>,
-    /// Filters, also by names with which other APIs page or sort.
+    /// Parameters that are filters, although other APIs use their names to page or to sort.
     pub filters: Vec<Located<String>>,
-    /// Parameters of the upstream's query, and their pointers into the body.
+    /// The parameters of the upstream's query, with the pointers to their values in the client's body.
     pub query: Vec<(Located<String>, Located<String>)>,
 }
 
-/// The meaning of a client's parameter.
+/// The role of a client's parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The number of items.
     Limit,
-    /// The number of items, read backward from the end or from `before`.
+    /// The number of items, read backward from the end of the list or from `before`.
     LimitBackward,
     /// A page cursor.
     Cursor,
@@ -193,7 +193,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// Reads the table as it was written.
+    /// Reads the table, with defaults for the keys that are not written.
     pub(in crate::config) fn read(table: &Spanned) -> Self {
         let keys = &keys::BUDGETS;
         Self {

@@ -8,7 +8,7 @@ use crate::config::{diagnostic::Located, tree::LocatedTree};
 #[derive(Debug, Clone)]
 pub struct OpenApiSettings {
     pub file: Located<String>,
-    /// Read once for all routes that name the file.
+    /// The document, shared by all routes that name the file.
     pub document: Arc<LocatedTree>,
     pub item: ItemSchema,
 }

@@ -1,4 +1,4 @@
-//! The settings for limits of requests in a time.
+//! The settings of rate limits and brownouts.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use crate::config::diagnostic::Located;
 
-/// A number of requests in a time.
+/// A rate limit: `requests` in the time `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaSettings {
     /// At least one.
@@ -21,7 +21,7 @@ pub struct QuotaSettings {
 pub struct RateLimitSettings {
     pub requests: Option<QuotaSettings>,
     pub upstream_requests: Option<Located<QuotaSettings>>,
-    /// The headers whose values tell clients apart; a request without any of them counts for its address.
+    /// The headers whose values tell clients apart. A request without any of them counts for its IP address.
     pub clients: Vec<HeaderName>,
 }
 
@@ -39,7 +39,7 @@ pub struct BrownoutSettings {
 pub enum BrownoutEffect {
     /// 429 for every legacy request.
     Pause,
-    /// 429 for the requests of a client beyond this number.
+    /// 429 for the requests of a client above this limit.
     Slow(QuotaSettings),
     /// 410 for every legacy request.
     Reject,

@@ -29,7 +29,7 @@ pub struct ServiceSettings {
 pub struct GraphqlSettings {
     pub path: String,
     pub introspection: bool,
-    /// Browsers that ask the path for HTML get a page on which queries are written and run.
+    /// True if browsers that request HTML at the path get a page on which queries can be written and run.
     pub page: bool,
     /// The fields and their routes, in the order of the file.
     pub fields: Vec<OfferedListSettings>,
@@ -43,19 +43,19 @@ pub struct GraphqlSettings {
     pub at_once: usize,
     /// The longest time for a page.
     pub timeout: Duration,
-    /// The size up to which the values of an answer and the pages that they come from are kept, in bytes.
+    /// The largest size of an answer's values and of the pages that they come from, in bytes.
     pub answer_size: usize,
     /// The memory for queries that clients name by their hashes, in bytes; 0 for none.
     pub persisted_size: usize,
 }
 
-/// A list as a service offers it.
+/// A list that a service offers under a name of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedListSettings {
     /// The name, which no other list of the service has.
     pub name: String,
     pub route: String,
-    /// The description of the configuration, if it has one.
+    /// The description from the configuration, if there is one.
     pub description: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct McpSettings {
 pub struct PlaygroundSettings {
     /// The longest time for a request.
     pub timeout: Duration,
-    /// The size up to which the body of an answer is shown, in bytes.
+    /// The number of bytes of an answer's body that are shown.
     pub answer_size: usize,
 }
 
@@ -95,7 +95,7 @@ pub struct LiveSettings {
     /// The longest time for a page.
     pub timeout: Duration,
     pub heartbeat: Duration,
-    /// The longest time that a stream lives.
+    /// The maximum lifetime of a stream.
     pub lifetime: Duration,
     /// The largest number of subscribers in all.
     pub subscribers: usize,
@@ -113,10 +113,10 @@ pub struct LiveInterval {
     pub max: Duration,
 }
 
-/// The place of jobs and results.
+/// The place where jobs and results are stored.
 #[derive(Debug, Clone)]
 pub enum ExportStoreSettings {
-    /// The path as it is opened.
+    /// The path that is opened.
     Directory(PathBuf),
     Postgres(Box<PostgresSettings>),
 }
@@ -133,14 +133,14 @@ pub struct PostgresSettings {
     /// `None` without TLS.
     pub tls: Option<UpstreamTls>,
     pub connections: usize,
-    /// The longest time for a statement, with the wait for a connection.
+    /// The longest time for a statement, including the wait for a connection.
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub lease: Duration,
 }
 
 impl PostgresSettings {
-    /// Returns the server and the database as operators read them.
+    /// Returns the name of the database and its servers, for operators. Example: `exports at db1:5432 or db2:5432`.
     #[must_use]
     pub fn place(&self) -> String {
         let addresses: Vec<&str> = self.addresses.iter().map(|address| address.value.as_str()).collect();
@@ -152,7 +152,7 @@ impl PostgresSettings {
 #[derive(Debug, Clone)]
 pub struct ExportSettings {
     pub store: ExportStoreSettings,
-    /// The number of jobs that this process works on at a time.
+    /// The number of jobs that this process runs at a time.
     pub at_once: usize,
     /// The largest number of unfinished jobs of a client.
     pub per_client: usize,
@@ -181,7 +181,7 @@ pub struct BulkSettings {
     pub timeout: Duration,
     /// The largest body of a request, in bytes.
     pub size: usize,
-    /// The size up to which the bodies of all answers together are kept, in bytes.
+    /// The largest size of the bodies of all answers together, in bytes.
     pub answer_size: usize,
     pub idempotency: IdempotencySettings,
 }

@@ -22,7 +22,7 @@ pub struct StoreSettings {
     pub prefix: String,
 }
 
-/// A user of a server. Without a password there is no authentication.
+/// A user of a server. Without a password, connections are not authenticated.
 #[derive(Debug, Clone, Default)]
 pub struct StoreUser {
     pub username: Option<String>,
@@ -42,8 +42,8 @@ words! {
 }
 
 impl StoreSettings {
-    /// Returns whether connections by other settings would be to the same store, with the same rights. The contents of
-    /// certificate files don't count: they are renewed by themselves.
+    /// Returns whether connections with other settings lead to the same store, with the same rights. Of TLS, the paths
+    /// of certificates are compared and not the contents, which may be renewed.
     #[must_use]
     pub fn connects_like(&self, other: &Self) -> bool {
         let addresses = |settings: &Self| -> Vec<String> {

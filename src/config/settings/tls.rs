@@ -1,4 +1,4 @@
-//! TLS of listeners and of upstreams. Paths are those that are opened, with the locations of their keys.
+//! TLS of listeners and of upstreams. Paths are those that are opened, located at their configuration keys.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 use crate::config::{diagnostic::Located, key::words};
@@ -6,7 +6,7 @@ use crate::config::{diagnostic::Located, key::words};
 /// `tls` of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
-    /// The certificate for clients whose name no other one has, and then those of `certificates`.
+    /// The default certificate, for clients that request a name of no other one, and then those of `certificates`.
     pub pairs: Vec<KeyPairSettings>,
     pub min_version: TlsVersion,
     pub clients: Option<ClientAuthorities>,
@@ -42,7 +42,8 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// Returns whether other settings have the same files, names and version.
+    /// Returns whether other settings have the same server name, version and paths. The contents of files are not
+    /// compared.
     #[must_use]
     pub fn names_like(&self, other: &Self) -> bool {
         let path = |located: &Option<Located<String>>| located.as_ref().map(|located| located.value.clone());
@@ -56,7 +57,7 @@ impl UpstreamTls {
 }
 
 words! {
-    /// A version of TLS.
+    /// The oldest version of TLS that a connection may use.
     pub enum TlsVersion {
         /// TLS 1.2 (RFC 5246) and later versions.
         Tls12 = "1.2",

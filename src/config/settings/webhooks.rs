@@ -29,31 +29,31 @@ words! {
 /// `[services.webhooks]`.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
-    /// The path as it is opened.
+    /// The path that is opened.
     pub directory: PathBuf,
     /// The number of attempts for a delivery.
     pub attempts: u32,
-    /// The wait after the first failed attempt.
+    /// The delay after the first failed attempt.
     pub delay: Duration,
     pub longest_delay: Duration,
     /// The longest time for an attempt.
     pub timeout: Duration,
-    /// The attempts of this process at a time.
+    /// The largest number of attempts that this process makes at a time.
     pub in_flight: usize,
-    /// The pace of each endpoint, unless it has its own.
+    /// The pace of the endpoints that have none of their own.
     pub pace: EndpointPace,
-    /// The largest number of deliveries that wait.
+    /// The largest number of waiting deliveries.
     pub queue: usize,
     pub keep: Duration,
     pub keep_deliveries: usize,
-    /// The time for which a replaced secret still signs.
+    /// The time for which a replaced secret still signs in addition to the new one.
     pub overlap: Duration,
     /// The times before a sunset, the longest first.
     pub sunset_notice: Vec<Duration>,
     pub rules: OutgoingRules,
     /// The DNS servers; empty for those of the system.
     pub resolvers: Vec<SocketAddr>,
-    /// The authorities that receivers' certificates come from; `None` for those of the system.
+    /// The authorities that verify receivers' certificates; `None` for those of the system.
     pub ca: Option<Located<String>>,
     pub endpoints: Vec<WebhookEndpointSettings>,
     pub watches: Vec<WatchSettings>,
@@ -74,7 +74,7 @@ pub struct WebhookEndpointSettings {
     pub name: String,
     pub url: EndpointUrl,
     pub events: Vec<EventType>,
-    /// The keys that sign, the newest first, without the prefix and decoded.
+    /// The decoded secrets that sign deliveries, the newest first.
     pub secrets: Vec<Secret>,
     pub pace: EndpointPace,
 }
@@ -83,7 +83,7 @@ pub struct WebhookEndpointSettings {
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
     pub name: String,
-    /// The path of the list, with the query of the page.
+    /// The path and the query of the page that is watched.
     pub path: Located<String>,
     pub host: Option<String>,
     pub interval: Duration,
@@ -96,10 +96,10 @@ pub struct WatchSettings {
 #[derive(Debug, Clone)]
 pub struct WebhookClientSettings {
     pub path: String,
-    /// The path with its query that shows a client's rights.
+    /// A path with its query. Clients that may read it may register endpoints.
     pub authorize: Located<String>,
     pub principal: Vec<HeaderName>,
-    /// The types that clients may ask for.
+    /// The types of events that clients may request.
     pub events: Vec<EventType>,
     pub per_client: usize,
     pub endpoints: usize,

@@ -8,7 +8,7 @@ use crate::config::{
     settings::{Network, UNIX_CLIENT},
 };
 
-/// Accepts an address prefix.
+/// Accepts a network without bits after its prefix, an IP address, or `unix`.
 pub(in crate::config) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {
         return Err(SyntaxFault::new(
@@ -20,7 +20,7 @@ pub(in crate::config) fn network(text: &str) -> Checked {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
         IpAddr::V6(address) => address.to_bits(),
     };
-    // A prefix of 0 would shift by the whole width.
+    // A prefix of 0 bits would shift by all 128 bits, which `checked_shl` refuses.
     let kept = bits & u128::MAX.checked_shl(128 - u32::from(network.prefix)).unwrap_or(0);
     if kept == bits {
         return Ok(());
@@ -33,7 +33,8 @@ pub(in crate::config) fn network(text: &str) -> Checked {
     Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
 }
 
-/// Reads an address prefix. An address alone is a network of one, and IPv4 in the form of IPv6 is IPv4.
+/// Reads a network. An address without a prefix is a network of one address, and an IPv4-mapped network becomes one of
+/// IPv4.
 pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
     if text == "unix" {
         return Some(Network { address: UNIX_CLIENT, prefix: 128 });
@@ -42,7 +43,8 @@ pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
     let address: IpAddr = address.parse().ok()?;
     let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.map_or(Some(longest), number).filter(|prefix| *prefix <= longest)?;
-    // The addresses of clients are compared as IPv4. Test: `networks_contain_addresses`.
+    // The IPv4-mapped addresses of clients are compared as IPv4, so that mapped networks must be, too. Test:
+    // `networks_contain_addresses`.
     match (address, address.to_canonical(), prefix.checked_sub(96)) {
         (IpAddr::V6(_), IpAddr::V4(mapped), Some(prefix)) => Some(Network { address: mapped.into(), prefix }),
         _ => Some(Network { address, prefix }),

@@ -1,5 +1,5 @@
-//! JSON text (RFC 8259) to a tree with locations, for the files of envelopes and OpenAPI documents. `serde_json` parses
-//! the text. Its raw values are slices of the text, which gives their locations.
+//! The parser of JSON (RFC 8259): from text to a tree with locations, for envelopes and OpenAPI documents. `serde_json`
+//! parses the text; its raw values are slices of it, from which the locations are computed.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use super::{LocatedTree, Tree};
 use crate::config::diagnostic::{Diagnostics, Located, Location};
 
-/// The deepest nesting of a file.
+/// The maximum depth of a file.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. Returns `None` after a syntax error. Members that occur twice are all
-/// reported, and the first one counts.
+/// Reads a text that was added as `source`. Reports a syntax error or a depth above [`DEPTH_MAX`], and returns `None`.
+/// Reports each duplicate member; the first one counts.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
     match serde_json::from_str::<&RawValue>(text) {
@@ -32,12 +32,12 @@ struct Reader<'t, 'd> {
 }
 
 impl<'t> Reader<'t, '_> {
-    /// Reads a value; `depth` is the number of levels that it may have.
+    /// Reads a value with at most `depth` levels.
     fn tree(&mut self, raw: &'t RawValue, depth: usize) -> Option<LocatedTree> {
         let json = raw.get();
         let at = self.location(json);
         let value = match json.as_bytes().first() {
-            // The reader calls itself for each level. Test: `nesting_is_bounded`.
+            // The function is recursive, so that its depth must be bounded. Test: `nesting_is_bounded`.
             Some(b'{' | b'[') if depth == 0 => {
                 let message = format!("nested deeper than {DEPTH_MAX} levels");
                 self.diagnostics.error(Location { end: at.start + 1, ..at }, message, "");
@@ -51,7 +51,7 @@ impl<'t> Reader<'t, '_> {
             Some(b'"') => Tree::Text(self.parse(json)?),
             Some(b't' | b'f') => Tree::Boolean(self.parse(json)?),
             Some(b'n') => Tree::Null,
-            // The text has been parsed, so that any other first byte is that of a number.
+            // The text is valid JSON, so that any other first byte is that of a number.
             _ => Tree::Number(json.to_owned()),
         };
         Some(Located { value, at })
@@ -62,7 +62,7 @@ impl<'t> Reader<'t, '_> {
         let mut members: Vec<(Located<String>, LocatedTree)> = Vec::new();
         let mut rest = self.location(json).start as usize + 1;
         for (name, raw) in pairs {
-            // A name stands between the value before it and its own.
+            // The location of a name is not known: it is the only string between the previous value and its own.
             let value = self.location(raw.get());
             let between = &self.text[rest..value.start as usize];
             let quoted = between.trim_matches(|character: char| character != '"');
@@ -79,8 +79,8 @@ impl<'t> Reader<'t, '_> {
         Some(Tree::Object(members))
     }
 
-    /// Parses a part of the text. Syntax errors of the whole text were reported before. A raw string may still escape
-    /// one half of a character, such as `\ud800`.
+    /// Parses a part of the text, which is valid JSON. Reports the fault that remains: an escape of half a character,
+    /// such as `\ud800`.
     fn parse<T: serde::Deserialize<'t>>(&mut self, json: &'t str) -> Option<T> {
         match serde_json::from_str(json) {
             Ok(value) => Some(value),
@@ -97,7 +97,7 @@ impl<'t> Reader<'t, '_> {
     fn report(&mut self, error: &serde_json::Error) {
         let lines = self.text.split_inclusive('\n').take(error.line().saturating_sub(1));
         let place = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
-        // Columns count bytes, and may lie within a character. Test: `invalid_json_is_reported_where_it_stops`.
+        // The column is in bytes, and may be within a character. Test: `invalid_json_is_reported_where_it_stops`.
         let place = if error.is_eof() { self.text.len() } else { self.text.floor_char_boundary(place) };
         let character = self.text[place..].chars().next().map_or(0, char::len_utf8);
         let at = self.location(&self.text[place..place + character]);
@@ -112,13 +112,13 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// Returns the message of an error without its line and column, which the diagnostic has.
+/// Returns the message of an error without its line and column, which the diagnostic shows.
 fn described(error: &serde_json::Error) -> String {
     let message = error.to_string();
     format!("invalid JSON: {}", message.split(" at line ").next().unwrap_or(&message))
 }
 
-/// The members of an object in their order, those with the same name among them.
+/// The members of an object in the order of the text, including duplicates.
 struct Members<'t>(Vec<(String, &'t RawValue)>);
 
 impl<'t> serde::Deserialize<'t> for Members<'t> {
@@ -138,7 +138,7 @@ impl<'t> Visitor<'t> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
         let mut members = Vec::new();
-        // A map would keep one of several members with the same name. Test:
+        // A map would drop all but one of several members with the same name. Test:
         // `every_member_that_stands_twice_is_reported`.
         while let Some(member) = map.next_entry()? {
             members.push(member);

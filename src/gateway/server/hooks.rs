@@ -85,7 +85,7 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let head = session.req_header();
-        // The query may hold secrets. Test: `one_line_for_each_request_and_no_secret_in_any`.
+        // The query may hold secrets. Test: `each_request_has_one_line_without_secrets`.
         context.outcome.asked(&head.method, path_of(head));
         identify(session.as_downstream_mut(), context);
         begin_trace(self.vitals.spans(), session.as_downstream_mut(), context);

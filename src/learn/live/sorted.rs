@@ -1,4 +1,4 @@
-//! The order of a configured list, and the sorts and filters that clients and pages may ask for.
+//! Checks of the order of a configured list, and of the sorts and filters that requests may use.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::{
     upstream::{CompiledOrder, ReadingError},
 };
 
-/// The sizes of answers whose order is checked, and of filtered ones.
+/// The sizes of the pages whose order is checked, and of filtered pages.
 const SORTED: u32 = 100;
 const FILTERED: u32 = 5;
 
-/// The most fields of `sortable` that are tried.
+/// The number of fields of `sortable` that are tried.
 const FIELDS: usize = 4;
 
-/// Returns the order that the rows show, as a remedy.
+/// Returns the help for a wrong order: the order that the rows show.
 pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> String {
     let mut learnt = Learnt::new(shape, rows.len());
     order::find(&mut learnt, &Sample::of(rows));
@@ -54,8 +54,8 @@ impl Review {
         let sort = dialect.sort.as_ref().filter(|_| sorted.asked > 1);
         let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
         match fault {
-            // An upstream that reads one key of several looks unsorted. Test:
-            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
+            // An upstream that reads only one of several sort parameters returns items that are not in the declared
+            // order. Test: `mistakes_that_load_are_found_each_with_the_key_to_change`.
             AnswerFault::Order(_) if repeats => {
                 let message =
                     "the items are not in their declared order, which is asked for by a parameter for each key";
@@ -79,7 +79,7 @@ impl Review {
                     self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
                 self.fault(at, said, "response.id is the member that tells items apart");
             }
-            // Sizes have checks of their own, which name the key.
+            // Sizes are checked elsewhere, with the name of the key.
             AnswerFault::Size(_) => {}
         }
     }
@@ -90,7 +90,7 @@ impl Review {
         judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
     }
 
-    /// Reports an opaque first key by whose values the list does not run at all.
+    /// Reports an opaque first key if the list runs in no direction by its values, under any known comparison.
     fn check_opaque(&mut self, wide: &ReadPage) {
         let order = Arc::clone(&self.list.dialect.default_sorted().order);
         let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
@@ -115,8 +115,8 @@ impl Review {
         let fields = self.list.settings.sortable.clone();
         for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
             let mut answers = Vec::new();
-            // The id runs the other way, so that an upstream that reads one key alone is noticed where values are
-            // equal.
+            // The id has the opposite direction, so that an upstream that reads only the first key is noticed among
+            // items with equal values.
             for (direction, of_id) in
                 [(Direction::Ascending, Direction::Descending), (Direction::Descending, Direction::Ascending)]
             {
@@ -156,7 +156,8 @@ impl Review {
             }
         }
         let [(up, sorted), (down, _)] = answers else { return };
-        // An ignored sort leaves the list's own order. Two items may have equal values.
+        // If the sort is ignored, both answers are in the list's own order. Two items may have equal values, so that at
+        // least three are compared.
         if up.ids.len() > 2 && up.ids == down.ids {
             self.fault(field.at, format!("both directions of {name} gave the same items"), "remove it from `sortable`");
             return;
@@ -168,7 +169,7 @@ impl Review {
         let values: Vec<Option<&Value>> =
             rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
         let equal = values.iter().filter(|value| **value == values[0]).count();
-        // A run that ends with the list is read as a whole.
+        // A tie run that ends with the list is read as a whole.
         let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(
@@ -183,7 +184,7 @@ impl Review {
     pub(super) async fn check_filter(&mut self, wide: &ReadPage) -> Result<(), ProbeHalt> {
         let sorted = Arc::clone(self.list.dialect.default_sorted());
         let Some(filterable) = self.list.settings.filterable.first().cloned() else { return Ok(()) };
-        let (Some(filters), Some(answer)) = (&sorted.filters, wide.answer()) else { return Ok(()) };
+        let (Some(filters), Some(_)) = (&sorted.filters, wide.answer()) else { return Ok(()) };
         let (Some(column), Some(key)) = (filters.columns.first(), sorted.order.keys().next()) else { return Ok(()) };
         let onward =
             if key.direction == Direction::Ascending { Comparison::GreaterOrEqual } else { Comparison::LessOrEqual };
@@ -203,9 +204,8 @@ impl Review {
         let value = value.as_ref().map(Value::to_string).and_then(|raw| KeyValue::of_strong(&key.kind, raw.as_bytes()));
         let is_first = rows.first().and_then(|row| step_into(row, &pointer))
             == rows.get(middle).and_then(|row| step_into(row, &pointer));
-        // A filter by the first item's value leaves the beginning as it is.
+        // A filter by the value of the first item would not change the first item of the answer.
         let (true, Some(value), false) = (has, value, is_first) else { return Ok(()) };
-        let _ = answer;
         let filter = Some(Arc::new(Filter::Compare { column: 0, comparison: onward, value: Some(value) }));
         let size = self.size(FILTERED);
         let mut fetch = self.fetch(0, size);

@@ -1,4 +1,4 @@
-//! Wrong configurations that load, and what is said of each.
+//! Tests of wrong configurations that load: each is reported with the key to change.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
         rows = sorted(rows, field, descending);
     }
     let size = asked.number("per_page").unwrap_or(25).clamp(1, 50);
-    // Like many, it takes a page before the first one for the first one.
+    // Like many upstreams, it answers a page number before the first one with the first page.
     let page = asked.number("page").unwrap_or(first).max(first);
     let from = (page - first) * size;
     if from >= rows.len() {
@@ -117,7 +117,7 @@ fn mistakes_that_load_are_found_each_with_the_key_to_change() {
         assert!(RIGHT.contains(right), "{mistake}");
         let report = review(&RIGHT.replace(right, wrong), |asked| legacy(asked, &all, 1));
         let said = said(&report);
-        // A mistake is not blamed on other keys.
+        // A mistake must not be reported for other keys.
         if !said.contains(key) || report.faults.len() > 2 {
             faults.push(format!("{mistake}: {said:?}, ended {:?} after {}", report.ended, report.requests));
         }

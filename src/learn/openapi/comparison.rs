@@ -1,4 +1,4 @@
-//! The comparison of the document with the answers: agreements and contradictions.
+//! The comparison of an OpenAPI document with the answers: agreements and contradictions.
 
 use serde_json::Value;
 
@@ -11,10 +11,11 @@ use crate::learn::{
     shape::names::{OFFSETS, PAGES, SIZES},
 };
 
-/// The subject of a contradiction, the text about the document, and that about the answers.
+/// A contradiction: its subject, the statement of the document, and that of the answers.
 type Contradiction = (&'static str, String, String);
 
-/// Notes the agreements of the document and the answers, and each contradiction. Adds values of the document to ranks.
+/// Adds findings on the agreements of the document and the answers, and on each contradiction. Completes ranks by the
+/// values of the document.
 pub(in crate::learn) fn note(learnt: &mut Learnt, document: &DocumentedList, base: &Base) {
     let mut agreed = Vec::new();
     let mut found = Vec::new();
@@ -63,7 +64,7 @@ fn sizes(
     let default = own.default.as_ref().and_then(|text| text.parse::<usize>().ok());
     match default {
         Some(default) if default == count => agreed.push(format!("the default size {default}")),
-        // A list that is shorter than a page shows no default.
+        // A list that is shorter than a page does not show the default size.
         Some(default) if learnt.places.total.is_some() || count > default => {
             let total = learnt.places.total.as_ref().and_then(|place| base.seen.number(place));
             if count > default || total.is_some_and(|total| total > u64::try_from(count).unwrap_or(u64::MAX)) {
@@ -76,7 +77,7 @@ fn sizes(
     let is_shown = of_cap.is_some_and(|finding| finding.certainty == Certainty::Shown);
     match (own.maximum, form.max.map(u64::from)) {
         (Some(says), Some(shows)) if says == shows => agreed.push(format!("the largest size {says}")),
-        // A number that may be the length of the list contradicts no larger maximum.
+        // A size that may be the length of the list, and no cap, does not contradict a larger maximum.
         (Some(says), Some(shows)) if says < shows || is_shown => {
             found.push(("largest size", says.to_string(), shows.to_string()));
         }
@@ -114,7 +115,7 @@ fn sort(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, fo
     let was_tried = learnt.findings.iter().any(|finding| finding.about == "sort");
     match (&learnt.sort, described.next()) {
         (Some(form), Some(own)) if form.query.contains(&own.name) => agreed.push(own.name.clone()),
-        // A sort that no request has tried contradicts nothing.
+        // A sort that was not tried is no contradiction.
         (None, Some(own)) if was_tried => found.push(("sort", own.name.clone(), "no effect of it".to_owned())),
         _ => {}
     }
@@ -135,7 +136,7 @@ fn fields(
             found.push(("fields", format!("{} is a field", field.pointer), "no item that has it".to_owned()));
             continue;
         }
-        // A null has no type to contradict.
+        // A null does not contradict any type.
         let other = values.into_iter().find(|value| !value.is_null() && !is_of(value, field.kind));
         match other {
             Some(value) => {
@@ -179,15 +180,14 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Adds the values of the document to a rank, if the values in the answers have the document's order. Answers may not
-/// show all values.
+/// Adds the values of the document to a rank of which the answers show only some, if those are in the document's order.
 fn complete_ranks(learnt: &mut Learnt, document: &DocumentedList) {
     let item = learnt.shape.item.clone();
     let mut completed = Vec::new();
     for (field, _) in learnt.order.iter_mut().flat_map(|order| &mut order.keys) {
         let ValueOrder::Rank(ranks) = &mut field.comparison else { continue };
         let Some(known) = document.field(&format!("{item}{}", field.pointer)) else { continue };
-        // A descending list shows the ranks backwards.
+        // A descending list shows the ranks in reverse order.
         let backwards: Vec<String> = known.choices.iter().rev().cloned().collect();
         let fitting = [known.choices.clone(), backwards].into_iter().find(|choices| {
             let places: Vec<Option<usize>> =

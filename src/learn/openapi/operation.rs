@@ -1,4 +1,4 @@
-//! Operations of a document: the one of a path, and its parameters, body, answer and credentials.
+//! The operation of a path in an OpenAPI document: its parameters, body, answer and credentials.
 
 use http::Method;
 use serde_json::Value;
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::learn::prober::answer::step;
 
-/// The most operations and parameters that are read.
+/// The largest number of operations and of parameters that are read.
 const MOST: usize = 5_000;
 
-/// The depth of members of a body.
+/// The maximum depth of the members of a body.
 const BODY_DEPTH: usize = 3;
 
 pub(super) struct FoundOperation<'d> {
-    /// The path as the document has it.
+    /// The path template in the document, such as `/users/{id}`.
     pub(super) template: &'d str,
     item: &'d Value,
     operation: &'d Value,
@@ -32,14 +32,15 @@ fn operations<'d>(reader: DocumentSchemas<'d>, method: &Method) -> Vec<FoundOper
     found.collect()
 }
 
-/// Returns the paths without parameters.
+/// Returns the paths without parameters that have this method.
 pub(super) fn lists(reader: DocumentSchemas<'_>, method: &Method) -> Vec<String> {
     let all = operations(reader, method).into_iter().map(|found| found.template);
     all.filter(|template| !template.contains('{')).map(str::to_owned).collect()
 }
 
-/// Finds the operation of a path: one whose template fits the rest after a server's path, or else one that fits the end
-/// of the path, because a proxy may add a prefix. Of several, the one with the most literal segments counts.
+/// Finds the operation of a path. Its template must match the end of the path. One that matches everything after the
+/// path of a server is preferred, but a proxy may add another prefix. Of several, the one with the most literal
+/// segments is returned.
 pub(super) fn find<'d>(reader: DocumentSchemas<'d>, method: &Method, path: &str) -> Option<FoundOperation<'d>> {
     let segments = segments(path);
     let fitting = operations(reader, method).into_iter().filter_map(|found| {
@@ -60,14 +61,14 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-/// Returns the number of literal segments of a template that fits the end of a path.
+/// Returns the number of literal segments of a template; `None` if it does not match the end of the path.
 fn fits(path: &[&str], template: &str) -> Option<usize> {
     let own = segments(template);
     let end = &path[path.len().checked_sub(own.len())?..];
     let is_parameter = |segment: &str| segment.contains('{');
     let is_fit = own.iter().zip(end).all(|(own, given)| is_parameter(own) || own == given);
     let literal = own.iter().filter(|segment| !is_parameter(segment)).count();
-    // A template of parameters alone, such as `/{id}`, fits the end of every path.
+    // A template without literal segments, such as `/{id}`, would match the end of every path.
     (is_fit && (literal > 0 || path.is_empty())).then_some(literal)
 }
 
@@ -102,7 +103,8 @@ pub(super) fn parameters<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation
             one.is_required = parameter.get("required") == Some(&Value::Bool(true));
             add(&mut own, one);
         }
-        // An object is written as `page[size]=5`, or else as its members.
+        // The members of an object are sent as `page[size]=5` in the style `deepObject`, and as parameters of their own
+        // in others.
         let is_deep = text("style") == Some("deepObject");
         for (member, schema) in members {
             let name = if is_deep { format!("{name}[{member}]") } else { member.clone() };
@@ -121,7 +123,7 @@ fn add(own: &mut Vec<DocumentedParameter>, new: DocumentedParameter) {
 fn read<'d>(reader: DocumentSchemas<'d>, name: String, schema: &'d Value) -> DocumentedParameter {
     let text = |key: &str| reader.value(schema, key).and_then(text_of);
     let number = |key: &str| reader.value(schema, key).and_then(Value::as_u64);
-    // The exclusive bound is a number in OpenAPI 3.1, and in 3.0 a flag beside the other one.
+    // `exclusiveMaximum` is a number in OpenAPI 3.1, and a flag next to `maximum` in 3.0.
     let is_exclusive = reader.value(schema, "exclusiveMaximum") == Some(&Value::Bool(true));
     let below = number("exclusiveMaximum").or_else(|| number("maximum").filter(|_| is_exclusive));
     let maximum = below.map(|bound| bound.saturating_sub(1)).or_else(|| number("maximum"));
@@ -162,15 +164,15 @@ pub(super) fn answer<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>
 
 fn json_schema(holder: &Value) -> Option<&Value> {
     let types = holder.get("content")?.as_object()?;
-    // The type may have parameters, such as `charset`.
+    // The media type may have parameters, such as `charset`.
     let plain = types.iter().find(|(name, _)| name.starts_with("application/json"));
     let json = plain.or_else(|| types.iter().find(|(name, _)| name.contains("json") || *name == "*/*"))?;
     json.1.get("schema")
 }
 
-/// Returns the headers by which the operation's schemes of security send credentials.
+/// Returns the headers in which the operation's security schemes send credentials.
 pub(super) fn credentials<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Vec<String> {
-    // Requirements of an operation replace those of the document (OpenAPI 3, Operation Object).
+    // The security requirements of an operation replace those of the document (OpenAPI 3, Operation Object).
     let required = found.operation.get("security").or_else(|| reader.root.get("security")).and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_object).flat_map(|scheme| scheme.keys());
     let schemes = names.filter_map(|name| {

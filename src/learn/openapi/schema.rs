@@ -1,19 +1,19 @@
-//! Schemas: references, the parts of a schema, types, and the array of items of an answer.
+//! The schemas of an OpenAPI document: references, the parts of a schema, types, and the array of items in an answer.
 
 use serde_json::Value;
 
 use super::{DocumentedField, DocumentedType, MOST};
 use crate::learn::{prober::answer::step, shape::names};
 
-/// The most references that are followed in a row, so that circles end.
+/// The largest number of references that are followed in a row, so that circular ones end.
 const REFERENCES: usize = 32;
 
-/// The depth of parts within parts, of members on the way to the items, and of fields within an item.
+/// The maximum depths: of parts within parts, of the items within an answer, and of fields within an item.
 const PARTS: usize = 6;
 const DEPTH: usize = 4;
 const FIELD_DEPTH: usize = 3;
 
-/// The most parts of one schema.
+/// The largest number of parts of a schema.
 const MOST_PARTS: usize = 64;
 
 /// A reader of schemas, with the document that references lead into.
@@ -23,9 +23,9 @@ pub(super) struct DocumentSchemas<'d> {
 }
 
 impl<'d> DocumentSchemas<'d> {
-    /// Follows references within the document to their end.
+    /// Follows references within the document. Returns `None` for one to another file, to nothing, or in a circle.
     pub(super) fn resolved(self, mut value: &'d Value) -> Option<&'d Value> {
-        // References may lead in a circle. Test: `references_in_a_circle_end`.
+        // References may be circular. Test: `references_in_a_circle_end`.
         for _ in 0..REFERENCES {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
             // A pointer in a URI fragment is percent-encoded (RFC 6901, section 6). Other files are not read.
@@ -68,12 +68,12 @@ impl<'d> DocumentSchemas<'d> {
         for part in self.parts(schema) {
             let named = match part.get("type") {
                 Some(Value::String(name)) => Some(name.as_str()),
-                // OpenAPI 3.1: a list with "null" for what may be null.
+                // In OpenAPI 3.1 the type of a nullable value is a list that contains "null".
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).find(|name| *name != "null"),
                 _ => None,
             };
             match (named, part.get("format").and_then(Value::as_str)) {
-                // A part, such as one with a description alone, may have no type.
+                // A part may have no type, such as one with only a description.
                 (None | Some("null"), _) => {}
                 (Some("integer"), _) => return DocumentedType::Integer,
                 (Some("number"), _) => return DocumentedType::Number,
@@ -88,7 +88,7 @@ impl<'d> DocumentSchemas<'d> {
         DocumentedType::Other
     }
 
-    /// Returns the values that a schema allows, or that its elements may have.
+    /// Returns the allowed values of a schema, or of its elements if it is an array.
     pub(super) fn choices(self, schema: &'d Value) -> Vec<String> {
         let own = self.value(schema, "enum").and_then(Value::as_array);
         let of_elements = || self.value(self.value(schema, "items")?, "enum")?.as_array();
@@ -96,7 +96,8 @@ impl<'d> DocumentSchemas<'d> {
         values.filter_map(text_of).collect()
     }
 
-    /// Returns the array of items in the schema of an answer, and the fields of its items.
+    /// Returns the place of the array of items in an answer with this schema, and the fields of its items. Of several
+    /// arrays, one with a usual name such as `data` is preferred, then the one with the most fields.
     pub(super) fn items(self, answer: &'d Value) -> Option<(String, Vec<DocumentedField>)> {
         let mut arrays: Vec<(String, &Value)> = Vec::new();
         let mut waiting = vec![(String::new(), answer, 0)];
@@ -135,7 +136,7 @@ impl<'d> DocumentSchemas<'d> {
     }
 }
 
-/// Returns a scalar as parameters have it.
+/// Returns a scalar as the text of a parameter; `None` for other values.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

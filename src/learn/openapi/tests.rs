@@ -1,4 +1,4 @@
-//! Documents that are right, wrong, or about another service, and what is learnt with them.
+//! Tests of learning with an OpenAPI document: one that is right, wrong, or of another service.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::learn::{
     testing::{Answered, LearntCase, SimulatedRequest, attempt, learn_as, rows, slice, sorted, target},
 };
 
-/// A service with words of its own, as its document describes it.
+/// The document of a service whose parameters have unusual names.
 fn document() -> Value {
     json!({
         "openapi": "3.1.0",
@@ -62,7 +62,7 @@ fn described(document: &Value) -> ProbeTarget {
     ProbeTarget { documented: Some(Rc::new(documented)), ..target() }
 }
 
-/// The service. It refuses parameters that it does not know.
+/// The service of the document. It refuses unknown parameters.
 fn service(asked: &SimulatedRequest, all: &[Value]) -> Answered {
     const KNOWN: [&str; 5] = ["anzahl", "blatt", "ordnung_nach", "id_from", "id_to"];
     if let Some((name, _)) = asked.pairs.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
@@ -109,7 +109,7 @@ fn a_path_is_found_by_servers_templates_and_its_end() {
     let found = |path: &str| DocumentedList::read(&document(), &Method::GET, path).map(|list| list.operation);
     assert_eq!(found("/api/items/").unwrap(), "GET /items");
     assert_eq!(found("/items").unwrap(), "GET /items");
-    // A proxy before the service added the beginning.
+    // A proxy adds a prefix to the path.
     assert_eq!(found("/people/v2/orders").unwrap(), "GET /orders");
     let fault = found("/api/nothing").unwrap_err();
     assert!(fault.contains("no GET of /api/nothing") && fault.contains("/items, /orders"), "{fault}");
@@ -152,7 +152,7 @@ fn words_of_a_document_are_tried_first_and_shown_by_answers() {
     let ranges = learnt.ranges.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
     assert!(ranges.terms.iter().any(|(_, template)| template == "{field}_from={value}"), "{ranges:?}");
     assert_eq!(contradictions(&outcome), Vec::<String>::new());
-    // Without the document nothing of this can be guessed.
+    // Without the document, these names are not found.
     let (without, _) = attempt(target(), ProbeLimits::default(), |asked| service(asked, &all));
     assert_eq!(without.unwrap().place, None);
 }

@@ -8,21 +8,21 @@ use crate::learn::{
     shape::names::plain,
 };
 
-/// Words for both directions.
+/// The words for both directions.
 const DIRECTIONS: [(&str, &str); 5] =
     [("asc", "desc"), ("ASC", "DESC"), ("ascending", "descending"), ("Asc", "Desc"), ("1", "-1")];
 
-/// Texts between a field and its direction.
+/// The separators between a field and its direction.
 const SEPARATORS: [&str; 7] = [":", ",", " ", ".", "_", "|", "-"];
 
 /// The described parameters that sort.
 #[derive(Debug, Default)]
 pub(super) struct DocumentedSort {
-    /// Those whose described values show how a direction is written.
+    /// The parameters whose values show how a direction is written.
     pub(super) forms: Vec<SortGrammar>,
-    /// The names of the other ones.
+    /// The names of the other parameters.
     pub(super) names: Vec<String>,
-    /// The words for fields; empty where none are listed.
+    /// The words for fields, from all parameters; empty if none are listed.
     words: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl DocumentedSort {
             let texts: Vec<&str> = parameter.choices.iter().chain(own_texts).map(String::as_str).collect();
             match written(&parameter.name, &texts).or_else(|| beside(&parameter.name, document)) {
                 Some(form) => {
-                    // `-createdAt` names the field too. Test:
+                    // A choice such as `-createdAt` contains the word for a field. Test:
                     // `words_of_a_document_are_tried_first_and_shown_by_answers`.
                     own.words.extend(parameter.choices.iter().map(|choice| bare(&form, choice).to_owned()));
                     own.forms.push(form);
@@ -49,16 +49,17 @@ impl DocumentedSort {
         own
     }
 
-    /// Returns the word for a field.
+    /// Returns the documented word for a field.
     pub(super) fn word(&self, pointer: &str) -> Option<&str> {
-        // `createdAt` is the word for `created_at`. Test: `words_of_a_document_are_tried_first_and_shown_by_answers`.
+        // Words are compared without case and separators: `createdAt` is the word for `created_at`. Test:
+        // `words_of_a_document_are_tried_first_and_shown_by_answers`.
         let (last, whole) = (plain(&upstream_name(pointer)), plain(pointer));
         self.words.iter().find(|word| plain(word) == last || plain(word) == whole).map(String::as_str)
     }
 }
 
-/// Returns whether a parameter sorts, by its name or because its values are names of fields. A parameter of the
-/// direction alone does not count.
+/// Returns whether a text parameter chooses the field to sort by: its name contains `sort` or `order`, or its values
+/// are names of fields. Example: `sort_by` does; `order_dir`, a direction alone, does not.
 pub(in crate::learn) fn is_sort(document: &DocumentedList, parameter: &DocumentedParameter) -> bool {
     let name = plain(&parameter.name);
     let is_text = matches!(parameter.kind, DocumentedType::Text | DocumentedType::Other);
@@ -74,7 +75,7 @@ fn directions(parameter: &DocumentedParameter) -> Option<(&'static str, &'static
     parameter.choices.iter().all(is_word).then_some(words)
 }
 
-/// Returns the grammar that values such as `-name` or `name:desc` show.
+/// Returns the grammar of values such as `-name` or `name:desc`; `None` if no value shows one.
 fn written(name: &str, texts: &[&str]) -> Option<SortGrammar> {
     if texts.iter().any(|text| text.starts_with('-')) {
         return Some(form(&format!("{name}={{direction}}{{field}}"), "", "-"));
@@ -89,14 +90,14 @@ fn written(name: &str, texts: &[&str]) -> Option<SortGrammar> {
     None
 }
 
-/// Returns the grammar with a second parameter, which takes the direction.
+/// Returns the grammar with a second parameter for the direction, if the document describes one.
 fn beside(name: &str, document: &DocumentedList) -> Option<SortGrammar> {
     let mut others = document.parameters.iter().filter(|other| other.name != name);
     let (own, (up, down)) = others.find_map(|other| Some((&other.name, directions(other)?)))?;
     Some(form(&format!("{name}={{field}}&{own}={{direction}}"), up, down))
 }
 
-/// Returns the field in a value, without its direction.
+/// Returns the field of a value, without its direction.
 fn bare<'c>(form: &SortGrammar, choice: &'c str) -> &'c str {
     let separator =
         form.query.split_once("{field}").map_or("", |(_, rest)| rest.split(['{', '&']).next().unwrap_or(""));

@@ -1,5 +1,5 @@
-//! Range filters, found by their effect: several spellings are sent in one request, each with the value of another row,
-//! so that the first item of the answer shows which spelling was read.
+//! Range filters, found by their effect. Several spellings are sent in one request, each with the value of a different
+//! row, so that the first item of the answer shows which spelling the upstream reads.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::learn::{
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
-/// The spellings of a comparison, each with the words for `{op}`: less, greater, at most, at least. An empty word means
-/// that the spelling has no such comparison.
+/// The spellings of a comparison, each with the words for `{op}`: less, greater, less or equal, greater or equal. A
+/// spelling has no comparison for an empty word.
 const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}__{op}={value}", ["lt", "gt", "lte", "gte"]),
     ("{field}[{op}]={value}", ["lt", "gt", "lte", "gte"]),
@@ -32,18 +32,19 @@ const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}={op}:{value}", ["lt", "gt", "lte", "gte"]),
 ];
 
-/// The number of spellings that can be in one request: the last two use the same parameter.
+/// The number of spellings, from the first one, that can be in the same request. The last two are left out, since they
+/// have the same parameter.
 const TOGETHER: usize = 11;
 
-/// The places of `gte` and `lte` among the words.
+/// The indices of `gte` and `lte` among the words.
 const GTE: usize = 3;
 const LTE: usize = 2;
 const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
 
-/// The most items that a filtered answer is requested with.
+/// The largest size of filtered answers that is requested.
 const LARGEST: u32 = 200;
 
-/// The number of requests that is left for later steps.
+/// The number of requests that are left for later steps.
 const KEPT: usize = 4;
 
 /// Finds the range filters on the first key of the order.
@@ -58,7 +59,7 @@ pub(in crate::learn) async fn find(
         return Ok(());
     };
     let onward = if column.descending { LTE } else { GTE };
-    // Values of different rows tell the spellings apart. The first value is not used: filtering by it has no effect.
+    // Each spelling gets another value. The first value is not used, because a filter by it has no effect.
     let places: Vec<usize> = (1..column.starts.len()).take(TOGETHER).collect();
     if places.len() < 2 {
         return Ok(());
@@ -68,7 +69,7 @@ pub(in crate::learn) async fn find(
     let last = places[places.len() - 1];
     for described in column.described(session, onward) {
         let setting = column.setting(WAYS[described], onward, last);
-        // The document aims alone: its spelling counts by its effect. Test:
+        // A spelling of the document is only tried first, and needs an effect like any other. Test:
         // `words_of_a_document_are_tried_first_and_shown_by_answers`.
         if way.is_none() && column.begins(learnt, session, &[setting]).await? == Some(last) {
             way = Some((described, last));
@@ -85,7 +86,7 @@ pub(in crate::learn) async fn find(
             way = Some((*found.0, *found.1));
         }
     }
-    // One by one: some upstreams refuse unknown parameters, and the last two spellings share a parameter.
+    // The most usual spellings are tried alone, since some upstreams refuse unknown parameters.
     let single = [0, TOGETHER, TOGETHER + 1, 2];
     for other in single.into_iter().filter(|_| way.is_none()) {
         if session.left() <= KEPT {
@@ -126,8 +127,8 @@ async fn confirm(
         let setting = column.setting(WAYS[way], operation, place);
         let answer = column.answer(learnt, session, &[setting]).await?;
         let rows = &answer.places;
-        // An upstream that shows seconds and compares milliseconds leaves out some items of an inclusive bound. Test:
-        // `a_filter_that_leaves_out_equal_items_is_not_used`.
+        // An upstream that returns seconds but compares milliseconds omits some items that are equal to an inclusive
+        // bound. Test: `a_filter_that_leaves_out_equal_items_is_not_used`.
         let is_complete = !is_inclusive || column.holds_all(&answer, place);
         let holds = is_complete
             && match (is_onward, rows.first(), rows.last()) {
@@ -142,7 +143,7 @@ async fn confirm(
         }
     }
     let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
-    // Pages are read in both directions.
+    // Pages are read in both directions, so that a range must be, too.
     if !(has("gte") && has("lte") || has("gt") && has("lt")) {
         let evidence = format!("{} works in one direction alone", shown.join(", "));
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
@@ -155,7 +156,7 @@ async fn confirm(
     Ok(())
 }
 
-/// The first key of the order, with its values in the sample.
+/// The first key of the order, or the id, with its values in the sample.
 struct Column {
     /// The name in requests.
     name: String,
@@ -163,16 +164,16 @@ struct Column {
     known_as: String,
     pointer: String,
     descending: bool,
-    /// The different values, in the order of the list.
+    /// The distinct values, in the order of the list.
     values: Vec<String>,
     /// For each value, the index of its first row.
     starts: Vec<usize>,
-    /// For each value, the items that have it.
+    /// For each value, the identities of its items.
     items: Vec<BTreeSet<String>>,
 }
 
-/// An answer to a filter: the indices of its values among those of the sample, up to the first unknown value, and its
-/// items.
+/// The answer to a filter: the indices of its values among those of the sample, up to the first unknown value, and the
+/// identities of its items.
 struct Filtered {
     places: Vec<usize>,
     items: BTreeSet<String>,
@@ -185,7 +186,7 @@ impl Column {
             Some((field, descending)) => {
                 let is_ordered =
                     !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
-                // The effect of a filter shows only where values compare, and a null is in no range.
+                // The effect of a filter can only be seen on values that are compared, and no range contains nulls.
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
@@ -209,7 +210,7 @@ impl Column {
             let value = match step_into(row, &pointer)? {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
-                // A query has no spelling of objects, arrays and nulls.
+                // Objects, arrays and nulls can't be written in a query.
                 _ => return None,
             };
             if values.last() != Some(&value) {
@@ -221,14 +222,14 @@ impl Column {
                 last.insert(learnt.shape.identity(row));
             }
         }
-        // Items after the sample may have the last value too.
+        // The last value is dropped: further items after the sample may have it.
         starts.pop();
         values.pop();
         items.pop();
         Some(Self { name, known_as, pointer, descending, values, starts, items })
     }
 
-    /// Returns the indices of the spellings whose parameters a document describes.
+    /// Returns the indices of the spellings whose parameters the document describes.
     fn described(&self, session: &Session, operation: usize) -> Vec<usize> {
         let is_described = |way: &usize| {
             let (template, words) = WAYS[*way];
@@ -249,7 +250,7 @@ impl Column {
         (ProbeSlot::Query(written(name)), written(value))
     }
 
-    /// Returns the index of the value with which an answer begins.
+    /// Requests an answer, and returns the index of the value with which it begins; `None` if the value is unknown.
     async fn begins(
         &self,
         learnt: &Learnt,
@@ -259,13 +260,13 @@ impl Column {
         Ok(self.answer(learnt, session, settings).await?.places.first().copied())
     }
 
-    /// Returns whether an answer has all items of a value.
+    /// Returns whether an answer contains all items with a value.
     fn holds_all(&self, answer: &Filtered, place: usize) -> bool {
         self.items[place].is_subset(&answer.items)
     }
 
     async fn answer(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Filtered, ProbeHalt> {
-        // An answer that is sorted by the column begins with the bound.
+        // The answer is sorted by the column, if the upstream can do that, so that it begins or ends at the bound.
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
         let sort = sort
             .map(|form| crate::learn::order::sorting::settings(form, &[(&self.name, self.descending)]))

@@ -1,5 +1,5 @@
-//! The parameters that sort, found by their effect: names are tried together with a field by which the list is not
-//! sorted, then spellings of the direction, then two keys.
+//! The parameters that sort, found by their effect. Several names are tried in one request, with a field by which the
+//! list is not sorted; then spellings of the direction; then two keys.
 
 use std::rc::Rc;
 
@@ -15,11 +15,11 @@ use crate::learn::{
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
-/// Parameters that take a field. `order` is tried by itself, because in many lists it takes a direction.
+/// Parameters that take a field. `order` is missing, because it often takes a direction; [`PARTICULAR`] tries it alone.
 const NAMES: [&str; 10] =
     ["sort", "ordering", "order_by", "sort_by", "sortBy", "orderBy", "_sort", "$orderby", "orderby", "sortby"];
 
-/// Parameters that take a direction, beside one that takes a field.
+/// Parameters that take a direction, in addition to a parameter that takes a field.
 const DIRECTIONS: [&str; 11] = [
     "order",
     "direction",
@@ -45,7 +45,7 @@ const WORDS: [(&str, &str, &str); 7] = [
     ("{field}|{direction}", "asc", "desc"),
 ];
 
-/// Spellings whose parameters differ from all others.
+/// Whole grammars that are tried one by one.
 const PARTICULAR: [(&str, &str, &str); 4] = [
     ("order={field}.{direction}", "asc", "desc"),
     ("$sort[{field}]={direction}", "1", "-1"),
@@ -53,26 +53,26 @@ const PARTICULAR: [(&str, &str, &str); 4] = [
     ("sort[{field}]={direction}", "asc", "desc"),
 ];
 
-/// The number of requests that is left for later steps.
+/// The number of requests that are left for later steps.
 const KEPT: usize = 8;
 
-/// The most fields that are tried beside those of the order.
+/// The largest number of fields that are tried because of their usual names, in addition to those of the order.
 const FIELDS: usize = 3;
 
-/// The most fields that are tried because a document names them.
+/// The largest number of fields that are tried because the document names them.
 const DESCRIBED: usize = 6;
 
-/// The number of items of an answer whose order is examined.
+/// The number of items that are requested to examine their order.
 const LOOKED_AT: u32 = 50;
 
-/// Finds the parameters that sort, and the fields by which they do.
+/// Finds the parameters that sort, and the fields by which they sort.
 pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
     base: &Base,
     sample: &Sample,
 ) -> Result<(), ProbeHalt> {
-    // A few rows run one way by chance.
+    // Few rows may be sorted by chance.
     if session.target.body.is_some() || sample.rows.len() < 6 {
         return Ok(());
     }
@@ -115,8 +115,8 @@ pub(in crate::learn) async fn find(
 struct Subject {
     name: String,
     pointer: String,
-    /// `Some(true)` if the list runs downward by it already, `Some(false)` if upward: only the other direction shows an
-    /// effect then.
+    /// `Some(true)` if the list is already sorted by the field in descending order, `Some(false)` if in ascending
+    /// order. In that case only the other direction shows an effect.
     runs: Option<bool>,
 }
 
@@ -126,7 +126,7 @@ impl Subject {
         Self { name, pointer: pointer.to_owned(), runs }
     }
 
-    /// Returns whether the list runs upward by it already.
+    /// Returns whether the list is already sorted by the field in ascending order.
     fn is_ascending(&self) -> bool {
         self.runs == Some(false)
     }
@@ -197,7 +197,8 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Returns whether a grammar sorts the list in a direction in which it does not run by itself.
+    /// Returns whether a grammar sorts the list by the subject, in a direction in which the list is not sorted without
+    /// it.
     async fn shows(&self, learnt: &Learnt, form: &SortGrammar) -> Result<bool, ProbeHalt> {
         let descending = self.subject.runs != Some(true);
         self.holds(learnt, &settings(form, &[(&self.subject.name, descending)]), descending).await
@@ -222,7 +223,7 @@ impl Trial<'_> {
         Ok(runs(learnt, &seen, &self.subject.pointer).is_some_and(|run| run.descending == descending))
     }
 
-    /// Returns the name that has the effect of all names together, by ever smaller groups of them.
+    /// Returns the name that has the effect of all names together, found by bisection: a single name has it.
     async fn among<'n>(
         &self,
         learnt: &Learnt,
@@ -231,7 +232,8 @@ impl Trial<'_> {
         descending: bool,
     ) -> Result<&'n str, ProbeHalt> {
         let mut names = names.to_vec();
-        // Each round leaves out at least one name. The most usual ones come first.
+        // Each iteration removes at least one name. The most usual names come first, so that they are split off in a
+        // small group.
         while names.len() > 1 {
             let others = names.split_off(if names.len() > 6 { 2 } else { names.len() / 2 });
             if !self.holds(learnt, &settings(&names), descending).await? {
@@ -241,7 +243,7 @@ impl Trial<'_> {
         Ok(names.first().copied().unwrap_or_default())
     }
 
-    /// Finds how a descending field is written with a parameter that takes a field.
+    /// Finds the spelling of a descending field, for a parameter that takes a field.
     async fn direction(&self, learnt: &Learnt, name: &str) -> Result<Option<SortGrammar>, ProbeHalt> {
         let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
         let mut waiting = values;
@@ -253,7 +255,7 @@ impl Trial<'_> {
         };
         waiting.extend(others);
         for (at, (template, up, down)) in waiting {
-            // After the most usual spelling, all parameters of a direction are tried in one request.
+            // After the most usual spelling, all parameters that take a direction are tried in one request.
             if at == 1 && self.holds(learnt, &beside(&companions), true).await? {
                 let own = self.among(learnt, &companions, beside, true).await?;
                 return Ok(Some(form(&format!("{name}={{field}}&{own}={{direction}}"), "asc", "desc")));
@@ -271,11 +273,11 @@ impl Trial<'_> {
 
 pub(super) fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
     let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
-    // Some upstreams read the first key alone, so that several count once two were tried.
+    // Some upstreams read only the first key, so that several keys are not assumed before two were tried.
     SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new(), id: None }
 }
 
-/// Returns the parameters that sort by these fields, each of which may be descending.
+/// Returns the parameters that sort by these fields. A field with `true` is descending.
 pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Setting> {
     let mut found: Vec<Setting> = Vec::new();
     for (field, descending) in terms {
@@ -294,13 +296,14 @@ pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> 
     found
 }
 
-/// Returns how the items of an answer run by a field; `None` with fewer than two changes.
+/// Returns the direction in which the items of an answer are sorted by a field; `None` if they are not, or with fewer
+/// than two changes.
 fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::ColumnRun> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows)).filter(|run| run.changes >= 2)
 }
 
-/// Chooses a field with many values by which the list does not run upward.
+/// Chooses the field to sort by: one with at least five values, by which the list is not already in ascending order.
 fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
     let whole = order::whole(rows);
@@ -308,12 +311,12 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
         let values = rows.iter().filter_map(|row| step_into(row, pointer)).filter(|value| !value.is_null());
         values.map(Value::to_string).collect::<std::collections::BTreeSet<_>>().len()
     };
-    // Nulls stand at different ends in different upstreams, so that a field without any is the better subject.
+    // Upstreams sort nulls to different ends, so that a field without nulls is preferred.
     let has_nulls = |pointer: &String| rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null));
     let fields = learnt.shape.fields(rows);
     let fit = fields.iter().filter(|pointer| {
         let runs = order::run(rows, pointer, &whole);
-        // It must not run upward already, and its own order must be one that can be recognised.
+        // An ascending sort by the field must have an effect.
         distinct(pointer) >= 5 && runs.is_none_or(|run| run.descending)
     });
     let best = fit.max_by_key(|pointer| {
@@ -332,7 +335,7 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
     Some(Subject::of(best, documented, order::run(rows, best, &whole).map(|run| run.descending)))
 }
 
-/// Returns the id as a field to sort by, because some lists sort by it alone.
+/// Returns the id as the field to sort by, because some lists sort only by it.
 fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
@@ -340,11 +343,11 @@ fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Optio
     Some(Subject::of(&pointer, documented, run.map(|run| run.descending)))
 }
 
-/// Returns usual grammars, those of a framework that the first answer shows first.
+/// Returns usual grammars. Those of a framework that the first answer shows come first.
 fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
     let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
     let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
-    // Spring Data writes these members.
+    // Answers of Spring Data have these members.
     if text.contains("totalElements") || text.contains("_embedded") {
         usual.insert(0, ("sort={field},{direction}", "asc", "desc"));
     }
@@ -375,7 +378,7 @@ fn first(learnt: &Learnt) -> Option<Setting> {
     }
 }
 
-/// Tries the fields of the order, the id, and a few more, and adds those that sort to the grammar.
+/// Tries the fields of the order, the id, and a few others. Adds the fields by which the upstream sorts to the grammar.
 async fn try_fields(
     trial: &Trial<'_>,
     learnt: &mut Learnt,
@@ -402,13 +405,13 @@ async fn try_fields(
     pointers.extend(further);
     for pointer in pointers {
         let is_of_order = of_order.contains(&pointer);
-        // The route's order rests on its own fields and on the id, which are tried to the last request.
+        // The fields of the order and the id are needed for the route, so that they are tried up to the last request.
         if trial.session.left() <= KEPT && !is_of_order && learnt.shape.id.as_ref() != Some(&pointer) {
             continue;
         }
         let name = word(trial.documented, &pointer);
-        // Both directions are tried, because a list that ignores the parameter may run one way by itself. Test:
-        // `a_sort_parameter_without_effect_is_not_learnt`.
+        // Both directions are tried, because a list that ignores the parameter may already be sorted in one of them.
+        // Test: `a_sort_parameter_without_effect_is_not_learnt`.
         let (mut both, mut nulls) = (Vec::new(), [None, None]);
         for descending in [true, false] {
             let seen = trial.ask(&settings(form, &[(&name, descending)])).await?;
@@ -419,13 +422,13 @@ async fn try_fields(
             let begins_null = nulls[usize::from(descending)] == Some(true);
             match found.filter(|run| run.descending == descending) {
                 Some(run) => both.push(run),
-                // A first page of nulls alone shows no direction.
+                // A first page that consists of nulls shows no direction.
                 None if begins_null => {}
                 None => break,
             }
             if !is_of_order && both.len() == 1 && pointer != trial.subject.pointer && !has_nulls(rows, &pointer) {
-                // The parameter is known to work; one direction of a further field is enough where the list runs the
-                // other way by itself.
+                // The parameter is known to work. For a further field one direction is enough, unless the list is
+                // already sorted in it.
                 let own = order::run(rows, &pointer, &order::whole(rows));
                 if own.is_none_or(|own| own.descending != descending) {
                     both.push(both[0].clone());
@@ -441,7 +444,7 @@ async fn try_fields(
     Ok(())
 }
 
-/// Returns the run whose comparison explains both directions.
+/// Returns the one of two orders of a field whose comparison fits both directions.
 fn wider(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
     if left.comparison == ValueOrder::Language || !left.is_told && right.is_told {
         left_or(left, right)
@@ -466,7 +469,7 @@ fn has_nulls(rows: &[Value], pointer: &str) -> bool {
     rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null))
 }
 
-/// Returns the place of nulls. `begins` is whether the first item is null in ascending and in descending order.
+/// Returns the place of nulls. `begins` contains whether the first item is null, in ascending and in descending order.
 fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     if !any {
         return None;
@@ -480,7 +483,7 @@ fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     }
 }
 
-/// Adds a field to the grammar, and corrects its description in the order.
+/// Adds a field to the grammar and to the sortable fields, and corrects its description in the order.
 fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, pointer: &str) {
     let is_id = learnt.shape.id.as_deref() == Some(pointer);
     if matches!(field.comparison, ValueOrder::Rank(_)) || is_id && field.comparison == ValueOrder::Language {
@@ -489,7 +492,7 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     let of_order =
         learnt.order.iter_mut().flat_map(|order| &mut order.keys).find(|(own, _)| own.pointer == field.pointer);
     if let Some((own, _)) = of_order {
-        // The comparison that promises less counts, as in `order::run`.
+        // The weaker comparison is chosen, as in `order::run`.
         if own.comparison == ValueOrder::Bytes && field.comparison == ValueOrder::Language {
             own.comparison = ValueOrder::Language;
         }
@@ -506,8 +509,7 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     }
 }
 
-/// Tries two keys at once: a field with equal values, and the id in the direction in which ties do not run by
-/// themselves.
+/// Tries two keys at once: a field with equal values, and the id in the direction that ties do not have without it.
 async fn try_keys(
     trial: &Trial<'_>,
     learnt: &Learnt,
@@ -544,20 +546,20 @@ async fn try_keys(
     Ok(())
 }
 
-/// Returns whether the ids of equal values are descending: `Some(None)` if they run in neither direction, and `None` if
-/// there are too few equal values.
+/// Returns whether the ids within ties are descending: `Some(None)` if they are not sorted, `None` if there are too few
+/// ties or the answer is not sorted by the field.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows))?;
     let ties = order::split(rows, pointer, &order::whole(rows));
-    // Two ids always run one way.
+    // Two ids are always sorted in one direction, so that at least three are needed.
     if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {
         return None;
     }
     Some(order::run(rows, id, &ties).map(|run| run.descending))
 }
 
-/// Chooses the order by the id if the list's own order is not known and the upstream sorts by the id.
+/// Chooses the order by the id, if the list's own order is not known and the upstream can sort by the id.
 fn choose_order(learnt: &mut Learnt, form: &SortGrammar) {
     if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
         learnt.order = Some(ListOrder { keys: Vec::new(), id_descending: false, id_comparison: None, longest_tie: 0 });

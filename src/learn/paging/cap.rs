@@ -16,17 +16,17 @@ const LARGEST: usize = 1_000;
 /// The largest answer that is requested, in bytes, estimated from the first one.
 const LARGEST_ANSWER: usize = 2 << 20;
 
-/// Sizes that are tried after a larger one was refused or lowered to the default.
+/// The sizes that are tried after a larger one was refused or lowered to the default.
 const SMALLER: [u32; 4] = [500, 200, 100, 50];
 
-/// The widest answer, the size that was requested, and the number of its items.
+/// The largest answer, the size that it was requested with, and the number of its items.
 pub(super) struct Widest {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) asked: Option<u32>,
     pub(super) count: usize,
 }
 
-/// Requests up to [`LARGEST`] items, fewer after a refusal, and notes the cap.
+/// Requests up to [`LARGEST`] items, and fewer after a refusal. Adds the finding of the cap.
 pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
     let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
@@ -47,7 +47,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
     let name = form.slot.name().to_owned();
     let maximum = session.documented().parameter(&name).and_then(|own| u32::try_from(own.maximum?).ok());
     let mut documented = maximum.filter(|maximum| (1..largest).contains(maximum));
-    // At most one request for each size, and one for a number that the document or a refusal names.
+    // There is at most one request for each size, and for each number that the document or a refusal names.
     while let Some(size) = sizes.pop() {
         let first = first_of(learnt);
         let settings: Vec<Setting> = std::iter::once((form.slot.clone(), size.to_string())).chain(first).collect();
@@ -65,12 +65,13 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             } else {
                 format!("{count} items to {size}")
             });
-            // A refusal often names the largest size. Test: `an_upstream_that_refuses_what_it_does_not_know`.
+            // A refusal often contains the largest allowed size. Test:
+            // `an_upstream_that_refuses_what_it_does_not_know`.
             if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
             } else if count > 0 && sizes.len() > 2 {
-                // As many items as without a size: the upstream falls back to the default, or its cap is the
-                // default. One smaller size and this count decide.
+                // The answer has as many items as one without a size: either the upstream falls back to its default, or
+                // the default is its cap. One smaller size, and this count as a size, decide.
                 sizes.drain(..sizes.len() - 1);
                 sizes.insert(0, u32::try_from(count).unwrap_or(size));
             }
@@ -108,15 +109,15 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
     learnt.note(certainty, "largest size", found, evidence);
 }
 
-/// Returns whether the list has more than this number of items: by the total of the first answer, or, without one,
-/// because the number is a multiple of ten.
+/// Returns whether the list probably has more than this number of items: by the total in the first answer, or without a
+/// total, if the number is a multiple of ten.
 pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     let facts = learnt.shape.facts(&base.seen);
     let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
-    // A number below that of the items is no total.
+    // A number smaller than that of the items is no total.
     match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
         Some(total) => total > count,
-        // Without a total, a round number is a cap rather than the length of the list.
+        // Without a total, a round number is more likely a cap than the length of the list.
         None => count.is_multiple_of(10),
     }
 }
@@ -126,11 +127,11 @@ fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
     let least = u32::try_from(least).unwrap_or(u32::MAX);
-    // The body of an error often repeats its status.
+    // The status is left out, which bodies of errors often repeat.
     numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
 }
 
-/// Returns the setting of the first page, without which some upstreams read no size.
+/// Returns the parameter of the first page. Some upstreams ignore the size in requests without a page.
 fn first_of(learnt: &Learnt) -> Option<Setting> {
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => Some((slot.clone(), first.to_string())),

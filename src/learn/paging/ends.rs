@@ -1,4 +1,4 @@
-//! The length and the end of the list, and the sample of rows by which its order is found.
+//! The length and the end of the list, and the sample of its rows from which the order is found.
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -18,21 +18,21 @@ use crate::learn::{
 /// The first offset at which the time of a deep answer is compared with that of the first one.
 const DEPTH: u64 = 500;
 
-/// The factor from one such offset to the next.
+/// The factor between such an offset and the next one.
 const DEEPER: u64 = 4;
 
-/// A deep answer is slow if it takes longer than this many times the first one's time, and [`NOTABLE`] beside.
+/// A deep answer is slow if it takes longer than this many times the time of the first one, plus [`NOTABLE`].
 const SLOWER: u32 = 3;
 
 const NOTABLE: Duration = Duration::from_millis(100);
 
-/// The number of parts of a list, at whose borders rows are sampled.
+/// The number of equal parts of a list. Rows are sampled between them.
 const PARTS: u64 = 3;
 
-/// The most pages that are read of a list whose pages lead to one another.
+/// The number of pages that are read of a list in which each page leads to the next one.
 const FOLLOWED: usize = 3;
 
-/// Rows of the list in its order: from its beginning, then from further places.
+/// Rows of the list, in its order: those from its beginning without a gap, then some from deeper places.
 #[derive(Debug, Default)]
 pub(in crate::learn) struct Sample {
     pub(in crate::learn) rows: Vec<Value>,
@@ -41,7 +41,7 @@ pub(in crate::learn) struct Sample {
     /// The number of rows from the beginning without a gap.
     pub(in crate::learn) first_stretch: usize,
     known: BTreeSet<String>,
-    /// For each row, the offset of the answer that had it.
+    /// For each row, the offset of the answer that it came from.
     places: Vec<u64>,
 }
 
@@ -55,7 +55,8 @@ impl Sample {
     fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
-        // Answers overlap where items came meanwhile. Without ids, equal rows may be different items.
+        // Answers overlap if items were added between them. Without ids, equal rows may be different items, so that all
+        // are kept.
         let new = elements.filter(|(_, identity)| self.known.insert(identity.clone()) || learnt.shape.id.is_none());
         let new: Vec<Value> = new.map(|(row, _)| row.clone()).collect();
         let at = self.places.partition_point(|place| *place <= from);
@@ -64,7 +65,7 @@ impl Sample {
     }
 }
 
-/// Finds the cap, the facts of answers and the end of the list. Returns the sample of its rows.
+/// Finds the cap, the facts in answers and the end of the list. Returns a sample of its rows.
 pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
     let widest = cap::widest(session, learnt, base).await?;
     let mut sample = Sample::default();
@@ -75,7 +76,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     }
     sample.first_stretch = sample.rows.len();
     let paged = match &learnt.place {
-        // Some upstreams give a total only if the request has a page.
+        // Some upstreams return a total only for requests with a page.
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             let few = learnt.size.as_ref().and_then(|form| form.choices.first().copied());
             let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
@@ -97,7 +98,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     Ok(sample)
 }
 
-/// Examines the end of a list whose pages have numbers, and samples rows from its middle.
+/// Examines the end of a list that is read by page or by offset, and samples rows from its middle.
 async fn numbered(
     session: &Session,
     learnt: &mut Learnt,
@@ -109,7 +110,7 @@ async fn numbered(
     let total = total.or(recorded_pages(session, learnt, sample).await?);
     let depth = deep_enough(session, learnt, base, total, sample).await?;
     let size = page_size(learnt);
-    // The end of a list that is too deep to be asked for stays open. Test:
+    // If the end is too deep to be requested, it is not examined. Test:
     // `a_list_that_gets_slower_with_depth_is_left_alone`.
     let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
         note_no_end(session, learnt, &depth.why);
@@ -126,7 +127,7 @@ async fn numbered(
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
-    // A list that fits into one page shows no flag of a page that others follow.
+    // If the list fits into one page, no page shows the flag for a page that is followed by others.
     facts::confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
@@ -135,8 +136,8 @@ async fn numbered(
     Ok(())
 }
 
-/// Samples rows from the middle. If the first key has few values, ids run one way within each value, and the rows of
-/// the beginning and of the end alone could look sorted by their ids. Test:
+/// Samples rows from the middle. In a list by a key with few values, ids are sorted within each value, so that the rows
+/// of the beginning and of the end alone could look sorted by id. Test:
 /// `a_sort_by_few_values_is_not_taken_for_one_by_ids`.
 async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Sample) -> Result<(), ProbeHalt> {
     let size = page_size(learnt);
@@ -156,10 +157,11 @@ fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
     learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
 }
 
-/// Adds the rows of the recorded pages after the first. Returns the length of the list if one of them is its end.
+/// Adds the rows of the recorded pages after the first one. Returns the length of the list if one of them is the last
+/// page.
 async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
     let size = page_size(learnt);
-    // A live list has no recorded requests, and this loop no iteration.
+    // A live list has no recorded requests, so that the loop has no iterations.
     for page in 1..=session.target.recorded.len() {
         let from = u64::try_from(page).unwrap_or(u64::MAX).saturating_mul(u64::from(size));
         let seen = at(session, learnt, from, size).await?;
@@ -176,24 +178,24 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
     Ok(None)
 }
 
-/// The result of going deeper into a list.
+/// The result of requests at increasing offsets.
 struct Depth {
-    /// The deepest offset that may be requested.
+    /// The largest offset that may be requested.
     reached: u64,
     /// The length of the list, if its end was found.
     end: Option<u64>,
-    /// The reason that no deeper offset may be requested.
+    /// The reason for which no larger offset may be requested.
     why: String,
 }
 
-/// Returns the offset of the first page that is requested for its depth, after this number of known rows: a multiple of
-/// the size, and never 0, from which no multiplication leads deeper.
+/// Returns the first offset of the search for the end, at or after `known` rows and [`DEPTH`]: a multiple of the size,
+/// at least one page. The next offsets are multiples of it, so that it must not be 0.
 fn first_deep(known: u64, size: u32) -> u64 {
     let size = u64::from(size);
     (known.max(DEPTH) / size).max(1) * size
 }
 
-/// Requests ever deeper pages while answers do not get slower, and samples their rows. Test:
+/// Requests pages at increasing offsets, as long as answers don't get slower, and samples their rows. Test:
 /// `a_list_that_gets_slower_with_depth_is_left_alone`.
 async fn deep_enough(
     session: &Session,
@@ -208,12 +210,12 @@ async fn deep_enough(
     if end <= DEPTH {
         return Ok(Depth { reached: end, end: None, why: String::new() });
     }
-    // The very first answer may include the time of connecting, so that the faster of two counts.
+    // The very first answer may include the time for a connection, so that the faster of two answers is taken.
     let first = at(session, learnt, 0, size).await?;
     let mut from = first_deep(u64::try_from(sample.rows.len()).unwrap_or(0), size);
     let usual = first.elapsed.min(base.seen.elapsed);
     let mut before = Vec::new();
-    // `--depth` bounds the offsets. Test: `a_long_list_is_not_read_deeper_than_allowed`.
+    // `--depth` is the largest offset. Test: `a_long_list_is_not_read_deeper_than_allowed`.
     while from < end && from <= most {
         let seen = at(session, learnt, from, size).await?;
         if !seen.is_recorded() {
@@ -232,7 +234,8 @@ async fn deep_enough(
         if rows == 0 {
             return search_end(session, learnt, known.min(from), from).await;
         }
-        // No page after the end is empty here. Test: `the_last_page_again_without_a_total`.
+        // Some upstreams answer requests after the end with the last page, so that no page is empty. Test:
+        // `the_last_page_again_without_a_total`.
         if total.is_none() && ids == before {
             return search_repeated(session, learnt, from, &ids).await;
         }
@@ -242,7 +245,7 @@ async fn deep_enough(
             let end = from + u64::try_from(rows).unwrap_or(0);
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
         }
-        // Pages begin at multiples of their size.
+        // Pages begin at multiples of the size.
         from = from.saturating_mul(DEEPER) / u64::from(size) * u64::from(size);
     }
     if total.is_none_or(|total| total > most) {
@@ -252,13 +255,12 @@ async fn deep_enough(
     Ok(Depth { reached: most, end: None, why: String::new() })
 }
 
-/// Finds the last page of a list that repeats it after the end, by bisection between the beginning and a page with the
-/// items
-/// `again`: the first page with these items is the last one.
+/// Finds the last page of a list that repeats it after the end, by bisection between the beginning and the page at
+/// offset `from`, whose items are `again`. The last page is the first one with these items.
 async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &[String]) -> Result<Depth, ProbeHalt> {
     let size = u64::from(page_size(learnt));
     let (mut low, mut high) = (0, from / size);
-    // Each iteration halves the interval.
+    // Each iteration halves the interval, so that the loop ends.
     while high - low > 1 {
         let middle = u64::midpoint(low, high);
         let seen = at(session, learnt, middle * size, page_size(learnt)).await?;
@@ -301,7 +303,7 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
     Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() })
 }
 
-/// Returns the size of the pages with which the list is examined: at most 100, unless a few sizes alone are allowed.
+/// Returns the size of the pages with which the list is examined: at most 100, unless only certain sizes are allowed.
 fn page_size(learnt: &Learnt) -> u32 {
     let Some(form) = &learnt.size else { return learnt.default_size.max(1) };
     match form.choices.last() {
@@ -310,7 +312,7 @@ fn page_size(learnt: &Learnt) -> u32 {
     }
 }
 
-/// Requests the page that begins at an offset, which must be a multiple of the size for lists by page.
+/// Requests the page at an offset. For a list by page, the offset must be a multiple of the size.
 pub(in crate::learn) async fn at(
     session: &Session,
     learnt: &Learnt,
@@ -330,7 +332,7 @@ pub(in crate::learn) async fn at(
     session.ask(&settings).await
 }
 
-/// Reads up to [`FOLLOWED`] pages of a list whose pages lead to one another, and adds their rows.
+/// Reads up to [`FOLLOWED`] further pages of a list in which each page leads to the next one, and adds their rows.
 async fn follow(
     session: &Session,
     learnt: &mut Learnt,
@@ -347,14 +349,14 @@ async fn follow(
             return Ok(());
         };
         let size = learnt.size.as_ref().map(|form| (form.slot.clone(), widest.asked.unwrap_or(100).to_string()));
-        // The settings of a next URL may have the size already.
+        // The parameters of a next URL may contain the size already.
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
         let settings: Vec<Setting> = size.into_iter().chain(next).collect();
         seen = session.ask(&settings).await?;
         if !seen.is_recorded() {
             return Ok(());
         }
-        // Without a flag, an empty page is the end. Test:
+        // Without a flag, only an empty page shows the end. Test:
         // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
         if learnt.shape.count(&seen) == 0 {
             sample.is_whole = true;
@@ -367,7 +369,7 @@ async fn follow(
     Ok(())
 }
 
-/// Returns the settings of the page after an answer; `None` if it leads to none.
+/// Returns the parameters of the page after an answer; `None` if the answer leads to no further page.
 fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: &Session) -> Option<Vec<Setting>> {
     let text = |place: &str| match seen.at(place)? {
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -389,20 +391,20 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             let says_end = learnt.places.has_more.as_ref().and_then(|place| seen.at(place)) == Some(Value::Bool(false));
             let ids = learnt.shape.identities(seen)?;
             let last = ids.last().filter(|_| !says_end)?;
-            // Identities are JSON, and parameters are text.
+            // The identity of an item is JSON, so that quotes are removed.
             Some(vec![(slot.clone(), last.trim_matches('"').to_owned())])
         }
         _ => None,
     }
 }
 
-/// Drops the id if two different items share it.
+/// Drops the id if two different items have the same one.
 fn check_ids(learnt: &mut Learnt, sample: &Sample) {
     let Some(id) = learnt.shape.id.clone() else { return };
     let mut known = std::collections::BTreeMap::new();
     for row in &sample.rows {
         let own = crate::learn::prober::answer::step_into(row, &id).map(Value::to_string);
-        // An item that moved while the list was read can come twice; both are equal then.
+        // An item that moves while the list is read may occur twice, with equal content.
         if let Some(before) = known.insert(own, row)
             && before != row
         {

@@ -1,5 +1,5 @@
-//! Facts beside the items: the total, the flags that more follows or that the list ends, the next link, and the answer
-//! after the end.
+//! Facts in addition to the items: the total, the flags that more items follow or that the list ends, the next link,
+//! and the answer after the end.
 
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ use crate::learn::{
     shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
 };
 
-/// Finds the total: a number that is the same in answers of two sizes and is not less than their items. It has a usual
-/// name, or is exactly the number of items when all of them came.
+/// Finds the total: a number that is the same in answers of two sizes and not smaller than the number of their items.
+/// It must have a usual name, or be exactly the number of items in an answer with the whole list.
 pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
     let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
     let asked = widest.asked.map(u64::from);
@@ -25,7 +25,7 @@ pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, w
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
         let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
-        // A number that is equal to the items of both answers may count those of the page.
+        // A number that is equal to the number of items in both answers may be the number of items in the page.
         let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
             Some(rank) if is_steady => found.push((rank, fact, value)),
@@ -46,8 +46,8 @@ pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, w
     Some(value)
 }
 
-/// Remembers the facts of the first answer about further items, by their names. `confirm_flags` keeps those that the
-/// last page confirms.
+/// Sets the places of flags, page counts and links in the first answer, found by their names. `confirm_flags` removes
+/// the flags and links that the last page does not confirm.
 pub(super) fn find_flags(learnt: &mut Learnt, base: &Base) {
     for fact in learnt.shape.facts(&base.seen) {
         let places = &mut learnt.places;
@@ -71,7 +71,7 @@ fn is_url(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.starts_with("http") || text.starts_with('/') || text.starts_with('?'))
 }
 
-/// Keeps the flags and the link by which the last page shows that no page follows. `has_others` is whether there are
+/// Keeps the flags and the link by which the last page shows that no page follows. `has_others` is true if there are
 /// pages before the last one.
 pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
     let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
@@ -82,7 +82,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     {
         let Some(own) = place.clone() else { continue };
         let (first, end) = (flag(&base.seen, &own), flag(last, &own));
-        // A flag that is the same on every page shows no end.
+        // A flag that is the same on every page does not show the end.
         if end == Some(when_last) && (!has_others || first == Some(!when_last) || base.ids.is_empty()) {
             notes.push((shown, about, own, format!("{when_last} on the last page")));
         } else if has_others {
@@ -90,7 +90,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
         }
     }
     if let Some(own) = learnt.places.next_url.clone() {
-        // Upstreams leave the link out, or write null or an empty text.
+        // On the last page, upstreams omit the link, or write null or an empty text.
         let ends = last.at(&own).is_none_or(|value| value.as_str().is_none_or(str::is_empty));
         if ends {
             let previous = ["prev", "previous", "Prev", "Previous"]
@@ -100,7 +100,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
             learnt.places.prev_url = previous.into_iter().find(is_there);
             notes.push((shown, "next link", own, "a URL on the first page, none on the last".to_owned()));
         } else {
-            // A link on the last page leads on after the end.
+            // A last page with a link shows that the link does not tell the end.
             learnt.places.next_url = None;
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     }
 }
 
-/// Notes the answer after the end.
+/// Adds the finding of the answer after the end.
 pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, widest: &Widest) {
     let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
     let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));
@@ -125,7 +125,8 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
     } else if past.is_success() && of_past.is_empty() {
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
     } else if past.is_success() && of_past == of_last {
-        // Some upstreams take a page after the end for the last one. Test: `the_last_page_again_past_the_end`.
+        // Some upstreams answer a page number after the end with the last page. Test:
+        // `the_last_page_again_past_the_end`.
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
     } else if past.is_success() && of_first.starts_with(&of_past[..1]) {

@@ -1,5 +1,5 @@
-//! The parameter that says where a slice begins, found by its effect: with 2 as its value, the first item tells by its
-//! place in a longer answer whether pages are counted, from 0 or from 1, or items.
+//! The parameter of a page number or an offset, found by its effect. With the value 2, the first item of the answer is
+//! looked up in a longer answer: its index shows whether the parameter counts pages or items, from 0 or from 1.
 
 use std::rc::Rc;
 
@@ -14,23 +14,25 @@ use crate::learn::{
     shape::names::{self, AFTERS, OFFSET_ECHOES, OFFSETS, PAGE_ECHOES, PAGES, SIZES, likely_first, plain},
 };
 
-/// The value with which parameters are tried: the least one that tells pages from 0, pages from 1 and offsets apart.
+/// The value with which parameters are tried: the smallest one that distinguishes pages from 0, pages from 1, and
+/// offsets.
 const TRIED: u64 = 2;
 
-/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
+/// The largest number of names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 4;
 
-/// The least number of items of the reference, so that each meaning of the value 2 begins at another item of it.
+/// The smallest number of items in the reference, so that the answer to the value 2 begins at a different item for each
+/// meaning.
 const REFERENCE: usize = 7;
 
-/// The place in the reference at which an answer begins. The reference is an answer from the beginning of the list.
+/// The beginning of an answer, compared with the reference: an answer from the beginning of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
     /// At the item with this index.
     At(usize),
-    /// At an item that the reference does not have.
+    /// At an item that is not in the reference.
     Beyond,
-    /// The upstream refuses the request, or gives no items.
+    /// The upstream refuses the request, or returns no items.
     Nowhere,
     /// The request is not recorded.
     Unknown,
@@ -70,28 +72,28 @@ impl Meaning {
     }
 }
 
-/// The most items of a reference if equal items come in another order with each request.
+/// The size of the reference if equal items come in another order with each request.
 const WIDE: u32 = 150;
 
 /// The reference that answers are compared with.
 struct Reference {
     ids: Vec<String>,
-    /// The number of items of the answers that are compared.
+    /// The size of the answers that are compared.
     size: usize,
-    /// The settings that request this number.
+    /// The parameters that request this size.
     sized: Vec<Setting>,
-    /// True if two answers to one request have their items in the same order.
+    /// True if two answers to the same request have their items in the same order.
     is_steady: bool,
 }
 
 impl Reference {
     async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, ProbeHalt> {
-        // Pages of a fixed size are compared with the first one. Test: `pages_of_a_fixed_size`.
+        // Without a size parameter, answers are compared with the first one. Test: `pages_of_a_fixed_size`.
         let Some(form) = &learnt.size else {
             let (ids, size) = (base.ids.clone(), base.ids.len());
             return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
         };
-        // Any other size is ignored or refused. Test: `a_few_sizes_alone`.
+        // If only certain sizes are allowed, others are ignored or refused. Test: `a_few_sizes_alone`.
         if let Some(least) = form.choices.first() {
             let sized = vec![(form.slot.clone(), least.to_string())];
             let size = usize::try_from(*least).unwrap_or(1);
@@ -105,24 +107,25 @@ impl Reference {
                 ids = more;
             }
         }
-        // The third page, which 2 means if pages count from 0, still begins within the reference.
+        // The size is so small that the third page, which has the number 2 if pages are counted from 0, still begins
+        // within the reference.
         let size = (ids.len().saturating_sub(1) / 2).clamp(1, 5);
         let sized = vec![(form.slot.clone(), size.to_string())];
         let first = learnt.shape.identities(&*session.ask(&sized).await?).unwrap_or_default();
         if ids.starts_with(&first) || first.len() != size {
             return Ok(Self { ids, size, sized, is_steady: true });
         }
-        // Items that are equal for the upstream come in any order: wide answers show their place by most of their
-        // items. Test: `many_equal_times_in_another_order_with_each_request`.
+        // Items that are equal for the upstream come in any order, so that a larger reference is used: the place of an
+        // answer is found by most of its items. Test: `many_equal_times_in_another_order_with_each_request`.
         let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let size = (ids.len() / 3).max(1);
         Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false })
     }
 
-    /// Returns the value with which a name is tried. In wide answers without a steady order an offset of 2 shows
-    /// nothing, so that the offset is a whole page. For a recording, it is the least recorded number after the first
-    /// page.
+    /// Returns the value with which a name is tried: [`TRIED`]; for an offset without a steady order, the size of a
+    /// page, since a smaller offset would not be noticed; for a recording, the smallest recorded number that is not
+    /// less than [`TRIED`].
     fn tried(&self, session: &Session, name: &str) -> u64 {
         if let Some(recorded) = session.recorded_numbers(name).into_iter().find(|number| *number >= TRIED) {
             return recorded;
@@ -140,15 +143,15 @@ impl Reference {
         let places = Meaning::ALL.map(|meaning| meaning.begins(value, self.size));
         let place = self.ids.iter().position(|id| *id == found[0]).filter(|_| self.is_steady);
         if let Some(place) = place.filter(|place| *place == 0 || places.contains(place)) {
-            // All common items are compared: an answer in another order is no effect of the parameter.
+            // All common items are compared: an answer in another order does not show an effect of the parameter.
             let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
             return if is_slice { Begins::At(place) } else { Begins::At(0) };
         }
-        // Items that come or go meanwhile move an answer: the place counts that most of it fits. Test:
-        // `a_list_that_grows_with_each_request_has_its_pages`.
+        // Items that are added or removed between answers shift them, so that the place with the largest overlap is
+        // taken. Test: `a_list_that_grows_with_each_request_has_its_pages`.
         let overlap =
             |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
-        // Of equal overlaps the first counts: no effect comes before any effect.
+        // Of equal overlaps the first one is taken: the one without an effect.
         let mut best = (overlap(0), 0);
         for place in places {
             best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
@@ -156,8 +159,8 @@ impl Reference {
         if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond }
     }
 
-    /// Returns whether recorded numbers can be those of a client that reads one page after the other and sends none for
-    /// the first page. Example: the numbers 2, 3, 4 fit pages from 1, and not pages from 0.
+    /// Returns whether the recorded numbers can be those of a client that reads one page after the other and sends no
+    /// number for the first page. Example: the numbers 2, 3, 4 fit pages from 1, and not pages from 0.
     fn goes_on_from_the_first(&self, meaning: Meaning, numbers: &[u64]) -> bool {
         let size = u64::try_from(self.size).unwrap_or(1).max(1);
         match meaning {
@@ -174,9 +177,9 @@ impl Reference {
         match begins {
             Begins::At(found) => place == found,
             Begins::Beyond => place >= self.ids.len(),
-            // A refusal or an empty answer may come from a page after the end.
+            // The page may be after the end, for which upstreams refuse the request or return no items.
             Begins::Nowhere => place >= self.ids.len() && value > 1,
-            // A request that is not recorded rules no meaning out.
+            // A request that is not recorded excludes no meaning.
             Begins::Unknown => true,
         }
     }
@@ -191,7 +194,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
-    // Servers that nest parameters, such as those on Rack, refuse `page=2` beside `page[number]=2`.
+    // Servers with nested parameters, such as those on Rack, refuse `page=2` together with `page[number]=2`.
     let is_bracketed = |name: &&str| name.contains('[');
     let kept = |names: &[&'static str]| -> Vec<String> {
         let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
@@ -219,7 +222,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     Ok(())
 }
 
-/// Returns the name among several that has an effect. All are tried in one request, then ever smaller groups of them.
+/// Returns the name among several that has an effect. All are tried in one request, then smaller groups (bisection).
 async fn among(
     session: &Session,
     learnt: &Learnt,
@@ -231,7 +234,8 @@ async fn among(
         begins if !begins.is_effect() => return Ok(None),
         _ => {}
     }
-    // Each round leaves out at least one name. The most usual ones come first.
+    // Each iteration removes at least one name. The most usual names come first, so that they are split off in a small
+    // group.
     let mut names = names.to_vec();
     while names.len() > 1 {
         let others = names.split_off(if names.len() > 4 { 2 } else { names.len() / 2 });
@@ -269,7 +273,7 @@ async fn single(
     Ok(None)
 }
 
-/// Tries one name. If it has an effect, notes it and returns true.
+/// Tries one name. If its effect has a single meaning, adds the finding and returns true.
 async fn attempt(
     session: &Session,
     learnt: &mut Learnt,
@@ -291,13 +295,14 @@ async fn attempt(
     }
     let mut meanings: Vec<Meaning> = Meaning::ALL.to_vec();
     meanings.retain(|meaning| reference.explains(*meaning, tried, begins));
-    // Small pages give several meanings one place, and a short list may end before page 2.
+    // With small pages several meanings lead to the same item, and a short list may end before page 2: the value 1
+    // decides.
     if meanings.len() > 1 || begins == Begins::Nowhere {
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
     }
-    // Answers are compared with the first one, which must be the beginning of the list. Test:
-    // `pages_without_the_first_tell_no_number_of_the_first`.
+    // If every request has a fixed number, that must be the number of the list's beginning, with which answers are
+    // compared. Test: `pages_without_the_first_tell_no_number_of_the_first`.
     let first = session.fixed_number(name);
     meanings.retain(|meaning| first.is_none_or(|first| meaning.is_at(first, reference.size, 0)));
     let mut certainty = Certainty::Shown;
@@ -306,11 +311,12 @@ async fn attempt(
         meanings.retain(|meaning| next.is_none_or(|next| meaning.is_at(next, reference.size, reference.size)));
     }
     if meanings.len() > 1 && !session.target.recorded.is_empty() {
-        // Recorded pages have one size, which does not tell pages from offsets. The name decides.
+        // Recorded pages have a single size, so that a page and an offset can't be distinguished by it. The name
+        // decides.
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
         if meanings.len() > 1 {
-            // A client may ask for the first page without a number. Test: `the_first_page_needs_no_number`.
+            // A client may request the first page without a number. Test: `the_first_page_needs_no_number`.
             meanings.retain(|meaning| reference.goes_on_from_the_first(*meaning, &session.recorded_numbers(name)));
         }
         certainty = Certainty::Likely;
@@ -325,7 +331,7 @@ async fn attempt(
     Ok(true)
 }
 
-/// Pages of one item are offsets; the difference shows in pages of two.
+/// Distinguishes pages from offsets if the pages that were compared have one item each: requests a page of two.
 async fn page_or_offset(
     session: &Session,
     learnt: &mut Learnt,
@@ -345,7 +351,7 @@ async fn page_or_offset(
     Ok(true)
 }
 
-/// Returns the number that the next link of the first answer has for a parameter.
+/// Returns the value of a parameter in the next link of the first answer.
 fn next_number(learnt: &Learnt, base: &Base, name: &str) -> Option<u64> {
     let facts = learnt.shape.facts(&base.seen);
     let next = facts.iter().filter(|fact| token::is_next(fact)).filter_map(|fact| fact.value.as_str());
@@ -391,7 +397,7 @@ fn note(
 }
 
 /// Returns likely names: from the URL, the document, the body, recorded requests, links in the first answer, and facts
-/// in it that repeat a page or an offset.
+/// in it that look like its page or its offset.
 fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();
@@ -399,7 +405,7 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let document = session.documented();
     likely.extend(document.numbers_named(&PAGES).chain(document.numbers_named(&OFFSETS)).filter(|name| !is_size(name)));
     if let Some(body) = &session.target.body {
-        // A body that was given has few numbers, so all of them are worth a request; those with usual names come first.
+        // The body that was passed has few numbers, so that all are tried; those with usual names come first.
         let mut places = token::number_places(body);
         places.retain(|place| learnt.size.as_ref().is_none_or(|form| form.slot.name() != place));
         places.sort_by_key(|place| !known(&names::last_step(place)));

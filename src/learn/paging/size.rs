@@ -1,5 +1,5 @@
-//! The size parameter, found by its effect: several names are sent in one request, each with another value, so that the
-//! number of items in the answer shows which name was read.
+//! The size parameter, found by its effect. Several names are sent in one request, each with a different value, so that
+//! the number of items in the answer shows which name the upstream reads.
 
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
@@ -8,20 +8,20 @@ use crate::learn::{
     shape::names::{self, AFTERS, OFFSETS, PAGES, SIZES, likely_first, plain},
 };
 
-/// The most names that are tried in one request.
+/// The largest number of names that are tried in one request.
 const BATCH: usize = 8;
 
-/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
+/// The largest number of names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 6;
 
-/// Usual sizes, for upstreams that take a few sizes alone.
+/// Usual sizes, for upstreams that allow only certain sizes.
 const USUAL_CHOICES: [u32; 5] = [10, 25, 50, 100, 20];
 
-/// The sizes that are tried in vain before the search for a few allowed sizes is given up.
+/// The number of sizes without effect after which the search for allowed sizes ends.
 const MISSES: usize = 2;
 
-/// Finds the size parameter. `with` are settings that every request has, such as the first page, without which some
-/// upstreams read no size.
+/// Finds the size parameter. `with` are parameters of every request, such as the first page: some upstreams ignore the
+/// size without a page.
 pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
@@ -39,7 +39,8 @@ pub(in crate::learn) async fn find(
             Together::Nothing => {}
         }
     }
-    // Some upstreams refuse unknown parameters. Test: `an_upstream_that_refuses_what_it_does_not_know`.
+    // Some upstreams refuse unknown parameters, so that names are tried one by one. Test:
+    // `an_upstream_that_refuses_what_it_does_not_know`.
     if batch_failed {
         for name in candidates.iter().flatten().take(SINGLES) {
             let Some(value) = values.first() else { break };
@@ -48,13 +49,13 @@ pub(in crate::learn) async fn find(
             }
         }
     }
-    // An upstream that takes a few sizes alone honours none of a batch. Test: `a_few_sizes_alone`.
+    // An upstream that allows only certain sizes may honour none of the values in a batch. Test: `a_few_sizes_alone`.
     for name in likely.iter().take(1) {
         if choices(session, learnt, base, with, name).await? || given(session, learnt, base, name) {
             return Ok(());
         }
     }
-    // The search may be repeated beside a page, and is not given up before that.
+    // Without `with`, the search is repeated later with a page, so that no failure is reported yet.
     if with.is_empty() {
         return Ok(());
     }
@@ -70,7 +71,7 @@ pub(in crate::learn) async fn find(
 
 /// The effect of names that are tried together.
 enum Together {
-    /// Some name is the size parameter, which has been noted.
+    /// A name is the size parameter. The finding was added.
     Found,
     /// The answer has no items: the upstream refuses some names, or filters by them.
     Refused,
@@ -95,7 +96,7 @@ async fn together(
         if count == 0 {
             return Ok(Together::Refused);
         }
-        // As many items as without a size show no effect.
+        // An answer with as many items as without a size shows no effect.
         let read = tried.iter().find(|(_, value)| usize::try_from(*value) == Ok(count) && count != base.ids.len());
         if let Some((name, value)) = read
             && confirm(session, learnt, base, with, name, *value).await?
@@ -106,7 +107,7 @@ async fn together(
     Ok(Together::Nothing)
 }
 
-/// Tries one name alone. If the answer has as many items as asked for, notes it and returns true.
+/// Tries one name alone. If the answer has the requested number of items, adds the finding and returns true.
 async fn confirm(
     session: &Session,
     learnt: &mut Learnt,
@@ -115,7 +116,7 @@ async fn confirm(
     name: &str,
     value: u32,
 ) -> Result<bool, ProbeHalt> {
-    // Another value than in the batch, so that the number of items did not match by chance.
+    // The value is not the one of the batch, in case that the number of items matched it by chance.
     let own = if value > 2 { value - 1 } else { value };
     let own = if usize::try_from(own) == Ok(base.ids.len()) { value } else { own };
     let slot = session.slot(name);
@@ -126,8 +127,8 @@ async fn confirm(
     if u32::try_from(count) != Ok(own) || count == base.ids.len() {
         return Ok(false);
     }
-    // A filter could leave as many items by chance: then most are not those of the first answer. The order is not
-    // compared, because equal items may come in any.
+    // If the parameter is a filter, the number of items may match by chance, but most of them are not in the first
+    // answer. Their order is not compared, because equal items may come in any order.
     let ids = learnt.shape.identities(&seen).unwrap_or_default();
     let known = ids.iter().filter(|id| base.ids.contains(id)).count();
     if known * 2 < ids.len().min(base.ids.len()) {
@@ -139,7 +140,7 @@ async fn confirm(
     Ok(true)
 }
 
-/// Tries a parameter that may take a few sizes alone, such as 10, 25 and 50.
+/// Tries a parameter that may allow only certain sizes, such as 10, 25 and 50.
 async fn choices(
     session: &Session,
     learnt: &mut Learnt,
@@ -171,7 +172,7 @@ async fn choices(
     if honoured.is_empty() {
         return Ok(false);
     }
-    // The size that comes unasked is one of the allowed ones. Test: `a_few_sizes_alone`.
+    // The default size is one of the allowed sizes. Test: `a_few_sizes_alone`.
     honoured.extend(u32::try_from(base.ids.len()));
     honoured.sort_unstable();
     let evidence = format!("{name} gave these numbers of items and no other that was tried");
@@ -180,8 +181,8 @@ async fn choices(
     Ok(true)
 }
 
-/// Notes a parameter that every request has and whose number of items came, although no answer to another number shows
-/// that it is read.
+/// Adds a finding for a size parameter with a fixed value in every request, if answers have that many items. It is only
+/// likely, since no other value was honoured.
 fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> bool {
     let size = session.fixed_number(name).and_then(|size| u32::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > 0 && usize::try_from(*size) == Ok(base.ids.len())) else {
@@ -193,8 +194,8 @@ fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> boo
     true
 }
 
-/// Returns different sizes, one for each name of a batch: below the number of items that comes without a size, the
-/// largest first, because some upstreams have a least size. If that number is less than 4, some are above it.
+/// Returns distinct sizes, one for each name of a batch. They are below the default number of items (`unasked`), the
+/// largest first, because some upstreams have a minimum. If the default is less than 4, some are above it.
 fn values(unasked: usize) -> Vec<u32> {
     let unasked = u32::try_from(unasked).unwrap_or(u32::MAX);
     let below = (2..unasked.min(200)).rev().take(BATCH);
@@ -203,7 +204,7 @@ fn values(unasked: usize) -> Vec<u32> {
 }
 
 /// Returns likely names: from the URL, the body, the document, recorded requests, links in the first answer, and facts
-/// in it that repeat a size.
+/// in it that look like its size.
 fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     let is_size = |name: &str| SIZES.iter().any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> =
@@ -241,9 +242,9 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     likely_first(&likely, &[])
 }
 
-/// Returns the names to try, in groups that share no request. Names of the document form a group of their own, because
-/// the upstream knows them and may refuse a request with others. For a body, which has its members already, few usual
-/// names are tried.
+/// Returns the names to try, in groups that are not mixed in a request. The names of the document form groups of their
+/// own, because the upstream may refuse a request with others. For a body, only the first [`BATCH`] usual names are
+/// tried.
 fn candidates(session: &Session, likely: &[String]) -> Vec<Vec<String>> {
     let document = session.documented();
     let usual: &[&str] = if session.target.body.is_some() { &SIZES[..BATCH] } else { &SIZES };

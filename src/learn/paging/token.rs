@@ -1,5 +1,5 @@
-//! Lists whose next page is requested by a value of the last answer: a token, the URL of the next page, or the id of
-//! the last item.
+//! Lists whose next page is requested with a value from the previous answer: a token, the URL of the next page, or the
+//! id of the last item.
 
 use serde_json::Value;
 
@@ -12,13 +12,13 @@ use crate::learn::{
     shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
 };
 
-/// The longest token, in bytes.
+/// The maximum length of a token in bytes.
 const LONGEST: usize = 4096;
 
-/// The most names that are tried one by one, for upstreams that refuse unknown parameters.
+/// The largest number of names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 5;
 
-/// Finds how the next page is requested, unless a parameter of a page or an offset is known.
+/// Finds the value that leads to the next page, unless a parameter of a page or an offset is known.
 pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     if learnt.place.is_some() {
         return Ok(());
@@ -36,7 +36,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             by_token(session, learnt, &sized, &ids, fact, &text).await?
         };
         if let Some(mut form) = found {
-            add_previous(&mut form, &facts, session, learnt, &sized, &text).await?;
+            add_previous(&mut form, &facts, session, &sized, &text).await?;
             note(learnt, &form);
             learnt.place = Some(form);
             return Ok(());
@@ -49,7 +49,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     Ok(())
 }
 
-/// Returns the settings that request a few items.
+/// Returns the parameters that request a few items.
 fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
     let few = (base.ids.len() / 3).clamp(1, 5);
     let of_choice = |choices: &[u32]| choices.first().map(ToString::to_string);
@@ -64,13 +64,13 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     if fact.place == "link:next" {
         return true;
     }
-    // Links to the page itself and to the one before are URLs as well.
+    // Links to the page itself and to the previous page are no next links.
     if fact.place.starts_with("link:") || fact.place.contains("[rel=prev") || fact.place.contains("[rel=self") {
         return false;
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
-    // Headers begin with `X-` by custom. Test: `a_token_in_a_header`.
+    // Custom headers often begin with `X-`. Test: `a_token_in_a_header`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
 }
@@ -83,7 +83,8 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Finds the parameter of a next URL that alone leads to the next page, or else notes that all of them do.
+/// Finds the parameter of a next URL that leads to the next page by itself. If there is none, tries all parameters of
+/// the URL together.
 async fn by_url(
     session: &Session,
     learnt: &Learnt,
@@ -92,7 +93,8 @@ async fn by_url(
     fact: &Fact,
     pairs: &[(String, String)],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
-    // A next URL repeats the parameters of its request, which lead nowhere. Test: `a_url_whose_parameter_is_a_token`.
+    // A next URL repeats the parameters of the request, which don't lead to the next page. Test:
+    // `a_url_whose_parameter_is_a_token`.
     let is_sent = |name: &str, value: &str| {
         let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
         own || sized.iter().any(|(slot, old)| slot.name() == name && old == value)
@@ -115,7 +117,7 @@ async fn by_url(
     Ok(None)
 }
 
-/// Finds the parameter that takes a token: usual names together, then ever smaller groups of them.
+/// Finds the parameter that takes a token: likely and usual names together, then smaller groups of them (bisection).
 async fn by_token(
     session: &Session,
     learnt: &Learnt,
@@ -150,7 +152,8 @@ async fn by_token(
         }
         return Ok(None);
     }
-    // Each round leaves out at least one name. The likeliest come first.
+    // Each iteration removes at least one name. The likeliest names come first, so that they are split off in a small
+    // group.
     while left.len() > 1 {
         let others = left.split_off(if left.len() > 4 { 2 } else { left.len() / 2 });
         if !leads_on(session, learnt, sized, ids, &settings(&left)).await? {
@@ -161,7 +164,7 @@ async fn by_token(
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
-/// Finds the parameter that takes the id of the last item.
+/// Finds the parameter that takes the id of the last item. Adds the finding and returns true if there is one.
 async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
     let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
     let last = last.trim_matches('"').to_owned();
@@ -179,7 +182,7 @@ async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &
     Ok(false)
 }
 
-/// Returns whether the answer with these settings has items, and none of the first answer.
+/// Returns whether the answer to these parameters has items, none of which is in the first answer.
 async fn leads_on(
     session: &Session,
     learnt: &Learnt,
@@ -192,14 +195,12 @@ async fn leads_on(
     Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
 }
 
-/// Finds the link to the page before: a place in the second answer that is named like that of the next page, with
-/// `prev` for
-/// `next`.
+/// Finds the place of the link to the previous page: in the second answer, the place of the next link with `prev` or
+/// `previous` in place of `next`.
 async fn add_previous(
     form: &mut PlaceForm,
     facts: &[Fact],
     session: &Session,
-    learnt: &Learnt,
     sized: &[Setting],
     token: &str,
 ) -> Result<(), ProbeHalt> {
@@ -223,7 +224,7 @@ async fn add_previous(
     let second = session.ask(&[sized, &settings].concat()).await?;
     let is_there =
         |name: &&String| second.at(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
-    // The first page has no page before it: a value at that place would be another fact.
+    // The first page has no previous page. If it has a value at that place, the value is another fact.
     let is_new = |name: &&String| !facts.iter().any(|fact| fact.place == **name && !fact.value.is_null());
     let found = names.iter().find(|name| is_there(name) && is_new(name)).cloned();
     let leads_back = match (&found, &*previous) {
@@ -233,10 +234,9 @@ async fn add_previous(
         _ => None,
     };
     if let Some((name, _)) = leads_back.filter(|(_, text)| !text.is_empty()) {
-        // A token that leads back by another parameter is not supported.
+        // The dialect sends the token backward in the same parameter. Another parameter is not supported.
         *previous = Some(name);
     }
-    let _ = learnt;
     Ok(())
 }
 
@@ -267,8 +267,7 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    // A recording without the requests that were tried does not show that there are no pages. Test:
-    // `one_page_shows_no_way_to_the_next`.
+    // If requests were not recorded, the list may have pages all the same. Test: `one_page_shows_no_way_to_the_next`.
     if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);
@@ -280,14 +279,14 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
     learnt.place = Some(PlaceForm::Whole);
 }
 
-/// Returns the host of a URL with a scheme, and all that follows; `None` for a relative URL.
+/// Returns the part of an absolute URL after `://`; `None` for a relative URL.
 #[must_use]
 pub fn after_scheme(url: &str) -> Option<&str> {
-    // A relative URL may have another one in its query. Test: `a_relative_link_may_have_a_url_in_its_query`.
+    // A relative URL may contain another URL in its query. Test: `a_relative_link_may_have_a_url_in_its_query`.
     url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#'])).map(|(_, rest)| rest)
 }
 
-/// Returns the decoded names and values of a URL's query, at most 64.
+/// Returns the first 64 parameters of a URL's query, decoded.
 #[must_use]
 pub fn query_of(url: &str) -> Vec<(String, String)> {
     let Some((_, query)) = url.split_once('?') else { return Vec::new() };
@@ -306,7 +305,7 @@ pub(in crate::learn) fn number_places(body: &Value) -> Vec<String> {
     places(body, &|value| whole(value).is_some())
 }
 
-/// Returns the places of texts and nulls in a body that are named like tokens.
+/// Returns the places of strings and nulls in a body that have the usual name of a token.
 fn text_places(body: &Value) -> Vec<String> {
     let named = |place: &String| TOKENS.iter().any(|name| plain(name) == last_step(place));
     places(body, &|value| value.is_string() || value.is_null()).into_iter().filter(named).collect()

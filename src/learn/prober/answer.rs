@@ -1,4 +1,4 @@
-//! An answer of the upstream as the prober reads it: a JSON document, and places in it.
+//! An answer of the upstream for the steps of learning, and the values at places in it.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::learn::prober::port::ProbeAnswer;
 
-/// The most elements of an array that are searched for a relation.
+/// The largest number of elements of an array that are searched for a relation.
 const MOST_LINKS: usize = 32;
 
-/// The status of answers that a recording does not have. No server sends it, so that no step takes such an answer for a
+/// The status that stands for a missing answer of a recording. No server sends it, so that no step confuses it with a
 /// list or a refusal.
 const NOT_RECORDED: u16 = 0;
 
@@ -31,24 +31,24 @@ impl SeenAnswer {
         Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
     }
 
-    /// Returns the answer to a request that is not recorded: it has no status, no headers and no list.
+    /// Returns the substitute for an answer that is not recorded, without headers and body.
     pub(in crate::learn) fn not_recorded() -> Self {
         let (headers, elapsed) = (HeaderMap::new(), Duration::ZERO);
         Self { status: NOT_RECORDED, headers, json: None, body: Vec::new(), elapsed }
     }
 
-    /// Returns whether this is an answer of the upstream, and not one that a recording does not have.
+    /// Returns whether this is an answer of the upstream, and not the substitute for one that is not recorded.
     pub(in crate::learn) fn is_recorded(&self) -> bool {
         self.status != NOT_RECORDED
     }
 
-    /// Returns whether the status is one that lists have.
+    /// Returns whether the status is that of an answer with a list.
     pub(in crate::learn) fn is_success(&self) -> bool {
-        // Lists that page by `Range`, as those of PostgREST, answer a part with 206.
+        // Upstreams that page by `Range`, such as PostgREST, send a part of a list with 206.
         matches!(self.status, 200 | 203 | 206)
     }
 
-    /// Returns a text header.
+    /// Returns the value of a header; `None` if it is missing or not ASCII text.
     pub(in crate::learn) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -65,7 +65,7 @@ impl SeenAnswer {
         }
         if let Some(name) = place.strip_prefix("header:") {
             let text = self.header(name)?.trim();
-            // Headers have no types: digits are a number, as in `X-Total-Count`.
+            // Headers have no types, so that digits are read as a number, as in `X-Total-Count`.
             return Some(text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from));
         }
         if place == "content-range:total" {
@@ -76,18 +76,18 @@ impl SeenAnswer {
         step_into(self.json.as_ref()?, place).cloned()
     }
 
-    /// Returns a whole number at a place, also one that is written as a string.
+    /// Returns the whole number at a place. It may be written as a string.
     pub(in crate::learn) fn number(&self, place: &str) -> Option<u64> {
         whole(&self.at(place)?)
     }
 }
 
-/// Returns a whole number, also one that is written as a string.
+/// Returns a value as a whole number. It may be written as a string.
 pub(in crate::learn) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Follows a pointer whose steps may be `[rel=next]`.
+/// Returns the value at a JSON Pointer. A step such as `[rel=next]` leads to the element of an array with this member.
 pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     let mut found = value;
     for step in pointer.split('/').skip(1) {
@@ -104,12 +104,13 @@ pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option
     Some(found)
 }
 
-/// Returns the step of a pointer for a member.
+/// Returns the step of a JSON Pointer that leads to a member.
 pub(in crate::learn) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Returns a short text of an error's body that has no number in it, so that it is the same for every page.
+/// Returns the place and the text of a member that identifies an error: a short text without digits, which is therefore
+/// the same for every page.
 pub(in crate::learn) fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
     fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
         match value {

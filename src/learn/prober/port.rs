@@ -1,5 +1,5 @@
-//! The port between the prober and the caller that sends: one request at a time, and its answer. A procedure is an
-//! `async` function that awaits its mailbox alone, so that it needs no executor.
+//! The interface between the prober and the caller that sends its requests, one at a time. A procedure is an `async`
+//! function that awaits only its mailbox, so that it needs no executor.
 
 use std::{
     cell::RefCell,
@@ -12,10 +12,10 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Method};
 
-/// A request, which only reads.
+/// A request that only reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequest {
-    /// GET, or POST if the person who runs the command states that it only reads.
+    /// GET, or POST if the user of the command states that it only reads.
     pub method: Method,
     /// The path.
     pub path: String,
@@ -23,11 +23,11 @@ pub struct ProbeRequest {
     pub query: String,
     /// The body of a request by POST.
     pub body: Option<String>,
-    /// A header of the target that this request does not have.
+    /// A header of the target that is left out of this request.
     pub without: Option<HeaderName>,
-    /// Headers of this request alone.
+    /// The headers of this request, in addition to those of the target.
     pub headers: Vec<(HeaderName, String)>,
-    /// The time to wait before it is sent.
+    /// The time to wait before the request is sent.
     pub pause: Duration,
 }
 
@@ -73,7 +73,7 @@ enum ProbeMail {
     Answer(ProbeOutcome),
 }
 
-/// A handle of the mailbox between a procedure and its caller, who share it.
+/// A handle to the mailbox that a procedure shares with its caller.
 #[derive(Clone, Debug, Default)]
 pub(in crate::learn) struct Mailbox(Rc<RefCell<ProbeMail>>);
 
@@ -83,7 +83,7 @@ impl Mailbox {
         self.0.replace(ProbeMail::Question(request));
         poll_fn(|_| match self.0.take() {
             ProbeMail::Answer(outcome) => Poll::Ready(outcome),
-            // The first poll finds the request itself, which `Suspended::poll` takes afterwards.
+            // The first poll finds the request, which `Suspended::poll` takes from the mailbox afterwards.
             waiting => {
                 self.0.replace(waiting);
                 Poll::Pending
@@ -93,7 +93,7 @@ impl Mailbox {
     }
 }
 
-/// A procedure that awaits an answer.
+/// A procedure that waits for an answer.
 pub(in crate::learn) struct Suspended<T> {
     procedure: Pin<Box<dyn Future<Output = T>>>,
     mailbox: Mailbox,

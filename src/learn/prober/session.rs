@@ -1,4 +1,4 @@
-//! The session of a prober with one list: it writes requests, counts them, remembers their answers, and obeys
+//! The session of a prober with one list: writes requests, counts them, remembers their answers, and obeys
 //! `Retry-After`.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -15,19 +15,20 @@ use crate::learn::{
 };
 use crate::upstream::UpstreamRequest;
 
-/// The number of times that one request is sent again because the upstream asks to wait.
+/// The number of times that a request is sent again after the upstream asks to wait.
 const PATIENCE: usize = 2;
 
-/// The longest wait that the upstream may ask for, in seconds. A longer one ends the session.
+/// The longest wait that is accepted, in seconds. A longer one ends the session.
 const LONGEST_WAIT: u64 = 60;
 
 /// The wait after a 429 without `Retry-After`, in seconds.
 const USUAL_WAIT: u64 = 5;
 
-/// The most requests that are looked up in a recording in vain.
+/// The number of unrecorded requests after which the session ends.
 const MOST_NOT_RECORDED: usize = 1_000;
 
-/// The characters of a query that are not encoded. Brackets, `$`, `,` and `:` stay readable in the server's log.
+/// The characters of a query that are encoded. Brackets, `$`, `,`, `:` and `*` are not, so that they stay readable in
+/// the server's log.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -40,7 +41,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b']')
     .remove(b'*');
 
-/// A place in requests that takes a value.
+/// A place in requests for a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeSlot {
     /// A parameter of the query.
@@ -65,9 +66,9 @@ pub(in crate::learn) type Setting = (ProbeSlot, String);
 /// The reason that a prober sends no further request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::learn) enum ProbeHalt {
-    /// The number of requests is used up.
+    /// The allowed number of requests was sent.
     Budget,
-    /// The upstream asks for a wait beyond [`LONGEST_WAIT`], or again and again.
+    /// The upstream asks for a wait beyond [`LONGEST_WAIT`], or more often than [`PATIENCE`] allows.
     Throttled(String),
     /// The upstream does not answer.
     Unreachable(String),
@@ -87,11 +88,11 @@ pub(in crate::learn) struct Session {
     mailbox: Mailbox,
     pub(in crate::learn) target: ProbeTarget,
     pub(in crate::learn) limits: ProbeLimits,
-    /// The requests so far with their answers; at most [`ProbeLimits::requests`].
+    /// The requests so far with their answers, at most [`ProbeLimits::requests`], and those that were not recorded.
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     not_recorded: RefCell<usize>,
-    /// The deepest offset that was requested.
+    /// The largest offset that was requested.
     pub(in crate::learn) deepest: RefCell<u64>,
 }
 
@@ -113,25 +114,25 @@ impl Session {
         *self.sent.borrow()
     }
 
-    /// Returns the number of requests that a recording does not have.
+    /// Returns the number of requests that were not recorded.
     pub(in crate::learn) fn not_recorded(&self) -> usize {
         *self.not_recorded.borrow()
     }
 
-    /// Returns the numbers that recorded requests have for a parameter, in ascending order.
+    /// Returns the numbers of a parameter in recorded requests, in ascending order.
     pub(in crate::learn) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
         let numbers: std::collections::BTreeSet<u64> = pairs.filter_map(|(_, value)| value.parse().ok()).collect();
         numbers.into_iter().collect()
     }
 
-    /// Returns the list as a document describes it; an empty description without a document.
+    /// Returns the description of the list in a document; an empty one without a document.
     pub(in crate::learn) fn documented(&self) -> &DocumentedList {
         static NOTHING: DocumentedList = DocumentedList::nothing();
         self.target.documented.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// Returns the number that every request has for a parameter, unless a setting replaces it.
+    /// Returns the number of a parameter in the fixed parameters, which a setting can replace.
     pub(in crate::learn) fn fixed_number(&self, name: &str) -> Option<u64> {
         self.target.fixed.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
     }
@@ -141,7 +142,8 @@ impl Session {
         self.limits.requests.saturating_sub(self.sent())
     }
 
-    /// Returns the place in requests that a name stands for: in the body of a request by POST, else in the query.
+    /// Returns the place of a parameter in requests: in the body for POST, in the query otherwise. A name with a slash
+    /// is a pointer.
     pub(in crate::learn) fn slot(&self, name: &str) -> ProbeSlot {
         match (&self.target.body, name.starts_with('/')) {
             (Some(_), true) => ProbeSlot::Body(name.to_owned()),
@@ -150,13 +152,13 @@ impl Session {
         }
     }
 
-    /// Requests the list with these settings. A request that was sent before is answered from memory.
+    /// Requests the list with these parameters. A repeated request is answered from memory.
     pub(in crate::learn) async fn ask(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send(request).await
     }
 
-    /// Requests the list with these settings again, to compare two answers to one request.
+    /// Sends a request for the list again, to compare two answers to the same request.
     pub(in crate::learn) async fn ask_again(&self, settings: &[Setting]) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = self.request(&self.target.path, settings);
         self.send_anew(request).await
@@ -175,12 +177,12 @@ impl Session {
     /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
-        // An item is read by GET, also in a list by POST. Test: `a_search_by_post`.
+        // A single item is read by GET, also if the list is read by POST. Test: `a_search_by_post`.
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }
 
-    /// Sends a request as a dialect writes it.
+    /// Sends a request that a dialect wrote.
     pub(in crate::learn) async fn ask_as(&self, ask: &UpstreamRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let own = self.target.body.as_ref().map(|body| body.to_string().into_bytes());
         let body = ask.body(own.as_deref()).ok().flatten();
@@ -200,7 +202,7 @@ impl Session {
 
     fn request(&self, path: &str, settings: &[Setting]) -> ProbeRequest {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        // Of two values of one parameter either could be read.
+        // A parameter must not be sent twice: the upstream could read either value.
         let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == ProbeSlot::Query(name.to_owned()));
         for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
             pairs.push((name, value));
@@ -225,7 +227,7 @@ impl Session {
     }
 
     async fn send(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
-        // The pause is no part of the question.
+        // Requests with different pauses are the same.
         let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
         let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
         match known {
@@ -239,14 +241,14 @@ impl Session {
             if self.left() == 0 {
                 return Err(ProbeHalt::Budget);
             }
-            // A request that is sent again counts too.
+            // A repetition of a request counts, too.
             *self.sent.borrow_mut() += 1;
             let seen = match self.mailbox.ask(request.clone()).await {
                 ProbeOutcome::Ok(answer) => Rc::new(SeenAnswer::read(answer)),
                 ProbeOutcome::Err(ProbeFault::NotRecorded) => return self.miss(request),
                 ProbeOutcome::Err(ProbeFault::Unreachable(fault)) => return Err(ProbeHalt::Unreachable(fault)),
             };
-            // An upstream that asks to wait has not refused the parameters. Test:
+            // A request to wait is no refusal of the parameters, so that the request is sent again. Test:
             // `an_upstream_that_asks_to_wait_is_obeyed`.
             let Some(wait) = asked_to_wait(&seen) else {
                 self.known.borrow_mut().push((request, Rc::clone(&seen)));
@@ -260,7 +262,7 @@ impl Session {
         Err(ProbeHalt::Budget)
     }
 
-    /// Counts a request that is not recorded. It was not sent, so that it does not count as a request.
+    /// Counts a request that is not recorded, and returns the substitute for its answer. It does not count as sent.
     fn miss(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         *self.sent.borrow_mut() -= 1;
         *self.not_recorded.borrow_mut() += 1;
@@ -273,7 +275,7 @@ impl Session {
     }
 }
 
-/// Returns the seconds that an answer asks to wait: a 429, or a 503 with `Retry-After`.
+/// Returns the wait in seconds that an answer asks for: a 429, or a 503 with `Retry-After`.
 fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     let said = seen.header("retry-after").and_then(|text| text.trim().parse().ok());
     match StatusCode::from_u16(seen.status) {
@@ -283,18 +285,18 @@ fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     }
 }
 
-/// Returns the encoded query.
+/// Returns the query with these parameters, encoded.
 pub(in crate::learn) fn encoded(pairs: &[(&str, &str)]) -> String {
     let part = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect::<Vec<_>>().join("&")
 }
 
-/// Sets a member of a body, as a number if the text is one.
+/// Sets a member of a body, as a number if the text is a whole number.
 fn set(body: &mut Value, pointer: &str, text: &str) {
     let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
     let mut at = body;
     for name in pointer.split('/').skip(1) {
-        // A document may describe members that the given body lacks.
+        // The document may describe members that the given body lacks.
         if !at.is_object() {
             *at = Value::Object(serde_json::Map::new());
         }

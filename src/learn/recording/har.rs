@@ -1,4 +1,4 @@
-//! HTTP archives (HAR 1.2), which browsers and intercepting proxies write.
+//! HTTP archives (HAR 1.2), which browsers and intercepting proxies export.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ struct ArchiveLog {
 
 #[derive(Deserialize)]
 struct Entry {
-    /// Milliseconds.
+    /// The duration of the exchange in milliseconds.
     time: Option<f64>,
     request: ArchivedRequest,
     response: ArchivedResponse,
@@ -50,7 +50,7 @@ struct PostData {
 
 #[derive(Deserialize)]
 struct ArchivedResponse {
-    /// Some programs write -1 for an answer that did not come.
+    /// The status; some programs write -1 if there was no answer.
     status: i64,
     #[serde(default)]
     headers: Vec<ArchivedHeader>,
@@ -70,21 +70,21 @@ struct ArchivedContent {
 pub struct ArchivedExchanges {
     /// The exchanges.
     pub exchanges: Vec<RecordedExchange>,
-    /// The number of those with the upstream that have no answer, or one whose body was not saved.
+    /// The number of exchanges with the upstream that have no complete answer, or whose body was not saved.
     pub incomplete: usize,
 }
 
-/// Reads the exchanges of an archive with the upstream at a URL; those with others are left out.
+/// Reads the exchanges of an archive with the upstream at a URL. Leaves out those with other hosts.
 ///
 /// # Errors
 ///
-/// Returns the reason if the text is no archive.
+/// Returns an error with the place of the fault if the text is no archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
-    // Some programs begin the file with a byte order mark, which JSON does not allow. Test: `an_archive_is_read`.
+    // Some programs write a byte order mark, which JSON does not allow. Test: `an_archive_is_read`.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
-        // The message of a wrong type repeats the value, which may be a secret. Test:
-        // `a_malformed_archive_is_an_error_that_repeats_none_of_its_text`.
+        // The message of `serde_json` for a wrong type contains the value, which may be a secret, so that it is not
+        // shown. Test: `a_malformed_archive_is_an_error_that_repeats_none_of_its_text`.
         let (line, column) = (error.line(), error.column());
         format!(
             "line {line}, column {column}: this is no HTTP archive (HAR 1.2): save the requests as HAR with content"
@@ -102,7 +102,7 @@ pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
     Ok(read)
 }
 
-/// Returns the scheme, the host and the port of a URL.
+/// Returns the origin of a URL: whether it is https, the host and the port; `None` for other schemes.
 fn origin(url: &str) -> Option<(bool, String, u16)> {
     let (scheme, rest) = url.split_once("://")?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -124,7 +124,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     let (_, rest) = url.split_once("://")?;
     let target = rest.find(['/', '?']).map_or("/", |at| &rest[at..]);
     let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
-    // A 304 has no content (RFC 9110, section 15.4.5): the list is in the browser's cache.
+    // A 304 has no content (RFC 9110, section 15.4.5). Its list was in the browser's cache.
     let body = body(response.content).filter(|_| status != 304)?;
     let names = request.headers.iter().filter_map(|header| header.name.parse().ok());
     Some(RecordedExchange {
@@ -148,14 +148,14 @@ fn body(content: ArchivedContent) -> Option<Vec<u8>> {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),
         (Some(text), None | Some("")) => Some(text.into_bytes()),
         (Some(_), Some(_)) => None,
-        // A body that was not saved has a size and no text. Test: `an_archive_is_read`.
+        // A body without text and with a size was not saved. Test: `an_archive_is_read`.
         (None, _) => (content.size <= 0).then(Vec::new),
     }
 }
 
 fn headers(archived: &[ArchivedHeader]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    // Pseudo-headers such as `:status` are no headers.
+    // Invalid names are skipped, such as the pseudo-header `:status`.
     for ArchivedHeader { name, value } in archived {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             headers.append(name, value);

@@ -1,4 +1,4 @@
-//! Lists that are learnt from recorded exchanges, and archives that are read.
+//! Tests of learning from recorded exchanges, and of reading archives.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ fn exchange(request: &ProbeRequest, answer: ProbeAnswer) -> RecordedExchange {
     }
 }
 
-/// Learns from a recording, as the command does. Returns the list, and its target.
+/// Learns from a recording, as the command does. Returns the list and its target.
 fn learn(exchanges: Vec<RecordedExchange>) -> (Result<Box<Learnt>, String>, ProbeTarget) {
     let mut recording = Recording::new(exchanges);
     let target = ProbeTarget {
@@ -58,7 +58,7 @@ fn open(learnt: &Learnt) -> Vec<&'static str> {
     open.filter(|finding| finding.certainty == Certainty::Open).map(|finding| finding.about).collect()
 }
 
-/// Items from an offset, or from a page that is counted from 1, and a total.
+/// Answers with items from an offset, or from a page that is counted from 1, and with a total.
 fn pages(asked: &SimulatedRequest) -> Answered {
     let rows = rows(75);
     let size = asked.number("per_page").or_else(|| asked.number("limit")).unwrap_or(20);
@@ -89,14 +89,14 @@ fn a_recording_of_all_requests_teaches_as_much_as_the_live_list() {
     assert_eq!((&learnt.place, &learnt.order, &learnt.places), (&live.place, &live.order, &live.places));
     assert_eq!((&learnt.sort, &learnt.past_end, &learnt.item_path), (&live.sort, &live.past_end, &live.item_path));
     assert_eq!(learnt.size, live.size);
-    // The same bytes again say nothing of the order of two answers.
+    // A recording can't show whether two answers are in the same order.
     let is_stable = |learnt: &Learnt| learnt.findings.iter().any(|finding| finding.about == "stability");
     assert!(is_stable(&live) && !is_stable(&learnt));
 }
 
 #[test]
 fn pages_of_a_browser_are_enough_for_a_route() {
-    // In any order: the first page is the one with the lowest number.
+    // The pages are in any order. The first page is the one with the smallest number.
     let queries = ["page=3&per_page=20", "page=1&per_page=20", "per_page=20&page=2", "page=4&per_page=20"];
     let (learnt, target) = learn(record(&queries, pages));
     let learnt = learnt.unwrap();
@@ -104,7 +104,7 @@ fn pages_of_a_browser_are_enough_for_a_route() {
     assert_eq!(learnt.size.as_ref().unwrap().choices, [20]);
     assert_eq!(learnt.places.total.as_deref(), Some("/total"));
     assert!(learnt.order.is_some() && learnt.fixed.is_empty());
-    // Nothing is said of what was not asked.
+    // The findings must not claim anything about requests that are not recorded.
     assert!(learnt.past_end.is_empty() && !learnt.repeats_last_page && !learnt.places.items_optional);
     let open = open(&learnt);
     for about in ["end of the list", "sort", "range filters", "item"] {
@@ -120,7 +120,7 @@ fn offsets_tokens_and_links_are_told_apart() {
     let learnt = learnt.unwrap();
     assert_eq!(learnt.place, Some(PlaceForm::Offset { slot: ProbeSlot::Query("offset".to_owned()), first: 0 }));
     written(&learnt, &target);
-    // The last page, with 15 items, is not recorded.
+    // The last page, which would have 15 items, is not recorded.
     assert!(open(&learnt).contains(&"end of the list"), "{:?}", learnt.findings);
 
     let by_token = |asked: &SimulatedRequest| {
@@ -140,7 +140,7 @@ fn offsets_tokens_and_links_are_told_apart() {
     assert_eq!(learnt.place, Some(PlaceForm::Page { slot: ProbeSlot::Query("page".to_owned()), first: 1 }));
 }
 
-/// A client asks for the first page without a number.
+/// The recorded client requests the first page without a number.
 #[test]
 fn the_first_page_needs_no_number() {
     let from_one = |asked: &SimulatedRequest| {

@@ -103,17 +103,17 @@ pub(in crate::learn) const TOKENS: [&str; 17] = [
 pub(in crate::learn) const AFTERS: [&str; 9] =
     ["starting_after", "after", "after_id", "since_id", "last_id", "start_after", "startAfter", "afterId", "min_id"];
 
-/// Members that hold the items, if several arrays could.
+/// Members that contain the items, if there are several arrays.
 pub(in crate::learn) const ITEMS: [&str; 18] = [
     "data", "items", "results", "records", "value", "values", "content", "entries", "rows", "list", "docs", "hits",
     "features", "objects", "elements", "members", "nodes", "edges",
 ];
 
-/// Members that tell items apart.
+/// Members that identify items.
 pub(in crate::learn) const IDS: [&str; 14] =
     ["id", "_id", "uuid", "guid", "ID", "Id", "key", "sku", "code", "slug", "number", "pk", "uid", "identifier"];
 
-/// Members that look like an order in time or by hand.
+/// Parts of the names of fields by which lists are usually sorted: times, positions, names, scores.
 pub(in crate::learn) const ORDERING: [&str; 12] = [
     "created",
     "date",
@@ -129,7 +129,7 @@ pub(in crate::learn) const ORDERING: [&str; 12] = [
     "score",
 ];
 
-/// Members that could hold a total. A name is compared without regard to case and to `_` and `-`.
+/// Members that may contain the total, as [`plain`] returns them.
 pub(in crate::learn) const TOTALS: [&str; 20] = [
     "total",
     "totalcount",
@@ -153,7 +153,7 @@ pub(in crate::learn) const TOTALS: [&str; 20] = [
     "value",
 ];
 
-/// Members that could hold the URL of the next page, or its token.
+/// Members that may contain the URL of the next page, or its token.
 pub(in crate::learn) const NEXTS: [&str; 20] = [
     "next",
     "nextpage",
@@ -177,7 +177,7 @@ pub(in crate::learn) const NEXTS: [&str; 20] = [
     "scrollid",
 ];
 
-/// Flags that are true while there is more.
+/// Flags that are true while more items follow.
 pub(in crate::learn) const MORE: [&str; 9] = [
     "hasmore",
     "more",
@@ -193,18 +193,18 @@ pub(in crate::learn) const MORE: [&str; 9] = [
 /// Flags that are true on the last page.
 pub(in crate::learn) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
 
-/// Members that repeat the number of the page.
+/// Members that contain the number of the page.
 pub(in crate::learn) const PAGE_ECHOES: [&str; 6] =
     ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
 
-/// Members that repeat the offset at which the answer begins.
+/// Members that contain the offset at which the answer begins.
 pub(in crate::learn) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
 
-/// The number of pages.
+/// Members that contain the number of pages.
 pub(in crate::learn) const PAGE_COUNTS: [&str; 8] =
     ["totalpages", "pages", "lastpage", "pagecount", "numpages", "xtotalpages", "xwptotalpages", "maxpage"];
 
-/// Returns a name without case, `_`, `-`, `.`, `@` and `$`.
+/// Returns the letters and digits of a name, in lower case. Example: `pagesize` for `page_size`.
 pub(in crate::learn) fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -219,7 +219,7 @@ pub(in crate::learn) fn last_step(place: &str) -> String {
     plain(step.strip_prefix("[rel=").and_then(|rest| rest.strip_suffix(']')).unwrap_or(step))
 }
 
-/// Returns likely and usual names, the likely ones first, each once.
+/// Returns the likely names and then the usual ones, without duplicates.
 pub(in crate::learn) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(likely.len() + usual.len());
     for name in likely.iter().cloned().chain(usual.iter().map(|name| (*name).to_owned())) {

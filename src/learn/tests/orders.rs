@@ -1,4 +1,4 @@
-//! Orders of lists: their fields, the comparisons of values, ties, nulls, and filters by them.
+//! Tests of learnt orders: their fields, the comparisons of values, ties, nulls, and range filters.
 
 use std::cmp::Reverse;
 
@@ -35,7 +35,8 @@ fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
     assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, ValueOrder::Bytes, "{}", binary.text);
 }
 
-/// The first and the last items alone run by their ids: all of the first have one value, and the last ones another.
+/// The first items all have one value of the sort key, and the last ones another, so that both ends of the list are
+/// sorted by id, and its middle is not.
 #[test]
 fn a_sort_by_few_values_is_not_taken_for_one_by_ids() {
     let mut all = rows(403);
@@ -45,7 +46,7 @@ fn a_sort_by_few_values_is_not_taken_for_one_by_ids() {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(80));
         Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
     });
-    // More items are equal than an answer holds, and nothing is known of their order.
+    // More items are equal than an answer contains, and their order is not known.
     let ties = outcome.learnt.findings.iter().find(|finding| finding.about == "ties").unwrap();
     assert!(ties.evidence.contains("[\"kind\", \"id\"]"), "{}", ties.evidence);
     assert!(outcome.learnt.order.is_none() && !outcome.text.contains("\norder ="), "{}", outcome.text);
@@ -85,7 +86,8 @@ fn a_list_in_no_order_is_learnt_without_an_order() {
     assert!(!load(&outcome.text).unwrap().declared);
 }
 
-/// Times are shown in seconds and compared in milliseconds: an inclusive filter by what is shown leaves items out.
+/// The upstream returns times in seconds and compares milliseconds, so that an inclusive filter by a returned time
+/// omits items.
 #[test]
 fn a_filter_that_leaves_out_equal_items_is_not_used() {
     let time = |id: u64| format!("2024-05-{:02}T10:{:02}:{:02}", 1 + id / 400, id / 20 % 60, id / 5 % 4);
@@ -128,7 +130,7 @@ fn ids_that_may_be_numbers_or_text_get_no_type() {
     assert!(learn(by_offset(numbers)).text.contains("number-in-string"));
 }
 
-/// The list runs downward by its ids, so that a descending sort would show nothing.
+/// The list is already sorted by id in descending order, so that only an ascending sort has an effect.
 #[test]
 fn a_sort_parameter_without_effect_is_not_learnt() {
     let all = sorted(rows(300), "id", true);

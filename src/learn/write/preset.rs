@@ -1,5 +1,4 @@
-//! The built-in dialect that describes a learnt list, if there is one: no key of the dialect may contradict the
-//! answers.
+//! The choice of the built-in dialect that describes a learnt list. None of its keys may contradict the answers.
 
 use toml::{Table, Value};
 
@@ -10,7 +9,7 @@ use crate::learn::{
     prober::session::ProbeSlot,
 };
 
-/// Returns the name of the built-in dialect that fits best.
+/// Returns the name of the built-in dialect with the most agreements; `None` if all of them contradict the list.
 pub(in crate::learn) fn fitting(learnt: &Learnt, base: &Base) -> Option<&'static str> {
     let fits = preset_dialects().filter_map(|(name, text)| {
         let table: Table = text.parse().ok()?;
@@ -25,8 +24,8 @@ fn text<'t>(table: &'t Table, section: &str, key: &str) -> Option<&'t str> {
 
 /// Returns the number of agreements; `None` if the dialect contradicts the list.
 fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
-    // A dialect with `extends` changes another one, which is compared itself; the other keys concern requests that were
-    // not tried.
+    // A dialect with `extends` is left out, since its own table is incomplete. So are dialects with the other keys,
+    // whose requests were not tried.
     let request = table.get("request")?.as_table()?;
     if table.contains_key("extends") || ["headers", "body", "method"].iter().any(|key| request.contains_key(*key)) {
         return None;
@@ -51,7 +50,7 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     let mut agreements = usize::from(places.total.is_some()) + usize::from(!learnt.shape.items.is_empty());
     for key in others {
         let Some(place) = response.get(key).and_then(Value::as_str) else { continue };
-        // The first page has no link to a page before it.
+        // The first page has no link to a previous page.
         if base.seen.at(place).is_none() && key != "prev_url" {
             return None;
         }
@@ -65,11 +64,11 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     if !ends_alike(response, learnt) || !sorts_alike(table, learnt) || !filters_alike(table, learnt) {
         return None;
     }
-    // Two parameters with usual names and a bare array fit many dialects.
+    // Without any agreement, two parameters with usual names and a bare array would fit many dialects.
     (agreements > 0).then_some(agreements)
 }
 
-/// Returns whether requests name the same parameters.
+/// Returns whether the dialect has the parameters of size and place that were found, and no others.
 fn asks_alike(table: &Table, learnt: &Learnt) -> bool {
     let query = text(table, "request", "query").unwrap_or_default();
     let named = |variable: &str| {

@@ -1,10 +1,10 @@
-//! The report for people: a line for each finding, with its evidence after it.
+//! The report for people: each finding in a line, followed by its evidence.
 
 use std::fmt::Write as _;
 
 use crate::learn::findings::{Certainty, Learnt};
 
-/// Returns the report.
+/// Returns the report, with the findings by certainty.
 #[must_use]
 pub fn report(learnt: &Learnt, url: &str) -> String {
     let mut out = format!("{url}\n");
@@ -31,7 +31,7 @@ pub fn report(learnt: &Learnt, url: &str) -> String {
     out
 }
 
-/// Removes control characters, by which an upstream could change the terminal.
+/// Removes control characters, with which an upstream could manipulate the terminal.
 fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }

@@ -1,4 +1,4 @@
-//! Types of Python for the JSON Schemas (2020-12) of items. Objects become `TypedDict`s, each with a name.
+//! Types of Python for the JSON Schemas (2020-12) of items. Objects become `TypedDict`s with names.
 
 use crate::{
     gateway::openapi::{Names, pascal},
@@ -14,9 +14,9 @@ use crate::{
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The current item's components: the name of each, the name of its type, and its schema.
+    /// The components of the current item: each with its name, the name of its type, and its schema.
     known: Vec<(String, String, Document)>,
-    /// Items, and the names of their types.
+    /// The items so far, with the names of their types.
     items: Vec<(SdkItem, String)>,
     declared: Vec<String>,
 }
@@ -26,8 +26,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the type of an item, which is declared with all types that it refers to. Lists with the same schema
-    /// share a type.
+    /// Returns the type of an item, and declares it with all types that it refers to. Lists with the same schema share
+    /// a type.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -40,7 +40,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
-        // All names are known before the first declaration, so that types can refer to one another.
+        // All names are claimed before the first declaration, because types may refer to one another.
         for (component, schema) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name, schema.clone()));
@@ -67,7 +67,7 @@ impl TypeWriter {
         found.map(|(_, name, schema)| (name, schema))
     }
 
-    /// Declares a type of this name: a `TypedDict` for an object, else an alias.
+    /// Declares a type with this name: a `TypedDict` for an object, an alias for other schemas.
     fn declare(&mut self, name: &str, schema: &Document) {
         match self.members(schema, 0) {
             Some(members) => self.declare_object(name, &members, 0),
@@ -79,10 +79,10 @@ impl TypeWriter {
     }
 
     fn declare_object(&mut self, name: &str, members: &[(String, Document, bool)], depth: usize) {
-        // Names of members need not be identifiers, which the form as a class would require.
+        // The functional form of `TypedDict` is used, because names of members need not be identifiers.
         let mut text = format!("\n{name} = TypedDict(\n    \"{name}\",\n    {{\n");
         for (member, schema, required) in members {
-            // In quotes a type can name one that is declared later, or itself. Test:
+            // A type in quotes can refer to itself, or to one that is declared later. Test:
             // `schemas_of_every_form_have_types`.
             let written = quoted(&self.type_of(schema, &format!("{name}{}", pascal(member)), depth + 1));
             let written = if *required { written } else { format!("NotRequired[{written}]") };
@@ -92,10 +92,10 @@ impl TypeWriter {
         self.declared.push(text);
     }
 
-    /// Returns the members of an object with properties, each with its schema and whether it is required, also of an
-    /// object that `$ref` or `allOf` puts together; `None` for other schemas.
+    /// Returns the members of an object, each with its schema and whether it is required. They may come from
+    /// `properties`, `$ref` and `allOf`. Returns `None` for other schemas.
     fn members(&self, schema: &Document, depth: usize) -> Option<Vec<(String, Document, bool)>> {
-        // Alternatives have no members in common that a `TypedDict` could list.
+        // The members of alternatives differ, so that no `TypedDict` can list them.
         if depth > MOST_DEPTH || schema.member("anyOf").is_some() || schema.member("oneOf").is_some() {
             return None;
         }
@@ -103,7 +103,7 @@ impl TypeWriter {
         let mut add = |members: Vec<(String, Document, bool)>| {
             for (name, schema, required) in members {
                 match found.iter_mut().find(|(known, ..)| *known == name) {
-                    // A member that one part of `allOf` requires is required.
+                    // A member is required if any part of `allOf` requires it.
                     Some(known) => *known = (name, schema, required || known.2),
                     None => found.push((name, schema, required)),
                 }
@@ -132,7 +132,7 @@ impl TypeWriter {
         (!found.is_empty()).then_some(found)
     }
 
-    /// Returns the type of a schema; objects within it are declared under names that begin with `stem`.
+    /// Returns the type of a schema. Objects within it are declared with names that begin with `stem`.
     fn type_of(&mut self, schema: &Document, stem: &str, depth: usize) -> String {
         if depth > MOST_DEPTH || !matches!(schema, Document::Object(_)) {
             return "Any".to_owned();
@@ -189,7 +189,7 @@ impl TypeWriter {
                 None => "list[Any]".to_owned(),
             },
             "object" => {
-                // `members` refuses a `type` with several kinds; here the object among them is meant.
+                // `members` refuses a list of types. The object among them is meant here, so that `type` is removed.
                 let own = match schema {
                     Document::Object(members) => {
                         Document::Object(members.iter().filter(|(name, _)| name != "type").cloned().collect())
@@ -214,7 +214,8 @@ impl TypeWriter {
     }
 }
 
-/// Returns the type of these constants. Fractions have no literal types (PEP 586).
+/// Returns the type of these constants. Numbers with a fraction become `float`, since they have no literal types (PEP
+/// 586).
 fn literals(values: &[Document]) -> String {
     let one = |value: &Document| match value {
         Document::Null => "None".to_owned(),
@@ -229,7 +230,7 @@ fn literals(values: &[Document]) -> String {
     union(values.iter().map(one).collect())
 }
 
-/// Returns the union of types.
+/// Returns the union of types, with `Any` for none.
 fn union(types: Vec<String>) -> String {
     schema::union(types, "Any", "Any")
 }

@@ -15,9 +15,9 @@ use crate::{
 /// A writer of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The names of the current item's components, and of their types.
+    /// The components of the current item: each with its name and the name of its type.
     known: Vec<(String, String)>,
-    /// Items, and the names of their types.
+    /// The items so far, with the names of their types.
     items: Vec<(SdkItem, String)>,
     declared: Vec<String>,
 }
@@ -27,8 +27,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the type of an item, which is declared with all types that it refers to. Lists with the same schema
-    /// share a type.
+    /// Returns the type of an item, and declares it with all types that it refers to. Lists with the same schema share
+    /// a type.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -41,7 +41,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
-        // All names are known before the first declaration, so that types can refer to one another.
+        // All names are claimed before the first declaration, because types may refer to one another.
         for (component, _) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name));
@@ -119,7 +119,7 @@ impl TypeWriter {
         match parts.as_slice() {
             [] => "unknown".to_owned(),
             [part] => part.clone(),
-            // `&` binds more tightly than `|`.
+            // The parts are in parentheses, because `&` binds more tightly than `|`.
             _ => parts.iter().map(|part| format!("({part})")).collect::<Vec<_>>().join(" & "),
         }
     }
@@ -158,14 +158,14 @@ impl TypeWriter {
         };
         match (members.is_empty(), further) {
             (true, further) => format!("Record<string, {}>", further.unwrap_or_else(|| "unknown".to_owned())),
-            // The type of an index signature would have to fit the known members too, so that further members have
-            // none.
+            // Further members get no index signature, because its type would have to include those of the known
+            // members.
             (false, _) => format!("{{\n{}{}}}", members.concat(), "  ".repeat(depth)),
         }
     }
 }
 
-/// Returns the comment of a schema.
+/// Returns the comment of a schema, from its description; empty without a description.
 fn described(schema: &Document, indent: &str) -> String {
     match schema.member("description") {
         Some(Document::Text(text)) => {
@@ -186,7 +186,7 @@ fn literal(value: &Document) -> String {
     }
 }
 
-/// Returns the union of types.
+/// Returns the union of types, with `never` for none.
 fn union(types: Vec<String>) -> String {
     schema::union(types, "unknown", "never")
 }

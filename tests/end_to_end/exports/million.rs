@@ -1,6 +1,7 @@
-//! An export of a large table of PostgreSQL while rows come, go and move, whose process is killed at random and taken
-//! over by another one: every row that stood throughout is in the result once, and the memory of no process grows with
-//! the table. `make exports` runs it over each store; `CURSORGATE_EXPORT_ROWS` is the number of rows.
+//! A test of the export of a large PostgreSQL table while rows are added, removed and moved, and the process is killed
+//! at random times and replaced. Every row that is there all the time must be in the result once, and the memory of the
+//! processes must not grow with the table. `make exports` runs the test with each store; `CURSORGATE_EXPORT_ROWS` is
+//! the number of rows.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,13 +27,13 @@ const KILLS: usize = 20;
 /// The pause between two batches of ten changes.
 const CHANGES: Duration = Duration::from_millis(100);
 
-/// The time between two looks at a job.
+/// The time between two polls of a job.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The part of the result that is fetched at a time.
+/// The size of the parts in which the result is fetched, in bytes.
 const PART: usize = 8 << 20;
 
-/// The memory by which the last process may exceed the first one, whose share of the rows is one in twenty.
+/// The memory in bytes by which the last process may exceed the first one, which reads about a twentieth of the rows.
 const GROWTH: u64 = 64 << 20;
 
 #[test]
@@ -47,7 +48,7 @@ fn an_export_over_postgres_keeps_every_row() {
     export_over(&Place::postgres());
 }
 
-/// The rows that changes have touched.
+/// The rows that were changed.
 #[derive(Default)]
 struct Changes {
     touched: Mutex<HashSet<u64>>,
@@ -123,13 +124,13 @@ impl Killed<'_> {
         let mut peaks = Vec::new();
         let mut reached = 0;
         for _ in 0..KILLS {
-            // Each kill comes after half a share to one and a half shares of the rows.
+            // Each process is killed after it has read between half a share and one and a half shares of the rows.
             let share = self.rows / (KILLS + 2);
             let until = reached + share / 2 + numbers.below(share);
             let other = Gateway::start(self.configuration);
             reached = self.items_of(&other, &job, until);
             peaks.push(at_work.peak_memory());
-            // The kill comes at any point of the job's work.
+            // The process is killed at any point of the job.
             drop(std::mem::replace(&mut at_work, other));
         }
         self.items_of(&at_work, &job, usize::MAX);
@@ -140,7 +141,7 @@ impl Killed<'_> {
         (lines, peaks, document)
     }
 
-    /// Waits until a job has so many items or has ended, and returns how many it has.
+    /// Waits until a job has this many items or has ended, and returns the number of its items.
     fn items_of(&self, gateway: &Gateway, job: &str, until: usize) -> usize {
         loop {
             let document = status(gateway, job, &[]);

@@ -1,4 +1,4 @@
-//! The two stores of exports. Tests that hold for both run over each of them.
+//! The two stores of exports. Most tests run with each of them.
 
 use super::postgres_server::PostgresServer;
 use crate::harness::Directory;
@@ -18,18 +18,18 @@ impl Place {
         Self::Postgres(Box::new(PostgresServer::start()))
     }
 
-    /// Returns the table of the configuration; `exports` are further lines of it.
+    /// Returns the table of the configuration, with further lines.
     pub(crate) fn table(&self, exports: &str) -> String {
         match self {
             Self::Directory(directory) => {
                 format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
             }
-            // The lease is short, so that jobs of a killed process are soon taken over.
+            // The lease is short, so that the jobs of a killed process are taken over soon.
             Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
         }
     }
 
-    /// Returns the number of results, whole or not.
+    /// Returns the number of results, including incomplete ones.
     pub(crate) fn results(&self) -> usize {
         match self {
             Self::Directory(directory) => {
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// Makes a test over each store from functions that take a `Place`.
+/// Defines a test with each store for functions that take a `Place`.
 macro_rules! over_each_store {
     ($($name:ident),+ $(,)?) => {
         mod in_a_directory {

@@ -1,4 +1,4 @@
-//! Real servers of PostgreSQL, each in a folder of its own, which end with their test.
+//! Real PostgreSQL servers, each in its own folder, which end with their test.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -15,19 +15,20 @@ use crate::harness::{
     gateway::{free_port, signal},
 };
 
-/// The number of attempts to start, because another process may take a port in between.
+/// The number of attempts to start a server: another process may take its port first.
 const STARTS: usize = 5;
 
-/// The account of the server where this process is root's: PostgreSQL refuses to run as root.
+/// The account of the server if this process runs as root: PostgreSQL refuses to run as root.
 const ACCOUNT: &str = "postgres";
 
 /// The password of the gateway's user.
 pub(crate) const PASSWORD: &str = "canary-password-of-the-database";
 
-/// A running server with a database for gateways, and a user that owns this database alone.
+/// A running server with a database for gateways, and a user that owns only this database.
 pub(crate) struct PostgresServer {
     pub(crate) port: u16,
-    /// Below the directory of temporary files, because the account of the server can't enter others.
+    /// The folder of the data. It is below the directory of temporary files, because the server's account can't access
+    /// others.
     data: PathBuf,
     options: Vec<String>,
     child: Child,
@@ -82,7 +83,7 @@ impl PostgresServer {
         )
     }
 
-    /// Carries out a statement as the superuser, and returns the first column of its rows.
+    /// Executes a statement as the superuser, and returns the first column of its rows.
     pub(crate) fn ask(&self, statement: &str) -> Vec<String> {
         self.ask_at("exports", statement)
     }
@@ -109,7 +110,7 @@ impl PostgresServer {
         })
     }
 
-    /// Waits until the server answers; returns false if it has ended.
+    /// Waits until the server answers. Returns `false` if it has ended.
     fn listens(&mut self) -> bool {
         eventually("the database answers", || {
             if self.child.try_wait().expect("it is our child").is_some() {
@@ -119,7 +120,7 @@ impl PostgresServer {
         })
     }
 
-    /// Stops the server, which breaks all connections off.
+    /// Stops the server, which closes all connections.
     pub(crate) fn stop(&mut self) {
         signal(self.child.id(), "INT");
         let child = &mut self.child;
@@ -137,21 +138,21 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.data);
     }
 }
 
-/// Returns a program of the server: on the path, or where Debian has it.
+/// Returns the path of a server program: in Debian's folder for it, or by its name.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).max();
     newest.unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// Returns a command that runs as the account of the server, and ends with this thread.
+/// Returns a command that runs as the server's account, and is killed when this thread ends.
 fn as_server(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
@@ -171,7 +172,7 @@ fn initialise(data: &Path) {
     assert!(status.expect("util-linux is installed").success(), "initdb: `make test-env` installs PostgreSQL");
 }
 
-/// Gives a folder to the account of the server.
+/// Makes the server's account the owner of a folder.
 fn own(data: &Path) {
     if geteuid().is_root() {
         let status = Command::new("chown").arg("-R").arg(ACCOUNT).arg(data).status();

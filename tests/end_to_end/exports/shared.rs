@@ -1,5 +1,5 @@
-//! Exports of processes that share nothing but a database: begun at one and fetched at another, taken over, and kept
-//! through failures of the database.
+//! Tests of exports by processes that share only a database: they are started at one process and fetched at another,
+//! taken over, and survive failures of the database.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::{
     tls::authority::{ALWAYS, Authority},
 };
 
-/// A list of which each page but the first one takes a permit.
+/// Starts an upstream of a list in which each page but the first one takes a permit.
 fn gated(count: usize) -> (Upstream, Vec<String>, Permits) {
     let (items, permits) = (users(count), Permits::default());
     let (served, gate) = (items.clone(), permits.clone());
@@ -39,7 +39,7 @@ fn a_job_is_found_and_its_result_fetched_at_any_process() {
     let items = users(20_000);
     let upstream = Upstream::start(serve(items.clone()));
     let place = Place::postgres();
-    // Of processes that start at the same time, one makes the tables.
+    // If processes start at the same time, one of them creates the tables.
     let (here, there) = std::thread::scope(|scope| {
         let other = scope.spawn(|| start(&upstream, &place, ""));
         (start(&upstream, &place, ""), other.join().expect("a gateway"))
@@ -73,7 +73,7 @@ fn a_job_is_found_and_its_result_fetched_at_any_process() {
     eventually("its parts are removed", || (place.results() == 0).then_some(()));
 }
 
-/// A process that stands still loses its job to another one. When it goes on, it changes nothing.
+/// A stopped process loses its job to another one. When it is continued, it does not change the result.
 #[test]
 fn a_process_that_stood_still_repeats_no_item() {
     let (upstream, items, permits) = gated(900);
@@ -87,7 +87,7 @@ fn a_process_that_stood_still_repeats_no_item() {
     let second = start(&upstream, &place, "");
     eventually("the job is taken over", || (upstream.count() > asked).then_some(()));
     first.signal("CONT");
-    // Both get the page that both have asked for.
+    // Both processes get the page that both have requested.
     permits.give(100);
     completed(&second, &job, &items);
     completed(&first, &job, &items);
@@ -109,7 +109,7 @@ fn jobs_wait_for_a_database_that_is_away() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
     server.stop();
-    // The answer comes while the page can't be stored.
+    // The answer arrives while the database is down, so that the page can't be stored.
     permits.give(1);
     for (method, target) in
         [("GET", job.as_str()), ("DELETE", job.as_str()), ("GET", "/users/exports"), ("POST", "/users/exports")]
@@ -119,7 +119,7 @@ fn jobs_wait_for_a_database_that_is_away() {
         assert!(refused.header("retry-after").is_some() && refused.json()["retryable"] == true);
     }
     assert_eq!(gateway.send("GET", "/users?limit=10", &[ONE], b"").status, 200, "a page needs no store");
-    // A process starts all the same.
+    // A process can start without the database.
     let other = Gateway::start(&configuration);
     assert_eq!(other.send("GET", "/users?limit=10", &[ONE], b"").status, 200);
     assert_eq!(begin(&other, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
@@ -138,6 +138,9 @@ fn jobs_wait_for_a_database_that_is_away() {
     }
 }
 
+/// The credentials of a job are sealed in the database, and deleted at the end of the job. Other clients can't read the
+/// job.
+///
 /// Row: A24
 #[test]
 fn credentials_are_sealed_in_the_database_too() {
@@ -157,6 +160,8 @@ fn credentials_are_sealed_in_the_database_too() {
     assert_eq!(stranger.outcome(), "404 export_not_found");
 }
 
+/// A connection to the database is refused if its certificate has another authority or another name.
+///
 /// Row: A24
 #[test]
 fn the_certificate_of_the_database_is_verified() {

@@ -1,4 +1,4 @@
-//! Exports outlive their process, whether it is killed, stopped or replaced by a successor.
+//! Tests of exports whose process is killed, stopped, or replaced by a successor.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ use crate::harness::{
 
 over_each_store!(no_item_is_lost_or_repeated_when_processes_are_killed, another_process_takes_over);
 
-/// A job is killed with its process again and again, while rows come and go.
+/// The process of a job is killed repeatedly while rows are added and removed. The result has each stable item once.
 fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     const STABLE: u64 = 1_200;
     let all = Rows::new((1..=STABLE).map(|id| Row::new(id, id % 97)));
@@ -58,7 +58,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
         });
         assert!(moved >= reached, "{round}: {moved} after {reached}");
         reached = moved;
-        // The kill comes at any point of the job's work.
+        // The process is killed at any point of the job.
         drop(gateway);
         gateway = Gateway::start(&configuration);
     }
@@ -80,7 +80,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     assert_eq!(document["closing"]["complete"], true, "{document}");
 }
 
-/// A process that ends after its last page leaves a whole result, to which no item is added.
+/// If a process ends after the last page, its result is complete, and no items are added to it.
 #[test]
 fn a_whole_result_is_never_added_to() {
     let upstream = Upstream::start(serve(users(300)));
@@ -117,14 +117,14 @@ fn another_process_takes_over(place: &Place) {
     let job = begun(&first, "/users/exports", &[ONE], &json!({}));
     eventually("the middle of the export", || (permits.left() == 0).then_some(()));
     let second = start(&upstream, place, "");
-    // The first process has the job as long as it runs.
+    // The first process keeps the job as long as it runs.
     let document = status(&second, &job, &[ONE]);
     assert_eq!(document["state"], "active", "{document}");
     drop(first);
     permits.give(100);
     completed(&second, &job, &items);
 
-    // A process that stops in order leaves its job after the page that it reads.
+    // A process that shuts down gracefully gives up its job after the current page.
     while permits.left() > 0 {
         permits.take();
     }
@@ -139,7 +139,7 @@ fn another_process_takes_over(place: &Place) {
     let mut third = start(&upstream, place, "");
     completed(&third, &job, &items);
 
-    // So does one that hands over.
+    // A process that hands over does the same.
     while permits.left() > 0 {
         permits.take();
     }

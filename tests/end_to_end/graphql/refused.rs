@@ -1,4 +1,4 @@
-//! Queries that are refused before a list is read.
+//! Tests of queries that are refused before a list is read.
 
 use serde_json::json;
 
@@ -63,10 +63,10 @@ fn hostile_queries_are_refused_before_a_list_is_read() {
         assert!(matches!(answer.status, 400 | 413) && body.get("data").is_none(), "{shown}: {answer:?}");
     }
     assert_eq!(lists.upstream.count(), 0, "no list was read");
-    // A batch is no object, so that it is refused before GraphQL is asked.
+    // A batch is an array and no object, so that it is refused.
     let batch = lists.gateway.send("POST", "/graphql", &[JSON], b"[{\"query\":\"{ users { totalCount } }\"}]");
     assert_eq!(batch.outcome(), "400 body_invalid");
-    // The limits leave room for the query by which tools learn the schema, and for a page of full size.
+    // The limits permit the introspection query of tools, and a page of full size.
     let wide = "id score note above { id } kin { id } tags address { street } _own odd_name";
     lists.data(&format!("{{ users(first: 400) {{ edges {{ cursor node {{ {wide} }} }} }} }}"));
 }

@@ -1,4 +1,4 @@
-//! Lists that are learnt with the OpenAPI document of their service.
+//! Tests of lists that are learnt with the OpenAPI document of their service.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::harness::{
     gateway::{Gateway, command},
 };
 
-/// A service with unusual names of parameters, which refuses all others.
+/// Answers as a service with unusual names of parameters, which refuses all others.
 fn words_of_its_own(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let names = asked.exchange.request.query().split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
     if let Some(name) = names.into_iter().find(|name| !["blatt", "anzahl"].contains(name)) {

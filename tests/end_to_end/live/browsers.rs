@@ -1,4 +1,5 @@
-//! Live pages as browsers ask for them: several streams on a connection of HTTP/2, and scripts of other origins.
+//! Tests of live pages as browsers request them: several streams on a connection of HTTP/2, and scripts of other
+//! origins.
 
 use std::collections::HashMap;
 
@@ -15,12 +16,12 @@ use crate::harness::{
 /// The first byte of the fields of an answer with 200.
 const OK: u8 = 0x88;
 
-/// The code of a stream that is not wanted any more.
+/// The code for the reset of a stream that is no longer needed.
 const CANCEL: u32 = 0x8;
 
 const APP: &str = "https://app.example.com";
 
-/// A client of HTTP/2 with several streams.
+/// An HTTP/2 client with several streams.
 struct Browser {
     connection: Connection,
     /// The text of each stream so far.
@@ -66,7 +67,7 @@ fn streams_share_a_connection_of_http2() {
     for stream in [1, 3, 5] {
         browser.wait_for(stream, "row 100");
     }
-    // Other requests of the connection go on beside them.
+    // Other requests of the connection are served at the same time.
     browser.connection.get(7, "/users?limit=5").expect("it reads");
     browser.wait_for(7, "\"row 100\"");
     let cancel = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
@@ -86,6 +87,8 @@ fn streams_share_a_connection_of_http2() {
     assert!(gateway.ended().success());
 }
 
+/// Shows that a preflight and a live page have the CORS headers of the route for an allowed origin.
+///
 /// Row: A25
 #[test]
 fn a_script_of_an_allowed_origin_follows_a_live_page() {
@@ -113,7 +116,7 @@ fn a_script_of_an_allowed_origin_follows_a_live_page() {
     assert!(told("vary").is_some_and(|names| names.contains("Origin")), "{:?}", stream.headers);
     stream.follow();
     assert_eq!(stream.page, get(&gateway, "/users?limit=5", &[ONE]));
-    // Refusals can be read as well: the script sees why.
+    // Scripts can read refusals too, and so the reason.
     let refused = |gateway: &Gateway, origin| {
         let headers = [("Origin", origin), ONE];
         *LiveStream::try_open(gateway, "/users/live?limit=5", &headers).err().expect("a refusal")

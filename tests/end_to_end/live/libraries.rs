@@ -1,5 +1,5 @@
-//! Live pages as clients with public libraries follow them: `eventsource`, `ws` and `fast-json-patch` from npm,
-//! `websockets` and `jsonpatch` from PyPI, which `make test-env` installs. The messages have the schemas of
+//! Tests of live pages as clients with public libraries follow them: `eventsource`, `ws` and `fast-json-patch` from
+//! npm, `websockets` and `jsonpatch` from PyPI, which `make test-env` installs. The messages have the schemas of
 //! docs/live.asyncapi.json.
 
 use std::{
@@ -25,7 +25,7 @@ use crate::{
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/live.asyncapi.json");
 
-/// A program that follows a live page, which ends with the test.
+/// A program that follows a live page and ends with the test.
 struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -59,11 +59,11 @@ impl Drop for Follower {
     }
 }
 
-/// Returns a script of the tests where its packages are.
+/// Copies a script of the tests to the folder of its packages, and returns the copy's path.
 fn script(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/live").join(name);
     let place = environment("live").join(name);
-    // Node looks for packages beside the script. Tests that run at a time write the same bytes.
+    // Node looks for packages next to the script. Tests that run at the same time write the same bytes.
     let draft = place.with_extension(format!("{}.draft", std::process::id()));
     std::fs::copy(source, &draft).expect("make test-env has made the folder");
     std::fs::rename(draft, &place).expect("the folder can be written");

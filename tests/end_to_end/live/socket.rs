@@ -1,4 +1,4 @@
-//! Live pages over WebSockets.
+//! Tests of live pages over WebSockets.
 
 use std::net::TcpStream;
 
@@ -17,7 +17,7 @@ use crate::harness::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A client over a WebSocket, and the page that it has.
+/// A client with a WebSocket, and the page that it has.
 struct SocketClient {
     socket: WebSocket<TcpStream>,
     pings: usize,
@@ -49,7 +49,7 @@ impl SocketClient {
         }
         assert_eq!(http::find(&headers, "sec-websocket-accept"), Some(ACCEPT));
         assert_eq!(http::find(&headers, "sec-websocket-extensions"), None);
-        // No message comes before the client's first one.
+        // The gateway sends no message before the client's first one.
         let stream = connection.stream().try_clone().expect("a socket");
         let socket = WebSocket::from_raw_socket(stream, Role::Client, None);
         Ok(Self { socket, pings: 0, page: Value::Null, id: Value::Null })
@@ -129,7 +129,7 @@ fn a_client_says_which_page_it_watches() {
     }
     rows.change(|rows| rows[9].note.push('!'));
     assert_eq!(client.follow(), "patch");
-    // A page that can't be had leaves the client without one.
+    // After a request for a page that fails, the client has no page.
     client.send(&json!({ "type": "updateCursor", "cursor": "x" }));
     assert_eq!(client.error(), (json!(400), json!("cursor_invalid"), json!(true)));
     let id = {
@@ -137,7 +137,7 @@ fn a_client_says_which_page_it_watches() {
         client.follow();
         client.id.clone()
     };
-    // A client that has the page gets its changes alone, as long as the page is polled.
+    // A client that has the page gets only its changes, as long as the page is polled.
     let mut keeper = LiveStream::open(&gateway, "/users/live?limit=3&sort=id&score__gte=100", &[]);
     keeper.follow();
     client.send(&json!({ "type": "watchCollection", "limit": 3, "sort": "id", "filters": { "score__gte": "100" },
@@ -146,7 +146,7 @@ fn a_client_says_which_page_it_watches() {
     assert_eq!((client.follow(), keeper.follow().name), ("patch".to_owned(), "patch".to_owned()));
     assert_eq!(client.page, get(&gateway, "/users?limit=3&sort=id&score__gte=100", &[]));
     drop(keeper);
-    // Pings come beside messages, and are answered by the library.
+    // Pings are sent in addition to messages, and are answered by the library.
     let until = client.pings + 3;
     while client.pings < until {
         rows.change(|rows| rows[9].note.push('!'));
@@ -167,7 +167,7 @@ fn a_web_socket_ends_with_the_process() {
     let mut client = SocketClient::open(&gateway, "/users/live", &[]);
     client.send(&json!({ "type": "watchCollection" }));
     client.follow();
-    // A client that does not answer does not hold up the process.
+    // A client that does not answer does not delay the end of the process.
     let _silent = SocketClient::open(&gateway, "/users/live", &[]);
     gateway.signal("TERM");
     let last = client.next().expect("a last message");
@@ -177,6 +177,9 @@ fn a_web_socket_ends_with_the_process() {
     assert!(gateway.ended().success());
 }
 
+/// Shows that a WebSocket from another origin is refused unless the policy of the route allows the origin, and then has
+/// no credentials of the browser.
+///
 /// Row: A25
 #[test]
 fn a_script_of_another_origin_needs_the_policy_of_the_route() {

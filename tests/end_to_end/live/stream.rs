@@ -12,7 +12,7 @@ pub(super) struct Event {
     pub(super) name: String,
     pub(super) id: Option<String>,
     pub(super) retry: Option<u64>,
-    /// The data as it came.
+    /// The data as received.
     pub(super) text: String,
 }
 
@@ -28,21 +28,21 @@ pub(super) struct LiveStream {
     pub(super) headers: Vec<(String, String)>,
     unread: String,
     events: VecDeque<Event>,
-    /// The number of comments so far.
+    /// The number of comments received so far.
     pub(super) comments: usize,
-    /// The time after which the client should come again.
+    /// The time after which the client should connect again.
     pub(super) retry: Option<u64>,
     pub(super) page: Value,
     pub(super) id: Option<String>,
 }
 
 impl LiveStream {
-    /// Subscribes; panics where the answer is no stream.
+    /// Subscribes, and panics if the answer is not a stream.
     pub(super) fn open(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Self {
         Self::try_open(gateway, target, headers).unwrap_or_else(|refused| panic!("{target}: {refused:?}"))
     }
 
-    /// Subscribes; returns the refusal.
+    /// Subscribes. Returns the answer as an error if it is not a stream.
     pub(super) fn try_open(
         gateway: &Gateway,
         target: &str,
@@ -84,7 +84,7 @@ impl LiveStream {
         rustix::net::sockopt::set_socket_recv_buffer_size(stream, 256 << 10).expect("a socket");
     }
 
-    /// Returns the next event with data; `None` at the end of the stream.
+    /// Returns the next event with data, or `None` at the end of the stream.
     pub(super) fn next(&mut self) -> Option<Event> {
         let deadline = now() + PATIENCE;
         loop {

@@ -1,4 +1,4 @@
-//! Exports that tools begin and follow.
+//! Tests of exports that tools begin and follow.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn a_tool_begins_an_export_and_follows_it() {
     let result = tools.gateway.send("GET", done["resultUrl"].as_str().expect("an address"), &[ONE], b"");
     let lines: Vec<&str> = result.text().lines().collect();
     assert_eq!((lines.len(), lines[0], lines[1], lines[150]), (151, "id,score", "101,1010", "250,2500"));
-    // To all others it does not exist.
+    // For all other clients, the export does not exist.
     let foreign = problem(&tools.call_as(&[TWO], "export_users", &ask));
     assert_eq!(foreign["code"], "export_not_found", "{foreign}");
     let elsewhere = problem(&tools.call_as(&[ONE], "export_plain", &ask));

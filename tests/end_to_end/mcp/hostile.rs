@@ -1,5 +1,5 @@
-//! Calls that are wrong or fail: problems of the gateway as errors of tools, and clients that see their own lists
-//! alone.
+//! Tests of calls that are wrong or fail: problems of the gateway as errors of tools, and clients that see only their
+//! own lists.
 
 use std::thread;
 
@@ -69,6 +69,8 @@ fn a_cursor_belongs_to_its_list() {
     assert_eq!(fault["code"], "cursor_invalid", "{fault}");
 }
 
+/// Shows that clients which call a tool at the same time each get the items of their own list.
+///
 /// Row: A22
 #[test]
 fn clients_see_their_own_lists() {
@@ -103,7 +105,7 @@ fn clients_see_their_own_lists() {
             assert_eq!(walk.join().expect("a walk"), (first..first + 40).rev().collect::<Vec<u64>>());
         }
     });
-    // A cursor gives no rights: another client's list goes on from that place.
+    // A cursor gives no rights: it continues the list of the client that sends it.
     let one = tools.call_as(&[("Authorization", "Bearer one")], "list_users", &json!({ "limit": 2 }));
     let cursor = &one["structuredContent"]["nextCursor"];
     let other =
@@ -113,7 +115,7 @@ fn clients_see_their_own_lists() {
     assert_eq!(tools.call("list_users", &json!({}))["total"], 5, "without credentials");
 }
 
-/// The upstream gets the client's own headers, and none of the protocol.
+/// Shows that the upstream gets the client's own headers, and none of the protocol.
 #[test]
 fn headers_of_the_protocol_stay_here() {
     let tools = Tools::start(Rows::count(3), "", "origins = [\"https://app.example.com\"]");

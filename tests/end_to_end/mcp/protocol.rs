@@ -1,4 +1,4 @@
-//! Both eras of the protocol, byte by byte: versions, headers, errors.
+//! Tests of both eras of the protocol, byte by byte: versions, headers, errors.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn a_client_of_the_legacy_era_begins_and_keeps_no_session() {
     assert_eq!((begun.status, begun.body.len()), (202, 0));
     let pong = tools.post(&[spoken], &legacy("ping", &json!({})));
     assert_eq!(pong.json(), json!({ "jsonrpc": "2.0", "id": "a", "result": {} }));
-    // The version's header may be missing: clients that are older than it don't send it.
+    // The header of the version may be missing: older clients don't send it.
     for headers in [&[spoken][..], &[], &[("Mcp-Session-Id", "made-up"), ("Last-Event-ID", "7")]] {
         let listed = tools.post(headers, &legacy("tools/list", &json!({}))).json();
         assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(3), "{listed}");
@@ -151,7 +151,7 @@ fn malformed_messages_are_refused() {
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(code)), "{body}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    // Ids come back as they are, whatever their size; the same id twice is two requests.
+    // Ids are returned unchanged, regardless of their size; the same id twice is two requests.
     for id in ["12345678901234567890123", "-7", "\"ü\\u0000\""] {
         let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}");
         for _ in 0..2 {
@@ -164,6 +164,8 @@ fn malformed_messages_are_refused() {
     assert_eq!(tools.post(&[("MCP-Protocol-Version", "1.0")], &note).status, 400);
 }
 
+/// Shows that the method, the `Accept` header, the origin and the size of a request are checked.
+///
 /// Row: A25
 #[test]
 fn requests_over_http_are_checked() {
@@ -190,8 +192,8 @@ fn requests_over_http_are_checked() {
         ("null", "403 origin_refused"),
         ("http://gateway.test", "403 origin_refused"),
     ] {
-        // An origin that fits the `Host` is refused too: a stranger's name that resolves to this address is the host of
-        // his page (DNS rebinding).
+        // An origin that equals the `Host` is refused too: an attacker's name that resolves to this address is the host
+        // of the attacker's page (DNS rebinding).
         assert_eq!(tools.post(&[("Origin", origin)], &ping).outcome(), outcome, "{origin}");
         let stream = tools.gateway.send("GET", "/mcp", &[("Origin", origin)], b"");
         assert_eq!(stream.status, if outcome == "200" { 405 } else { 403 }, "{origin}");

@@ -1,4 +1,4 @@
-//! Pages that are made ahead: their choice, their clients, and their number.
+//! Tests of pages that are made ahead: their choice, their clients, and their number.
 
 use super::{KEPT, start};
 use crate::harness::{
@@ -10,10 +10,10 @@ use crate::harness::{
     upstream::{Exchange, Upstream},
 };
 
-/// Each page of a walk is made once, and never more than one ahead of the client.
+/// Shows that each page of a walk is made once, and never more than one ahead of the client.
 #[test]
 fn the_next_page_is_made_ahead_and_no_other() {
-    // The time that the upstream takes for an answer, and the client with a page.
+    // The time that the upstream needs for an answer, and the client for a page.
     const TIME: std::time::Duration = std::time::Duration::from_millis(20);
     let items = users(200);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -42,7 +42,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
             assert!(made <= pages + 1 + twice, "{made} requests for {pages} pages");
             target = page.link("next");
             if spells {
-                // A client that writes its own queries, with the cursor in front.
+                // This client writes its own queries, with the cursor first.
                 let cursor = target.as_ref().and_then(|next| next.split("cursor=").nth(1));
                 target = cursor.map(|cursor| format!("/users?cursor={cursor}&limit=10"));
             }
@@ -64,7 +64,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
     println!("a walk of 20 pages, plain, with links, and with own queries: {took:?}");
 }
 
-/// Pages are made ahead with the client's own credentials, and only where they may be kept.
+/// Shows that pages are made ahead with the client's own credentials, and only if they may be kept.
 ///
 /// Row: A22
 #[test]

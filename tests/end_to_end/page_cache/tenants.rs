@@ -1,4 +1,4 @@
-//! Two tenants on one route, with every cache and without.
+//! Tests of two tenants on one route, with all caches and without.
 
 use super::{is_hit, purge, with_token};
 use crate::{
@@ -20,16 +20,16 @@ fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let kept = |(name, _): &&(String, String)| !OF_CACHE.contains(&name.to_ascii_lowercase().as_str());
     let mut headers: Vec<_> = response.headers.iter().filter(kept).cloned().collect();
     headers.sort();
-    // The document of a problem has the id of its request.
+    // The document of a problem contains the id of its request.
     if response.status >= 400 {
         return (response.status, Vec::new(), Vec::new());
     }
     (response.status, headers, response.body.clone())
 }
 
-/// Two tenants ask at random for pages of their lists, from two gateways with every cache and a store that they share,
-/// which are purged and emptied at random, and from one without: no byte of one comes to the other, and no answer
-/// differs but by its age. `CURSORGATE_TENANT_REQUESTS` is the number of requests.
+/// Shows that no byte of one tenant's list reaches the other, and that answers with and without caches differ only in
+/// their age. The tenants request random pages from two gateways with all caches and a shared store, which are purged
+/// and emptied at random, and from one gateway without. `CURSORGATE_TENANT_REQUESTS` is the number of requests.
 ///
 /// Row: A22
 #[test]

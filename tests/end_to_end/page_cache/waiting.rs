@@ -1,4 +1,4 @@
-//! Requests for one page at the same time: one makes it, and the others that may have it share it.
+//! Tests of simultaneous requests for one page: one of them makes it, and the others share it if they may.
 
 use super::{KEPT, PRIVATE, is_hit, start, status};
 use crate::harness::{
@@ -9,7 +9,7 @@ use crate::harness::{
     upstream::{Exchange, Gate, Upstream},
 };
 
-/// Sends one request on each of many connections, and opens the gate when all are in flight; returns the responses.
+/// Sends one request on each of many connections, opens the gate when all are in flight, and returns the responses.
 fn at_once(gateway: &Gateway, gate: &Gate, requests: &[Vec<(&str, &str)>]) -> Vec<Response> {
     let mut connections: Vec<Connection> = requests
         .iter()
@@ -27,7 +27,7 @@ fn at_once(gateway: &Gateway, gate: &Gate, requests: &[Vec<(&str, &str)>]) -> Ve
     connections.iter_mut().map(|connection| connection.response("GET").expect("a response")).collect()
 }
 
-/// An upstream that answers each `Authorization` with its own rows, once the gate is open.
+/// Starts an upstream that answers each `Authorization` with its own rows once the gate is open.
 fn gated() -> (Upstream, Gate) {
     let gate = Gate::default();
     let opened = gate.clone();
@@ -40,6 +40,8 @@ fn gated() -> (Upstream, Gate) {
     (upstream, gate)
 }
 
+/// Shows that 1,000 simultaneous requests for one missing page cause one upstream request for each tenant.
+///
 /// Row: A22
 #[test]
 fn a_thousand_misses_at_once_are_one_for_each_tenant() {
@@ -56,13 +58,14 @@ fn a_thousand_misses_at_once_are_one_for_each_tenant() {
         }
         assert_eq!(upstream.count(), tenants.len());
         let made = pages.iter().filter(|page| status(page) == "cursorgate; fwd=miss; stored").count();
-        // A request that comes when the page is there already is a hit.
+        // A request that arrives after the page is made is a hit.
         let is_shared = |page: &&Response| is_hit(page) || status(page) == "cursorgate; fwd=miss; collapsed";
         assert_eq!((made, pages.iter().filter(is_shared).count()), (tenants.len(), MANY - tenants.len()));
     }
 }
 
-/// Requests that wait for one page get pages of their own if the page varies by a header in which they differ.
+/// Shows that requests that wait for one page get pages of their own if the page varies by a header in which they
+/// differ.
 ///
 /// Row: A22
 #[test]
@@ -84,7 +87,7 @@ fn a_page_is_shared_only_by_the_waiting_requests_that_may_have_it() {
     }
 }
 
-/// A client that leaves while others wait for its page does not take the page from them.
+/// Shows that a client that closes its connection while others wait for its page fails none of them.
 #[test]
 fn a_client_that_leaves_fails_no_waiting_request() {
     let (upstream, gate) = gated();

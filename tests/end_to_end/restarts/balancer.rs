@@ -1,4 +1,4 @@
-//! A small balancer: it asks `/readyz`, and passes connections on, byte for byte, to processes that are ready in turn.
+//! A small balancer: it requests `/readyz`, and passes connections, byte for byte, to the ready processes in turn.
 
 use std::{
     io,
@@ -55,7 +55,7 @@ impl Balancer {
         Self { address, shared }
     }
 
-    /// Returns whether a process was ready when it was asked last.
+    /// Returns whether a process was ready at the last check.
     pub(super) fn is_ready(&self, index: usize) -> bool {
         self.shared.processes[index].is_ready.load(Ordering::Relaxed)
     }
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// Passes a connection on. A process that refuses it is passed over, as balancers do.
+    /// Passes a connection to a process. A process that refuses it is skipped, as balancers do.
     fn pass(&self, client: TcpStream) {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let turns = (0..self.processes.len()).map(|turn| &self.processes[(first + turn) % self.processes.len()]);
@@ -96,7 +96,7 @@ impl Shared {
     }
 }
 
-/// Copies bytes to their end, and passes the end on.
+/// Copies bytes up to their end, and passes the end on by a shutdown.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

@@ -1,4 +1,4 @@
-//! `/migration` of processes that share a store is one board.
+//! Tests of `/migration` of processes that share a store: it is one board.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn wait_for(gateways: &[&Gateway], processes: &Value, clients: &Value) {
     }
 }
 
-/// Every process shows the counts of all, those that have ended among them, and none twice.
+/// Shows that each process reports the counts of all, including those that have ended, and none twice.
 #[test]
 fn the_board_of_every_process_has_the_counts_of_all() {
     let (upstream, server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -73,20 +73,20 @@ fn the_board_of_every_process_has_the_counts_of_all() {
     ask(&second, "app", 1);
     let read = |running: u64, ended: u64| json!({ "running": running, "ended": ended, "store": "read" });
     wait_for(&[&first, &second], &read(2, 0), &json!({ "shop": 5, "app": 1 }));
-    // A process that stops in order has published its last counts.
+    // A process that stops normally has published its last counts.
     ask(&first, "app", 4);
     first.restart();
     wait_until_up(&first);
     wait_for(&[&first, &second], &read(2, 1), &json!({ "shop": 5, "app": 5 }));
     ask(&first, "late", 1);
     wait_for(&[&first, &second], &read(2, 1), &json!({ "shop": 5, "app": 5, "late": 1 }));
-    // One that is killed leaves those that it published.
+    // A killed process leaves the counts that it published.
     first.signal("KILL");
     first.ended();
     wait_for(&[&second], &read(2, 1), &json!({ "shop": 5, "app": 5, "late": 1 }));
 }
 
-/// A process that signs with another key from now on, and counts its clients anew, is counted once.
+/// Shows that a process that changes to another signing key, and so counts its clients anew, is counted once.
 #[test]
 fn a_change_of_keys_doubles_no_count() {
     let (upstream, server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -107,7 +107,8 @@ fn a_change_of_keys_doubles_no_count() {
     });
 }
 
-/// Without the store each process shows its own counts. All counts are shown again after it has come back empty.
+/// Shows that each process reports only its own counts without the store, and that all counts are reported again after
+/// the store has returned empty.
 #[test]
 fn a_board_that_is_lost_is_made_again() {
     let (upstream, mut server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -128,7 +129,7 @@ fn a_board_that_is_lost_is_made_again() {
     assert!(status(&none).is_null());
 }
 
-/// Entries that no process wrote are not counted, and names of clients are not in the store.
+/// Shows that entries that no process wrote are not counted, and that names of clients are not in the store.
 ///
 /// Row: A24
 #[test]
@@ -149,7 +150,7 @@ fn foreign_entries_are_not_counted_and_clients_are_not_readable() {
         let found = |secret: &[u8]| value.windows(secret.len()).any(|part| part == secret);
         assert!(!found(b"canary") && !found(b"users") && !process.contains("canary"));
     }
-    // The entry of a process under the name of another one, and rubbish.
+    // The entry of a process under the name of another one, and invalid values.
     for (process, value) in [("another", fields[0].1.as_slice()), ("rubbish", b"{}"), ("empty", b"")] {
         let () = redis::cmd("HSET").arg(&name).arg(process).arg(value).query(&mut client).expect("it is written");
     }

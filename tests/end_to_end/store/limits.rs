@@ -1,4 +1,4 @@
-//! Limits of clients that processes count together, and each alone where the store fails.
+//! Tests of limits of clients that processes count together, and separately if the store fails.
 
 use std::{path::PathBuf, process::Command};
 
@@ -17,7 +17,7 @@ use crate::{
     third_party::python,
 };
 
-/// Five requests an hour, of which one comes back after 12 minutes.
+/// Five requests an hour, of which one is available again after 12 minutes.
 const FIVE: &str = "rate_limit = { requests = 5, per = \"1h\" }";
 
 fn text(upstream: &Upstream, route: &str, shared: &str) -> String {
@@ -44,7 +44,7 @@ fn ask(gateway: &Gateway, target: &str, client: &str) -> Response {
     gateway.send("GET", target, &[("Authorization", client)], b"")
 }
 
-/// Returns what is left of `requests` after a request of a client that is served.
+/// Sends a request of a client, which must be served. Returns the rest of `requests`.
 fn served(gateway: &Gateway, client: &str) -> u64 {
     let answer = ask(gateway, "/users?limit=5", client);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -55,8 +55,8 @@ fn assert_refused(gateway: &Gateway, client: &str) {
     assert_limited(&ask(gateway, "/users?limit=5", client), "requests", 720);
 }
 
-/// A client has one limit at all processes, and every client has its own. A process that has just started knows the
-/// requests of clients so far. A refused client is refused from memory.
+/// Shows that a client has one limit at all processes, and that each client has its own. A process that has just
+/// started knows the requests of clients so far. A refused client is refused from memory.
 #[test]
 fn a_client_has_one_limit_at_all_processes() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -79,13 +79,13 @@ fn a_client_has_one_limit_at_all_processes() {
         wait_until_up(&second);
         assert_refused(&second, "Bearer a");
         assert_eq!(served(&second, "Bearer b"), 2, "{flavour:?}");
-        // Another limit begins anew, and the first one goes on beside it.
+        // Another limit begins anew, and the first one stays in force.
         let other = start(&upstream, &FIVE.replace("= 5", "= 6"), &at(&server));
         assert_eq!((served(&other, "Bearer a"), served(&second, "Bearer b")), (5, 1), "{flavour:?}");
     }
 }
 
-/// Two limits are taken at once, and a refusal by one charges neither.
+/// Shows that a request is counted for two limits at once, and for neither if one refuses it.
 #[test]
 fn a_refusal_charges_no_other_limit() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -102,7 +102,8 @@ fn a_refusal_charges_no_other_limit() {
     assert_eq!(questions(&first, "counted") + questions(&second, "counted"), 4);
 }
 
-/// An upstream that gives ten items at a time: a page of fifty takes at least five requests, which every process knows.
+/// Shows that expensive pages are counted at all processes: of an upstream that returns ten items at a time, a page of
+/// fifty needs at least five requests.
 #[test]
 fn expensive_pages_are_paid_for_at_all_processes() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Valkey));
@@ -131,7 +132,7 @@ fn expensive_pages_are_paid_for_at_all_processes() {
     for gateway in &gateways {
         assert_limited(&ask(gateway, "/users?limit=1", "a"), "upstream-requests", (over + 1) * 300);
     }
-    // A request that took no upstream request costs nothing.
+    // A request without an upstream request is not counted.
     for gateway in [&gateways[0], &gateways[1], &gateways[0]] {
         let known = writes(gateway, "stored");
         let answer = ask(gateway, "/users?limit=none", "b");
@@ -156,19 +157,19 @@ fn legacy_requests_have_one_limit_at_all_processes() {
     assert_eq!(served(&second, "a"), 4, "five legacy requests and a page count for the route");
 }
 
-/// While the store stands still or is dead, each process limits alone, by the counts that it knew last; afterwards all
-/// limit together again.
+/// Shows that each process limits separately, with its last known counts, while the store is stopped or dead, and that
+/// all limit together again afterwards.
 ///
 /// Row: F50
 #[test]
 fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let (upstream, mut server) = (list(), StoreServer::start(flavour));
-        // The time-box that gateways have by default.
+        // The default time limit of gateways.
         let shared = at(&server).replace(PATIENT, "");
         let [first, second] = [(); 2].map(|()| start(&upstream, FIVE, &shared));
         for client in ["stopped", "killed"] {
-            // A late answer is a miss: the process that gave it has charged the client alone.
+            // A late answer is a miss: the process has counted the client's request separately.
             let remaining: u64 = [&first, &second, &first].map(|gateway| served(gateway, client))[2];
             assert!((2..=3).contains(&remaining), "{flavour:?} {client}: {remaining}");
             let late = [&first, &second].map(|gateway| questions(gateway, "late"));
@@ -180,7 +181,8 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
             for other in 0..10 {
                 for gateway in [&first, &second] {
                     let remaining = served(gateway, &format!("{client}-{other}"));
-                    // The signal may come after the first ones, and three failures make a process count alone.
+                    // The signal may take effect after the first requests, and after three failures a process counts
+                    // separately.
                     let alone = if other < 5 { 3..=4 } else { 4..=4 };
                     assert!(alone.contains(&remaining), "{flavour:?} {client} {other}: {remaining}");
                 }
@@ -213,7 +215,7 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
     }
 }
 
-/// Without the right to run scripts, each process limits alone, which is logged once.
+/// Shows that each process limits separately without the right to run scripts, which is logged once.
 #[test]
 fn the_users_rights_are_those_of_the_documentation() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -239,7 +241,7 @@ fn the_users_rights_are_those_of_the_documentation() {
     }
 }
 
-/// Processes that sign with different keys count apart, and no entry of the store shows a client.
+/// Shows that processes that sign with different keys count separately, and that no entry of the store shows a client.
 #[test]
 fn names_of_clients_are_keyed_and_show_nothing() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -257,7 +259,7 @@ fn names_of_clients_are_keyed_and_show_nothing() {
             assert!(!key.contains(secret) && !value.contains(secret), "{key}: {value}");
         }
     }
-    // A writer to the store can free a client or shut it out, and no more.
+    // A writer to the store can only free a client from its limit, or exclude it.
     for (value, status) in [("", 200), ("nonsense", 200), ("requests:720000000:5=99999999999999999999", 429)] {
         for key in &keys {
             let () = redis::cmd("SET").arg(key).arg(value).query(&mut server.client()).expect("it is set");
@@ -267,8 +269,8 @@ fn names_of_clients_are_keyed_and_show_nothing() {
     }
 }
 
-/// The fields of two processes suffice: urllib3 is served after it was refused, and a program that reads `RateLimit` is
-/// never refused, though each of its requests goes to the other process.
+/// Shows that the fields suffice for clients of two processes: urllib3 is served after a refusal, and a program that
+/// reads `RateLimit` is never refused, although its requests alternate between the processes.
 #[test]
 fn polite_clients_of_two_processes_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -279,7 +281,7 @@ fn polite_clients_of_two_processes_are_served() {
     {
         for style in ["retry", "fields"] {
             let upstream = list();
-            // Each run has clients of its own.
+            // Each run has its own clients.
             let shared = format!("{}\nprefix = \"{style}-{}\"", at(&server), upstream.address.port());
             let route = format!("rate_limit = {{ {limits} }}");
             let [first, second] = [(); 2].map(|()| start(&upstream, &route, &shared));
@@ -297,7 +299,7 @@ fn polite_clients_of_two_processes_are_served() {
     }
 }
 
-/// A process that stops amid its answers loses none of the counted requests.
+/// Shows that no counted request is lost if a process is killed while it answers.
 #[test]
 fn a_killed_process_loses_no_counted_request() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));

@@ -1,5 +1,5 @@
-//! A store that dies, stops, fills up, comes back empty, or says nonsense, in the middle of walks: every page is
-//! served, and takes no more upstream requests than without a store.
+//! Tests of a store that dies, stops, is full, returns empty, or sends invalid replies, in the middle of walks: each
+//! page is served, and needs no more upstream requests than without a store.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -19,9 +19,8 @@ use crate::harness::{
 /// The number of pages of a walk.
 const PAGES: usize = 20;
 
-/// Walks through 200 items, each page from the other process, and calls `event` before each page. Each walk has a
-/// filter of its own, so that no process remembers the items of another walk. Returns the number of requests to the
-/// upstream.
+/// Walks through 200 items, each page from the other process, and calls `event` before each page. Each walk has its own
+/// filter, so that no process remembers the items of another walk. Returns the number of requests to the upstream.
 fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut(usize)) -> usize {
     let (before, mut seen) = (upstream.count(), Vec::new());
     let (mut target, mut number) = (Some(format!("/users?limit=10&walk={before}")), 0);
@@ -37,6 +36,8 @@ fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut
     upstream.count() - before
 }
 
+/// Shows that a store which is full, stops or dies costs no page and no additional upstream request.
+///
 /// Row: F50
 #[test]
 fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
@@ -48,7 +49,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
     };
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let mut server = StoreServer::start(flavour);
-        // The time-box that gateways have by default.
+        // The default time limit of gateways.
         let shared = at(&server).replace(super::PATIENT, "");
         let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared));
         let both = [&first, &second];
@@ -107,7 +108,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
         let known = questions(&first, "hit") + questions(&second, "hit");
         alternate(both, &upstream, |_| {});
         assert!(questions(&first, "hit") + questions(&second, "hit") > known, "{flavour:?}: it is of use again");
-        // Each change is a line, and not each failure.
+        // Each change is logged, but not each failure.
         for gateway in both {
             let lines = gateway.log().into_iter().filter(|line| line.contains("the shared store is down")).count();
             assert!((1..=6).contains(&lines), "{lines}: {:#?}", gateway.log());
@@ -115,6 +116,8 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
     }
 }
 
+/// Shows that a gateway starts without its store, and uses the store once it is available.
+///
 /// Row: F50
 #[test]
 fn a_store_that_is_down_at_the_start_is_used_when_it_comes() {
@@ -131,7 +134,7 @@ fn a_store_that_is_down_at_the_start_is_used_when_it_comes() {
     assert!(questions(&first, "hit") + questions(&second, "hit") > 0);
 }
 
-/// A reload changes to another store, and to none.
+/// Shows that a reload changes to another store, and to none.
 #[test]
 fn a_reload_changes_the_store() {
     let upstream = serve(&Rows::count(200));
@@ -156,14 +159,14 @@ fn a_reload_changes_the_store() {
     wait_until_up(&gateway);
 }
 
-/// The way in which a scripted server answers for items. Everything else it answers well.
+/// The way in which a scripted server answers for items. It answers everything else correctly.
 #[derive(Clone, Copy)]
 enum Script {
     /// These bytes.
     Says(&'static [u8]),
     /// These bytes, and the end of the connection.
     Ends(&'static [u8]),
-    /// These bytes, followed by others without an end.
+    /// These bytes, followed by an endless number of others.
     Floods(&'static [u8]),
 }
 
@@ -219,6 +222,8 @@ fn command(reader: &mut BufReader<&TcpStream>) -> Option<Vec<Vec<u8>>> {
         .collect()
 }
 
+/// Shows that an invalid reply of the store counts as a miss.
+///
 /// Row: F51
 #[test]
 fn a_store_that_says_nonsense_is_a_miss() {
@@ -262,7 +267,8 @@ fn a_store_that_says_nonsense_is_a_miss() {
     }
 }
 
-/// Bytes beyond those that a server was asked for are not held.
+/// Shows that the connection to a server that sends more bytes than requested is closed, and that those bytes are not
+/// kept.
 ///
 /// Row: A24
 #[test]

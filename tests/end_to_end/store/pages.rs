@@ -1,5 +1,5 @@
-//! Pages that processes share: made once for all of them, kept apart as in memory, dropped everywhere by a purge, and
-//! never missed where the store fails.
+//! Tests of pages that processes share: made once for all of them, kept apart as in memory, dropped everywhere by a
+//! purge, and served also if the store fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,7 +25,7 @@ const KEPT: &str = "page_cache = { ttl = \"1h\", private = true }";
 /// The headers that may differ between a page and its copy.
 const OF_CACHE: [&str; 4] = ["age", "cache-status", "x-request-id", "date"];
 
-/// Starts an upstream with a counter in each item, so that no two answers are alike, and with the language and the
+/// Starts an upstream with a counter in each item, so that no two answers are the same, and with the language and the
 /// credentials of the request. Writes succeed.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
@@ -70,13 +70,13 @@ fn wait_until_shared(gateway: &Gateway) {
     });
 }
 
-/// Returns the number of questions for pages with this answer.
+/// Returns the number of look-ups of pages with this answer.
 fn pages(gateway: &Gateway, answer: &str) -> u64 {
     metric(gateway, &format!("cursorgate_shared_store_pages_total{{answer=\"{answer}\"}}"))
 }
 
-/// Makes a page by one process, and waits until the store has it. There is one entry more, or two where it is the first
-/// one that differs by a header.
+/// Makes a page by one process, and waits until the store has it. There is one more entry, or two more for the first
+/// page that differs by a header.
 fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&str, &str)]) -> Response {
     let entries = || nodes.iter().map(|node| node.keys_of("page1").len()).sum::<usize>();
     let before = entries();
@@ -86,9 +86,9 @@ fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&st
     page
 }
 
-/// Makes pages by one process until another one finds them, each of another size from `from` on. After numbers of
-/// purges were lost, a process learns within a second that it has to begin anew. Returns the target of the last page
-/// and its answer.
+/// Makes pages by one process until another one finds them, each of another size from `from` on. After the loss of
+/// numbers of purges, a process learns within a second that it must begin anew. Returns the target of the last page and
+/// its answer.
 fn make_again([first, second]: [&Gateway; 2], from: usize) -> (String, u64) {
     let mut limit = from;
     let mut made: Option<(String, u64)> = None;
@@ -152,7 +152,7 @@ fn the_nodes_of_a_cluster_share_the_pages() {
     assert!(nodes.iter().all(|node| !node.keys_of("page1").is_empty()), "they are spread");
 }
 
-/// A user with the rights of the documentation and no others.
+/// Shows that a user with only the rights of the documentation suffices.
 #[test]
 fn the_documented_rights_suffice() {
     let server = StoreServer::start_with(Flavour::Redis, |_, _| {
@@ -171,7 +171,7 @@ fn the_documented_rights_suffice() {
     eventually("the other process learns of it", || (number(&second.get("/users")) > number(&made)).then_some(()));
 }
 
-/// Requests for one page at a time ask the store once.
+/// Shows that simultaneous requests for one page ask the store once.
 #[test]
 fn misses_at_once_ask_the_store_once() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -184,14 +184,16 @@ fn misses_at_once_ask_the_store_once() {
     }
     for connection in &mut connections {
         let page = connection.response("GET").expect("a response");
-        // A request that came when the page was just stored shares it.
+        // A request that arrived when the page was just stored shares it.
         assert!(is_hit(&page) || cache_status(&page) == "cursorgate; fwd=miss; collapsed", "{page:?}");
     }
     assert_eq!((upstream.count(), pages(&second, "miss")), (asked, 0));
-    // The headers by which pages differ come into memory a moment before the first page.
+    // The headers by which pages differ are in memory shortly before the first page.
     assert!((1..=2).contains(&pages(&second, "hit")), "{}", pages(&second, "hit"));
 }
 
+/// Shows that pages in the store are kept apart by client and by the headers in `Vary`, as in memory.
+///
 /// Row: A22
 #[test]
 fn pages_are_kept_apart_as_in_memory() {
@@ -217,7 +219,7 @@ fn pages_are_kept_apart_as_in_memory() {
         let item = &page.json()["data"][0];
         assert_eq!((&item["language"], &item["who"]), (&sent("Accept-Language").into(), &sent("Authorization").into()));
     }
-    // Keys that another process does not have, and what the store's operator sees.
+    // Keys that another process does not have, and the values that the store's operator sees.
     let third = start_with(Keys::Two, &upstream, &at(&server), KEPT);
     assert!(!is_hit(&third.send("GET", "/users", &[de, one], b"")));
     assert_eq!(questions(&third, "forged"), 0);
@@ -229,7 +231,7 @@ fn pages_are_kept_apart_as_in_memory() {
     }
 }
 
-/// A purge by one process holds in the store at once, and reaches the memory of another soon.
+/// Shows that a purge by one process applies to the store at once, and soon to the memory of another process.
 #[test]
 fn purges_hold_for_all_processes() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -248,7 +250,7 @@ fn purges_hold_for_all_processes() {
             let made = number(&make(&first, &[&server], &target, &[]));
             assert_eq!(number(&second.get(&target)), made, "{name}");
             act();
-            // This process has nothing of it in memory.
+            // This process has no such page in memory.
             let page = third.get(&target);
             assert!(!is_hit(&page) && number(&page) > made, "{flavour:?} {name}: {page:?}");
             assert!(number(&first.get(&target)) > made, "{name}");
@@ -262,8 +264,8 @@ fn purges_hold_for_all_processes() {
     }
 }
 
-/// While keys change, processes sign with different ones: each finds pages of its own key alone, and purges hold for
-/// all.
+/// Shows that purges apply to all processes during a change of keys, when they sign with different keys and each finds
+/// only pages of its own key.
 #[test]
 fn purges_cross_a_change_of_keys() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -275,8 +277,8 @@ fn purges_cross_a_change_of_keys() {
     eventually("the memory", || (number(&old.get("/users")) > made).then_some(()));
 }
 
-/// A write while the store is paused or full: neither the process that wrote nor any other finds an earlier page in the
-/// store when it is back.
+/// Shows that a purge is not lost if the store is paused or full at the time of the write: no process finds an earlier
+/// page in the store afterwards.
 ///
 /// Row: F50
 #[test]
@@ -306,8 +308,8 @@ fn a_purge_that_the_store_could_not_take_is_not_lost() {
     make_again([&first, &second], 100);
 }
 
-/// Numbers of purges that are gone, foreign or put back make misses: a writer to the store can drop pages, but not keep
-/// them.
+/// Shows that numbers of purges that are missing, foreign or restored cause misses: a writer to the store can drop
+/// pages, but not keep them.
 ///
 /// Row: A24
 #[test]
@@ -348,15 +350,15 @@ fn numbers_that_are_gone_or_put_back_make_misses() {
     make_again([&first, &third], 30);
 }
 
-/// A store that dies, stops, fills up and comes back in the middle: each page is served, and never one from before a
-/// write of the process that is asked.
+/// Shows that each page is served while the store dies, stops, is full and returns, and that none is older than a write
+/// through the same process.
 ///
 /// Row: F50
 #[test]
 fn a_store_that_fails_costs_no_page() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let (upstream, mut server) = (counting(), StoreServer::start(flavour));
-        // The time-box that gateways have by default.
+        // The default time limit of gateways.
         let shared = at(&server).replace(super::PATIENT, "");
         let both = [(); 2].map(|()| start(&upstream, &shared));
         let mut written = [0; 2];
@@ -378,7 +380,7 @@ fn a_store_that_fails_costs_no_page() {
             assert!(number(&page) >= written[turn], "{flavour:?} {round}: {page:?}");
             if round % 10 == 9 {
                 assert_eq!(both[turn].send("POST", "/users", &[], b"{}").status, 200);
-                // The next answer of the upstream is the first one that has the write.
+                // The next answer of the upstream is the first one that includes the write.
                 let requests = upstream.requests();
                 written[turn] = requests.iter().filter(|request| request.method == "GET").count() as u64;
             }
@@ -394,7 +396,7 @@ fn a_store_that_fails_costs_no_page() {
     }
 }
 
-/// A stale page of another process is served where the upstream fails.
+/// Shows that a stale page of another process is served if the upstream fails.
 #[test]
 fn a_stale_page_of_another_process_is_served_where_the_upstream_fails() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -408,7 +410,7 @@ fn a_stale_page_of_another_process_is_served_where_the_upstream_fails() {
     assert!(is_old(&page) && number(&page) == 0 && page.header("age").is_some(), "{page:?}");
 }
 
-/// A stale page of another process is served while a new one is made, which all processes find.
+/// Shows that a stale page of another process is served while a new one is made, which all processes find.
 #[test]
 fn a_stale_page_of_another_process_is_served_while_a_new_one_is_made() {
     let (gate, count) = (Gate::default(), AtomicUsize::new(0));

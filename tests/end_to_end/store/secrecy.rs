@@ -1,4 +1,4 @@
-//! Entries of the store show its operator no secret, and those of other writers are never used.
+//! Tests that entries of the store show its operator no secret, and that those of other writers are never used.
 
 use redis::Commands as _;
 
@@ -14,7 +14,7 @@ use crate::harness::{
 
 const TOKEN: &str = "Bearer canary-token-of-a-client";
 
-/// Returns every key and every value, as the operator reads them.
+/// Returns all keys and values, as the operator reads them.
 fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
     let mut client = server.client();
     server
@@ -27,11 +27,13 @@ fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// Shows that the store holds no token, filter, id or key in a readable form.
+///
 /// Row: A24
 #[test]
 fn a_dump_of_the_store_shows_no_value_of_a_client() {
     let (rows, server) = (Rows::count(0), StoreServer::start(Flavour::Redis));
-    // Ids and keys that stand out in any form.
+    // Ids and keys that are recognisable in each form.
     let all = (0..40).map(|number| Row::new(7_770_001_000 + number, 8_880_002_000 + number));
     rows.change_of(TOKEN, |rows| rows.extend(all));
     let upstream = serve(&rows);
@@ -61,7 +63,7 @@ fn a_dump_of_the_store_shows_no_value_of_a_client() {
     }
 }
 
-/// Values of other entries, of other keys, and bytes of any kind are misses, and counted.
+/// Shows that values of other entries, values of other keys and invalid values are misses, and are counted.
 ///
 /// Row: A24
 #[test]
@@ -121,7 +123,8 @@ fn a_foreign_value_is_not_used() {
     assert_eq!(questions(&last, "hit"), 1);
 }
 
-/// Gateways with other keys, and with another version of the form, find no entry of each other in one server.
+/// Shows that gateways with other keys, or with another version of the format, find no entry of each other in one
+/// server.
 #[test]
 fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));
@@ -137,7 +140,7 @@ fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     assert_eq!(crate::harness::http::get(one.admin, "/migration").json()["processes"]["running"], 1);
 }
 
-/// The secrets of the store are shown nowhere.
+/// Shows that the store's password appears neither in a report nor in the log.
 ///
 /// Row: A35
 #[test]
@@ -160,7 +163,7 @@ fn the_password_is_shown_nowhere() {
         let shown = crate::harness::http::get(gateway.admin, report);
         assert!(!shown.text().contains(PASSWORD), "{report}");
     }
-    // A wrong one keeps no page, and is not shown either.
+    // With a wrong password, no page is kept. It is not shown either.
     std::fs::write(&path, "canary-of-a-wrong-password").expect("a file");
     let gateway = Gateway::start(&text(&upstream, &shared));
     assert_eq!(gateway.get("/users?limit=10").outcome(), "200");

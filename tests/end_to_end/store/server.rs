@@ -1,4 +1,4 @@
-//! Real servers of Redis and Valkey, each in a folder of its own, which end with their test.
+//! Real Redis and Valkey servers, each in its own folder, which end with their test.
 
 use std::{
     path::PathBuf,
@@ -25,7 +25,7 @@ pub(crate) enum Flavour {
 }
 
 impl Flavour {
-    /// Returns the program: Debian's of Redis, and of Valkey the one in a package from PyPI.
+    /// Returns the path of the program: Redis from Debian, and Valkey from a package of PyPI.
     fn program(self) -> PathBuf {
         match self {
             Self::Redis => PathBuf::from("redis-server"),
@@ -41,7 +41,7 @@ impl Flavour {
     }
 }
 
-/// A running server.
+/// A store's server, while it runs.
 pub(crate) struct StoreServer {
     pub(crate) port: u16,
     flavour: Flavour,
@@ -92,7 +92,7 @@ impl StoreServer {
         panic!("no sentinel after {STARTS} starts, each on another port");
     }
 
-    /// Waits until the server listens; returns false if it has ended.
+    /// Waits until the server listens. Returns false if it has ended.
     fn waits(&mut self) -> bool {
         eventually("the store listens", || {
             if self.child.try_wait().expect("it is our child").is_some() {
@@ -127,7 +127,7 @@ impl StoreServer {
         self.directory.file(name)
     }
 
-    /// Returns a client of it.
+    /// Returns a client of the server.
     pub(crate) fn client(&self) -> redis::Connection {
         let client = redis::Client::open(("127.0.0.1", self.port)).expect("an address");
         client.get_connection_with_timeout(Duration::from_secs(10)).expect("it listens")
@@ -161,7 +161,7 @@ impl Drop for StoreServer {
     }
 }
 
-/// Starts a server that ends with this thread, however that ends.
+/// Starts a server that ends with this thread, in every case.
 fn launch(flavour: Flavour, settings: &str, directory: &Directory, arguments: &[&str]) -> Child {
     let file = directory.file("store.conf");
     std::fs::write(&file, settings).expect("a file in the test's directory");

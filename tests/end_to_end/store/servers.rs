@@ -1,4 +1,4 @@
-//! Servers with TLS and users, servers that sentinels watch, and clusters.
+//! Tests of servers with TLS and users, of servers that sentinels watch, and of clusters.
 
 use super::{Flavour, Rows, StoreServer, ids, look_ups, next, questions, serve, server, start, status, wait_until_up};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
     tls::authority::{ALWAYS, Authority},
 };
 
-/// Serves a first page by the one and the next page by the other, which finds the item of its cursor in the store. The
-/// pages have a filter of their own, so that no process remembers them.
+/// Serves a first page by the first gateway and the next page by the second one, which finds the item of its cursor in
+/// the store. The pages have their own filter, so that no process remembers them.
 fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
-    // A write that is on its way is not there yet.
+    // The write may not have arrived yet.
     eventually("the other process finds the item", || {
         let (known, asked) = (questions(second, "hit"), look_ups(upstream));
         let page = first.get(&format!("/users?limit=10&share={}", upstream.count()));
@@ -27,7 +27,7 @@ fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
     });
 }
 
-/// Certificates on both sides, and a user with the rights of docs/shared-store.md and no others.
+/// Shows a store with certificates on both sides, and a user with only the rights of docs/shared-store.md.
 #[test]
 fn a_server_is_held_to_its_certificate_and_asks_for_one() {
     const NAME: &str = "store.people.test";
@@ -69,7 +69,7 @@ fn a_server_is_held_to_its_certificate_and_asks_for_one() {
     }
 }
 
-/// When the master dies, its successor is asked.
+/// Shows that the successor is used after the master has died.
 #[test]
 fn the_successor_of_a_master_is_found_by_its_sentinels() {
     let mut master = StoreServer::start(Flavour::Redis);
@@ -103,7 +103,7 @@ fn the_successor_of_a_master_is_found_by_its_sentinels() {
     share(&second, &first, &upstream);
 }
 
-/// The slots of the nodes of a cluster.
+/// The first and the last slot of each node of a cluster.
 const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
 
 /// Starts a cluster of three nodes.
@@ -151,7 +151,7 @@ pub(super) fn start_cluster() -> [StoreServer; 3] {
     nodes
 }
 
-/// Returns the configuration of a cluster, after an address at which no server listens.
+/// Returns the configuration of a cluster. Its first address has no server.
 pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
     format!(
         "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"cluster\"\n{}",
@@ -161,7 +161,8 @@ pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
     )
 }
 
-/// Names are spread over the nodes; a node that dies takes its own with it, and slots that move are followed.
+/// Shows that names are spread over the nodes, that only the names of a dead node are lost, and that slots that move
+/// are followed.
 #[test]
 fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
     let mut nodes = start_cluster();
@@ -193,7 +194,7 @@ fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
     };
     walk(5);
     eventually("the names are spread", || nodes.iter().all(|node| !node.keys().is_empty()).then_some(()));
-    // All slots of the second node go to the first one.
+    // All slots of the second node move to the first one.
     let own: String = redis::cmd("CLUSTER").arg("MYID").query(&mut nodes[0].client()).expect("an id");
     let () = redis::cmd("FLUSHALL").query(&mut nodes[1].client()).expect("it is empty");
     for node in [&nodes[1], &nodes[0], &nodes[2]] {

@@ -1,4 +1,4 @@
-//! Certificates of the tests' own: authorities, the certificates that they sign, and certificates with faults.
+//! Certificates of the tests: authorities, the certificates that they sign, and certificates with faults.
 
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ pub(crate) const EXPIRED: Validity = (0, 1_000_000_000);
 /// A validity in the future.
 pub(crate) const LATER: Validity = (4_000_000_000, 4_102_444_800);
 
-/// A certificate authority, self-signed or signed by another one.
+/// A certificate authority, self-signed or signed by another authority.
 pub(crate) struct Authority {
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub(crate) certificate: X509,
     key: PKey<Private>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Authority {
 pub(crate) struct Identity {
     /// The certificate, followed by those that a server sends with it.
     pub(crate) chain: Vec<X509>,
-    /// Its key.
+    /// The key of the certificate.
     pub(crate) key: PKey<Private>,
 }
 
@@ -61,7 +61,7 @@ impl Authority {
         Identity { chain: vec![certificate(names[0], names, &key, Some(self), validity)], key }
     }
 
-    /// Writes its certificate to a PEM file.
+    /// Writes the authority's certificate to a PEM file.
     pub(crate) fn file(&self, folder: &Directory, name: &str) -> PathBuf {
         written(folder, name, &self.certificate.to_pem().expect("a certificate"))
     }
@@ -104,8 +104,8 @@ fn key() -> PKey<Private> {
     EcKey::generate(&curve).and_then(PKey::from_ec_key).expect("OpenSSL makes keys")
 }
 
-/// Returns a certificate for these names, or one of an authority if there are none; it is self-signed without an
-/// issuer.
+/// Returns a certificate for these names, or the certificate of an authority if there are none. Without an issuer, the
+/// certificate is self-signed.
 fn certificate(
     name: &str,
     names: &[&str],

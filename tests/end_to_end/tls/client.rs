@@ -1,4 +1,4 @@
-//! Clients of TLS, which may show a certificate and ask for a name, and which report the certificate that they got.
+//! TLS clients, which can send a certificate and request a name, and which report the certificate that they got.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -14,26 +14,26 @@ use openssl::{
 use super::authority::Identity;
 use crate::harness::PATIENCE;
 
-/// The side of a client.
+/// The settings of a client.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller<'a> {
     /// The authority that the client trusts.
     pub(crate) ca: &'a Path,
-    /// The name that the client asks for; without one it verifies none.
+    /// The name that the client requests. Without one, it verifies no name.
     pub(crate) name: Option<&'a str>,
-    /// The certificate that it shows.
+    /// The certificate that the client sends.
     pub(crate) identity: Option<&'a Identity>,
-    /// The newest version that it speaks.
+    /// The newest version that the client supports.
     pub(crate) newest: SslVersion,
 }
 
 impl<'a> Caller<'a> {
-    /// Creates a client that asks for a name and shows no certificate.
+    /// Creates a client that requests a name and sends no certificate.
     pub(crate) fn new(ca: &'a Path, name: &'a str) -> Self {
         Self { ca, name: Some(name), identity: None, newest: SslVersion::TLS1_3 }
     }
 
-    /// Returns a connection after its handshake.
+    /// Connects and makes the handshake. Returns the connection.
     pub(crate) fn connect(self, address: SocketAddr) -> Result<Secured, String> {
         let made = || {
             let mut builder = SslConnector::builder(SslMethod::tls_client())?;
@@ -57,18 +57,18 @@ impl<'a> Caller<'a> {
         configuration.connect(self.name.unwrap_or("none.test"), stream).map(Secured).map_err(|error| error.to_string())
     }
 
-    /// Returns the common name of the certificate that a listener shows.
+    /// Returns the common name of the certificate that a listener sends.
     pub(crate) fn shown(self, address: SocketAddr) -> String {
         self.connect(address).map_or_else(|error| error, |connection| connection.common_name())
     }
 
-    /// Returns the answer to a GET on a connection of its own.
+    /// Sends a GET on a new connection, and returns the answer.
     pub(crate) fn get(self, address: SocketAddr, path: &str, headers: &str) -> Result<String, String> {
         self.connect(address)?.get(path, headers)
     }
 }
 
-/// Returns the first message of a client that asks for a name.
+/// Returns the first message of a client that requests a name.
 pub(crate) fn greeting(name: &str) -> Vec<u8> {
     #[derive(Debug)]
     struct Sent(Vec<u8>);
@@ -110,7 +110,7 @@ impl Secured {
         number.to_hex_str().expect("a text").to_string()
     }
 
-    /// Returns the answer to a GET. The connection can be used again.
+    /// Sends a GET and returns the answer. The connection can be used again.
     pub(crate) fn get(&mut self, path: &str, headers: &str) -> Result<String, String> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{headers}\r\n");
         self.0.write_all(request.as_bytes()).map_err(|error| error.to_string())?;

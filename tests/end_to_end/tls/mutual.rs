@@ -1,4 +1,4 @@
-//! Certificates of clients, and the gateway's own before its upstreams.
+//! Tests of the certificates of clients, and of the gateway's own certificate for its upstreams.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,7 +20,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// A gateway that knows clients by their certificates.
+/// A gateway that identifies clients by their certificates.
 struct Knowing {
     gateway: Gateway,
     secure: SocketAddr,
@@ -53,6 +53,9 @@ fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header(SUBJECT).map(str::to_owned))
 }
 
+/// Shows that the upstream gets the subject of the client's certificate, and that no header of the client replaces or
+/// removes it.
+///
 /// Row: A13, F04
 #[test]
 fn clients_are_known_by_their_certificates() {
@@ -86,7 +89,7 @@ fn clients_are_known_by_their_certificates() {
     caller(Some(leak(odd))).get(known.secure, "/anything", "").expect("an answer");
     assert_eq!(told(&known.upstream).as_deref(), Some(r"CN=a\, b\=c\+\C3\A9\20"));
 
-    // The same by HTTP/2.
+    // The same over HTTP/2.
     let (certificate, key) = staff.issue(&["shipping"], ALWAYS).files(&folder, "shipping");
     let curl = Command::new("curl")
         .args(["--silent", "--http2", "--max-time", "60", "--write-out", "%{http_version} %{http_code}", "--output"])
@@ -116,7 +119,7 @@ fn clients_are_known_by_their_certificates() {
     let refused = "cursorgate_tls_handshakes_failed_total{cause=\"client_certificate\"}";
     eventually("they are counted", || (known.gateway.metric(refused)? == 8).then_some(()));
 
-    // Where certificates are not requested, a client's own header of this name is removed.
+    // If certificates are not requested, a client's own header of this name is removed.
     let plain = known.gateway.send("GET", "/anything", &[("X-Client-Subject", "CN=billing")], b"");
     assert_eq!((plain.status, told(&known.upstream)), (200, None));
 }
@@ -147,7 +150,7 @@ fn a_certificate_may_be_optional_and_a_proxy_may_name_its_client() {
     }
 }
 
-/// The authorities for clients are renewed like certificates.
+/// Shows that the authorities for clients are renewed like certificates.
 #[test]
 fn authorities_are_renewed() {
     let folder = Directory::new();
@@ -175,7 +178,8 @@ fn a_listener_may_speak_the_newest_version_alone() {
     assert!(refused.as_ref().is_err_and(|error| error.contains("protocol version")), "{refused:?}");
 }
 
-/// An upstream may demand a certificate of the gateway, which is renewed like any other.
+/// Shows that the gateway sends its certificate to an upstream that requires one, and that the certificate is renewed
+/// like any other.
 ///
 /// Row: F04
 #[test]

@@ -1,4 +1,4 @@
-//! Certificates of listeners: chosen by name, and renewed while clients come and go.
+//! Tests of the certificates of listeners: chosen by name, and renewed while clients connect and disconnect.
 
 use std::{
     collections::BTreeSet,
@@ -58,7 +58,7 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
         ("shop", &["shop.test", "www.shop.test"][..]),
         ("wild", &["*.wild.test"]),
         ("exact", &["a.wild.test"]),
-        // Of two certificates with a name the first counts.
+        // Of two certificates with the same name, the first one is used.
         ("again", &["again.test", "shop.test"]),
     ] {
         let _ = write!(tls, "[listeners.secure.tls.certificates.{name}]\n{}", files(names));
@@ -81,7 +81,7 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
     }
 }
 
-/// Clients that connect anew for each request, and clients that stay.
+/// Clients that open a new connection for each request, and clients that keep theirs.
 struct Load {
     ended: Arc<AtomicBool>,
     counts: Arc<[AtomicUsize; 2]>,
@@ -154,7 +154,7 @@ fn until_renewed(address: SocketAddr, ca: &Path, before: &str) -> String {
     })
 }
 
-/// Writes a pair as Kubernetes does: a folder for each version, and a link to it that is switched at once.
+/// Writes a pair as Kubernetes does: a folder for each version, and a link to it that is switched atomically.
 fn switch(folder: &Path, version: u32, identity: &Identity) {
     let (name, link) = (format!("..version_{version}"), folder.join("..data_tmp"));
     std::fs::create_dir(folder.join(&name)).expect("a folder");
@@ -165,6 +165,8 @@ fn switch(folder: &Path, version: u32, identity: &Identity) {
     std::fs::rename(&link, folder.join("..data")).expect("a link");
 }
 
+/// Shows that no request fails while certificates are renewed, by a switched link or by renamed files.
+///
 /// Row: F04
 #[test]
 fn renewed_certificates_fail_no_client() {
@@ -188,7 +190,7 @@ fn renewed_certificates_fail_no_client() {
     let second = until_renewed(served.secure, &ca, &first);
     load.goes_on();
 
-    // Files are renamed into place, one after the other.
+    // Files are renamed into place one by one.
     let (chain, private) = issue().pem();
     for (path, bytes) in [(&certificate, chain), (&key, private)] {
         let draft = path.with_extension("draft");
@@ -212,13 +214,15 @@ fn renewed_certificates_fail_no_client() {
     println!("answered on new connections and on kept ones: {counts:?}");
 }
 
-/// Returns the member of the only certificate that operators see.
+/// Returns a member of the only certificate in the report for operators.
 fn seen(gateway: &Gateway, member: &str) -> Value {
     let all: Value = serde_json::from_str(http::get(gateway.admin, "/certificates").text()).expect("JSON");
     assert_eq!(all["certificates"].as_array().map(Vec::len), Some(1), "{all}");
     all["certificates"][0][member].clone()
 }
 
+/// Shows that a pair that can't be used is reported, and that the previous pair stays in use.
+///
 /// Row: F04
 #[test]
 fn an_unusable_pair_leaves_the_previous_one_in_force() {

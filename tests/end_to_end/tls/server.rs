@@ -1,4 +1,4 @@
-//! An upstream that speaks TLS, or breaks while it begins to.
+//! An upstream that speaks TLS, or fails during the handshake.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -19,13 +19,13 @@ use openssl::{
 use super::authority::Identity;
 use crate::harness::PATIENCE;
 
-/// The start of a connection.
+/// The way in which a server starts a connection.
 pub(crate) enum Greeting {
     /// With this certificate, and these versions of TLS.
     Certificate(Identity, SslVersion, SslVersion),
     /// With this certificate, and for clients with a certificate of this authority.
     Mutual(Identity, X509),
-    /// The server is silent until the client leaves.
+    /// The server is silent until the client closes the connection.
     Silence,
     /// The server closes after the client's first bytes.
     Close,
@@ -46,18 +46,18 @@ pub(crate) struct Secure {
 struct Seen {
     /// The first line of each request.
     requests: Vec<String>,
-    /// The name that each finished handshake asked for.
+    /// The name that each finished handshake requested.
     names: Vec<Option<String>>,
-    /// The common name of each certificate that a client showed.
+    /// The common name of each certificate that a client sent.
     clients: Vec<String>,
-    /// The first byte of each connection: 22 begins a handshake of TLS.
+    /// The first byte of each connection: 22 begins a TLS handshake.
     first_bytes: Vec<u8>,
 }
 
 const BODY: &str = r#"{"total":1,"items":[{"id":1}]}"#;
 
 impl Secure {
-    /// Listens on a free port.
+    /// Starts a server on a free port.
     pub(crate) fn start(greeting: Greeting) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -77,17 +77,17 @@ impl Secure {
         Self { address, seen, ended }
     }
 
-    /// The first lines of the requests that came.
+    /// Returns the first lines of the received requests.
     pub(crate) fn requests(&self) -> Vec<String> {
         locked(&self.seen).requests.clone()
     }
 
-    /// The names that were asked for.
+    /// Returns the requested names.
     pub(crate) fn names(&self) -> Vec<Option<String>> {
         locked(&self.seen).names.clone()
     }
 
-    /// The common names of the certificates that clients showed.
+    /// Returns the common names of the certificates that clients sent.
     pub(crate) fn clients(&self) -> Vec<String> {
         locked(&self.seen).clients.clone()
     }
@@ -119,7 +119,7 @@ fn prepared(greeting: Greeting) -> Prepared {
     };
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-        // The tests examine what the gateway accepts, so this side accepts all that OpenSSL can still speak.
+        // The tests examine what the gateway accepts, so this side accepts everything that OpenSSL still supports.
         builder.set_security_level(0);
         builder.set_cipher_list("ALL:@SECLEVEL=0")?;
         builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);

@@ -1,5 +1,5 @@
-//! `collection.changed`: each change of a watched list and of a live page is announced once, to the clients that may
-//! see the list.
+//! Tests of `collection.changed`: each change of a watched list and of a live page is announced once, to the clients
+//! that may see the list.
 
 use serde_json::{Value, json};
 
@@ -131,7 +131,7 @@ fn a_watch_that_is_refused_is_reported_and_goes_on() {
     );
 }
 
-/// Opens a live page and waits for it.
+/// Subscribes to a live page and waits for it.
 fn live(gateway: &Gateway, target: &str, credentials: &str) -> http::Connection {
     let mut connection = gateway.connect();
     let head = format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: {credentials}\r\n\r\n");
@@ -141,6 +141,8 @@ fn live(gateway: &Gateway, target: &str, credentials: &str) -> http::Connection 
     connection
 }
 
+/// Shows that a change of a live page is sent once, only to the endpoint of the client whose page it is.
+///
 /// Row: A22
 #[test]
 fn a_change_of_a_live_page_is_one_event_for_its_own_client() {

@@ -1,5 +1,5 @@
-//! The addresses that webhooks go to: names are resolved and checked at each request, and certificates are held against
-//! them.
+//! Tests of the addresses of webhooks: names are resolved and checked at each request, and certificates are compared
+//! with them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -27,6 +27,8 @@ use crate::{
     },
 };
 
+/// Shows that an endpoint is refused if its name resolves to an address that is not permitted.
+///
 /// Row: A39
 #[test]
 fn a_name_with_an_address_that_is_not_permitted_is_refused() {
@@ -68,7 +70,7 @@ fn a_name_with_an_address_that_is_not_permitted_is_refused() {
     }
 }
 
-/// The address is checked at each attempt, and an event is never sent to one that is not permitted.
+/// Shows that the address is checked at each attempt, and that an event is never sent to one that is not permitted.
 ///
 /// Row: A39
 #[test]
@@ -101,6 +103,8 @@ fn a_name_that_changes_is_checked_again() {
     assert_eq!(get(&gateway, &endpoint.path, &[ONE])["state"], "active");
 }
 
+/// Shows that a receiver needs a certificate of a trusted authority for the name in the URL.
+///
 /// Row: A39
 #[test]
 fn a_certificate_has_the_name_of_the_url() {

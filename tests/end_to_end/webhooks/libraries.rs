@@ -1,4 +1,4 @@
-//! Deliveries as receivers verify them: by the public libraries of Standard Webhooks from npm and PyPI.
+//! Tests of deliveries as receivers verify them, with the public libraries of Standard Webhooks from npm and PyPI.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,4 @@
-//! The report of webhooks at the admin listener, and the redelivery of dead letters there.
+//! Tests of the report of webhooks at the admin listener, and of the redelivery of dead letters there.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A receiver of webhooks: it records what comes, and answers as the test says.
+//! A receiver of webhooks, which records requests and answers as the test says.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use crate::harness::upstream::{After, Exchange, Request, Upstream};
 /// A secret of the operator's endpoints.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// The secret before it.
+/// The previous secret.
 pub(crate) const SECRET_BEFORE: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) request: Request,
@@ -41,7 +41,7 @@ impl Received {
 
 type Seen = Arc<Mutex<Vec<Received>>>;
 
-/// A listening receiver, which ends with the test. It answers challenges until the test says otherwise.
+/// A listening receiver, which ends with the test. It answers challenges until the test sets another answer.
 pub(crate) struct Receiver {
     upstream: Upstream,
     seen: Seen,
@@ -80,7 +80,7 @@ impl Receiver {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the requests so far that are no challenges.
+    /// Returns the requests so far that are not challenges.
     pub(crate) fn events(&self) -> Vec<Received> {
         self.received().into_iter().filter(|received| !received.is_verification()).collect()
     }
@@ -109,7 +109,7 @@ fn echo(received: &Received, exchange: &mut Exchange) -> io::Result<After> {
     )
 }
 
-/// Returns whether one of the signatures is by a secret.
+/// Returns whether one of the signatures was made with a secret.
 pub(crate) fn signed_by(received: &Received, secret: &str) -> bool {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("its prefix")).expect("base64");
     let (id, at) = (received.id(), received.request.header("webhook-timestamp").expect("a time").to_owned());

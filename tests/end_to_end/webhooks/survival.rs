@@ -1,4 +1,4 @@
-//! Deliveries outlive their process, and the keys of cursors.
+//! Tests that deliveries outlive their process, and the keys of cursors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,8 @@ fn an_event_whose_process_is_killed_at_its_delivery_arrives() {
     assert!(signed_by(&last, &endpoint.secret), "the secret survives too");
 }
 
-/// Processes are killed again and again, while exports end and the receiver refuses by chance.
+/// Shows that each event arrives or is a dead letter if processes are killed repeatedly, while exports end and the
+/// receiver refuses at random.
 #[test]
 fn every_event_arrives_or_is_a_dead_letter() {
     const EXPORTS: usize = 24;
@@ -99,8 +100,8 @@ fn every_event_arrives_or_is_a_dead_letter() {
     assert_eq!(arrived, jobs);
 }
 
-/// A process that ends between the end of an export and its event raises the event after its restart. A process that
-/// ends after the event, but before it has noted that, raises it no second time.
+/// Shows that a process that ends between the end of an export and its event raises the event after its restart, and
+/// that one that ends after the event, but before it has recorded that, does not raise it again.
 #[test]
 fn an_event_is_raised_once_if_its_process_ends_around_it() {
     let upstream = Upstream::start(serve(users(3)));

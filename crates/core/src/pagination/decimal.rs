@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_after_the_point_are_those_that_are_shown() {
+    fn digits_after_the_point_are_counted_after_the_exponent() {
         for (text, digits) in
             [("25", 0), ("25.10", 2), ("-0.0", 1), ("2.5e1", 0), ("2.55e1", 1), ("1E400", 0), ("1e-3", 3)]
         {

@@ -7,10 +7,10 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// The table of the database, as messages name it.
+/// The table of the database, as named in messages.
 const NAME: &str = "services.exports.postgres";
 
-/// Reads the store: a directory or a database.
+/// Reads the store: a directory or a database. Reports a table with both or neither.
 pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<ExportStoreSettings> {
     let directory = EXPORTS.directory.located(written).map(|directory| {
         let path = context.path(&directory.value, directory.at).into();

@@ -1,4 +1,4 @@
-//! The lists that a service offers under names of its own.
+//! The lists that a service offers under its own names: as fields (GraphQL) or tools (MCP).
 
 use super::super::Context;
 use crate::config::{
@@ -13,20 +13,20 @@ use crate::config::{
 pub(super) struct Offering {
     /// The table of the service.
     pub(super) table: &'static str,
-    /// The place in which names are unique.
+    /// The name of the service in messages. Two of its lists must not have the same name.
     pub(super) place: &'static str,
     /// The service's word for a list, such as `field`.
     pub(super) part: &'static str,
-    /// A name, as an example.
+    /// An example of a name, for help texts.
     pub(super) sample: &'static str,
-    /// Makes a name of that of a route.
+    /// Converts the name of a route to one of the service.
     pub(super) name: fn(&str) -> String,
     pub(super) syntax: fn(&str) -> Checked,
 }
 
 impl Offering {
-    /// Names each list that is asked for by GET, from the names, the exceptions and the descriptions of the table.
-    /// Reports names that two lists would have.
+    /// Returns the lists that the service offers: those of routes that answer GET, without those in `except`. Each is
+    /// called as in `names`, or by the converted name of its route. Reports names that two lists would have.
     pub(super) fn read(
         &self,
         (written, routes): (&Spanned, &[RouteSettings]),
@@ -68,7 +68,7 @@ impl Offering {
                 );
                 context.diagnostics.error(at, message, help);
             } else if given.is_some() || (self.syntax)(&name).is_ok() {
-                // A name that was given has been checked.
+                // A name from `names` was checked by the schema.
                 let description = of(descriptions).map(|(_, text)| text.value);
                 offered.push(OfferedListSettings { name, route: route_name.value.clone(), description });
             } else {
@@ -80,7 +80,7 @@ impl Offering {
                 context.diagnostics.error(at, message, help);
             }
         }
-        // Routes with errors are not among `routes`, and may have lists.
+        // A route with errors is missing from `routes`, and may have a list, so that errors rule out this one.
         if offered.is_empty() && context.whole && !context.diagnostics.has_errors() {
             let help = format!("{place} has {part}s for lists that are asked for by GET: add one, or remove the table");
             context.diagnostics.error(written.at, format!("{table} has no list"), help);

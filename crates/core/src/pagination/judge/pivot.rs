@@ -78,7 +78,7 @@ impl LookedUp {
 
 /// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by
 /// its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
-/// `an_id_is_known_again_as_its_item_spells_it`.
+/// `an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
     if pivot.fingerprint.is_none() {

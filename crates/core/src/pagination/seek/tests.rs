@@ -157,7 +157,7 @@ fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
 }
 
 #[test]
-fn an_id_is_known_again_as_its_item_spells_it() {
+fn an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case() {
     let spelt = |row: usize| format!("0000000A-AB70-4CDE-8F01-{row:012X}");
     let mut list = list();
     list.order.id.kind = Kind::Uuid;
