@@ -47,7 +47,7 @@ impl SdkFile {
 /// A generated client.
 #[derive(Debug)]
 pub struct Sdk {
-    /// The files.
+    /// The source files of the client, which the caller writes.
     pub files: Vec<SdkFile>,
     /// The names of the routes whose lists the client reads.
     pub lists: Vec<String>,

@@ -178,7 +178,7 @@ table! {
         /// The items, as they came.
         items: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['{\"id\":7}']");
 
-        /// The keys of the last item and its id, as JSON; "" for one that is missing. Compared where they are named.
+        /// The keys of the last item and its id, as JSON; "" for one that is missing. Compared if the contract has this key.
         last_keys: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['7']");
 
         /// The exact total.

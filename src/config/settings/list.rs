@@ -45,7 +45,7 @@ pub struct ListSettings {
     pub short_pages: ShortPages,
     pub page_size: PageSizeSettings,
     pub total: Totals,
-    /// In lower case.
+    /// The headers that identify the principal.
     pub principal: Vec<http::HeaderName>,
     pub cursor: CursorSettings,
     pub parameters: ParameterSettings,

@@ -104,7 +104,7 @@ impl PublicAddress {
 }
 
 /// Returns the scheme by which the nearest proxy was reached: `proto` of `Forwarded`, else `X-Forwarded-Proto`. `None`
-/// if it is neither `http` nor `https`.
+/// if both are missing, or the scheme is neither `http` nor `https`.
 #[must_use]
 pub fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
     let said = forwarded(headers, "proto").or_else(|| last(headers, &FORWARDED_PROTO).map(str::to_owned))?;

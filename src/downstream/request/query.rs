@@ -94,7 +94,7 @@ pub(crate) fn push_forwarded(out: &mut String, raw: &str) {
     out.extend(percent_encoding::utf8_percent_encode(raw, FORWARDED));
 }
 
-/// Appends a pair for a link.
+/// Appends a raw `name=value` for a link, with the characters encoded that links can't have.
 pub(crate) fn push_linked(out: &mut String, raw: &str) {
     push_separator(out);
     push_encoded(out, raw, b'=', LINKED);

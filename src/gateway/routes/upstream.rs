@@ -50,7 +50,7 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 #[derive(Debug)]
 pub struct Upstream {
     pub name: String,
-    /// The peers, which are tried in turn.
+    /// The peers, with the method that chooses one for each request.
     pub peers: Peers,
     /// The headers of a client whose hash chooses its peer, with `balance = "hash"`.
     pub balance_headers: Vec<HeaderName>,

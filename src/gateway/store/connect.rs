@@ -180,7 +180,7 @@ impl Connector {
 }
 
 impl ServerLine {
-    /// Begins a connection over a stream, as a user. The connection works while its driver is polled.
+    /// Starts a connection over a stream that authenticates as a user. The connection works while its driver is polled.
     ///
     /// # Errors
     ///

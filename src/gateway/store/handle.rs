@@ -22,7 +22,7 @@ use crate::{
     tls::{self, Credentials},
 };
 
-/// The largest value, in bytes.
+/// The largest size of a value before it is sealed, in bytes.
 pub(crate) const VALUE: usize = 1 << 20;
 
 /// The number of bytes of the time before a value.

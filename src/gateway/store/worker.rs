@@ -249,7 +249,7 @@ impl Worker {
             Err(reason) => Err(reason),
         };
         if tried.is_err() {
-            // The node may have left the cluster.
+            // The node may have left the cluster: the map of its slots is read again.
             self.remap.notify_one();
         }
         tried

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, Method};
 pub struct ProbeRequest {
     /// GET, or POST if the user of the command states that it only reads.
     pub method: Method,
-    /// The path.
+    /// The path, without the query.
     pub path: String,
     /// The query, encoded; empty without one.
     pub query: String,

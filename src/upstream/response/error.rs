@@ -5,7 +5,8 @@ use thiserror::Error;
 /// The reason that a response is no list. Details are for the log and contain no part of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadingError {
-    /// A 4xx that the dialect does not explain. The client gets it as it is.
+    /// A 4xx that the dialect does not describe. The client gets its status and body, unless it refuses the gateway's
+    /// own paging parameters.
     #[error("the upstream answered {status}")]
     Failed {
         /// The status, 400 to 499.

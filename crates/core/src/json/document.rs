@@ -1,5 +1,5 @@
-//! A JSON document that the gateway itself writes for people and tools: a tree whose members keep their order. Bodies
-//! of pages are never made of this.
+//! A JSON document that the gateway itself writes for people and tools: a tree whose members keep their order. The
+//! bodies of pages are not made of it.
 
 use super::write::push_text;
 

@@ -2,10 +2,10 @@
 //!
 //! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
 //! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
-//! filtered list is paged by offset like any other, so that a filter that is ignored, or a run longer than an answer,
-//! only takes more requests; a filter that helps with none of [`PAGES_IN_VAIN`] pages in a row is left out for
-//! [`PAGES_WITHOUT_FILTER`] pages. The items before an anchor are those after it in the flipped list. If filters can't
-//! be right, or show nothing, the page is found in the whole list.
+//! filtered list is paged by offset like any other, so that a run longer than an answer only takes more requests. If an
+//! answer to a filter begins before the anchor's first key, or shows nothing, the filter is given up and the page is
+//! read from the whole list; after [`PAGES_IN_VAIN`] such pages in a row, the filter is left out for
+//! [`PAGES_WITHOUT_FILTER`] pages. The items before an anchor are those after it in the flipped list.
 
 mod filtered_place;
 mod reading;
@@ -158,7 +158,8 @@ async fn read_at_once(
         return Err(placed(refusal, &request, total).into());
     }
     let vain = request.profile.filters_in_vain;
-    // A search on the shortcut may have spent the budget of a page: then this is a search too.
+    // If the shortcut has spent the budget of a page, the whole list is read from the budget of a search, by at most
+    // `AFTER_FILTER_REQUESTS` requests.
     request.budget = Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left };
     let mut page = whole(up, request).await?;
     if is_filtered {

@@ -11,9 +11,9 @@ pub(super) const PAGE_REQUESTS: u32 = 8;
 
 /// Requests for a page whose place must be searched for, unless the caller sets a budget; `budgets.search_requests` of
 /// the gateway has the same default. Halving finds a place among 2^32 items within 32 answers of one item each. Without
-/// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance. The other 8 are
-/// those of the page that is found ([`PAGE_REQUESTS`]). [`WINDOW_LOOKS`], [`CONTRADICTIONS`] and, by marks,
-/// [`SEARCH_ITEMS`] end a search earlier.
+/// a total, galloping comes first and takes 2 answers of one item for each doubling of the distance, so that fewer
+/// items are in reach. The other 8 are those of the page that is found ([`PAGE_REQUESTS`]). [`WINDOW_LOOKS`],
+/// [`CONTRADICTIONS`] and, by marks, [`SEARCH_ITEMS`] end a search earlier.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
 /// Items each way among which a place is searched for without a declared order, unless the caller sets another number:

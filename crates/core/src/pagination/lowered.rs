@@ -53,8 +53,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     Ok(page)
 }
 
-/// Returns whether answers may show that the keys can't be used: they may lack them, or have texts without a declared
-/// type.
+/// Returns whether answers may show that the keys can't be used: items may lack keys, or a key has no declared type.
 fn can_be_of_no_use(request: &PageRequest) -> bool {
     request.abilities.may_project || request.order.strong.iter().any(|key| key.kind == Kind::Inferred)
 }

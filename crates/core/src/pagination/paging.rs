@@ -70,7 +70,8 @@ pub enum EndEvidence {
     Unvouched,
     /// The answer's `more` comes from the slice itself (limit + 1), not from a count.
     Flag,
-    /// Every size up to the cap is always honoured.
+    /// A short answer: the upstream always honours every size up to its cap, so that an answer with fewer items ends
+    /// the list.
     ShortPage,
 }
 

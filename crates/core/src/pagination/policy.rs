@@ -10,8 +10,8 @@
 //! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages` decides |
 //! | the budget ends with the page full, before it is seen what follows | served, with a next page, where an answer says that there is more (`SliceReader::is_full_and_said_to_go_on`); else `short_pages` decides | the same | the same |
 //!
-//! By keys, such a word does not count while the place is searched for, nor for the page at the end of the list, of
-//! which nothing can be served before the end is found.
+//! By keys, an answer's statement that there is more does not count while the place is searched for, nor for the page
+//! at the end of the list, of which no item can be served before the end is found.
 //!
 //! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
 //! `short_pages = "refuse"` refuses it, 503 `budget_exceeded`; `"serve"` serves the items that there are, at least one,

@@ -13,7 +13,8 @@ use crate::gateway::outcome::metrics::{RouteFigures, RouteMetrics};
 /// The longest time between two publications of a process that runs, in seconds.
 pub(crate) const BEAT: u64 = 20;
 
-/// The time for which the counts of a process that has ended are kept, in seconds. Counts by the hour are of one day.
+/// The time for which the counts of a process that has ended are kept, in seconds. The counts by the hour
+/// cover one day.
 pub(crate) const KEPT: u64 = 2 * 86_400;
 
 /// The most bytes that a process publishes, and that are read of another one.

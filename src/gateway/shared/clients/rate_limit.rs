@@ -127,7 +127,7 @@ impl RateLimit {
         })
     }
 
-    /// Returns the limit and these units of it in the form of the store.
+    /// Returns the limit, and the units to take, in the form that the store reads. Negative units are given back.
     pub(crate) fn stored(&self, policy: &'static str, units: i64) -> StoredLimit {
         StoredLimit { policy, unit: Duration::from_nanos(self.interval), most: self.quota.burst.max(1), units }
     }

@@ -91,7 +91,8 @@ fn is_plain(bytes: uint8x16_t) -> bool {
 #[inline]
 #[target_feature(enable = "neon")]
 fn signs(bytes: uint8x16_t) -> uint8x16_t {
-    // In ASCII a bracket and a brace are one bit apart, which colons have set.
+    // `[` and `{`, and `]` and `}`, differ in the bit 0x20 alone. With that bit set, brackets become braces, and `:`
+    // stays as it is.
     vceqq_u8(looked_up(&SIGNS, vandq_u8(bytes, vdupq_n_u8(0x0f))), vorrq_u8(bytes, vdupq_n_u8(b' ')))
 }
 

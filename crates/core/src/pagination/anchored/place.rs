@@ -40,8 +40,9 @@ struct Chain {
     size: usize,
     /// The place right after its last mark served, or right before its first one not served.
     cut: i64,
-    /// The first and the last place at which a page can begin without harm to it.
+    /// The first place at which a page can begin without skipping or repeating a mark of this chain.
     least: i64,
+    /// The last such place.
     most: i64,
 }
 
@@ -226,7 +227,7 @@ mod tests {
             // The rest of the marks is gone: the two that stood still outvote the third.
             ("abxxxc", "ab|xxxc"),
             ("cxxxde", "cxxx|de"),
-            // Neighbours changed places: nothing stands between them that could be skipped or repeated.
+            // Two neighbours changed places. No item is between them, so that the page skips and repeats none.
             ("abdce", "ab|dce"),
             ("dc", "|dc"),
         ] {

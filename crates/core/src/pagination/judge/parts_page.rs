@@ -223,8 +223,9 @@ impl PartsPage {
         Some(page)
     }
 
-    /// Returns the highest level of a page from this filter, by the evidence of its answers that it lets through
-    /// everything after the position. `None` if the filter may compare otherwise than the list is sorted.
+    /// Returns the highest level that a page read by this filter can have: the better its answers prove that the filter
+    /// lets every item after the position through, the higher. The page's own level may be lower. `None` if the filter
+    /// may compare values in another order than that of the list.
     fn shown_by(&self, asked: PartQuestion<'_>, stretches: &[FilterStretch], part: &Page) -> Option<Level> {
         let within = |answer: &Answer, item: usize| {
             let is_of = |stretch: &FilterStretch| rows::has_keys(answer, &self.order, item, &stretch.shared);

@@ -280,8 +280,8 @@ impl Reading {
             return self.finish(up);
         }
         if self.before_run.take().is_some() {
-            // If an item came between meanwhile, the page does not lead to the run, and the run is no part of it. Test:
-            // `an_item_that_comes_before_a_run_meanwhile_hides_none`.
+            // Without a next place, an item was inserted before the run meanwhile, and the page does not lead to the
+            // run. Test: `an_item_that_comes_before_a_run_meanwhile_hides_none`.
             if part_next.is_none() {
                 self.rest.clear();
             }

@@ -353,8 +353,8 @@ impl Draft {
         self.weakness.assumed |= on_end && view.assumed.right;
     }
 
-    /// Returns whether the items before a place count only because the answer ends the list: the end closes the last
-    /// run of ties that come in any order.
+    /// Returns whether the tie run of the last item before a place reaches the end of the answer, so that only the end
+    /// of the list proves the run whole.
     fn leans_on_the_end(&self, view: &Evidence, passed: usize) -> bool {
         let Some(last) = passed.checked_sub(1) else { return false };
         last + view.run_from(&self.wanted.order, last) as usize == view.len()
