@@ -12,7 +12,7 @@ use crate::config::diagnostic::{Diagnostics, Located, Location};
 /// The maximum depth of a file.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. Reports a syntax error or a depth above [`DEPTH_MAX`], and returns `None`.
+/// Reads a text that was added as `source`. Reports a syntax error or a depth above the limit of the depth, and returns `None`.
 /// Reports each duplicate member; the first one counts.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
