@@ -12,8 +12,8 @@ use crate::config::diagnostic::{Diagnostics, Located, Location};
 /// The maximum depth of a file.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. Reports a syntax error or a depth above the limit of the depth, and returns `None`.
-/// Reports each duplicate member; the first one counts.
+/// Reads a text that was added as `source`. Returns `None` after a syntax error or too great a depth, and reports it.
+/// Reports each duplicate member too; the first one counts.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
     match serde_json::from_str::<&RawValue>(text) {
