@@ -373,7 +373,7 @@ async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8
             Ok(Some(part)) if body.len() + part.len() <= longest => body.extend_from_slice(&part),
             Ok(None) => return Some(body),
             Ok(Some(_)) | Err(_) => {
-                // The rest of the body is not read, so that the connection can't be used for a further request.
+                // The rest of the body stays unread, so the connection can't be used for a further request.
                 session.set_keepalive(None);
                 return None;
             }

@@ -112,7 +112,7 @@ pub struct DocumentedList {
     pub items: Option<String>,
     /// The fields of the items.
     pub fields: Vec<DocumentedField>,
-    /// The headers that send credentials.
+    /// The names of the headers that carry credentials.
     pub credentials: Vec<String>,
 }
 

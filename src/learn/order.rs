@@ -246,7 +246,8 @@ fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
     (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(ValueOrder::Rank(ranks))
 }
 
-/// Returns whether a column is descending, and the number of its changes; `None` if it is not sorted.
+/// Returns whether a column is descending, and the number of its neighbouring pairs that differ. Returns `None` if the
+/// column is not sorted, if all its values are equal, or if two values can't be compared.
 fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize>]) -> Option<(bool, usize)> {
     let mut counts = [Neighbours::default(); 2];
     for stretch in stretches {

@@ -53,7 +53,7 @@ impl Record {
         self.write(faults)
     }
 
-    /// Notes which guarantees broke in so many walks, and writes the table.
+    /// Records the guarantees that a fault broke in this number of walks, and writes the table.
     pub(crate) fn walked(&mut self, faults: &[Fault], fault: &Fault, walks: u64, broken: &str) -> Result<(), String> {
         self.row(fault)[1] = format!("{walks}: {}", broken.replace('|', "/"));
         self.write(faults)

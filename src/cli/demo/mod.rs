@@ -108,8 +108,8 @@ struct DemoAddresses {
 impl DemoAddresses {
     /// Returns the configuration with these addresses.
     fn configuration(self) -> String {
-        // The gateway may have the address that the file contains for the upstream, so that it is filled in last. Test:
-        // `the_addresses_of_the_run_are_in_its_configuration`.
+        // The gateway's address is filled in last: it may equal the upstream's address in the file, which would be
+        // replaced too. Test: `the_addresses_of_the_run_are_in_its_configuration`.
         CONFIGURATION
             .replace(WRITTEN_LISTENER, "{listener}")
             .replace(WRITTEN_UPSTREAM, &self.upstream.to_string())

@@ -74,8 +74,9 @@ impl Client {
         Self { address, scheme, version: head.version, is_proxy, has_certificate }
     }
 
-    /// Returns the address with which links of the route begin: `public_url` of the route or of the server, else the
-    /// one that a trusted proxy names, or that is among the `hosts` of the route.
+    /// Returns the address with which links of the route begin: the first of `public_url` of the route, that of the
+    /// server, the host that a trusted proxy names, and the request's own host if `hosts` of the route lists it.
+    /// Without any of these, the address has no host.
     #[must_use]
     pub(crate) fn public_address(
         &self,

@@ -265,8 +265,9 @@ impl KeptPages {
         if !self.is_valid(page) {
             return None;
         }
-        // Names are joined with those of earlier pages: an answer without `Vary`, among others that have it, is not
-        // returned to clients with other values. Test: `pages_that_differ_by_a_header_are_found_by_its_value`.
+        // The header names of this page are added to those of earlier pages at this place: an answer without `Vary` is
+        // only returned to clients whose values of these headers are the same. Test:
+        // `pages_that_differ_by_a_header_are_found_by_its_value`.
         let known = place.varies.as_deref().unwrap_or_default();
         let names: Arc<[HeaderName]> = match (names.iter().all(|name| known.contains(name)), &place.varies) {
             (true, Some(known)) => Arc::clone(known),

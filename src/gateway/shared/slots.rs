@@ -96,7 +96,8 @@ impl UpstreamSlots {
 
     async fn wait(&self, patience: Duration) -> Option<UpstreamSlot> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        // Uncounts the request also if its client leaves. Test: `a_wait_that_is_given_up_takes_no_place`.
+        // Dropping this value removes the request from the count, even if its client disconnects. Test:
+        // `a_wait_that_is_given_up_takes_no_place`.
         let _waiting = WaitingRequest(&self.waiting);
         // Counted before the check, so that no more than `most` of several concurrent requests wait.
         if before >= self.most {

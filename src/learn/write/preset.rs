@@ -9,7 +9,8 @@ use crate::learn::{
     prober::session::ProbeSlot,
 };
 
-/// Returns the name of the built-in dialect with the most agreements; `None` if all of them contradict the list.
+/// Returns the name of the built-in dialect that agrees with the list in the most settings. Returns `None` if each of
+/// them contradicts the list or agrees in no setting.
 pub(in crate::learn) fn fitting(learnt: &Learnt, base: &Base) -> Option<&'static str> {
     let fits = preset_dialects().filter_map(|(name, text)| {
         let table: Table = text.parse().ok()?;

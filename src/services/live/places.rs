@@ -55,7 +55,8 @@ impl SubscriberPlaces {
     ) -> Result<SubscriberPlace, Box<Problem>> {
         let mut taken = self.taken();
         let of_client = taken.clients.get(&client).copied().unwrap_or(0);
-        // All routes together count for a client. Test: `places_are_bounded_and_given_back`.
+        // The limit of a client applies to its live pages on all routes together. Test:
+        // `places_are_bounded_and_given_back`.
         if of_client >= settings.per_client {
             let detail = format!("this client has {of_client} live pages: close one first");
             return Err(Box::new(Problem::new(Code::LiveLimit, detail)));

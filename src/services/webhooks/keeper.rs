@@ -142,7 +142,7 @@ impl WebhookKeeper {
 }
 
 /// Claims the deliveries that are due, as far as the rate limits of the endpoints and `in_flight` allow. `busy` is the
-/// number of attempts under way, `turn` the number of the look.
+/// number of attempts under way. `turn` is the number of this call, which selects the endpoint that comes first.
 fn look(
     tables: &mut WebhookTables<'_>,
     snapshot: &Snapshot,

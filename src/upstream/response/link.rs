@@ -48,7 +48,8 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
         // `the_different_parameters_of_a_link_continue_the_list`.
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {
-            // Line ends and other characters stay within the query. Test: `a_link_cant_break_out_of_the_query`.
+            // Line ends and special characters are encoded, so they can't end the query. Test:
+            // `a_link_cant_break_out_of_the_query`.
             append_pair(&mut different, &encode_literal(pair));
         }
     }

@@ -167,7 +167,7 @@ impl UpstreamPort {
         (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
     }
 
-    /// Requests that a count is sent with the next fetches, unless their answers will have the total.
+    /// Adds a count to the next fetches, unless their answers will have the total.
     pub(super) fn count_beside(&mut self, beside: CountBeside) {
         self.count = Some(beside);
     }

@@ -347,8 +347,8 @@ impl Evidence {
         if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
     }
 
-    /// Returns the expected offset of the item at a place, or the offset after the item before it. Hidden items may be
-    /// anywhere: if a total bounds them, they are expected to be spread evenly.
+    /// Returns the expected offset of the item at a place; at the number of items, that of the item after the last one.
+    /// Hidden items may be anywhere: if a total bounds them, they are expected to be spread evenly.
     #[must_use]
     pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
