@@ -181,10 +181,10 @@ impl Passage<'_> {
         places().all(|place| place.is_some()) && places().is_sorted_by(|one, next| one < next)
     }
 
-    /// Returns the ids of the items, each once.
+    /// Returns the ids of the items, each once, where these are items of upstream pages ([`Self::takes_in_order`]).
     fn ids(&self) -> HashSet<Cow<'_, [u8]>> {
-        let id = |taken: &TakenItem| Some(self.pages.get(taken.upstream_page)?.id(&self.request.order, taken.index));
-        self.taken.iter().filter_map(id).collect()
+        let order = &self.request.order;
+        self.taken.iter().map(|taken| self.pages[taken.upstream_page].id(order, taken.index)).collect()
     }
 
     /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie
