@@ -1,9 +1,9 @@
-//! Pages that are made in the background, while no request waits for them: a new page for a stale one that was just
-//! served (refresh), and the page after one that was just served (prefetch). Their number is bounded, none is begun
-//! under load, and they end with the process.
+//! Pages that are made in the background, while no request waits for them. A refresh makes a new page in place of a
+//! stale one that was served. A prefetch makes the page after a page that was served. The number of background pages is
+//! bounded, none begins under load, and all end with the process.
 //!
-//! A client's request finds a page that was made ahead as any other, or waits for it while it is made. No page is made
-//! ahead for a page that no client has got yet, so that none is more than one page ahead of a client.
+//! A client's request finds a prefetched page like any other, or waits for it while it is being made. A prefetched page
+//! doesn't start another prefetch until a client has got it, so prefetching stays at most one page ahead of the client.
 //! Test: `the_next_page_is_made_ahead_and_no_other`.
 
 use std::sync::Arc;
@@ -37,12 +37,12 @@ use crate::{
 pub(crate) enum Background {
     /// A stale page was served.
     Refresh,
-    /// The page before it was served.
+    /// The preceding page was served.
     Prefetch,
 }
 
 impl Background {
-    /// Returns the word for the reason in metrics.
+    /// Returns the value of this reason in metrics.
     const fn word(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
@@ -51,7 +51,7 @@ impl Background {
     }
 }
 
-/// A copy of a client's request, which outlives it.
+/// A copy of a client's request, for a page that is made after the request has ended.
 struct BackgroundRequest {
     snapshot: Arc<Snapshot>,
     route: Arc<Route>,
@@ -65,7 +65,7 @@ struct BackgroundRequest {
     _place: BackgroundPlace,
 }
 
-/// The guard of a refresh. Dropping it, however the refresh ends, lets another one begin.
+/// The guard of a refresh. Dropping the guard, however the refresh ends, allows the next refresh of the page.
 struct Refreshing(Arc<StoredPage>);
 
 impl Drop for Refreshing {
@@ -74,7 +74,7 @@ impl Drop for Refreshing {
     }
 }
 
-/// Begins to make a new page for a stale one, unless that is under way.
+/// Starts a task that makes a new page in place of a stale one, unless such a task is already running.
 pub(super) fn refresh(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -85,7 +85,7 @@ pub(super) fn refresh(
     if !page.begin_refresh() {
         return;
     }
-    // The guard is made before the request is copied, so that a refresh that is dropped also lets another one begin.
+    // The guard is created before the request is copied. A refresh that is refused then also allows the next one.
     let mark = Refreshing(Arc::clone(page));
     let metrics = &call.route.metrics;
     let Some(request) = BackgroundRequest::of(call, owners, fetcher, outcome) else {
@@ -98,7 +98,8 @@ pub(super) fn refresh(
     });
 }
 
-/// Begins to make the page after one that is about to be served, on a route with `prefetch`.
+/// Starts a task that makes the page after the one that is about to be served. Without `prefetch` on the route, this
+/// does nothing.
 pub(super) fn prefetch(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -109,8 +110,8 @@ pub(super) fn prefetch(
     let (Some(cache), Some(pages), Some(next)) = (&call.list.page_cache, &owners.snapshot.pages, &page.next) else {
         return;
     };
-    // A client that asks for the head of a page alone may not go on to the next page.
-    // Test: `the_next_page_is_made_ahead_and_no_other`.
+    // A client that sends only HEAD requests might never read the next page. Test:
+    // `the_next_page_is_made_ahead_and_no_other`.
     if !cache.settings.prefetch || outcome.method == Some(Method::HEAD) {
         return;
     }
@@ -118,11 +119,11 @@ pub(super) fn prefetch(
     let (_, key) = begin(call, Some(&query), cache, pages);
     let place = pages.find(key, &call.asked.headers, clock::instant());
     let is_kept = place.found.as_ref().is_some_and(|page| matches!(page.life.at(clock::instant()), PageUse::Fresh(_)));
-    // A request of a client, or an earlier one in the background, has made it or is making it.
+    // A client's request or an earlier background task has made the page or is making it.
     if is_kept || pages.flights.is_under_way(&flight(call, pages, &place)) {
         return;
     }
-    // Two bounds apply: that of the route, and that of the process, which `BackgroundRequest::of` checks.
+    // Two bounds apply: the route's, and the process's, which `BackgroundRequest::of` checks.
     let metrics = &call.route.metrics;
     let of_route = cache.prefetch_place();
     let request = of_route.and_then(|place| Some((BackgroundRequest::of(call, owners, fetcher, outcome)?, place)));
@@ -137,12 +138,12 @@ pub(super) fn prefetch(
     });
 }
 
-/// Returns the query by which the client will probably ask for the next page, because the spelling of the query is a
-/// part of the key: the client's own query with the new cursor in place of its own, or the query of the link if the
-/// client had no cursor yet. Returns `None` if the query has private parameters, which links leave out, or several
-/// cursors.
+/// Returns the query that the client will probably send for the next page. The spelling matters because it is part of
+/// the cache key. If the client's query has a cursor, the result is this query with the new cursor in its place. If it
+/// has none, the result is the query of the link. Returns `None` for a query with several cursors, and for a query
+/// without a cursor but with private parameters, which links leave out.
 ///
-/// Example: for the query `cursor=a&limit=10` and a link with `limit=10&cursor=b` it is `cursor=b&limit=10`.
+/// Example: for the query `cursor=a&limit=10` and a link with `limit=10&cursor=b`, the result is `cursor=b&limit=10`.
 fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
     let parameters = &call.chosen.convention.parameters;
     let own = call.asked.query().unwrap_or_default();
@@ -160,8 +161,8 @@ fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
 }
 
 impl BackgroundRequest {
-    /// Copies a request; `None` if too many are in the background, the process stops, memory is short, or half of the
-    /// upstream's slots are taken.
+    /// Copies a request. Returns `None` if too many background requests are running, the process is shutting down,
+    /// memory is short, requests wait for the upstream's slots, or half of the slots are taken.
     fn of(call: ListCall<'_>, owners: CallOwners<'_>, fetcher: &Fetcher, outcome: &Outcome) -> Option<Self> {
         let CallOwners { snapshot, route, is_running } = owners;
         let slots = &route.upstream.slots;
@@ -189,7 +190,7 @@ impl BackgroundRequest {
 
     /// Makes the page, stores it, and counts the outcome.
     async fn make(mut self, background: Background) {
-        // The page has a time of its own, not the rest of the client's.
+        // The page gets the full time limit, not the rest of the client's.
         (self.asked.began, self.asked.now) = (clock::instant(), clock::unix_seconds());
         let metrics = Arc::clone(&self.route.metrics);
         let mut outcome = Outcome::unlogged(self.request_id.clone(), Arc::clone(&metrics));
@@ -197,7 +198,7 @@ impl BackgroundRequest {
         metrics.count_background(background.word(), ended, &outcome.counted);
     }
 
-    /// Makes the page and stores it; returns the word for the outcome in metrics.
+    /// Makes the page and stores it. Returns the value of the outcome in metrics.
     async fn end(&self, outcome: &mut Outcome) -> &'static str {
         let (snapshot, route) = (&*self.snapshot, &*self.route);
         let Some(list) = &route.list else { return "dropped" };

@@ -1,5 +1,5 @@
-//! A request to a route with `page_cache`: the values that own its parts, for work that outlives it, and the key of its
-//! page.
+//! A request to a route with `page_cache`: the owners of its parts, for work that continues after the request, and the
+//! key of its page.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::{
     upstream::net::fetch::Fetcher,
 };
 
-/// The shared values that own the parts of a call, for work in the background.
+/// The owners of a call's parts. Work in the background clones them.
 #[derive(Clone, Copy)]
 pub(crate) struct CallOwners<'r> {
     pub(crate) snapshot: &'r Arc<Snapshot>,
     pub(crate) route: &'r Arc<Route>,
-    /// True if the process takes up new work: it is not about to end.
+    /// `true` if new work may begin; `false` once the process is shutting down.
     pub(crate) is_running: bool,
 }
 
-/// A request with its place in the cache.
+/// A request with its place in the page cache.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptCall<'r> {
     pub(crate) call: ListCall<'r>,
@@ -39,16 +39,18 @@ pub(crate) struct KeptCall<'r> {
     pub(crate) fetcher: &'r Fetcher,
 }
 
-/// Returns the cache settings of the route and the cache of the process, if the request may use them: no unknown header
-/// could identify its client (`caller::is_known`), and it can be served in a convention that the client accepts.
+/// Returns the cache settings of the route and the cache of the process; `None` if the request must not use the cache.
+/// A request must not if it has an unknown header that could identify its client (`caller::is_known`), or if the client
+/// accepts none of the route's conventions.
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
-    // The upstream may identify clients by other headers. Test: `pages_that_may_not_be_stored_are_not`.
+    // The upstream may identify clients by headers other than the principal. Test:
+    // `pages_that_may_not_be_stored_are_not`.
     let may =
         |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 
-/// Returns the cache as the request may use it, and the key of the page that it would get with this query.
+/// Returns the cache as the request may use it, and the key of the page for the request with this `query`.
 pub(super) fn begin<'r>(
     call: ListCall<'r>,
     query: Option<&str>,
@@ -77,12 +79,14 @@ pub(super) fn begin<'r>(
         preferred_limit: preferred.and_then(|name| chosen.preferences.value(name)),
         body: asked.body.as_ref().map(RequestBody::bytes),
     });
-    // Read before the page is looked for and the upstream is asked, so that a purge after this concerns the page.
+    // The number of purges is read before the look-up of the page and before any upstream request. A later purge then
+    // also applies to the page.
     let before = pages.generations.now();
     (KeptRequest { pages, scope, policy: cache.policy(headers), before }, key)
 }
 
-/// Returns the key by which concurrent requests for a page find the one that makes it. Purges change it.
+/// Returns the key under which concurrent requests for a page find the request that makes it. A purge of the page's
+/// route or collection changes the key.
 pub(super) fn flight(call: ListCall<'_>, pages: &KeptPages, place: &PagePlace) -> FlightKey {
     let (route, path) = (call.route.name.as_str(), call.asked.target.collection_path());
     let subjects = [PurgeSubject::Route(route), PurgeSubject::Collection(route, path)];

@@ -1,4 +1,4 @@
-//! The making of a page that may be kept, once for all requests that wait for it.
+//! The making of a page that may be stored, once for all requests that wait for the page.
 
 use std::{
     convert::Infallible,
@@ -38,14 +38,14 @@ use crate::{
 
 /// The result of making a page.
 pub(crate) enum MadeResponse {
-    /// The page was stored.
+    /// The page is now in the cache.
     Stored {
         page: Arc<StoredPage>,
         at: StoredPlace,
-        /// True if the upstream has validated each answer by a 304.
+        /// `true` if the upstream validated each answer with a 304.
         is_validated: bool,
     },
-    /// The response is only for this request, because it may not be stored or was purged meanwhile.
+    /// The response is only for this request: it must not be stored, or the page was purged while it was made.
     Apart(Served),
 }
 
@@ -57,19 +57,19 @@ pub(crate) enum FlightEnd {
     Shared(Arc<StoredPage>),
     /// Another process had made the page.
     Found(Arc<StoredPage>),
-    /// The upstream failed for the request that made the page; the code of the problem.
+    /// The upstream failed for the concurrent request that was making the page. The value is the problem's code.
     Failed(&'static str),
 }
 
 impl KeptCall<'_> {
-    /// Makes the page, or waits for the concurrent request that makes it, within the time of the request. Asks the
-    /// shared store before it makes the page.
+    /// Makes the page, or waits for the concurrent request that makes it, for as long as the request has time left. The
+    /// shared store is searched before the page is made.
     ///
     /// # Errors
     ///
     /// Returns the failure of this request, or `budget_exceeded` if its time is over.
     pub(crate) async fn fly(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<FlightEnd, Failure> {
-        // The page could not be stored lately, so waiting for another request would be in vain.
+        // The page recently turned out not to be storable, so a concurrent request would have nothing to share.
         if self.place.is_apart {
             return self.make(held, outcome).await.map(FlightEnd::Own);
         }
@@ -78,13 +78,13 @@ impl KeptCall<'_> {
         let mut own = None;
         let joined = {
             let work = async {
-                // Another request may have stored the page after this one looked into memory and before it took the
-                // lead.
+                // Another request may have stored the page since this request searched the memory and before it took
+                // the lead.
                 if let Some((page, at)) = self.found_again() {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
                 }
-                // Asked within the flight, so that concurrent misses ask the store once. Test:
+                // The store is searched within the flight, so concurrent misses search it only once. Test:
                 // `misses_at_once_ask_the_store_once`.
                 if let Some((page, at)) = self.find_elsewhere().await {
                     own = Some(Ok(FlightEnd::Found(Arc::clone(&page))));
@@ -101,8 +101,8 @@ impl KeptCall<'_> {
         match (own, joined) {
             (Some(own), _) => own,
             (None, Ok(Ok(LookUpResult::Asked(told) | LookUpResult::Shared(told)))) => match &*told {
-                // Waiters get the page only if they agree with its request in the headers by which pages differ.
-                // Test: `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
+                // A waiting request gets the page only if its headers agree with those of the leading request, as far
+                // as pages differ by headers. Test: `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
                 Flight::Stored(page, at) if self.place.is_at(at, &asked.headers) => {
                     Ok(FlightEnd::Shared(Arc::clone(page)))
                 }
@@ -120,12 +120,12 @@ impl KeptCall<'_> {
         }
     }
 
-    /// Returns the rest of the time that a request has.
+    /// Returns the part of the time limit `time` that the request has left at `now`; zero if the limit has passed.
     fn left(self, time: Duration, now: Instant) -> Duration {
         time.saturating_sub(now.saturating_duration_since(self.call.asked.began))
     }
 
-    /// Returns a fresh page that was stored since this request looked into memory.
+    /// Returns a fresh page that was stored since this request searched the memory.
     fn found_again(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
         let now = clock::instant();
         let place = self.kept.pages.find(self.place.first(), &self.call.asked.headers, now);
@@ -134,12 +134,12 @@ impl KeptCall<'_> {
         (is_new && matches!(page.life.at(now), PageUse::Fresh(_))).then(|| (Arc::clone(page), place.stored()))
     }
 
-    /// Returns the page that is in memory now, also an old one.
+    /// Returns the page that is in memory at `now`, even if the page is stale or old.
     pub(crate) fn find_again(self, now: Instant) -> Option<Arc<StoredPage>> {
         self.kept.pages.find(self.place.first(), &self.call.asked.headers, now).found
     }
 
-    /// Makes the page for this request, and stores it in memory and for other processes if it may be stored.
+    /// Makes the page for this request. The page is stored in memory and in the shared store, if it may be stored.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl KeptCall<'_> {
         let Served::Response(response) = served else { return Ok(MadeResponse::Apart(served)) };
         let Some(storage) = made.storage.take().filter(|_| response.status == 200) else {
             if response.status == 200 {
-                // The next requests for it don't wait for one another.
+                // The next requests for this page then don't wait for one another.
                 self.kept.pages.keep_apart(self.place, clock::instant());
             }
             return Ok(MadeResponse::Apart(Served::Response(self.conditional(response))));
@@ -169,8 +169,8 @@ impl KeptCall<'_> {
         }
     }
 
-    /// Returns 304 in place of a response that the client has already, by `If-None-Match`; requests by POST always get
-    /// the response.
+    /// Returns 304 in place of a response that the client already has, according to `If-None-Match`. A POST request
+    /// always gets the response.
     pub(crate) fn conditional(self, response: Response) -> Response {
         match self.call.asked.body {
             None => response.unless_matched(&self.call.asked.headers),
@@ -178,8 +178,8 @@ impl KeptCall<'_> {
         }
     }
 
-    /// Returns the entry of a page. Its bytes are copied, because those of the response may be slices that keep whole
-    /// answers of the upstream in memory.
+    /// Returns the cache entry of a page. The bytes are copied because the response's own may be slices that keep whole
+    /// upstream answers in memory.
     fn stored(
         self,
         response: &Response,
@@ -206,19 +206,19 @@ impl KeptCall<'_> {
     }
 }
 
-/// Returns the result of making a page for the requests that wait for it.
+/// Returns the result of making a page, in the form that waiting requests get.
 fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
         Ok(MadeResponse::Apart(_)) => Flight::Apart,
-        // Any other failure may concern only this request, such as the end of its time.
+        // Any other failure may concern only this request, for example its time limit.
         Err(failure) => of_upstream(failure).map_or(Flight::Apart, Flight::Failed),
     }
 }
 
-/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream can't be
-/// reached, is late, fails, or gives an answer that can't be read. Returns `None` for other failures, such as a 4xx of
-/// the upstream, which passes to the client. Test: `a_stale_page_is_served_where_the_upstream_fails`.
+/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream is unreachable,
+/// late or failing, or its answer is unreadable. Returns `None` for other failures, such as an upstream 4xx, which
+/// passes to the client. Test: `a_stale_page_is_served_where_the_upstream_fails`.
 pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     match failure {
         Failure::Refused { problem, .. } if (500..=504).contains(&problem.status) && problem.code != Code::Internal => {
@@ -228,7 +228,7 @@ pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// Returns the times of a page. Each is the shorter of the route's setting and the answers' directive.
+/// Returns the lifetimes of a page. Each is the shorter of the route's setting and the answers' directive.
 fn life(settings: PageCacheSettings, storage: &PageStorage, made: Instant) -> PageLife {
     let shorter = |own: Duration, said: Option<u64>| said.map_or(own, |said| own.min(Duration::from_secs(said)));
     let stale = |own, said| if storage.may_be_stale { shorter(own, said) } else { Duration::ZERO };

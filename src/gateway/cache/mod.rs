@@ -1,12 +1,12 @@
 //! The page cache, for requests to routes with `page_cache`. A kept page is served before the parameters of the request
-//! are read. Any other page is made (`page::serve`), stored, and shared with the requests that wait for it.
+//! are parsed. Any other page is made (`page::serve`), stored, and shared with the requests that wait for it.
 //!
 //! - `serve`: the decision between a kept page and a new one. Read this first.
 //! - `call`: a request and the key of its page.
 //! - `making`: the making of a page, once for all requests that wait for it.
-//! - `others`: pages in the store that processes share.
+//! - `others`: pages in the shared store.
 //! - `background`: pages that are made while no request waits for them.
-//! - `purge`: the dropping of pages, also from the store and the memory of other processes.
+//! - `purge`: the removal of pages, also from the shared store and from the memory of other processes.
 //! - `status`: the headers `Age` and `Cache-Status`.
 
 pub(crate) mod background;

@@ -1,5 +1,5 @@
-//! Purges, for this process and all others that share its store. A forwarded request that may change a list and
-//! succeeds purges the pages of that list, for all clients.
+//! Purges of cached pages, in this process and in all others that share its store. A forwarded write that succeeds
+//! purges the pages of the lists that it may have changed, for all clients.
 
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -13,13 +13,14 @@ use crate::{
     upstream::request::headers::said_methods,
 };
 
-/// The largest number of paths that are looked up for one write, from the longest one on.
+/// The largest number of paths that one write looks up, beginning with the longest path.
 const MOST_SEGMENTS: usize = 32;
 
-/// Purges the pages of these subjects, including those that are being made, and those of other processes. If processes
-/// share a store, this waits until the store has the purge, or the time limit is over.
+/// Purges the pages of these subjects, including pages that are being made and pages of other processes. With a shared
+/// store, the call waits until the store has recorded the purge, or until the time limit is over.
 pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubject<'_>]) {
-    // Noted before the memory is purged, so that no later request uses a page of the store from before the purge.
+    // The purge is noted before the memory is purged. From then on, no request uses a page of the store from before the
+    // purge.
     let noted = snapshot.store.as_ref().map(|store| (store, store.note_purge(&pages.others, subjects)));
     subjects.iter().for_each(|subject| pages.generations.purge(*subject));
     if let Some((store, noted)) = noted {
@@ -27,13 +28,13 @@ pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[Pu
     }
 }
 
-/// Purges the pages of the lists that a forwarded request may have changed, if it succeeded: the lists at its path and
-/// at each path above it. `PATCH /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. Called before
-/// the client learns of the success, so that its next request finds no page from before.
-/// Test: `pages_are_purged_by_route_by_tag_and_by_write`.
+/// Purges the pages of the lists that a forwarded request may have changed, if the request succeeded: the lists at its
+/// path and at each parent path. `PATCH /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call
+/// precedes the response to the client, so the client's next request finds no page from before the write. Test:
+/// `pages_are_purged_by_route_by_tag_and_by_write`.
 pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
-    // A write may answer with a redirection to its result (RFC 9110 section 15.4.4).
+    // A successful write may answer with a redirect to its result (RFC 9110 section 15.4.4).
     if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
         return;
     }
@@ -44,8 +45,8 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     };
     let lists: Vec<_> =
         ancestors(&target.normal_path).filter_map(|path| find(path).map(|route| (route, path))).collect();
-    // The upstream may read another spelling, such as `/Users//5`, as the same path. It is not known which list of the
-    // route that is, so all lists of the route are purged.
+    // The upstream may treat another spelling, such as `/Users//5`, as the same path. The spelling doesn't determine
+    // the list of the route, so all lists of the route are purged.
     let folded = folded(&target.normal_path);
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
     let is_other = other != target.normal_path;
@@ -57,11 +58,11 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     }
 }
 
-/// Returns whether an upstream may read a request as one that changes something: by its method, or by a header that
-/// overrides the method.
+/// Returns whether an upstream may treat a request as a write: because of its method, or of a header that overrides the
+/// method.
 fn may_write(asked: &RequestHeader) -> bool {
     let is_safe = |method: &[u8]| {
-        // Upstreams may read a method in any case of letters. Test:
+        // Upstreams may ignore the case of a method. Test:
         // `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
         let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
         method.is_ok_and(|method| method.is_safe())
@@ -69,7 +70,7 @@ fn may_write(asked: &RequestHeader) -> bool {
     !asked.method.is_safe() || said_methods(&asked.headers).any(|method| !is_safe(method))
 }
 
-/// Returns a path without its final slash, and then the paths above it, at most [`MOST_SEGMENTS`] in all.
+/// Returns a path without its final slash, and then its parent paths, at most [`MOST_SEGMENTS`] paths in all.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let whole = path.strip_suffix('/').unwrap_or(path);
     let cuts = whole.rmatch_indices('/').map(|(end, _)| &whole[..end]);

@@ -1,5 +1,5 @@
-//! The response to a request on a route with `page_cache`: a kept page, a page of another request or process, or a new
-//! one.
+//! The response to a request on a route with `page_cache`: a page from the cache, a page of another request or process,
+//! or a new page.
 
 use std::sync::Arc;
 
@@ -23,11 +23,12 @@ use crate::{
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
-/// Serves one page of a list, from the cache if it has the page.
+/// Serves one page of a list: from the cache if possible, otherwise a new page.
 ///
 /// # Errors
 ///
 /// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
+/// Returns `not_cached` if the request has `only-if-cached` and no kept page fits.
 pub(crate) async fn serve(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -35,7 +36,7 @@ pub(crate) async fn serve(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let directives = RequestDirectives::read(&call.asked.headers);
-    // The response to a request with `no-store` is not stored (RFC 9111 section 5.2.1.5).
+    // The response to a request with `no-store` isn't stored (RFC 9111 section 5.2.1.5).
     let usable = usable(call, owners).filter(|_| !directives.no_store);
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
@@ -52,7 +53,7 @@ pub(crate) async fn serve(
     {
         return hit(kept_call, owners, (page, used), (held, outcome));
     }
-    // The upstream is not asked, but the shared store is (RFC 9111 section 5.2.1.7).
+    // `only-if-cached` rules out upstream requests, but not a look-up in the shared store (RFC 9111 section 5.2.1.7).
     if directives.only_if_cached {
         if let Some((page, _)) = kept_call.find_elsewhere().await
             && let Some(used) = use_of(&page, directives)
@@ -71,12 +72,13 @@ pub(crate) async fn serve(
         Some(_) => MadeBecause::Old,
         None => MadeBecause::Miss,
     };
-    // A client that asks for a new page gets one that was begun after its request, so it waits for no other request.
+    // A client that reloads must get a page whose making began after its request, so the request doesn't wait for a
+    // concurrent one.
     let mut ended = match because {
         MadeBecause::Asked => kept_call.make(held, outcome).await.map(FlightEnd::Own),
         MadeBecause::Old | MadeBecause::Miss => kept_call.fly(held, outcome).await,
     };
-    // A page of another process counts as a kept one, so the directives of the request apply to it.
+    // A page of another process counts as a kept page, so the directives of the request apply to it.
     if let Ok(FlightEnd::Found(page)) = &ended {
         if let Some(used) = use_of(page, directives) {
             return hit(kept_call, owners, (page, used), (held, outcome));
@@ -89,7 +91,7 @@ pub(crate) async fn serve(
     end(kept_call, (directives, because), ended, (held, outcome)).await
 }
 
-/// Returns the use of a kept page; `None` if it is old, or the directives of the request exclude it.
+/// Returns the use of a kept page; `None` if the page is old, or if the directives of the request exclude it.
 fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> {
     let now = clock::instant();
     let (used, left) = match page.life.at(now) {
@@ -100,7 +102,8 @@ fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> 
     (!directives.reloads && directives.accepts(page.life.age_at(now), left)).then_some(used)
 }
 
-/// Serves a kept page. Begins to make a new one if it is stale, and the next one if the route has `prefetch`.
+/// Serves a kept page. A stale page also starts the making of a new one, and `prefetch` starts the making of the next
+/// page.
 fn hit(
     call: KeptCall<'_>,
     owners: CallOwners<'_>,
@@ -115,7 +118,8 @@ fn hit(
     from_cache(call, page, used, (held, outcome))
 }
 
-/// Returns the response to a request whose page was made or waited for: the page, or an old one if the upstream failed.
+/// Returns the response to a request whose page was made or waited for. If the upstream failed, an old page is served
+/// in place of the failure where that is allowed.
 async fn end(
     call: KeptCall<'_>,
     (directives, because): (RequestDirectives, MadeBecause),
@@ -123,7 +127,7 @@ async fn end(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let now = clock::instant();
-    // The look-up in the store may have put an old page into memory. Test:
+    // The look-up in the shared store may have put an old page into memory. Test:
     // `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
     let elsewhere = match (&ended, &call.place.found) {
         (Ok(FlightEnd::Failed(_)) | Err(_), None) => call.find_again(now),
@@ -133,7 +137,7 @@ async fn end(
         let may = !directives.reloads && directives.accepts(page.life.age_at(now), 0);
         may && page.life.serves_on_error(now)
     });
-    // The failure of another request is not passed on: without an old page, this request asks the upstream itself.
+    // The failure of another request isn't passed on. Without an old page, this request tries the upstream itself.
     if let (Ok(FlightEnd::Failed(_)), None) = (&ended, old) {
         ended = call.make(held, outcome).await.map(FlightEnd::Own);
     }
@@ -167,14 +171,14 @@ async fn end(
     }
 }
 
-/// Serves a page that this request did not make, with its age.
+/// Returns the response with a page that this request didn't make, with the page's age.
 fn from_cache(
     call: KeptCall<'_>,
     page: &StoredPage,
     used: CacheUse,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
-    // A slow reader keeps the bytes after the cache has dropped them.
+    // If the client reads slowly, the response keeps these bytes in memory after the cache has dropped the page.
     held.take(page.body.len())?;
     let ListCall { asked, list, .. } = call.call;
     outcome.counted.level = Some(page.level);
@@ -184,8 +188,8 @@ fn from_cache(
     Ok(Served::Response(respond(call, page, used, Some(age))))
 }
 
-/// Returns the response with a page, or 304 if the client has it. `age` is in seconds, none for a page that was just
-/// made.
+/// Returns the response with a page, or 304 if the client already has the page. `age` is in seconds; `None` for a page
+/// that was made for this request from answers without an age.
 fn respond(call: KeptCall<'_>, page: &StoredPage, used: CacheUse, age: Option<u64>) -> Response {
     let mut headers = page.headers.clone();
     if let Some(age) = age {

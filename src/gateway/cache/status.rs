@@ -6,31 +6,31 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AGE};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The use of the cache for a response.
+/// The way in which the cache was used for a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CacheUse {
-    /// A page that is fresh for this much longer.
+    /// A fresh page. The value is the time for which it stays fresh.
     Hit(Duration),
-    /// A page that ceased to be fresh this long ago; a new one is being made.
+    /// A stale page, while a new one is made. The value is the time since it was last fresh.
     Stale(Duration),
-    /// An old page, because no new one could be made; the code of the failure.
+    /// An old page, because the upstream failed. The value is the failure's code.
     OnError(&'static str),
     /// A page that a concurrent request made.
     Collapsed,
     /// A page that was made for this request.
     Made(MadeBecause, Kept),
-    /// A response without the cache, which the request may not use.
+    /// A response without use of the cache, because the request must not use it.
     Bypass,
 }
 
 /// The reason that a page was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MadeBecause {
-    /// No page is kept.
+    /// The cache has no page.
     Miss,
     /// The kept page is too old.
     Old,
-    /// The client asks for a new page.
+    /// The client requested a new page (`Cache-Control: no-cache`, for example).
     Asked,
 }
 
@@ -38,12 +38,12 @@ pub(crate) enum MadeBecause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) is_stored: bool,
-    /// True if the upstream has validated each answer by a 304.
+    /// `true` if the upstream validated each answer with a 304.
     pub(crate) is_validated: bool,
 }
 
 impl CacheUse {
-    /// Returns the word for the use in the log and in metrics.
+    /// Returns the value for the log and for metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
@@ -80,7 +80,8 @@ impl CacheUse {
         HeaderValue::try_from(text).ok()
     }
 
-    /// Adds the header `Cache-Status`. Those of caches on the way to the upstream stay before it (RFC 9211 section 2).
+    /// Adds the header `Cache-Status`. Values from caches between the gateway and the upstream stay before it (RFC 9211
+    /// section 2).
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         if let Some(value) = self.value() {
             headers.append(CACHE_STATUS, value);
@@ -88,7 +89,7 @@ impl CacheUse {
     }
 }
 
-/// Writes `Age`, in seconds, in place of another one.
+/// Writes `Age`, in seconds, and replaces any other value.
 pub(crate) fn write_age(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(AGE, HeaderValue::from(seconds));
 }

@@ -1,4 +1,4 @@
-//! Links in answers that pass through: the upstream's links to itself are rewritten, so that they lead to the gateway.
+//! Links in forwarded answers. The upstream's links to itself are rewritten to lead to the gateway.
 
 use std::io;
 
@@ -22,26 +22,26 @@ use crate::{
     },
 };
 
-/// Headers about the bytes of a body, which don't hold for a body that is rewritten.
+/// Headers that describe the bytes of a body, and would be wrong for a rewritten body.
 const OF_BYTES: [&str; 5] = ["accept-ranges", "content-digest", "content-md5", "digest", "repr-digest"];
 
 /// The rewriting of the links in one answer.
 #[derive(Debug)]
 pub(crate) struct AnswerLinks {
-    /// The authorities and the path that are replaced, and the address in their place.
+    /// The authorities and the path that are replaced, and the address that replaces them.
     map: LinkMap,
-    /// The places of links in the dialect's answers; `None` if the answer is no page of a list.
+    /// The places of links in the dialect's answers; `None` if the answer isn't a page of a list.
     places: Option<LinkPlaces>,
-    /// The rewriter of the body; `None` before the head has come, and if the body is not rewritten.
+    /// The rewriter of the body; `None` before the head has arrived, and if the body isn't rewritten.
     body: Option<BodyRewriter>,
-    /// The compression of the rewritten body. It is requested without a content coding, so that a client that had the
-    /// upstream's compression before would get many times the bytes. Test:
-    /// `a_legacy_page_with_other_links_is_compressed`.
+    /// The encoder of the rewritten body; `None` if the body is sent without compression. The upstream sends such a
+    /// body uncompressed, so without this encoder a client that accepts compression would get many times the bytes.
+    /// Test: `a_legacy_page_with_other_links_is_compressed`.
     coded: Option<CodedStream>,
 }
 
 impl AnswerLinks {
-    /// Returns the links of the answer to a forwarded request; `None` if they stay as they are.
+    /// Returns the rewriting for the answer to a forwarded request; `None` if the route leaves links unchanged.
     pub(crate) fn of(
         forwarded: &Forwarded,
         method: &Method,
@@ -56,7 +56,8 @@ impl AnswerLinks {
         let address = client.asked_address(target, headers, route, snapshot);
         let authorities = route.upstream.authorities.clone();
         let map = match route.upstream_path {
-            // `upstream_path` may rename anything: only the requested path, and those below it, have known names here.
+            // `upstream_path` may rename the whole path. The gateway's names are known only for the requested path and
+            // the paths below it.
             Some(_) => LinkMap {
                 authorities,
                 from: route.target(&target.path, &found.parameters, ""),
@@ -64,19 +65,20 @@ impl AnswerLinks {
             },
             None => LinkMap { authorities, from: route.upstream.base_path.clone(), to: address.as_str().to_owned() },
         };
-        // The places are those of pages: bodies of other answers stay as they are.
+        // The places of links are known only for pages. The bodies of other answers stay unchanged.
         let served = route.list.as_ref().filter(|_| successor.is_some());
         let observed = route.observed.as_ref().map(|observed| &observed.list).filter(|_| *method == Method::GET);
         let places = served.or(observed).map(|list| list.dialect.link_places().clone());
         Some(Box::new(Self { map, places, body: None, coded: None }))
     }
 
-    /// Returns whether the body can have links, so that it must be requested without a content coding.
+    /// Returns whether the body can contain links. If so, it must be requested without a content coding.
     pub(crate) fn are_in_bodies(&self) -> bool {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
 
-    /// Maps the links in the head of an answer and begins with its body, if it `has_body`. `asked` is the request.
+    /// Rewrites the links in the head of an answer and prepares the rewriting of its body. `has_body` is `true` if a
+    /// body follows; `asked` is the request.
     ///
     /// # Errors
     ///
@@ -88,7 +90,7 @@ impl AnswerLinks {
         (asked, settings, held): (CodedRequest<'_>, &CompressionSettings, &MemoryShare),
     ) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
-        // A redirect to the upstream itself would lead past the gateway. Test:
+        // A redirect to the upstream itself would take the client past the gateway. Test:
         // `redirects_of_the_upstream_to_itself_lead_to_the_gateway`.
         let whole: Vec<HeaderName> = own.cloned().chain([header::LOCATION]).collect();
         for name in whole {
@@ -111,7 +113,7 @@ impl AnswerLinks {
                     }
                 }
             }
-            // The rewritten body has another length, and other hashes and ranges.
+            // The rewritten body has a different length, different hashes and different byte ranges.
             answer.remove_header(&header::CONTENT_LENGTH);
             for name in OF_BYTES {
                 answer.remove_header(name);
@@ -120,7 +122,8 @@ impl AnswerLinks {
         Ok(())
     }
 
-    /// Maps the links in a part of the body, and compresses it.
+    /// Rewrites the links in a part of the body and compresses the part, if the answer needs either. `ends` is `true`
+    /// for the last part.
     ///
     /// # Errors
     ///
@@ -162,7 +165,7 @@ impl AnswerLinks {
     }
 }
 
-/// Returns whether an answer has a JSON body without a content coding that is not a range of bytes.
+/// Returns whether the body of an answer is JSON without a content coding, and not just a range of bytes.
 fn is_plain_json(answer: &ResponseHeader) -> bool {
     let text = |name: HeaderName| {
         let value = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Requests that the upstream answers itself, passed on as they come: other methods, routes without a list, uploads,
-//! WebSockets, event streams, and legacy requests that pass through.
+//! Forwarded requests, which the upstream answers itself: other methods, routes without a list, uploads, WebSockets,
+//! event streams, and legacy requests that pass through.
 
 pub(crate) mod links;
 pub(crate) mod passing;
@@ -39,12 +39,14 @@ use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
-/// Returns whether a request is for a WebSocket or an event stream, whose connection may be silent for an hour.
+/// Returns whether a request is for a WebSocket or an event stream. Connections of both kinds may be silent for an
+/// hour.
 pub(crate) fn is_stream(session: &ServerSession) -> bool {
     is_web_socket(session) || takes_events(&session.req_header().headers)
 }
 
-/// Returns whether a request upgrades to WebSocket, the one protocol that passes (RFC 6455 section 4.1).
+/// Returns whether a request upgrades to WebSocket (RFC 6455 section 4.1), the only protocol to which the gateway
+/// forwards an upgrade.
 fn is_web_socket(session: &ServerSession) -> bool {
     let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
     session.is_upgrade_req() && session.req_header().headers.get_all(header::UPGRADE).iter().any(says)
@@ -54,7 +56,8 @@ fn is_web_socket(session: &ServerSession) -> bool {
 ///
 /// # Errors
 ///
-/// Returns an error if the answer broke off after it had begun. The connection then has to end.
+/// Returns an error if the answer broke off after it had begun, or if the client has gone or has stopped reading. The
+/// caller must then close the connection.
 pub(crate) async fn forward(
     gateway: &Gateway,
     session: &mut Session,
@@ -83,8 +86,8 @@ pub(crate) async fn forward(
         }
         RelayFault::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
         RelayFault::Head(error) => {
-            // Pingora's text quotes the header that can't be written, which may be secret. The log gets only the kind
-            // of the error.
+            // Pingora's text quotes the header that can't be written, and the header may be secret. The log gets only
+            // the kind of the error.
             context.outcome.detail = Some(error.etype().as_str().to_owned());
             (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be forwarded")), "internal")
         }
@@ -98,7 +101,8 @@ pub(crate) async fn forward(
 
 const PANICKED: &str = "the gateway failed: report the request id";
 
-/// Sends `problem` if no answer has begun; otherwise ends the connection and logs `word`.
+/// Sends `problem`, if there is one and no answer has begun. Otherwise logs `word` and returns an error, which closes
+/// the connection.
 async fn fail(
     session: &mut Session,
     problem: Option<Problem>,
@@ -120,7 +124,7 @@ async fn fail(
     Ok(())
 }
 
-/// Passes a request, and records it as one request to the upstream.
+/// Forwards a request, and records it as one call of the upstream.
 async fn pass_recorded(
     gateway: &Gateway,
     session: &mut Session,
@@ -146,7 +150,7 @@ async fn pass_recorded(
     }
     let passed = pass(gateway, session, forwarded, context, &peer).await;
     let status = session.response_written().map(|head| head.status);
-    // Among informational heads, only 101 ends the exchange of HTTP.
+    // Among the informational statuses, only 101 is the final one of an exchange.
     call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
     call.bytes = session.body_bytes_sent();
     if let Err(RelayFault::Upstream(error)) = &passed {
@@ -173,7 +177,8 @@ async fn pass(
     if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
         request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
     }
-    // Pingora keeps a small request body, so that it can be sent again if the upstream closed an idle connection.
+    // Pingora buffers a small request body. The body can then be sent again if the upstream has closed an idle
+    // connection.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();
     let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
@@ -200,7 +205,7 @@ async fn pass(
         let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
         let pause = match &relayed {
             Err(RelayFault::Again(pause)) => Some(*pause),
-            // A client that has part of an answer can't get another one.
+            // A client that has got part of an answer can't get another answer.
             Err(RelayFault::Upstream(error)) if session.response_written().is_none() => {
                 Flaw::of_error(error).and_then(|flaw| visit.retry(flaw, clock::instant(), deadline))
             }
@@ -214,7 +219,8 @@ async fn pass(
     passed
 }
 
-/// Makes one attempt to relay a request and its answer.
+/// Makes one attempt to relay a request and its answer. If the upstream has closed a reused connection, the request is
+/// sent once more over a new connection.
 async fn attempt(
     session: &mut Session,
     request: &RequestHeader,
@@ -239,8 +245,8 @@ async fn attempt(
                 if connection.is_reused && *may_renew && repeats(session) =>
             {
                 *may_renew = false;
-                // The upstream closed the connection while it was idle, so the request is sent again, once. Test:
-                // `an_upstream_that_closes_kept_connections_fails_no_request`.
+                // The upstream closed the connection while it was idle, so the request is sent again, but only once.
+                // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
                 sent = session.as_downstream().get_retry_buffer();
                 connection =
                     connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;
@@ -262,25 +268,25 @@ async fn attempt(
     }
 }
 
-/// Returns whether a request only reads (RFC 9110 section 9.2.1) and has no body, so that another peer may be asked if
-/// the first one fails. An upgrade to another protocol does not count as reading.
+/// Returns whether another peer may be tried if the first one fails: the request only reads (RFC 9110 section 9.2.1),
+/// has no body, and isn't an upgrade to another protocol.
 fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
     let session = session.as_downstream_mut();
-    // A write may have been done though its answer failed. Test: `writes_are_sent_once`.
+    // A write may have been carried out although its answer was lost. Test: `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
 }
 
-/// Returns whether a request can be sent again: its method is idempotent, no part of an answer came, and its body is
-/// kept.
+/// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
+/// the body is still in Pingora's buffer.
 fn repeats(session: &Session) -> bool {
     session.req_header().method.is_idempotent()
         && session.response_written().is_none()
         && !session.as_downstream().retry_buffer_truncated()
 }
 
-/// Builds the request head for the upstream: the route's path, `Host`, the headers about the request's origin, and
-/// those that the operator adds. Hop-by-hop headers are removed.
+/// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and
+/// the operator's headers. Hop-by-hop headers are removed.
 fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
     let Forwarded { found, target, client, successor, .. } = forwarded;
     let mut request = session.req_header().clone();
@@ -292,31 +298,32 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let upstream = &found.route.upstream;
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
-    // No twin of an operator's header passes, such as `X_Api_Key` beside `X-Api-Key`. Test:
-    // `twins_of_the_operators_headers_are_not_forwarded`.
+    // A header that an upstream may confuse with one of the operator's is removed, such as `X_Api_Key` beside
+    // `X-Api-Key`. Test: `twins_of_the_operators_headers_are_not_forwarded`.
     dropped.extend(untrusted);
-    // The path in the request line selected this route. A header that overrides it could lead to another path. Test:
-    // `no_header_leads_to_another_path`.
+    // The path in the request line selected this route. A header that overrides the path could select another resource.
+    // Test: `no_header_leads_to_another_path`.
     dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
-        // The request was judged as a GET of this path. A header that overrides the method would change that. Test:
-        // `headers_that_override_the_method_or_the_path_do_not_pass`.
+        // The request was checked as a GET of this path. A header that overrides the method would make it another
+        // request. Test: `headers_that_override_the_method_or_the_path_do_not_pass`.
         dropped.extend(headers::overrides(&request.headers));
     }
     for name in &dropped {
         request.remove_header(name);
     }
     if session.is_http2() && !session.is_body_empty() && !request.headers.contains_key(header::CONTENT_LENGTH) {
-        // The frames of HTTP/2 end a body without a length; HTTP/1.1 has chunks for that.
+        // In HTTP/2, frames end a body of unknown length. HTTP/1.1 needs chunks for this.
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    // A legacy client's page is never upgraded. Test: `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
+    // A legacy request for a page is never upgraded. Test:
+    // `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
     if successor.is_none() && is_web_socket(session) {
         request.insert_header(header::CONNECTION, "Upgrade")?;
         request.insert_header(header::UPGRADE, "websocket")?;
     }
     request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
-    // The operator's headers come last, so that they replace the client's and the gateway's own.
+    // The operator's headers are inserted last, to replace the client's and the gateway's own.
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
         request.insert_header(name.clone(), value.clone())?;
     }

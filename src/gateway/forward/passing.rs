@@ -1,5 +1,5 @@
-//! Changes to an upstream's answer on its way to the client: hop-by-hop headers are removed, legacy and cross-origin
-//! headers are added, and a route that observes keeps a copy of the body.
+//! Changes to an upstream's answer on its way to the client. Hop-by-hop headers are removed, legacy and cross-origin
+//! headers are added, links are rewritten, and a route that observes keeps a copy of the body.
 
 use std::{
     sync::Arc,
@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// An answer that is relayed, with its request.
+/// A relayed answer, with its request.
 pub(crate) struct PassedAnswer<'a> {
     pub asked: &'a RequestHeader,
     /// The route and the client of the request.
@@ -48,25 +48,25 @@ pub(crate) struct PassedAnswer<'a> {
     /// The cross-origin policy of the route.
     pub cross_origin: Option<&'a CrossOrigin>,
     pub gateway: &'a Gateway,
-    /// The memory that this request is counted with.
+    /// The share of the memory budget that this request holds.
     pub held: &'a MemoryShare,
     /// The configuration that was in force when the request began.
     pub snapshot: &'a Snapshot,
-    /// The codings of bodies whose links change.
+    /// The settings by which a body with rewritten links is compressed.
     pub compression: &'a CompressionSettings,
-    /// The memory from which a copy of the body is taken.
+    /// The memory budget for the copy of the body.
     pub memory: &'a Arc<Memory>,
-    /// Set if the client sent bytes after its request.
+    /// The flag that is set if the client sends bytes after its request.
     pub surplus: &'a Surplus,
     pub outcome: &'a mut Outcome,
-    /// The copy of the body, on a route that observes.
+    /// The copy of the body; `None` if the answer isn't observed.
     pub observation: Option<Box<observe::Observation>>,
-    /// The rewriting of the upstream's links to itself, on a route where these lead to the gateway.
+    /// The rewriting of the upstream's links to itself; `None` if the route leaves links unchanged.
     pub links: Option<Box<AnswerLinks>>,
     pub retries: Retries<'a>,
 }
 
-/// The retries of a forwarded request.
+/// The limits of a forwarded request's retries.
 #[derive(Clone, Copy)]
 pub(crate) struct Retries<'a> {
     pub visit: &'a Visit<'a>,
@@ -75,8 +75,8 @@ pub(crate) struct Retries<'a> {
 }
 
 impl Retries<'_> {
-    /// Records whether a peer's answer is a failure of the peer. Returns the pause after which the request is repeated;
-    /// `None` if the client gets this answer.
+    /// Records at the peer whether its answer was a failure of the peer. Returns the pause before the request is
+    /// repeated; `None` if the client gets this answer.
     pub(crate) fn judge(self, peer: &Peer, answer: &ResponseHeader) -> Option<Duration> {
         let now = clock::instant();
         let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
@@ -94,15 +94,16 @@ impl Retries<'_> {
 }
 
 impl PassedAnswer<'_> {
-    /// Drops the kept pages that the request may have changed, before the client learns that it succeeded.
+    /// Purges the cached pages that the request may have changed. This happens before the client learns that the
+    /// request succeeded.
     pub(crate) async fn purge(&self, status: StatusCode) {
-        // A legacy request for a list only reads, also by POST.
+        // A legacy request for a page only reads, even with the method POST.
         if self.forwarded.successor.is_none() {
             purge::after(self.snapshot, self.asked, &self.forwarded.target, status).await;
         }
     }
 
-    /// Rewrites the head of an answer for the client. `has_body` is true if a body follows.
+    /// Rewrites the head of an answer for the client. `has_body` is `true` if a body follows.
     ///
     /// # Errors
     ///
@@ -126,18 +127,20 @@ impl PassedAnswer<'_> {
         self.share(answer)
     }
 
-    /// Rewrites an informational head, or one that switches protocols. The latter keeps its hop-by-hop headers, such as
-    /// `Upgrade`.
+    /// Rewrites an informational head, or the head of a 101 answer, which switches protocols. A 101 keeps its
+    /// hop-by-hop headers, such as `Upgrade`.
     pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
-            // This is the last head of the request. An id is always a valid value, so this does not fail.
+            // This is the last head of the request. A request id is always a valid header value, so the insertion can't
+            // fail.
             let _ = answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str());
         } else {
             self.of_connection(answer);
         }
     }
 
-    /// Copies a part of the body for the observation, and returns it as the client gets it.
+    /// Copies a part of the body for the observation, and returns the part as the client gets it. `ends` is `true` for
+    /// the last part.
     ///
     /// # Errors
     ///
@@ -152,16 +155,16 @@ impl PassedAnswer<'_> {
         }
     }
 
-    /// Removes hop-by-hop headers; all other headers stay as they came.
+    /// Removes hop-by-hop headers.
     fn of_connection(&self, answer: &mut ResponseHeader) {
-        // Such a header concerns only one connection (RFC 9110 section 7.6.1). Test:
+        // A hop-by-hop header concerns only one connection (RFC 9110 section 7.6.1). Test:
         // `hop_by_hop_headers_of_the_upstream_end_at_the_gateway`.
         for name in headers::of_connection(&answer.headers) {
             answer.remove_header(&name);
         }
     }
 
-    /// Bounds `Retry-After`, so that a client neither waits for years nor retries in the past.
+    /// Bounds `Retry-After`: a client must neither wait for years nor retry in the past. An invalid value is removed.
     fn bound_retry(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Some(said) = answer.headers.get(header::RETRY_AFTER).cloned() else { return Ok(()) };
         let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, said)]);
@@ -178,12 +181,12 @@ impl PassedAnswer<'_> {
     /// Frames the body as the client's version of HTTP permits (RFC 9112 section 6).
     fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         if self.asked.version < Version::HTTP_11 {
-            // HTTP/1.0 has no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            // HTTP/1.0 has no chunks (RFC 9112 section 6.1). The end of the connection ends the body.
             answer.remove_header(&header::TRANSFER_ENCODING);
             return Ok(());
         }
         let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
-            // An answer to HEAD may carry the length that GET would have.
+            // An answer to HEAD may have the length that an answer to GET would have.
             answer.headers.contains_key(name)
         });
         let can_have_body = self.asked.method != Method::HEAD
@@ -198,7 +201,7 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Adds `Deprecation`, `Sunset` and the links to the answer to a legacy request.
+    /// Adds `Deprecation`, `Sunset` and links to the answer to a legacy request.
     fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
         let Some(list) = &found.route.list else { return Ok(()) };
@@ -207,8 +210,8 @@ impl PassedAnswer<'_> {
             added.append(header::LINK, value.clone());
         }
         list.mark_legacy(&mut added, successor);
-        // Clients that ask for another envelope get a page by cursor at the same URL.
-        // Test: `legacy_answers_vary_by_the_headers_that_choose_an_envelope`.
+        // At the same URL, clients that request another envelope get a page with cursors. Test:
+        // `legacy_answers_vary_by_the_headers_that_choose_an_envelope`.
         let by_form = list.conventions.varies_by().collect::<Vec<_>>();
         if !by_form.is_empty()
             && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
@@ -221,7 +224,8 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Adds the headers with the rest of the client's limits. They replace those of the upstream about its own limits.
+    /// Adds the headers with the client's remaining limits. These headers replace the upstream's, which describe its
+    /// own limits.
     fn tell_limits(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Some(limited) = &self.outcome.limited else { return Ok(()) };
         let mut said = HeaderMap::new();
@@ -229,15 +233,15 @@ impl PassedAnswer<'_> {
         said.iter().try_for_each(|(name, value)| answer.insert_header(name, value.clone()))
     }
 
-    /// Applies the route's cross-origin policy. On a route without one, the upstream's policy stays; where it lets
-    /// scripts read the answer, they may also read the headers that the gateway adds to legacy answers and on routes
-    /// with limits.
+    /// Applies the route's cross-origin policy. On a route without a policy, the upstream's policy stays. If the
+    /// upstream lets scripts read the answer, scripts may also read the headers that the gateway adds to legacy answers
+    /// and on routes with limits.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         if self.cross_origin.is_none() && self.forwarded.successor.is_none() && !self.outcome.tells_limits() {
             return Ok(());
         }
         let mut said = HeaderMap::new();
-        // `RateLimit` is among them so that it is listed as readable; it is not changed here.
+        // `RateLimit` is included only to be listed as readable. Its value doesn't change here.
         for name in cors::SAID.into_iter().chain([RATE_LIMIT]) {
             for value in answer.headers.get_all(&name) {
                 said.append(name.clone(), value.clone());

@@ -1,16 +1,18 @@
-//! The time that a sender may take: waiting uses it up, and the bytes that arrive add to it.
+//! The time that a sender may take. Waiting reduces the time, and received bytes add to it.
 
 use std::time::Duration;
 
-/// The minimum rate: this many bytes add a second. Apache's `mod_reqtimeout` has the same default (`MinRate=500`).
+/// The number of bytes that add one second, and so the minimum rate in bytes per second. Apache's `mod_reqtimeout` has
+/// the same default (`MinRate=500`).
 const BYTES_A_SECOND: usize = 500;
 
-/// The longest time that a sender can have left, and so its longest silence, unless its grace is longer.
+/// The upper bound on the time that a sender has left, and so on its silence. If the grace is longer, the grace is the
+/// bound.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// The time that a sender has left. A sender with pauses stays within it; a sender of single bytes does not. For
-/// example, after a grace of 15 s, a client that sends 600 bytes a second may go on for ever, and one that sends a byte
-/// every 5 s is cut off after the third.
+/// The time that a sender has left. A sender that only pauses stays within it; a sender that drips single bytes
+/// doesn't. For example, after a grace of 15 s, a client that sends 600 bytes a second may continue forever. A client
+/// that sends a byte every 5 s is cut off after the third byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     left: Duration,
@@ -18,7 +20,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Creates the time of a sender that may be silent for `grace` at first.
+    /// Creates the time of a sender that may be silent for `grace` before its first byte.
     pub(crate) fn new(grace: Duration) -> Self {
         Self { left: grace, most: grace.max(LONGEST_SILENCE) }
     }
@@ -32,10 +34,10 @@ impl Patience {
         self.left = self.left.saturating_sub(time);
     }
 
-    /// Adds the time of received bytes, up to the bound.
+    /// Adds the time that `bytes` received bytes earn, up to the bound.
     pub(crate) fn sent(&mut self, bytes: usize) {
         let millis = u64::try_from(bytes.saturating_mul(1_000) / BYTES_A_SECOND).unwrap_or(u64::MAX);
-        // Bytes that came fast excuse no long silence. Test: `a_fast_sender_has_a_bounded_silence`.
+        // Bytes that arrived fast don't excuse a long silence. Test: `a_fast_sender_has_a_bounded_silence`.
         self.left = self.left.saturating_add(Duration::from_millis(millis)).min(self.most);
     }
 }
@@ -44,8 +46,8 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// Returns the number of pieces of this size that arrive, one after each `pause` in milliseconds, before the time
-    /// is over; `None` if it is never over.
+    /// Returns the number of pieces of `bytes` bytes that arrive before the time is over; `None` if it is never over. A
+    /// pause of `pause` milliseconds precedes each piece. `grace` is in seconds.
     fn pieces(grace: u64, bytes: usize, pause: u64) -> Option<usize> {
         let mut pace = Patience::new(Duration::from_secs(grace));
         let pause = Duration::from_millis(pause);

@@ -1,10 +1,11 @@
-//! The relay between a client and an upstream: the request's body up, the answer down, and after a switch of protocols
-//! bytes both ways. Every wait has a bound.
+//! The relay between a client and an upstream: the request's body in one direction, the answer in the other, and after
+//! a switch of protocols bytes in both. Every wait has a bound:
 //!
-//! The head of an answer has `timeouts.first_byte` from the end of the request on. A client's body, and an answer of
-//! known length, have `timeouts.whole` and the time that their rate earns ([`Patience`]). An answer of unknown length
-//! may be a stream; it ends after a silence of `timeouts.first_byte`. Event streams and upgraded connections may be
-//! silent for an hour.
+//! - The head of an answer has `timeouts.first_byte`, counted from the end of the request.
+//! - A client's body, and an answer of known length, have `timeouts.whole` plus the time that their rate earns
+//!   ([`Patience`]).
+//! - An answer of unknown length may be a stream. It ends after a silence of `timeouts.first_byte`.
+//! - Event streams and upgraded connections may be silent for an hour.
 
 use std::time::Duration;
 
@@ -25,21 +26,21 @@ use crate::{
 /// The longest silence of WebSockets and event streams.
 pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
 
-/// The reasons that a client does not get a whole answer.
+/// The reasons for which a client doesn't get a whole answer.
 #[derive(Debug)]
 pub(crate) enum RelayFault {
     /// The upstream's answer is missing or incomplete.
     Upstream(FetchError),
-    /// The request's body is late or malformed.
+    /// The request's body arrives too slowly or is malformed. The text explains the fault to the client.
     Body(&'static str),
-    /// The upstream's answer is dropped, and the request is repeated after this pause. The client has got nothing of
-    /// it.
+    /// The upstream's answer is dropped, and the request is repeated after this pause. The client has got no part of
+    /// the answer.
     Again(Duration),
-    /// A head can't be written.
+    /// The head of a request or an answer can't be written, for example because of an invalid header.
     Head(BError),
     /// The client has closed its connection, or reset its stream.
     Gone,
-    /// The client reads nothing for longer than the timeout of a write.
+    /// The client has read nothing for longer than the write timeout.
     Stalled,
 }
 
@@ -49,26 +50,26 @@ enum Upload {
     /// The body is arriving.
     Sending(Patience),
     Sent,
-    /// The upstream reads no more of the body; this is the error of the write. Its answer may have come before, or
-    /// still come.
+    /// The upstream doesn't read the rest of the body. The value is the error of the failed write. The upstream's
+    /// answer may have arrived already, or may still arrive.
     Refused(FetchError),
 }
 
 /// The progress of the answer.
 #[derive(Debug)]
 enum Download {
-    /// The head has not come; this time is left for it.
+    /// The head hasn't arrived. The value is the time left for it.
     Awaited(Duration),
     /// The body is arriving.
     Streaming {
-        /// The longest silence.
+        /// The longest silence that is allowed.
         silence: Duration,
-        /// The time that is left of the current silence.
+        /// The time left of the current silence.
         left: Duration,
-        /// The time that the rate of the body leaves, if its length is known.
+        /// The time left by the rate of the body; `None` if the body's length is unknown.
         pace: Option<Patience>,
     },
-    /// The connection has switched to another protocol; it may be silent for this much longer.
+    /// The connection has switched to another protocol. The value is the time for which it may still be silent.
     Upgraded(Duration),
     Ended,
 }
@@ -76,17 +77,18 @@ enum Download {
 /// The longest answer that is read as one part, in bytes.
 const PART: u64 = 64 << 10;
 
-/// Additional memory that a longer answer is counted with, in bytes: one part is written while the next is read. A slow
-/// reader of 20 MB was measured to hold 190 KiB. The last quarter of `server.memory` is not given out for this. Test:
-/// `slow_readers_of_forwarded_answers_leave_room_for_others`.
+/// Additional memory in bytes that a longer answer is counted with: one part is written while the next one is read. In
+/// a measurement, a slow reader of 20 MB held 190 KiB. A request with this addition can't use the last
+/// quarter of `server.memory`. Test: `slow_readers_of_forwarded_answers_leave_room_for_others`.
 const STREAMING: usize = 128 << 10;
 
-/// The state of an exchange.
+/// The state of one exchange between a client and an upstream.
 struct Relay {
     timeouts: Timeouts,
     upload: Upload,
     download: Download,
-    /// True while the client's connection is read, so that its data and its end are noticed.
+    /// `true` while the client's connection is read. Only a read notices the client's data and the end of the
+    /// connection.
     watches: bool,
 }
 
@@ -94,17 +96,16 @@ struct Relay {
 enum Heard {
     Client(Result<Option<Bytes>, BError>),
     Upstream(Result<AnswerPart, FetchError>),
-    /// The time for the current wait is over.
+    /// The time limit of the current wait has passed.
     Nothing,
 }
 
 /// Relays the bodies of a request and of its answer until both have ended. `sent` is the part of the request's body
-/// that an earlier connection took and that is sent again. Returns whether the connection to the upstream can be
-/// reused.
+/// that the gateway has already read from the client. Returns whether the connection to the upstream can be reused.
 ///
 /// # Errors
 ///
-/// Returns a [`RelayFault`] if the client does not get the whole answer.
+/// Returns a [`RelayFault`] if the client doesn't get the whole answer.
 pub(crate) async fn relay(
     session: &mut Session,
     connection: &mut Connection,
@@ -130,18 +131,18 @@ pub(crate) async fn relay(
             return Ok(false);
         }
         if let (Upload::Sent | Upload::Refused(_), Download::Ended) = (&relay.upload, &relay.download) {
-            // A connection on which the rest of a body is missing can't have another request.
+            // A connection on which the rest of a body is missing can't be used for another request.
             return Ok(matches!(relay.upload, Upload::Sent));
         }
     }
 }
 
 impl Relay {
-    /// Waits for the next event, at most for [`Self::patience`].
+    /// Waits for the next event, for at most [`Self::patience`].
     async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
-        // After the upstream refused the body, the rest of it stays unread.
+        // Once the upstream has refused the body, the rest of the body stays unread.
         let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
         tokio::select! {
             body = session.as_downstream_mut().read_body_or_idle(!sends), if watches => Heard::Client(body),
@@ -150,8 +151,8 @@ impl Relay {
         }
     }
 
-    /// Returns the time for which the exchange may be silent. While the client sends, only its own time counts, because
-    /// the upstream may wait for it. Test: `a_client_may_pause_within_its_upload`.
+    /// Returns the time for which the exchange may still be silent. While the client sends its body, only the client's
+    /// time counts, because the upstream may be waiting for the body. Test: `a_client_may_pause_within_its_upload`.
     fn patience(&self) -> Duration {
         match (&self.upload, &self.download) {
             (_, Download::Upgraded(left)) => *left,
@@ -162,7 +163,7 @@ impl Relay {
         }
     }
 
-    /// Subtracts a wait from the time of the side that was waited for.
+    /// Subtracts a wait from the time left to the side that was waited for.
     fn waited(&mut self, time: Duration) {
         match (&mut self.upload, &mut self.download) {
             (_, Download::Upgraded(left)) => *left = left.saturating_sub(time),
@@ -178,12 +179,13 @@ impl Relay {
         }
     }
 
-    /// Returns the fault of a silence that was too long. A silent upgraded connection just ends.
+    /// Returns the fault of an exchange that was silent for too long. A silent upgraded connection ends without a
+    /// fault, with `Ok(false)`.
     fn late(&self) -> Result<bool, RelayFault> {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
             (_, Download::Upgraded(_) | Download::Ended) => return Ok(false),
-            // The upstream may wait for the rest of the body. Test: `a_request_that_drips_is_refused_in_time`.
+            // The upstream may be waiting for the rest of the body. Test: `a_request_that_drips_is_refused_in_time`.
             (Upload::Sending(_), _) => return Err(RelayFault::Body("the request's body came too slowly")),
             (_, Download::Awaited(_)) => format!("no whole head within {first_byte:?}"),
             (_, Download::Streaming { .. }) => "the answer stopped, or came too slowly".to_owned(),
@@ -191,7 +193,8 @@ impl Relay {
         Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
     }
 
-    /// Returns the first error: an upload that broke off before the answer explains why the answer did.
+    /// Returns the error that came first. If the upstream refused the body, that error explains why the answer broke
+    /// off.
     fn cause(&self, error: FetchError) -> FetchError {
         match &self.upload {
             Upload::Refused(first) => first.clone(),
@@ -199,7 +202,8 @@ impl Relay {
         }
     }
 
-    /// Relays bytes of the client. Returns whether the exchange continues.
+    /// Relays a part of the request's body, or bytes of an upgraded connection, to the upstream. Returns whether the
+    /// exchange continues.
     async fn client(
         &mut self,
         session: &mut Session,
@@ -214,7 +218,8 @@ impl Relay {
                 return connection.send_body(&bytes).await.map(|()| true).map_err(RelayFault::Upstream);
             }
             Ok(body) => {
-                // Trailers of HTTP/2 follow the last part and are dropped: without a part the body has ended.
+                // HTTP/2 trailers follow the last part of a body, and are dropped. A read without a part means that the
+                // body has ended.
                 let ended = body.is_none() || session.as_downstream_mut().is_body_done();
                 self.send(connection, body.unwrap_or_default(), ended).await;
                 return Ok(true);
@@ -222,8 +227,9 @@ impl Relay {
             Err(error) => error,
         };
         match error.root_etype() {
-            // The client sent bytes after its request, and one of them was read. This request is finished, and no other
-            // is read. Test: `a_forwarded_request_is_answered_though_its_client_sends_on`.
+            // The client sent bytes after its request, and one of them was read. This request is finished, but no later
+            // request can be read from the connection. Test:
+            // `a_forwarded_request_is_answered_though_its_client_sends_on`.
             ErrorType::ConnectError if matches!(self.upload, Upload::Sent) => {
                 self.watches = false;
                 session.set_keepalive(None);
@@ -236,7 +242,8 @@ impl Relay {
         }
     }
 
-    /// Relays a part of the request's body, and its end after the last part.
+    /// Sends a part of the request's body to the upstream, and ends the body after the last part. A failed write makes
+    /// the upload [`Upload::Refused`].
     async fn send(&mut self, connection: &mut Connection, bytes: Bytes, ended: bool) {
         let Upload::Sending(pace) = &mut self.upload else { return };
         pace.sent(bytes.len());
@@ -250,7 +257,7 @@ impl Relay {
         }
     }
 
-    /// Relays a part of the upstream's answer. Returns whether the exchange continues.
+    /// Relays a part of the upstream's answer to the client. Returns whether the exchange continues.
     async fn upstream(
         &mut self,
         session: &mut Session,
@@ -260,7 +267,7 @@ impl Relay {
         match part {
             // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
             AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
-            // The time limit of the head continues, so that informational heads can't extend it. Test:
+            // The time limit of the head continues to run, because informational heads must not extend it. Test:
             // `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
@@ -279,7 +286,7 @@ impl Relay {
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
-                // Kept pages are dropped before the client learns that its write succeeded.
+                // Cached pages are purged before the client learns that its write succeeded.
                 passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
                 self.close_early(session, &head, passing);
@@ -294,7 +301,7 @@ impl Relay {
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
-                // An upgraded connection has no end that could be written: it is closed. Test:
+                // An upgraded connection ends only by being closed. Test:
                 // `bytes_after_a_switch_of_protocols_are_all_the_upstreams`.
                 if ends && is_upgraded {
                     return Ok(false);
@@ -305,13 +312,13 @@ impl Relay {
             }
         }
         if let Download::Ended = self.download {
-            // The client gets the end of the answer now, though it may still be sending its body.
+            // The client gets the end of the answer now, although it may still be sending its body.
             session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
     }
 
-    /// Returns the bounds for the body of an answer with these headers. Test: `streams_live_on`.
+    /// Returns the time limits for the body of an answer with these headers. Test: `streams_live_on`.
     fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
@@ -321,7 +328,7 @@ impl Relay {
         Download::Streaming { silence, left: silence, pace }
     }
 
-    /// Begins a new silence after bytes of the upstream.
+    /// Restarts the time of silence after `bytes` bytes of the upstream.
     fn received(&mut self, bytes: usize) {
         match &mut self.download {
             Download::Streaming { silence, left, pace } => {
@@ -335,25 +342,25 @@ impl Relay {
         }
     }
 
-    /// Announces in the answer that the connection closes if no further request can be read after it: part of a body
-    /// may still come, the client has sent bytes after its request, the end of the connection ends the answer, or the
-    /// process is stopping.
+    /// Announces `Connection: close` in the answer if no other request can follow on the connection. There are four
+    /// reasons: part of a body may still arrive, the client has sent bytes after its request, the end of the connection
+    /// ends the answer, or the process is stopping.
     fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
         let asked = passing.asked;
-        // A client that waits for `100 Continue` and gets a final answer instead may or may not send its body.
+        // A client that waits for `100 Continue` but gets a final answer may or may not send its body.
         let may_send = matches!(self.upload, Upload::Sending(_))
             && asked.headers.contains_key(header::EXPECT)
             && session.response_written().is_none();
         let ends = asked.version < Version::HTTP_11 && !head.headers.contains_key(header::CONTENT_LENGTH);
         // The head is the last moment at which `Connection: close` can be announced. The process may have begun to stop
-        // while the upstream worked.
+        // while the upstream was working on the answer.
         if may_send || ends || passing.gateway.vitals.is_stopping() || passing.surplus.is_there() {
             session.set_keepalive(None);
         }
     }
 }
 
-/// Returns whether a client accepts event streams: `Accept` lists media types with parameters, separated by commas (RFC
+/// Returns whether a client accepts event streams. `Accept` lists media types with parameters, separated by commas (RFC
 /// 9110 section 12.5.1).
 pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
     let accepted =
@@ -368,7 +375,7 @@ fn is_short(answer: &HeaderMap) -> bool {
     length.is_some_and(|length| length <= PART)
 }
 
-/// Classifies a failed write to a client.
+/// Returns the fault of a failed write to a client.
 fn unread(error: &BError) -> RelayFault {
     match error.root_etype() {
         ErrorType::WriteTimedout => RelayFault::Stalled,

@@ -1,8 +1,8 @@
-//! The files of a configuration, and whether they have changed since they were read.
+//! The files of a configuration, and the detection of changes since they were read.
 //!
-//! Their metadata is read at intervals, through links. Notifications of the system would miss changes on network mounts
-//! and of the files that links lead to, such as those of a Kubernetes config map. They would save little: a look takes
-//! microseconds.
+//! The files' metadata is read at intervals, and links are followed. Notifications of the operating system would miss
+//! changes on network mounts, and changes of link targets, such as those of a Kubernetes config map. The notifications
+//! would also save little: reading the metadata takes microseconds.
 
 use std::{
     cell::RefCell,
@@ -15,17 +15,17 @@ use std::{
 use crate::config::{Addresses, Environment, Permissions};
 
 /// The identity and version of a file: device, inode, size in bytes, and time of the last write in seconds and
-/// nanoseconds. A file that is replaced has another inode, and a file that is written has another time.
+/// nanoseconds. Replacing a file changes the inode, and writing to it changes the time.
 type FileVersion = (u64, u64, u64, i64, i64);
 
-/// The versions of files by their paths; `None` for those that can't be found.
+/// The versions of files by path; `None` for a file that can't be found.
 type FileVersions = BTreeMap<PathBuf, Option<FileVersion>>;
 
-/// The files that a configuration was read from.
+/// The files from which a configuration was read.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigurationFiles {
     read: FileVersions,
-    /// The versions at the last call of `have_changed`.
+    /// The versions at the last call of `have_changed`; at first those of `read`.
     seen: FileVersions,
 }
 
@@ -34,11 +34,13 @@ impl ConfigurationFiles {
         self.read.keys().map(PathBuf::as_path)
     }
 
-    /// Returns whether a file has changed since it was read, and no file since the last call: files that belong
-    /// together are written one after the other, and a reload in between would read a mixture.
+    /// Returns whether a file has changed since the configuration was read, provided that no file has changed since the
+    /// last call. Files that belong together are written one after the other, and a reload in between would read a
+    /// mixture.
     pub(crate) fn have_changed(&mut self) -> bool {
         let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
-        // A file may not be written completely yet. Test: `a_change_is_reported_at_the_second_look_after_it`.
+        // A file that has just changed might not be complete yet. Test:
+        // `a_change_is_reported_at_the_second_look_after_it`.
         let is_quiet = now == self.seen;
         self.seen = now;
         is_quiet && self.seen != self.read
@@ -50,19 +52,19 @@ fn version(path: &Path) -> Option<FileVersion> {
     Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }
 
-/// An environment that reads from another one, and records the files that are read, with their versions.
+/// An environment that reads through another environment, and records the files that are read, with their versions.
 pub(crate) struct NotedEnvironment<'e, E> {
     environment: &'e E,
     read: RefCell<FileVersions>,
 }
 
 impl<'e, E: Environment> NotedEnvironment<'e, E> {
-    /// Wraps an environment, of which nothing has been read yet.
+    /// Wraps an environment. No file has been recorded yet.
     pub(crate) fn new(environment: &'e E) -> Self {
         Self { environment, read: RefCell::default() }
     }
 
-    /// Returns the files that were read.
+    /// Returns the files that were read through this environment.
     pub(crate) fn into_files(self) -> ConfigurationFiles {
         let read = self.read.into_inner();
         ConfigurationFiles { seen: read.clone(), read }
@@ -75,13 +77,13 @@ impl<E: Environment> Environment for NotedEnvironment<'_, E> {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // The version is taken before the read, so that a change between the two counts as one that was not read.
-        // Keys are read here too. Test: `a_change_of_a_key_file_is_noticed`.
+        // The version is taken before the read, so a change between the two counts as unread. Files with keys are
+        // recorded here too. Test: `a_change_of_a_key_file_is_noticed`.
         self.read.borrow_mut().entry(path.to_owned()).or_insert_with(|| version(path));
         self.environment.read(path)
     }
 
-    /// Returns the names in a folder. The folder counts as a file: its version changes when a file is added to it,
+    /// Returns the names in a folder. The folder is recorded as a file: its version changes when an entry is added,
     /// removed or renamed.
     fn entries(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.read.borrow_mut().entry(folder.to_owned()).or_insert_with(|| version(folder));

@@ -1,8 +1,9 @@
-//! The hand-over to a successor: a new process of the same command, which inherits the listening sockets. This process
-//! accepts connections until the successor reports that it can serve. Connections that come in between wait in the
-//! queues of the sockets, which outlive both. A successor that fails changes nothing.
+//! The hand-over to a successor, which is a new process of the same command that inherits the listening sockets. This
+//! process accepts connections until the successor reports that it can serve. Connections that arrive in between wait
+//! in the queues of the sockets, which outlive both processes. A successor that fails changes nothing.
 //!
-//! Pingora's upgrade would need two processes that are started and signalled in step, and stops the old one before the
+//! Pingora's own upgrade needs two processes that are started and signalled in step. It also stops the old process
+//! before the new one has shown that its configuration is valid.
 //! new one has proven its configuration.
 
 use std::{
@@ -22,13 +23,13 @@ use crate::gateway::runtime::{
     sockets::{SERVES, Sockets, UNDERSTOOD},
 };
 
-/// Maximum time from the start of a successor to its report: its configuration may name files that are read slowly.
+/// The time limit from the start of a successor to its report. Its configuration may name files that are slow to read.
 const START: Duration = Duration::from_secs(60);
 
-/// The number of the first descriptor that is handed over, by `sd_listen_fds(3)`.
+/// The number of the first descriptor that is passed on, according to `sd_listen_fds(3)`.
 const FIRST: RawFd = 3;
 
-/// A process that has inherited the sockets, has reported that it can serve, and waits for the answer.
+/// A process that has inherited the sockets, has reported that it can serve, and waits for the permission to do so.
 #[derive(Debug)]
 pub(crate) struct Successor {
     process: Child,
@@ -37,16 +38,17 @@ pub(crate) struct Successor {
 
 impl Successor {
     /// Starts a successor, and waits until it can serve. A successor that fails or takes longer than [`START`] is
-    /// ended.
+    /// killed.
     ///
     /// # Errors
     ///
-    /// Returns an error if the successor can't be started, ends, or takes too long. Its own log has the reasons.
+    /// Returns an error if the successor can't be started, ends, or takes too long. The reasons are in the successor's
+    /// own log.
     pub(crate) fn start(sockets: &Sockets) -> io::Result<Self> {
         let (stream, theirs) = UnixStream::pair()?;
         stream.set_read_timeout(Some(START))?;
         let mut passed = sockets.duplicates()?;
-        // The stream comes last, and has no name: the successor recognises it by that.
+        // The stream comes last and has no name. The successor recognises the stream by these two properties.
         passed.push(theirs.into());
         let mut successor = Self { process: spawn(passed)?, stream };
         let mut report = [0];
@@ -57,15 +59,15 @@ impl Successor {
         }
     }
 
-    /// Lets the successor serve, and returns its process id.
+    /// Allows the successor to serve, and returns its process id.
     ///
     /// # Errors
     ///
-    /// Returns an error if the successor has ended since its report. This process goes on then.
+    /// Returns an error if the successor has ended since its report. In that case, this process continues to serve.
     pub(crate) fn release(mut self) -> io::Result<u32> {
         let id = self.process.id();
-        // The service manager accepts notifications of its main process alone, so this process names the successor,
-        // before the successor sends its own.
+        // The service manager accepts notifications only from its main process. This process therefore names the
+        // successor before the successor sends its first notification.
         service_manager::succeeded_by(id);
         match self.stream.write_all(&[UNDERSTOOD]) {
             Ok(()) => Ok(id),
@@ -76,9 +78,9 @@ impl Successor {
         }
     }
 
-    /// Ends the process of the successor, and returns the reason as an error.
+    /// Kills the successor, and returns an error that includes `error`.
     fn end(mut self, error: &io::Error) -> io::Error {
-        // A process that has ended by itself can't be killed.
+        // A process that has already ended can't be killed.
         let _ = self.process.kill();
         match self.process.wait() {
             Ok(status) => io::Error::other(format!("it does not serve ({status}): {error}")),
@@ -87,8 +89,8 @@ impl Successor {
     }
 }
 
-/// Starts the command of this process again, with these descriptors. The file of the program may have been replaced by
-/// a new version.
+/// Starts the command of this process again, and passes these descriptors on. The program's file may have been replaced
+/// by a new version since.
 fn spawn(passed: Vec<OwnedFd>) -> io::Result<Child> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().ok_or(io::ErrorKind::NotFound)?;
@@ -97,7 +99,7 @@ fn spawn(passed: Vec<OwnedFd>) -> io::Result<Child> {
     let mappings = numbered.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).env("LISTEN_FDS", count.to_string());
-    // systemd's `LISTEN_PID` names this process, so the successor would ignore its sockets.
+    // systemd's `LISTEN_PID` names this process. With it, the successor would ignore its sockets.
     command.env_remove("LISTEN_PID").env_remove("LISTEN_FDNAMES");
     command.fd_mappings(mappings).map_err(io::Error::other)?.spawn()
 }

@@ -1,12 +1,12 @@
 //! The process: its signals, its requests in flight, and its end.
 //!
-//! After SIGTERM Pingora waits for its whole grace period, even without a request in flight, and SIGHUP would end it.
-//! The server therefore runs on a thread of its own, and the main thread handles the signals:
+//! After SIGTERM, Pingora waits for its whole grace period, even without a request in flight; SIGHUP would end the
+//! process. The server therefore runs on a separate thread, and the main thread handles the signals:
 //!
 //! - SIGHUP reloads the configuration.
 //! - SIGUSR2 starts a successor, which takes over the listening sockets.
-//! - SIGTERM and SIGQUIT stop: the process drains for `server.drain_delay` and then finishes its requests. Each further
-//!   signal ends a phase early: the draining, and then the wait for requests.
+//! - SIGTERM and SIGQUIT stop the process. It drains for `server.drain_delay` and then finishes its requests. Each
+//!   additional signal ends a phase early: first the draining, then the wait for requests.
 //! - SIGINT ends the process at once.
 //! - SIGUSR1 and SIGALRM are logged and have no effect.
 
@@ -50,13 +50,13 @@ use crate::{
     upstream::net::connection::Connections,
 };
 
-/// Interval of the checks for the last request.
+/// The interval between checks for the last request or connection.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Interval at which the allocator is made to return freed memory to the system.
+/// The interval at which the allocator is made to return freed memory to the system.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
-/// A size in bytes that is beyond the pages that mimalloc shares among allocations.
+/// A size in bytes that exceeds mimalloc's shared pages.
 const LARGE: usize = 4 << 20;
 
 /// The state of the process, shared by all its parts.
@@ -64,10 +64,11 @@ const LARGE: usize = 4 << 20;
 pub struct Vitals {
     /// The start of the process, in seconds since 1970.
     started: u64,
-    /// The name of this process among those that share a store. It is random, so that no two have the same.
+    /// The name of this process among those that share a store. The name is random, so no two processes have the same.
     identity: Arc<str>,
     in_flight: Arc<AtomicUsize>,
-    /// The clients that have connected and sent no request yet, and the queues of listeners that are being emptied.
+    /// The number of clients that have connected but haven't sent a request, plus the number of listener queues that
+    /// are being emptied.
     expected: Arc<AtomicUsize>,
     stage: Arc<watch::Sender<Stage>>,
     log: Arc<LogCounts>,
@@ -100,8 +101,8 @@ impl Default for Vitals {
     }
 }
 
-/// Returns a name that no other process has: 128 random bits in hexadecimal digits. If the system has no random bytes,
-/// the name is made of the time and the process id.
+/// Returns a name that no other process has: 128 random bits in hexadecimal digits. If the system provides no random
+/// bytes, the name consists of the time and the process id.
 fn identity() -> Arc<str> {
     let mut bytes = [0; 16];
     match getrandom::fill(&mut bytes) {
@@ -110,59 +111,60 @@ fn identity() -> Arc<str> {
     }
 }
 
-/// The stages of the process, in their order.
+/// The stages of the process, in the order in which they follow one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Connections are accepted and kept.
+    /// Connections are accepted and kept open between requests.
     #[default]
     Serving,
     /// Connections are accepted, and each closes with its next response.
     Draining,
-    /// No more connections of clients are accepted.
+    /// Connections of clients are no longer accepted.
     Closing,
-    /// A successor has the listeners, also the admin listener.
+    /// A successor has the listeners, including the admin listener.
     Succeeded,
 }
 
-/// The count of a request in flight, or of a first request that is expected. Dropping it ends the count.
+/// The guard of a counted request, or of a client whose first request is expected. Dropping the guard reduces the
+/// count.
 #[derive(Debug)]
 pub struct InFlight(Arc<AtomicUsize>);
 
 impl Vitals {
-    /// Counts a request in flight.
+    /// Adds a request in flight to the count, until the returned guard is dropped.
     #[must_use]
     pub fn enter(&self) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.in_flight))
     }
 
-    /// Counts a client that has connected and whose first request may be on its way: a client can't know that the
-    /// process stops, so its request is waited for.
+    /// Counts a client that has connected and whose first request may be on its way. The client can't know that the
+    /// process is stopping, so the process waits for this request.
     #[must_use]
     pub(crate) fn expect(&self) -> InFlight {
         self.expected.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.expected))
     }
 
-    /// Returns whether the process is stopping: it serves requests that still come and closes their connections.
+    /// Returns whether the process is stopping. It still serves requests that arrive, but closes their connections.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.stage.borrow() > Stage::Serving
     }
 
-    /// Waits until the process has reached this stage, or a later one.
+    /// Waits until the process has reached this stage or a later one.
     pub(crate) async fn reached(&self, stage: Stage) {
-        // The sender is in this value, so the wait can't fail. A stage may be left before it is noticed, so later
+        // This value owns the sender, so the wait can't fail. A stage may have passed before it is noticed, so later
         // stages count too. Test: `a_later_stage_ends_the_wait_for_an_earlier_one`.
         let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
-    /// Enters a stage, unless the process is past it: stages never go back.
+    /// Enters a stage, unless the process is already in a later one.
     fn enter_stage(&self, stage: Stage) {
         self.stage.send_modify(|now| *now = stage.max(*now));
     }
 
-    /// Returns the start of the process, in seconds since 1970.
+    /// Returns the start time of the process, in seconds since 1970.
     #[must_use]
     pub fn started(&self) -> u64 {
         self.started
@@ -174,31 +176,29 @@ impl Vitals {
         &self.identity
     }
 
-    /// Returns the counts of webhooks.
     #[must_use]
     pub(crate) fn webhooks(&self) -> &WebhookCounts {
         &self.webhooks
     }
 
-    /// Returns the numbers of export jobs.
     #[must_use]
     pub(crate) fn exports(&self) -> &ExportCounts {
         &self.exports
     }
 
-    /// Returns the counts of live pages.
+    /// Returns the counts of live pages and their subscribers.
     #[must_use]
     pub fn live_counts(&self) -> &Arc<LiveCounts> {
         &self.live_counts
     }
 
-    /// Returns the counters of the log.
+    /// Returns the counts of waiting and dropped log lines.
     #[must_use]
     pub fn log(&self) -> &Arc<LogCounts> {
         &self.log
     }
 
-    /// Returns the result of the last reload.
+    /// Returns the results of the last reloads, and the counts of all reloads.
     #[must_use]
     pub fn last_reload(&self) -> &Arc<LastReload> {
         &self.last_reload
@@ -216,13 +216,13 @@ impl Vitals {
         &self.pulse
     }
 
-    /// Returns the counts of renewed certificates.
+    /// Returns the counts of certificate renewals.
     #[must_use]
     pub fn renewals(&self) -> &Arc<RenewalCounts> {
         &self.renewals
     }
 
-    /// Returns the number of requests in flight, with the observations that go on after their requests.
+    /// Returns the number of requests in flight, including observations that continue after their requests.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -235,7 +235,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The signal that stops a server of Pingora's: it comes from this module, and not from the system.
+/// The signal that stops a Pingora server. The signal comes from this module, not from the system.
 struct StopSignal(watch::Receiver<bool>);
 
 #[async_trait]
@@ -248,14 +248,14 @@ impl ShutdownSignalWatch for StopSignal {
     }
 }
 
-/// The signals that end the process, caught from the creation of this value on.
+/// The signals that end the process. They are caught as soon as this value exists.
 struct Ends {
     terminate: Signal,
     quit: Signal,
     interrupt: Signal,
 }
 
-/// The ways in which the process ends.
+/// The way in which the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     InOrder,
@@ -284,16 +284,16 @@ impl Ends {
     }
 }
 
-/// The runtime of the main thread, on which signals are handled. SIGHUP is caught from the creation of this value on,
-/// because one that comes while the process starts would end it; such a signal waits until there is a configuration to
-/// reload. The signals that end the process still end it at once while it starts.
+/// The runtime of the main thread, which handles signals. SIGHUP is caught as soon as this value exists, because an
+/// uncaught SIGHUP during the start would end the process. The caught signal waits until there is a configuration to
+/// reload. The signals that end the process still end it at once during the start.
 pub(crate) struct SignalRuntime {
     runtime: tokio::runtime::Runtime,
     reload: Signal,
 }
 
 impl SignalRuntime {
-    /// Catches SIGHUP.
+    /// Creates the runtime and catches SIGHUP.
     ///
     /// # Errors
     ///
@@ -308,7 +308,7 @@ impl SignalRuntime {
     }
 }
 
-/// The work of the main thread beside the signals that end the process: reloads on SIGHUP, and the return of memory.
+/// The main thread's work apart from the signals that end the process: reloads on SIGHUP, and the return of memory.
 struct Housekeeping {
     reloads: Option<Reloads>,
     reload: Signal,
@@ -317,14 +317,13 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Catches the other signals that don't end the process.
+    /// Catches the remaining signals that don't end the process.
     fn begin(reload: Signal, reloads: Option<Reloads>) -> std::io::Result<Self> {
-        // By default each of these signals ends the process, so they are caught. Test:
-        // `signals_without_a_meaning_do_nothing`.
+        // By default each of these signals ends a process. Test: `signals_without_a_meaning_do_nothing`.
         Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
     }
 
-    /// Does the work for as long as it is polled. Each iteration follows a signal or an interval.
+    /// Does the work for as long as the future is polled. Each iteration follows a signal or an interval.
     async fn keep(mut self) -> Infallible {
         loop {
             let name = tokio::select! {
@@ -335,7 +334,7 @@ impl Housekeeping {
                     continue;
                 }
                 () = tokio::time::sleep(GIVE_BACK) => {
-                    // An idle process would keep the memory of a burst. Test:
+                    // Without this, an idle process would keep the memory of a burst. Test:
                     // `memory_of_closed_connections_is_given_back`.
                     give_back();
                     continue;
@@ -356,24 +355,24 @@ struct Succession {
 }
 
 impl Succession {
-    /// Waits until a successor has taken over, and returns its process id. A successor that fails is logged, and this
-    /// process goes on. Test: `a_successor_that_fails_changes_nothing`.
+    /// Waits until a successor has taken over, and returns its process id. If a successor fails, the failure is logged
+    /// and this process continues. Test: `a_successor_that_fails_changes_nothing`.
     async fn next(&mut self) -> u32 {
         // Each iteration follows a signal.
         loop {
             self.wanted.recv().await;
             if std::process::id() == 1 {
-                // All other processes of a container end with its first one.
+                // When the first process of a container ends, all other processes end too.
                 tracing::error!("no successor: the container would end with this process. Replace the container");
                 continue;
             }
             tracing::info!("a successor starts");
-            // The successor is started on another thread, because this one handles the signals.
+            // Another thread starts the successor, because this thread handles the signals.
             let sockets = Arc::clone(&self.sockets);
             match tokio::task::spawn_blocking(move || Successor::start(&sockets)?.release()).await {
                 Ok(Ok(successor)) => return successor,
                 Ok(Err(error)) => tracing::error!(%error, "no successor: this process goes on"),
-                // The panic has been logged.
+                // The panic has already been logged.
                 Err(_) => {}
             }
         }
@@ -382,16 +381,16 @@ impl Succession {
 
 /// The servers of the process, and the state that its end needs.
 pub(crate) struct Servers {
-    /// The server of clients. It accepts no connections once the process has drained.
+    /// The server of clients. After draining, it accepts no connections.
     pub gateway: Server,
-    /// The server that runs until the process ends, while `gateway` finishes its requests: of the admin listener, which
-    /// answers health checks meanwhile, and of work that requests may wait for.
+    /// The server that runs until the process ends, while `gateway` finishes its requests. It contains the admin
+    /// listener, which still answers health checks, and the work for which requests may wait.
     pub companion: Server,
-    /// The sockets of both.
+    /// The sockets of both servers.
     pub sockets: Sockets,
-    /// Returns the number of open connections of clients.
+    /// The function that returns the number of open client connections.
     pub clients: Box<dyn Fn() -> usize + Send>,
-    /// The connections to upstreams.
+    /// The connections to upstreams, over which health checks are made.
     pub connections: Arc<Connections>,
 }
 
@@ -399,8 +398,8 @@ pub(crate) struct Servers {
 ///
 /// # Errors
 ///
-/// Returns an error if signals can't be caught, a thread can't be started, the predecessor does not answer, or a server
-/// ends by itself.
+/// Returns an error if signals can't be caught, a thread can't be started, the predecessor doesn't answer, or a server
+/// ends without a signal.
 pub(crate) fn run(
     servers: Servers,
     SignalRuntime { runtime, reload }: SignalRuntime,
@@ -414,20 +413,20 @@ pub(crate) fn run(
         let wanted = signal(SignalKind::user_defined2())?;
         take_over(&mut sockets)?;
         let (tell, told) = watch::channel(false);
-        // A sender that is dropped stops its server, and the companion answers health checks to the end.
+        // A dropped sender stops its server, but the companion must answer health checks to the end.
         let (_never, untold) = watch::channel(false);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
         for (name, server, told) in [("gateway", gateway, told), ("companion", companion, untold)] {
             let ended = ended.clone();
             std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                 server.run(RunArgs { shutdown_signal: Box::new(StopSignal(told)) });
-                // The receiver may be gone already.
+                // The receiver may already have been dropped.
                 let _ = ended.blocking_send(());
             })?;
         }
         service_manager::ready();
         let close = move || {
-            // This fails only if the server has ended, whose listeners are closed then.
+            // A failure means that the server has ended, and its listeners with it.
             let _ = tell.send(true);
         };
         let succession = Succession { wanted, sockets: Arc::new(sockets) };
@@ -443,13 +442,14 @@ pub(crate) fn run(
         let snapshot = live.pin();
         runtime.block_on(board::publish_last(&snapshot, vitals.identity(), clock::unix_seconds()));
     }
-    // A successor that is still starting is not waited for: without an answer of this process it ends.
+    // A successor that is still starting isn't waited for. Without an answer from this process, the successor ends.
     runtime.shutdown_background();
     run
 }
 
-/// Reports to the predecessor, if there is one, that this process can serve; the predecessor then stops. The
-/// configuration has been compiled and all sockets are open, so connections wait in their queues meanwhile.
+/// Reports to the predecessor, if there is one, that this process can serve. The predecessor then stops. The
+/// configuration has already been compiled and all sockets are open, so connections wait in the sockets' queues
+/// meanwhile.
 fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
     if !sockets.has_predecessor() {
         return Ok(());
@@ -461,8 +461,8 @@ fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits until the process may end, through the stages that the signal asks for. `close` ends idle connections and the
-/// server of clients; `clients` counts connections.
+/// Waits until the process may end, through the stages that the signal calls for. `close` ends idle connections and the
+/// server of clients. `clients` returns the number of open connections.
 async fn until_the_end(
     (mut ends, mut succession): (Ends, Succession),
     vitals: &Vitals,
@@ -473,7 +473,7 @@ async fn until_the_end(
         ending = ends.next() => ending,
         successor = succession.next() => Ending::Succeeded(successor),
     };
-    // The duplicates of the sockets would keep them listening after their listeners have closed.
+    // These duplicates would keep the sockets listening after their listeners have closed.
     drop(succession);
     let (delay, grace) = {
         let server = &live.pin().server;
@@ -492,7 +492,8 @@ async fn until_the_end(
             vitals.enter_stage(Stage::Succeeded);
             tracing::info!(process, "handed over: each connection that is left ends with its next request");
             tokio::select! {
-                // A kept connection is answered once more. Test: `the_process_before_finishes_its_requests`.
+                // A client may send one more request on an open connection. Test:
+                // `the_process_before_finishes_its_requests`.
                 _ = wait_for(grace, || clients() == 0) => true,
                 end = ends.next() => end != Ending::AtOnce,
             }
@@ -510,10 +511,10 @@ async fn until_the_end(
     }
 }
 
-/// Lets balancers notice that the process stops, for `server.drain_delay` or until a second signal. Returns false if
-/// the process has to end at once. Test: `a_drain_delay_loses_no_request`.
+/// Waits for `server.drain_delay` or a second signal, while load balancers notice that the process is stopping. Returns
+/// `false` if the process must end at once. Test: `a_drain_delay_loses_no_request`.
 async fn drain(ends: &mut Ends, vitals: &Vitals, delay: Duration) -> bool {
-    // From here on `/readyz` answers 503, and each response closes its connection.
+    // From now on, `/readyz` answers 503, and each response closes its connection.
     vitals.enter_stage(Stage::Draining);
     if delay.is_zero() {
         return true;
@@ -529,14 +530,14 @@ async fn drain(ends: &mut Ends, vitals: &Vitals, delay: Duration) -> bool {
     }
 }
 
-/// Makes the allocator return memory to the system. mimalloc returns memory a second after it was freed at the
-/// earliest, and only when it frees a page of its own, so the memory of a burst would stay while the process is idle.
-/// The page allocated here is never written.
+/// Makes the allocator return freed memory to the system. mimalloc returns memory at least a second after it was freed,
+/// and only when it frees a page of its own. Without this call, the memory of a burst would stay while the process is
+/// idle. The page that is allocated here is never written.
 fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// Waits until no request is in flight or expected, for at most the grace period.
+/// Waits until no request is in flight or expected, for at most `grace`.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     let is_idle = || vitals.in_flight() + vitals.expected.load(Ordering::Acquire) == 0;
     // Pingora would wait for the whole grace period. Test: `an_idle_gateway_leaves_at_once`.
@@ -547,8 +548,8 @@ async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     }
 }
 
-/// Waits until a condition holds, for at most the grace period, and returns whether it does. It has to hold at two
-/// checks in a row, so that a request is noticed that was accepted at the moment of the first.
+/// Waits until a condition holds, for at most `grace`, and returns whether it holds. The condition must hold at two
+/// checks in a row: a request that is accepted at the moment of the first check is noticed at the second.
 async fn wait_for(grace: Duration, holds: impl Fn() -> bool) -> bool {
     let began = clock::instant();
     let mut looks = 0;

@@ -1,8 +1,8 @@
-//! Reloads: a configuration is read and compiled while requests go on, and is then put in force as a whole or not at
+//! Reloads. A configuration is read and compiled while requests continue. It is then put in force as a whole or not at
 //! all.
 //!
-//! Files are read on a thread of their own. A key may be a named pipe, or lie on a mount that hangs; then the reload
-//! waits, and requests and signals don't. Test: `a_reload_that_hangs_stops_no_signal`.
+//! A separate thread reads the files. A key may be a named pipe, or be on a mount that hangs. In that case only the
+//! reload waits, not requests or signals. Test: `a_reload_that_hangs_stops_no_signal`.
 
 use std::{
     collections::VecDeque,
@@ -32,10 +32,10 @@ use crate::{
     gateway::runtime::{clock, service_manager},
 };
 
-/// Interval at which the files are checked for changes.
+/// The interval at which the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The number of results that are kept beside the last one.
+/// The number of results that are kept in addition to the last one.
 const EARLIER: usize = 9;
 
 /// The cause of a reload.
@@ -44,19 +44,19 @@ pub enum ReloadCause {
     /// The process started.
     #[default]
     Start,
-    /// SIGHUP.
+    /// The process received SIGHUP.
     Signal,
-    /// A file has changed.
+    /// A file of the configuration has changed.
     Change,
-    /// A request at the admin listener.
+    /// The admin listener received a request for a reload.
     Admin,
 }
 
 impl ReloadCause {
-    /// All causes of reloads after the start.
+    /// All causes of reloads, without the start.
     pub const LATER: [Self; 3] = [Self::Signal, Self::Change, Self::Admin];
 
-    /// Returns the cause's label.
+    /// Returns the value of the cause in metrics and the log.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -68,40 +68,39 @@ impl ReloadCause {
     }
 }
 
-/// The result of a reload, or of the reading of the configuration at the start.
+/// The result of a reload, or of reading the configuration at the start.
 #[derive(Clone, Debug)]
 pub struct ReloadResult {
-    /// The number of the reload; 0 is the start.
+    /// The number of the reload; 0 for the start.
     pub number: u64,
-    /// The cause; [`ReloadCause::Start`] for the start alone.
+    /// The cause; [`ReloadCause::Start`] only for the start.
     pub cause: ReloadCause,
-    /// True if the configuration that was read has been put in force.
+    /// `true` if the configuration that was read is now in force.
     pub in_force: bool,
-    /// The time of its end, in seconds since 1970.
+    /// The time at which the reload ended, in seconds since 1970.
     pub finished: u64,
-    /// The number of errors; 0 if the configuration has been put in force.
+    /// The number of errors; 0 if the configuration is now in force.
     pub errors: usize,
-    /// The number of warnings, also of a configuration that has not been put in force.
+    /// The number of warnings, which a configuration with errors may also have.
     pub warnings: usize,
-    /// The keys whose changes need a restart, such as `server.threads`.
+    /// The changed keys that need a restart, for example `server.threads`.
     pub needs_restart: Vec<String>,
     /// The diagnostics as text; empty if there are none.
     pub report: String,
 }
 
-/// The results of the last reloads, and the counts of all. The reading of the configuration at the start counts as
-/// reload 0.
+/// The results of the last reloads, and the counts of all reloads. Reading the configuration at the start is reload 0.
 #[derive(Debug)]
 pub struct LastReload {
     /// The number of reloads that have begun.
     begun: AtomicU64,
     /// The result of the last reload that has ended.
     ended: watch::Sender<Arc<ReloadResult>>,
-    /// The results before the last one, the latest first, at most [`EARLIER`].
+    /// The results before the last one, latest first, at most [`EARLIER`].
     earlier: Mutex<VecDeque<Arc<ReloadResult>>>,
     /// The time of the last successful reload, in seconds since 1970.
     succeeded_at: AtomicU64,
-    /// The numbers of reloads by cause, in the order of [`ReloadCause::LATER`], and by success, failures first.
+    /// The number of reloads by cause, in the order of [`ReloadCause::LATER`], and by success, with failures first.
     counts: [[AtomicU64; 2]; ReloadCause::LATER.len()],
 }
 
@@ -130,7 +129,7 @@ impl Default for LastReload {
 }
 
 impl LastReload {
-    /// Adds the diagnostics of the configuration to the result of the start. Test:
+    /// Records the diagnostics of the configuration that was read at the start. Test:
     /// `the_start_is_reported_with_its_warnings`.
     pub fn start(&self, diagnostics: &Diagnostics) {
         self.ended.send_modify(|start| {
@@ -145,7 +144,7 @@ impl LastReload {
         Arc::clone(&self.ended.borrow())
     }
 
-    /// Returns the results before the last one, the latest first.
+    /// Returns the results before the last one, latest first.
     #[must_use]
     pub(crate) fn earlier(&self) -> Vec<Arc<ReloadResult>> {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
@@ -157,7 +156,8 @@ impl LastReload {
         self.succeeded_at.load(Ordering::Relaxed)
     }
 
-    /// Returns the numbers of reloads by cause and success, without the start.
+    /// Returns the number of reloads for each cause, and for success (`true`) and failure (`false`). The start isn't
+    /// counted.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, bool, u64)> {
         ReloadCause::LATER.iter().zip(&self.counts).flat_map(|(cause, counts)| {
             [false, true].into_iter().zip(counts).map(|(ok, count)| (cause.word(), ok, count.load(Ordering::Relaxed)))
@@ -185,47 +185,48 @@ impl LastReload {
 /// A handle by which reloads are requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloads {
-    /// A channel that holds one request at most.
+    /// A channel that contains at most one request.
     wanted: mpsc::SyncSender<ReloadCause>,
     last: Arc<LastReload>,
 }
 
 impl Reloads {
-    /// Requests a reload and returns at once. Requests that arrive during a reload share one further reload, which
-    /// reads the files as they are then.
+    /// Requests a reload and returns at once. All requests that arrive during a reload share the next one, which reads
+    /// the files as they are then.
     pub(crate) fn request(&self, cause: ReloadCause) {
         if self.last.is_running() {
             tracing::warn!("a reload is in progress: this one follows it");
         }
-        // A full channel means that a reload is pending already.
+        // A full channel means that a reload is already pending.
         let _ = self.wanted.try_send(cause);
     }
 
-    /// Requests a reload, and waits for its result.
+    /// Requests a reload, and returns its result once the reload has ended.
     pub(crate) async fn reload(&self, cause: ReloadCause) -> Arc<ReloadResult> {
-        // A reload in progress may have read the files before they changed. Only one that begins from here on counts.
+        // A reload in progress may have read the files before they changed. Only a reload that begins after this point
+        // counts.
         let next = self.last.begun.load(Ordering::SeqCst) + 1;
         let mut ended = self.last.ended.subscribe();
         self.request(cause);
-        // The sender lives in `last`, so the wait can't fail.
+        // `last` owns the sender, so the wait can't fail.
         let ended = ended.wait_for(|result| result.number >= next).await;
         ended.map_or_else(|_| self.last.result(), |result| Arc::clone(&result))
     }
 }
 
-/// Reloads the configuration on request, and when its files change.
+/// The state of the thread that reloads the configuration, on request and when its files change.
 pub(crate) struct Reloader {
     path: PathBuf,
     environment: ProcessEnvironment,
     files: ConfigurationFiles,
     live: Arc<Live>,
     fixed: Fixed,
-    /// The settings of the log in force, and the function that changes them.
+    /// The log settings in force, and the function that changes them.
     log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
     last: Arc<LastReload>,
 }
 
-/// Settings that can't change without a restart, in a comparable form.
+/// Settings that can't change without a restart: pairs of a key and a comparable form of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fixed(Vec<(String, String)>);
 
@@ -258,7 +259,7 @@ impl Fixed {
         Self(keys)
     }
 
-    /// Returns the keys whose values differ, or that only one of both has.
+    /// Returns the keys whose values differ, including keys that only one of the configurations has.
     #[must_use]
     pub(crate) fn differs(&self, other: &Self) -> Vec<String> {
         let mut changed: Vec<String> = Vec::new();
@@ -274,8 +275,8 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Creates a reloader of a configuration that was read from these files. `fixed` holds the settings that the
-    /// process was started with; `log` has those of the log, and the function that changes them.
+    /// Creates a reloader for a configuration that was read from these files. `fixed` contains the settings with which
+    /// the process was started. `log` has the log settings, and the function that changes them.
     #[must_use]
     pub(crate) fn new(
         (path, environment, files): (PathBuf, ProcessEnvironment, ConfigurationFiles),
@@ -287,22 +288,22 @@ impl Reloader {
         Self { path, environment, files, live, fixed, log, last }
     }
 
-    /// Starts a thread that reloads.
+    /// Starts the thread that reloads, and returns the handle to it.
     ///
     /// # Errors
     ///
     /// Returns an error if the thread can't be started.
     pub(crate) fn begin(mut self) -> std::io::Result<Reloads> {
-        // The channel has one place, so that all requests that arrive during a reload share the one that follows it.
+        // The channel has one place. All requests that arrive during a reload therefore share the next reload.
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             while let Some(cause) = self.next(&requests) {
-                // Counted before the files are read: a request after this may follow a change of a file, so it waits
-                // for the next reload.
+                // The reload is counted before it reads the files. A request that arrives after this point may follow a
+                // change of a file, so it waits for the next reload.
                 let number = self.last.begun.fetch_add(1, Ordering::SeqCst) + 1;
                 service_manager::reloading();
-                // The panic has been logged, and counts as a failed reload: the thread goes on.
+                // A panic has been logged already, and counts as a failed reload. The thread continues.
                 let done = catch_unwind(AssertUnwindSafe(|| self.reload()));
                 let outcome = done.unwrap_or_else(|_| ReloadOutcome { errors: 1, ..ReloadOutcome::default() });
                 let ReloadOutcome { in_force, errors, warnings, needs_restart, report } = outcome;
@@ -332,11 +333,11 @@ impl Reloader {
         }
     }
 
-    /// Reads the configuration and puts it in force. If it is invalid, changes nothing.
+    /// Reads the configuration and puts it in force. An invalid configuration changes nothing in force.
     fn reload(&mut self) -> ReloadOutcome {
         let environment = NotedEnvironment::new(&self.environment);
         let (settings, mut diagnostics) = config::load(&self.path, &environment);
-        // The files are noted even if there are errors, because the next change of a file may mend them. Test:
+        // The files are recorded even if there are errors, because the next change of a file may correct these. Test:
         // `a_change_of_the_file_is_noticed`.
         self.files = environment.into_files();
         let built = settings.as_ref().and_then(|settings| {
@@ -344,7 +345,7 @@ impl Reloader {
         });
         let ((errors, warnings), report) = (diagnostics.counts(), report(&diagnostics));
         let Some((settings, snapshot)) = built else {
-            // The configuration in force stays, and so do its keys that wait for a restart.
+            // The configuration in force stays, and so do its keys that need a restart.
             let needs_restart = self.last.result().needs_restart.clone();
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
@@ -355,14 +356,14 @@ impl Reloader {
             change(settings.log);
             *in_force = settings.log;
         }
-        // Compared with the settings at the start, and not with those before this reload: a changed key has no effect
-        // until the process starts again.
+        // The settings are compared with those at the start, not with those before this reload. A changed key has no
+        // effect until the process restarts.
         let needs_restart = self.fixed.differs(&Fixed::of(settings));
         ReloadOutcome { in_force: true, errors, warnings, needs_restart, report }
     }
 }
 
-/// A result without the number, the cause and the time of its reload.
+/// The result of a reload, without its number, cause and time.
 #[derive(Default)]
 struct ReloadOutcome {
     in_force: bool,
@@ -372,7 +373,7 @@ struct ReloadOutcome {
     report: String,
 }
 
-/// Returns diagnostics as text, without colours; an empty text if there are none.
+/// Returns diagnostics as text without colours, or an empty string if there are none.
 fn report(diagnostics: &Diagnostics) -> String {
     if diagnostics.counts() == (0, 0) { String::new() } else { diagnostics.render(false) }
 }

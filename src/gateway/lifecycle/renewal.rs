@@ -1,7 +1,7 @@
-//! Renewal of certificates: their files are read every two seconds, and those that have changed are taken into use.
+//! The renewal of certificates. Every two seconds their files are read, and those that have changed are put into use.
 //!
-//! The contents are compared, not the times of changes: links that are switched, as Kubernetes does, and files that are
-//! renamed into place are noticed alike. Files are read on a thread of their own, because a mount may hang.
+//! The contents are compared, not the times of changes. A switched link, as in Kubernetes, is therefore noticed like a
+//! file that is renamed into place. A separate thread reads the files, because a mount may hang.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,10 +16,10 @@ use std::{
 use super::live::Live;
 use crate::{gateway::runtime::clock, tls::renewable::Renewal};
 
-/// The interval at which files are read. A fault of a file is reported once two reads in a row have found it.
+/// The interval at which files are read. A fault is reported once two reads in a row have found it.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The numbers of changes of certificate files since the start of the process, by result.
+/// The numbers of certificate renewals since the start of the process, by result.
 #[derive(Debug, Default)]
 pub struct RenewalCounts {
     renewed: AtomicU64,
@@ -27,7 +27,7 @@ pub struct RenewalCounts {
 }
 
 impl RenewalCounts {
-    /// Returns the number of changes by their result.
+    /// Returns the number of renewals for each result.
     pub fn counts(&self) -> [(&'static str, u64); 2] {
         [("renewed", self.renewed.load(Ordering::Relaxed)), ("failed", self.failed.load(Ordering::Relaxed))]
     }
@@ -42,15 +42,15 @@ pub(crate) fn begin(live: Arc<Live>, counts: Arc<RenewalCounts>) -> std::io::Res
     let work = move || {
         loop {
             thread::sleep(INTERVAL);
-            // The panic has been logged, and the next round reads the files again.
+            // The panic has been logged already. The next iteration reads the files again.
             let _ = catch_unwind(AssertUnwindSafe(|| renew(&live, &counts)));
         }
     };
     thread::Builder::new().name("certificates".to_owned()).spawn(work).map(drop)
 }
 
-/// Reads all certificate files of the configuration in force once. A pair that can't be used leaves the one before in
-/// use. Test: `an_unusable_pair_leaves_the_previous_one_in_force`.
+/// Reads all certificate files of the configuration in force once. An unusable pair leaves the previous pair in use.
+/// Test: `an_unusable_pair_leaves_the_previous_one_in_force`.
 fn renew(live: &Live, counts: &RenewalCounts) {
     let (snapshot, now) = (live.pin(), clock::unix_seconds());
     for Renewal { name, result } in snapshot.credentials().flat_map(|credentials| credentials.refresh(now)) {

@@ -1,7 +1,7 @@
-//! A compiled configuration: everything that a request needs. All that can be wrong with a configuration is found by
-//! its compilation.
+//! A compiled configuration, with everything that a request needs. Compilation finds all faults of a configuration.
 //!
-//! `check` and `run` build the same snapshot. A request takes the one in force at its start, and keeps it to its end.
+//! The commands `check` and `run` build the same snapshot. A request takes the snapshot that is in force at its start,
+//! and keeps this snapshot until its end.
 
 use std::{
     net::IpAddr,
@@ -43,7 +43,7 @@ use crate::{
     upstream::{Costs, Dialect, net::memory::Memory},
 };
 
-/// A compiled configuration.
+/// A compiled configuration, which never changes. A reload replaces it as a whole.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The table that finds the route of a request.
@@ -54,92 +54,92 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// All upstreams, in the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// The protocols of listeners by their names. A listener that the configuration no longer has is open until the
-    /// process ends, and stays in this list.
+    /// The protocols of listeners, by name. A listener that a reload removes from the configuration stays open until
+    /// the process ends, and stays in this list.
     pub(crate) listeners: Vec<(String, ListenerProtocols)>,
-    /// The settings of `[server]`, for all requests.
+    /// The settings of `[server]`.
     pub server: ServerSettings,
-    /// The settings of the services.
+    /// The settings of `[services]`.
     pub services: ServiceSettings,
-    /// The authorities by which receivers of webhooks are verified; `None` for those of the system.
+    /// The certificate authorities that verify receivers of webhooks; `None` if the system's authorities do.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The certificates for the connections to the database of exports; `None` without TLS.
     pub(crate) export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
-    /// The lists that services describe.
+    /// The lists that GraphQL and MCP offer, with their descriptions.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
     pub(crate) described: DescribedLists,
-    /// The settings of the admin listener.
+    /// The settings of the admin listener; `None` without `[admin]`.
     pub admin: Option<AdminSettings>,
-    /// The keys of cursors.
+    /// The keys that sign or seal cursors; `None` without `[cursor]`.
     pub keys: Option<Arc<KeyRing>>,
-    /// The same keys without their secrets, for reports.
+    /// The cursor keys without their secrets, for reports.
     pub(crate) cursor_keys: Vec<CursorKey>,
-    /// The memory budget for bodies. The next snapshot shares it if `server.memory` is the same.
+    /// The memory budget for bodies. The next snapshot shares the budget if `server.memory` is the same.
     pub memory: Arc<Memory>,
-    /// The cache of pivots. The next snapshot shares it if the limits are the same.
+    /// The cache of pivots. The next snapshot shares the cache if its limits are the same.
     pub pivots: Arc<Pivots>,
-    /// The cache of pages; `None` if no route has one. The next snapshot shares it if its size is the same.
+    /// The cache of pages; `None` if no route has a page cache. The next snapshot shares the cache if its size is the
+    /// same.
     pub pages: Option<Arc<KeptPages>>,
-    /// The store that processes share; `None` without `[caches.shared]`.
+    /// The shared store; `None` without `[caches.shared]`.
     pub(crate) store: Option<Arc<SharedStore>>,
     /// The collector of traces; `None` without `[traces]`.
     pub(crate) traces: Option<Collector>,
-    /// The explanations of requests with a permit; `None` without `admin.explain_key`.
+    /// The explanations of requests that had a permit; `None` without `admin.explain_key`.
     pub(crate) explanations: Option<Explanations>,
-    /// The metrics of requests without a route.
+    /// The metrics of requests that match no route.
     pub metrics: Arc<RouteMetrics>,
     /// The OpenAPI description of all routes.
     pub openapi: OpenApi,
-    /// The configuration that was compiled, for reports.
+    /// The configuration from which the snapshot was compiled, for reports.
     pub(crate) source: SnapshotSource,
-    /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
+    /// The computed costs of pages. The next snapshot reuses the costs of unchanged routes.
     costs: Costs,
 }
 
-/// The configuration that a snapshot was compiled from.
+/// The configuration from which a snapshot was compiled.
 #[derive(Debug)]
 pub(crate) struct SnapshotSource {
     /// The configuration without its secrets.
     pub written: RedactedConfiguration,
-    /// The files that were read, in the order of their paths; empty if there are none.
+    /// The files that were read, ordered by path; empty if no file was read.
     pub files: Vec<PathBuf>,
     /// The time of the compilation, in seconds since 1970.
     pub loaded: u64,
 }
 
 impl SnapshotSource {
-    /// Returns the source of a snapshot that is being compiled, without its files.
+    /// Returns the source of a snapshot that is being compiled. The list of files is still empty.
     fn of(settings: &Settings) -> Self {
         Self { written: settings.written.clone(), files: Vec::new(), loaded: clock::unix_seconds() }
     }
 }
 
-/// A key of cursors, without its secret.
+/// A cursor key, without its secret.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CursorKey {
     pub number: u32,
-    /// True if the key signs new cursors.
+    /// `true` if the key signs new cursors.
     pub signs: bool,
-    /// The time since which the process has the key, in seconds since 1970.
+    /// The time since which the process has had the key, in seconds since 1970.
     pub since: u64,
 }
 
-/// The protocols of a listener, and the proxies before it.
+/// The protocols of a listener, and the proxies in front of it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListenerProtocols {
-    /// `None` for plain text.
+    /// The TLS settings; `None` for plain text.
     pub tls: Option<Arc<Renewable<Acceptor>>>,
     pub http2: bool,
-    /// The networks of proxies, each of whose connections begins with a head of the PROXY protocol; empty if clients
-    /// connect themselves.
+    /// The networks of proxies whose connections begin with a PROXY protocol header; empty if clients connect directly.
     pub proxies: Arc<[Network]>,
 }
 
 impl Snapshot {
-    /// Compiles a configuration. Returns `None` if there are errors, all of which are in `diagnostics`. For routes and
-    /// upstreams that stay the same, resolved addresses, learnt limits and counts are taken from the previous snapshot.
+    /// Compiles a configuration. Returns `None` if there are errors, all of which are in `diagnostics`. For unchanged
+    /// routes and upstreams, the previous snapshot provides resolved addresses, learnt limits and counts.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        // The settings have errors already. Dialects are checked all the same, so that all errors are reported at once.
+        // The settings already have errors. The dialects are checked even so, to report all errors at once.
         if diagnostics.has_errors() {
             Dialect::check_all(settings, diagnostics);
             return None;
@@ -147,7 +147,7 @@ impl Snapshot {
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
         let (known_upstreams, known_routes) =
             previous.map_or((&[][..], &[][..]), |previous| (&previous.upstreams[..], &previous.routes[..]));
-        // An upstream at fault keeps its place, because routes name upstreams by their index.
+        // An upstream with faults keeps its place, because routes refer to upstreams by index.
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams
             .iter()
@@ -168,11 +168,11 @@ impl Snapshot {
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
         let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = service_paths::table(&settings.services, &routes, diagnostics);
-        // Checked after all parts have been compiled, so that all their faults are reported at once.
+        // This check follows the compilation of all parts, to report all of their faults at once.
         if diagnostics.has_errors() {
             return None;
         }
-        // The next snapshot can reuse the costs of these routes alone.
+        // The next snapshot can reuse only the costs of these routes.
         costs.forget_others();
         Some(Self {
             table,
@@ -208,13 +208,13 @@ impl Snapshot {
         self
     }
 
-    /// Returns the protocols of a listener by its name.
+    /// Returns the protocols of the listener with this name; `None` if there is no such listener.
     pub(crate) fn listener(&self, name: &str) -> Option<&ListenerProtocols> {
         self.listeners.iter().find(|(known, _)| known == name).map(|(_, protocols)| protocols)
     }
 
-    /// Returns everything that is made from certificate files: of listeners, upstreams, receivers of webhooks, the
-    /// database of exports and the shared store. The thread that renews certificates reads these files.
+    /// Returns everything that is made from certificate files: for listeners, upstreams, receivers of webhooks, the
+    /// database of exports and the shared store. The renewal thread reads these files again.
     pub(crate) fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
@@ -232,7 +232,7 @@ impl Snapshot {
     }
 }
 
-/// Reads the authorities by which receivers of webhooks are verified.
+/// Reads the certificate authorities that verify receivers of webhooks; `None` if the configuration names none.
 fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
     let ca = settings.services.webhooks.as_ref()?.ca.clone()?;
     let name = "services.webhooks".to_owned();
@@ -245,7 +245,7 @@ fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Opt
     tls::upstream(postgres.tls.as_ref()?, clock::unix_seconds(), diagnostics)
 }
 
-/// Checks the dialects and envelopes of the configuration itself, whether a route uses them or not.
+/// Checks the configuration's own dialects and envelopes, including those that no route uses.
 fn check_own(settings: &Settings, diagnostics: &mut Diagnostics) {
     for dialect in &settings.own_dialects {
         Dialect::check(dialect, diagnostics);
@@ -255,7 +255,7 @@ fn check_own(settings: &Settings, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of routes that refuse all legacy requests because their sunset has passed: a mistaken year has the same
+/// Warns of routes that refuse all legacy requests because their sunset has passed. A mistyped year has the same
 /// effect.
 fn warn_of_sunsets(settings: &Settings, now: u64, diagnostics: &mut Diagnostics) {
     let lists = settings.routes.iter().filter_map(|route| Some((&route.name.value, route.list.as_ref()?)));
@@ -273,20 +273,20 @@ fn warn_of_sunsets(settings: &Settings, now: u64, diagnostics: &mut Diagnostics)
     }
 }
 
-/// Compiles the collector of traces.
+/// Compiles the collector of traces; `None` without `[traces]`.
 fn collector(settings: &Settings, upstreams: &[Option<Arc<Upstream>>]) -> Option<Collector> {
     let traces = settings.traces.as_ref()?;
     let upstream = upstreams.get(traces.upstream)?.as_ref()?;
     Some(Collector::compile(traces, Arc::clone(upstream)))
 }
 
-/// Compiles the key of permits. The explanations of the previous snapshot stay.
+/// Compiles the key of permits, and keeps the explanations of the previous snapshot.
 fn explanations(settings: &Settings, previous: Option<&Snapshot>) -> Option<Explanations> {
     let key = settings.admin.as_ref()?.explain_key.as_ref()?;
     Some(Explanations::new(key, previous.and_then(|previous| previous.explanations.as_ref())))
 }
 
-/// Lists the keys of cursors. A key that the previous snapshot had keeps its time.
+/// Returns the cursor keys. A key that the previous snapshot already had keeps its time.
 fn cursor_keys(settings: &Settings, previous: Option<&Snapshot>) -> Vec<CursorKey> {
     let Some(cursor) = &settings.cursor else { return Vec::new() };
     let known = previous.map_or(&[][..], |previous| &previous.cursor_keys);
@@ -296,8 +296,8 @@ fn cursor_keys(settings: &Settings, previous: Option<&Snapshot>) -> Vec<CursorKe
     keys.map(|number| CursorKey { number, signs: number == cursor.signing_key, since: since(number) }).collect()
 }
 
-/// Compiles the protocols of listeners. Listeners at fault are left out. Those that only the previous snapshot has
-/// stay, because their sockets are open until the process ends.
+/// Compiles the protocols of listeners. Listeners with faults are left out. Listeners that only the previous snapshot
+/// has are kept, because their sockets stay open until the process ends.
 fn listeners(
     settings: &Settings,
     previous: Option<&Snapshot>,
@@ -322,9 +322,9 @@ fn listeners(
     listeners
 }
 
-/// Returns the memory budget: the previous one if its size is the same.
+/// Returns the memory budget: the previous one if `server.memory` is the same, and otherwise a new one.
 fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
-    // Requests in flight hold shares of the previous one, which a new budget would not count.
+    // Requests in flight hold shares of the previous budget, which a new budget wouldn't count.
     let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
     kept.map_or_else(
         || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::default_budget(memory_limit::memory()))),
@@ -332,15 +332,15 @@ fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
     )
 }
 
-/// Returns the cache of pivots: the previous one if its limits are the same.
+/// Returns the cache of pivots: the previous one if its limits are the same, and otherwise an empty one.
 fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
     let known = previous.map(|previous| &previous.pivots);
     let known = known.filter(|pivots| pivots.settings() == settings.caches.pivots);
     known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
 }
 
-/// Returns the cache of pages, if a route has one: the previous one if its size is the same, and else an empty one,
-/// which keeps the purges that are known.
+/// Returns the cache of pages: the previous one if its size is the same, and otherwise an empty one that keeps the
+/// known purges. Returns `None` if no route has a page cache.
 fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>) -> Option<Arc<KeptPages>> {
     let keeps = |route: &Arc<Route>| route.list.as_ref().is_some_and(|list| list.page_cache.is_some());
     if !routes.iter().any(keeps) {
@@ -354,7 +354,7 @@ fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>
     })
 }
 
-/// Compiles the store that processes share.
+/// Compiles the shared store; `None` without `[caches.shared]` or if the store's settings have faults.
 fn store(
     settings: &Settings,
     keys: Option<&Arc<KeyRing>>,
@@ -383,7 +383,7 @@ mod tests {
     use super::*;
     use crate::{config::Environment, pagination::paging::UpstreamProfile};
 
-    /// An environment in which every variable is a key, and no file exists.
+    /// An environment in which every variable contains a key and no file exists.
     struct Key;
 
     impl Environment for Key {
@@ -396,7 +396,7 @@ mod tests {
         }
     }
 
-    /// Returns the snapshot of one route to one peer.
+    /// Returns the snapshot of a configuration with one route and one peer. `tls` is an extra line of the upstream.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The export of traces: OTLP over HTTP, in batches, by a thread of its own, over the connections of the upstream that
-//! the configuration names. So a collector has the TLS, the headers, the timeouts and the peers of any upstream.
+//! The export of traces: OTLP over HTTP, in batches, by a separate thread. The connections are those of an upstream
+//! that the configuration names. A collector can therefore have the TLS, headers, timeouts and peers of any upstream.
 
 use std::{
     sync::Arc,
@@ -32,27 +32,30 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Bounds, Fetcher},
 };
 
-/// The largest number of spans in a batch, and the time for which spans are gathered after the first one.
+/// The largest number of spans in a batch.
 const BATCH: usize = 512;
+
+/// The time for which spans are gathered after the first span of a batch.
 const GATHERING: Duration = Duration::from_secs(1);
 
-/// The largest answer of a collector, in bytes.
+/// The size limit of a collector's answer, in bytes.
 const ANSWER: usize = 64 << 10;
 
-/// Maximum time that the end of the process waits for the last batch.
+/// The longest time for which the end of the process waits for the last batch.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 
-/// The path of traces (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
+/// The path to which traces are sent (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
 const PATH: &str = "/v1/traces";
 
-/// The thread that exports spans. Dropping this value exports those that wait, within at most [`LAST_BATCH`].
+/// The thread that exports spans. Dropping this value exports the spans that are still waiting, for at most
+/// [`LAST_BATCH`].
 #[derive(Debug)]
 pub(crate) struct Exporting {
     ends: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts to export the spans of a queue.
+/// Starts a thread that exports the spans of a queue.
 ///
 /// # Errors
 ///
@@ -65,7 +68,7 @@ pub(crate) fn begin(live: Arc<Live>, queue: Arc<SpanQueue>) -> std::io::Result<E
         let mut last = ended.clone();
         let exporter = Exporter { live, fetcher: Arc::default(), queue, waiting, ended, fails: false };
         runtime.block_on(async {
-            // A collector that does not answer must not keep the process from ending.
+            // A collector that doesn't answer must not prevent the process from ending.
             let too_late = async {
                 let _ = last.wait_for(|ended| *ended).await;
                 tokio::time::sleep(LAST_BATCH).await;
@@ -82,25 +85,25 @@ pub(crate) fn begin(live: Arc<Live>, queue: Arc<SpanQueue>) -> std::io::Result<E
 impl Drop for Exporting {
     fn drop(&mut self) {
         let _ = self.ends.send(true);
-        // The thread ends within `LAST_BATCH`. A panic of it has been logged.
+        // The thread ends within `LAST_BATCH`. If it panicked, the panic has been logged.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// The state of the thread that exports.
+/// The state of the exporting thread.
 struct Exporter {
     live: Arc<Live>,
     fetcher: Arc<Fetcher>,
     queue: Arc<SpanQueue>,
     waiting: mpsc::Receiver<Vec<SpanData>>,
     ended: watch::Receiver<bool>,
-    /// True if the export of the last batch failed. Only the first failure of a series is logged, and the success after
-    /// it.
+    /// `true` if the export of the last batch failed. The log has only the first failure of a series, and the success
+    /// after it.
     fails: bool,
 }
 
 impl Exporter {
-    /// Exports batches until the process ends and no span waits.
+    /// Exports batches until the process is ending and no span is waiting.
     async fn run(mut self) {
         // Each iteration waits for a batch.
         loop {
@@ -112,8 +115,8 @@ impl Exporter {
         }
     }
 
-    /// Waits for a span, and gathers those that follow within [`GATHERING`], up to a batch. Once the process ends,
-    /// gathers the spans that wait already; the batch is empty if there are none.
+    /// Waits for a span, and gathers the spans that follow within [`GATHERING`], up to a batch. Once the process is
+    /// ending, gathers only the spans that are already waiting. The batch is then empty if there are none.
     async fn gather(&mut self) -> Vec<SpanData> {
         let mut batch = Vec::new();
         let mut until = None;
@@ -155,7 +158,8 @@ impl Exporter {
         }
     }
 
-    /// Returns an exporter to the collector of the configuration in force; `None` if it has none any more.
+    /// Returns an exporter to the collector of the configuration in force; `None` if this configuration has no
+    /// collector.
     fn exporter(&self) -> Option<Result<SpanExporter, String>> {
         let snapshot = self.live.pin();
         let traces = snapshot.traces.as_ref()?;
@@ -164,7 +168,7 @@ impl Exporter {
             .with_http()
             .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
-            // `CollectorClient` replaces the authority by the upstream's.
+            // `CollectorClient` replaces this authority with the upstream's.
             .with_endpoint(format!("http://collector{PATH}"))
             .with_timeout(traces.upstream.timeouts.whole)
             .build();
@@ -179,7 +183,7 @@ impl Exporter {
     }
 }
 
-/// The HTTP client of the exporter: it sends each request to the upstream of the collector in force.
+/// The HTTP client of the exporter. Each request goes to the upstream of the collector that is in force at that moment.
 #[derive(Debug)]
 struct CollectorClient {
     live: Arc<Live>,
@@ -212,7 +216,7 @@ impl HttpClient for CollectorClient {
             unix_seconds: clock::unix_seconds(),
             asked: &asked,
         };
-        // A request is not retried, because a collector may have accepted the spans although its answer failed.
+        // The request isn't retried, because a collector may have accepted the spans although its answer failed.
         let visit = upstream.visit(&head.headers, &path, false);
         let fetched = self.fetcher.fetch(&visit, &sent, &body, bounds).await?;
         let mut response = Response::new(Bytes::from(fetched.body));

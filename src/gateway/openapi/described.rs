@@ -1,4 +1,4 @@
-//! A route and its list, as an operation describes them.
+//! A route and its list, in the form from which operations are described.
 
 use crate::{
     config::settings::{EnvelopeSettings, ListSettings, Role, RouteSettings, ServerSettings},
@@ -19,7 +19,7 @@ pub(super) const ROLES: [Role; 8] = [
     Role::Sort,
 ];
 
-/// The HTTP methods of a list.
+/// The HTTP methods by which clients read a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     /// GET and HEAD.
@@ -27,22 +27,22 @@ pub(super) enum Method {
     Post,
 }
 
-/// The beginning of the links of a route, as far as its settings determine it.
+/// The beginning of a route's links, as far as the settings determine it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkStart {
-    /// A scheme and a host.
+    /// The links begin with a scheme and a host.
     Host,
-    /// A path.
+    /// The links begin with a path.
     Path,
-    /// Either: trusted proxies decide.
+    /// The links may begin in either way: trusted proxies decide.
     Unknown,
 }
 
 impl LinkStart {
-    /// Returns the beginning of the links of a route.
+    /// Returns how the links of a route begin.
     pub(super) fn of(route: &RouteSettings, server: &ServerSettings) -> Self {
         match () {
-            // A route with hosts answers requests for these alone.
+            // A route with hosts answers only requests for these hosts.
             () if route.public_url.is_some() || server.public_url.is_some() || !route.hosts.is_empty() => Self::Host,
             () if server.trusted_proxies.is_empty() => Self::Path,
             () => Self::Unknown,
@@ -50,32 +50,33 @@ impl LinkStart {
     }
 }
 
-/// A route and its list, with the settings that they were compiled from.
+/// A route and its list, with the settings from which they were compiled.
 pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
     pub(super) links: LinkStart,
-    /// True if the route has rate limits, so that its answers have `RateLimit`.
+    /// `true` if the route has rate limits. Its answers then have `RateLimit`.
     pub(super) is_limited: bool,
-    /// The prefix of the names of its components.
+    /// The prefix for the names of the route's components.
     pub(super) stem: &'a str,
 }
 
 impl DescribedRoute<'_> {
-    /// Returns the conventions of the list, the route's own first: settings and compiled parameters.
+    /// Returns the conventions of the list, beginning with the route's own. Each has its settings and its compiled
+    /// parameters.
     pub(super) fn conventions(&self) -> impl Iterator<Item = (&EnvelopeSettings, &Parameters)> {
         let written = std::iter::once(&self.list_settings.envelope).chain(&self.list_settings.envelopes);
         written.zip(self.list.conventions.all().map(|convention| &convention.parameters))
     }
 
-    /// Returns whether legacy clients can be redirected: a convention must take its cursor in the URL.
+    /// Returns whether legacy clients can be redirected. For this, a convention must take its cursor in the URL.
     pub(super) fn redirects(&self) -> bool {
         self.list.conventions.all().any(|convention| !convention.parameters.takes_cursors_in_body())
     }
 }
 
-/// Writes a sort term, as `-created_at`.
+/// Returns a sort term, with `-` for descending: `created_at` or `-created_at`.
 pub(super) fn term(field: &str, direction: Direction) -> String {
     match direction {
         Direction::Ascending => field.to_owned(),

@@ -11,7 +11,7 @@ pub(super) struct DocumentHead {
     version: String,
     description: String,
     servers: Vec<String>,
-    /// The security schemes by name, as OpenAPI has them.
+    /// The security schemes by name, in OpenAPI's form.
     security: Vec<(String, Document)>,
 }
 
@@ -33,7 +33,7 @@ impl DocumentHead {
         }
     }
 
-    /// Returns `info`, with further paragraphs of its description.
+    /// Returns the member `info`. The paragraphs in `further` are appended to the description.
     pub(super) fn info(&self, further: &[String]) -> Document {
         let paragraphs: Vec<&str> = std::iter::once(&self.description).chain(further).map(String::as_str).collect();
         Document::object([
@@ -48,7 +48,8 @@ impl DocumentHead {
         Document::Array(self.servers.iter().map(server).collect())
     }
 
-    /// Returns the security schemes, and the requirement that a request meets one of them; `None` without schemes.
+    /// Returns the security schemes, and the requirement that a request meets at least one of them; `None` without
+    /// schemes.
     pub(super) fn security(&self) -> Option<(Document, Document)> {
         let one_of =
             self.security.iter().map(|(name, _)| Document::object([(name.as_str(), Document::Array(Vec::new()))]));
@@ -57,7 +58,7 @@ impl DocumentHead {
     }
 }
 
-/// Describes a security scheme (OpenAPI 3.1, section 4.8.27).
+/// Returns a security scheme in OpenAPI's form (OpenAPI 3.1, section 4.8.27).
 fn describe(scheme: &SecurityScheme) -> Document {
     let text = |text: &String| Document::from(text.as_str());
     let mut members: Vec<(&str, Document)> = match &scheme.credentials {

@@ -1,5 +1,5 @@
-//! Schemas imported from an upstream's document: converted from OpenAPI 3.0 to JSON Schema 2020-12 where needed, with
-//! all schemas that they refer to, under names of their own.
+//! Schemas imported from an upstream's document, with all schemas to which they refer, under unique names. Schemas of
+//! OpenAPI 3.0 are converted to JSON Schema 2020-12.
 
 pub(super) mod query_parameters;
 mod upstream_document;
@@ -15,16 +15,16 @@ use crate::{
 };
 use upstream_document::{UpstreamDocument, member, members, text};
 
-/// The schema of an item and the components that it refers to.
+/// The schema of an item, and the components to which it refers.
 #[derive(Debug)]
 pub(super) struct ImportedItem {
     pub item: Document,
-    /// The components by name: all that `item` reaches.
+    /// The components that `item` reaches, by name.
     pub components: Vec<(String, Document)>,
 }
 
-/// Imports the schema of a route's items. `items` is the place of the array in an answer, `item` the place of the item
-/// in an element of it. Returns `None` if there are faults, which are reported.
+/// Imports the schema of a route's items. `items` is the place of the array in an answer. `item` is the place of the
+/// item in an element of the array. Returns `None` if there are faults, which are reported in `diagnostics`.
 pub(super) fn import(
     settings: &OpenApiSettings,
     items: &Pointer,
@@ -71,26 +71,27 @@ pub(super) fn import(
     }
 }
 
-/// Maximum number of schemas that one item may reach.
+/// The largest number of schemas that one item may reach.
 const MOST_COMPONENTS: usize = 1_000;
 
-/// Maximum number of values in all schemas that are imported for one item.
+/// The largest number of values in all schemas that are imported for one item.
 const MOST_VALUES: usize = 200_000;
 
 /// Components by name, and the references that lead out of the document.
 type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
 
-/// An import in progress.
+/// The state of an import.
 pub(super) struct SchemaImport<'a> {
     source: UpstreamDocument<'a>,
-    /// True if the document is of OpenAPI 3.0, whose schemas are no JSON Schema.
+    /// `true` if the document uses OpenAPI 3.0, whose schemas aren't JSON Schema.
     old: bool,
     names: &'a mut Names,
-    /// References, the names of their components here, and their targets once found.
+    /// The references found so far. Each has the name of its component in the gateway's document, and the schema that
+    /// is its target.
     known: Vec<(String, String, Option<&'a LocatedTree>)>,
-    /// The references whose targets are not in the document.
+    /// The references whose targets aren't in the document.
     elsewhere: Vec<String>,
-    /// The number of values that were imported.
+    /// The number of imported values.
     values: usize,
 }
 
@@ -99,7 +100,8 @@ impl<'a> SchemaImport<'a> {
         Self { source, old, names, known: Vec::new(), elsewhere: Vec::new(), values: 0 }
     }
 
-    /// Returns the schema in place, or a reference to it if the route names its place.
+    /// Returns the schema itself. If the route names the schema's place in the document, returns a reference to its
+    /// component instead.
     pub(super) fn schema_at(&mut self, schema: &LocatedTree, settings: &OpenApiSettings) -> Document {
         match &settings.item {
             ItemSchema::At(place) => self.reference(&place.value),
@@ -107,14 +109,15 @@ impl<'a> SchemaImport<'a> {
         }
     }
 
-    /// Imports the schemas that were referred to, and those that they refer to.
+    /// Imports the schemas that were referred to, and the schemas to which these refer. Returns an error message if
+    /// there are too many.
     pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
         let mut components: Vec<(String, Document)> = Vec::new();
-        // Schemas refer to further ones, so that the list grows while it is read.
+        // An imported schema may add references to other schemas, so `known` grows during this loop.
         while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
             let schema = tree.map_or_else(|| Document::Object(Vec::new()), |tree| self.schema(tree));
             components.push((name, schema));
-            // All schemas of a document may refer to one another. Test: `the_schemas_that_items_reach_are_bounded`.
+            // The schemas of a document may all refer to one another. Test: `the_schemas_that_items_reach_are_bounded`.
             if self.known.len() > MOST_COMPONENTS || self.values > MOST_VALUES {
                 return Err(format!("the items reach more than {MOST_COMPONENTS} schemas or {MOST_VALUES} values"));
             }
@@ -124,14 +127,14 @@ impl<'a> SchemaImport<'a> {
         Ok((components, self.elsewhere))
     }
 
-    /// Returns a reference to the component for the target of `reference`; an empty schema, which allows any value, if
-    /// the document has no such target.
+    /// Returns a reference to the component for the target of `reference`. Without such a target in the document,
+    /// returns an empty schema, which allows any value.
     fn reference(&mut self, reference: &str) -> Document {
         let name = match self.known.iter().find(|(known, ..)| known == reference) {
             Some((_, name, _)) => name.clone(),
             None => {
                 let Some(tree) = self.source.at(reference) else {
-                    // No error: the rest of the item is described all the same. Test:
+                    // This isn't an error, because the rest of the item can still be described. Test:
                     // `references_out_of_the_document_are_warned_of_and_allow_any_value`.
                     self.elsewhere.push(reference.to_owned());
                     return Document::Object(Vec::new());
@@ -140,7 +143,7 @@ impl<'a> SchemaImport<'a> {
                 let stem = pascal(file.split('.').next().unwrap_or_default());
                 let last = reference.rsplit('/').next().unwrap_or_default();
                 let name = self.names.claim(&format!("{stem}_{}", component(last)));
-                // Its schema is imported later, by `finish`, so that one that refers to itself is imported once. Test:
+                // `finish` imports the target later, so a schema that refers to itself is imported only once. Test:
                 // `schemas_of_3_0_become_json_schema`.
                 self.known.push((reference.to_owned(), name.clone(), Some(tree)));
                 name
@@ -149,11 +152,11 @@ impl<'a> SchemaImport<'a> {
         Document::object([("$ref", format!("#/components/schemas/{name}").into())])
     }
 
-    /// Converts a schema with all schemas in it.
+    /// Converts a schema and all schemas within it.
     fn schema(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         let Tree::Object(own) = &tree.value else {
-            // `true` and `false` are schemas in 3.1 and invalid in 3.0.
+            // `true` and `false` are schemas in OpenAPI 3.1, but invalid in 3.0.
             return if matches!(tree.value, Tree::Boolean(_)) { self.copy(tree) } else { Document::Object(Vec::new()) };
         };
         if let Some(reference) = text(member(tree, "$ref")).filter(|_| self.old) {
@@ -168,7 +171,7 @@ impl<'a> SchemaImport<'a> {
                     Some(Document::Object(mut members)) if !members.is_empty() => members.swap_remove(0).1,
                     _ => continue,
                 },
-                // These keywords would change the meaning of references in the new place.
+                // In the new document, these keywords would change the meaning of references.
                 "$id" | "$anchor" | "$schema" | "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" | "xml" => continue,
                 _ if name.starts_with("x-") => continue,
                 "nullable" if self.old => continue,
@@ -211,7 +214,8 @@ impl<'a> SchemaImport<'a> {
         if is_nullable { or_null(schema) } else { schema }
     }
 
-    /// Converts a bound of 3.0, in which `exclusiveMinimum` is a flag beside `minimum`.
+    /// Converts a bound of OpenAPI 3.0, where `exclusiveMinimum` is a flag beside `minimum`. Returns the keyword and
+    /// its value; `None` for the flag itself.
     fn bound(&mut self, schema: &LocatedTree, name: &str, value: &LocatedTree) -> Option<(&'static str, Document)> {
         let (inclusive, exclusive) = match name {
             "minimum" | "exclusiveMinimum" => ("minimum", "exclusiveMinimum"),
@@ -221,12 +225,12 @@ impl<'a> SchemaImport<'a> {
         match (name == inclusive, is_exclusive) {
             (true, false) => Some((inclusive, self.copy(value))),
             (true, true) => Some((exclusive, self.copy(value))),
-            // The flag was merged into the bound.
+            // The flag is already part of the converted bound.
             (false, _) => None,
         }
     }
 
-    /// Converts a discriminator, whose mapping refers to schemas.
+    /// Converts a discriminator. Its mapping refers to schemas, which are imported too.
     fn discriminator(&mut self, tree: &LocatedTree) -> Document {
         let mut taken = Vec::new();
         for (name, value) in members(Some(tree)) {
@@ -236,7 +240,7 @@ impl<'a> SchemaImport<'a> {
                     for (meant, value) in mapping {
                         let said = text(Some(value)).unwrap_or_default();
                         let local = format!("#/components/schemas/{said}");
-                        // A mapping has references or names of schemas (OpenAPI 3.0, Discriminator Object).
+                        // A mapping contains references or names of schemas (OpenAPI 3.0, Discriminator Object).
                         let reference = if said.starts_with("#/") { said } else { local.as_str() };
                         if let Some(Document::Text(reference)) = self.reference(reference).member("$ref") {
                             named.push((meant.value.clone(), reference.as_str().into()));
@@ -251,7 +255,7 @@ impl<'a> SchemaImport<'a> {
         Document::Object(taken)
     }
 
-    /// Copies a value that is no schema, such as an example: its members are not keywords.
+    /// Copies a value that isn't a schema, such as the value of `example`. The members of such a value aren't keywords.
     fn copy(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         match &tree.value {
@@ -267,7 +271,7 @@ impl<'a> SchemaImport<'a> {
     }
 }
 
-/// Returns a schema that also allows null, as `nullable` does in OpenAPI 3.0.
+/// Returns a schema that also allows null, like `nullable` in OpenAPI 3.0.
 fn or_null(schema: Document) -> Document {
     let null = || Document::object([("type", "null".into())]);
     match schema {

@@ -1,8 +1,8 @@
-//! The description of all routes for clients: an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>), made
-//! with the snapshot from the same settings, so that it matches the responses.
+//! The description of all routes for clients, as an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>). The
+//! document is made with the snapshot from the same settings, so it matches the responses.
 //!
-//! Credentials pass to the upstreams, and the gateway does not know which ones these require: the document has the
-//! security schemes that the configuration names.
+//! The gateway passes credentials to the upstreams and doesn't know which credentials these require. The document
+//! therefore has the security schemes that the configuration names.
 
 mod described;
 mod head;
@@ -31,8 +31,9 @@ use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
 use operation::exports;
 
-/// Returns the schema of a route's items as the upstream describes it, and the schemas that it refers to; `None` if the
-/// route names no document. Faults of the document were reported when the snapshot was built.
+/// Returns the schema of a route's items from the upstream's document, and the schemas to which it refers. Returns
+/// `None` if the route names no document, or if the document has faults, which were reported when the snapshot was
+/// built.
 pub(crate) fn item_schema(
     settings: &RouteSettings,
     list: &List,
@@ -44,12 +45,13 @@ pub(crate) fn item_schema(
     Some((imported.item, imported.components))
 }
 
-/// Returns the query parameters of a route's list as the upstream describes them.
+/// Returns the query parameters of a route's list from the upstream's document; empty if the route names no document.
 pub(crate) fn query_parameters(settings: &RouteSettings) -> Vec<QueryParameter> {
     settings.openapi.as_ref().map(imported::query_parameters::read).unwrap_or_default()
 }
 
-/// Returns the documentation of a route's list: the summary and the description of the upstream's operation.
+/// Returns the documentation of a route's list: the summary and the description of the operation in the upstream's
+/// document; `None` if there is neither.
 pub(crate) fn documentation(settings: &RouteSettings) -> Option<String> {
     imported::query_parameters::documentation(settings.openapi.as_ref()?)
 }
@@ -58,7 +60,7 @@ pub(crate) fn documentation(settings: &RouteSettings) -> Option<String> {
 #[derive(Debug)]
 pub struct OpenApi {
     head: DocumentHead,
-    /// The schemas that all routes share.
+    /// The schemas that all routes share, by name.
     shared: Vec<(String, Document)>,
     entries: Vec<RouteEntry>,
 }
@@ -68,21 +70,21 @@ pub struct OpenApi {
 struct RouteEntry {
     route: String,
     hosts: Vec<String>,
-    /// The paths of services below the route's own, each with its item.
+    /// The paths of the services below this route's path, each with its path item.
     below: Vec<(String, Document)>,
-    /// The path in OpenAPI's syntax.
+    /// The path in OpenAPI's syntax, such as `/users/{id}`.
     path: String,
-    /// The path without the names of its parameters: no two paths of a document may differ in these names alone.
+    /// The path without the names of its parameters. Two paths of a document must not differ only in these names.
     pattern: String,
     item: Document,
     schemas: Vec<(String, Document)>,
 }
 
 impl OpenApi {
-    /// Describes routes from their settings. Reports faults of the documents that routes name.
+    /// Describes routes from their settings. Faults of the documents that routes name are reported in `diagnostics`.
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();
-        // These names are claimed first, so that no component of a route has one.
+        // These names are claimed first, so no component of a route gets one of them.
         names.claim("Problem");
         names.claim("ProblemCode");
         let mut shared = vec![
@@ -100,14 +102,15 @@ impl OpenApi {
         Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
     }
 
-    /// Renders the document as JSON: for all routes, or for those that answer under a host (lower case, without port).
+    /// Renders the document as JSON: for all routes, or only for those that answer under a host, which is in lower case
+    /// and without a port.
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
         let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
         let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
         let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
-        // A document has each path once. For a host, its own route comes first; for all hosts, the route without hosts.
-        // Test: `of_routes_on_one_path_each_host_sees_its_own`.
+        // A document has each path only once. In the document of a host, the host's own route has precedence; in the
+        // document of all hosts, the route without hosts. Test: `of_routes_on_one_path_each_host_sees_its_own`.
         let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
         let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
@@ -117,7 +120,8 @@ impl OpenApi {
         let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
         let mut paths: Vec<(String, Document)> =
             shown.iter().map(|entry| (entry.path.clone(), entry.item.clone())).collect();
-        // Requests that a service does not take go to a route of the same path.
+        // A route with the same path as a service gets the requests that the service doesn't take. The route is
+        // described, not the service.
         let is_free = |path: &str| shown.iter().all(|entry| entry.path != path);
         paths.extend(shown.iter().flat_map(|entry| &entry.below).filter(|(path, _)| is_free(path)).cloned());
         let mut schemas = self.shared.clone();
@@ -138,14 +142,14 @@ impl OpenApi {
 }
 
 impl RouteEntry {
-    /// Returns the sentence about this route for a document in which another route has its path.
+    /// Returns the sentence about this route for a document in which another route has the same path.
     fn elsewhere(&self) -> String {
         let Self { route, hosts, path, .. } = self;
         format!("Another route, `{route}`, answers {path} on {}: request the document of that host.", hosts.join(", "))
     }
 }
 
-/// Describes a route; a route without a list only by a sentence.
+/// Describes a route. A route without a list is described only by a sentence.
 fn describe(
     settings: &RouteSettings,
     whole: &Settings,

@@ -1,16 +1,18 @@
-//! Names of components: unique, and of characters that every tool accepts (OpenAPI 3.1, section 4.8.7.1).
+//! Names of components. Each name is unique and has only characters that every tool accepts (OpenAPI 3.1, section
+//! 4.8.7.1).
 
 use std::collections::BTreeSet;
 
-/// The names in use.
+/// The names of components that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// Claims a name, or the first free one of its numbered forms.
+    /// Claims a name and returns it. If the name is in use, claims and returns the first free name of `wanted2`,
+    /// `wanted3` and so on.
     pub(crate) fn claim(&mut self, wanted: &str) -> String {
         let numbered = |number: usize| if number == 1 { wanted.to_owned() } else { format!("{wanted}{number}") };
-        // `user-list` and `user_list` give one name. Test: `names_that_look_alike_stay_apart`.
+        // `user-list` and `user_list` produce the same name. Test: `names_that_look_alike_stay_apart`.
         let free = (1..).map(numbered).find(|name| !self.0.contains(name)).unwrap_or_default();
         self.0.insert(free.clone());
         free
@@ -30,7 +32,7 @@ pub(crate) fn pascal(text: &str) -> String {
     if name.is_empty() { "Unnamed".to_owned() } else { name }
 }
 
-/// Replaces characters that a component's name can't have by `_`.
+/// Replaces characters that aren't allowed in a component's name with `_`. The result is never empty.
 pub(super) fn component(text: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
     let name: String = text.chars().map(|character| if taken(character) { character } else { '_' }).collect();

@@ -16,7 +16,7 @@ use request_body::BodySide;
 type Schemas = Vec<(String, Document)>;
 
 impl DescribedRoute<'_> {
-    /// Returns the operations by method, and the schemas that they refer to.
+    /// Returns the operations by method, and the schemas to which they refer.
     pub(super) fn operations(
         &self,
         names: &mut Names,
@@ -59,13 +59,14 @@ impl DescribedRoute<'_> {
         Document::object(members)
     }
 
-    /// Returns the schema of an item as the upstream describes it, and the components that it refers to.
+    /// Returns the schema of an item from the upstream's document, and the components to which it refers. Without such
+    /// a schema, the item may be any value.
     fn item(&self, names: &mut Names, diagnostics: &mut Diagnostics) -> (Document, Schemas) {
         let Some(own) = &self.settings.openapi else { return (schema::any(), Vec::new()) };
         let dialect = &self.list.dialect;
         let imported = imported::import(own, dialect.items_place(), dialect.item_place(), names, diagnostics);
         let Some(imported) = imported else { return (schema::any(), Vec::new()) };
-        // A schema with a name in the document needs no other one.
+        // A schema that has a name in the upstream's document doesn't need another name.
         if imported.item.member("$ref").is_some() {
             return (imported.item, imported.components);
         }

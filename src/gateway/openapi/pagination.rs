@@ -1,15 +1,17 @@
-//! Extensions by which generators of clients make iterators: where a request takes the cursor, and where an answer has
-//! the items and the cursor or the URL of the next page. They describe the route's own envelope.
+//! OpenAPI extensions from which client generators make iterators. They name the parameter that takes the cursor, the
+//! place of the items in an answer, and the place of the cursor or the URL of the next page. They describe the route's
+//! own envelope.
 //!
-//! - `x-speakeasy-pagination`: <https://www.speakeasy.com/docs/sdks/customize/runtime/pagination>. No `limit` is named
-//!   among the inputs: with it, a client takes a page with fewer items than it asked for as the last one, but the
-//!   gateway may lower limits.
+//! - `x-speakeasy-pagination`: <https://www.speakeasy.com/docs/sdks/customize/runtime/pagination>. The inputs don't
+//!   contain `limit`. With this input, a client would treat a page with fewer items than requested as the last page,
+//!   but the gateway may lower limits.
 //! - `x-fern-pagination`: <https://buildwithfern.com/learn/api-definitions/openapi/extensions/pagination>. Its paths
-//!   have dots between names, so that names with dots have no path, and bodies that are arrays have none either.
+//!   have dots between names. Names with dots and bodies that are arrays therefore have no path.
 //! - `x-ms-pageable`: <https://github.com/Azure/autorest/blob/main/docs/extensions/readme.md#x-ms-pageable>. It names
-//!   members of the body itself.
+//!   only members of the body itself, not nested members.
 //!
-//! An extension is left out if it can't describe the way to the next page: clients would stop after the first one.
+//! An extension is left out if it can't describe the way to the next page. With such an extension, clients would stop
+//! after the first page.
 
 use super::described::{DescribedRoute, LinkStart, Method};
 use crate::{
@@ -30,17 +32,18 @@ pub(super) fn extensions(described: &DescribedRoute<'_>, method: Method) -> Vec<
     found.into_iter().filter_map(|(name, extension)| Some((name, extension?))).collect()
 }
 
-/// The cursor of the next page in a body, and the parameter that takes it.
+/// The next page's cursor in a body, and the parameter that takes the cursor.
 struct NextCursor<'a> {
-    /// The names of the members that lead to it.
+    /// The names of the members that lead to the cursor.
     output: Vec<&'a str>,
-    /// The name of the parameter, or of the member of the request's body.
+    /// The name of the query parameter, or of the member of the request's body.
     input: &'a str,
     in_body: bool,
 }
 
 impl<'a> NextCursor<'a> {
-    /// Returns the next cursor of an envelope: that of the page if pages have one, else that of the last item.
+    /// Returns the place and the parameter of the next cursor: of the page's cursor if pages have one, and otherwise of
+    /// the last item's. Returns `None` if the extensions can't name them.
     fn find(described: &'a DescribedRoute<'_>, method: Method, places: &'a EnvelopePlaces) -> Option<Self> {
         let (_, own) = described.conventions().next()?;
         let named = |role| own.name(role);
@@ -50,17 +53,18 @@ impl<'a> NextCursor<'a> {
         };
         let input = match name.strip_prefix('/') {
             None => name,
-            // The extensions can name members of the request's body, but no members of members.
+            // The extensions can name the body's own members, but not nested members.
             Some(member) if method == Method::Post && !member.contains(['/', '~']) => member,
-            // Clients would stop after the first page. Test: `envelopes_that_no_extension_can_describe_have_none`.
+            // With such a parameter, clients would stop after the first page. Test:
+            // `envelopes_that_no_extension_can_describe_have_none`.
             Some(_) => return None,
         };
         Some(Self { output: place.names()?, input, in_body: name.starts_with('/') })
     }
 }
 
-/// Returns the names of the members that lead to the link to the next page; `None` for POST, and for envelopes that
-/// take cursors in bodies.
+/// Returns the names of the members that lead to the link to the next page. Returns `None` for POST, and for envelopes
+/// that take cursors in request bodies.
 fn next_link<'a>(described: &DescribedRoute<'_>, method: Method, places: &'a EnvelopePlaces) -> Option<Vec<&'a str>> {
     let (_, own) = described.conventions().next()?;
     let is_by_url = method == Method::Get && !own.takes_cursors_in_body();
@@ -84,7 +88,7 @@ fn speakeasy(
             ("outputs", outputs),
         ]));
     }
-    // A path is no URL. Test: `links_are_named_where_they_are_urls_or_where_paths_have_a_name`.
+    // A path isn't a URL. Test: `links_are_named_where_they_are_urls_or_where_paths_have_a_name`.
     let link = next_link(described, method, places).filter(|_| described.links == LinkStart::Host)?;
     let outputs = Document::object([("results", results.into()), ("nextUrl", json_path(&link).into())]);
     Some(Document::object([("type", "url".into()), ("outputs", outputs)]))
@@ -122,7 +126,7 @@ fn pageable(
     Some(Document::object([("nextLinkName", link.into()), ("itemName", items.into())]))
 }
 
-/// Writes a `JSONPath` (RFC 9535): `$.links.next`, `$['@odata.nextLink']`.
+/// Returns a `JSONPath` (RFC 9535), such as `$.links.next` or `$['@odata.nextLink']`.
 fn json_path(names: &[&str]) -> String {
     let step = |name: &&str| match is_plain(name) {
         true => format!(".{name}"),
@@ -131,7 +135,8 @@ fn json_path(names: &[&str]) -> String {
     names.iter().fold("$".to_owned(), |path, name| path + &step(name))
 }
 
-/// Writes a path with dots, `$response.links.next`; `None` if a name is empty or has a dot or a `$`.
+/// Returns a path with dots, such as `$response.links.next`. Returns `None` without names, or if a name is empty or
+/// contains a dot or `$`.
 fn dotted(start: &str, names: &[&str]) -> Option<String> {
     let can = !names.is_empty() && names.iter().all(|name| !name.is_empty() && !name.contains(['.', '$']));
     can.then(|| names.iter().fold(start.to_owned(), |path, name| path + "." + name))
@@ -149,7 +154,7 @@ mod tests {
 
     use crate::gateway::openapi::tests::document;
 
-    /// Returns the extensions of a route with an envelope and further keys.
+    /// Returns the pagination extensions of a route with this envelope. `more` contains additional keys of the route.
     fn extensions(envelope: &str, more: &str, method: &str) -> Value {
         let routes = format!(
             "[routes.users]\npath = \"/users\"\ndialect = \"offset-limit\"\norder = [\"id\"]\nenvelope = \"{envelope}\"\n{more}\n\
@@ -161,7 +166,7 @@ mod tests {
         own.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// The public address with which links are URLs.
+    /// A public URL, with which links are URLs instead of paths.
     const URL: &str = "public_url = \"https://api.example.com\"";
 
     #[test]

@@ -1,4 +1,4 @@
-//! The parameters of an operation, as the envelope and the route name them.
+//! The parameters of an operation, under the names that the envelope and the route give them.
 
 use super::described::{DescribedRoute, ROLES, term};
 use crate::{
@@ -9,14 +9,15 @@ use crate::{
 };
 
 impl DescribedRoute<'_> {
-    /// Returns the parameters of the query, and the header `Prefer`.
+    /// Returns the query parameters and the header `Prefer`.
     pub(super) fn parameters(&self) -> Vec<Document> {
         let mut parameters: Vec<(String, Document)> = Vec::new();
         for (envelope, own) in self.conventions() {
             let mut named = Vec::new();
             self.push_own(envelope, own, &mut named);
             for (name, parameter) in named {
-                // If two conventions use one name for two parameters, the route's own convention is described.
+                // If two conventions use the same name for different parameters, the first convention is described, and
+                // the route's own comes first.
                 if !parameters.iter().any(|(known, _)| *known == name) {
                     parameters.push((name, parameter));
                 }
@@ -34,7 +35,7 @@ impl DescribedRoute<'_> {
         parameters
     }
 
-    /// Returns the names of the parameters for a place and a limit.
+    /// Returns the names of the query parameters for positions and limits.
     pub(super) fn paging_names(&self) -> impl Iterator<Item = &str> {
         let roles = || ROLES.into_iter().filter(|role| *role != Role::Sort);
         self.conventions().flat_map(move |(_, own)| roles().filter_map(|role| own.query_name(role)))
@@ -51,8 +52,8 @@ impl DescribedRoute<'_> {
             let fields = self.sortable().map(str::to_owned).collect();
             let text = "The sort fields, the first one first; `order_by` has their directions";
             named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
-            // The schema has a pattern and no enum: beside an envelope's own parameter `orderBy`, generated code would
-            // have two enums of one name.
+            // The schema has a pattern instead of an enum. Together with an envelope's own parameter `orderBy`,
+            // generated code would otherwise have two enums with the same name.
             let direction = schema::kind("string").with("pattern", "^(asc|desc)$".into());
             let directions = schema::kind("array").with("items", direction).with("minItems", 1_u32.into());
             let text = "The directions of the fields of `sort_by`, or one for all of them";
@@ -60,7 +61,7 @@ impl DescribedRoute<'_> {
         }
     }
 
-    /// Returns the description and schema of a parameter; `None` if the list does not take it.
+    /// Returns the description and the schema of a parameter; `None` if the list doesn't take the parameter.
     pub(super) fn parameter(&self, role: Role, envelope: &EnvelopeSettings) -> Option<(String, Document)> {
         let length = Document::Number(self.list_settings.cursor.length.to_string());
         let token = schema::kind("string").with("maxLength", length);
@@ -94,7 +95,7 @@ impl DescribedRoute<'_> {
         (text, schema)
     }
 
-    /// Returns the fields that clients may sort by.
+    /// Returns the fields by which clients may sort.
     fn sortable(&self) -> impl Iterator<Item = &str> {
         self.list_settings.sortable.iter().map(|field| field.value.as_str())
     }
@@ -113,7 +114,7 @@ impl DescribedRoute<'_> {
         (text, schema)
     }
 
-    /// Describes `Prefer` (RFC 7240), if the route reads a preference.
+    /// Describes the header `Prefer` (RFC 7240); `None` if the route reads no preference.
     fn preferences(&self) -> Option<Document> {
         let limit = self.list.conventions.all().find_map(|convention| convention.parameters.preferred_limit());
         let limit = limit.map(|limit| format!("`{limit}=N`: the number of items"));
@@ -131,7 +132,7 @@ impl DescribedRoute<'_> {
         })
     }
 
-    /// Adds the parameters of legacy requests, if they are answered.
+    /// Adds the parameters of legacy requests, unless the route refuses these requests.
     fn push_legacy(&self, parameters: &mut Vec<Document>) {
         let text = match self.list_settings.legacy.policy {
             None | Some(LegacyPolicy::Reject) => return,
@@ -155,7 +156,7 @@ impl DescribedRoute<'_> {
         }
     }
 
-    /// Adds the upstream's own sort parameters, which the gateway reads too.
+    /// Adds the upstream's own sort parameters, which the gateway also reads.
     fn push_upstream_sorts(&self, parameters: &mut Vec<(String, Document)>) {
         let Some(form) = self.list.dialect.sort_form().filter(|_| self.list.dialect.can_sort()) else { return };
         let text = "The upstream's own sort parameter, read as the order that it means";
@@ -168,13 +169,13 @@ impl DescribedRoute<'_> {
     }
 }
 
-/// Returns the schema of a comma-separated list of words.
+/// Returns the schema of a non-empty array of these words, which a query parameter writes with commas.
 fn some_of(words: Vec<String>) -> Document {
     let items = schema::kind("string").with("enum", Document::texts(words));
     schema::kind("array").with("items", items).with("minItems", 1_u32.into())
 }
 
-/// Describes a query parameter; a list is one parameter with commas.
+/// Describes a query parameter. An array is written as one parameter with commas.
 fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Document {
     let mut members = vec![("name", name.into()), ("in", "query".into()), ("description", text.into())];
     if deprecated {
@@ -187,7 +188,7 @@ fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Doc
     Document::object(members)
 }
 
-/// Describes all other query parameters, as an object whose members are parameters (`explode`).
+/// Describes all other query parameters, as an object in which each member is a parameter (`explode`).
 fn filters() -> Document {
     let values = Document::object([("type", "string".into())]);
     let text = "All other parameters are filters, which pass to the upstream, but for names by which other APIs sort or \

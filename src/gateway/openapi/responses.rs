@@ -1,4 +1,4 @@
-//! Responses of an operation: the page and all problems.
+//! The responses of an operation: the page, and all problems.
 
 use super::{
     described::{DescribedRoute, Method},
@@ -20,7 +20,7 @@ struct Header {
     schema: fn() -> Document,
 }
 
-/// The header of every response.
+/// The name of the header that every response has.
 pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 const HEADERS: [Header; 14] = [
@@ -88,7 +88,7 @@ fn string() -> Document {
     schema::kind("string")
 }
 
-/// Describes all headers, as components.
+/// Describes all headers as components.
 pub(super) fn headers() -> Document {
     let described = |header: &Header| {
         let members = [("description", header.text.into()), ("schema", (header.schema)())];
@@ -105,7 +105,7 @@ fn referred(names: &[&str]) -> Vec<(String, Document)> {
     names.iter().map(refer).collect()
 }
 
-/// The pages of a list, in all envelopes.
+/// The description of a list's pages, in all envelopes.
 pub(super) struct Pages {
     contents: Document,
     headers: Vec<(String, Document)>,
@@ -113,7 +113,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Describes the pages, and returns their schemas by name. `echoed` is the schema of the request's body, which some
-    /// envelopes repeat.
+    /// envelopes repeat in the answer.
     pub(super) fn describe(
         described: &DescribedRoute<'_>,
         item: &Document,
@@ -186,12 +186,12 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     Document::Object(responses)
 }
 
-/// Returns the headers of answers on a route with rate limits.
+/// Returns the names of the headers that answers of a route with rate limits have.
 fn of_limits(described: &DescribedRoute<'_>) -> &'static [&'static str] {
     if described.is_limited { &["RateLimit-Policy", "RateLimit"] } else { &[] }
 }
 
-/// Returns the headers that the answers to legacy requests have.
+/// Returns the names of the headers that answers to legacy requests have.
 fn of_legacy(list: &List) -> Vec<&'static str> {
     let is_sent = |known: &&str| list.legacy_headers.iter().any(|(name, _)| name == *known);
     ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
@@ -203,7 +203,7 @@ fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
     (status.to_owned(), Document::object(members))
 }
 
-/// Describes the problems of one status.
+/// Describes the problems that have this status.
 fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Document {
     let codes = Code::ALL.iter().filter(|code| code.has_status(status) && can_be(**code, described, method));
     let codes: Vec<Code> = codes.copied().collect();
@@ -212,7 +212,7 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     let collection = &described.list_settings.collection;
     let mut contents = Contents::default();
     for (envelope, _) in described.conventions() {
-        // These statuses are sent before a route is known, so the route's error form does not apply.
+        // These statuses are sent before the route is known, so the route's error form doesn't apply.
         match envelope.error.as_ref().filter(|_| !matches!(status, 414 | 431)) {
             Some(error) => contents.push(&error.content_type, schema::of_error(&error.body, collection, &words)),
             None => contents.push(PROBLEM, problem_document()),
@@ -233,13 +233,13 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     Document::object(members)
 }
 
-/// Returns the reference to the schema of all problem documents. A schema for each status, with the codes of that
-/// status alone, would be lost in generated clients: generators don't merge schemas.
+/// Returns a reference to the schema of all problem documents. Separate schemas for the codes of each status would be
+/// lost in generated clients, because generators don't merge schemas.
 fn problem_document() -> Document {
     Document::object([("$ref", "#/components/schemas/Problem".into())])
 }
 
-/// Schemas by media type; a media type may have several.
+/// Schemas by media type. A media type may have several schemas.
 #[derive(Default)]
 struct Contents(Vec<(String, Vec<Document>)>);
 
@@ -263,7 +263,7 @@ impl Contents {
     }
 }
 
-/// Returns whether a request for this list by this method can be refused with a code.
+/// Returns whether a request for this list with this method can be refused with a code.
 fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
     let list = described.list_settings;
     let by_token = described.list.dialect.paging().family == Family::Token;
@@ -288,7 +288,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
             let per_client = described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some());
             per_client || described.is_limited
         }
-        // Paths without a route have no operation, and services are no routes.
+        // Paths without a route have no operation, and services aren't routes.
         Code::RouteNotFound
         | Code::OperationInvalid
         | Code::OperationTimeout

@@ -8,7 +8,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// An environment with these files, in which every variable is a signing key.
+/// An environment with these files. Every variable contains the same signing key.
 pub(super) struct Files<'a>(pub(super) &'a [(&'a str, &'a str)]);
 
 impl Environment for Files<'_> {
@@ -22,19 +22,19 @@ impl Environment for Files<'_> {
     }
 }
 
-/// The configuration before the routes.
+/// The part of the configuration that precedes the routes.
 const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                     [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nupstream = \"people\"\n";
 
-/// Returns the snapshot of these routes, if it can be built, and the diagnostics.
+/// Returns the snapshot of these routes, or `None` if it can't be built, and the diagnostics.
 pub(super) fn built(routes: &str, files: &[(&str, &str)]) -> (Option<Snapshot>, String) {
     let (settings, mut diagnostics) = load_text("a.toml", &format!("{HEAD}{routes}"), &Files(files));
     let snapshot = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
     (snapshot, diagnostics.render(false))
 }
 
-/// Returns the document of these routes.
+/// Returns the OpenAPI document of these routes, for one host or for all.
 pub(super) fn document(routes: &str, files: &[(&str, &str)], host: Option<&str>) -> serde_json::Value {
     let (snapshot, said) = built(routes, files);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));
@@ -121,7 +121,7 @@ fn limits_of_clients_are_described_where_there_are_any() {
     }
 }
 
-/// `info`, `servers` and security schemes, with and without those keys in the configuration.
+/// `info`, `servers` and the security schemes follow the configuration. Without its keys, they have default values.
 #[test]
 fn the_api_is_named_as_it_is_configured() {
     let routes = r#"
@@ -238,7 +238,7 @@ fn names_that_look_alike_stay_apart() {
     assert!(document["components"]["schemas"]["UserList2Page"].is_object());
 }
 
-/// The description has the members of the request's body, and those that the answer repeats.
+/// The description has the members of the request's body, including those that the answer repeats.
 #[test]
 fn a_route_by_post_is_described_by_its_body() {
     let routes = r#"

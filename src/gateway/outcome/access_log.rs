@@ -1,8 +1,9 @@
-//! The access log: one structured line for each request, also for refusals, panics, and clients that went away.
+//! The access log: one structured line for each request, including refusals, panics, and requests whose client has
+//! left.
 //!
-//! A line has the path without the query, because the query contains cursors, filters and credentials. Its level is
-//! ERROR for a fault of the gateway itself, WARN if the client got a 5xx or an answer that the upstream broke off, else
-//! INFO.
+//! A line has the path without the query, because the query contains cursors, filters and credentials. The level is
+//! ERROR for a fault of the gateway itself. It is WARN if the client got a 5xx, or an answer that the upstream broke
+//! off. Otherwise it is INFO.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,67 +28,67 @@ use crate::{
     pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
 };
 
-/// The longest path that is logged, in characters.
+/// The maximum length of a logged path, in characters.
 const PATH_LENGTH: usize = 1_024;
 
-/// The longest host that is logged, in characters: the longest name of DNS with a port.
+/// The maximum length of a logged host, in characters: a DNS name of maximum length with a port.
 const HOST_LENGTH: usize = 260;
 
-/// The outcome of a request. Dropping it writes the line, so that there is exactly one.
+/// The outcome of a request. Dropping it writes the log line, so each request has exactly one line.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The id of the request, which its answer, its problem and its upstream requests have too.
+    /// The id of the request, which is also in its answer, its problem and its upstream requests.
     pub request_id: String,
-    /// The client: the address of the connection, or the one that trusted proxies name.
+    /// The client's address: of the connection, or the address that trusted proxies name.
     pub client: Option<IpAddr>,
     host: Option<String>,
     protocol: Option<Version>,
-    /// The method; `None` until the head has been read.
+    /// The method; `None` until the request's head has been read.
     pub method: Option<http::Method>,
     pub path: String,
-    /// The id of the trace that a trusted client names; that of `trace` if there is one.
+    /// The id of `trace`, or without [`Self::trace`] the id of the trace that a trusted client names.
     pub trace_id: Option<TraceId>,
     /// The trace of the request; `None` without `[traces]`.
     pub trace: Option<Arc<RequestTrace>>,
-    /// The upstream's part; `None` if no request was sent to it.
+    /// The upstream's part in the request; `None` if the upstream got no request.
     pub upstream: Option<UpstreamPart>,
-    /// The metrics of the route; those of requests without a route until one is found.
+    /// The metrics of the request's route; those of requests without a route until a route is found.
     pub metrics: Arc<RouteMetrics>,
-    /// The service that answered; `None` if the request was not for one.
+    /// The service that answered; `None` if the request wasn't for a service.
     pub service: Option<&'static str>,
-    /// True if the request was forwarded, so that its answer is the upstream's own.
+    /// `true` if the request was forwarded. Its answer is then the upstream's own.
     pub forwarded: bool,
-    /// The status that was sent; 0 if none was.
+    /// The status that was sent; 0 if no status was sent.
     pub status: u16,
-    /// The code of the problem, or the reason that the response broke off.
+    /// The problem code, or the reason that the response broke off.
     pub code: Option<&'static str>,
-    /// Details for the operator, such as the cause of a failure.
+    /// Details for the operator, for example the cause of a failure.
     pub detail: Option<String>,
-    /// Bytes of the body that were sent.
+    /// The number of bytes of the body that were sent.
     pub bytes: usize,
     /// The labels and numbers under which the metrics count the request.
     pub(crate) counted: Counted,
-    /// The limits that the request is charged to.
+    /// The limits to which the request is charged; `None` without limits.
     pub(crate) limited: Option<Box<LimitedRequest>>,
     began: Instant,
     ended: Option<Instant>,
-    /// True if dropping this value writes and counts nothing, because the outcome has moved to another value or had no
+    /// `true` if dropping this value writes and counts nothing: the outcome has moved to another value, or had no
     /// client.
     left: bool,
 }
 
-/// The upstream's part in a request: the peer that was asked, and the time that the gateway waited for it.
+/// The upstream's part in a request: the peer that was used, and the time for which the gateway waited.
 #[derive(Debug)]
 pub(crate) struct UpstreamPart {
     pub name: String,
-    /// The peer that was asked last; `None` if no connection was made.
+    /// The peer that was used last; `None` if no connection was opened.
     pub peer: Option<SocketAddr>,
-    /// The sum of the waits for its answers, with those for a connection and a slot.
+    /// The total time for which the gateway waited for answers, connections and slots.
     pub time: Duration,
 }
 
 impl Outcome {
-    /// Starts an outcome; `metrics` are those of requests without a route.
+    /// Begins an outcome. `metrics` are those of requests without a route, until a route is found.
     #[must_use]
     pub(crate) fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         Self {
@@ -115,7 +116,7 @@ impl Outcome {
         }
     }
 
-    /// Creates the outcome of work without a client, which has no line and counts as no request.
+    /// Creates the outcome of work without a client. Such an outcome writes no line and isn't counted as a request.
     #[must_use]
     pub(crate) fn unlogged(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         let mut outcome = Self::begin(request_id, metrics);
@@ -123,19 +124,19 @@ impl Outcome {
         outcome
     }
 
-    /// Records the method and path. The path is cut, and control characters in it are replaced.
+    /// Records the method and the path. A long path is shortened, and control characters are replaced.
     pub(crate) fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
         self.path = shown(path, PATH_LENGTH);
     }
 
-    /// Records the host and the protocol of a request, as its client wrote them.
+    /// Records the host and the protocol of a request, as the client wrote them.
     pub(crate) fn addressed(&mut self, host: Option<&[u8]>, protocol: Version) {
         self.host = host.map(|host| shown(host, HOST_LENGTH));
         self.protocol = Some(protocol);
     }
 
-    /// Adds `time` that the gateway waited for an upstream. Without a `peer`, the one known before stays.
+    /// Adds `time` for which the gateway waited for an upstream. Without a `peer`, the recorded peer stays.
     pub(crate) fn waited(&mut self, upstream: &str, peer: Option<SocketAddr>, time: Duration) {
         let part = self.upstream.get_or_insert_with(|| UpstreamPart {
             name: upstream.to_owned(),
@@ -146,18 +147,18 @@ impl Outcome {
         part.time += time;
     }
 
-    /// Returns the level of the line.
+    /// Returns the level of the log line.
     fn level(&self) -> Level {
         match (self.code, self.status) {
-            // A panic may come after a 200. Test: `own_faults_are_errors_and_other_failed_answers_are_warnings`.
+            // A panic may follow a status of 200. Test: `own_faults_are_errors_and_other_failed_answers_are_warnings`.
             (Some("internal" | "panicked"), _) => Level::ERROR,
-            // Either code may come with a 200: the answer broke off after its head had been sent.
+            // Either code may accompany a 200, if the answer broke off after its head had been sent.
             (_, 500..) | (Some("upstream_timeout" | "upstream_truncated"), _) => Level::WARN,
             _ => Level::INFO,
         }
     }
 
-    /// Records the level of a page, and the reasons and distances that the metrics count.
+    /// Records the level of a page, and the facts about it that the metrics count.
     pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level()));
         self.counted.unproven = page.unproven.map(unproven_word);
@@ -169,7 +170,7 @@ impl Outcome {
         self.counted.stragglers = page.notes.stragglers;
     }
 
-    /// Records the use of a filter that did not help.
+    /// Records the use of a range filter that didn't help.
     pub(crate) fn filtered(&mut self, futile: Option<FutileFilter>) {
         self.counted.futile_filter = futile.map(|futile| match futile {
             FutileFilter::InVain => "in_vain",
@@ -185,8 +186,8 @@ impl Outcome {
         }
     }
 
-    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the key to look at.
-    /// Refusals that clients cause are not logged.
+    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the configuration key to
+    /// check. Refusals that clients cause aren't logged.
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };
@@ -206,7 +207,8 @@ impl Outcome {
         }
     }
 
-    /// Logs, once for each route and configuration, that answers lack a fact for which the dialect has a place.
+    /// Logs, once for each route and configuration, that answers lack a fact. `key` is the dialect's key with the place
+    /// of the fact.
     pub(crate) fn tell_missing(&self, key: &'static str) {
         let (said, hint) = (format!("nothing stands where {key} says"), format!("{key} of the dialect"));
         // Every answer of such an upstream lacks the fact. Test: `a_missing_total_is_logged_once`.
@@ -221,8 +223,7 @@ impl Outcome {
         }
     }
 
-    /// Charges the requests to the upstream so far, and tells the client in the headers of its answer how much of its
-    /// limits is left.
+    /// Charges the upstream requests so far, and adds headers with the client's remaining limits to its answer.
     pub(crate) fn tell_limits(&mut self, headers: &mut HeaderMap) {
         if let Some(limited) = &mut self.limited {
             let now = clock::instant();
@@ -231,12 +232,13 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the answer has the headers that show how much is left of a limit.
+    /// Returns whether the answer has headers with the client's remaining limits.
     pub(crate) fn tells_limits(&self) -> bool {
         self.limited.as_ref().is_some_and(|limited| limited.is_told())
     }
 
-    /// Returns the outcome as one word, a label value of `cursorgate_requests_total`: the code if there is one.
+    /// Returns the outcome as a label value of `cursorgate_requests_total`: the code, if there is one, or a word for
+    /// the kind of answer.
     #[must_use]
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
@@ -252,7 +254,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the facts of the line that show how a request ended, for its explanation.
+    /// Returns the facts of the log line that show how a request ended, for its explanation.
     pub(crate) fn facts(&self) -> Value {
         let upstream = self.upstream.as_ref();
         json!({
@@ -276,8 +278,8 @@ impl Outcome {
         })
     }
 
-    /// Ends the trace with the span of the request, which has the facts of its line under the names that OpenTelemetry
-    /// defines (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+    /// Ends the trace with the request's own span. The span has the facts of the log line, under the names that
+    /// OpenTelemetry defines (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
     fn end_trace(&self, trace: &RequestTrace, ended: Instant) {
         let route = self.metrics.route();
         let method = self.method.as_ref().map_or("HTTP", http::Method::as_str);
@@ -290,7 +292,7 @@ impl Outcome {
             text("url.path", Some(self.path.clone())),
             text("server.address", self.host.clone()),
             text("client.address", self.client.map(|client| client.to_string())),
-            // The attribute is the version alone, such as `1.1`.
+            // The attribute contains only the version, such as `1.1`.
             text("network.protocol.version", self.protocol.map(|version| protocol(version)[5..].to_owned())),
             number("http.response.status_code", self.status.into()).filter(|_| self.status > 0),
             number("http.response.body.size", bytes),
@@ -301,12 +303,12 @@ impl Outcome {
             text("cursorgate.page_level", self.counted.level.map(str::to_owned)),
             number("cursorgate.upstream_requests", self.counted.upstream_requests.into()),
         ];
-        // Faults of clients are no errors of a server's span.
+        // Faults of clients aren't errors of a server's span.
         let fault = (self.level() != Level::INFO).then_some(self.counted.word);
         trace.end(name, attributes.into_iter().flatten().collect(), fault, ended);
     }
 
-    /// Charges the client with all requests to the upstream, and returns the time at which the request ended.
+    /// Charges the client for all upstream requests, and returns the time at which the request ended.
     fn settle(&mut self) -> Instant {
         let ended = self.ended.unwrap_or_else(clock::instant);
         if let Some(limited) = &mut self.limited {
@@ -315,9 +317,9 @@ impl Outcome {
         ended
     }
 
-    /// Takes over the logging of a request that has ended. The line is written when the returned value is dropped, with
-    /// the duration of the request alone: an observed answer is read after its client has it, and its verdict is in the
-    /// same line.
+    /// Takes over the logging of a request that has ended. Dropping the returned value writes the line, with the
+    /// duration of the request until now. An observed answer is read after the client has received it, and its verdict
+    /// is in the same line.
     pub(crate) fn leave(&mut self) -> Self {
         let mut rest = Self::begin(String::new(), Arc::clone(&self.metrics));
         rest.left = true;
@@ -326,18 +328,17 @@ impl Outcome {
         taken
     }
 
-    /// Returns the start of the request.
     #[must_use]
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
-    /// Writes the line of the access log.
+    /// Writes the line of the access log. `took` is the duration of the request.
     fn write(&self, took: Duration) {
         let route = self.metrics.route();
         let duration_ms = millis(took);
         let upstream = self.upstream.as_ref();
-        // `tracing` takes the level of an event as a constant, so each level has an event of its own.
+        // `tracing` needs the level of an event as a constant, so each level has a separate event.
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
@@ -390,10 +391,10 @@ impl Drop for Outcome {
             return;
         }
         if std::thread::panicking() {
-            // A panic unwinds through this value, so that the request has its line all the same.
+            // A panic unwinds through this value. The request still gets its line.
             self.code = Some("panicked");
         }
-        // Charged also if the client has left, because the upstream has been asked.
+        // The client is charged even if it has left, because the upstream requests were made.
         let ended = self.settle();
         let took = ended.saturating_duration_since(self.began);
         self.counted.word = self.word();
@@ -405,13 +406,13 @@ impl Drop for Outcome {
     }
 }
 
-/// Returns a text from outside for a line: cut, and with its control characters replaced.
+/// Returns text from outside in a form for the log: at most `most` characters, with control characters replaced.
 fn shown(bytes: &[u8], most: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return text.into_owned();
     }
-    // A line end in a path would let a client write lines of its own. Test: `a_path_is_cut_and_keeps_to_its_line`.
+    // A line break in a path would let a client write forged lines. Test: `a_path_is_cut_and_keeps_to_its_line`.
     let visible = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
     text.chars().take(most).map(visible).collect()
 }
@@ -426,7 +427,7 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Returns a duration in milliseconds, to the microsecond.
+/// Returns a duration in milliseconds, with microsecond precision.
 pub(crate) fn millis(duration: Duration) -> f64 {
     u64::try_from(duration.as_micros()).map_or(f64::MAX, |micros| {
         #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
@@ -474,7 +475,7 @@ mod tests {
         }
     }
 
-    /// The names of all fields of lines, as their places in the code define them.
+    /// A subscriber that collects the names of all fields of log lines.
     #[derive(Default)]
     struct FieldNames(std::sync::Mutex<Vec<&'static str>>);
 

@@ -1,8 +1,9 @@
-//! The evidence of a refusal: what the gateway asked for and what came, in a sentence for the operator that names the
-//! key of the configuration to look at.
+//! The evidence for a refusal: a sentence for the operator about the requests and answers that led to it. The sentence
+//! names the configuration key to check.
 //!
-//! The core owns the answers, so the facts that an explanation needs are noted as each one comes: its number of items,
-//! fingerprints of its first and last id, and the runs of equal sort keys at its edges. No value of an item is kept.
+//! The core takes ownership of the answers. The facts for an explanation are therefore recorded as each answer arrives:
+//! its number of items, hashes of its first and last id, and the runs of equal sort keys at its edges. No value of an
+//! item is kept.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -19,31 +20,33 @@ use crate::{
     upstream::Dialect,
 };
 
-/// The most answers that are noted. A search may read more; the first ones are enough to explain it.
+/// The largest number of answers that are recorded. A search may read more, but the first ones are enough for an
+/// explanation.
 const MOST: usize = 16;
 
-/// The answers of one page.
+/// The facts about the answers for one page.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalEvidence {
     shown: Vec<ShownAnswer>,
 }
 
-/// An answer to a request for a slice of the list as it is declared.
+/// The facts about the answer to a request for a slice of the list in its declared order.
 #[derive(Clone, Copy, Debug)]
 struct ShownAnswer {
     slice: Slice,
     items: usize,
-    /// Fingerprints of the first and the last id.
+    /// Hashes of the first and the last id; `None` if the answer is empty.
     ends: Option<(u64, u64)>,
-    /// The longer one of the runs of equal sort keys with which the answer begins and ends.
+    /// The number of items in the longer of two runs of equal sort keys: the run at the beginning and the run at the
+    /// end.
     run: usize,
 }
 
 impl RefusalEvidence {
-    /// Notes an answer of the list in its declared order. Answers of filtered and of flipped lists, and of lists by id,
-    /// are left out.
+    /// Records an answer of the list in its declared order. Answers of filtered lists, flipped lists and lists by id
+    /// are ignored.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
-        // Offsets in other forms of the list count other items.
+        // Offsets in other forms of the list count other items, so these answers can't be compared.
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
         if self.shown.len() == MOST {
             return;
@@ -53,7 +56,7 @@ impl RefusalEvidence {
         self.shown.push(ShownAnswer { slice: *slice, items, ends, run: edge_run(answer, items) });
     }
 
-    /// Explains a refusal, as far as the answers do.
+    /// Returns an explanation of a refusal; `None` if the answers don't explain it.
     pub(crate) fn explain(&self, refusal: &Refusal, dialect: &Dialect, order: &Order) -> Option<String> {
         match refusal {
             Refusal::TieRun { .. } => self.tie_run(order),
@@ -70,8 +73,8 @@ impl RefusalEvidence {
         }
     }
 
-    /// Adds a summary of the answers to a `budget_exceeded` without a detail, which is that of a page whose time is
-    /// over. Other failures stay as they are.
+    /// Adds a summary of the answers to a `budget_exceeded` without a detail, which means that the page's time is over.
+    /// Other failures are returned unchanged.
     pub(crate) fn add_to(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Refused { problem, detail: None } if problem.code == Code::BudgetExceeded => {
@@ -81,18 +84,19 @@ impl RefusalEvidence {
         }
     }
 
-    /// Returns whether the upstream ignores the requested size: for two sizes it gave the same number of items, which
-    /// is more than the smaller size. For example, it gave 25 items both for 10 and for 40.
+    /// Returns whether the upstream ignores the requested size: for two sizes it returned the same number of items, and
+    /// more than the smaller size. For example, it returned 25 items both for 10 and for 40.
     pub(crate) fn shows_ignored_size(&self) -> bool {
         self.ignored_sizes().is_some()
     }
 
-    /// Returns two requested sizes, and the number of items that came both times.
+    /// Returns two requested sizes, and the number of items that the upstream returned for both.
     fn ignored_sizes(&self) -> Option<(u32, u32, usize)> {
         let size = |shown: &ShownAnswer| shown.slice.size().0;
         self.shown.iter().enumerate().find_map(|(index, one)| {
             let differs = |other: &&ShownAnswer| {
-                // A cap gives the same number for two sizes too, but never more than was asked for.
+                // With a cap, the number of items is also the same for two sizes, but it never exceeds the requested
+                // size.
                 let smaller = size(one).min(size(other)) as usize;
                 size(one) != size(other) && one.items == other.items && one.items > smaller
             };
@@ -115,7 +119,7 @@ impl RefusalEvidence {
         Some(format!("asked for {one} and for {other} items and got {items} both times: {asks}"))
     }
 
-    /// Explains a first page that is empty while a later one has items.
+    /// Explains an empty first page, if a later page has items.
     fn wrong_first_page(&self, dialect: &Dialect) -> Option<String> {
         let has_later = self.shown.iter().any(|shown| shown.items > 0 && shown.slice.begins() > Offset(0));
         let is_empty = |shown: &&ShownAnswer| shown.items == 0 && shown.slice.begins() == Offset(0);
@@ -134,7 +138,7 @@ impl RefusalEvidence {
         })
     }
 
-    /// Explains requests for two places whose answers begin with the same item.
+    /// Explains two requests for different places whose answers begin with the same item.
     fn same_items(&self, dialect: &Dialect) -> Option<String> {
         let (one, other) = self.shown.iter().enumerate().find_map(|(index, one)| {
             let (first, _) = one.ends?;
@@ -182,7 +186,7 @@ impl RefusalEvidence {
         ))
     }
 
-    /// Summarizes the answers, for a refusal without a single visible cause.
+    /// Summarizes the answers, for a refusal without one visible cause.
     fn sum(&self) -> Option<String> {
         let least = self.shown.iter().map(|shown| shown.slice.begins().0).min()?;
         let most = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;
@@ -199,7 +203,8 @@ fn fingerprint(id: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Returns the length of the longer one of the runs of equal sort keys at the edges of an answer; 0 without sort keys.
+/// Returns the length of the longer of the two runs of equal sort keys at the edges of an answer: 1 without sort keys,
+/// 0 without items.
 fn edge_run(answer: &Answer, items: usize) -> usize {
     let is_tie = |one: usize, other: usize| {
         let (Some(one), Some(other)) = (answer.row(one), answer.row(other)) else { return false };
@@ -213,8 +218,8 @@ fn edge_run(answer: &Answer, items: usize) -> usize {
     if items == 0 { 0 } else { first.max(last) + 1 }
 }
 
-/// Returns the key of the configuration that an operator looks at first after a refusal with this word, which is a code
-/// of a problem or a cause of `cursorgate_refusals_total`; `None` for refusals that clients cause.
+/// Returns the configuration key that an operator should check first after a refusal; `None` for refusals that clients
+/// cause. `word` is a problem code or a cause of `cursorgate_refusals_total`.
 pub(crate) fn hint(word: &str) -> Option<&'static str> {
     Some(match word {
         "upstream_unavailable" => "peers of the upstream, and its log",

@@ -1,4 +1,4 @@
-//! The mapping from failures to problems. Details that only an operator may see go to the log.
+//! The mapping of failures to problems. Details that only an operator may see are written to the log.
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
@@ -26,33 +26,33 @@ use crate::{
     },
 };
 
-/// The detail of `overloaded`, if no memory is left.
+/// The text for the client of an `overloaded` that is caused by a lack of memory.
 const NO_ROOM: &str = "the gateway has no memory left for this request: try again in a moment";
 
-/// The statuses with which upstreams refuse parameters.
+/// The statuses with which upstreams refuse invalid parameters.
 const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
 
 /// The reason that a request gets no page.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The gateway refuses.
+    /// The gateway refuses the request.
     Refused {
         /// The problem that the client gets.
         problem: Box<Problem>,
-        /// The detail that the log gets.
+        /// The detail for the log.
         detail: Option<String>,
     },
-    /// The upstream refused; its answer passes as it is.
+    /// The upstream refused the request. Its answer passes to the client unchanged.
     Passed(Box<Response>),
 }
 
 impl Failure {
-    /// Creates a refusal: the client gets `said`, and the log `detail`.
+    /// Creates a refusal with the text `said` for the client, and `detail` for the log.
     pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
     }
 
-    /// Adds the link to the first page.
+    /// Adds the link to the first page (`restart`). A failure that passes has no link.
     #[must_use]
     pub(crate) fn with_restart(mut self, url: String) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
@@ -61,8 +61,8 @@ impl Failure {
         self
     }
 
-    /// Removes the links, which answers to POST don't have; `cursor` is the name of the client's parameter, if it has
-    /// one.
+    /// Removes the links, which answers to POST don't have. `cursor` is the name of the client's cursor parameter, if
+    /// there is one.
     #[must_use]
     pub(crate) fn without_links(mut self, cursor: Option<&str>) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
@@ -71,7 +71,7 @@ impl Failure {
         self
     }
 
-    /// Returns a short description for the log.
+    /// Returns a short description for the log: the detail, or else the problem code.
     pub(crate) fn summary(&self) -> &str {
         match self {
             Self::Refused { problem, detail } => detail.as_deref().unwrap_or(problem.code.as_str()),
@@ -79,9 +79,9 @@ impl Failure {
         }
     }
 
-    /// Maps a response that can't be read as an answer of the list. `status` and `headers` are those of the response,
-    /// and `protected` are the headers by which a refusal that passes must vary. An upstream's 503 and 504 keep their
-    /// status, so that clients and balancers treat them as they treat the upstream's own.
+    /// Returns the failure for a response that can't be read as an answer of the list. `status` and `headers` belong to
+    /// the response. `protected` are the headers that a passed refusal must name in `Vary`. An upstream's 503 or 504
+    /// keeps its status, so clients and load balancers handle it as they would without the gateway.
     pub(crate) fn reading(
         error: ReadingError,
         status: u16,
@@ -90,7 +90,7 @@ impl Failure {
     ) -> Self {
         let detail = error.to_string();
         let (code, said) = match error {
-            // A 4xx of the upstream passes as it is. Test: `client_errors_pass_as_they_are`.
+            // An upstream's 4xx passes to the client unchanged. Test: `client_errors_pass_as_they_are`.
             ReadingError::Failed { status, body } => {
                 return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
             }
@@ -98,7 +98,7 @@ impl Failure {
                 (Code::UpstreamTimeout, "the upstream got no answer in time from a service that it asked")
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
-            // Redirects are not followed, because they may lead to another server. Test: `redirects_are_not_followed`.
+            // Redirects aren't followed, because they may lead to another server. Test: `redirects_are_not_followed`.
             ReadingError::Redirected { location, .. } => {
                 let detail = match location {
                     Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
@@ -111,7 +111,7 @@ impl Failure {
             ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deeply"),
         };
         let mut problem = Problem::new(code, said);
-        // An upstream's 503 stays a 503, and its 500 becomes a 502. Test:
+        // An upstream's 503 stays a 503, but its 500 becomes a 502. Test:
         // `a_failure_of_the_upstream_keeps_its_status_and_its_retry_after`.
         if code.has_status(status) {
             problem.status = status;
@@ -121,9 +121,9 @@ impl Failure {
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
 
-    /// Maps a refusal (400, 416 or 422) by an upstream that has given another part of the same list for the same
-    /// filters: the gateway's own paging is refused, which the client neither chose nor can correct. Other refusals
-    /// stay as they are.
+    /// Replaces an upstream's refusal (400, 416 or 422) that is caused by the gateway's own paging: the client neither
+    /// chose the refused place nor can correct it. The caller makes sure that the upstream has answered for another
+    /// part of the same list. Other failures are returned unchanged.
     #[must_use]
     pub(crate) fn of_own_paging(self, fetch: &Fetch) -> Self {
         let Self::Passed(response) = &self else { return self };
@@ -154,7 +154,7 @@ impl Failure {
         Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
     }
 
-    /// Maps a refusal of the core. `nearest` makes the link to an estimated position.
+    /// Returns the failure for a refusal of the core. `nearest` returns the link to an estimated offset.
     pub(crate) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
         let with_nearest = |code, said: &str, place| {
             let mut problem = Problem::new(code, said);
@@ -204,7 +204,8 @@ impl Failure {
         }
     }
 
-    /// Maps a cursor that can't be used; `parameter` is the name of the parameter that it came in.
+    /// Returns the failure for a cursor that can't be used. `parameter` is the name of the parameter that contained the
+    /// cursor.
     pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
         let (code, said) = match &error {
             CursorError::Invalid => (
@@ -237,7 +238,7 @@ impl Failure {
     }
 }
 
-/// Returns the label of a refusal for metrics and the log.
+/// Returns the label of a refusal in metrics and the log.
 pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::PositionLost { .. } => "position_lost",
@@ -253,7 +254,8 @@ pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Returns the label of an unsorted list, and the detail for the client. The log gets the items that show it.
+/// Returns the label of a cause of disorder, and the text for the client. The log gets the items that prove the
+/// disorder.
 pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
     match cause {
         Cause::NoObject => ("unsorted_no_object", "the upstream's items are not objects, so they have no sort keys"),
@@ -296,7 +298,7 @@ impl From<FetchError> for Failure {
             FetchError::Unavailable(_) => {
                 (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
             }
-            // The gateway lacks resources; the upstream has not failed. Test:
+            // The gateway lacks resources; the upstream hasn't failed. Test:
             // `without_descriptors_the_gateway_is_overloaded`.
             FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
@@ -374,11 +376,11 @@ impl From<RateRefusal> for Failure {
     }
 }
 
-/// The remedy for a client that pages by number or offset. In an answer without links, `Problem::leave_out_links`
-/// replaces its second half.
+/// The remedy for a client that pages by number or offset. For an answer without links, `Problem::leave_out_links`
+/// replaces the part after the colon.
 const BY_CURSOR: &str = "page by cursor: start at `restart` and follow its links";
 
-/// Returns a number of seconds in words.
+/// Returns a number of seconds as text, such as `1 second` or `5 seconds`.
 fn seconds(number: u64) -> String {
     if number == 1 { "1 second".to_owned() } else { format!("{number} seconds") }
 }
@@ -396,8 +398,8 @@ impl From<Occupied> for Failure {
 
 impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
-        // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
-        // their tokens, or by ids of items. Test: `tokens_too_long_for_a_cursor_are_refused`.
+        // Without its next cursor, the page would look like the last one, so it's refused. Upstreams cause long cursors
+        // with their tokens or the ids of items. Test: `tokens_too_long_for_a_cursor_are_refused`.
         let said = "the upstream's continuation token, or the id of an item, does not fit into a cursor";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }

@@ -1,14 +1,14 @@
-//! Histograms with fixed bounds, updated by relaxed additions without a lock.
+//! Histograms with fixed bounds. Relaxed atomic additions update them without a lock.
 //!
-//! They are classic histograms of Prometheus, which every server reads. The bounds of times fit answers from memory
-//! within a millisecond as well as the longest default timeout, 30 s.
+//! The histograms have Prometheus' classic form, which every Prometheus server reads. The bounds of times range from 1
+//! ms, for answers from memory, to 30 s, the longest default timeout.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// The bounds of times, in microseconds, as they are written in seconds.
+/// The bounds of times: in microseconds, and as text in seconds.
 pub(crate) const TIMES: &BucketBounds = &[
     (1_000, "0.001"),
     (2_500, "0.0025"),
@@ -26,18 +26,19 @@ pub(crate) const TIMES: &BucketBounds = &[
     (30_000_000, "30"),
 ];
 
-/// The bounds of numbers of upstream requests for a page.
+/// The bounds for the number of upstream requests for a page.
 pub(crate) const PAGE_REQUESTS: &BucketBounds =
     &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
 
-/// The largest value of each bucket but the last, and the same as text; in ascending order.
+/// The largest value of each bucket except the last one, as a number and as text, in ascending order.
 pub(crate) type BucketBounds = [(u64, &'static str)];
 
-/// The number of values in each bucket, and their sum.
+/// The number of values in each bucket, and the sum of all values.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     bounds: &'static BucketBounds,
-    /// The number of values up to each bound and above the one before; the last bucket has all larger values.
+    /// The number of values in each bucket. A bucket's values are above the previous bound, and at most its own bound.
+    /// The last bucket has the values above all bounds.
     buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
 }
@@ -45,11 +46,11 @@ pub(crate) struct Histogram {
 /// The counts of a histogram at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HistogramCounts {
-    /// The number of values up to each bound, with all smaller ones.
+    /// The text of each bound, with the number of values up to this bound.
     pub up_to: Vec<(&'static str, u64)>,
     /// The number of all values.
     pub count: u64,
-    /// Their sum, in the unit of the bounds.
+    /// The sum of all values, in the unit of the bounds.
     pub sum: u64,
 }
 
@@ -62,29 +63,30 @@ impl Histogram {
 
     /// Counts a value in the unit of the bounds.
     pub(crate) fn add(&self, value: u64) {
-        // A bound belongs to its bucket, as with `le` in Prometheus. Test:
+        // A value that equals a bound belongs to that bound's bucket, like `le` in Prometheus. Test:
         // `a_value_is_in_the_bucket_whose_bound_it_does_not_exceed`.
         let at = self.bounds.partition_point(|(bound, _)| *bound < value);
         self.buckets[at].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Counts a time; the bounds are in microseconds.
+    /// Counts a time, in a histogram whose bounds are in microseconds.
     pub(crate) fn add_time(&self, time: Duration) {
         self.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the number of values in each bucket.
+    /// Returns the number of values in each bucket, without the values of lower buckets.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))
     }
 
-    /// Returns the sum of the values.
+    /// Returns the sum of the values, in the unit of the bounds.
     pub(crate) fn sum(&self) -> u64 {
         self.sum.load(Ordering::Relaxed)
     }
 
-    /// Returns the counts. The number of all values is that of the buckets, so that they agree while others count.
+    /// Returns the counts at this moment. `count` is computed from the buckets, so it agrees with `up_to` even while
+    /// other threads add values.
     pub(crate) fn counts(&self) -> HistogramCounts {
         let mut count = 0;
         let mut up_to = Vec::with_capacity(self.bounds.len());
@@ -97,9 +99,9 @@ impl Histogram {
     }
 }
 
-/// Returns the value that this share of the values does not exceed, in the unit of the bounds; `None` without values.
-/// Values are taken to be spread evenly within a bucket, as in Prometheus' `histogram_quantile`; for values beyond the
-/// last bound the result is that bound.
+/// Returns the estimated value that a `share` of the values doesn't exceed, in the unit of the bounds; `None` without
+/// values. The estimate assumes an even spread of the values within a bucket, like `histogram_quantile` in Prometheus.
+/// For values beyond the last bound, the result is the last bound.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -110,7 +112,8 @@ pub(crate) fn quantile(bounds: &BucketBounds, buckets: &[u64], share: f64) -> Op
     let rank = share * buckets.iter().sum::<u64>() as f64;
     let (mut below, mut lower) = (0, 0);
     for (count, (bound, _)) in buckets.iter().zip(bounds) {
-        // An empty bucket reaches a rank of 0, too, and nothing can be divided by its count.
+        // Without the first condition, an empty bucket would reach a rank of 0, and the division by its count would
+        // fail.
         if *count > 0 && (below + count) as f64 >= rank {
             let part = (rank - below as f64) / *count as f64;
             return Some(lower + ((bound - lower) as f64 * part) as u64);

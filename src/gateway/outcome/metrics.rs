@@ -1,8 +1,9 @@
-//! Metrics: a set of counters and histograms for each route and each upstream, updated by relaxed additions without a
-//! lock.
+//! Metrics: a set of counters and histograms for each route and each upstream. Relaxed atomic additions update them
+//! without a lock.
 //!
-//! Label values are closed sets: names of routes come from the configuration, all others from the tables in `families`.
-//! Counters outlive a reload as long as a route or upstream of the name exists, and so does their history.
+//! Label values are closed sets. Route names come from the configuration, all other values from the tables in
+//! `families`. Counters and their history survive a reload as long as the configuration has a route or upstream with
+//! the same name.
 
 pub(crate) mod exports;
 mod families;
@@ -33,71 +34,71 @@ pub(crate) use findings::{RouteFinding, RouteFindings};
 use history::History;
 pub(crate) use history::{Increases, STEP};
 
-/// The outcome of a request as metrics count it. Each word is a label value of its family.
+/// The outcome of a request, in the form that metrics count. Each word is a label value of its metric family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
     /// The outcome: `page`, `forwarded`, the code of a problem, or another word of `Outcome::word`.
     pub word: &'static str,
     pub level: Option<&'static str>,
-    /// The reason that the page is not proven.
+    /// The reason that the page isn't proven.
     pub unproven: Option<&'static str>,
-    /// The reason that the declared order was not used.
+    /// The reason that the declared order couldn't be used.
     pub lowered: Option<&'static str>,
-    /// The use of a filter that did not help.
+    /// The use of a range filter that didn't help.
     pub futile_filter: Option<&'static str>,
-    /// The reason that the answers made no page.
+    /// The reason that the answers didn't make a page.
     pub refusal: Option<&'static str>,
     /// The distance in items between the estimated and the actual position of the page.
     pub drift: Option<i64>,
-    /// The number of marks out of order.
+    /// The number of cursor marks that were found out of order.
     pub stragglers: u32,
     pub upstream_requests: u32,
-    /// The number of kept answers that the upstream validated with a 304.
+    /// The number of stored answers that the upstream validated with a 304.
     pub validated: u32,
-    /// The use of the page cache.
+    /// The way in which the page cache was used.
     pub cache: Option<&'static str>,
-    /// True if the page was stored in the page cache.
+    /// `true` if the page was stored in the page cache.
     pub stored: bool,
-    /// The source of the pivot's keys.
+    /// The source of the pivot's sort keys.
     pub pivot: Option<&'static str>,
     /// The verdict on the observed answer.
     pub observed: Option<&'static str>,
-    /// The reason that the answer was not observed.
+    /// The reason that the answer wasn't observed.
     pub unobserved: Option<&'static str>,
     /// The rate limit that refused the request.
     pub limit: Option<&'static str>,
     /// The paging of the request: `cursor`, `legacy` or `unmarked`.
     pub paging: Option<&'static str>,
-    /// The coding in which the gateway compressed the response, and its bytes before and after that.
+    /// The coding in which the gateway compressed the response, and the number of bytes before and after compression.
     pub compressed: Option<(&'static str, usize, usize)>,
 }
 
-/// The response to a request as metrics count it.
+/// The response to a request, in the form that metrics count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CountedResponse {
-    /// The status; 0 if none was sent.
+    /// The status; 0 if no status was sent.
     pub status: u16,
-    /// The bytes of the body that were sent.
+    /// The number of bytes of the body that were sent.
     pub bytes: usize,
     /// The time from the first byte of the request's head to the end of the response.
     pub took: Duration,
 }
 
-/// The counters of one route.
+/// The counters, histograms, history and findings of one route. The next snapshot's route of the same name shares them.
 #[derive(Debug)]
 pub struct RouteMetrics {
     route: String,
-    /// The values of all families, one family after the other.
+    /// The counters of all families, one family after the other.
     counters: Box<[AtomicU64]>,
-    /// The times of requests, by class of the status.
+    /// The times of requests, by status class.
     durations: [Histogram; CLASSES.len()],
-    /// The numbers of requests to the upstream for each page.
+    /// The number of upstream requests for each page.
     page_requests: Histogram,
     history: History,
     findings: RouteFindings,
 }
 
-/// The metrics of one upstream. The next snapshot's upstream of the same name shares them.
+/// The metrics of one upstream. The next snapshot's upstream of the same name shares these metrics.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
     durations: [Histogram; CLASSES.len()],
@@ -105,7 +106,7 @@ pub struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
-    /// Creates empty metrics.
+    /// Creates metrics without any counts.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let durations = durations();
@@ -113,27 +114,27 @@ impl UpstreamMetrics {
         Arc::new(Self { durations, history })
     }
 
-    /// Ends a step of the history.
+    /// Ends a step of the history at `now`.
     pub(crate) fn step(&self, now: Instant) {
         self.history.step(buckets(&self.durations).collect(), now);
     }
 
-    /// Returns the increases over the last steps and until now.
+    /// Returns the increases of the counts from at most `steps` history steps ago until `now`.
     pub(crate) fn recent(&self, steps: usize, now: Instant) -> Increases {
         self.history.since(steps, &buckets(&self.durations).collect::<Vec<_>>(), now)
     }
 
-    /// Returns a figure of each step of the history, the latest last.
+    /// Computes a figure for each step of the history, and returns the figures, latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(UpstreamFigures<'_>, Duration) -> T) -> Vec<T> {
         self.history.series(|step| figure(UpstreamFigures(&step.counts), step.took))
     }
 
-    /// Counts a request to the upstream that has ended; `status` is that of its answer.
+    /// Counts an upstream request that has ended. `status` is the answer's status; `None` without a complete answer.
     pub(crate) fn count(&self, status: Option<u16>, took: Duration) {
         self.durations[class(status.unwrap_or(0))].add_time(took);
     }
 
-    /// Returns the times of requests by class of the status, of those classes that occurred.
+    /// Returns the times of requests by status class, without classes that haven't occurred.
     pub(crate) fn durations(&self) -> impl Iterator<Item = (&'static str, HistogramCounts)> {
         occurred(&self.durations)
     }
@@ -149,7 +150,7 @@ fn occurred(durations: &[Histogram; CLASSES.len()]) -> impl Iterator<Item = (&'s
 }
 
 impl RouteMetrics {
-    /// Creates the counters of a route. The empty name stands for requests without a route.
+    /// Creates the counters of a route. The empty name is for requests without a route.
     #[must_use]
     pub fn new(route: &str) -> Arc<Self> {
         let count = start(FAMILIES.len());
@@ -166,7 +167,7 @@ impl RouteMetrics {
         })
     }
 
-    /// Returns the name of the route.
+    /// Returns the name of the route; empty for requests without a route.
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
@@ -177,7 +178,7 @@ impl RouteMetrics {
         &self.findings
     }
 
-    /// Returns the counts of a family, by its index in [`FAMILIES`], each with the values of its labels.
+    /// Returns the counts of a family, each with its label values. `family` is an index in [`FAMILIES`].
     pub fn counts(&self, family: usize) -> impl Iterator<Item = (Vec<&'static str>, u64)> {
         let shape = &FAMILIES[family];
         let start = start(family);
@@ -185,37 +186,37 @@ impl RouteMetrics {
         counters.map(|(index, counter)| (shape.values(index), counter.load(Ordering::Relaxed)))
     }
 
-    /// Returns all counts, for [`RouteFigures`].
+    /// Returns all counts, in the order that [`RouteFigures`] expects.
     pub(crate) fn totals(&self) -> Vec<u64> {
         totals(&self.counters, &self.durations, &self.page_requests)
     }
 
-    /// Ends a step of the history.
+    /// Ends a step of the history at `now`.
     pub(crate) fn step(&self, now: Instant) {
         self.history.step(self.totals(), now);
     }
 
-    /// Returns the increases over the last steps and until now.
+    /// Returns the increases of the counts from at most `steps` history steps ago until `now`.
     pub(crate) fn recent(&self, steps: usize, now: Instant) -> Increases {
         self.history.since(steps, &self.totals(), now)
     }
 
-    /// Returns a figure of each step of the history, the latest last.
+    /// Computes a figure for each step of the history, and returns the figures, latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(RouteFigures<'_>, Duration) -> T) -> Vec<T> {
         self.history.series(|step| figure(RouteFigures(&step.counts), step.took))
     }
 
-    /// Returns the times of requests by class of the status, of those classes that occurred.
+    /// Returns the times of requests by status class, without classes that haven't occurred.
     pub(crate) fn durations(&self) -> impl Iterator<Item = (&'static str, HistogramCounts)> {
         occurred(&self.durations)
     }
 
-    /// Returns the numbers of requests to the upstream for a page.
+    /// Returns the histogram of the number of upstream requests for a page.
     pub(crate) fn page_requests(&self) -> HistogramCounts {
         self.page_requests.counts()
     }
 
-    /// Counts a request that has ended.
+    /// Counts a request that has ended, by its outcome and its response.
     pub(crate) fn count(&self, outcome: &Counted, response: CountedResponse) {
         self.add_labelled(REQUESTS, &[outcome.word, CLASSES[class(response.status)]], 1);
         self.durations[class(response.status)].add_time(response.took);
@@ -254,7 +255,7 @@ impl RouteMetrics {
         self.add(VALIDATED, 0, outcome.validated.into());
     }
 
-    /// Counts a page that was made in the background, or that was dropped before its making began. `work` and `ended`
+    /// Counts a page that was made in the background, or whose making was dropped before it began. `work` and `ended`
     /// are label values of `cursorgate_background_pages_total`.
     pub(crate) fn count_background(&self, work: &'static str, ended: &'static str, counted: &Counted) {
         self.add_labelled(BACKGROUND, &[work, ended], 1);
@@ -280,19 +281,19 @@ fn whole(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Returns all counts of a route in the order of [`RouteFigures`].
+/// Returns all counts of a route, in the order that [`RouteFigures`] expects.
 fn totals(counters: &[AtomicU64], durations: &[Histogram], page_requests: &Histogram) -> Vec<u64> {
     let counters = counters.iter().map(|counter| counter.load(Ordering::Relaxed));
     counters.chain(buckets(durations)).chain(page_requests.buckets()).chain([page_requests.sum()]).collect()
 }
 
 impl Increases {
-    /// Returns the figures of a route in this span.
+    /// Interprets the increases as those of a route.
     pub(crate) fn of_route(&self) -> RouteFigures<'_> {
         RouteFigures(&self.counts)
     }
 
-    /// Returns the figures of an upstream in this span.
+    /// Interprets the increases as those of an upstream.
     pub(crate) fn of_upstream(&self) -> UpstreamFigures<'_> {
         UpstreamFigures(&self.counts)
     }

@@ -1,5 +1,5 @@
-//! Counts of legacy requests, for each route and client, so that a team knows whom to contact before the sunset. The
-//! table has a fixed size, needs no lock, and holds no secrets of clients.
+//! Counts of legacy requests for each route and client. With them, a team knows which clients to contact before the
+//! sunset. The table has a fixed size, needs no lock, and contains no secrets of clients.
 
 pub(crate) mod board;
 mod hours;
@@ -24,25 +24,25 @@ use crate::{
 pub(crate) use hours::HourlyCounts;
 use hours::Hours;
 
-/// The longest client name that is shown, in characters.
+/// The maximum length of a displayed client name, in characters.
 const NAME_LENGTH: usize = 64;
 
 /// The legacy requests of one route.
 #[derive(Debug)]
 pub struct Usage {
     who: Option<Who>,
-    /// A hash table with open addressing, at most half full.
+    /// A hash table with open addressing, which is at most half full.
     slots: Box<[ClientSlot]>,
-    /// The slots of clients without a configured name, at most `Who::max`.
+    /// The number of slots taken by clients without a configured name, at most `Who::max`.
     taken: AtomicUsize,
-    /// Requests of clients beyond the table.
+    /// The requests of clients that have no slot.
     other: Tally,
-    /// Requests that don't identify their client.
+    /// The requests that don't identify their client.
     unidentified: Tally,
     all: Tally,
-    /// All requests for the list, by their paging.
+    /// All requests for the list, by paging, in the order of [`PAGINGS`].
     paging: [Hours; PAGINGS.len()],
-    /// The start of counting, in seconds since 1970.
+    /// The time at which counting started, in seconds since 1970.
     since: u64,
 }
 
@@ -51,53 +51,54 @@ pub struct Usage {
 struct Who {
     known_by: KnownBy,
     shows_value: bool,
-    /// The hashes of the clients with a configured name, and these names.
+    /// The hashes of the clients with a configured name, with these names.
     names: Vec<(u64, String)>,
-    /// The most clients without a configured name that have a slot.
+    /// The largest number of clients without a configured name that get a slot.
     max: usize,
-    /// The hash of the empty text, by which another signing key is noticed.
+    /// The keyed hash of the empty string. It differs if the signing key has changed.
     key: u64,
 }
 
 #[derive(Debug, Default)]
 struct ClientSlot {
-    /// The keyed hash of the client's identification; 0 in a free slot.
+    /// The keyed hash of the client's identification; 0 if the slot is free.
     mark: AtomicU64,
     name: OnceLock<String>,
     tally: Tally,
 }
 
-/// The paging of requests for lists, as the label of the metrics has it.
+/// The kinds of paging of list requests, as label values in metrics.
 pub(crate) const PAGINGS: [&str; 3] = ["cursor", "legacy", "unmarked"];
 
 #[derive(Debug, Default)]
 struct Tally {
-    /// The requests with paging parameters of the upstream.
+    /// The number of requests with paging parameters of the upstream.
     marked: AtomicU64,
-    /// The requests without any paging parameter.
+    /// The number of requests without any paging parameter.
     unmarked: AtomicU64,
     last: AtomicU64,
-    /// Allocated with the first request: most slots of a large table stay empty.
+    /// The hourly counts, allocated with the first request, because most slots of a large table stay empty.
     hours: OnceLock<Box<Hours>>,
 }
 
-/// A number of legacy requests and the time of the last one.
+/// The number of legacy requests, with their times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// All requests.
+    /// The number of all legacy requests.
     pub requests: u64,
-    /// Those without any paging parameter, which are legacy requests with `legacy.unmarked = "legacy"`.
+    /// The number of requests without any paging parameter, which are legacy requests with `legacy.unmarked =
+    /// "legacy"`.
     pub unmarked: u64,
-    /// The requests by the hour, the current one last.
+    /// The number of requests in each of the last hours, the current hour last.
     pub hours: HourlyCounts,
-    /// The time of the last one, in seconds since 1970; 0 if there was none.
+    /// The time of the last request, in seconds since 1970; 0 if there was none.
     pub last_seen: u64,
 }
 
 /// The legacy clients of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clients {
-    /// The clients in the table by name, the most frequent first.
+    /// The clients in the table by name, most frequent first.
     pub named: Vec<(String, Count)>,
     /// The requests of all other clients.
     pub other: Count,
@@ -122,20 +123,22 @@ impl Usage {
         }
     }
 
-    /// Returns whether a route with these settings would count in the same way, so that a reload keeps the counts.
+    /// Returns whether a route with these settings would count clients in the same way. If so, a reload keeps the
+    /// counts.
     #[must_use]
     pub fn counts_like(&self, client: Option<&LegacyClient>, keys: &KeyRing) -> bool {
         self.who == client.map(|client| Who::new(client, keys))
     }
 
-    /// Counts a request for the list; `paging` is one of [`PAGINGS`].
+    /// Counts a request for the list at `now`, in seconds since 1970. `paging` is an element of [`PAGINGS`].
     pub(crate) fn count_paging(&self, paging: &str, now: u64) {
         if let Some(place) = PAGINGS.iter().position(|known| *known == paging) {
             self.paging[place].add(now);
         }
     }
 
-    /// Counts a legacy request. `is_unmarked` is true if it has no paging parameter; `now` is in seconds since 1970.
+    /// Counts a legacy request. `is_unmarked` is `true` if the request has no paging parameter. `now` is in seconds
+    /// since 1970.
     pub(crate) fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
@@ -145,29 +148,30 @@ impl Usage {
         }
     }
 
-    /// Returns the requests for the list by their paging and by the hour, the current one last.
+    /// Returns the hourly counts of list requests for each kind of paging, the current hour last. `now` is in seconds
+    /// since 1970.
     pub(crate) fn paging(&self, now: u64) -> impl Iterator<Item = (&'static str, HourlyCounts)> {
         PAGINGS.into_iter().zip(&self.paging).map(move |(word, hours)| (word, hours.read(now)))
     }
 
-    /// Returns the number of all legacy requests.
+    /// Returns the count of all legacy requests. `now` is in seconds since 1970.
     #[must_use]
     pub fn total(&self, now: u64) -> Count {
         self.all.read(now)
     }
 
-    /// Returns the start of counting, in seconds since 1970.
+    /// Returns the time at which counting started, in seconds since 1970.
     #[must_use]
     pub fn since(&self) -> u64 {
         self.since
     }
 
-    /// Returns the clients; `None` if the route does not identify them.
+    /// Returns the legacy clients; `None` if the route doesn't identify its clients. `now` is in seconds since 1970.
     #[must_use]
     pub fn clients(&self, now: u64) -> Option<Clients> {
         self.who.as_ref()?;
-        // Two clients may share a shortened name, so their counts are added.
-        // Test: `a_parameter_tells_clients_apart_and_may_be_shown`.
+        // Two clients may have the same shortened name, so their counts are added. Test:
+        // `a_parameter_tells_clients_apart_and_may_be_shown`.
         let mut named: BTreeMap<String, Count> = BTreeMap::new();
         for slot in &self.slots {
             let (count, mark) = (slot.tally.read(now), slot.mark.load(Ordering::Relaxed));
@@ -182,17 +186,17 @@ impl Usage {
         Some(Clients { named, other: self.other.read(now), unidentified: self.unidentified.read(now) })
     }
 
-    /// Returns the counter of a client; that of all others if the table is full.
+    /// Returns the counter of a client, or the shared counter `other` if the table is full.
     fn tally(&self, who: &Who, value: &[u8], mark: u64) -> &Tally {
-        // A mark of 0 is that of a free slot.
+        // A mark of 0 means a free slot.
         let mark = mark.max(1);
         let mut reserved = false;
         // Slots are never freed and half of them stay free, so the search ends.
         for slot in sequence(&self.slots, mark) {
             let mut found = slot.mark.load(Ordering::Relaxed);
             if found == 0 {
-                // A place is reserved before a slot is taken, so that racing threads never fill more than `max`. Test:
-                // `no_request_is_lost_between_threads`.
+                // A place is reserved before a slot is taken, so concurrent threads never take more than `max` slots.
+                // Test: `no_request_is_lost_between_threads`.
                 let reserve = |taken: usize| (taken < who.max).then_some(taken + 1);
                 if !reserved && self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
                     return &self.other;
@@ -208,7 +212,8 @@ impl Usage {
             }
             if found == mark {
                 if reserved {
-                    // Another thread has given the same client this slot meanwhile, so the reserved place is returned.
+                    // Another thread has given this slot to the same client in the meantime, so the reserved place is
+                    // returned.
                     self.taken.fetch_sub(1, Ordering::Relaxed);
                 }
                 return &slot.tally;
@@ -218,7 +223,7 @@ impl Usage {
     }
 }
 
-/// Returns the slots of a hash, in the order of probing.
+/// Returns the slots in the order in which a hash probes them.
 fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot> {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
     let start = mark as usize % slots.len().max(1);
@@ -226,8 +231,8 @@ fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot
 }
 
 impl Who {
-    /// Creates the slots. Clients with configured names have theirs from the start, so that made-up clients can't take
-    /// them.
+    /// Creates the slots. Clients with configured names get their slots at once, so invented clients can't take these
+    /// slots.
     fn slots(&self) -> Box<[ClientSlot]> {
         let count = 2 * (self.max + self.names.len());
         let slots: Box<[ClientSlot]> = (0..count).map(|_| ClientSlot::default()).collect();
@@ -252,7 +257,8 @@ impl Who {
         }
     }
 
-    /// Returns the value that identifies the client of a request. The scheme of `Authorization` is left out.
+    /// Returns the value that identifies the client of a request; `None` if the request has no such value. The scheme
+    /// of `Authorization` isn't part of the value.
     fn is_known_by(&self, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
         let value = match &self.known_by {
             KnownBy::Header(name) => credential(name, headers.get(name)?).to_vec(),
@@ -260,11 +266,12 @@ impl Who {
                 query::pairs(query).find(|pair| &*pair.name() == name.as_bytes())?.value().into_owned()
             }
         };
-        // An empty value names no client. Test: `a_secret_is_a_hash_unless_it_has_a_name`.
+        // An empty value doesn't identify a client. Test: `a_secret_is_a_hash_unless_it_has_a_name`.
         (!value.is_empty()).then_some(value)
     }
 
-    /// Returns the name of a client without a configured one: its value if it may be shown, else the hash.
+    /// Returns the name of a client without a configured name: its value if values may be shown, and otherwise its
+    /// hash.
     fn name(&self, value: &[u8], mark: u64) -> String {
         if !self.shows_value {
             return format!("{mark:016x}");
@@ -284,7 +291,7 @@ impl Tally {
     fn add(&self, is_unmarked: bool, now: u64) {
         let count = if is_unmarked { &self.unmarked } else { &self.marked };
         count.fetch_add(1, Ordering::Relaxed);
-        // Requests may come here in another order than they read the clock. Test:
+        // Requests may arrive here in another order than they read the clock. Test:
         // `a_secret_is_a_hash_unless_it_has_a_name`.
         self.last.fetch_max(now, Ordering::Relaxed);
         self.hours.get_or_init(Box::default).add(now);
@@ -302,7 +309,7 @@ impl Tally {
 }
 
 impl Clients {
-    /// Returns clients with the most frequent ones first.
+    /// Sorts clients by their number of requests, most frequent first.
     fn in_order(named: BTreeMap<String, Count>) -> Vec<(String, Count)> {
         let mut named: Vec<(String, Count)> = named.into_iter().collect();
         named.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests));
@@ -345,7 +352,8 @@ mod tests {
         usage.count(&pairs.collect(), query, &keys(7), (query.is_empty(), now));
     }
 
-    /// Returns `name requests last_seen` for each client, then the others and the unidentified ones.
+    /// Returns `name requests last_seen` for each client with requests, then for the others and for unidentified
+    /// clients.
     fn told(usage: &Usage) -> Vec<String> {
         let clients = usage.clients(100).unwrap();
         let all = clients

@@ -1,4 +1,5 @@
-//! Outcomes of requests: failures as problems, the access log, metrics, and counts of legacy clients.
+//! Outcomes of requests: the mapping of failures to problems, the access log, metrics, traces, and counts of legacy
+//! clients.
 
 pub(crate) mod access_log;
 pub(crate) mod evidence;

@@ -1,8 +1,8 @@
-//! Traces of requests (<https://www.w3.org/TR/trace-context/>, <https://opentelemetry.io/docs/specs/otel/trace/>): a
-//! span for the request, for each of its phases, and for each request to an upstream.
+//! Traces of requests (<https://www.w3.org/TR/trace-context/>, <https://opentelemetry.io/docs/specs/otel/trace/>). A
+//! trace has a span for the request, a span for each phase of it, and a span for each upstream request.
 //!
-//! The spans of a request are collected with it and handed over as a whole when it has ended, so that no request waits
-//! for an export. Their attributes are those of the access log: no value of a query, no cursor and no credential.
+//! The spans of a request are collected and handed over together when the request has ended, so no request waits for an
+//! export. The attributes of the spans have the same facts as the access log: no query values, cursors or credentials.
 
 use std::{
     borrow::Cow,
@@ -31,30 +31,34 @@ use tokio::sync::mpsc;
 
 use crate::gateway::runtime::clock;
 
-/// The headers of a trace.
+/// The header that names the trace and the caller's span.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The header with vendors' data about the trace.
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// The most spans that are kept of one request. Further ones are lost, as [`Loss::TooMany`].
+/// The largest number of spans that are kept for a request, without the request's own span. Additional spans are lost,
+/// as [`Loss::TooMany`].
 const MOST_SPANS: usize = 128;
 
-/// The most requests whose spans wait for their export. The spans of further ones are lost, as [`Loss::QueueFull`].
+/// The largest number of requests whose spans wait for their export. The spans of additional requests are lost, as
+/// [`Loss::QueueFull`].
 const MOST_WAITING: usize = 1_024;
 
 /// The trace of a request, which collects the spans of its phases and of its upstream requests.
 #[derive(Debug)]
 pub(crate) struct RequestTrace {
-    /// The span of the request.
+    /// The request's own span.
     own: SpanContext,
-    /// The span of the client, if it is trusted.
+    /// The client's span; `None` if the client isn't trusted or names no span.
     parent: Option<SpanContext>,
-    /// The start of the request on both clocks.
+    /// The start of the request, as a time of day and on the monotonic clock.
     began: (SystemTime, Instant),
     spans: Mutex<Vec<SpanData>>,
     queue: Arc<SpanQueue>,
 }
 
-/// A part of a request, whose span ends when this is dropped.
+/// A part of a request. Its span ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Phase<'t> {
     trace: Option<&'t RequestTrace>,
@@ -64,12 +68,12 @@ pub(crate) struct Phase<'t> {
     kind: SpanKind,
     began: Instant,
     pub(crate) attributes: Vec<KeyValue>,
-    /// The reason that the part failed.
+    /// The reason that the part failed; `None` if it succeeded.
     pub(crate) fault: Option<Cow<'static, str>>,
 }
 
-/// Returns the trace that the headers of a trusted client name. A `traceparent` that is repeated or malformed is
-/// ignored.
+/// Returns the span that the headers of a trusted client name; `None` if `traceparent` is missing, repeated or
+/// malformed.
 pub(crate) fn named_by(headers: &HeaderMap) -> Option<SpanContext> {
     if headers.get_all(&TRACEPARENT).iter().count() != 1 {
         return None;
@@ -80,7 +84,7 @@ pub(crate) fn named_by(headers: &HeaderMap) -> Option<SpanContext> {
 }
 
 impl RequestTrace {
-    /// Begins the trace of a request, or continues that of its client.
+    /// Begins the trace of a request, or continues the client's trace if there is a `parent`.
     pub(crate) fn begin(
         parent: Option<SpanContext>,
         sampler: &Sampler,
@@ -90,7 +94,7 @@ impl RequestTrace {
         let ids = RandomIdGenerator::default();
         let trace_id = parent.as_ref().map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
         let context = parent.clone().map(|parent| Context::new().with_remote_span_context(parent));
-        // A trace that is continued keeps its own decision. Test: `a_trace_is_continued_with_its_own_decision`.
+        // A continued trace keeps the decision about its sampling. Test: `a_trace_is_continued_with_its_own_decision`.
         let sampled = sampler.should_sample(context.as_ref(), trace_id, "request", &SpanKind::Server, &[], &[]);
         let flags = match sampled.decision {
             SamplingDecision::RecordAndSample => TraceFlags::SAMPLED,
@@ -98,7 +102,7 @@ impl RequestTrace {
         };
         let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
         let own = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
-        // Spans have times of day, and the gateway measures by the monotonic clock.
+        // Spans have times of day, but the gateway measures with the monotonic clock.
         let elapsed = clock::instant().saturating_duration_since(began);
         let now = clock::system();
         let began = (now.checked_sub(elapsed).unwrap_or(now), began);
@@ -109,13 +113,13 @@ impl RequestTrace {
         self.own.trace_id()
     }
 
-    /// Begins a part of the request itself.
+    /// Begins a phase of the request. Without a trace, the phase does nothing.
     pub(crate) fn phase<'t>(trace: Option<&'t Self>, name: &'static str) -> Phase<'t> {
         let parent = trace.map_or(SpanId::INVALID, |trace| trace.own.span_id());
         Phase::begin(trace, parent, name, SpanKind::Internal)
     }
 
-    /// Returns the time of day of a moment.
+    /// Returns the time of day of a moment on the monotonic clock.
     fn at(&self, moment: Instant) -> SystemTime {
         let (time, began) = self.began;
         time + moment.saturating_duration_since(began)
@@ -127,7 +131,7 @@ impl RequestTrace {
 
     fn push(&self, span: SpanData) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        // The span of the request itself comes last and is always kept. Test: `spans_without_room_are_counted`.
+        // The request's own span comes last and is always kept. Test: `spans_without_room_are_counted`.
         if spans.len() < MOST_SPANS {
             spans.push(span);
         } else {
@@ -135,7 +139,7 @@ impl RequestTrace {
         }
     }
 
-    /// Ends the trace and hands its spans over.
+    /// Ends the trace, and hands its spans over for export.
     pub(crate) fn end(&self, name: String, attributes: Vec<KeyValue>, fault: Option<&'static str>, ended: Instant) {
         if !self.is_sampled() {
             return;
@@ -166,26 +170,26 @@ impl<'t> Phase<'t> {
         Self { trace, id, parent, name, kind, began: clock::instant(), attributes: Vec::new(), fault: None }
     }
 
-    /// Begins a request to an upstream as a part of this one.
+    /// Begins the span of an upstream request within this phase.
     pub(crate) fn call(&self) -> Self {
         Self::begin(self.trace, self.id, "upstream request", SpanKind::Client)
     }
 
-    /// Begins a request to an upstream as the only part of a request.
+    /// Begins the span of an upstream request directly within the request, without a phase.
     pub(crate) fn only_call(trace: Option<&'t RequestTrace>) -> Self {
         let parent = trace.map_or(SpanId::INVALID, |trace| trace.own.span_id());
         Self::begin(trace, parent, "upstream request", SpanKind::Client)
     }
 
-    /// Returns whether the span is exported.
+    /// Returns whether the span will be exported.
     pub(crate) fn is_sampled(&self) -> bool {
         self.trace.is_some_and(RequestTrace::is_sampled)
     }
 
-    /// Returns the `traceparent` of the upstream request of this span; `None` without a trace.
+    /// Returns the value of the header `traceparent` for this span's upstream request; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         let own = &self.trace?.own;
-        // Written also for a trace that is not sampled, so that the upstream follows the decision.
+        // The header is also sent for a trace that isn't sampled, so the upstream follows the decision.
         let text = format!("00-{}-{}-{:02x}", own.trace_id(), self.id, own.trace_flags().to_u8());
         HeaderValue::from_str(&text).ok()
     }
@@ -228,8 +232,8 @@ fn scope() -> InstrumentationScope {
     InstrumentationScope::builder("cursorgate").with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
-/// The spans that wait for their export, and the counts of all. Its sender never waits: without room spans are dropped
-/// and counted.
+/// The spans that wait for their export, and the counts of exported and lost spans. Senders never wait: if there is no
+/// room, their spans are dropped and counted.
 #[derive(Debug)]
 pub struct SpanQueue {
     sender: mpsc::Sender<Vec<SpanData>>,
@@ -238,14 +242,14 @@ pub struct SpanQueue {
     dropped: [AtomicU64; Loss::ALL.len()],
 }
 
-/// The reasons that spans are not exported.
+/// The reasons for which spans aren't exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The collector is slower than the requests.
+    /// The queue is full because the collector is slower than the requests.
     QueueFull,
-    /// The collector can't be reached, or refuses.
+    /// The collector is unreachable or refuses the spans.
     ExportFailed,
-    /// The request has more spans than are kept.
+    /// The request has more spans than may be kept.
     TooMany,
 }
 
@@ -274,37 +278,37 @@ impl Default for SpanQueue {
 }
 
 impl SpanQueue {
-    /// Returns the receiver for the first call, and `None` afterwards: there is one exporter.
+    /// Returns the receiver on the first call, and `None` on later calls, because there is only one exporter.
     pub(crate) fn receiver(&self) -> Option<mpsc::Receiver<Vec<SpanData>>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn push(&self, spans: Vec<SpanData>) {
-        // Spans are lost before a request waits for their export. Test: `no_request_waits_for_a_collector`.
+        // Spans are lost rather than letting a request wait for their export. Test: `no_request_waits_for_a_collector`.
         if let Err(full) = self.sender.try_send(spans) {
             let (mpsc::error::TrySendError::Full(spans) | mpsc::error::TrySendError::Closed(spans)) = full;
             self.drop_spans(Loss::QueueFull, spans.len());
         }
     }
 
-    /// Counts spans that were exported.
+    /// Adds `count` to the number of exported spans.
     pub(crate) fn export_spans(&self, count: usize) {
         self.exported.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Counts spans that are lost.
+    /// Adds `count` to the number of lost spans.
     pub(crate) fn drop_spans(&self, loss: Loss, count: usize) {
         let known = Loss::ALL.iter().position(|known| *known == loss).unwrap_or_default();
         self.dropped[known].fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Returns the number of spans that were exported.
+    /// Returns the number of exported spans.
     #[must_use]
     pub fn exported(&self) -> u64 {
         self.exported.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of spans that are lost, by reason.
+    /// Returns the number of lost spans by reason.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = Loss::ALL.iter().zip(&self.dropped);
         counts.map(|(loss, count)| (loss.word(), count.load(Ordering::Relaxed)))

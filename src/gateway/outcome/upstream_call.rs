@@ -1,5 +1,5 @@
-//! Requests to upstreams, each from its start to its end: its time, which the access log adds up, its line of the log
-//! at `debug`, and its span.
+//! Calls of upstreams, from start to end. Each call adds its time to the access log's line, writes a line to the log at
+//! `debug`, and has a span in the trace.
 
 use std::{
     net::SocketAddr,
@@ -12,26 +12,27 @@ use opentelemetry::KeyValue;
 use super::{access_log::millis, metrics::UpstreamMetrics, trace::Phase};
 use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
 
-/// The most names of parameters that a line shows.
+/// The largest number of parameter names in a log line.
 const MOST_NAMES: usize = 32;
 
-/// A request to an upstream. Dropping it writes its line, also if the client has left and the request is given up.
+/// A request to an upstream. Dropping this value writes the log line, even if the client has left and the request is
+/// abandoned.
 #[derive(Debug)]
 pub(crate) struct UpstreamCall<'a> {
     pub asked: CallTarget<'a>,
-    /// The peer that is asked; it has no address until a connection is open.
+    /// The peer that gets the request. Its address is known once a connection is open.
     pub peer: &'a AskedPeer,
-    /// The status of the answer; `None` until its head has come.
+    /// The status of the answer; `None` until the head has arrived.
     pub status: Option<u16>,
-    /// The bytes of the answer's body.
+    /// The number of bytes of the answer's body.
     pub bytes: usize,
-    /// The reason that there is no whole answer.
+    /// The reason that there is no complete answer; `None` if there is one.
     pub fault: Option<String>,
     began: Instant,
     span: Phase<'a>,
 }
 
-/// The target of a request to an upstream.
+/// The facts about an upstream request that are known before it is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallTarget<'a> {
     pub request_id: &'a str,
@@ -39,7 +40,7 @@ pub(crate) struct CallTarget<'a> {
     pub metrics: &'a UpstreamMetrics,
     pub kind: CallKind,
     pub method: &'a http::Method,
-    /// The path of the list or, of a forwarded request, of the request: without ids and tokens of cursors.
+    /// The path of the list, or of a forwarded request the client's path. Neither contains ids or tokens from cursors.
     pub path: &'a str,
     pub query: &'a str,
 }
@@ -49,12 +50,12 @@ pub(crate) struct CallTarget<'a> {
 pub(crate) enum CallKind {
     /// Neighbouring items of a list.
     Slice,
-    /// The items that a token leads to.
+    /// The items to which a token leads.
     Token,
     /// A single item, for its keys.
     Item,
     Count,
-    /// A request that is forwarded as it came.
+    /// A forwarded client request.
     Forward,
 }
 
@@ -71,17 +72,17 @@ impl CallKind {
 }
 
 impl<'a> UpstreamCall<'a> {
-    /// Begins a request with its span.
+    /// Starts the call's time. `span` is the call's span in the trace.
     pub(crate) fn begin(asked: CallTarget<'a>, peer: &'a AskedPeer, span: Phase<'a>) -> Self {
         Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant(), span }
     }
 
-    /// Returns the `traceparent` of the request; `None` without a trace.
+    /// Returns the value of the header `traceparent` for this call; `None` without a trace.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
         self.span.traceparent()
     }
 
-    /// Sets the attributes of the span, from the facts of the line, and its status.
+    /// Sets the status of the span and its attributes, which are the facts of the log line.
     fn describe(&mut self, peer: Option<SocketAddr>) {
         if !self.span.is_sampled() {
             return;
@@ -101,13 +102,13 @@ impl<'a> UpstreamCall<'a> {
         if let Some(status) = self.status {
             self.span.attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         }
-        // OpenTelemetry counts a 4xx as an error of a client's span, and not as one of a server's.
+        // In OpenTelemetry, a 4xx is an error of a client's span, but not of a server's span.
         let failed = self.status.is_none_or(|status| status >= 400);
         let word = || self.status.map_or_else(|| "no answer".into(), |status| status.to_string().into());
         self.span.fault = failed.then(word);
     }
 
-    /// Returns the peer that is asked, and the time since the start.
+    /// Returns the address of the peer, and the time since the start of the call.
     pub(crate) fn so_far(&self) -> (Option<SocketAddr>, Duration) {
         (self.peer.address(), clock::instant().saturating_duration_since(self.began))
     }
@@ -138,8 +139,8 @@ impl Drop for UpstreamCall<'_> {
     }
 }
 
-/// Returns the names of a query's parameters, without their values, separated by spaces. A parameter without a name or
-/// `=` is shown as `?`, because it may be a value.
+/// Returns the names of a query's parameters without their values, separated by spaces. A pair without a name or
+/// without `=` is written as `?`, because it may be a value.
 fn names(query: &str) -> String {
     let mut names = String::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_NAMES) {

@@ -1,4 +1,4 @@
-//! A request for a list, read and bound to its route: everything that decides its page before the upstream is asked.
+//! A parsed request for a list, bound to its route: everything that determines its page before the upstream is asked.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     upstream::{CompiledOrder, Unsortable},
 };
 
-/// A request, before its parameters are read, and the list that its route serves.
+/// A request whose parameters haven't been parsed yet, and the list that its route serves.
 #[derive(Clone, Copy)]
 pub(crate) struct ListCall<'r> {
     /// The configuration that was in force when the request began.
@@ -32,54 +32,54 @@ pub(crate) struct ListCall<'r> {
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
-    /// The cache of pages and answers, if the request may use it.
+    /// The cache of pages and answers; `None` if the request must not use it.
     pub kept: Option<&'r KeptRequest<'r>>,
 }
 
-/// The cache of pages and answers, as one request uses it.
+/// The cache of pages and answers, with the facts that one request needs to use it.
 #[derive(Debug)]
 pub(crate) struct KeptRequest<'r> {
     pub pages: &'r KeptPages,
     pub scope: KeptScope,
     pub policy: StoringPolicy,
-    /// The number of purges by this process before the page was looked for.
+    /// The number of purges by this process before the look-up of the page.
     pub before: u64,
 }
 
-/// A request whose parameters have been read: it asks for a page of `list` in the order `sorted`.
+/// A request whose parameters have been parsed. It asks for a page of `list` in the order `sorted`.
 pub(crate) struct PageContext<'r> {
     pub asked: &'r ClientRequest,
     pub route: &'r Route,
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
-    /// The cache of answers, if the request may use it.
+    /// The cache of answers; `None` if the request must not use it.
     pub kept: Option<&'r KeptRequest<'r>>,
-    /// The cache of keys of items that earlier pages showed.
+    /// The cache of the keys of items on earlier pages.
     pub pivots: &'r Pivots,
-    /// The store that processes share.
+    /// The shared store; `None` without `[caches.shared]`.
     pub store: Option<&'r SharedStore>,
-    /// The parameters of the request.
+    /// The parsed parameters of the request.
     pub request: ListRequest,
     /// The order of the page.
     pub sorted: Arc<CompiledOrder>,
-    /// The page by number or offset that a legacy request asks for.
+    /// The page by number or offset that a legacy request asks for; `None` for other requests.
     pub legacy_page: Option<LegacyPage>,
-    /// The preference that was followed, for `Preference-Applied`.
+    /// The preference that was applied, for the header `Preference-Applied`; `None` without one.
     pub preferred: Option<String>,
-    /// The beginning of every link: address and path.
+    /// The beginning of every link: the public address and the path.
     pub(super) base: LinkBase,
-    /// True if the legacy request is to be redirected to its page by cursor.
+    /// `true` if the legacy request should be redirected to its page by cursor.
     pub(super) redirects: bool,
 }
 
 impl<'r> PageContext<'r> {
-    /// Reads a request. Returns `None` if it is a legacy request that the route forwards to the upstream.
+    /// Parses a request. Returns `None` for a legacy request that the route forwards to the upstream.
     ///
     /// # Errors
     ///
-    /// Returns the problem of the request, which names the parameter at fault, or the refusal by a limit of legacy
-    /// requests.
+    /// Returns the problem of the request, which names the faulty parameter. Returns the refusal of a legacy request
+    /// that exceeds a limit.
     pub(crate) async fn open(call: &ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
         let ListCall { snapshot, asked, route, list, chosen, kept } = *call;
         let parameters = &chosen.convention.parameters;
@@ -88,9 +88,9 @@ impl<'r> PageContext<'r> {
         let base = asked.link_base(route, snapshot);
         let restart = || base.url(&parameters.link_query(&request, None));
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
-        // Counted before any refusal, because the migration board also counts old clients that are refused.
+        // The request is counted before any refusal, because the migration board also counts refused legacy clients.
         note_paging(list, asked, &request.kind, outcome);
-        // A request that is refused anyway is not charged.
+        // A request that is refused in any case isn't charged.
         if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
             let restart = || base.url(&parameters.link_query(&request, None));
             limit_legacy(list, &request.kind, asked.now, restart, outcome).await?;
@@ -102,8 +102,8 @@ impl<'r> PageContext<'r> {
             LegacyDecision::Translate | LegacyDecision::Redirect => Some(LegacyPage::read(list, &request)?),
             LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
         };
-        // Refused after the policy is applied: a request that passes gets the upstream's own form, whatever the client
-        // asked for.
+        // This refusal follows the route's policy for legacy requests. A request that passes gets the upstream's own
+        // form, no matter which convention the client requested.
         if let Some(problem) = &chosen.refused {
             return Err(problem.clone().into());
         }
@@ -135,13 +135,13 @@ impl<'r> PageContext<'r> {
     }
 }
 
-/// Records how a request pages. A legacy request is also counted under its client.
+/// Records the kind of a request's paging. A legacy request is also counted for its client.
 pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
     list.note_paging(kind, &asked.headers, (asked.query(), asked.now), &mut outcome.counted);
 }
 
-/// Charges a request to the limits of legacy requests, if it is one; `now` is in seconds since 1970. `restart` writes
-/// the link to the first page by cursor, for the problem.
+/// Charges a legacy request to the limits for legacy requests; other requests aren't charged. `now` is in seconds since
+/// 1970. `restart` returns the link to the first page by cursor, for the problem.
 ///
 /// # Errors
 ///
@@ -161,7 +161,7 @@ pub(crate) async fn limit_legacy(
     Err(Failure::from(refusal).with_restart(restart()))
 }
 
-/// Returns the order that a request asks for, or the route's own.
+/// Returns the order that a request asks for, or else the route's default order.
 fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<CompiledOrder>, Box<Problem>> {
     let Some(terms) = &request.sort else { return Ok(Arc::clone(list.dialect.default_sorted())) };
     match list.dialect.sorted(terms, request.id_direction) {
@@ -170,7 +170,7 @@ fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result
     }
 }
 
-/// Describes for the client why the upstream can't be asked for an order.
+/// Describes, for the client, why the upstream can't sort in an order.
 fn detail(unsortable: &Unsortable) -> String {
     match unsortable {
         Unsortable::Opaque(field) => {

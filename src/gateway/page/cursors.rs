@@ -1,5 +1,5 @@
-//! The cursors of one request. Those of the client are opened and those of the response sealed in the same context, so
-//! that a cursor works only for the list, filters and order that it was made for.
+//! The cursors of one request. The client's cursor is opened and the response's cursors are sealed in the same context.
+//! A cursor therefore works only for the list, filters and order for which it was made.
 
 use std::{sync::Arc, time::Instant};
 
@@ -30,42 +30,43 @@ use crate::{
     },
 };
 
-/// The context and keys of a request's cursors, and the caches of items that cursors need.
+/// The context and keys of a request's cursors, and the caches of items that the cursors need.
 pub(crate) struct RequestCursors<'a> {
     list: &'a List,
     parameters: &'a Parameters,
     order: &'a Order,
-    /// True if page cursors carry the id of their item alone (mode `seek`), so that its keys have to be looked up.
+    /// `true` if page cursors contain only the id of their item (mode `seek`). The item's keys must then be looked up.
     seeks: bool,
     context: CursorContext,
-    /// The scope of cached items; none if neither the route nor the convention needs them, or the principal is unknown.
+    /// The scope of cached items; `None` if neither the route nor the convention needs them, or if the principal is
+    /// unknown.
     scope: Option<PivotScope>,
     pivots: &'a Pivots,
-    /// The store that processes share, in mode `seek` only.
+    /// The shared store; `None` in modes other than `seek`.
     store: Option<&'a SharedStore>,
-    /// The marker and the number of the key of new cursors.
+    /// The marker and the number of the key that signs new cursors.
     signing: NumberedMarker,
     /// The time of the request, in seconds since 1970.
     now: u64,
     instant: Instant,
 }
 
-/// The marker of one key of cursors. Marks that different keys make differ, so the marks in a cursor are compared by
-/// the marker of the cursor's own key.
+/// The marker of a cursor key. Different keys make different marks, so the marks in a cursor are compared by the marker
+/// of the cursor's own key.
 #[derive(Clone)]
 pub(crate) struct NumberedMarker {
     /// The number of the key in the configuration.
     pub(crate) number: u32,
-    /// The marker of the key's cursors.
+    /// The marker for cursors of this key.
     pub(crate) marker: Marker,
 }
 
-/// The position that a request names, by a cursor or without one, and the keys that are known of it.
+/// The position that a request names, with or without a cursor, and the known keys of its pivot.
 #[derive(Debug)]
 pub(crate) struct ResolvedCursor {
     /// The position and its hint.
     pub(crate) target: Target,
-    /// The keys of the pivot, if the position has one and they are cached.
+    /// The keys of the position's pivot; `None` if there is no pivot, or if its keys aren't cached.
     pub(crate) pivot: Option<Vec<KeyValue>>,
 }
 
@@ -73,9 +74,9 @@ pub(crate) struct ResolvedCursor {
 pub(crate) struct PageStart {
     /// The position of the client's cursor.
     pub cursor: ResolvedCursor,
-    /// The number of items.
+    /// The limit of the page.
     pub limit: u32,
-    /// The key of the client's cursor, if new cursors are made by another one.
+    /// The key of the client's cursor; `None` if it is also the key of new cursors.
     pub made_by: Option<NumberedMarker>,
 }
 
@@ -86,18 +87,19 @@ impl From<Target> for ResolvedCursor {
 }
 
 impl<'a> RequestCursors<'a> {
-    /// Computes the context of a request's cursors (the list, its filters and its order) and the scope of cached items.
+    /// Computes the context of a request's cursors (the list, its filters and its order), and the scope of cached
+    /// items.
     #[must_use]
     pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
         let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
         let parameters = context.parameters();
         let order = &*sorted.order;
-        // Links may spell the path in another way, so its normal form is used. Test:
+        // Links may spell the path differently, so the normal form is used. Test:
         // `links_lead_on_from_paths_with_any_characters`.
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
-        // The upstream may serve another tenant for each host that it gets.
-        // Test: `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
+        // The upstream may serve a different tenant for each host. Test:
+        // `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         let host = asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default();
         let mut headers: Vec<(&str, &[u8])> = Vec::new();
         for name in &list.cursor.bind {
@@ -106,7 +108,7 @@ impl<'a> RequestCursors<'a> {
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let remembers = list.remembers || context.chosen.convention.names_items();
-        // Without a known principal an item of one client could be found by another (`gateway::request::caller`).
+        // Without a known principal, one client's item could be found by another client (`gateway::request::caller`).
         // Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
         let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
         let scope = remembers.then(|| {
@@ -136,7 +138,7 @@ impl<'a> RequestCursors<'a> {
         Self { list, parameters, order, seeks, context, scope, pivots, store, signing, now, instant }
     }
 
-    /// Opens the client's cursor. The start of a legacy page is its offset.
+    /// Opens the client's cursor. A legacy page starts at its offset instead.
     ///
     /// # Errors
     ///
@@ -149,13 +151,13 @@ impl<'a> RequestCursors<'a> {
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
     }
 
-    /// Bounds the time for which a page is kept by the lifetime of cursors: the new cursors in it must last for a while
-    /// after it is served, and the client's own cursor must not expire while the page is kept. Returns `None` if it
-    /// would.
+    /// Limits the time for which a page is cached, because the cursors in it expire. The new cursors must remain valid
+    /// for a while after the page is served. Returns `None` if the page must not be cached, for example because the
+    /// client's own cursor would expire while it is.
     #[must_use]
     pub(crate) fn bound(&self, mut storage: PageStorage, context: &PageContext<'_>) -> Option<PageStorage> {
         let (Some(ttl), Some(cache)) = (self.list.cursor.ttl, &self.list.page_cache) else { return Some(storage) };
-        // Fresh and stale, a page is then kept for at most half of the lifetime of its cursors.
+        // Fresh and stale together, a page is then cached for at most half of its cursors' lifetime.
         let most = ttl.as_secs() / 4;
         let settings = cache.settings;
         let fresh = storage.fresh.unwrap_or(u64::MAX).min(settings.ttl.as_secs()).min(most);
@@ -171,19 +173,19 @@ impl<'a> RequestCursors<'a> {
         (fresh > 0 && lasts).then_some(storage)
     }
 
-    /// Returns the marker of new cursors.
+    /// Returns the marker of the key that signs new cursors.
     #[must_use]
     pub(crate) fn marker(&self) -> &Marker {
         &self.signing.marker
     }
 
-    /// Returns the scope of cached items; `None` if none are cached.
+    /// Returns the scope of cached items; `None` if no items are cached.
     #[must_use]
     pub(crate) fn scope(&self) -> Option<&PivotScope> {
         self.scope.as_ref()
     }
 
-    /// Returns the position of a request, and the key of its cursor if new cursors are made by another one.
+    /// Returns the position of a request, and the key of its cursor unless new cursors have the same key.
     ///
     /// # Errors
     ///
@@ -203,15 +205,15 @@ impl<'a> RequestCursors<'a> {
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
         let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
         let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
-        // The marks in a cursor were made by the cursor's own key. Test: `marks_of_an_older_key_are_recognised`.
+        // The cursor's own key made the marks in it. Test: `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
         let made_by = older.map(|marker| NumberedMarker { number: key, marker });
         let placed = match (role, claims) {
             (Role::Cursor, Claims::Page(target)) => self.placed(target),
-            // A convention without a parameter for page cursors takes them by `after` and `before`, each in its own
-            // direction.
+            // A convention without a parameter for page cursors takes page cursors by `after` and `before`, depending
+            // on their direction.
             (_, Claims::Page(target)) if target.position.is_backward() == (role == Role::Before) => self.placed(target),
-            // A convention without parameters for items accepts item cursors that another convention made.
+            // A convention without parameters for items accepts the item cursors of other conventions.
             (_, Claims::Item(item)) => self.beside(item, role == Role::Before),
             _ => {
                 let said = "the cursor was made for another parameter: start again at `restart`";
@@ -221,7 +223,7 @@ impl<'a> RequestCursors<'a> {
         Ok((placed, made_by))
     }
 
-    /// Returns the position of a page cursor, with the keys of its pivot if they are cached.
+    /// Returns the position of a page cursor, with the keys of its pivot if these are cached.
     fn placed(&self, target: Target) -> ResolvedCursor {
         let known = match &target.position {
             Position::AfterPivot(Pivot { id, fingerprint: Some(mark) })
@@ -231,7 +233,7 @@ impl<'a> RequestCursors<'a> {
         ResolvedCursor { target, pivot: known.map(|known| known.keys.clone()) }
     }
 
-    /// Returns the position next to an item, with a hint from the cache.
+    /// Returns the position before or after an item. If the item is cached, the position has a hint.
     fn beside(&self, item: Item, backward: bool) -> ResolvedCursor {
         match item {
             Item::Keyed(anchor) => {
@@ -244,14 +246,14 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// Returns the cached item with this id whose keys had this mark.
+    /// Returns the cached item with this id whose keys have this mark; `None` if there is no such item.
     pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 
-    /// Returns the item with this id if another process has stored it, after caching it. `mark` is that of its keys by
-    /// the key `made_by` of the client's cursor, or else by the key of new cursors.
-    /// Test: `marks_of_an_older_key_are_recognised`.
+    /// Returns the item with this id if another process has stored it, after caching the item. `mark` is the mark of
+    /// its keys, by the key `made_by` of the client's cursor or else by the key of new cursors. Test:
+    /// `marks_of_an_older_key_are_recognised`.
     pub(crate) async fn stored(
         &self,
         id: &KeyValue,
@@ -264,15 +266,16 @@ impl<'a> RequestCursors<'a> {
         self.pivots.take_in(scope, (id, mark), (&found.bytes, marker), (found.left, self.instant))
     }
 
-    /// Returns the pivot of an id that a client sent as text. The id is a number if it looks like one and the ids of
-    /// the list may be numbers. The pivot has no mark, so the item may have any keys.
+    /// Returns the pivot for an id that a client sent as text. The id is a number if it looks like a number and the
+    /// list may have numeric ids. The pivot has no mark, so the item may have any keys.
     fn pivot(&self, id: &str) -> Pivot {
         let is_number = matches!(self.order.id().kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
         let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
         Pivot { id, fingerprint: None }
     }
 
-    /// Seals a page cursor. In mode `seek` it carries the id of its item and a mark of the keys, in place of the keys.
+    /// Seals a page cursor. In mode `seek`, the cursor contains the id of its item and a mark of the keys, instead of
+    /// the keys.
     pub(crate) fn seal(&self, target: &Target) -> Result<String, TooLong> {
         let List { keys, cursor, .. } = self.list;
         let expiry = cursor.ttl.map(|ttl| Expiry { now: self.now, ttl: ttl.as_secs() });
@@ -290,12 +293,12 @@ impl<'a> RequestCursors<'a> {
         cursor::seal(keys, &self.context, target, expiry, cursor.length, cursor.sealed)
     }
 
-    /// Seals a page cursor of an offset, without an item.
+    /// Seals a page cursor that names an offset instead of an item.
     pub(crate) fn seal_offset(&self, offset: Offset) -> Result<String, TooLong> {
         self.seal(&at(offset))
     }
 
-    /// Seals an item cursor; `None` if it is too long.
+    /// Seals an item cursor; `None` if the cursor would be too long.
     pub(crate) fn seal_item(&self, item: &Item) -> Option<String> {
         let List { keys, cursor, .. } = self.list;
         cursor::seal_item(keys, &self.context, item, cursor.length, cursor.sealed).ok()
@@ -309,7 +312,7 @@ impl<'a> RequestCursors<'a> {
         ItemCursorWriter::new(page, self.order, self.marker(), mint)
     }
 
-    /// Caches the first and the last item of a page, from which its cursors lead on.
+    /// Caches the first and the last item of a page, at which its cursors continue the list.
     pub(crate) fn remember(&self, page: &Page) {
         let Some((Item::Keyed(first), Item::Keyed(last))) = &page.edges else { return };
         let hint = |offset, neighbour: &Option<Target>| match neighbour {
@@ -321,7 +324,8 @@ impl<'a> RequestCursors<'a> {
         self.see(last, &self.signing, hint(ends, &page.next), false);
     }
 
-    /// Caches an item that was looked up for a cursor by the key `made_by`, or else by the key of new cursors.
+    /// Caches an item that was looked up for a cursor. The mark of its keys is made by the key `made_by` of that
+    /// cursor, or else by the key of new cursors.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
         // The upstream may answer with another item. Test: `a_failed_look_up_is_one_failed_request`.
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
@@ -329,7 +333,8 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// Caches an item under the mark of its keys by this key, and stores it for other processes in mode `seek`.
+    /// Caches an item under the mark that `key` makes of its sort keys. In mode `seek`, the item is also put into the
+    /// shared store.
     fn see(&self, anchor: &Anchor, key: &NumberedMarker, hint: Hint, backward: bool) {
         let Some(scope) = &self.scope else { return };
         let fingerprint = fingerprint(&key.marker, &anchor.keys);
@@ -343,19 +348,19 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// Returns the client's name for a parameter, for problems.
+    /// Returns the client's name for a parameter, to be used in problems.
     fn parameter(&self, role: Role) -> &str {
         self.parameters.name(role).unwrap_or("cursor")
     }
 }
 
-/// Returns the position at an offset, with the offset as its hint. No item proves it.
+/// Returns the position at an offset, with the offset as its hint. No item proves this position.
 #[must_use]
 pub(crate) fn at(offset: Offset) -> Target {
     Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }
 }
 
-/// Returns an id as clients send it; `None` if it is neither text nor a number.
+/// Returns an id in the form in which clients send it; `None` if the id is null, a Boolean, or text that isn't UTF-8.
 #[must_use]
 pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     match id {
@@ -365,10 +370,9 @@ pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     }
 }
 
-/// Returns whether a text is an integer in JSON's syntax (RFC 8259 section 6), and not `-0`.
+/// Returns whether a string is an integer in JSON's syntax (RFC 8259 section 6), except for `-0`.
 fn is_plain_number(text: &str) -> bool {
-    // Other spellings, such as `007`, are ids of their own as text.
-    // Test: `a_plain_number_is_an_integer_as_json_writes_it`.
+    // Other spellings, such as `007`, are textual ids. Test: `a_plain_number_is_an_integer_as_json_writes_it`.
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
     is_plain && digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0"

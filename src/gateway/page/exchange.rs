@@ -1,5 +1,5 @@
-//! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
-//! refuses.
+//! The loop that connects the core, which decides on fetches, with the upstream, which answers. The loop ends when the
+//! core serves the page or refuses it.
 
 mod transcript;
 mod validated;
@@ -65,23 +65,23 @@ use crate::{
     },
 };
 
-/// The fetches of one page.
+/// The parts of a request that the fetches of its page need.
 #[derive(Clone, Copy)]
 pub(crate) struct Exchange<'a> {
     pub context: &'a PageContext<'a>,
     pub cursors: &'a RequestCursors<'a>,
     pub fetcher: &'a Fetcher,
-    /// The peer of the page.
+    /// The dealings of this page with the upstream's peers.
     pub visit: &'a Visit<'a>,
-    /// The request's share of memory, to which answers are added.
+    /// The request's share of memory. The sizes of answers are added to it.
     pub held: &'a MemoryShare,
-    /// Receives the peer that is asked.
+    /// The record of the peer that was used last.
     pub asked: &'a AskedPeer,
-    /// The phase of the trace that the requests belong to.
+    /// The phase of the trace to which the upstream requests belong.
     pub phase: &'a Phase<'a>,
-    /// The key of the client's cursor, if new cursors have another one.
+    /// The key of the client's cursor; `None` if new cursors have the same key.
     pub made_by: Option<&'a NumberedMarker>,
-    /// The record of the page, if it is explained.
+    /// The record of the page; `None` if the page isn't explained.
     pub record: Option<&'a PageRecord>,
 }
 
@@ -91,22 +91,22 @@ pub(crate) enum PageDecision {
     Refuse(Refusal),
 }
 
-/// The headers of the answers of a page.
+/// The headers of the answers from which a page was made.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerHeaders {
-    /// The headers of answers with items.
+    /// The headers of the answers that list items.
     pub listed: Vec<HeaderMap>,
-    /// Headers of single items and counts. They restrict caching and are not passed on.
+    /// The headers of answers with single items and counts. They restrict caching, but aren't passed on.
     pub beside: Vec<HeaderMap>,
-    /// The number of answers with items that the upstream validated with a 304.
+    /// The number of listing answers that the upstream validated with a 304.
     pub validated: usize,
 }
 
-/// The reason that a look-up of an item has no answer.
+/// The reason that the look-up of an item has no answer.
 enum NotLookedUp {
     Failed(Failure),
-    /// The keys of the item are known: from the cache, where another request has put them since this one began, or from
-    /// the store that processes share.
+    /// The keys of the item are already known, and the string names their source. With `cache`, another request has
+    /// cached the keys since this one began. With `store`, they come from the shared store.
     Known(Arc<KnownItem>, &'static str),
 }
 
@@ -118,26 +118,26 @@ impl<F: Into<Failure>> From<F> for NotLookedUp {
 
 struct FetchedAnswer {
     answer: Answer,
-    /// The status of the upstream's response; `None` if this page has not received that response itself.
+    /// The status of the upstream's response; `None` if this page itself didn't receive a response.
     status: Option<u16>,
     headers: HeaderMap,
-    /// The number of requests to the upstream: 0 if another request's look-up was shared, or if none was needed.
+    /// The number of upstream requests: 0 if another request's look-up was shared, or if no request was needed.
     requests: u32,
-    /// True if the upstream validated the kept answer with a 304.
+    /// `true` if the upstream validated the stored answer with a 304.
     is_validated: bool,
-    /// The source of the answer, as the label of a metric: `upstream`, `cache`, `store` or `shared`.
+    /// The source of the answer, as a metric label: `upstream`, `cache`, `store` or `shared`.
     source: &'static str,
-    /// A fault despite which the page is served.
+    /// A fault that doesn't prevent the page from being served.
     fault: Option<String>,
 }
 
 impl FetchedAnswer {
-    /// Creates the answer to a request, with its status and headers.
+    /// Creates the answer to a request, from its status and its headers.
     fn asked(answer: Answer, (status, headers): (u16, HeaderMap), is_validated: bool) -> Self {
         Self { answer, status: Some(status), headers, requests: 1, source: "upstream", is_validated, fault: None }
     }
 
-    /// Creates an answer that takes no request.
+    /// Creates an answer for which no request was needed.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer::without_items(standing);
         Self {
@@ -152,15 +152,15 @@ impl FetchedAnswer {
     }
 }
 
-/// The state of a page's fetches.
+/// The progress of a page's fetches.
 #[derive(Default)]
 struct FetchProgress {
-    /// True if the client's cursor comes from an earlier page of this list, which the upstream returned for the same
+    /// `true` if the client's cursor comes from an earlier page of this list, which the upstream answered for the same
     /// filters.
     is_continued: bool,
     headers: AnswerHeaders,
     evidence: RefusalEvidence,
-    /// The first response that showed that the list ends before its slice.
+    /// The first response that shows that the list ends before the requested slice.
     past_end: Option<Box<Response>>,
 }
 
@@ -169,9 +169,9 @@ impl Exchange<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the failure of the first fetch, in the core's order, that has no answer; `budget_exceeded` when the time
-    /// is over; or `upstream_malformed` if the upstream ignores sizes or returns no list. An answer that puts the very
-    /// start of the list past its end passes as it is.
+    /// Returns the failure of the first fetch, in the core's order, that has no answer. Returns `budget_exceeded` when
+    /// the time is over, and `upstream_malformed` if the upstream ignores sizes or returns no list. If an answer says
+    /// that even the start of the list is past its end, this answer is passed to the client.
     pub(crate) async fn resolve(
         self,
         placed: ResolvedCursor,
@@ -214,8 +214,8 @@ impl Exchange<'_> {
                     outcome.counted.refusal = Some(cause(&refusal));
                     self.explain(&refusal, &progress.evidence, outcome)?;
                     return match refusal {
-                        // The upstream answered "past the end" at the very start of the list. Its own answer explains
-                        // that better than a problem.
+                        // The upstream answered "past the end" for the very start of the list. Its own answer explains
+                        // this better than a problem would.
                         Refusal::NoList => Err(progress
                             .past_end
                             .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
@@ -226,12 +226,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// Records why the answers made no page.
+    /// Records the reason that the answers made no page.
     ///
     /// # Errors
     ///
-    /// Returns a failure of the upstream if its answers show that a search could not succeed: the same request would
-    /// fail again.
+    /// Returns a failure of the upstream if its answers show that a search can't succeed, because the same request
+    /// would fail again.
     fn explain(self, refusal: &Refusal, evidence: &RefusalEvidence, outcome: &mut Outcome) -> Result<(), Failure> {
         let PageContext { list, sorted, .. } = self.context;
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
@@ -243,7 +243,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns the answers of one step, in the order of its fetches, and records their counts, headers and evidence.
+    /// Returns the answers of one step, in the order of its fetches. Records their counts, headers and evidence.
     fn answers(
         self,
         fetches: &[Fetch],
@@ -253,19 +253,20 @@ impl Exchange<'_> {
     ) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(fetches.len());
         for (fetch, fetched) in fetches.iter().zip(all) {
-            // A failed request counts too.
+            // A failed request is counted as one request.
             outcome.counted.upstream_requests += fetched.as_ref().map_or(1, |fetched| fetched.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
             let FetchedAnswer { answer, status, headers, source, is_validated, fault, .. } =
                 fetched.map_err(|failure| {
-                    // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not
-                    // the client's request. Test: `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
+                    // The upstream has already answered for another part of this list. Its refusal therefore concerns
+                    // the gateway's paging, not the client's request. Test:
+                    // `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
                     if was_given { failure.of_own_paging(fetch) } else { failure }
                 })?;
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(source);
             }
-            // The upstream has not been asked, so that there are neither headers nor evidence.
+            // The upstream wasn't asked, so there are no headers and no evidence.
             if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
                 answers.push(answer);
                 continue;
@@ -287,21 +288,22 @@ impl Exchange<'_> {
             answers.push(answer);
             progress.headers.validated += usize::from(is_validated);
             outcome.counted.validated += u32::from(is_validated);
-            // The page gets no header of an item. Test: `only_cache_headers_of_a_looked_up_item_apply_to_the_page`.
+            // The headers of an item aren't passed on. Test:
+            // `only_cache_headers_of_a_looked_up_item_apply_to_the_page`.
             let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
             kept.push(headers);
         }
         Ok(answers)
     }
 
-    /// Returns the scope of the learnt limits: the list as the principal sees it.
+    /// Returns the scope of learnt limits: the list with these filters, as the client's principal sees it.
     pub(crate) fn scope(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
         list.learning.scope(&asked.target.normal_path, filters, &asked.headers, &list.protected)
     }
 
-    /// Builds the request to the core.
+    /// Builds the request to the core: `limit` items at the position of `placed`.
     fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
         let ResolvedCursor { target, pivot } = placed;
         let PageContext { list, sorted, request, .. } = self.context;
@@ -313,8 +315,8 @@ impl Exchange<'_> {
             .filters(list.dialect.filters_for(sorted, forwarded))
             .counts(list.counts)
             .tells_total(list.tells_total)
-            // A filter may choose fields and leave out the keys.
-            // Test: `fields_that_leave_out_the_keys_lower_the_level`.
+            // A filter may select fields and leave out the sort keys. Test:
+            // `fields_that_leave_out_the_keys_lower_the_level`.
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.map(|key| key.marker.clone()))
@@ -327,7 +329,7 @@ impl Exchange<'_> {
             .totals(self.context.chosen.convention.total)
     }
 
-    /// Runs fetches concurrently; avoids the join for the usual single fetch.
+    /// Runs fetches concurrently. The usual single fetch avoids the cost of a join.
     async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, Failure>> {
         match fetches {
             [one] => vec![self.fetch(one, mark).await],
@@ -335,18 +337,17 @@ impl Exchange<'_> {
         }
     }
 
-    /// Runs one fetch; `mark` is that of the pivot's keys while they are unknown.
+    /// Runs one fetch. `mark` is the mark of the pivot's keys, if these are unknown.
     async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, Failure> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.cursors.scope() {
-                // The scope has the principal, so that no look-up is shared with other credentials.
-                // Test: `pivots_never_cross_principals`.
+                // The scope includes the principal, so requests with other credentials don't share a look-up. Test:
+                // `pivots_never_cross_principals`.
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
-            // A page without a total is more useful than none.
-            // Test: `a_failing_count_fails_no_page`.
+            // A page without a total is more useful than no page. Test: `a_failing_count_fails_no_page`.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|no_answer| {
                 let fault = Some(format!("no count: {}", no_answer.summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
@@ -354,8 +355,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Looks up an item by its id: in the store that processes share, else with the client's credentials. Concurrent
-    /// look-ups of the same item with the same credentials share one request.
+    /// Looks up an item by its id: first in the shared store, then at the upstream with the client's credentials.
+    /// Concurrent look-ups of the same item with the same credentials share one request.
     async fn look_up(
         self,
         fetch: &Fetch,
@@ -363,9 +364,9 @@ impl Exchange<'_> {
         mark: Option<Mark>,
         key: u128,
     ) -> Result<FetchedAnswer, Failure> {
-        // Boxed, because it contains the state of `ask` again and is seldom needed.
+        // The future is boxed because it contains the state of `ask` a second time, and is seldom needed.
         let look = Box::pin(async {
-            // Another look-up may have ended since this request found the keys missing.
+            // Another look-up may have ended since this request found that the keys are missing.
             if let Some(mark) = mark {
                 if let Some(known) = self.cursors.known(id, mark) {
                     return Err(NotLookedUp::Known(known, "cache"));
@@ -375,11 +376,12 @@ impl Exchange<'_> {
                 }
             }
             let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
-            // Cached before the result is shared: a request that is too late to share it finds it in the cache.
+            // The item is cached before the result is shared. A request that is too late to share the result then finds
+            // the item in the cache.
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NotLookedUp>(ItemResource { answer, headers })
         });
-        // A request that waits takes over the look-up if the client of the first one leaves. Test:
+        // If the client of the first request leaves, a waiting request takes over the look-up. Test:
         // `a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves`.
         let (found, requests, source) = match tokio::time::timeout(
             self.left(clock::instant())?,
@@ -397,7 +399,7 @@ impl Exchange<'_> {
         };
         let ItemResource { answer, headers } = &*found;
         if requests == 0 {
-            // The answer of the other request is copied for this one.
+            // The other request's answer is copied for this one.
             self.held.take(answer.body().len()).map_err(FetchError::from)?;
         }
         let answer = answer.clone();
@@ -412,7 +414,7 @@ impl Exchange<'_> {
         })
     }
 
-    /// Returns the time that is left for the request.
+    /// Returns the time that the request has left at `now`; `budget_exceeded` if there is none.
     fn left(self, now: Instant) -> Result<Duration, Failure> {
         let spent = now - self.context.asked.began;
         self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
@@ -439,9 +441,9 @@ impl Exchange<'_> {
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
         let upstream = &self.context.route.upstream;
-        // The slot is freed with the page, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
+        // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
         let _slot = upstream.slots.take(left).await?;
-        // The wait for a slot has used up some of the time.
+        // The wait for a slot has used up part of the time.
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let peer = AskedPeer::default();
@@ -479,7 +481,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns the target of a fetch as the log shows it: the path is that of the list, without the id of an item.
+    /// Returns the description of a fetch for the log. The path is the list's, without the id of an item.
     fn call_target<'c>(&'c self, fetch: &Fetch, ask: &'c UpstreamRequest, path: &'c str) -> CallTarget<'c> {
         let id = self.context.asked.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         CallTarget {
@@ -498,7 +500,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Builds the request of a fetch from the client's, the dialect's and the operator's headers.
+    /// Builds the request of a fetch, with headers from the client, the dialect and the operator.
     fn request(self, ask: &UpstreamRequest, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
         let asked = self.context.asked;
         let origin = asked.client.origin(&asked.target);
@@ -508,7 +510,8 @@ impl Exchange<'_> {
         let protected = &self.context.list.protected;
         let mut headers = request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
-            // The dialect has written its parameters into the body, so that the client's length does not hold.
+            // The dialect has written its parameters into the body, so the length that the client sent is no longer
+            // correct.
             headers.insert(CONTENT_LENGTH, body.len().into());
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
@@ -527,7 +530,8 @@ impl Exchange<'_> {
     }
 }
 
-/// Returns the mark of the keys of a request's pivot, while these are unknown.
+/// Returns the mark of the pivot's keys; `None` if the keys are known, or if the position has no pivot or the pivot no
+/// mark.
 fn pivot_mark(request: &PageRequest) -> Option<Mark> {
     match &request.target().position {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.known_pivot().is_none() => {
@@ -541,7 +545,7 @@ fn pivot_mark(request: &PageRequest) -> Option<Mark> {
 fn is_continued(position: &Position) -> bool {
     match position {
         Position::Start | Position::End | Position::At(_) => false,
-        // An id that a client names itself comes from no page. Test: `clients_name_items_by_their_ids`.
+        // A client can name an id itself, without an earlier page. Test: `clients_name_items_by_their_ids`.
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.fingerprint.is_some(),
         Position::After(_)
         | Position::Before(_)
@@ -555,7 +559,7 @@ fn out_of_time() -> Failure {
     Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into()
 }
 
-/// Returns the failure for a client's body that is no object. Such bodies are refused earlier, so this is a fault of
+/// Returns the failure for a client's body that isn't an object. Such bodies are refused earlier, so this is a fault of
 /// the gateway.
 fn unwritable(error: &JsonError) -> Failure {
     Failure::logged(Code::Internal, "the request can't be forwarded to the upstream", error.to_string())

@@ -1,4 +1,4 @@
-//! The cursors of a page's items, and the positions next to an item.
+//! The cursors of a page's items, and the positions before and after an item.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Writes the cursors of a page's items.
+/// The writer of the cursors of a page's items.
 pub(crate) struct ItemCursorWriter<'a> {
     page: &'a Page,
     order: &'a Order,
     marker: &'a Marker,
     mint: RefCell<ItemMint<'a>>,
-    /// The marks of all items of the page, for lists that are read by marks. They are computed once, because the cursor
-    /// of each item also has those of its neighbours. `None` if an item can't be read.
+    /// The marks of all items of the page, for lists that are read by marks. They are computed once, because each
+    /// item's cursor also contains the marks of its neighbours. The value is `None` if an item can't be read.
     marks: OnceCell<Option<Vec<Mark>>>,
 }
 
@@ -32,7 +32,8 @@ impl<'a> ItemCursorWriter<'a> {
         Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
     }
 
-    /// Writes the cursor of an item by its keys and its id.
+    /// Writes the cursor of an item with its keys and its id. Returns `None` if the item can't be read, or else whether
+    /// a cursor was written.
     fn push_keyed(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
         let place = self.page.items.get(index)?;
         let answer = self.page.answers.get(place.answer as usize)?;
@@ -43,8 +44,8 @@ impl<'a> ItemCursorWriter<'a> {
         Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
     }
 
-    /// Writes the cursor of an item by its mark and those of its neighbours on the page. Those of the first and the
-    /// last item come from the core, which has also seen neighbours beyond the page.
+    /// Writes the cursor of an item with its mark and the marks of its neighbours on the page. The cursors of the first
+    /// and the last item come from the core, which may also have seen neighbours beyond the page.
     fn push_marked(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
         let last = self.page.items.len().checked_sub(1)?;
         let edge = self.page.edges.as_ref().and_then(|(first, end)| match index {
@@ -62,7 +63,7 @@ impl<'a> ItemCursorWriter<'a> {
         let marks = marks.as_deref()?;
         let before = &marks[index.saturating_sub(Marks::AHEAD)..index];
         let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
-        // The offset is a hint only, because hidden items may precede the page.
+        // The offset is only a hint, because hidden items may precede the page.
         let offset = Offset(self.page.offset.saturating_add(index as u64));
         Some(mint.push_marked(*marks.get(index)?, (before, after), offset, out))
     }
@@ -70,7 +71,7 @@ impl<'a> ItemCursorWriter<'a> {
 
 impl ItemCursors for ItemCursorWriter<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
-        // The edges show how the page was read: a list with a declared order may have been read by marks.
+        // The edges show how the page was read. Even a list with a declared order may have been read by marks.
         let by_marks = match &self.page.edges {
             Some((first, _)) => matches!(first, Item::Marked(_)),
             None => !self.order.places_items(),
@@ -80,20 +81,21 @@ impl ItemCursors for ItemCursorWriter<'_> {
     }
 }
 
-/// Returns the keys and the id of an item; `None` if they can't be read, or the list has no declared order.
+/// Returns the keys and the id of an item; `None` if these can't be read, or if the list has no declared order.
 pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
     if order.is_declared() { answer.anchor(order, index) } else { None }
 }
 
-/// Returns the mark of the item with this index on the page.
+/// Returns the mark of the item with this index on the page; `None` if there is no such item.
 fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mark> {
     let place = page.items.get(index)?;
     let answer = page.answers.get(place.answer as usize)?;
     Some(answer.mark(order, marker, place.item as usize))
 }
 
-/// Returns the position before (`backward`) or after a marked item. The item itself becomes one of its marks: the
-/// position after item 5, which stands between 4 and 6, has the marks 4 and 5 before it and 6 after it.
+/// Returns the position before (`backward`) or after a marked item. The item's own mark becomes part of the position.
+/// For example, the position after item 5, between items 4 and 6, has the marks 4 and 5 before it and the mark 6 after
+/// it.
 pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
     let MarkedItem { item, around: Marks { mut before, mut after }, offset } = item;
     let offset = Offset(offset.0.saturating_add(u64::from(!backward)));

@@ -1,4 +1,4 @@
-//! The page of a legacy request: its paging parameters, read by the dialect of the upstream.
+//! The page of a legacy request. The upstream's dialect reads the paging parameters.
 
 use crate::{
     downstream::{Code, ListRequest, Problem, RequestKind},
@@ -8,16 +8,16 @@ use crate::{
 /// The page that a legacy request asks for, as an offset and a limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LegacyPage {
-    /// The number of items before it.
+    /// The number of items before the page.
     pub offset: u64,
     /// The number of items to serve.
     pub limit: u32,
-    /// The number of the page as the client counts; none for requests by offset.
+    /// The number of the page, as the client counts pages; `None` for requests by offset.
     pub number: Option<u64>,
 }
 
 impl LegacyPage {
-    /// Reads the paging parameters of a legacy request. A request without any asks for the first page.
+    /// Reads the paging parameters of a legacy request. Without any parameters, the result is the first page.
     ///
     /// # Errors
     ///
@@ -34,14 +34,15 @@ impl LegacyPage {
         let size = window.size.unwrap_or(list.page_size.default).max(1);
         let wanted = if request.limit_written.is_some() { request.limit } else { size };
         let limit = wanted.clamp(1, list.page_size.max);
-        // If the size is not the one that the client asked for, the page begins at a multiple of the new size, so that
-        // consecutive pages skip nothing: page 3 of 500 items, cut to 100, begins at 200.
+        // If the page has another size than the client requested, it begins at a multiple of its own size, so
+        // consecutive pages skip no items. For example, page 3 of 500 items, reduced to 100 items, begins at offset
+        // 200.
         let offset = match window.page {
             Some(_) => (window.offset / u64::from(size)).saturating_mul(u64::from(limit)),
             None => window.offset,
         };
         let most = list.budgets.offset;
-        // Refused before the upstream is asked. Test: `the_depth_of_a_page_by_number_is_bounded`.
+        // The request is refused before the upstream is asked. Test: `the_depth_of_a_page_by_number_is_bounded`.
         if offset > most {
             let said = format!("a request by page or offset can skip at most {most} items: continue by cursor");
             return Err(Problem::new(Code::TooDeep, said).into());

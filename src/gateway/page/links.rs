@@ -19,21 +19,21 @@ impl PageContext<'_> {
         self.link(None)
     }
 
-    /// Returns a link of this request to a place; to the first page without one.
+    /// Returns the link of this request to another place; without `to`, to the first page.
     fn link(&self, to: Option<LinkTo<'_>>) -> String {
         let place = match to {
             Some(LinkTo::Cursor { token, .. }) => token.len(),
             Some(LinkTo::Id { id, .. }) => id.len(),
             Some(LinkTo::Last) | None => 0,
         };
-        // The capacity: 64 bytes are for names of parameters, `&` and `=`, limit and sort. A long sort grows the
-        // buffer.
+        // The capacity includes 64 bytes for parameter names, `&` and `=`, the limit and the sort. A long sort makes
+        // the buffer grow.
         let link = self.base.begin(self.request.filters.links.len() + place + 64);
         self.parameters().link(link, &self.request, to)
     }
 
-    /// Returns the link to a position whose cursor is `token`; `None` if the client's convention has no parameter for
-    /// it.
+    /// Returns the link to a position whose cursor is `token`; `None` if the client's convention can't express the
+    /// position in a link.
     pub(crate) fn link_to(&self, target: &Target, token: &str) -> Option<String> {
         let backward = target.position.is_backward();
         let id;
@@ -50,8 +50,8 @@ impl PageContext<'_> {
         Some(self.link(Some(to)))
     }
 
-    /// Returns the redirect of a legacy request to its page by cursor, if the route redirects and there is a link to
-    /// it.
+    /// Returns the redirect of a legacy request to its page by cursor; `None` if the route doesn't redirect, or if
+    /// there is no link to the page.
     ///
     /// # Errors
     ///
@@ -59,12 +59,12 @@ impl PageContext<'_> {
     pub(crate) fn redirect(&self, cursors: &RequestCursors<'_>) -> Result<Option<Response>, TooLong> {
         let Some(page) = self.legacy_page.as_ref().filter(|_| self.redirects) else { return Ok(None) };
         // The cursors of a list that is read by tokens can't name an offset. Without a redirect, the request is refused
-        // as any other page at an offset of such a list.
+        // like any other page at an offset of such a list.
         if page.offset > 0 && self.sorted.mode == Mode::Token {
             return Ok(None);
         }
-        // A redirected request by POST repeats its body, and with it the legacy page in the body.
-        // Test: `old_clients_by_post_get_the_policy_of_the_route`.
+        // The redirected client repeats its POST body, including the legacy page in the body. Test:
+        // `old_clients_by_post_get_the_policy_of_the_route`.
         if self.request.pages_in_body() {
             return Ok(None);
         }
@@ -77,7 +77,7 @@ impl PageContext<'_> {
         Ok(response)
     }
 
-    /// Returns the link to the page itself.
+    /// Returns the link to this page itself.
     pub(crate) fn self_link(&self) -> String {
         self.base.url(&self.request.self_query)
     }

@@ -1,8 +1,8 @@
-//! Pages: a request for a list becomes upstream requests, and their answers become a response.
+//! Pages: a request for a list is turned into upstream requests, and their answers into a response.
 //!
-//! `serve` has the path of a page; read it first. `context` reads the request, `cursors` opens and seals its cursors,
-//! `exchange` asks the upstream for the core, `render` writes the response, with `links` and `item_cursors`.
-//! `legacy_page` reads the paging parameters of legacy requests.
+//! `serve` contains the path of a page from request to response; read it first. `context` reads the request. `cursors`
+//! opens the client's cursor and seals new ones. `exchange` fetches from the upstream for the core. `render` writes the
+//! response, with the help of `links` and `item_cursors`. `legacy_page` reads the paging parameters of legacy requests.
 
 pub(crate) mod context;
 pub(crate) mod cursors;

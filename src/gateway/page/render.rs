@@ -18,11 +18,11 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// Renders a page as a response, and adds its memory to the share of the request (`held`).
+/// Renders a page as a response, and adds its memory to the request's share (`held`).
 ///
 /// # Errors
 ///
-/// Returns an error if a cursor is longer than the route allows or no memory is left.
+/// Returns an error if a cursor is longer than the route allows, or if no memory is left.
 pub(crate) fn render(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
@@ -35,18 +35,18 @@ pub(crate) fn render(
     let keeps = draft.size_held(&page.answers);
     let response = draft.finish(page.into_facts().answers);
     held.keep(keeps);
-    // A validator belongs to a GET (RFC 9110 section 8.8).
+    // Only a GET has a validator (RFC 9110 section 8.8).
     Ok(match context.asked.body {
         None => response,
         Some(_) => response.without_validator(),
     })
 }
 
-/// The sealed cursors of the pages around a page.
+/// The sealed cursors of the next, the previous and the last page.
 struct NeighbourCursors {
     next: Option<String>,
     previous: Option<String>,
-    /// The cursor of the last page; none if it is too long, because a page can do without a link to the last one.
+    /// The cursor of the last page; `None` if it would be too long, because a page doesn't need a link to the last one.
     last: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl NeighbourCursors {
     }
 }
 
-/// Returns the links of a page. A request by POST gets none, because a link can't repeat its body.
+/// Returns the links of a page. A POST request gets no links, because a link can't repeat its body.
 fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, first: &str) -> LinkSet {
     if context.asked.body.is_some() {
         return LinkSet::default();
@@ -75,7 +75,7 @@ fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, firs
     }
 }
 
-/// Writes a page into the envelope of its request.
+/// Writes a page into the envelope that the request chose.
 fn draft(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
@@ -90,13 +90,13 @@ fn draft(
     let link_set = links(context, page, &sealed, &first);
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();
     let now = needs.now.then(|| clock::rfc3339(asked.now));
-    // A token leads to a page as a whole, so its items have no cursors of their own.
-    // Test: `items_of_a_list_by_token_have_no_cursors`.
+    // A token leads only to a whole page, so the items of such a list have no cursors. Test:
+    // `items_of_a_list_by_token_have_no_cursors`.
     let has_item_cursors = list.dialect.paging().family != Family::Token;
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
     let edge = |item: Option<&Item>, beyond: &Option<String>| match item {
         Some(item) => cursors.seal_item(item),
-        // Without item cursors, the cursor of the neighbouring page is used: it leads on from the same edge.
+        // Without item cursors, the cursor of the neighbouring page is used, because it continues from the same edge.
         None => beyond.clone().filter(|_| needs.edge_cursors && !page.items.is_empty()),
     };
     let start_cursor = edge(edges.map(|(first, _)| first), &sealed.previous);
@@ -127,7 +127,7 @@ fn draft(
     Ok(respond(context, &facts, page, answers, &first))
 }
 
-/// Adds the headers: those from the upstream's answers, of preferences, and of legacy requests.
+/// Adds the headers: from the upstream's answers, for preferences, and for legacy requests.
 fn respond(
     context: &PageContext<'_>,
     facts: &Facts<'_>,

@@ -28,12 +28,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Served {
     Response(Response),
-    /// The request is to be forwarded, and the answer of the upstream passes unchanged.
+    /// The request must be forwarded, and the upstream's answer passes unchanged.
     Forward,
 }
 
-/// Serves one page of a list. Fills `record` if the request is explained, and `made` if the page may be kept: such a
-/// page is returned whole to a conditional request too. Dropping the future cancels its requests to the upstream.
+/// Serves one page of a list. `record` is filled if the request is explained. `made` is filled for a page that may be
+/// cached; the whole page is then returned even to a conditional request. Dropping the future cancels its upstream
+/// requests.
 ///
 /// # Errors
 ///
@@ -60,7 +61,7 @@ pub(crate) async fn serve(
 
     drop(phase);
 
-    // Resolve: the core names the fetches that it needs, until it has the page or refuses it.
+    // Resolve: the core names the fetches that it needs, until it serves or refuses the page.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
     let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true);
     let made_by = start.made_by.as_ref();
@@ -76,7 +77,7 @@ pub(crate) async fn serve(
         record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
-    // Counted before the result is read, so that the retries of a page that fails count too.
+    // The retries are counted before the result is checked, because the retries of a failed page count too.
     outcome.counted.upstream_requests += visit.retries();
     let (page, answers) = match resolved? {
         PageDecision::Serve(page, answers) => (page, answers),
@@ -87,7 +88,7 @@ pub(crate) async fn serve(
     };
     let scope = exchange.scope();
     drop(phase);
-    // Read before this page adds to it: the difference shows whether a filter of this page helped.
+    // The profile is read before this page adds to it. The difference shows whether a filter of this page helped.
     let known = context.list.learning.read(scope);
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
@@ -104,8 +105,8 @@ pub(crate) async fn serve(
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
 }
 
-/// Returns 304 in place of a page that the client has already. Only GET and HEAD can be conditional: a page by POST has
-/// no validator.
+/// Returns 304 in place of a page that the client already has. Only GET and HEAD requests can be conditional: a page
+/// for POST has no validator.
 fn conditional(response: Response, context: &PageContext<'_>) -> Response {
     match context.asked.body {
         None => response.unless_matched(&context.asked.headers),
@@ -113,15 +114,15 @@ fn conditional(response: Response, context: &PageContext<'_>) -> Response {
     }
 }
 
-/// The facts of a page that decide whether it is kept. The response of a page with these facts is the whole page, also
-/// if the client has it already, so that it can be stored.
+/// The facts of a page that decide whether it is cached. With these facts, the response always contains the whole page,
+/// even if the client already has it, because the cache needs the whole page.
 #[derive(Debug, Default)]
 pub(crate) struct MadePage {
-    /// The terms on which the page may be stored; `None` if it may not be.
+    /// The terms on which the page may be stored; `None` if it must not be stored.
     pub storage: Option<PageStorage>,
-    /// The link to the next page, on routes that make pages ahead.
+    /// The link to the next page; `None` on routes without `prefetch`.
     pub next: Option<String>,
-    /// True if the upstream has validated each answer of the list by a 304.
+    /// `true` if the upstream validated each listing answer with a 304.
     pub is_validated: bool,
 }
 
@@ -135,15 +136,15 @@ impl MadePage {
         answers: &AnswerHeaders,
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
-        // The headers of a legacy page change with the calendar, at its sunset. A page that is not proven, or not full,
-        // may be another one at the next request.
+        // The headers of a legacy page change at its sunset. A page that isn't proven or isn't full might be different
+        // at the next request.
         let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
         let Some(kept) = context.kept.filter(|_| is_sure) else { return };
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
         let storage = page_storage(&all, kept.policy, context.asked.now).ok();
         self.storage = storage.and_then(|storage| cursors.bound(storage, context));
-        // The link is written a second time, which costs time, so only for routes that make pages ahead. A client that
-        // walks backward has the next page already.
+        // This writes the link a second time, which takes time, so it's done only for routes with `prefetch`. A client
+        // that walks backward already has the next page.
         let prefetches = context.list.page_cache.as_ref().is_some_and(|cache| cache.settings.prefetch);
         let is_needed = prefetches && !backward;
         let next = page.next.as_ref().filter(|_| is_needed);

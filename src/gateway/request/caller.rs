@@ -1,14 +1,15 @@
-//! The check that the principal of a request is known, so that items may be cached for it.
+//! The check that the principal of a request is known. Only then may items be cached for the request.
 //!
 //! Cached items are shared only between requests of the same principal. A request with one of the headers in
-//! `principal` is known by it. A request without any of them is one of two kinds: its list is the same for all clients,
-//! or the upstream identifies the client by a header that the configuration does not name. Nothing shows which, so such
-//! a request is cached only if every header that it has is on a closed list of headers that can't identify a client.
-//! Example: with `principal = ["authorization"]`, a request with `X-Tenant-Id` alone is not cached.
+//! `principal` has a known principal. For a request without any of these headers, there are two possibilities: its list
+//! is the same for all clients, or the upstream identifies the client by a header that the configuration doesn't name.
+//! The gateway can't distinguish the two. Items are therefore cached for such a request only if all of its headers are
+//! on a closed list of headers that can't identify a client. Example: with `principal = ["authorization"]`, a request
+//! that has only `X-Tenant-Id` isn't cached.
 
 use http::{HeaderMap, HeaderName};
 
-/// Headers about the form of the answer, the client's software, and the proxies that the request has passed. They never
+/// Headers about the form of the answer, the client's software, and the proxies on the request's way. They never
 /// identify a principal.
 const IMPERSONAL: [&str; 31] = [
     "b3",
@@ -44,18 +45,18 @@ const IMPERSONAL: [&str; 31] = [
     "x-request-id",
 ];
 
-/// Prefixes of further such headers.
+/// Prefixes of other headers that never identify a principal.
 const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3-", "x-forwarded-"];
 
-/// Returns whether items may be cached for this request and used for others with the same `principal` headers: the
-/// request has one of these headers, or no header that could identify a client. A route without a principal has one
-/// list for all clients, so the answer is always true.
+/// Returns whether items may be cached for this request and used for other requests with the same `principal` headers.
+/// This is so if the request has one of these headers, or if none of its headers could identify a client. A route
+/// without a principal has one list for all clients, so the result is always `true`.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
     let is_named = || principal.iter().any(|name| headers.contains_key(name));
     principal.is_empty() || is_named() || headers.keys().all(is_impersonal)
 }
 
-/// Returns whether a header never identifies a client.
+/// Returns whether a header is known never to identify a client.
 pub(crate) fn is_impersonal(name: &HeaderName) -> bool {
     let name = name.as_str();
     IMPERSONAL.contains(&name) || IMPERSONAL_GROUPS.iter().any(|group| name.starts_with(group))

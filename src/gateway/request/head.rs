@@ -1,9 +1,9 @@
-//! Request heads as bytes: where a head ends, and whether all servers read the same request in it.
+//! Request heads as bytes: the end of a head, and the check that all servers read the same request in it.
 //!
 //! A head is checked before Pingora parses it. Pingora accepts several equal lengths, any coding before `chunked`, bare
-//! line feeds, and spaces in a target, and forwards most of them. An upstream that reads them differently finds a
-//! second request in the body of the first (request smuggling). Heads with more than one reading are refused here.
-//! `tests/desync` has the requests that are refused, and those that pass.
+//! line feeds, and spaces in a target, and forwards most of these. An upstream that reads them differently finds a
+//! second request in the body of the first one (request smuggling). Heads with more than one reading are therefore
+//! refused here. `tests/desync` contains requests that are refused, and requests that pass.
 
 use http::Method;
 use pingora::http::RequestHeader;
@@ -11,53 +11,57 @@ use pingora::http::RequestHeader;
 use super::target::{is_authority, split_target};
 use crate::downstream::{Code, Problem};
 
-/// Maximum number of header lines. Pingora's parser takes no more.
+/// The largest number of header lines, which is also the limit of Pingora's parser.
 const MOST_HEADERS: usize = 256;
 
-/// The longest header name, in bytes: far longer than any in use, and within the limit of `http`.
+/// The maximum length of a header name, in bytes. It is far above the names in use, and within the limit of the crate
+/// `http`.
 const LONGEST_NAME: usize = 1_024;
 
-/// The longest target, in bytes, whatever the size of the head: the limit of `http`.
+/// The maximum length of a target, in bytes, which doesn't depend on the size of the head. It is the limit of the crate
+/// `http`.
 const LONGEST_TARGET: usize = 65_000;
 
-/// The framing of a request's body (RFC 9112 section 6.3).
+/// The way in which the end of a request's body is determined (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// The body has this length, in bytes; 0 without a body.
     Length(u64),
-    /// The body is chunked, or another protocol follows the head (`Upgrade`): only the bytes themselves show the end.
+    /// The body is chunked, or another protocol follows the head (`Upgrade`). Only the bytes themselves show the end.
     Open,
 }
 
-/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once, so that a head that arrives byte
-/// by byte costs no more work than one that arrives at once.
+/// A scanner that finds the end of a head in bytes that arrive in pieces. Each byte is scanned once, so a head that
+/// arrives byte by byte costs no more work than one that arrives at once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
-    /// The start of the request line.
+    /// The index at which the request line starts.
     start: usize,
-    /// The start of the last incomplete line.
+    /// The index at which the last incomplete line starts.
     line: usize,
     /// The number of complete lines.
     lines: usize,
 }
 
 impl HeadScanner {
-    /// Returns the start and the end of the head in `bytes`, `None` until it is complete. `bytes` are all bytes so far;
-    /// the first `scanned` of them were passed before. Takes at most one iteration for each line.
+    /// Returns the start and the end of the head in `bytes`; `None` until the head is complete. `bytes` are all bytes
+    /// so far, of which the first `scanned` were passed in earlier calls. The number of iterations is at most the
+    /// number of lines.
     ///
     /// # Errors
     ///
-    /// Returns an error if the bytes begin no request, a line ends with a bare line feed, or there are too many lines.
+    /// Returns an error if the bytes don't begin a request, a line ends with a bare line feed, or there are too many
+    /// lines.
     pub(crate) fn ends(&mut self, bytes: &[u8], scanned: usize) -> Result<Option<(usize, usize)>, Box<Problem>> {
         if let Some(first) = bytes.get(self.start).filter(|first| !is_token(**first) && !b"\r\n".contains(first)) {
             // 0x16 is the first byte of a TLS handshake.
             let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
             return Err(invalid(format!("the first byte begins no request{tls}")));
         }
-        // Bytes before `scanned` have no further line feed. Test: `each_byte_is_scanned_once`.
+        // Earlier calls have already handled all line feeds before `scanned`. Test: `each_byte_is_scanned_once`.
         let fresh = scanned.max(self.line);
         for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
-            // Some servers end a line at a bare line feed, others do not. Test:
+            // Some servers end a line at a bare line feed, and others don't. Test:
             // `other_first_bytes_and_bare_line_feeds_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(invalid("a line ends with a line feed alone"));
@@ -68,7 +72,7 @@ impl HeadScanner {
                 // Blank lines before a request are skipped (RFC 9112 section 2.2).
                 (true, 0) => self.start = self.line,
                 (true, _) => return Ok(Some((self.start, self.line))),
-                // `lines` counts the request line too.
+                // `lines` also includes the request line.
                 (false, lines) if lines > MOST_HEADERS => {
                     let detail = format!("the request has more than {MOST_HEADERS} headers");
                     return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
@@ -79,7 +83,8 @@ impl HeadScanner {
         Ok(None)
     }
 
-    /// Returns the problem of a head that is longer than `most` bytes.
+    /// Returns the problem of a head that exceeds `most` bytes: of its request line if no line is complete yet, or else
+    /// of the whole head.
     pub(crate) fn too_large(&self, most: usize) -> Box<Problem> {
         Box::new(match self.lines {
             0 => Problem::new(Code::TargetTooLong, format!("the request line has more than {most} bytes")),
@@ -88,7 +93,7 @@ impl HeadScanner {
     }
 }
 
-/// Returns the method and the target of a head, which need not be valid, if they can be read.
+/// Returns the method and the target of a head that may be invalid; `None` if they can't be read.
 pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
     let line = head.split(|byte| *byte == b'\n').next()?;
     let mut parts = line.split(|byte| *byte == b' ');
@@ -113,11 +118,11 @@ pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     fields.framing(line.is_old)
 }
 
-/// Checks a head of HTTP/2 by the rules for HTTP/1.1, in whose form the upstream gets it.
+/// Checks an HTTP/2 head with the rules for HTTP/1.1, because the upstream gets the head in that form.
 ///
 /// # Errors
 ///
-/// Returns the errors of [`check`], and 431 `headers_too_large` beyond `most` bytes or 256 headers.
+/// Returns the errors of [`check`], and 431 `headers_too_large` for more than `most` bytes or 256 headers.
 pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), Box<Problem>> {
     if request.headers.len() > MOST_HEADERS {
         let detail = format!("the request has more than {MOST_HEADERS} headers");
@@ -128,7 +133,7 @@ pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), B
     head.push(b' ');
     head.extend_from_slice(request.raw_path());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    // A value has no line ends: `http` accepts none.
+    // A value can't contain line ends, because the crate `http` doesn't accept them.
     for (name, value) in &request.headers {
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
@@ -143,19 +148,19 @@ pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), B
     check(&head).map(drop)
 }
 
-/// A request line that all servers read alike.
+/// A request line that all servers read in the same way.
 struct RequestLine<'a> {
     target: &'a [u8],
-    /// True for HTTP/1.0, false for HTTP/1.1.
+    /// `true` for HTTP/1.0, `false` for HTTP/1.1.
     is_old: bool,
 }
 
-/// Parses a request line: a method, a target and a version, with one space between each (RFC 9112 section 3).
+/// Parses a request line: a method, a target and a version, separated by single spaces (RFC 9112 section 3).
 fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
     let parts: [&[u8]; 3] = {
         let mut parts = line.split(|byte| *byte == b' ');
         let three = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
-        // A further space would leave more than one target to read. Test: `a_request_line_has_three_parts`.
+        // With another space, servers could read different targets. Test: `a_request_line_has_three_parts`.
         if parts.next().is_some() || three.iter().any(|part| part.is_empty()) {
             return Err(invalid(
                 "the request line is not a method, a target and a version with one blank between each",
@@ -174,7 +179,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
         let detail = format!("the request target has more than {LONGEST_TARGET} bytes");
         return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
     }
-    // Pingora would cut a fragment off, while another server might keep it.
+    // Pingora would remove a fragment, but another server might keep it.
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
         return Err(invalid("the request target contains a control character or a fragment"));
     }
@@ -188,7 +193,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
     }
 }
 
-/// The headers that decide the framing and the host of a request.
+/// The headers that determine the framing and the host of a request.
 #[derive(Default)]
 struct FramingFields<'a> {
     host: Option<&'a [u8]>,
@@ -198,13 +203,13 @@ struct FramingFields<'a> {
 }
 
 impl<'a> FramingFields<'a> {
-    /// Checks a header line, and notes the header if it concerns the framing or the host.
+    /// Checks a header line, and records the header if it concerns the framing or the host.
     fn take(&mut self, line: &'a [u8]) -> Result<(), Box<Problem>> {
         let Some(colon) = memchr::memchr(b':', line) else {
             return Err(invalid("a header line has no colon"));
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // This also refuses a space before the colon and folded lines: neither is part of a token.
+        // This also refuses a space before the colon and folded lines, because both break the token.
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(invalid("the name of a header is no token"));
         }
@@ -212,17 +217,17 @@ impl<'a> FramingFields<'a> {
             let detail = format!("the name of a header has more than {LONGEST_NAME} bytes");
             return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
         }
-        // Servers read CR and NUL within a value in different ways (RFC 9110 section 5.5).
+        // Servers handle CR and NUL within a value in different ways (RFC 9110 section 5.5).
         if line[colon + 1..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
             return Err(invalid("a header contains a control character"));
         }
         if name.eq_ignore_ascii_case(b"host") {
-            // Equal values are refused, too (RFC 9112 section 3.2).
+            // A second `Host` is refused even with an equal value (RFC 9112 section 3.2).
             if self.host.replace(value).is_some() {
                 return Err(invalid("there is more than one Host"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does. Test:
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not all servers do so. Test:
             // `a_body_has_one_length_or_chunks`.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
@@ -231,7 +236,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // Some origins don't recognise the coding in other letter cases.
+            // Some origin servers don't recognise the coding in another letter case.
             if self.is_chunked || value != b"chunked" {
                 return Err(invalid("Transfer-Encoding is not chunked alone"));
             }
@@ -242,12 +247,12 @@ impl<'a> FramingFields<'a> {
         Ok(())
     }
 
-    /// Returns the framing; `is_old` is true for HTTP/1.0.
+    /// Returns the framing of the body. `is_old` is `true` for HTTP/1.0.
     fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
         match (self.is_chunked, self.length) {
-            // Servers that go by one or the other find different ends (RFC 9112 section 6.3).
+            // Servers that follow different ones of these two headers find different ends (RFC 9112 section 6.3).
             (true, Some(_)) => Err(invalid("Transfer-Encoding and Content-Length exclude each other")),
-            // The framing of such a message counts as faulty (RFC 9112 section 6.1).
+            // The framing of such a message is treated as faulty (RFC 9112 section 6.1).
             (true, None) if is_old => Err(invalid("HTTP/1.0 has no Transfer-Encoding")),
             (true, None) => Ok(Framing::Open),
             (false, _) if self.upgrades => Ok(Framing::Open),
@@ -256,11 +261,12 @@ impl<'a> FramingFields<'a> {
     }
 }
 
-/// Checks that the target's authority and `Host` are equal, if both are present, and that each is a valid authority.
-/// `Host` may be absent only in HTTP/1.0, or beside a target with an authority.
+/// Checks that the target's authority and `Host` are valid, and equal if both are present. `Host` may be missing only
+/// in HTTP/1.0, or if the target has an authority.
 fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
     let (authority, _) = split_target(line.target)?;
-    // Pingora would refuse it with an empty answer and no log line. Test: `accepted_heads_are_parsed_by_pingora`.
+    // Pingora would refuse the target with an empty answer and without a log line. Test:
+    // `accepted_heads_are_parsed_by_pingora`.
     if authority.is_some() && http::Uri::try_from(line.target).is_err() {
         return Err(invalid("the request target is no URL"));
     }
@@ -282,10 +288,10 @@ fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Pro
 
 const NO_HOST: &str = "the host is no host name or address with a port";
 
-/// Parses a `Content-Length`: digits alone, of a value up to `i64::MAX`.
+/// Parses a `Content-Length`, which has only digits and a value up to `i64::MAX`; `None` if it's invalid.
 fn read_length(value: &[u8]) -> Option<u64> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
-    // Pingora reads lengths as signed numbers and ignores larger ones.
+    // Pingora reads lengths as signed numbers, and ignores larger ones.
     std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?.try_into().ok()
 }
 

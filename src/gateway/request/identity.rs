@@ -7,18 +7,18 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// The header with the id of a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The header in which proxies list the addresses that a request has passed.
+/// The header in which proxies list the addresses through which a request has passed.
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The longest id that is taken over, in bytes. Proxies write UUIDs, ULIDs and trace ids; those of AWS, the longest,
-/// have about 90 bytes.
+/// The maximum length of a proxy's id that the gateway uses, in bytes. Proxies write UUIDs, ULIDs and trace ids. The
+/// ids of AWS are the longest, with about 90 bytes.
 const LONGEST_ID: usize = 128;
 
-/// The largest number of addresses in `X-Forwarded-For` that are read, from the last one on.
+/// The largest number of addresses in `X-Forwarded-For` that are read, beginning with the last address.
 const MOST_HOPS: usize = 32;
 
-/// Returns the id that the proxy in front has given a request. Returns `None` if the header is repeated, empty, too
-/// long, or has characters that could break a log line or a search in the log.
+/// Returns the id that a proxy in front of the gateway has given a request. Returns `None` if the header is missing,
+/// repeated, empty or too long, or has characters that could break a log line or a search in the log.
 pub(crate) fn given_id(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(&REQUEST_ID).iter();
     let id = values.next()?.to_str().ok()?;
@@ -27,7 +27,8 @@ pub(crate) fn given_id(headers: &HeaderMap) -> Option<&str> {
     (sound && values.next().is_none()).then_some(id)
 }
 
-/// Replaces the id of a request in every spelling: servers like CGI read `X_Request_Id` as the same header.
+/// Replaces the id of a request. All spellings of the header are removed, because CGI-like servers treat `X_Request_Id`
+/// as the same header.
 pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
     let is_id = |name: &&HeaderName| name.as_str().replace('_', "-") == REQUEST_ID.as_str();
     let spellings: Vec<HeaderName> = headers.headers.keys().filter(is_id).cloned().collect();
@@ -35,21 +36,21 @@ pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
         headers.remove_header(name);
     }
     if let Ok(value) = HeaderValue::from_str(id) {
-        // This fails only for more headers than a request may have.
+        // This fails only beyond the maximum number of headers of a request.
         let _ = headers.insert_header(REQUEST_ID, value);
     }
 }
 
-/// Returns the address of the client beyond the trusted proxies of a request: the last address in `X-Forwarded-For`
-/// that is no trusted proxy's, or the first one if all are. Reads from the end, up to [`MOST_HOPS`] addresses, and
-/// stops at text that is no address. Example: `198.51.100.1, 203.0.113.7, 10.0.0.1` gives `203.0.113.7` if `10.0.0.1`
-/// is trusted.
+/// Returns the address of the client beyond the trusted proxies of a request. This is the last address in
+/// `X-Forwarded-For` that isn't a trusted proxy's, or the first address if all are trusted. At most [`MOST_HOPS`]
+/// addresses are read, from the end, and text that isn't an address ends the search. Example: `198.51.100.1,
+/// 203.0.113.7, 10.0.0.1` gives `203.0.113.7` if `10.0.0.1` is trusted.
 pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let lines: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut farthest = None;
-    // Several lines are one list (RFC 9110 section 5.3).
+    // Several lines form one list (RFC 9110 section 5.3).
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
-        // The entries before one that can't be read come from an unknown hop, so they are not trusted.
+        // The entries before an unreadable one come from an unknown hop, so they aren't trusted.
         let Some(address) = address(hop.trim()) else { break };
         farthest = Some(address);
         if !trusts(address) {
@@ -59,7 +60,8 @@ pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> b
     farthest
 }
 
-/// Parses an address: `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`, or with a port, as some proxies write it.
+/// Parses an address, such as `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`. Some proxies append a port, which is
+/// ignored.
 fn address(text: &str) -> Option<IpAddr> {
     let parsed = text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::SocketAddr| address.ip()));
     parsed.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())

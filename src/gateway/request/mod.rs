@@ -1,4 +1,4 @@
-//! Request heads: their bytes, target and path, and the client that they identify. Pure functions.
+//! Request heads: their bytes, target and path, and the client that they identify. All functions are pure.
 
 pub(crate) mod caller;
 pub(crate) mod head;

@@ -1,4 +1,4 @@
-//! Paths: their normalization, the refusal of those that servers read differently, and the templates of upstream paths.
+//! Paths: their normalization, the refusal of paths that servers read differently, and the templates of upstream paths.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,15 @@ use crate::{
     downstream::request::query::encoded_path,
 };
 
-/// A normalized path.
+/// A normalized path, with the ambiguity that remains in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NormalPath<'a> {
-    /// The path with unreserved characters and commas decoded (RFC 3986 section 6.2.2.2; links encode commas), and with
-    /// invalid characters encoded, so that the links of a page lead to the same path. Example: `/%75sers%2c/é` becomes
-    /// `/users,/%C3%A9`.
+    /// The path in a form that doesn't depend on its spelling. Unreserved characters and commas are decoded (RFC 3986
+    /// section 6.2.2.2; links encode commas), and invalid characters are encoded. The links of a page therefore lead to
+    /// the same path. Example: `/%75sers%2c/é` becomes `/users,/%C3%A9`.
     pub(crate) text: Cow<'a, str>,
-    /// An ambiguity that is left: an encoded slash or an empty segment. Forwarded paths may have it, paths of lists may
-    /// not.
+    /// A remaining ambiguity: an encoded slash or an empty segment; `None` if there is none. A forwarded path may have
+    /// an ambiguity, but a list's path must not.
     pub(crate) doubt: Option<&'static str>,
 }
 
@@ -23,8 +23,9 @@ pub(crate) struct NormalPath<'a> {
 ///
 /// # Errors
 ///
-/// Returns the ambiguity of a path that servers resolve differently: control bytes, backslashes, `.` and `..` (also
-/// between encoded slashes or with `;` parameters), and `%` without two hexadecimal digits.
+/// Returns the reason that a path is refused: servers would resolve it differently. Reasons are control bytes,
+/// backslashes, `.` and `..` (also between encoded slashes or with `;` parameters), and `%` without two hexadecimal
+/// digits.
 pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
     if !text.starts_with('/') {
@@ -36,17 +37,17 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
     let text = encoded_path(&text).map_or(text, Cow::Owned);
     let inner = text.strip_suffix('/').unwrap_or(&text);
-    // Most paths have neither escapes nor parameters, so the searches for them are skipped.
+    // Most paths have neither escapes nor parameters, so the searches for both are skipped.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
     let mut doubt = (!is_plain && text.contains("%2F")).then_some("the path has an encoded slash");
     for segment in inner.split('/').skip(1) {
-        // Some servers remove parameters first, or decode `%2F`: `/a/..;x/b` and `/a%2f..%2Fb` are dot segments to
-        // them.
+        // Some servers first remove parameters or decode `%2F`. For these servers, `/a/..;x/b` and `/a%2f..%2Fb` have
+        // dot segments.
         let has_dots = |part| matches!(without_parameters(part), "." | "..");
         if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
             return Err("the path has a dot segment");
         }
-        // An empty segment may be intended: `/proxy/http://example.com/x`. Test:
+        // An empty segment may be intended, as in `/proxy/http://example.com/x`. Test:
         // `encoded_slashes_and_empty_segments_are_reported_as_doubts`.
         if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
             doubt = doubt.or(Some("the path has an empty segment"));
@@ -55,8 +56,8 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     Ok(NormalPath { text, doubt })
 }
 
-/// Folds a normalized path as the most lenient server reads it: encoded slashes become slashes, repeated slashes become
-/// one, and parameters of segments and trailing spaces are removed. Returns `None` if the path stays the same. Example:
+/// Returns a normalized path as the most lenient server reads it; `None` if the path stays the same. Encoded slashes
+/// become slashes, repeated slashes become one slash, and segment parameters and trailing spaces are removed. Example:
 /// `/api;x//old%20` becomes `/api/old`.
 pub(crate) fn folded(normal: &str) -> Option<String> {
     if !normal.contains(['%', ';']) && !normal.contains("//") {
@@ -68,7 +69,7 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
         folded.push('/');
         folded.push_str(segment);
     }
-    // `/api/old%20/` ends with both. Test: `paths_are_folded_as_the_most_lenient_server_reads_them`.
+    // `/api/old%20/` ends with a space and a slash. Test: `paths_are_folded_as_the_most_lenient_server_reads_them`.
     while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
         folded.truncate(rest.len());
     }
@@ -78,25 +79,24 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
     (folded != normal).then_some(folded)
 }
 
-/// Removes the part from `;` on, which some servers take for parameters (RFC 3986 section 3.3).
+/// Removes everything from the first `;` on, which some servers treat as parameters (RFC 3986 section 3.3).
 fn without_parameters(segment: &str) -> &str {
     let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
     end.map_or(segment, |end| &segment[..end])
 }
 
-/// Decodes escapes of unreserved characters and commas, and writes all others in upper case.
+/// Decodes the escapes of unreserved characters and commas, and writes all other escapes in upper case.
 ///
 /// # Errors
 ///
-/// Returns the reason why an escape is invalid, or has more than one reading.
+/// Returns the reason that an escape is invalid or ambiguous.
 fn decode_unreserved(text: &str) -> Result<String, &'static str> {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         decoded.push_str(&rest[..at]);
         let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
-        // `from_str_radix` accepts a sign.
-        // Test: `ambiguous_and_invalid_paths_are_refused`.
+        // `from_str_radix` would also accept a sign. Test: `ambiguous_and_invalid_paths_are_refused`.
         let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
             b'\\' => return Err("the path has an encoded backslash"),
@@ -121,13 +121,13 @@ enum PathPart {
     Literal(String),
     /// The client's path without its final slash.
     Path,
-    /// The value of a parameter in the route's path.
+    /// The value of the parameter with this name in the route's path.
     Parameter(String),
 }
 
 impl PathTemplate {
-    /// Compiles a template such as `/v1{path}/`; `parameters` are the names of the parameters in the route's path.
-    /// Returns `None` if there is an error, which is in `diagnostics`.
+    /// Compiles a template such as `/v1{path}/`. `parameters` are the names of the parameters in the route's path.
+    /// Returns `None` if there is an error, which is reported in `diagnostics`.
     pub(crate) fn compile(
         written: &Located<String>,
         parameters: &[String],
@@ -178,7 +178,8 @@ impl PathTemplate {
         Some(Self { pieces })
     }
 
-    /// Writes the upstream's path for a client's path and its parameters, all percent-encoded as they came.
+    /// Returns the upstream's path for a client's path and its parameters, which stay percent-encoded as the client
+    /// sent them.
     pub(crate) fn write(&self, path: &str, parameters: &[(String, String)]) -> String {
         let mut written = String::with_capacity(path.len() + 16);
         for piece in &self.pieces {

@@ -1,5 +1,5 @@
-//! Request targets: path, query and host. Paths that servers could read differently are refused here; the rest of the
-//! head has been checked by [`head::check`](super::head::check) before it was parsed.
+//! Request targets: path, query and host. Paths that servers could read differently are refused here. The rest of the
+//! head was checked by [`head::check`](super::head::check) before it was parsed.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
@@ -12,40 +12,41 @@ use crate::{
     upstream::request::headers,
 };
 
-/// The target of a request.
+/// The parsed target of a request: path, query and host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestTarget {
-    /// The path as it came, without the query.
+    /// The path as the client sent it, without the query.
     pub path: String,
-    /// The normalized path, by which routes are found.
+    /// The normalized path, which selects the route.
     pub normal_path: String,
-    /// An ambiguity in the path, which paths of lists may not have; see [`NormalPath::doubt`].
+    /// An ambiguity in the path, which a list's path must not have; see [`NormalPath::doubt`].
     pub doubt: Option<&'static str>,
-    /// The query as it came, without the `?`.
+    /// The query as the client sent it, without the `?`.
     pub query: Option<String>,
-    /// The authority as it came: that of a target in absolute form, or `Host`.
+    /// The authority as the client sent it: from a target in absolute form, or from `Host`.
     pub authority: Option<String>,
-    /// The host in lower case, without the port and a final dot.
+    /// The host in lower case, without the port and without a final dot.
     pub host: Option<String>,
 }
 
 impl RequestTarget {
-    /// Returns the path of the list, which has no final slash.
+    /// Returns the normalized path without a final slash.
     pub(crate) fn collection_path(&self) -> &str {
         self.normal_path.strip_suffix('/').unwrap_or(&self.normal_path)
     }
 }
 
-/// Maximum number of gateways named `cursorgate` in `Via`: more than services chain, and few enough to end a loop soon.
+/// The largest number of gateways named `cursorgate` in `Via`. This is more than services chain, and few enough to end
+/// a loop soon.
 const PASSAGES: usize = 3;
 
-/// Reads the target of a head that [`head::check`](super::head::check) has accepted.
+/// Parses the target of a head that [`head::check`](super::head::check) has accepted.
 ///
 /// # Errors
 ///
 /// Returns 400 `request_invalid` or 508 `loop_detected`.
 pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
-    // Gateways are counted in `Via`, so that loops over several replicas are found too. Test:
+    // Gateways are counted in `Via`, so loops across several replicas are also detected. Test:
     // `a_request_in_a_loop_of_gateways_is_cut_off`.
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request loops");
@@ -53,7 +54,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
     }
     let (authority, target) = split_target(head.raw_path())?;
     let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-    // The authority of the target counts before `Host` (RFC 9112 section 3.2.2).
+    // The target's authority has precedence over `Host` (RFC 9112 section 3.2.2).
     let authority = authority.map(Cow::Borrowed).or(host).map(Cow::into_owned);
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -65,7 +66,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
         _ => Err(invalid("the query contains an invalid byte")),
     });
     Ok(RequestTarget {
-        // `normalize` accepts UTF-8 alone, so that nothing is lost.
+        // `normalize` accepts only UTF-8, so the conversion loses nothing.
         path: String::from_utf8_lossy(path).into_owned(),
         normal_path: normal_path.into_owned(),
         doubt,
@@ -79,19 +80,19 @@ fn invalid(detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(Code::RequestInvalid, detail))
 }
 
-/// Returns whether a text can be a query: it has no space, no control character and no `#`.
+/// Returns whether a string can be a query. A query has no spaces, control characters or `#`.
 fn holds_a_query(text: &str) -> bool {
-    // Written without branches, so that the compiler vectorizes it.
+    // The comparison has no branches, to let the compiler vectorize it.
     let is_other = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'#');
     !text.bytes().fold(false, |any, byte| any | is_other(byte))
 }
 
-/// Splits a target into its authority, which only the absolute form has (RFC 9112 section 3.2.2), and the path with the
-/// query. Example: `http://people:81/a?b` gives `people:81` and `/a?b`.
+/// Splits a target into its authority and the path with the query. Only the absolute form has an authority (RFC 9112
+/// section 3.2.2). Example: `http://people:81/a?b` gives `people:81` and `/a?b`.
 ///
 /// # Errors
 ///
-/// Returns 400 `request_invalid` for any other form, such as `*`, and for a URL with a query and no path.
+/// Returns 400 `request_invalid` for any other form, such as `*`, and for a URL that has a query but no path.
 pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
     if target.first() == Some(&b'/') {
         return Ok((None, target));
@@ -113,27 +114,27 @@ pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<P
     }
 }
 
-/// Returns whether a text is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in hosts
-/// are not accepted: they would make a list or a string of a header with the host.
+/// Returns whether a string is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in
+/// hosts aren't accepted: a header with such a host could be read as a list or a quoted string.
 pub(crate) fn is_authority(text: &str) -> bool {
-    // A colon within brackets is one of an IPv6 address.
+    // A colon within brackets belongs to an IPv6 address.
     let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
     };
-    // `parse` alone would accept a sign. Test: `hosts_are_names_or_addresses_with_a_port`.
+    // `parse` would also accept a sign. Test: `hosts_are_names_or_addresses_with_a_port`.
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match in_brackets {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        // An empty `Host` stands for a target without an authority (RFC 9112 section 3.2).
+        // An empty `Host` belongs to a target without an authority (RFC 9112 section 3.2).
         None => is_name(host) && (!host.is_empty() || text.is_empty()),
     };
     is_host && is_port
 }
 
-/// Returns whether a text consists of the characters of host names (RFC 3986 section 3.2.2): unreserved characters,
-/// escapes, and delimiters other than commas and quotes.
+/// Returns whether a string has only characters of host names (RFC 3986 section 3.2.2): unreserved characters, escapes,
+/// and delimiters except commas and quotes.
 fn is_name(host: &str) -> bool {
     let mut escapes = host.split('%');
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
@@ -141,7 +142,7 @@ fn is_name(host: &str) -> bool {
     escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
 }
 
-/// Returns the host of an authority, in lower case, without the port and a final dot.
+/// Returns the host of an authority in lower case, without the port and without a final dot.
 #[must_use]
 pub(crate) fn host_of(authority: &str) -> String {
     let host = match authority.rsplit_once(':') {

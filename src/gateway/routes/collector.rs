@@ -1,4 +1,4 @@
-//! The compiled `[traces]`: where traces go, and which requests begin one.
+//! The compiled `[traces]`: the collector of traces, and the sampling of requests.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use opentelemetry_sdk::trace::Sampler;
 use super::upstream::Upstream;
 use crate::config::settings::TraceSettings;
 
-/// The collector of traces.
+/// The collector to which traces are exported, with its sampler.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// The sampler, which decides for requests that begin a trace. Those that continue a trace follow the decision in
-    /// it.
+    /// The sampler, which decides for requests that begin a trace. A request that continues a trace follows that
+    /// trace's decision.
     pub sampler: Sampler,
     /// The upstream to which traces are exported.
     pub upstream: Arc<Upstream>,

@@ -1,4 +1,4 @@
-//! Cross-origin requests on routes with `cors`: the route's policy applies to every answer, also to the upstream's.
+//! Cross-origin requests on routes with `cors`. The route's policy applies to all answers, including the upstream's.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::route::Route;
 use crate::downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors};
 
-/// The origin of a request on a route with `cors`.
+/// A request on a route with `cors`, with its origin.
 #[derive(Debug)]
 pub(crate) struct CrossOrigin {
     route: Arc<Route>,

@@ -1,10 +1,10 @@
-//! Guard against forwarded requests that an upstream could take for requests for a list. Servers differ in how they
-//! read paths, methods and some headers, so that a route that forwards could return the list without its policy: for
-//! `//users`, `/users;a=b` and `/users%2F` some servers answer as for `/users`.
+//! The guard against forwarded requests that an upstream could treat as requests for a list. Servers differ in how they
+//! read paths, methods and some headers. A route that forwards could therefore return a list without the list's policy:
+//! some servers answer `//users`, `/users;a=b` and `/users%2F` like `/users`.
 //!
-//! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
-//! Writes to such a path pass, and so do requests to other upstreams. A path with `.json` at its end is another
-//! spelling, because many frameworks take that for the format of the answer; a path with another suffix is another
+//! A request is refused if its path is another spelling of a list's path and its method is one that the list takes.
+//! Writes to such a path pass, and so do requests to other upstreams. A path that ends with `.json` counts as another
+//! spelling, because many frameworks treat this suffix as the answer's format. A path with another suffix is another
 //! resource.
 
 use std::sync::Arc;
@@ -23,8 +23,7 @@ use crate::{
     upstream::request::headers,
 };
 
-/// The lists that the route table does not find for a path in other letters or under another host, where the upstream
-/// would.
+/// The lists that the route table doesn't find under another letter case or another host, although the upstream would.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
     lists: Vec<GuardedList>,
@@ -34,7 +33,7 @@ pub(crate) struct Guard {
 struct GuardedList {
     route: Arc<Route>,
     segments: Vec<GuardSegment>,
-    /// True if the path ends with a wildcard.
+    /// `true` if the path ends with a wildcard.
     has_rest: bool,
 }
 
@@ -45,14 +44,14 @@ enum GuardSegment {
 }
 
 impl Guard {
-    /// Collects the lists with hosts, and those of upstreams that ignore case.
+    /// Collects the lists that have hosts, and the lists of upstreams that ignore case.
     pub(crate) fn compile(routes: &[Arc<Route>]) -> Self {
         let reached =
             |route: &&Arc<Route>| route.list.is_some() && (!route.hosts.is_empty() || route.upstream.ignores_case);
         Self { lists: routes.iter().filter(reached).filter_map(GuardedList::new).collect() }
     }
 
-    /// Returns the problem of a request that would be forwarded; `None` if it may pass.
+    /// Returns the problem of a request that would otherwise be forwarded; `None` if the request may pass.
     pub(crate) fn refusal(
         &self,
         table: &RouteTable,
@@ -64,24 +63,25 @@ impl Guard {
         let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
         let route = &found.route;
         if route.list.is_some() {
-            // The request has the path of a list and is forwarded, so its method is not the list's. Test:
+            // The request has the path of a list but is forwarded, so its own method isn't the list's. Test:
             // `no_other_spelling_of_a_method_passes_a_policy_by`.
             let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
-        // A route without parameters has one path, which the operator wrote on purpose. Test:
+        // A route without parameters has only one path, which the operator wrote on purpose. Test:
         // `no_other_spelling_of_a_path_passes_a_policy_by`.
         if !route.path.value.contains('{') {
             return None;
         }
         let host = target.host.as_deref();
-        // The path as the most lenient server reads it, such as `/users` for `//users;a=b`.
+        // This is the path as the most lenient server reads it, such as `/users` for `//users;a=b`.
         let folded = folded(&target.normal_path);
-        // Other peers have resources of their own. Test: `another_upstream_has_lists_of_its_own`.
+        // Other peers have other resources. Test: `another_upstream_has_lists_of_its_own`.
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
-        // The route table shows whether another spelling has a list. Lists that the table can't find follow below.
+        // The route table shows whether another spelling belongs to a list. Lists that the table can't find are checked
+        // below.
         let others = folded.as_deref().into_iter().chain(bare).filter_map(|path| table.find(host, path));
         if others.map(|found| found.route).any(|other| other.list.is_some() && is_guarded(&other)) {
             return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
@@ -93,7 +93,7 @@ impl Guard {
             if serves {
                 return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
             }
-            // A route for every host would return the list of another host. Test: `no_other_host_passes_a_policy_by`.
+            // A route for all hosts would return another host's list. Test: `no_other_host_passes_a_policy_by`.
             if route.hosts.is_empty() {
                 return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
             }
@@ -102,8 +102,8 @@ impl Guard {
     }
 }
 
-/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers.
-/// `QUERY` counts as a GET, whose parameters are in a body.
+/// Returns the methods that servers could read in a request: its own method in capitals, and the methods in override
+/// headers. `QUERY` counts as GET, because it is a GET with parameters in a body.
 fn meant(head: &RequestHeader) -> Vec<Method> {
     let said = headers::said_methods(&head.headers).chain(std::iter::once(head.method.as_str().as_bytes()));
     let known = |method: &[u8]| match method.trim_ascii().to_ascii_uppercase().as_slice() {
@@ -121,7 +121,7 @@ fn is_same(one: &Upstream, other: &Upstream) -> bool {
 
 impl GuardedList {
     fn new(route: &Arc<Route>) -> Option<Self> {
-        // An invalid path has been reported by the route table.
+        // The route table has already reported an invalid path.
         let pattern = pattern(&route.path.value).ok()?;
         let has_rest = pattern.contains("/{*");
         let written = pattern.trim_end_matches('/').split('/').skip(1).filter(|segment| !segment.starts_with("{*"));

@@ -30,19 +30,19 @@ use crate::{
 };
 use page_cache::RoutePages;
 
-/// The list of a route.
+/// The list of a route, compiled from its settings.
 #[derive(Debug)]
 pub struct List {
-    /// The requests and responses of the upstream.
+    /// The description of the upstream's requests and responses.
     pub dialect: Dialect,
-    /// The mode and the best level of pages in the route's own order.
+    /// The mode, and the best level that pages in the route's own order can have.
     pub guarantee: Guarantee,
-    /// The parameters and envelopes of clients.
+    /// The parameters and envelopes that clients can choose.
     pub conventions: Conventions,
-    /// The keys of cursors.
+    /// The keys that sign or seal cursors.
     pub keys: Arc<KeyRing>,
-    /// True if the keys of items at the edges of pages are cached, because page cursors carry only ids, or item cursors
-    /// carry no position.
+    /// `true` if the keys of items at the edges of pages are cached. They are needed if page cursors contain only ids,
+    /// or if item cursors contain no position.
     pub remembers: bool,
     /// The condition under which ends and boundaries are verified.
     pub verify: Verify,
@@ -50,39 +50,39 @@ pub struct List {
     pub unproven: WhenUnproven,
     /// The treatment of pages that can't be filled.
     pub short_pages: ShortPages,
-    /// The limits of pages.
+    /// The default limit and the largest limit of pages.
     pub page_size: PageSizeSettings,
-    /// The totals that pages have.
+    /// The kind of total that pages have.
     pub total: Totals,
-    /// True if the upstream can be asked for a count.
+    /// `true` if the upstream can be asked for a count.
     pub counts: bool,
-    /// True if the upstream's answers contain totals.
+    /// `true` if the upstream's answers contain totals.
     pub tells_total: bool,
     /// The headers that identify clients.
     pub principal: Vec<HeaderName>,
-    /// The headers of the principal and of cursor contexts: they must not be removed by a client's `Connection` header.
+    /// The headers of the principal and of cursor contexts. A client's `Connection` header must not remove them.
     pub protected: Vec<HeaderName>,
-    /// The headers that pages vary by.
+    /// The headers by which pages vary.
     pub varies: Varies,
-    /// The settings of cursors.
+    /// The settings of cursors, such as their lifetime and their maximum length.
     pub cursor: CursorSettings,
     /// The treatment of requests by page or offset.
     pub legacy: LegacySettings,
-    /// `Deprecation` and `Sunset` of legacy answers.
+    /// The headers `Deprecation` and `Sunset` of answers to legacy requests.
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
-    /// The limits of requests, time and size.
+    /// The limits for upstream requests, times and sizes.
     pub budgets: Budgets,
-    /// The page cache; `None` if no page is kept.
+    /// The page cache; `None` if pages aren't cached.
     pub page_cache: Option<RoutePages>,
-    /// The limits learnt of the upstream. The next snapshot shares them if the route stays the same.
+    /// The upstream's limits that its answers have shown. The next snapshot shares them if the route stays the same.
     pub learning: Arc<Learning>,
-    /// The counts of legacy requests. The next snapshot shares them if they are counted in the same way.
+    /// The counts of legacy requests. The next snapshot shares the counts if it counts in the same way.
     pub usage: Arc<Usage>,
 }
 
 impl List {
-    /// Compiles the list of a route. `learning` and `usage` are those of the previous snapshot's route. Returns `None`
-    /// if there are errors, which are in `diagnostics`.
+    /// Compiles the list of a route. `learning` and `usage` come from the same route in the previous snapshot. Returns
+    /// `None` if there are errors, which are reported in `diagnostics`.
     pub(crate) fn compile(
         settings: &ListSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -93,7 +93,7 @@ impl List {
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
         let conventions = conventions(settings, dialect.as_ref(), diagnostics);
-        // Both are compiled before the first missing one ends the compilation, so that the faults of both are reported.
+        // Both are compiled before a missing one ends the compilation, to report the faults of both.
         let (dialect, conventions) = (dialect?, conventions?);
         let guarantee = dialect.guarantee(dialect.default_sorted(), settings);
         warn(&dialect, &guarantee, settings, diagnostics);
@@ -134,7 +134,7 @@ impl List {
         })
     }
 
-    /// Counts a request by its paging, and a legacy request under its client; `now` is in seconds since 1970.
+    /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.
     pub(crate) fn note_paging(
         &self,
         kind: &RequestKind,
@@ -155,14 +155,14 @@ impl List {
         }
     }
 
-    /// Counts a request that gets a kept page, by the paging of the request that made the page. It counts as no legacy
-    /// request.
+    /// Counts a request that gets a cached page, with the paging of the request that made the page. It isn't counted as
+    /// a legacy request. `now` is in seconds since 1970.
     pub(crate) fn note_kept(&self, paging: &'static str, now: u64, counted: &mut Counted) {
         counted.paging = Some(paging);
         self.usage.count_paging(paging, now);
     }
 
-    /// Marks a legacy answer; `successor` is the link to the first page by cursor.
+    /// Adds the headers for a legacy answer. `successor` is the link to the first page by cursor.
     pub(crate) fn mark_legacy(&self, headers: &mut HeaderMap, successor: &str) {
         for (name, value) in &self.legacy_headers {
             headers.insert(name.clone(), value.clone());
@@ -171,11 +171,13 @@ impl List {
     }
 }
 
-/// The suffix of the name of a service's convention whose pages have the total that the route's own pages have.
+/// The suffix in the name of a service's convention whose pages have the same total as the route's own pages. Without
+/// the suffix, pages have no total that needs a count.
 pub(crate) const COUNTED: &str = "+total";
 
-/// Compiles the route's own convention, those that clients may choose, and those of services. Only the own convention's
-/// parameters can be renamed: a client that chooses another convention by name expects that convention's names.
+/// Compiles the route's own convention, the conventions that clients may choose, and those of services. Parameters can
+/// be renamed only in the own convention: a client that chooses another convention by name expects that convention's
+/// names.
 fn conventions(
     settings: &ListSettings,
     dialect: Option<&Dialect>,
@@ -201,8 +203,8 @@ fn conventions(
     let own = compile(&settings.envelope, &settings.parameters.renamed, settings.total);
     let others: Vec<Option<Convention>> =
         settings.envelopes.iter().map(|other| compile(other, &[], settings.total)).collect();
-    // A count may take an upstream request, so that a service's pages have one only if its client selects the total.
-    // Test: `a_total_is_counted_only_where_it_is_selected`.
+    // A count may cost an upstream request. A service's pages are therefore counted only if the service's client
+    // selects the total. Test: `a_total_is_counted_only_where_it_is_selected`.
     let uncounted = if settings.total == Totals::Count { Totals::Upstream } else { settings.total };
     let inner = settings.inner.iter().flat_map(|inner| {
         let counted = EnvelopeSettings { name: format!("{}{COUNTED}", inner.name), ..inner.clone() };
@@ -213,7 +215,8 @@ fn conventions(
     Some(Conventions::new(own?, others, inner))
 }
 
-/// Warns if an envelope has item cursors on a list that pages by tokens: a token leads to a page, not to an item.
+/// Warns if an envelope has item cursors on a list that is paged by tokens, because a token leads to a page, not to an
+/// item.
 fn warn_of_cursors(
     dialect: &Dialect,
     settings: &ListSettings,
@@ -236,7 +239,7 @@ fn warn_of_cursors(
     }
 }
 
-/// Warns if the route guarantees less than its order suggests.
+/// Warns if the route guarantees less than its declared order suggests.
 fn warn(dialect: &Dialect, guarantee: &Guarantee, settings: &ListSettings, diagnostics: &mut Diagnostics) {
     let sorted = dialect.default_sorted();
     let Some(why) = guarantee.keeps_from_next.as_ref().filter(|_| sorted.order.is_declared()) else { return };

@@ -1,4 +1,4 @@
-//! Lists that are observed: answers pass to legacy clients as they come, and some of them are read.
+//! Observed lists. The upstream's answers pass to legacy clients unchanged, and the gateway reads some of them.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -13,13 +13,13 @@ use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counte
 /// A list that is observed instead of served.
 #[derive(Debug)]
 pub struct ObservedList {
-    /// The list as it would be served.
+    /// The list in the form in which it could be served.
     pub list: List,
-    /// The interval of the answers that are read: 1 reads all of them.
+    /// The interval between answers that are read; with 1, all answers are read.
     every: u32,
-    /// The number of answers that were candidates for reading.
+    /// The number of answers so far that could have been read.
     passed: AtomicU32,
-    /// The answers that were seen lately.
+    /// The recently observed answers.
     traffic: Mutex<ListTraffic>,
 }
 
@@ -28,7 +28,8 @@ impl ObservedList {
         Self { list, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
     }
 
-    /// Counts a GET or HEAD by its paging, and a legacy request under its client; `now` is in seconds since 1970.
+    /// Counts a GET or HEAD request by its paging. A legacy request is also counted for its client. `now` is in seconds
+    /// since 1970.
     pub(crate) fn note_paging(
         &self,
         (method, headers): (&Method, &HeaderMap),
@@ -42,12 +43,12 @@ impl ObservedList {
         }
     }
 
-    /// Returns whether this answer is read: the first one, and every one at the interval `every` after it.
+    /// Returns whether this answer is read. The first answer is read, and then one of every `every` answers.
     pub(crate) fn has_turn(&self) -> bool {
         self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
     }
 
-    /// Returns the answers that were seen lately.
+    /// Returns the recently observed answers.
     pub(crate) fn traffic(&self) -> MutexGuard<'_, ListTraffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }

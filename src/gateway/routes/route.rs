@@ -27,46 +27,46 @@ use crate::{
     upstream::Costs,
 };
 
-/// A compiled route.
+/// A route, with its upstream and its list, compiled from its settings.
 #[derive(Debug)]
 pub struct Route {
-    /// The name, which is part of every cursor of the route.
+    /// The name, which is bound into every cursor of the route.
     pub name: String,
-    /// The hosts of the route; all if empty.
+    /// The hosts of the route; empty if the route serves all hosts.
     pub hosts: Vec<String>,
-    /// The path as written.
+    /// The path as it is written in the configuration.
     pub path: Located<String>,
-    /// The methods by which the list is read. Requests by other methods are forwarded.
+    /// The methods with which the list is read. Requests with other methods are forwarded.
     pub methods: Methods,
-    /// The upstream, which routes may share.
+    /// The upstream, which several routes may share.
     pub upstream: Arc<Upstream>,
-    /// The path of upstream requests; `None` if it is the client's.
+    /// The template for the path of upstream requests; `None` if the client's path is used.
     pub(crate) upstream_path: Option<PathTemplate>,
-    /// The public address with which links begin, if it is configured.
+    /// The public address with which links begin; `None` if it isn't configured.
     pub public_url: Option<String>,
-    /// True if the upstream's links to itself are rewritten in answers that pass through.
+    /// `true` if the upstream's links to itself are rewritten in forwarded answers.
     pub rewrites_links: bool,
-    /// The limits of requests in flight.
+    /// The limits of concurrent requests; `None` without limits.
     pub(crate) concurrency: Option<Arc<RouteConcurrency>>,
-    /// The rate limits of clients; `None` if the route has none.
+    /// The rate limits of clients; `None` without limits.
     pub(crate) limits: Option<Arc<RouteLimits>>,
     /// The cross-origin policy; `None` if the upstream decides.
     pub cors: Option<CorsPolicy>,
     /// The list that the route serves; `None` if all requests are forwarded.
     pub list: Option<List>,
-    /// The cursor context of a request without filters, in the default order.
+    /// The cursor context of a request without filters in the default order; `None` without a list.
     pub(crate) usual: Option<Arc<cursor::CursorContext>>,
-    /// The list that is observed while all requests are forwarded.
+    /// The list that is observed while all requests are forwarded; `None` if the route doesn't observe.
     pub observed: Option<Box<ObservedList>>,
-    /// The metrics of requests. The next snapshot's route of the same name shares them.
+    /// The metrics of the route's requests. The next snapshot's route of the same name shares them.
     pub metrics: Arc<RouteMetrics>,
-    /// A hash of the settings that determine which list of the upstream the route asks for.
+    /// A hash of the settings that determine the list that the upstream returns.
     pub(crate) fingerprint: u64,
 }
 
 impl Route {
-    /// Compiles a route. `asked` are the settings of its upstream, and `previous` the routes of the snapshot in force,
-    /// of which the route of the same name hands on its state. Returns `None` if there are errors, which are in
+    /// Compiles a route. `asked` are the settings of its upstream. `previous` are the routes of the snapshot in force;
+    /// the route of the same name passes on its state. Returns `None` if there are errors, which are reported in
     /// `diagnostics`.
     pub(crate) fn compile(
         settings: &RouteSettings,
@@ -86,8 +86,8 @@ impl Route {
         let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
         let list = match &settings.list {
             Some(list) => {
-                // Limits that were learnt of another list would be wrong for this one.
-                // Test: `learnt_limits_outlive_a_reload_of_the_same_route`.
+                // Limits that were learnt for another list would be wrong for this one. Test:
+                // `learnt_limits_outlive_a_reload_of_the_same_route`.
                 let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
                 let usage = known.and_then(Self::described_list).map(|list| &list.usage);
                 let mut list = List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?;
@@ -102,7 +102,7 @@ impl Route {
         };
         let usual = list.as_ref().map(|list| {
             let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
-            // Both spellings of a path have the same cursors.
+            // The spellings with and without a final slash have the same cursors.
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
             let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
@@ -114,8 +114,7 @@ impl Route {
             hosts: settings.hosts.clone(),
             path: settings.path.clone(),
             methods: settings.methods,
-            // A missing upstream ends the compilation here and not earlier, so that the faults of the list are reported
-            // too.
+            // A missing upstream ends the compilation only here, to report the faults of the list as well.
             upstream: upstream?,
             upstream_path,
             public_url: settings.public_url.clone(),
@@ -134,20 +133,20 @@ impl Route {
         Some(Arc::clone(&self.described_list()?.learning))
     }
 
-    /// Returns the list that the route serves or observes.
+    /// Returns the list that the route serves or observes; `None` if there is neither.
     #[must_use]
     pub fn described_list(&self) -> Option<&List> {
         self.list.as_ref().or_else(|| self.observed.as_ref().map(|observed| &observed.list))
     }
 
     /// Returns whether the client's host can change the answer: the route has hosts, or the upstream gets the client's
-    /// host. On other routes cursors are valid under every name of the gateway.
+    /// host. On other routes, cursors are valid under every name of the gateway.
     #[must_use]
     pub fn serves_by_host(&self) -> bool {
         !self.hosts.is_empty() || self.upstream.host.is_none()
     }
 
-    /// Returns path and query for the upstream; `path` and `parameters` are the client's.
+    /// Returns the path and the query for the upstream. `path` and `parameters` come from the client's request.
     #[must_use]
     pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
         let base = &self.upstream.base_path;
@@ -165,22 +164,22 @@ impl Route {
     }
 }
 
-/// Returns the counts of a route's requests in flight. A reload with the same limits keeps them.
+/// Returns the counts of a route's concurrent requests. A reload with the same limits keeps the counts.
 fn concurrency(limits: &ConcurrencySettings, known: Option<&Route>) -> Arc<RouteConcurrency> {
     let known = known.and_then(|known| known.concurrency.as_ref()).filter(|known| known.limits() == limits);
     known.map_or_else(|| RouteConcurrency::new(limits.clone()), Arc::clone)
 }
 
-/// Compiles the rate limits of a route. A reload keeps the state of those that stay the same. Test:
+/// Compiles the rate limits of a route. A reload keeps the state of limits that stay the same. Test:
 /// `a_reload_keeps_what_clients_have_used`.
 fn limits(settings: &RouteSettings, known: Option<&Route>) -> Option<Arc<RouteLimits>> {
     let known = known.and_then(|known| known.limits.as_deref());
-    // An observed list has no limit of legacy requests: all of its clients page as they always did.
+    // An observed list has no limit for legacy requests, because all of its clients page in the legacy way.
     let list = settings.list.as_ref().filter(|_| settings.observe.is_none());
     RouteLimits::compile(&settings.rate_limit, list.map(|list| &list.legacy), known, clock::instant())
 }
 
-/// Hashes the settings that decide whether learnt limits remain valid after a reload.
+/// Returns a hash of the settings that determine whether learnt limits remain valid after a reload.
 fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
     let mut hasher = DefaultHasher::new();
     settings.path.value.hash(&mut hasher);
@@ -205,7 +204,7 @@ fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) ->
     hasher.finish()
 }
 
-/// Returns the names of the parameters in a route's path.
+/// Returns the names of the parameters in a route's path, without the `*` of wildcards.
 #[must_use]
 pub(crate) fn parameter_names(path: &str) -> Vec<String> {
     path.split('{')

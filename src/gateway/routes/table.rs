@@ -7,23 +7,24 @@ use matchit::Router;
 use super::route::Route;
 use crate::{config::diagnostic::Diagnostics, gateway::request::path::normalize};
 
-/// The routes of a snapshot by host and path. Routes with hosts precede those without, and fixed segments precede
-/// parameters: for `/users/me`, the path `/users/me` precedes `/users/{user}`, and that precedes `/{*rest}`.
+/// The routes of a snapshot, by host and path. Routes with hosts have precedence over routes without hosts, and fixed
+/// segments over parameters. For a request to `/users/me`, the path `/users/me` has precedence over `/users/{user}`,
+/// which has precedence over `/{*rest}`.
 pub struct RouteTable {
     by_host: HashMap<String, Router<Arc<Route>>>,
     any_host: Router<Arc<Route>>,
 }
 
-/// A route and the parameters of its path.
+/// A route that matches a request, with the parameters of its path.
 #[derive(Clone, Debug)]
 pub struct RouteMatch {
     pub route: Arc<Route>,
-    /// Names and values, percent-encoded as they came.
+    /// The names and values of the parameters. The values are percent-encoded as the client sent them.
     pub parameters: Vec<(String, String)>,
 }
 
 impl RouteTable {
-    /// Compiles the table. Reports invalid paths, and routes that match the same requests.
+    /// Compiles the table. Invalid paths, and routes that match the same requests, are reported in `diagnostics`.
     pub fn compile(routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut table = Self { by_host: HashMap::new(), any_host: Router::new() };
         let mut patterns = Vec::with_capacity(routes.len());
@@ -31,7 +32,7 @@ impl RouteTable {
             let pattern = pattern(&route.path.value).unwrap_or_else(|wrong| {
                 let help = "no request has such a path: write it without what is wrong";
                 diagnostics.error(route.path.at, format!("{:?}: {wrong}", route.path.value), help);
-                // Stands in for the path, so that the faults of further routes are found.
+                // The unchanged path is used instead, to find the faults of the other routes too.
                 route.path.value.clone()
             });
             for host in hosts(route) {
@@ -41,12 +42,12 @@ impl RouteTable {
             }
             patterns.push(pattern);
         }
-        // `/{*rest}` also matches `/`, and `/a/{*rest}` matches `/a/`, unless another route has that path.
+        // `/{*rest}` also matches `/`, and `/a/{*rest}` matches `/a/`, unless another route has exactly that path.
         for (route, pattern) in routes.iter().zip(&patterns) {
             let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
-                // A conflict means that another route has this very path, which takes precedence. Test:
+                // A conflict means that another route has exactly this path and takes precedence. Test:
                 // `the_more_specific_route_wins`.
                 let _ = table.router(host).insert(base, Arc::clone(route));
             }
@@ -54,7 +55,8 @@ impl RouteTable {
         table
     }
 
-    /// Returns the route for a host (lower case, without port) and a normalized path.
+    /// Returns the route for a host and a normalized path; `None` if no route matches. The host is in lower case and
+    /// without a port.
     #[must_use]
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<RouteMatch> {
         let named = host.and_then(|host| self.by_host.get(host));
@@ -80,7 +82,7 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
 }
 
-/// Normalizes the fixed segments of a route's path like those of a request. Parameters stay as they are.
+/// Normalizes the fixed segments of a route's path, as for the path of a request. Parameters stay unchanged.
 pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     let mut pattern = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
@@ -94,7 +96,7 @@ pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     Ok(pattern)
 }
 
-/// Removes the final slash, which is optional.
+/// Removes the final slash, which is optional. The path `/` stays unchanged.
 fn without_slash(path: &str) -> &str {
     match path.strip_suffix('/') {
         Some("") | None => path,
@@ -120,7 +122,7 @@ fn find(router: &Router<Arc<Route>>, path: &str) -> Option<RouteMatch> {
     Some(RouteMatch { route, parameters })
 }
 
-/// Reports the error of a route's path.
+/// Reports that a route's path can't be added to the table.
 fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagnostics: &mut Diagnostics) {
     let on = host.map_or_else(String::new, |host| format!(" on {host}"));
     let (message, help) = match error {

@@ -1,4 +1,4 @@
-//! Upstreams, compiled: peers, timeouts, and the headers that are added for them.
+//! Compiled upstreams: their peers, their timeouts, and the headers that are added to their requests.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -34,48 +34,50 @@ use crate::{
     },
 };
 
-/// The most requests at a time on a connection of HTTP/2. An upstream may permit fewer.
+/// The largest number of concurrent requests on an HTTP/2 connection. An upstream may permit fewer.
 const STREAMS: usize = 100;
 
-/// The interval at which a connection of HTTP/2 is tested by a PING frame. A connection without a reply within 5 s is
-/// closed.
+/// The interval at which a PING frame tests an HTTP/2 connection. A connection without a reply within 5 s is closed.
 const PING: Duration = Duration::from_secs(15);
 
-/// The flow-control windows of HTTP/2, in bytes: the data that an upstream may send before the gateway reads it, on a
-/// stream and on a connection.
+/// The flow-control window of an HTTP/2 stream, in bytes: the data that an upstream may send before the gateway reads
+/// it.
 const STREAM_WINDOW: u32 = 256 << 10;
+
+/// The flow-control window of an HTTP/2 connection, in bytes.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
-/// A compiled upstream.
+/// An upstream, compiled from its settings, with the state that survives reloads.
 #[derive(Debug)]
 pub struct Upstream {
     pub name: String,
-    /// The peers, with the method that chooses one for each request.
+    /// The peers, with the method that chooses a peer for each request.
     pub peers: Peers,
-    /// The headers of a client whose hash chooses its peer, with `balance = "hash"`.
+    /// The headers of a client whose hash chooses the peer, with `balance = "hash"`.
     pub balance_headers: Vec<HeaderName>,
-    /// The value of `Host`; the client's own if none is set.
+    /// The value of `Host`; `None` if the upstream gets the client's own `Host`.
     pub host: Option<HeaderValue>,
-    /// The authorities under which the upstream may write links to itself.
+    /// The authorities that the upstream may use in links to itself.
     pub authorities: Vec<String>,
-    /// The prefix of every path.
+    /// The prefix of the path of every request.
     pub base_path: String,
-    /// True if the upstream's paths are case-insensitive.
+    /// `true` if the upstream ignores the case of letters in paths.
     pub ignores_case: bool,
     /// The operator's headers, which are added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub timeouts: Timeouts,
-    /// The `Accept-Encoding` of requests for pages.
+    /// The value of `Accept-Encoding` in requests for pages.
     pub codings: HeaderValue,
-    /// The concurrent requests to the upstream.
+    /// The slots of concurrent requests to the upstream.
     pub slots: Arc<UpstreamSlots>,
     /// The metrics of the upstream's requests. The next snapshot's upstream of the same name shares them.
     pub metrics: Arc<UpstreamMetrics>,
 }
 
 impl Upstream {
-    /// Compiles an upstream. Resolved addresses with their health, slots in use, the budget of retries and the metrics
-    /// are those of the upstream of the same name in `previous`. Returns `None` if there are errors.
+    /// Compiles an upstream. The upstream of the same name in `previous` passes on its resolved addresses with their
+    /// health, the slots in use, the budget of retries and the metrics. Returns `None` if there are errors, which are
+    /// reported in `diagnostics`.
     pub(crate) fn compile(
         settings: &UpstreamSettings,
         previous: &[Arc<Self>],
@@ -124,10 +126,10 @@ impl Upstream {
         })
     }
 
-    /// Begins a visit: the peer at which a client's request stays, and its retries. With `balance = "hash"`, the peer
-    /// follows from the request's headers or path.
+    /// Begins a visit, which contains the peer for a client's request and the request's retries. With `balance =
+    /// "hash"`, the request's headers or path determine the peer.
     ///
-    /// A request that has passed through a gateway before is not retried: that gateway retries it, and the retries of
+    /// A request that has already passed through a gateway isn't retried: that gateway retries it, and the retries of
     /// several gateways in a row would multiply. Test: `a_request_in_a_loop_of_gateways_is_cut_off`.
     #[must_use]
     pub fn visit(&self, headers: &HeaderMap, path: &str, only_reads: bool) -> Visit<'_> {
@@ -136,18 +138,18 @@ impl Upstream {
         Visit::new(&self.peers, key, can_repeat)
     }
 
-    /// Returns the request of the upstream's health checks.
+    /// Returns the request that checks the health of the upstream's peers.
     #[must_use]
     pub(crate) fn check_request(&self) -> CheckRequest<'_> {
         CheckRequest { host: self.host_for(None), headers: &self.headers }
     }
 
-    /// Returns the hash of a client's headers; of the path for a request without any of them. It is the same in every
-    /// process.
+    /// Returns a hash of the client's balance headers, or of the path if the request has none of them. The hash is the
+    /// same in every process.
     fn balance_key(&self, headers: &HeaderMap, path: &str) -> u128 {
         let mut text = Vec::new();
         for name in &self.balance_headers {
-            // Neither names nor values contain a zero byte, so that no two lists of headers have one text.
+            // Neither names nor values contain a zero byte, so different lists of headers have different texts.
             for value in headers.get_all(name) {
                 text.extend_from_slice(name.as_str().as_bytes());
                 text.push(0);
@@ -161,23 +163,23 @@ impl Upstream {
         XxHash3_128::oneshot(&text)
     }
 
-    /// Returns the value of `Host` for a client that asked for `authority`.
+    /// Returns the value of `Host` for a request whose client sent `authority`.
     #[must_use]
     pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
         let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
-        // A health check names no host, and a request of HTTP/1.0 may name none.
+        // A health check has no authority, and an HTTP/1.0 request may have none.
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
-/// Returns the metrics of the upstream of this name, which outlive a reload.
+/// Returns the metrics of the upstream of this name, which survive a reload.
 fn metrics(known: Option<&Arc<Upstream>>) -> Arc<UpstreamMetrics> {
     known.map_or_else(UpstreamMetrics::new, |known| Arc::clone(&known.metrics))
 }
 
-/// Returns the `Accept-Encoding` of requests for pages. With `compression = "remote"`, upstreams on this machine are
-/// not asked to compress.
+/// Returns the value of `Accept-Encoding` in requests for pages. With `compression = "remote"`, upstreams on the same
+/// machine aren't asked to compress.
 fn codings(compression: UpstreamCompression, peers: &[Arc<PeerName>]) -> HeaderValue {
     let compresses = match compression {
         UpstreamCompression::Remote => peers.iter().any(|name| !name.is_loopback()),
@@ -187,7 +189,7 @@ fn codings(compression: UpstreamCompression, peers: &[Arc<PeerName>]) -> HeaderV
     HeaderValue::from_static(if compresses { ASKED_CODING } else { "identity" })
 }
 
-/// Returns the headers that are added to every request.
+/// Returns the headers that are added to every request; `None` if a value can't be sent.
 fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let at = settings.peers.first()?.at;
     let mut headers = Vec::with_capacity(settings.headers.len());
@@ -197,18 +199,19 @@ fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> 
             diagnostics.error(at, message, "a header's value is one line of visible characters");
             return None;
         };
-        // A sensitive value is left out of debug texts and of the table of headers of HTTP/2.
+        // A sensitive value is left out of debug output and of HTTP/2's header table.
         value.set_sensitive(true);
         headers.push((name.clone(), value));
     }
     Some(headers)
 }
 
-/// Returns the name of a peer with its addresses and their health, from the upstream of the same name that is in force.
+/// Returns the known name of a peer with its addresses and their health, from the upstream of the same name in force;
+/// `None` if the name is new.
 fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Option<Arc<PeerName>> {
     let name = known.peers.names().iter().find(|name| name.text() == text && name.servers() == settings.resolvers)?;
     if known.peers.check() != settings.health_check.as_ref() {
-        // With another check, or none, the results of the old one would never be revised.
+        // With another check, or without a check, the results of the old check would never be revised.
         let resolved = name.resolved();
         let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
         peers.iter().for_each(|peer| peer.forget_checks(clock::instant()));
@@ -216,7 +219,7 @@ fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Opti
     Some(Arc::clone(name))
 }
 
-/// Returns the names of the peers. Names that `known` has keep their addresses and the health of these.
+/// Returns the names of the peers. Names in `known` keep their addresses with the addresses' health.
 fn peer_names(
     settings: &UpstreamSettings,
     known: Option<&Upstream>,
@@ -230,7 +233,7 @@ fn peer_names(
             diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
             return None;
         };
-        // Without a name the certificate could not be verified. Test: `a_certificate_is_always_held_against_a_name`.
+        // Without a name, the certificate couldn't be verified. Test: `a_certificate_is_always_held_against_a_name`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";
             diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
@@ -258,7 +261,8 @@ fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<Upst
     known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
 }
 
-/// Creates the template of all peers, without the address. Every timeout is set, because Pingora's default is none.
+/// Creates the template for all peers, without an address. All timeouts are set, because Pingora's default is no
+/// timeout.
 fn template(settings: &UpstreamSettings) -> HttpPeer {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = settings.tls.as_ref();
@@ -271,7 +275,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
     if settings.http2 {
-        // Without TLS there is no negotiation: HTTP/2 is spoken with prior knowledge (RFC 9113 section 3.3).
+        // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };
         peer.options.max_h2_streams = STREAMS;
         peer.options.h2_ping_interval = Some(PING);
@@ -281,8 +285,8 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     let mut hasher = DefaultHasher::new();
     settings.http2.hash(&mut hasher);
     settings.name.hash(&mut hasher);
-    // Connections are shared within one upstream. Its certificates are added to this key, because Pingora's own leaves
-    // the authorities out.
+    // Connections are shared only within an upstream. Its certificates are added to this key elsewhere, because
+    // Pingora's own key leaves out the certificate authorities.
     peer.group_key = hasher.finish();
     peer
 }

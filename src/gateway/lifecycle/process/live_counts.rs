@@ -1,25 +1,25 @@
-//! The counts of live pages in the process: of subscribers, of pages that are polled, and of messages.
+//! The process's counts for live pages: subscribers, polled pages, requests for pages, and messages.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The counts of live pages.
+/// The counts of live pages and of their subscribers.
 #[derive(Debug, Default)]
 pub struct LiveCounts {
     subscribers: AtomicUsize,
-    /// The pages that are requested at intervals.
+    /// The number of pages that are polled.
     pollers: AtomicUsize,
     polls: [AtomicU64; PollResult::ALL.len()],
     messages: [AtomicU64; LiveMessageKind::ALL.len()],
 }
 
-/// The results of the requests at intervals for live pages.
+/// The result of one poll of a live page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
     Changed,
     Unchanged,
-    /// The request may succeed later.
+    /// The poll failed, but a later poll may succeed.
     Failed,
-    /// The page can't be served any more.
+    /// The page can no longer be served.
     Refused,
 }
 
@@ -36,7 +36,7 @@ impl PollResult {
     }
 }
 
-/// The kinds of messages to subscribers.
+/// The kind of a message to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LiveMessageKind {
     Page,
@@ -58,27 +58,27 @@ impl LiveMessageKind {
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone count"))]
 impl LiveCounts {
-    /// Counts a new subscriber.
+    /// Adds a new subscriber to the count.
     pub(crate) fn begin_subscriber(&self) {
         self.subscribers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Uncounts a subscriber that has left.
+    /// Removes a subscriber that has left from the count.
     pub(crate) fn end_subscriber(&self) {
         self.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a page that is requested at intervals from now on.
+    /// Adds a page that is polled from now on to the count.
     pub(crate) fn begin_poller(&self) {
         self.pollers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Uncounts a page that is no longer requested.
+    /// Removes a page that is no longer polled from the count.
     pub(crate) fn end_poller(&self) {
         self.pollers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a request for a page by its result.
+    /// Counts a poll of a page by its result.
     pub(crate) fn count_poll(&self, result: PollResult) {
         self.polls[result as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -93,17 +93,17 @@ impl LiveCounts {
         self.subscribers.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of pages that are requested at intervals.
+    /// Returns the number of pages that are polled.
     pub(crate) fn pollers(&self) -> usize {
         self.pollers.load(Ordering::Relaxed)
     }
 
-    /// Returns the numbers of requests for pages by their results.
+    /// Returns the number of polls for each result.
     pub(crate) fn polls(&self) -> impl Iterator<Item = (&'static str, u64)> {
         PollResult::ALL.into_iter().map(|result| (result.word(), self.polls[result as usize].load(Ordering::Relaxed)))
     }
 
-    /// Returns the numbers of messages by their kinds.
+    /// Returns the number of messages for each kind.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let count = |kind: LiveMessageKind| self.messages[kind as usize].load(Ordering::Relaxed);
         LiveMessageKind::ALL.into_iter().map(move |kind| (kind.word(), count(kind)))

@@ -1,8 +1,8 @@
-//! The watchdog of the threads that serve clients: a task on them counts a beat each second, and the main thread checks
-//! that the count still grows.
+//! The watchdog of the threads that serve clients. A task on these threads counts a beat each second, and the main
+//! thread checks that the count still grows.
 //!
-//! Work that never yields blocks a thread, and the other threads take over its tasks. If all of them are blocked, no
-//! client is served, while the admin listener, which has threads of its own, still answers. Such a stall is logged and
+//! Work that never yields blocks a thread, and the other threads take over its tasks. If all threads are blocked, no
+//! client is served, although the admin listener still answers from its own threads. Such a stall is logged and
 //! counted.
 
 use std::{
@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-/// The interval of beats.
+/// The interval between beats.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of checks without a beat after which the threads count as stalled: 5 seconds, because upkeep checks every
-/// 100 ms. Checks are counted, and not time, because a process makes none while it is suspended.
+/// The number of checks without a beat after which the threads count as stalled. Upkeep checks every 100 ms, so this is
+/// 5 seconds. Checks are counted instead of time, because a suspended process makes no checks.
 const MOST_LOOKS: u32 = 50;
 
-/// The beats, and the stalls so far.
+/// The beats of the threads that serve clients, and their stalls so far.
 #[derive(Debug, Default)]
 pub struct Pulse {
     beats: AtomicU64,
@@ -26,7 +26,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Beats every second, for as long as a thread runs this task.
+    /// Counts a beat every second, for as long as a thread runs this task.
     pub(crate) async fn beat(&self) -> Infallible {
         self.beat_every(INTERVAL).await
     }
@@ -45,7 +45,7 @@ impl Pulse {
     }
 }
 
-/// The state of the checks.
+/// The state of the watchdog between two checks.
 #[derive(Debug, Default)]
 pub(super) struct PulseWatch {
     /// The number of beats at the last check.
@@ -54,7 +54,7 @@ pub(super) struct PulseWatch {
     looks: u32,
 }
 
-/// A change that a check notices.
+/// A change that a check finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PulseChange {
     Stalled,
@@ -62,7 +62,7 @@ enum PulseChange {
 }
 
 impl PulseWatch {
-    /// Checks the beats. Logs and counts the beginning of a stall, and logs its end.
+    /// Checks for a new beat. Logs and counts the beginning of a stall, and logs its end.
     pub(super) fn look(&mut self, pulse: &Pulse) {
         match self.notice(pulse.beats.load(Ordering::Relaxed)) {
             Some(PulseChange::Stalled) => {
@@ -80,7 +80,8 @@ impl PulseWatch {
             *self = Self { seen: beats, looks: 0 };
             return has_stalled.then_some(PulseChange::Recovered);
         }
-        // Before the first beat the threads have not started; a stall is reported once.
+        // Before the first beat, the threads haven't started. After `MOST_LOOKS` checks, the stall has already been
+        // reported.
         if self.seen == 0 || self.looks >= MOST_LOOKS {
             return None;
         }
@@ -105,7 +106,8 @@ mod tests {
         assert_eq!(told, [PulseChange::Stalled, PulseChange::Recovered]);
     }
 
-    /// Threads are blocked in turn. While one is left, tasks go on; once all are blocked, the watch notices it.
+    /// The threads are blocked one after the other. Tasks continue while one thread is left. Once all are blocked, the
+    /// watchdog notices.
     ///
     /// Row: F58
     #[test]
@@ -120,7 +122,7 @@ mod tests {
             let (release, is_released) = mpsc::channel::<()>();
             runtime.spawn(async move {
                 blocked.send(()).unwrap();
-                // An error is the release as well.
+                // An error, from a dropped sender, also releases the thread.
                 let _ = is_released.recv();
             });
             is_blocked.recv().unwrap();
@@ -138,7 +140,7 @@ mod tests {
         beats_on();
         let second = block();
         let mut watch = PulseWatch::default();
-        // No beat can come between these checks, except one that was under way before the first.
+        // No beat can occur between these checks, except one that was in progress before the first.
         for _ in 0..=2 * MOST_LOOKS {
             watch.look(&pulse);
         }

@@ -1,5 +1,5 @@
-//! The purges of other processes: read from the shared store every second, so that the memory of this process drops the
-//! purged pages soon after. Purges of this process that the store lacks are written as soon as it is up.
+//! The reading of other processes' purges from the shared store, every second. The memory of this process drops the
+//! purged pages soon after a purge. Purges of this process that the store lacks are written as soon as the store is up.
 
 use std::{
     sync::{
@@ -13,27 +13,28 @@ use tokio::task::JoinHandle;
 
 use crate::gateway::lifecycle::snapshot::Snapshot;
 
-/// The interval of readings. A page in memory can outlive a purge by another process for about this time.
+/// The interval between readings. A page in memory can outlive a purge by another process for about this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The reading of purges, one at a time.
+/// The state of the readings, of which at most one runs at a time.
 #[derive(Debug, Default)]
 pub(super) struct PurgeReading {
-    /// The start of the last reading.
+    /// The start of the last reading; `None` before the first one.
     begun: Option<Instant>,
-    /// True if the store was up at the last call.
+    /// `true` once a call has found the store up.
     was_up: bool,
     under_way: Option<JoinHandle<()>>,
-    /// True if the log says that pages are not shared, and does not yet say that they are again.
+    /// `true` if the log has reported that pages aren't shared, and hasn't reported yet that they are shared again.
     is_told: Arc<AtomicBool>,
 }
 
 impl PurgeReading {
-    /// Begins to read the purges if the interval is over, or if the store has just come up.
+    /// Starts a reading of the purges if the interval has passed, or if the store has just become available.
     pub(super) fn keep(&mut self, snapshot: &Arc<Snapshot>, now: Instant) {
         let (Some(store), Some(_)) = (&snapshot.store, &snapshot.pages) else { return };
         let is_up = store.link.is_up();
-        // Purges that the store lacks are written at once. Test: `a_purge_that_the_store_could_not_take_is_not_lost`.
+        // Purges that the store lacks are written without waiting for the interval. Test:
+        // `a_purge_that_the_store_could_not_take_is_not_lost`.
         let rose = is_up && !std::mem::replace(&mut self.was_up, is_up);
         let is_due = rose || self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= INTERVAL);
         if !is_up || !is_due || self.under_way.as_ref().is_some_and(|reading| !reading.is_finished()) {
@@ -50,7 +51,8 @@ impl PurgeReading {
     }
 }
 
-/// Logs once that pages are not shared, and once that they are again. A store that is down has log lines of its own.
+/// Logs once that pages aren't shared, and once that they are shared again. A store that is down has separate log
+/// lines.
 fn tell(is_up: bool, is_shared: bool, is_told: &AtomicBool) {
     if is_up && !is_shared && !is_told.swap(true, Ordering::Relaxed) {
         tracing::warn!(

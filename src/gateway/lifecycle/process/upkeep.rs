@@ -1,9 +1,9 @@
-//! Upkeep: the periodic work of the process. It resolves the names of upstreams again when their records expire, makes
-//! health checks, keeps the history of the metrics, and notices blocked threads among those that serve clients. In the
-//! shared store it publishes the counts of lists, and reads the purges of pages.
+//! Upkeep: the periodic work of the process. Upkeep resolves the names of upstreams again when their records expire,
+//! makes health checks, maintains the history of the metrics, and checks whether the threads that serve clients are
+//! blocked. In the shared store, upkeep publishes the counts of lists and reads the purges of pages.
 //!
-//! The upkeep runs in a task of its own, so that no request waits for it. Each round uses the snapshot in force, so a
-//! reload takes effect within `INTERVAL`.
+//! Upkeep runs in a separate task, so no request waits for it. Each round uses the snapshot in force, so a reload takes
+//! effect within `INTERVAL`.
 
 use std::{
     convert::Infallible,
@@ -23,10 +23,10 @@ use crate::{
     upstream::net::{check::Checker, connection::Connections},
 };
 
-/// The interval of rounds. No health check is more frequent than that.
+/// The interval between rounds, and so the shortest interval between health checks.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Does the upkeep of the configuration in force, for as long as it is polled.
+/// Repeats the upkeep for the configuration in force, for as long as the future is polled.
 pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vitals) -> Infallible {
     let checker = Arc::new(Checker::new(connections));
     let (mut watch, mut publication, mut reading) =
@@ -37,7 +37,7 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         for upstream in &snapshot.upstreams {
             tend(upstream, &checker);
         }
-        // A reload may bring a link that has no worker yet. Test: `a_reload_changes_the_store`.
+        // A reload may introduce a link to the store that has no worker yet. Test: `a_reload_changes_the_store`.
         if let Some(store) = &snapshot.store
             && let Err(error) = worker::begin(&store.link)
         {
@@ -51,7 +51,8 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
             step(&snapshot, now);
         }
         drop(snapshot);
-        // The threads of a process that stops end before it does, and would count as blocked.
+        // The threads of a stopping process end before the process does. Without this condition, they would count as
+        // blocked.
         if !vitals.is_stopping() {
             watch.look(vitals.pulse());
         }
@@ -59,13 +60,13 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
     }
 }
 
-/// Ends a step of the metrics' history.
+/// Ends the current step of each metric's history.
 fn step(snapshot: &Snapshot, now: Instant) {
     snapshot.routes.iter().map(|route| &route.metrics).chain([&snapshot.metrics]).for_each(|metrics| metrics.step(now));
     snapshot.upstreams.iter().for_each(|upstream| upstream.metrics.step(now));
 }
 
-/// Begins the look-ups and health checks of an upstream that are due. A name has at most one look-up at a time, and a
+/// Starts the look-ups and health checks of an upstream that are due. A name has at most one look-up at a time, and a
 /// peer at most one check.
 fn tend(upstream: &Arc<Upstream>, checker: &Arc<Checker>) {
     let now = clock::instant();

@@ -1,5 +1,5 @@
-//! Descriptions of lists for the clients of services (GraphQL, MCP). They are compiled with the snapshot, because they
-//! need the settings, which the process drops afterwards.
+//! Descriptions of lists for the clients of services (GraphQL, MCP). The snapshot compiles the descriptions, because
+//! they need the settings, which the process drops after compilation.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     json::Document,
 };
 
-/// The lists that services describe, for each service in the order of the file.
+/// The lists that services describe. Each service's lists are in the order of the configuration file.
 #[derive(Debug, Default)]
 pub(crate) struct DescribedLists {
     pub(crate) graphql: Vec<DescribedList>,
@@ -26,45 +26,47 @@ pub(crate) struct DescribedLists {
 /// A list that a service offers.
 #[derive(Debug)]
 pub(crate) struct DescribedList {
-    /// The name by which the service offers it.
+    /// The name under which the service offers the list.
     pub(crate) name: String,
     pub(crate) route: String,
     pub(crate) collection: String,
-    /// The description in the configuration, else the one in the upstream's OpenAPI document.
+    /// The description in the configuration, or else the one in the upstream's OpenAPI document; `None` if there is
+    /// neither.
     pub(crate) description: Option<String>,
     /// The path in the configuration, with `{name}` for a parameter.
     pub(crate) path: String,
     pub(crate) filters: Vec<FilterParameter>,
-    /// The fields that clients can sort by; empty if the list has one order.
+    /// The fields by which clients can sort; empty if the list has only one order.
     pub(crate) sortable: Vec<String>,
-    /// The parameter by which requests in the route's own convention sort.
+    /// The parameter that sorts requests in the route's own convention; `None` if the convention has no such parameter.
     pub(crate) sort_parameter: Option<String>,
-    /// The number of items of a page for a request without a limit, and the largest limit.
+    /// The default limit and the largest limit of a page.
     pub(crate) limits: (u32, u32),
-    /// `None` if no document of the upstream describes the items.
+    /// The description of the items; `None` if no document of the upstream describes them.
     pub(crate) item: Option<ItemDescription>,
 }
 
-/// A parameter by which clients filter a list.
+/// A parameter with which clients filter a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilterParameter {
     pub(crate) name: String,
-    /// The kind of its values; `None` if no document describes them.
+    /// The kind of the parameter's values; `None` if no document describes the parameter.
     pub(crate) kind: Option<ParameterKind>,
     pub(crate) description: Option<String>,
 }
 
-/// The description of items by the upstream's own document.
+/// The description of a list's items in the upstream's own document.
 #[derive(Debug)]
 pub(crate) struct ItemDescription {
-    /// The file of the document.
+    /// The path of the document's file.
     pub(crate) file: String,
     pub(crate) schema: Document,
-    /// The schemas that `schema` refers to. The same schema has the same name in every description of the file.
+    /// The schemas that `schema` refers to, with their names. A schema has the same name in every description of the
+    /// file.
     pub(crate) components: Vec<(String, Document)>,
 }
 
-/// Describes the lists that services offer.
+/// Describes the lists that GraphQL and MCP offer.
 pub(super) fn describe(settings: &Settings, routes: &[Arc<Route>]) -> DescribedLists {
     let of = |offered: &[OfferedListSettings]| {
         let described = offered.iter().filter_map(|offered| {
@@ -104,7 +106,7 @@ impl DescribedList {
     }
 }
 
-/// Returns the filters that the configuration names, and then the others that the upstream's document describes.
+/// Returns the filters that the configuration names, followed by others that the upstream's document describes.
 fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<FilterParameter> {
     let mut described = openapi::query_parameters(route);
     let declared = settings.parameters.filters.iter().map(|name| {
@@ -123,8 +125,8 @@ fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<F
     filters
 }
 
-/// Returns whether a list takes a parameter as a filter. Parameters that page or sort are none: services have arguments
-/// of their own for them. The answer is that of the parser of requests, which reads a query with the parameter.
+/// Returns whether a list takes a parameter as a filter. Parameters for paging and sorting aren't filters: services
+/// have separate arguments for these. The parser of requests decides, by reading a query with the parameter.
 fn is_filter(name: &str, list: &List) -> bool {
     let Some(chosen) = list.conventions.choose_inner(CONNECTION) else { return false };
     let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();

@@ -1,4 +1,5 @@
-//! The paths in the settings of services, by which they send requests through the gateway. Each must lead to a route.
+//! The paths in the settings of services. A service sends requests to these paths through the gateway, so each must
+//! lead to a route.
 
 use std::sync::Arc;
 
@@ -19,18 +20,18 @@ use crate::{
     },
 };
 
-/// The host of such requests to routes that have no hosts of their own.
+/// The host of a service's request to a route that has no hosts of its own.
 const ANY: &str = "localhost";
 
-/// Compiles the table of routes, and reports the paths of services that no route answers.
+/// Compiles the table of routes, and reports the paths of services that lead to no suitable route.
 pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> RouteTable {
     let table = RouteTable::compile(routes, diagnostics);
     check(services, (&table, routes), diagnostics);
     table
 }
 
-/// Reports watches of webhooks whose path is no list, as errors, and a path for `authorize` without a route, as a
-/// warning.
+/// Reports the paths of webhooks that lead nowhere: an error for a watched path that isn't a list's, and a warning for
+/// `authorize` without a route.
 fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>]), diagnostics: &mut Diagnostics) {
     let Some(webhooks) = &services.webhooks else { return };
     if let Some(clients) = &webhooks.clients
@@ -58,8 +59,8 @@ fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>
     }
 }
 
-/// Returns the route to which `services.webhooks.clients.authorize` leads, under any host: a client may register
-/// endpoints if this route answers it.
+/// Returns the route to which `services.webhooks.clients.authorize` leads, under any host; `None` if no route does. A
+/// client may register endpoints if this route answers its request.
 pub(crate) fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<Route>]) -> Option<&'r Arc<Route>> {
     let hosts = routes.iter().flat_map(|route| route.hosts.iter().map(String::as_str)).chain([ANY]);
     let is_answering = |found: &RouteMatch| found.route.list.is_none() || found.route.methods.take(&Method::GET);
@@ -67,7 +68,7 @@ pub(crate) fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<R
     routes.iter().find(|route| route.name == found.route.name)
 }
 
-/// Finds the route of a GET request for a path, which may have a query.
+/// Returns the route of a GET request for a path, which may have a query; `None` if no route takes the request.
 fn find(path: &str, host: &str, table: &RouteTable) -> Option<RouteMatch> {
     let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None).ok()?;
     head.insert_header(header::HOST, host).ok()?;

@@ -1,4 +1,4 @@
-//! The query parameters of an upstream's operation, and its documentation.
+//! The query parameters and the documentation of an upstream's operation.
 
 use super::upstream_document::{UpstreamDocument, member, text};
 use crate::config::{
@@ -6,16 +6,17 @@ use crate::config::{
     tree::{LocatedTree, Tree},
 };
 
-/// A query parameter as an upstream describes it.
+/// A query parameter from an upstream's document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueryParameter {
     pub(crate) name: String,
-    /// The kind of its values; `None` if the document names no type, or one that is neither text, number nor Boolean.
+    /// The kind of the parameter's values; `None` if the document names no type, or a type other than string, integer,
+    /// number or Boolean.
     pub(crate) kind: Option<ParameterKind>,
     pub(crate) description: Option<String>,
 }
 
-/// The values of a query parameter.
+/// The kind of a query parameter's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ParameterKind {
     Text,
@@ -24,15 +25,15 @@ pub(crate) enum ParameterKind {
     Boolean,
 }
 
-/// The most parameters that are read.
+/// The largest number of parameters that are read.
 const MOST: usize = 200;
 
-/// Returns the query parameters of the operation that the route names; none if it names only a schema.
+/// Returns the query parameters of the operation that the route names; empty if the route names only a schema.
 pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<QueryParameter> {
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let (item, operation) = parts(source, settings);
     let mut found: Vec<QueryParameter> = Vec::new();
-    // Parameters of an operation replace those of its path (OpenAPI 3.1, section 4.8.9).
+    // A parameter of an operation replaces the parameter of its path with the same name (OpenAPI 3.1, section 4.8.9).
     for described in [operation, item].into_iter().flatten().filter_map(|part| member(part, "parameters")) {
         let Tree::Array(elements) = &described.value else { continue };
         for element in elements.iter().take(MOST) {
@@ -52,7 +53,8 @@ pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<Query
     found
 }
 
-/// Returns the summary and the description of the operation that the route names.
+/// Returns the summary and the description of the operation that the route names, with an empty line between them;
+/// `None` if there is neither.
 pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> Option<String> {
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let (_, operation) = parts(source, settings);
@@ -61,7 +63,7 @@ pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> 
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Returns the path item and the operation that the route names; neither if the route names only a schema.
+/// Returns the path item and the operation that the route names; each `None` if the route names only a schema.
 fn parts<'a>(
     source: UpstreamDocument<'a>,
     settings: &'a OpenApiSettings,

@@ -10,7 +10,7 @@ fn route(openapi: &str, more: &str) -> String {
     )
 }
 
-/// Returns a document with one path, whose answer has this schema.
+/// Returns an OpenAPI document with one path, whose answer has this schema.
 fn people(version: &str, schema: &Value, components: &Value) -> String {
     json!({
         "openapi": version,
@@ -25,7 +25,7 @@ fn people(version: &str, schema: &Value, components: &Value) -> String {
 
 const BY_OPERATION: &str = "{ file = \"people.json\", operation = \"GET /users\" }";
 
-/// Returns the schema of an item, and the components of the gateway's document.
+/// Returns the schema of an item in the gateway's document, and that document's components.
 fn imported(openapi: &str, more: &str, people: &str) -> (Value, Value) {
     let document = document(&route(openapi, more), &[("people.json", people)], None);
     let schemas = document["components"]["schemas"].clone();
@@ -51,7 +51,7 @@ fn items_are_found_where_the_dialect_reads_them() {
         assert_eq!(schemas["People_User"], item, "{items}");
         assert!(schemas.get("People_Users").is_none(), "what items don't reach stays behind");
     }
-    // An item that is a part of the element, and a schema that is named by its place in the document.
+    // An item that is a member of the array element, and a schema that the route names by its place in the document.
     let wrapped = json!({ "type": "array", "items": { "properties": { "resource": item } } });
     let text = people("3.1.0", &wrapped, &json!({}));
     let (found, schemas) = imported(BY_OPERATION, "response = { items = \"\", item = \"/resource\" }", &text);

@@ -1,4 +1,4 @@
-//! The OpenAPI document of an upstream, and the way from an operation to the schema of a list's items.
+//! The OpenAPI document of an upstream, and the search in it from an operation to the schema of a list's items.
 
 use std::borrow::Cow;
 
@@ -12,24 +12,25 @@ use crate::{
     json::{Pointer, pointer::PointerStep},
 };
 
-/// Maximum number of references in a row, and depth of nested alternatives, on the way to an item.
+/// The largest number of consecutive references on the way to an item. The depth of nested alternatives is bounded by
+/// the same number, in which each level counts as 16.
 const MOST_STEPS: usize = 64;
 
 /// The methods of a path item (OpenAPI 3.1, section 4.8.9).
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// A fault of a document: its place in the configuration, the message and the help.
+/// A fault of a document: its place in the configuration, the message, and the help text.
 pub(in crate::gateway::openapi) type DocumentFault = (Location, String, String);
 
 #[derive(Clone, Copy)]
 pub(in crate::gateway::openapi) struct UpstreamDocument<'a> {
     pub(in crate::gateway::openapi) root: &'a LocatedTree,
-    /// The path of its file.
+    /// The path of the document's file.
     pub(in crate::gateway::openapi) file: &'a str,
 }
 
 impl<'a> UpstreamDocument<'a> {
-    /// Returns whether the document is of OpenAPI 3.0, or a fault if it is of neither 3.0 nor 3.1.
+    /// Returns `true` for OpenAPI 3.0 and `false` for 3.1. Any other version is a fault at the place `at`.
     pub(in crate::gateway::openapi) fn version(self, at: Location) -> Result<bool, DocumentFault> {
         match text(member(self.root, "openapi")) {
             Some(version) if version.starts_with("3.1.") => Ok(false),
@@ -41,13 +42,13 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// Returns the fault of a reference without a target.
+    /// Returns the fault of a reference whose target doesn't exist.
     pub(in crate::gateway::openapi) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
-    /// Returns the fault of an operation whose answer has no items.
+    /// Returns the fault of an operation whose answer has no array of items at the dialect's place.
     pub(in crate::gateway::openapi) fn without_items(
         self,
         items: &Pointer,
@@ -61,7 +62,8 @@ impl<'a> UpstreamDocument<'a> {
         (at, format!("{file} describes no array at {place:?} of {method} {path}"), help.to_owned())
     }
 
-    /// Returns the target of a local reference.
+    /// Returns the target of a local reference, such as `#/components/schemas/User`; `None` if the target doesn't
+    /// exist.
     pub(in crate::gateway::openapi) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
         let decoded: Cow<'_, str> = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
         let mut place = self.root;
@@ -69,7 +71,7 @@ impl<'a> UpstreamDocument<'a> {
             return Some(place);
         }
         for step in decoded.strip_prefix('/')?.split('/') {
-            // `~1` is replaced first, so that `~01` becomes `~1` (RFC 6901 section 4).
+            // `~1` is replaced before `~0`, so `~01` becomes `~1` (RFC 6901 section 4).
             let name = step.replace("~1", "/").replace("~0", "~");
             place = match &place.value {
                 Tree::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
@@ -79,7 +81,8 @@ impl<'a> UpstreamDocument<'a> {
         Some(place)
     }
 
-    /// Follows local references to their end; `None` if one has no target, or if there are too many in a row.
+    /// Follows local references until the target isn't a reference. Returns `None` if a target doesn't exist, or after
+    /// [`MOST_STEPS`] references.
     pub(in crate::gateway::openapi) fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
         for _ in 0..MOST_STEPS {
             match text(member(tree, "$ref")) {
@@ -90,7 +93,8 @@ impl<'a> UpstreamDocument<'a> {
         None
     }
 
-    /// Returns the schema of an operation's answer.
+    /// Returns the schema of an operation's successful JSON answer. A missing path, operation or schema is a fault at
+    /// the place `at`.
     pub(in crate::gateway::openapi) fn answer(
         self,
         method: &str,
@@ -129,7 +133,8 @@ impl<'a> UpstreamDocument<'a> {
         })
     }
 
-    /// Returns the schema of an item: the part that is served of an element of the array.
+    /// Returns the schema of an item: of the served part of an array element. `items` is the place of the array in the
+    /// answer, `item` the place of the served part in an element.
     pub(in crate::gateway::openapi) fn item(
         self,
         answer: &'a LocatedTree,
@@ -141,7 +146,7 @@ impl<'a> UpstreamDocument<'a> {
         self.walk(element, item.steps(), 0)
     }
 
-    /// Returns the schema at the end of these steps.
+    /// Returns the schema at the end of these steps; `None` if a step leads nowhere.
     fn walk(self, schema: &'a LocatedTree, steps: &[PointerStep], depth: usize) -> Option<&'a LocatedTree> {
         let Some((step, rest)) = steps.split_first() else { return Some(schema) };
         let next = self.find(schema, depth, &|schema| match step {
@@ -151,8 +156,8 @@ impl<'a> UpstreamDocument<'a> {
         self.walk(next, rest, depth)
     }
 
-    /// Applies `take` to a schema, else to each schema of its `allOf`, `anyOf` and `oneOf`, and returns the first
-    /// result.
+    /// Applies `take` to a schema and returns the result. If there is none, applies `take` to the parts of `allOf`,
+    /// `anyOf` and `oneOf`, recursively, and returns the first result.
     fn find(
         self,
         schema: &'a LocatedTree,
@@ -169,18 +174,18 @@ impl<'a> UpstreamDocument<'a> {
                 Tree::Array(elements) => elements.as_slice(),
                 _ => &[],
             });
-            // A level of alternatives counts as 16 steps, which bounds the whole search.
+            // A level of alternatives counts as 16 steps. This bounds the whole search.
             parts.find_map(|part| self.find(part, depth + 16, take))
         })
     }
 }
 
-/// Returns the value of the member with this name; `None` if there is none, or if the value is no object.
+/// Returns the value of the member with this name; `None` if there is no such member, or if `tree` isn't an object.
 pub(in crate::gateway::openapi) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
     members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
 }
 
-/// Returns the members of an object; none for other values.
+/// Returns the members of an object; an empty slice for other values.
 pub(in crate::gateway::openapi) fn members(
     tree: Option<&LocatedTree>,
 ) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
@@ -190,7 +195,7 @@ pub(in crate::gateway::openapi) fn members(
     }
 }
 
-/// Returns the text of a string; `None` for other values.
+/// Returns the content of a string; `None` for other values.
 pub(in crate::gateway::openapi) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Text(text)) => Some(text),

@@ -1,26 +1,26 @@
-//! The operations of the exports of a list, at paths below its own, and the schemas of their documents.
+//! The operations of a list's exports, at paths below the list's own path, and the schemas of export documents.
 
 use super::{DescribedRoute, responses::REQUEST_ID};
 use crate::{downstream::envelope::schema, json::Document};
 
-/// The states of a job.
+/// The states of an export job.
 const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
 
-/// The media types of results.
+/// The media types of export results.
 const RESULTS: [&str; 5] =
     ["application/x-ndjson", "text/csv", "application/json", "application/gzip", "application/zstd"];
 
-/// The names of the components, which all lists share.
+/// The name of the component for the order of an export. All lists share this component.
 const ORDER: &str = "ExportOrder";
 const JOB: &str = "ExportJob";
 const LIST: &str = "ExportList";
 
-/// The names of components that no route may have.
+/// The names of the components for exports, which no component of a route may have.
 pub(in crate::gateway::openapi) const NAMES: [&str; 3] = [ORDER, JOB, LIST];
 
 impl DescribedRoute<'_> {
-    /// Returns the paths below a list for its exports, each with its operations. `common` are the members that all
-    /// paths of the route have.
+    /// Returns the paths for the exports of a list, each with its path item. `common` are the members that all path
+    /// items of the route have.
     pub(in crate::gateway::openapi) fn exports(
         &self,
         path: &str,
@@ -97,7 +97,7 @@ impl DescribedRoute<'_> {
         ])
     }
 
-    /// Returns the parameters of the list, without those for a place, a limit, and old clients.
+    /// Returns the parameters of the list for an export, without parameters for positions, limits and legacy clients.
     fn export_parameters(&self) -> Vec<Document> {
         let paging: Vec<&str> = self.paging_names().collect();
         let is_taken = |parameter: &Document| {
@@ -109,7 +109,7 @@ impl DescribedRoute<'_> {
     }
 }
 
-/// Returns the parameter of a path that names a job.
+/// Returns the path parameter that names a job.
 fn job_parameter() -> Document {
     Document::object([
         ("name", "exportId".into()),
@@ -119,8 +119,7 @@ fn job_parameter() -> Document {
     ])
 }
 
-/// Returns the item of a path: the members that all paths of the route have, with further parameters, and its
-/// operations.
+/// Returns a path item with its operations. The item has the members in `common`, and also the parameters in `own`.
 fn path_item(
     common: &[(&'static str, Document)],
     operations: Vec<(&'static str, Document)>,
@@ -143,7 +142,7 @@ fn path_item(
     Document::object(members)
 }
 
-/// Returns the schemas of the documents of exports, by name.
+/// Returns the schemas of export documents, by name.
 pub(in crate::gateway::openapi) fn schemas() -> Vec<(String, Document)> {
     let named = |names: &[&str]| text().with("enum", Document::texts(names.iter().copied()));
     let order = object(
@@ -199,7 +198,7 @@ pub(in crate::gateway::openapi) fn schemas() -> Vec<(String, Document)> {
 
 const COMPLETE: &str = "Every item that was in the list throughout the export is in the result, once";
 
-/// Describes an answer with these headers, and the document of a component.
+/// Describes an answer with these headers. If a component is named, the component is the answer's JSON document.
 fn answer(status: &str, said: &str, headers: &[&str], component: Option<&str>) -> (String, Document) {
     let refer = |name: &&str| ((*name).to_owned(), referred(&format!("headers/{name}")));
     let headers = headers.iter().chain(&[REQUEST_ID]).map(refer).collect();
@@ -208,7 +207,7 @@ fn answer(status: &str, said: &str, headers: &[&str], component: Option<&str>) -
     (status.to_owned(), Document::object(members))
 }
 
-/// Describes an answer with a result, whose media type follows from the order.
+/// Describes an answer with an export result. Its media type follows from the order.
 fn result(status: &str, said: &str) -> (String, Document) {
     let (status, answer) = answer(status, said, &["ETag"], None);
     let contents = RESULTS.into_iter().map(|media_type| (media_type, Document::Object(Vec::new())));

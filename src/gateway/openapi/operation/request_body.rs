@@ -1,4 +1,4 @@
-//! Bodies of requests by POST: the client's own parameters at their places, and members that pass to the upstream.
+//! Bodies of POST requests: the client's own parameters at their places, and members that pass to the upstream.
 
 use crate::{
     config::settings::Role,
@@ -7,16 +7,16 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// The two uses of a body's schema.
+/// The use of a request body's schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::gateway::openapi) enum BodySide {
     /// The body that a client sends.
     Asked,
-    /// The body that an answer repeats. It is as it came, so that a limit may exceed the largest page.
+    /// The body that an answer repeats unchanged. Its limit may therefore exceed the largest page.
     Echoed,
 }
 
-/// Returns the schema of a body, as it is sent or repeated.
+/// Returns the schema of a request's body, in the form for `side`.
 pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
     let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {
@@ -53,7 +53,7 @@ pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: 
     }
 }
 
-/// Describes the request body with this schema.
+/// Returns the description of the request body. `reference` refers to its schema.
 pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
@@ -68,7 +68,7 @@ pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, 
     ])
 }
 
-/// Returns the schema of a parameter's value in a body. Null counts as absent, and a limit may be a text of digits.
+/// Returns the schema of a parameter's value in a body. Null counts as absent, and a limit may be a string of digits.
 fn value(role: Role, wanted: Document) -> Document {
     let kinds = match role {
         Role::Limit | Role::LimitBackward => vec!["integer", "string", "null"],
@@ -86,7 +86,7 @@ fn value(role: Role, wanted: Document) -> Document {
     Document::Object(members)
 }
 
-/// Returns the schema of values that become one query parameter.
+/// Returns the schema of values that become a query parameter of the upstream.
 fn passed_on() -> Document {
     let scalars = ["string", "number", "boolean"];
     let kinds = scalars.into_iter().chain(["null", "array"]);
@@ -96,7 +96,7 @@ fn passed_on() -> Document {
     ])
 }
 
-/// The schema of an object under construction.
+/// The schema of an object under construction: its members by name.
 #[derive(Default)]
 struct BodyObject(Vec<(String, BodyMember)>);
 
@@ -106,7 +106,7 @@ enum BodyMember {
 }
 
 impl BodyObject {
-    /// Adds the schema of the value at a place, unless one is there already.
+    /// Adds the schema of the value at a place, unless the place already has a schema.
     fn put(&mut self, place: &str, leaf: Document) {
         let Ok(pointer) = Pointer::parse(place) else { return };
         let names = pointer.names().unwrap_or_default();
@@ -116,14 +116,14 @@ impl BodyObject {
             let index = object.index(name, || BodyMember::Object(Self::default()));
             match &mut object.0[index].1 {
                 BodyMember::Object(inner) => object = inner,
-                // The route's own convention comes first, and its value stays.
+                // The route's own convention is added first, and its value stays.
                 BodyMember::Value(_) => return,
             }
         }
         object.index(last, || BodyMember::Value(leaf));
     }
 
-    /// Returns the index of a member, which is added if there is none.
+    /// Returns the index of the member with this name. A missing member is added first.
     fn index(&mut self, name: &str, member: impl FnOnce() -> BodyMember) -> usize {
         self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.0.push((name.to_owned(), member()));
@@ -131,7 +131,7 @@ impl BodyObject {
         })
     }
 
-    /// Returns the schema. Objects within a body may be null, which counts as absent.
+    /// Returns the finished schema. Objects within a body may be null, which counts as absent.
     fn into_schema(self, kind: Document) -> Document {
         let within = || Document::texts(["object", "null"]);
         let schema = |member: BodyMember| match member {

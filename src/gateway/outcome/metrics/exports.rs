@@ -1,8 +1,9 @@
-//! The numbers of export jobs by state, as the store had them last. They are those of all processes that share it.
+//! The numbers of export jobs by state, as last read from the store. They include the jobs of all processes that share
+//! the store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The words of the states, as label values of `cursorgate_export_jobs`.
+/// The states of jobs, as label values of `cursorgate_export_jobs`.
 const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
 
 /// The number of jobs in each state of [`STATES`].
@@ -10,7 +11,7 @@ const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled
 pub(crate) struct ExportCounts([AtomicU64; STATES.len()]);
 
 impl ExportCounts {
-    /// Takes over the numbers of the states that have jobs; the other ones are 0.
+    /// Replaces all numbers. States that aren't in `counts` get 0.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have exports"))]
     pub(crate) fn set(&self, counts: &[(&str, u64)]) {
         for (word, number) in STATES.into_iter().zip(&self.0) {

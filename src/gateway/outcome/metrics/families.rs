@@ -2,7 +2,7 @@
 
 use crate::{downstream::Code, gateway::shared::clients::route_limits::LimitPolicy};
 
-/// The verdicts on an observed answer: servable, or the first cause against it.
+/// The verdicts on an observed answer: servable, or the first reason against it.
 pub(crate) const VERDICTS: [&str; 12] = [
     SERVABLE,
     "status",
@@ -18,13 +18,13 @@ pub(crate) const VERDICTS: [&str; 12] = [
     "failed",
 ];
 
-/// The reasons that an answer is not observed.
+/// The reasons for which an answer isn't observed.
 pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
 
-/// The verdict that the list could be served from its answer.
+/// The verdict for an answer from which the gateway could have served the list.
 pub(crate) const SERVABLE: &str = "servable";
 
-/// Outcomes without the code of a problem.
+/// The outcomes that aren't problem codes.
 const PLAIN_OUTCOMES: [&str; 15] = [
     "page",
     "not_modified",
@@ -43,7 +43,7 @@ const PLAIN_OUTCOMES: [&str; 15] = [
     "panicked",
 ];
 
-/// All outcomes.
+/// All label values of `outcome`: the plain outcomes and the problem codes.
 const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
     let mut words = [""; PLAIN_OUTCOMES.len() + Code::ALL.len()];
     let mut index = 0;
@@ -57,19 +57,19 @@ const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
     words
 };
 
-/// Returns whether an outcome is the code of a problem.
+/// Returns whether an outcome is a problem code.
 pub(crate) fn is_refusal(outcome: &str) -> bool {
     !PLAIN_OUTCOMES.contains(&outcome)
 }
 
-/// The classes of statuses; `none` is that of requests to which no status was sent, and of requests to upstreams
-/// without a whole answer.
+/// The classes of statuses. `none` is for requests to which no status was sent, and for upstream requests without a
+/// complete answer.
 pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_ANSWER];
 
-/// The class of requests without an answer, because the client left or the upstream gave none.
+/// The class of requests without an answer, because the client has left or the upstream didn't answer.
 const NO_ANSWER: &str = "none";
 
-/// Returns the index in [`CLASSES`] of a status. 0 and other numbers outside of 100 to 599 are of the class `none`.
+/// Returns the index of a status in [`CLASSES`]. Numbers outside of 100 to 599, such as 0, have the class `none`.
 pub(crate) fn class(status: u16) -> usize {
     match status {
         100..600 => usize::from(status / 100) - 1,
@@ -77,29 +77,29 @@ pub(crate) fn class(status: u16) -> usize {
     }
 }
 
-/// The content codings of responses that the gateway compresses.
+/// The content codings with which the gateway compresses responses.
 pub(crate) const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
 
-/// A family of counters for each route.
+/// A family of counters that every route has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetricFamily {
     pub name: &'static str,
     pub help: &'static str,
-    /// The labels beside `route`, each with its values.
+    /// The labels apart from `route`, each with its possible values.
     pub labels: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl MetricFamily {
-    /// Returns the number of counters: one for each combination of label values.
+    /// Returns the number of counters, one for each combination of label values.
     pub(super) fn width(&self) -> usize {
         self.labels.iter().map(|(_, values)| values.len()).product()
     }
 
-    /// Returns the values of the labels of a counter, by its index in the family.
+    /// Returns the label values of a counter from its index in the family.
     pub(crate) fn values(&self, index: usize) -> Vec<&'static str> {
         let mut rest = index;
         let mut values: Vec<&str> = Vec::with_capacity(self.labels.len());
-        // The values of the last label vary fastest, as in `index`.
+        // As in `index`, the last label varies fastest.
         for (_, known) in self.labels.iter().rev() {
             values.push(known[rest % known.len()]);
             rest /= known.len();
@@ -108,11 +108,11 @@ impl MetricFamily {
         values
     }
 
-    /// Returns the index of a counter by the values of its labels; `None` if one of them is no value of its label.
+    /// Returns the index of a counter from its label values; `None` if a value isn't one of the label's values.
     pub(super) fn index(&self, values: &[&str]) -> Option<usize> {
         self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
-            // Values of clients have no counter.
-            // Test: `a_hundred_thousand_client_keys_leave_the_number_of_series_bounded`.
+            // Values that clients choose have no counter. Test:
+            // `a_hundred_thousand_client_keys_leave_the_number_of_series_bounded`.
             let at = known.iter().position(|known| known == value);
             debug_assert!(at.is_some(), "{value} is no value of {}", self.name);
             Some(index * known.len() + at?)
@@ -120,7 +120,7 @@ impl MetricFamily {
     }
 }
 
-/// All metric families, in the order of their output.
+/// All metric families, in the order in which they are written.
 pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily {
         name: "cursorgate_requests_total",

@@ -1,14 +1,14 @@
-//! Findings about a route: differences from its configuration, as its requests show them, one for each kind, with the
-//! key to change.
+//! Findings about a route: differences from its configuration that requests have shown. There is at most one finding of
+//! each kind, with the configuration key to change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::learn::traffic::UPSTREAM_STATUS;
 
-/// The longest evidence that is kept, in characters.
+/// The maximum length of a detail or a key, in characters.
 const LONGEST: usize = 500;
 
-/// The kinds that no key of a route or dialect mends, such as load and failures of the upstream.
+/// The kinds that no change of a route or dialect corrects, for example load and failures of the upstream.
 const OF_THE_MOMENT: [&str; 7] = [
     "failed",
     "internal",
@@ -19,27 +19,29 @@ const OF_THE_MOMENT: [&str; 7] = [
     UPSTREAM_STATUS,
 ];
 
-/// The findings about one route since its configuration was loaded. Kinds are words of closed sets, so that there are
-/// few.
+/// The findings about one route since its configuration was loaded. Kinds come from closed sets of words, so there are
+/// only a few.
 #[derive(Debug, Default)]
 pub(crate) struct RouteFindings(Mutex<Vec<RouteFinding>>);
 
-/// A finding: the first one of its kind, and how often the kind was seen.
+/// The first finding of a kind, and the number of times that the kind was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteFinding {
     pub kind: &'static str,
-    /// The evidence, without values of items and filters.
+    /// The evidence, without values of items and filters; `None` if there is none.
     pub detail: Option<String>,
-    /// The key to change.
+    /// The configuration key to change.
     pub key: String,
     pub count: u64,
-    /// The times of the first and of the last one, in seconds since 1970.
+    /// The time of the first finding of this kind, in seconds since 1970.
     pub first_seen: u64,
+    /// The time of the last finding of this kind, in seconds since 1970.
     pub last_seen: u64,
 }
 
 impl RouteFindings {
-    /// Counts a finding at `now`, in seconds since 1970. Returns whether it is the first one of its kind.
+    /// Counts a finding of a kind at `now`, in seconds since 1970. Returns whether this is the first finding of the
+    /// kind.
     pub(crate) fn note(&self, kind: &'static str, detail: Option<&str>, key: &str, now: u64) -> bool {
         let mut all = self.lock();
         if let Some(known) = all.iter_mut().find(|known| known.kind == kind) {
@@ -53,12 +55,12 @@ impl RouteFindings {
         true
     }
 
-    /// Returns whether there is a finding of a kind.
+    /// Returns whether there is a finding of this kind.
     pub(crate) fn knows(&self, kind: &str) -> bool {
         self.lock().iter().any(|known| known.kind == kind)
     }
 
-    /// Returns the findings that a change of the configuration mends, the most frequent first.
+    /// Returns the findings that a change of the configuration can correct, most frequent first.
     pub(crate) fn all(&self) -> Vec<RouteFinding> {
         let mut all = self.lock().clone();
         all.retain(|finding| !OF_THE_MOMENT.contains(&finding.kind));
@@ -66,7 +68,7 @@ impl RouteFindings {
         all
     }
 
-    /// Removes all findings: another configuration is in force.
+    /// Removes all findings, because another configuration is in force.
     pub(crate) fn forget(&self) {
         self.lock().clear();
     }

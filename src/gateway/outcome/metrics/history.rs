@@ -1,8 +1,8 @@
-//! The history of counts: their increases in steps of ten seconds, for a quarter of an hour.
+//! The history of counts: their increases in steps of ten seconds, for 15 minutes.
 //!
-//! A task ends each step, so that it costs requests nothing. A step keeps the increases above 0 alone: about ten of a
-//! route's hundreds of counts change in it, so that a route takes about 10 KB. The history is kept here and not in
-//! browsers, because an operator who opens the page at night needs the minutes before that.
+//! A separate task ends each step, so requests have no additional work. A step keeps only the increases above 0. In a
+//! step, about ten of a route's hundreds of counts change, so a route takes about 10 KB. Browsers can't keep the
+//! history: an operator who opens the page at night needs the minutes before that moment.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time of a step.
+/// The length of a step.
 pub(crate) const STEP: Duration = Duration::from_secs(10);
 
-/// The number of steps that are kept: 15 minutes.
+/// The number of steps that are kept, which cover 15 minutes.
 pub(crate) const STEPS: usize = 90;
 
-/// The increases of counts over the last [`STEPS`] steps.
+/// The increases of counts over at most [`STEPS`] steps.
 #[derive(Debug)]
 pub(crate) struct History(Mutex<Past>);
 
@@ -26,33 +26,33 @@ struct Past {
     counts: Vec<u64>,
     /// The end of the last step.
     ended: Instant,
-    /// At most [`STEPS`], the latest last.
+    /// The increases in each step, at most [`STEPS`] steps, latest last.
     steps: VecDeque<HistoryStep>,
 }
 
 #[derive(Debug)]
 struct HistoryStep {
     took: Duration,
-    /// The indexes of the counts that increased, and their increases.
+    /// The indexes of the counts that increased, each with its increase.
     increases: Box<[(u16, u32)]>,
 }
 
-/// The increases of counts in a span of time.
+/// The increases of counts in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Increases {
-    /// The length of the span.
+    /// The length of the period.
     pub took: Duration,
-    /// The increase of each count.
+    /// The increase of each count, in the order of the counts.
     pub counts: Vec<u64>,
 }
 
 impl History {
-    /// Begins a history at these counts.
+    /// Begins a history at `now`, when the counts have these values.
     pub(crate) fn new(counts: Vec<u64>, now: Instant) -> Self {
         Self(Mutex::new(Past { counts, ended: now, steps: VecDeque::new() }))
     }
 
-    /// Ends a step at these counts.
+    /// Ends a step at `now`, when the counts have these values.
     pub(crate) fn step(&self, counts: Vec<u64>, now: Instant) {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let took = now.saturating_duration_since(past.ended);
@@ -68,7 +68,7 @@ impl History {
         (past.counts, past.ended) = (counts, now);
     }
 
-    /// Returns the increases over the last steps, at most `steps`, and until these counts.
+    /// Returns the increases from at most `steps` steps ago until `now`, when the counts have these values.
     pub(crate) fn since(&self, steps: usize, counts: &[u64], now: Instant) -> Increases {
         let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pairs = past.counts.iter().zip(counts);
@@ -81,7 +81,7 @@ impl History {
         Increases { took, counts: sum }
     }
 
-    /// Returns a figure of each step, the latest last.
+    /// Computes a figure for each step, and returns the figures, latest last.
     pub(crate) fn series<T>(&self, mut figure: impl FnMut(&Increases) -> T) -> Vec<T> {
         let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut increases = Increases { took: Duration::ZERO, counts: vec![0; past.counts.len()] };

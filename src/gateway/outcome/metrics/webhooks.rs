@@ -1,9 +1,9 @@
-//! The counts of webhooks: attempts by their ends, deliveries by theirs, and those that wait. They are the process's
-//! own and outlive reloads.
+//! The counts of webhooks in this process: attempts and deliveries by result, and waiting deliveries. Reloads don't
+//! reset them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The ends of an attempt.
+/// The result of an attempt to deliver an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
 pub(crate) enum AttemptEnd {
@@ -15,24 +15,24 @@ pub(crate) enum AttemptEnd {
     Gone,
     /// The receiver answered with another status.
     Refused,
-    /// There was no whole answer in time.
+    /// The receiver didn't send a complete answer in time.
     Late,
-    /// There was no connection, or no answer to read.
+    /// The connection failed, or the answer was unreadable.
     Unreached,
-    /// An address of the endpoint is not permitted.
+    /// An address of the endpoint isn't permitted.
     Forbidden,
-    /// The request could not be signed, because the secret does not open.
+    /// The request couldn't be made: the endpoint's secret can't be decrypted, or its URL can't be sent.
     Unsigned,
 }
 
-/// The words of the ends, in the order of [`AttemptEnd`].
+/// The label values for the results of attempts, in the order of [`AttemptEnd`].
 const ATTEMPT_ENDS: [&str; 8] =
     ["delivered", "redirected", "gone", "refused", "late", "unreached", "forbidden", "unsigned"];
 
-/// The words of the ends of a delivery.
+/// The label values for the results of deliveries.
 const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
 
-/// The counts since the process started, and the number of deliveries that wait.
+/// The counts since the start of the process, and the current number of waiting deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct WebhookCounts {
     attempts: [AtomicU64; ATTEMPT_ENDS.len()],
@@ -42,7 +42,7 @@ pub(crate) struct WebhookCounts {
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
 impl AttemptEnd {
-    /// Returns the word of the end.
+    /// Returns the label value of the result.
     pub(crate) fn word(self) -> &'static str {
         ATTEMPT_ENDS[self as usize]
     }
@@ -54,30 +54,30 @@ impl WebhookCounts {
         self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts deliveries that are delivered, or dead letters.
+    /// Counts deliveries that have ended: successfully, or as dead letters.
     pub(crate) fn finish(&self, is_delivered: bool, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.deliveries[usize::from(!is_delivered)].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Sets the number of deliveries that wait.
+    /// Sets the number of waiting deliveries.
     pub(crate) fn wait(&self, count: usize) {
         self.waiting.store(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
 impl WebhookCounts {
-    /// Returns the attempts by their ends.
+    /// Returns the number of attempts for each result.
     pub(crate) fn attempts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         ATTEMPT_ENDS.into_iter().zip(self.attempts.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the finished deliveries by their ends.
+    /// Returns the number of ended deliveries for each result.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         DELIVERY_ENDS.into_iter().zip(self.deliveries.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns the number of deliveries that wait, as it was last looked up.
+    /// Returns the number of waiting deliveries, as last set by `wait`.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }

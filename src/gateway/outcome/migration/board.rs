@@ -1,7 +1,7 @@
-//! The counts of lists as one board: those of one process, or the sum of several.
+//! The counts of lists as one board: of one process, or the sum over several processes.
 //!
-//! A process publishes all of its counts at once, under its own name. So the next write makes up for one that is lost,
-//! a write that arrives twice counts once, and the counts of a process that has ended stay as they were.
+//! A process publishes all of its counts at once, under its own name. If one publication is lost, the next one replaces
+//! it. A publication that arrives twice counts once, and the counts of a process that has ended stay unchanged.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use serde::{Deserialize, Serialize};
 use super::{Clients, Count, HourlyCounts, Usage};
 use crate::gateway::outcome::metrics::{RouteFigures, RouteMetrics};
 
-/// The longest time between two publications of a process that runs, in seconds.
+/// The longest time between two publications of a running process, in seconds.
 pub(crate) const BEAT: u64 = 20;
 
-/// The time for which the counts of a process that has ended are kept, in seconds. The counts by the hour
-/// cover one day.
+/// The time for which the counts of a process are kept after its last publication, in seconds. The hourly counts cover
+/// one day.
 pub(crate) const KEPT: u64 = 2 * 86_400;
 
-/// The most bytes that a process publishes, and that are read of another one.
+/// The largest size of a publication, in bytes, both for writing and for reading.
 const MOST: usize = 256 << 10;
 
 const HOUR: u64 = 3_600;
 
-/// The requests for a list.
+/// The counts of the requests for one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ListCounts {
-    /// The start of counting, in seconds since 1970.
+    /// The time at which counting started, in seconds since 1970.
     pub(crate) since: u64,
-    /// The requests by the kind of their paging.
+    /// The number of requests for each kind of paging.
     pub(crate) paging: BTreeMap<String, u64>,
-    /// The same requests by the hour, the current one last.
+    /// The number of requests in each hour for each kind of paging, the current hour last.
     pub(crate) hours: BTreeMap<String, HourlyCounts>,
-    /// The observed answers by verdict.
+    /// The number of observed answers for each verdict.
     pub(crate) verdicts: BTreeMap<String, u64>,
     pub(crate) legacy: Count,
-    /// `None` if the route does not identify its clients.
+    /// The legacy clients; `None` if the route doesn't identify its clients.
     pub(crate) clients: Option<Clients>,
 }
 
-/// The counts of a process, as it publishes them.
+/// The counts of a process, in the form that it publishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessCounts {
     /// The time of the publication, in seconds since 1970.
     pub(crate) at: u64,
-    /// True if this is the last publication of a process, at its end.
+    /// `true` if this is the last publication of the process, made at its end.
     #[serde(default)]
     pub(crate) ended: bool,
     /// The counts of each list, by the name of its route.
@@ -51,7 +51,7 @@ pub(crate) struct ProcessCounts {
 }
 
 impl ListCounts {
-    /// Reads the counts of a list; `now` is in seconds since 1970.
+    /// Reads the current counts of a list. `now` is in seconds since 1970.
     pub(crate) fn of(usage: &Usage, metrics: &RouteMetrics, now: u64) -> Self {
         let counts = metrics.totals();
         let figures = RouteFigures::of(&counts);
@@ -66,7 +66,7 @@ impl ListCounts {
         }
     }
 
-    /// Adds the counts of another process. Clients are identified by their names, which are the same in every process
+    /// Adds the counts of another process. Clients are matched by name: a client's name is the same in all processes
     /// with the same signing key.
     pub(crate) fn add(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
@@ -86,7 +86,8 @@ impl ListCounts {
         }
     }
 
-    /// Moves the counts by the hour from the hour of one time to that of another.
+    /// Moves the hourly counts from the time `from` to the time `to`, both in seconds since 1970: their last hour
+    /// becomes that of `to`.
     fn move_hours(&mut self, from: u64, to: u64) {
         let (from, to) = (from / HOUR, to / HOUR);
         let counts = self.clients.iter_mut().flat_map(Clients::counts);
@@ -95,11 +96,11 @@ impl ListCounts {
     }
 }
 
-/// Returns counts whose last hour is `from` as those whose last hour is `to`.
+/// Converts counts whose last hour is `from` into counts whose last hour is `to`.
 fn moved(hours: &HourlyCounts, from: u64, to: u64) -> HourlyCounts {
     let mut moved = HourlyCounts::default();
     for (place, count) in (0_u64..).zip(&mut moved) {
-        // `from` is of another process's clock, so it may be later than `to`. Test: `hours_keep_their_places`.
+        // `from` comes from another process's clock, so it may be later than `to`. Test: `hours_keep_their_places`.
         let before = to.saturating_add(place).checked_sub(from).and_then(|before| usize::try_from(before).ok());
         *count = before.and_then(|before| hours.get(before).copied()).unwrap_or_default();
     }
@@ -122,7 +123,7 @@ impl Clients {
         self.unidentified.add(&other.unidentified);
     }
 
-    /// Counts the less frequent half of the clients as others.
+    /// Moves the counts of the less frequent half of the clients to `other`.
     fn shorten(&mut self) {
         for (_, count) in self.named.split_off(self.named.len() / 2) {
             self.other.add(&count);
@@ -131,9 +132,10 @@ impl Clients {
 }
 
 impl ProcessCounts {
-    /// Returns the counts as JSON. If that is too long, the less frequent clients count as others.
+    /// Returns the counts as JSON; `None` if the JSON exceeds [`MOST`] bytes even without named clients. If it's too
+    /// long, the less frequent clients are moved to `other`.
     pub(crate) fn write(mut self) -> Option<Vec<u8>> {
-        // Each turn halves the tables, which have at most 2^32 clients.
+        // Each iteration halves the tables, which have at most 2^32 clients.
         for _ in 0..u32::BITS {
             let bytes = serde_json::to_vec(&self).ok()?;
             if bytes.len() <= MOST {
@@ -144,22 +146,22 @@ impl ProcessCounts {
         None
     }
 
-    /// Reads the counts of another process; `None` if they are of another form or too long. Counts by the hour are
-    /// moved so that their last hour is that of `now`, in seconds since 1970.
+    /// Reads the counts of another process; `None` if they have another form or are too long. The hourly counts are
+    /// moved: their last hour becomes that of `now`, in seconds since 1970.
     pub(crate) fn read(bytes: &[u8], now: u64) -> Option<Self> {
         let mut counts: Self = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MOST)?;
         counts.routes.values_mut().for_each(|list| list.move_hours(counts.at, now));
         Some(counts)
     }
 
-    /// Returns the last counts of a process.
+    /// Marks the counts as the last ones of their process.
     pub(crate) fn ended(self) -> Self {
         Self { ended: true, ..self }
     }
 
-    /// Returns whether the process runs, by what it published last.
+    /// Returns whether the process is running, according to its last publication.
     pub(crate) fn runs(&self, now: u64) -> bool {
-        // `at` is of another clock, which may be ahead. Test: `published_counts_are_bounded_and_read_back`.
+        // `at` comes from another clock, which may be ahead. Test: `published_counts_are_bounded_and_read_back`.
         !self.ended && now.saturating_sub(self.at) <= 3 * BEAT
     }
 }

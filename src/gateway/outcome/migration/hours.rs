@@ -1,17 +1,17 @@
-//! Counts by the hour, for a day, in a ring without a lock.
+//! Hourly counts for a day, in a ring without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of hours that are kept.
 pub(crate) const HOURS: usize = 24;
 
-/// The counts of the last hours, the current one last.
+/// The counts of the last 24 hours, the current hour last.
 pub(crate) type HourlyCounts = [u64; HOURS];
 
 const HOUR: u64 = 3_600;
 
-/// A ring of counts by the hour. A place holds the number of its hour in the upper half and the count in the lower one,
-/// so that a count of the day before is replaced together with its hour, and no count is lost between threads.
+/// A ring of hourly counts. A place contains the number of its hour in the upper 32 bits and the count in the lower 32
+/// bits. The hour and the count of the previous day are therefore replaced in one step, and threads lose no count.
 #[derive(Debug, Default)]
 pub(super) struct Hours([AtomicU64; HOURS]);
 
@@ -23,18 +23,18 @@ impl Hours {
         let place = &self.0[place(hour)];
         // The hour and its count change in one step. Test: `no_count_is_lost_where_the_hour_changes`.
         let _ = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            // The count stops at its largest value: one more would change the hour.
+            // The count stops at its largest value, because an overflow would change the hour.
             Some((hour & HALF) << 32 | (count(held) + 1).min(HALF))
         });
     }
 
-    /// Returns the counts until `now`, in seconds since 1970.
+    /// Returns the counts of the 24 hours that end with the hour of `now`, which is in seconds since 1970.
     pub(super) fn read(&self, now: u64) -> HourlyCounts {
         let (mut counts, latest) = ([0; HOURS], now / HOUR);
         for (count, back) in counts.iter_mut().zip((0..HOURS as u64).rev()) {
             let Some(hour) = latest.checked_sub(back) else { continue };
             let held = self.0[place(hour)].load(Ordering::Relaxed);
-            // The place may still have an hour of the day before. Test: `hours_are_forgotten_after_a_day`.
+            // The place may still have an hour of the previous day. Test: `hours_are_forgotten_after_a_day`.
             if held >> 32 == hour & HALF {
                 *count = held & HALF;
             }
@@ -43,7 +43,7 @@ impl Hours {
     }
 }
 
-/// The lower half of a place, and the largest count.
+/// The mask of a place's lower 32 bits, and the largest count.
 const HALF: u64 = u32::MAX as u64;
 
 #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 24")]

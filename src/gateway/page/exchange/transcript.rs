@@ -1,5 +1,5 @@
 //! The transcript of a page: its fetches and their answers. The independent checker verifies that the page's claims
-//! follow from it: for explained requests, and for every page in debug builds.
+//! follow from the transcript. It checks the pages of explained requests, and in debug builds every page.
 
 use crate::pagination::{
     answer::Answer,
@@ -12,14 +12,14 @@ use crate::pagination::{
 /// The maximum total size of a page's answers that a debug build copies for the checker, in bytes.
 const CHECKED_BYTES: usize = 1 << 20;
 
-/// The fetches of a page and their answers.
+/// The request for a page to the core, with the page's fetches and their answers.
 #[derive(Debug)]
 pub(super) struct Transcript {
     request: PageRequest,
     exchanges: Vec<(Fetch, Answer)>,
 }
 
-/// The argument of the checker for a page, or the claim that does not follow.
+/// The checker's argument for a page, or the claim that doesn't follow from the answers.
 pub(super) type CheckerVerdict = Result<Vec<String>, ClaimFault>;
 
 impl Transcript {
@@ -31,8 +31,8 @@ impl Transcript {
         self.exchanges.extend(exchanges.map(|(fetch, answer)| (fetch.clone(), answer.clone())));
     }
 
-    /// Checks a page on a blocking thread, because the checker compares each item with those of all answers. Returns
-    /// `None` if the thread fails.
+    /// Checks a page on a blocking thread, because the checker compares each item with the items of all answers.
+    /// Returns `None` if the thread fails.
     pub(super) async fn check(self, page: &Page) -> Option<CheckerVerdict> {
         let page = page.clone();
         let Self { request, exchanges } = self;
@@ -40,18 +40,18 @@ impl Transcript {
     }
 }
 
-/// The check of every page in debug builds. A claim that does not follow is logged as an error, or as a warning if the
-/// checker's rules don't cover it. An end-to-end test fails if its gateway has logged an error.
+/// The check of every page in debug builds. A claim that doesn't follow is logged as an error, or as a warning if the
+/// checker's rules don't cover it. End-to-end tests fail if their gateway has logged an error.
 #[derive(Debug)]
 pub(super) struct DebugCheck(Option<Box<Transcript>>);
 
 impl DebugCheck {
-    /// Begins the transcript of a page in a debug build. A release build checks no page.
+    /// Begins the transcript of a page in a debug build. A release build doesn't check pages.
     pub(super) fn begin(request: &PageRequest) -> Self {
         Self(cfg!(debug_assertions).then(|| Box::new(Transcript::new(request))))
     }
 
-    /// Adds the answers to fetches. A page with more than [`CHECKED_BYTES`] is not checked.
+    /// Adds the answers to fetches. If a page's answers exceed [`CHECKED_BYTES`], the page isn't checked.
     pub(super) fn add(&mut self, fetches: &[Fetch], answers: &[Answer]) {
         let Some(transcript) = &mut self.0 else { return };
         transcript.add(fetches.iter().zip(answers));
@@ -61,13 +61,13 @@ impl DebugCheck {
         }
     }
 
-    /// Checks the page, and logs a claim that does not follow.
+    /// Checks the page, and logs a claim that doesn't follow from the answers.
     pub(super) async fn served(self, page: &Page) {
         let Some(transcript) = self.0 else { return };
         let Some(Err(fault)) = Box::pin(transcript.check(page)).await else { return };
         match (&fault, page.level()) {
-            // Such a page may be right: the core has more arguments than the checker for pages of two answers that
-            // agree.
+            // Such a page may be correct: for pages of two answers that agree, the core has more arguments than the
+            // checker.
             (ClaimFault::Whole(_) | ClaimFault::Ends(_), Level::Checked) => {
                 tracing::warn!(claim = %fault, "a checked page does not follow from its answers by the checker's rules");
             }

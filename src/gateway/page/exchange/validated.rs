@@ -1,6 +1,6 @@
-//! Conditional requests to the upstream (RFC 9110 section 13): a request names the state of the answer that the gateway
-//! keeps, and after a 304 the kept body is used. The upstream is asked each time, so that to the core a validated
-//! answer is as new as any other.
+//! Conditional requests to the upstream (RFC 9110 section 13). A request names the state of the stored answer, and
+//! after a 304 the stored body is used. Because the upstream is asked each time, the core treats a validated answer
+//! like a new one.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The validation of one answer: its place in the cache, and the answer that is kept there.
+/// The validation of one answer, with the answer's place in the cache and the stored answer, if there is one.
 pub(super) struct Validation<'r> {
     kept: &'r KeptRequest<'r>,
     key: KeptKey,
@@ -35,8 +35,8 @@ pub(super) struct Validation<'r> {
 }
 
 impl<'r> Exchange<'r> {
-    /// Makes a request for a slice or an upstream page conditional if an answer to it is kept. Returns `None` if no
-    /// answer may be kept: for items and counts, and for requests that may not use the cache.
+    /// Makes a request conditional if an answer to it is stored. Returns `None` if answers to it must not be stored:
+    /// for items and counts, and for requests that must not use the cache.
     pub(super) fn validation(
         self,
         fetch: &Fetch,
@@ -51,7 +51,7 @@ impl<'r> Exchange<'r> {
         let client = &context.asked.headers;
         let known = kept.pages.answer(key, client);
         for (name, value) in known.iter().flat_map(|known| known.conditions()) {
-            // Headers of a request are limited long before this fails.
+            // The size limits of request headers apply long before this could fail.
             let _ = request.insert_header(name, value.clone());
         }
         let route = context.route.name.as_str();
@@ -62,17 +62,17 @@ impl<'r> Exchange<'r> {
 }
 
 impl Validation<'_> {
-    /// Returns the answer, which after a 304 is the kept one, and whether a 304 validated it. Stores answers that can
-    /// be validated.
+    /// Returns the answer, and whether a 304 validated it. After a 304, the answer is the stored one. An answer that
+    /// can be validated later is stored.
     ///
     /// # Errors
     ///
-    /// Returns an error if the 304 is about another state than the one that is kept, or no memory is left.
+    /// Returns an error if the 304 concerns another state than the stored one, or if no memory is left.
     pub(super) fn take(self, fetched: Fetched, held: &MemoryShare) -> Result<(Fetched, bool), FetchError> {
         match (fetched.status, &self.known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => {
                 let Some((headers, body)) = known.renewed(&fetched.headers) else {
-                    // The entry is dropped, so that the next request is not conditional.
+                    // The entry is dropped. The next request is then unconditional.
                     self.kept.pages.drop_answer(self.key);
                     return Err(FetchError::Malformed("304 with another ETag than was asked about".to_owned()));
                 };
@@ -85,8 +85,8 @@ impl Validation<'_> {
                 self.store(&fetched);
                 Ok((fetched, false))
             }
-            // A 304 to a request without conditions is left to the dialect, which refuses it.
-            // Test: `a_304_or_204_in_place_of_a_page_is_malformed`.
+            // A 304 to an unconditional request is left to the dialect, which refuses it. Test:
+            // `a_304_or_204_in_place_of_a_page_is_malformed`.
             _ => Ok((fetched, false)),
         }
     }

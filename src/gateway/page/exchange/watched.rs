@@ -1,5 +1,5 @@
-//! The record of a page, for explanations: the request as it was read, the requests to the upstream and, if they are
-//! sent, an outline of each answer. A page that is not explained has no record.
+//! The record of a page, for explanations: the parsed request, the upstream requests, and an outline of each answer if
+//! the requests are sent. A page that isn't explained has no record.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -30,14 +30,14 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The maximum length of an id that is shown, in characters.
+/// The maximum length of a displayed id, in characters.
 const LONGEST: usize = 80;
 
-/// The most requests of a page that are recorded.
+/// The largest number of a page's upstream requests that are recorded.
 const MOST_FETCHES: usize = 100;
 
-/// The usual names of parameters with credentials (RFC 6750 section 2.3, and vendors' API keys). Values of these are
-/// not shown.
+/// The usual names of parameters with credentials (RFC 6750 section 2.3, and API keys of vendors). The values of these
+/// parameters aren't displayed.
 const CREDENTIALS: [&str; 14] = [
     "access_token",
     "api-key",
@@ -55,75 +55,75 @@ const CREDENTIALS: [&str; 14] = [
     "token",
 ];
 
-/// A request to an upstream, as it would be sent.
+/// A request to an upstream, as the gateway would send it.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedFetch {
-    /// The part of the list that it asks for.
+    /// The part of the list that is requested, in words.
     pub(crate) purpose: String,
     pub(crate) method: String,
     /// The path and the query.
     pub(crate) target: String,
-    /// The headers of the dialect.
+    /// The headers that the dialect adds.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<String>,
 }
 
-/// A request that was sent, with its answer.
+/// A request that was sent, with an outline of its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchedFetch {
     pub(crate) planned: PlannedFetch,
-    /// The number of the step that it belongs to, from 1. The requests of one step run concurrently.
+    /// The number of the step to which the request belongs, from 1. The requests of one step run concurrently.
     pub(crate) step: usize,
     pub(crate) elapsed: Duration,
-    /// The outline of the answer, or the reason why there is none.
+    /// The outline of the answer, or the reason that there is no answer.
     pub(crate) answer: Result<AnswerOutline, String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerOutline {
-    /// The status of the response; 0 without one.
+    /// The status of the response; 0 if there was no response.
     pub(crate) status: u16,
     pub(crate) bytes: usize,
     pub(crate) standing: &'static str,
     pub(crate) items: usize,
-    /// The ids of the first and the last item, raw.
+    /// The ids of the first and the last item, without changes except for their length; `None` if there are no items.
     pub(crate) edges: Option<(String, String)>,
     pub(crate) total: Option<u64>,
-    /// True if the answer says that more items follow, false if it says that none do.
+    /// `Some(true)` if the answer says that more items follow, `Some(false)` if it says that no items follow.
     pub(crate) more: Option<bool>,
 }
 
-/// A page whose requests were sent.
+/// A page whose upstream requests were sent.
 #[derive(Debug)]
 pub(crate) struct WatchedPage {
     pub(crate) fetches: Vec<WatchedFetch>,
-    /// The page, or the reason that there is none.
+    /// The outline of the page, or the reason that there is no page.
     pub(crate) page: Result<PageOutline, String>,
 }
 
-/// A request for a page, read: all that is known of the page before the upstream is asked.
+/// A parsed request for a page, with everything that is known about the page before the upstream is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenedPage {
     pub(crate) envelope: String,
     pub(crate) content_type: String,
     pub(crate) limit: u32,
-    /// The mode by which pages of this order are found.
+    /// The mode in which pages with this order are found.
     pub(crate) mode: &'static str,
-    /// The query by which the upstream is asked to sort; empty if it is not.
+    /// The query that asks the upstream for the order; empty if no query is needed.
     pub(crate) sort: String,
-    /// The filters that are forwarded.
+    /// The filters that pass to the upstream, as a query.
     pub(crate) filters: String,
-    /// The place that the client asks for.
+    /// The position that the client requests, in words.
     pub(crate) place: String,
     pub(crate) cursor: Option<Inspection>,
-    /// The peers of the upstream.
+    /// The names of the upstream's peers.
     pub(crate) peers: Vec<String>,
-    /// The names of headers that the configuration adds.
+    /// The names of the headers that the configuration adds.
     pub(crate) added: Vec<String>,
 }
 
 impl OpenedPage {
-    /// Describes a request for a page. Cursors are verified by `keys`.
+    /// Describes a request for a page. `keys` verify the client's cursor.
     pub(crate) fn of(context: &PageContext<'_>, keys: Option<&KeyRing>) -> Self {
         let convention = context.chosen.convention;
         let upstream = &context.route.upstream;
@@ -143,7 +143,7 @@ impl OpenedPage {
     }
 }
 
-/// Describes the place that a request asks for.
+/// Describes the position that a request names, in words.
 fn place(context: &PageContext<'_>) -> String {
     if let Some(page) = &context.legacy_page {
         return format!("offset {}, as an old client asks for it", page.offset);
@@ -160,8 +160,8 @@ fn place(context: &PageContext<'_>) -> String {
     }
 }
 
-/// Returns a query with `…` for values that may be credentials: of private parameters, of the parameter in
-/// `legacy.client`, and of usual names. Example: `page=2&token=…`.
+/// Returns a query with `…` in place of values that may be credentials. These are the values of private parameters, of
+/// the parameter in `legacy.client`, and of parameters with usual names for credentials. Example: `page=2&token=…`.
 fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     let own = match context.list.legacy.client.as_ref().map(|client| &client.known_by) {
         Some(KnownBy::Parameter(name)) => Some(name.as_bytes()),
@@ -169,7 +169,7 @@ fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     };
     let parameters = &context.chosen.convention.parameters;
     let shown = query::pairs(query).map(|pair| {
-        // The name is decoded, because `%6Bey` is a spelling of `key`.
+        // The decoded name is compared, because `%6Bey` is another spelling of `key`.
         let name = pair.name();
         let is_usual = CREDENTIALS.iter().any(|usual| name.eq_ignore_ascii_case(usual.as_bytes()));
         let is_hidden = is_usual || parameters.is_private(&name) || own == Some(&*name);
@@ -178,41 +178,42 @@ fn shown_query(context: &PageContext<'_>, query: &str) -> String {
     shown.collect::<Vec<_>>().join("&")
 }
 
-/// The record of a page while it is made: its requests, its answers, and the verdict on it.
+/// The record of a page while it is made: its requests, its answers, and the checker's verdict.
 #[derive(Debug, Default)]
 pub(crate) struct PageRecord(Mutex<RecordedPage>);
 
-/// The parts of a record.
+/// The contents of a record.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedPage {
-    /// The request; none if it was refused before it was read, or if it asks for no page.
+    /// The request; `None` if the request was refused before it was parsed, or if it doesn't ask for a page.
     pub(crate) opened: Option<OpenedPage>,
     pub(crate) fetches: Vec<WatchedFetch>,
-    /// The number of requests that are not recorded, because they exceed [`MOST_FETCHES`].
+    /// The number of requests beyond [`MOST_FETCHES`], which aren't recorded.
     pub(crate) more: usize,
     pub(crate) page: Option<PageOutline>,
-    /// The transcript for the checker; none if there is no memory for it.
+    /// The transcript for the checker; `None` if there is no memory for it.
     transcript: Option<Transcript>,
     steps: usize,
 }
 
 impl PageRecord {
-    /// Records the request.
+    /// Records the parsed request.
     pub(crate) fn open(&self, opened: OpenedPage) {
         self.lock().opened = Some(opened);
     }
 
-    /// Ends the record, and returns its parts.
+    /// Ends the recording, and returns the record's contents.
     pub(crate) fn end(self) -> RecordedPage {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the transcript of the page, with the request to the core.
+    /// Begins the transcript of the page with the request to the core.
     pub(super) fn begin(&self, request: &PageRequest) {
         self.lock().transcript = Some(Transcript::new(request));
     }
 
-    /// Records the requests of a step. Their answers are kept for the checker as long as there is memory.
+    /// Records the requests of a step. Takes memory for their answers; if there isn't enough, the transcript is
+    /// dropped.
     fn fetched<'f>(
         &self,
         all: impl Iterator<Item = (PlannedFetch, &'f (Result<FetchedAnswer, Failure>, Duration))>,
@@ -222,7 +223,8 @@ impl PageRecord {
         recorded.steps += 1;
         let step = recorded.steps;
         for (planned, (fetched, elapsed)) in all {
-            // Without memory the page is served without a verdict: an explanation fails no page.
+            // Without enough memory, the page is served without a verdict, because an explanation must not make a page
+            // fail.
             if fetched.as_ref().is_ok_and(|fetched| held.take(fetched.answer.body().len()).is_err()) {
                 recorded.transcript = None;
             }
@@ -241,9 +243,9 @@ impl PageRecord {
         }
     }
 
-    /// Records the page, and the checker's verdict on it.
+    /// Records the page and the checker's verdict on it.
     pub(super) async fn served(&self, page: &Page) {
-        // The lock is free while the checker works.
+        // The lock isn't held while the checker works.
         let transcript = self.lock().transcript.take();
         let verdict = match transcript {
             Some(transcript) => transcript.check(page).await,
@@ -266,7 +268,7 @@ impl PageRecord {
 }
 
 impl RecordedPage {
-    /// Returns the requests and the outline of the page; `refused` is the reason if there is no page.
+    /// Returns the requests and the outline of the page. If there is no page, `refused` is the reason.
     pub(crate) fn watched(self, refused: Option<String>) -> WatchedPage {
         let none = || refused.unwrap_or_else(|| "the client left before there was a page".to_owned());
         WatchedPage { fetches: self.fetches, page: self.page.ok_or_else(none) }
@@ -281,13 +283,13 @@ pub(crate) struct PageOutline {
     pub(crate) has_next: bool,
     pub(crate) has_previous: bool,
     pub(crate) total: Option<u64>,
-    /// The argument of the independent checker for the page, or the claim that does not follow; none if there was no
-    /// memory for it, or if its thread failed.
+    /// The checker's argument for the page, or the claim that doesn't follow from the answers; `None` if there wasn't
+    /// enough memory, or if the checker's thread failed.
     pub(crate) verdict: Option<CheckerVerdict>,
 }
 
 impl Exchange<'_> {
-    /// Returns the requests with which the page begins, or the reason why there are none. Nothing is sent.
+    /// Returns the requests with which the page would begin, or the reason that there are none. No request is sent.
     pub(crate) fn plan(self, placed: ResolvedCursor, limit: u32) -> Result<Vec<PlannedFetch>, String> {
         match resolve(self.page_request(placed, limit)) {
             Step::Fetch(fetches, _) => Ok(fetches.iter().map(|fetch| self.planned(fetch)).collect()),
@@ -296,7 +298,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Runs the fetches of a step, and records each with its answer.
+    /// Runs the fetches of a step, and records each fetch with its answer.
     pub(super) async fn fetch_recorded(
         self,
         fetches: &[Fetch],
@@ -339,7 +341,7 @@ impl Exchange<'_> {
         PlannedFetch {
             method: ask.method.to_string(),
             target: format!("{}{question}{}", ask.path, shown_query(context, &ask.query)),
-            // Only the headers of the dialect are shown: the client's own may be credentials.
+            // Only the dialect's headers are shown, because the client's own headers may be credentials.
             headers: ask.headers.iter().map(header).collect(),
             body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
             purpose,
@@ -347,7 +349,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Describes the part of the list that a fetch asks for. Pages are counted from `first_page`.
+/// Describes the part of the list that a fetch requests, in words. `first_page` is the number of the first page.
 fn purpose(fetch: &Fetch, first_page: u64) -> String {
     match fetch {
         Fetch::Slice(slice, Listing { filter, flipped, .. }) => {

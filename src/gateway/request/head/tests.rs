@@ -100,7 +100,7 @@ fn a_request_line_has_three_parts() {
     assert_eq!(code(&[&long, "Host: people"]), Err(Code::TargetTooLong));
 }
 
-/// However a head is cut into pieces, the same end is found, and only whole lines are judged.
+/// The end of a head is found no matter how the head is cut into pieces.
 #[test]
 fn the_end_of_a_head_is_found_in_pieces_of_any_size() {
     let head = request(&["GET / HTTP/1.1", "Host: people", "X: y"]);
@@ -117,9 +117,9 @@ fn the_end_of_a_head_is_found_in_pieces_of_any_size() {
     }
 }
 
-/// A head that arrives byte by byte takes no more work than one that arrives at once. A byte that was scanned before is
-/// replaced by a line feed, which would be refused if it were scanned again; the first byte and the last two are judged
-/// with those that follow.
+/// A head that arrives byte by byte takes no more work than a head that arrives at once. The test replaces bytes that
+/// were already scanned with line feeds, which would be refused if they were scanned again. The first byte and the last
+/// two bytes are kept, because they're checked together with the bytes that follow.
 #[test]
 fn each_byte_is_scanned_once() {
     let head = request(&["GET / HTTP/1.1", "Host: people", &format!("X: {}", "y".repeat(1_000)), "Z: z"]);
@@ -140,7 +140,7 @@ fn each_byte_is_scanned_once() {
 fn other_first_bytes_and_bare_line_feeds_are_refused_at_once() {
     let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
     for bytes in [&b"\x16\x03\x01"[..], b"\0", b" GET", b"GET / HTTP/1.1\nHost: a\r\n", b"\n", b"\r\n\n", b"{"] {
-        // The bytes after a blank line are judged with the line itself.
+        // The bytes after a blank line are checked together with that line.
         let is_late = bytes.starts_with(b"\r\n");
         assert_eq!(judged(bytes), Err(Code::RequestInvalid), "{bytes:?} {is_late}");
     }
@@ -153,7 +153,7 @@ fn other_first_bytes_and_bare_line_feeds_are_refused_at_once() {
     assert!(judged(most.as_bytes()).is_ok_and(|ends| ends.is_some()));
 }
 
-/// Heads that pass are never refused by Pingora's parser, whose refusals would be empty and not logged.
+/// Pingora's parser refuses no head that passes the checks. Its refusals would have no body and no log line.
 #[tokio::test]
 async fn accepted_heads_are_parsed_by_pingora() {
     const SEEDS: u64 = 20_000;
@@ -170,7 +170,7 @@ async fn accepted_heads_are_parsed_by_pingora() {
         [b"\r\n", b" ", b"\t", b":", b",", b"http://", b"/", b"@", b"?#[]\\", b"\x80\xff", b"Host: people\r\n", b"%zz"];
     let mut passed = 0;
     for seed in 0..SEEDS {
-        // A xorshift generator by Marsaglia: each seed is another case.
+        // A xorshift generator by Marsaglia makes a different case from each seed.
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut below = |most: usize| {
             state ^= state << 13;
@@ -180,7 +180,7 @@ async fn accepted_heads_are_parsed_by_pingora() {
         };
         let mut lines: Vec<&[u8]> = base.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).collect();
         lines.retain(|line| !line.is_empty());
-        // Up to four lines are removed, so that some combinations are valid.
+        // Up to four lines are removed, so some combinations are valid.
         for _ in 0..below(5) {
             let at = 1 + below(lines.len() - 1);
             lines.remove(at);

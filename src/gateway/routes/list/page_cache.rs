@@ -1,4 +1,4 @@
-//! The page cache of a route.
+//! The page cache of a route: its settings, and the rules by which pages are stored.
 
 use std::{
     fmt::{self, Write as _},
@@ -24,22 +24,22 @@ use crate::{
 #[derive(Debug)]
 pub struct RoutePages {
     pub(crate) settings: PageCacheSettings,
-    /// A hash of all settings that determine a page. After a reload that changes one, pages from before are not found.
-    /// Test: `a_reload_keeps_the_pages_of_routes_that_stay`.
+    /// A hash of all settings that determine a page. If a reload changes one of them, earlier pages are no longer
+    /// found. Test: `a_reload_keeps_the_pages_of_routes_that_stay`.
     pub(crate) fingerprint: [u8; 32],
-    /// The headers that identify the client for whom a page was made. Headers that cursors are bound to are not among
-    /// them, because they identify no client.
+    /// The headers that identify the client for whom a page was made. Headers to which only cursors are bound don't
+    /// identify clients, so they aren't included.
     pub(crate) principal: Vec<HeaderName>,
-    /// The headers of the cache key: those of the principal, and those that cursors are bound to.
+    /// The headers in the cache key: those of the principal, and those to which cursors are bound.
     pub(crate) keyed: Vec<HeaderName>,
-    /// The number of pages that are being made ahead.
+    /// The number of prefetched pages that are being made.
     ahead: Arc<AtomicUsize>,
 }
 
-/// The most pages of a route that are made ahead at a time.
+/// The largest number of a route's pages that are prefetched at a time.
 const MOST_AHEAD: usize = 32;
 
-/// The right to make one page ahead. Dropping it gives it back.
+/// The right to prefetch one page. Dropping this value returns the right.
 #[derive(Debug)]
 pub(crate) struct PrefetchPlace(Arc<AtomicUsize>);
 
@@ -49,7 +49,7 @@ impl Drop for PrefetchPlace {
     }
 }
 
-/// A hash that settings are written into.
+/// A hash into which settings are written as text.
 struct SettingsHash(Sha256);
 
 impl fmt::Write for SettingsHash {
@@ -60,15 +60,16 @@ impl fmt::Write for SettingsHash {
 }
 
 impl RoutePages {
-    /// Compiles the page cache of a route; `None` if it has none.
+    /// Compiles the page cache of a route; `None` if the route has none.
     pub(crate) fn compile(route: &RouteSettings, upstream: Option<&UpstreamSettings>, keys: &KeyRing) -> Option<Self> {
         let list = route.list.as_ref()?;
         let settings = list.page_cache?;
         let mut hash = SettingsHash(Sha256::new());
-        // Writing into a hash does not fail. The mark stands for the signing key, which `Debug` hides: the cursors in
-        // the pages are made with it.
+        // Writing into a hash can't fail. `Debug` hides the signing key, which makes the cursors in the pages, so a
+        // mark by the key represents it in the hash.
         let _ = write!(hash, "{route:?}{upstream:?}{keys:?}{}", keys.client_mark(b"page cache"));
-        // `Debug` hides secrets, so these are hashed by their bytes, each after its length, which keeps them apart.
+        // `Debug` also hides the values of headers. Their bytes are therefore hashed, each value after its length,
+        // which separates the values.
         for (_, secret) in upstream.iter().flat_map(|upstream| &upstream.headers) {
             hash.0.update((secret.reveal().len() as u64).to_le_bytes());
             hash.0.update(secret.reveal());
@@ -83,18 +84,18 @@ impl RoutePages {
         Some(Self { settings, fingerprint, principal, keyed, ahead })
     }
 
-    /// Takes the right to make a page ahead; `None` if [`MOST_AHEAD`] are being made.
+    /// Takes the right to prefetch a page; `None` if [`MOST_AHEAD`] pages are being prefetched.
     pub(crate) fn prefetch_place(&self) -> Option<PrefetchPlace> {
         let below = |taken: usize| (taken < MOST_AHEAD).then(|| taken + 1);
         let taken = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
         taken.is_ok().then(|| PrefetchPlace(Arc::clone(&self.ahead)))
     }
 
-    /// Returns the rules of storing for a request with these headers. With `private`, a page is kept for its own
-    /// client, so that the request must have a header of the principal.
+    /// Returns the storing rules for a request with these headers. With `private`, a page is stored for one client, so
+    /// the request must have a header of the principal.
     pub(crate) fn policy(&self, headers: &HeaderMap) -> StoringPolicy {
         let is_named = self.principal.iter().any(|name| headers.contains_key(name));
-        // Clients that no header names would share the page of one of them. Test:
+        // Clients that no header identifies would share one client's page. Test:
         // `private_pages_are_kept_for_identified_clients_alone`.
         let keeps_private = self.settings.private && is_named;
         StoringPolicy { is_authorized: headers.contains_key(AUTHORIZATION), keeps_private }

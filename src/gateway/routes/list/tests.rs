@@ -1,5 +1,5 @@
-//! Orders in every built-in dialect: the query that the upstream gets, and the same query as a client of the upstream
-//! writes it.
+//! Orders in every built-in dialect: the query for the upstream, and the same query when a client of the upstream sends
+//! it.
 
 use std::fmt::Write as _;
 
@@ -23,8 +23,8 @@ impl Environment for Keys {
     }
 }
 
-/// Returns a snapshot with a route on a dialect, sortable by a name, by a time whose nulls come last and which has
-/// another name at the upstream, and by the id. Its own order is the id.
+/// Returns a snapshot with a route in a dialect. The route can sort by a name, a time and the id. Nulls of the time
+/// come last, and the upstream has another name for it. The route's own order is the id.
 fn snapshot(dialect: &str) -> Snapshot {
     let text = format!(
         "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
@@ -41,9 +41,9 @@ fn snapshot(dialect: &str) -> Snapshot {
     built.unwrap_or_else(|| panic!("{dialect}: {}", diagnostics.render(false)))
 }
 
-/// Each dialect that sorts by the query reads back the orders that it writes, with the same meaning. The snapshot has
-/// the reason for each order that a dialect can't write. Not tested here: Laravel's dialects, and dialects that can't
-/// sort or that sort in the body.
+/// Each dialect that sorts with the query reads the orders that it writes, with the same meaning. The snapshot contains
+/// the reason for each order that a dialect can't write. Laravel's dialects aren't tested here, nor dialects that can't
+/// sort or that sort with the body.
 #[test]
 fn every_dialect_reads_back_the_orders_that_it_writes() {
     let mut text = String::new();
@@ -66,7 +66,7 @@ fn every_dialect_reads_back_the_orders_that_it_writes() {
                 }
             };
             if sorted.query.is_empty() {
-                // Dialects that sort in bodies read no query back; their contracts test them.
+                // Dialects that sort with the body don't read a query. Their contracts test them.
                 let _ = writeln!(text, "  {asked:16} in the body");
                 continue;
             }

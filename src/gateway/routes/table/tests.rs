@@ -5,7 +5,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// Returns the table of routes that only forward, or the messages about their faults.
+/// Returns the table of routes that only forward, or the messages about faults in it.
 fn table(routes: &[(&str, &str, &[&str])]) -> Result<RouteTable, Vec<String>> {
     let mut text = "version = 1\n[listeners.public]\naddress = \"10.0.0.1:0\"\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n"
@@ -26,7 +26,7 @@ fn name(table: &RouteTable, host: Option<&str>, path: &str) -> Option<String> {
     table.find(host, path).map(|found| found.route.name.clone())
 }
 
-/// Spellings may differ in the configuration and in the request.
+/// A path may be spelled differently in the configuration and in the request.
 #[test]
 fn a_path_is_found_under_all_its_spellings() {
     use crate::gateway::request::path::normalize;
