@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct PurgeReading {
     /// The start of the last reading; `None` before the first one.
     begun: Option<Instant>,
-    /// `true` once a call has found the store up.
+    /// `true` if the last call found the store up.
     was_up: bool,
     under_way: Option<JoinHandle<()>>,
     /// `true` if the log has reported that pages aren't shared, and hasn't reported yet that they are shared again.
@@ -35,8 +35,8 @@ impl PurgeReading {
         let is_up = store.link.is_up();
         // Purges that the store lacks are written without waiting for the interval. Test:
         // `a_purge_that_the_store_could_not_take_is_not_lost`.
-        let rose = is_up && !std::mem::replace(&mut self.was_up, is_up);
-        let is_due = rose || self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= INTERVAL);
+        let has_risen = self.has_risen(is_up);
+        let is_due = has_risen || self.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= INTERVAL);
         if !is_up || !is_due || self.under_way.as_ref().is_some_and(|reading| !reading.is_finished()) {
             return;
         }
@@ -48,6 +48,12 @@ impl PurgeReading {
                 tell(store.link.is_up(), pages.others.count().is_some(), &is_told);
             }
         }));
+    }
+
+    /// Records whether the store is up, and returns whether it has become available since the last call.
+    fn has_risen(&mut self, is_up: bool) -> bool {
+        let was_up = std::mem::replace(&mut self.was_up, is_up);
+        is_up && !was_up
     }
 }
 
@@ -62,5 +68,19 @@ fn tell(is_up: bool, is_shared: bool, is_told: &AtomicBool) {
     }
     if is_shared && is_told.swap(false, Ordering::Relaxed) {
         tracing::info!("pages are shared again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that is lost and comes back, twice.
+    #[test]
+    fn each_return_of_the_store_is_noticed() {
+        let mut reading = PurgeReading::default();
+        let calls = [false, true, true, false, true, false, false, true];
+        let risen = calls.map(|is_up| reading.has_risen(is_up));
+        assert_eq!(risen, [false, true, false, false, true, false, false, true]);
     }
 }
