@@ -1,7 +1,7 @@
-//! Explanations of requests: the route that a request finds, its treatment there, and the upstream requests with which
-//! its page begins. They are computed by the code that serves pages, and nothing is sent unless
-//! `AskedRequest::is_live`. A client's request with a permit is explained by the same facts, which are recorded while
-//! it is served (`served`).
+//! Explanations of requests: the route that a request matches, its treatment there, and the first upstream requests of
+//! its page. The same code as for served pages computes them. Upstream requests are sent only if
+//! `AskedRequest::is_live` is set. The explanation of a client's request with a permit has the same facts, which are
+//! recorded while the request is served (`served`).
 
 pub(crate) mod document;
 pub(crate) mod served;
@@ -34,7 +34,7 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Fetcher},
 };
 
-/// The reason that a request for a list passes to the upstream.
+/// The reason shown for a legacy request to a list that passes to the upstream.
 const PASSES: &str = "it pages as old clients do, and the route lets such requests pass";
 
 /// A request that is to be explained.
@@ -43,25 +43,26 @@ pub(crate) struct AskedRequest {
     pub(crate) method: Method,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
-    /// The host and port; `None` if the URL is a path alone.
+    /// The host and port of the URL; `None` if the URL is only a path.
     pub(crate) authority: Option<String>,
     /// The path and the query.
     pub(crate) target: String,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body of a request by POST.
+    /// The JSON body of a POST request; `None` for other methods.
     pub(crate) body: Option<Vec<u8>>,
-    /// True if the keys of cursors are those of the configuration. Without its secrets the keys are invented, and no
-    /// cursor can be read.
+    /// True if cursors are signed with the keys of the configuration. If its secrets are missing, the keys are
+    /// invented, and no cursor of a client can be read.
     pub(crate) has_keys: bool,
-    /// True if the upstream requests of the page are sent.
+    /// True if the upstream requests of the page are to be sent, not only planned.
     pub(crate) is_live: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct RequestExplanation {
-    /// The name of the route, and the reason that it is chosen.
+    /// The name of the route, and the reason that it is chosen. `None` if no route covers the path, or if the request
+    /// is invalid.
     pub(crate) route: Option<(String, String)>,
-    /// The names of the other routes, and the reason that each is not.
+    /// The names of the other routes, each with the reason that it isn't chosen.
     pub(crate) others: Vec<(String, String)>,
     pub(crate) fate: RequestFate,
 }
@@ -69,9 +70,10 @@ pub(crate) struct RequestExplanation {
 /// The treatment of a request.
 #[derive(Debug)]
 pub(crate) enum RequestFate {
-    /// The gateway refuses it.
+    /// The gateway refuses the request, for this reason.
     Refused(String),
-    /// The upstream answers it, at this target.
+    /// The gateway forwards the request to this upstream. `target` is the path and query there, and `why` is the
+    /// reason.
     Forwarded { upstream: String, target: String, why: String },
     /// The gateway answers with a page.
     Paged(Box<ExplainedPage>),
@@ -81,17 +83,19 @@ pub(crate) enum RequestFate {
 #[derive(Debug)]
 pub(crate) struct ExplainedPage {
     pub(crate) opened: OpenedPage,
-    /// The upstream requests with which the page begins, or the refusal in their place.
+    /// The first upstream requests of the page, or the reason that there are none, such as a refusal or a redirect.
     pub(crate) requests: Result<Vec<PlannedFetch>, String>,
-    /// The page with all of its upstream requests, if these were sent.
+    /// The page with all of its upstream requests; `None` if the requests weren't sent.
     pub(crate) watched: Option<WatchedPage>,
 }
 
-/// Signs a permit for requests with the route and the path of this one, valid until a time in seconds since 1970.
+/// Signs a permit that lets a client have its requests explained. The permit covers the route and the path of
+/// `request`, and is valid until `until`, in seconds since 1970.
 ///
 /// # Errors
 ///
-/// Returns the reason that no permit can be signed.
+/// Returns the reason that no permit can be signed: the configuration has no `admin.explain_key`, the request is
+/// invalid, or no route covers its path.
 pub(crate) fn permit(
     settings: &Settings,
     snapshot: &Snapshot,
@@ -167,7 +171,7 @@ fn forwarded(found: &RouteMatch, target: &RequestTarget, why: String) -> Request
     RequestFate::Forwarded { upstream: found.route.upstream.name.clone(), target: asked, why }
 }
 
-/// Returns the names of the routes other than `found`, and the reason that each is not chosen.
+/// Returns the names of the routes other than `found`, each with the reason that it isn't chosen.
 fn others(snapshot: &Snapshot, found: Option<&std::sync::Arc<Route>>, target: &RequestTarget) -> Vec<(String, String)> {
     let others = snapshot.routes.iter().filter(|route| found.is_none_or(|found| found.name != route.name));
     others.map(|route| (route.name.clone(), why_not(route, target))).collect()
@@ -192,7 +196,7 @@ fn why_not(route: &Route, target: &RequestTarget) -> String {
     }
 }
 
-/// Explains a request for a page.
+/// Explains a request for a list: its page, or the reason that it is refused or forwarded.
 async fn paged(
     snapshot: &Snapshot,
     request: AskedRequest,
@@ -237,7 +241,8 @@ async fn paged(
     RequestFate::Paged(Box::new(page))
 }
 
-/// Returns the upstream requests with which a page begins, and with `is_live` the page itself.
+/// Returns the first upstream requests of a page, or the reason that there are none. If `is_live`, also serves the page
+/// and returns it with all of its upstream requests.
 async fn requests(
     context: &PageContext<'_>,
     snapshot: &Snapshot,
@@ -272,7 +277,7 @@ async fn requests(
         made_by: start.made_by.as_ref(),
         record: None,
     };
-    // The plan consumes the start, so a watched page begins with another one.
+    // `plan` consumes the start, so the watched page needs another start.
     let planned = exchange.plan(start.cursor, start.limit);
     let watched = match (is_live, begin()) {
         (true, Ok(again)) => {

@@ -14,8 +14,8 @@
 //! outcome     one line in the access log, one count in each metric
 //! ```
 //!
-//! A request keeps the [`Snapshot`] that was in force when it began. Pages are not made in Pingora's body filters,
-//! which run after the headers are sent, can't wait, and don't see empty bodies.
+//! A request keeps the [`Snapshot`] that was in force when it began. Pages aren't made in Pingora's body filters,
+//! because these filters run after the headers are sent, can't wait, and don't see empty bodies.
 
 pub(crate) mod cache;
 pub(crate) mod explain;

@@ -1,5 +1,5 @@
-//! Requests of the command line to an upstream. They use the same connections, TLS and strictness about heads and
-//! codings as pages do, so that an upstream that can be learnt can also be served.
+//! Requests that the command line sends to an upstream. Their connections, their TLS, and the checks of heads and
+//! content codings are the same as for pages, so an upstream that can be learnt can also be served.
 
 use std::{io, sync::Arc};
 
@@ -16,34 +16,34 @@ use crate::{
     },
 };
 
-/// The largest answer, decoded, in bytes.
+/// The largest decoded answer, in bytes.
 const ANSWER: usize = 32 << 20;
 
-/// The name of the program in requests.
+/// The value of the `User-Agent` header in probe requests.
 const USER_AGENT: &str = concat!("cursorgate/", env!("CARGO_PKG_VERSION"));
 
-/// A sender of requests, one after the other.
+/// Sends requests to one upstream, one after the other.
 pub(crate) struct ProbeSender {
     runtime: Runtime,
     fetcher: Fetcher,
     upstream: Arc<Upstream>,
-    /// The headers of every request, in addition to those of the upstream.
+    /// The headers that every request has in addition to the headers configured for the upstream.
     headers: Vec<(HeaderName, HeaderValue)>,
     memory: Arc<Memory>,
 }
 
 impl ProbeSender {
-    /// Creates a sender.
+    /// Creates a sender that adds `headers` to every request.
     ///
     /// # Errors
     ///
-    /// Returns an error if the system has no resources for it.
+    /// Returns an error if the runtime can't be created, for example because there are no descriptors left.
     pub(crate) fn new(upstream: Arc<Upstream>, headers: Vec<(HeaderName, HeaderValue)>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { runtime, fetcher: Fetcher::default(), upstream, headers, memory: Memory::new(4 * ANSWER) })
     }
 
-    /// Waits for the pause of a request, sends it, and reads the complete answer.
+    /// Waits for `request.pause`, sends the request, and reads the complete answer.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::gateway::page::exchange::watched::{OpenedPage, PlannedFetch, WatchedFetch, WatchedPage};
 
-/// Returns the explanation of a page as JSON. `watched` is the page with its upstream requests, if these were sent.
+/// Returns the explanation of a page as JSON. `watched` is the page with the upstream requests that were sent; `None`
+/// if the requests were only planned.
 pub(crate) fn of_page(
     opened: &OpenedPage,
     requests: &Result<Vec<PlannedFetch>, String>,
@@ -45,7 +46,7 @@ fn of_request(request: &PlannedFetch) -> Value {
     })
 }
 
-/// Returns a page whose upstream requests were sent, as JSON.
+/// Returns a page and the upstream requests that were sent for it, as JSON.
 pub(crate) fn of_watched(watched: &WatchedPage) -> Value {
     let fetch = |fetch: &WatchedFetch| {
         let mut document = of_request(&fetch.planned);

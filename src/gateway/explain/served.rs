@@ -1,5 +1,6 @@
-//! The explanation of a client's request while it is served. It has the names of the parameters in the client's query;
-//! values are only in the upstream requests of the page, as the dialect writes them.
+//! The explanation of a client's request, recorded while the request is served. Of the client's query, the explanation
+//! contains only the names of parameters. Their values appear only in the upstream requests of the page, as the dialect
+//! writes them.
 
 use serde_json::{Value, json};
 
@@ -20,10 +21,10 @@ use crate::{
     },
 };
 
-/// The most names of parameters that are shown.
+/// Maximum number of parameter names shown for a query.
 const MOST_NAMES: usize = 64;
 
-/// Notes the request, its route, and the guarantee of the route's list.
+/// Records the request, the reasons for its route and against the other routes, and the guarantee of the route's list.
 pub(crate) fn begin(
     explained: &mut ExplainedRequest,
     snapshot: &Snapshot,
@@ -55,7 +56,8 @@ fn promise(list: &List) -> Value {
     })
 }
 
-/// Notes that a request passes to the upstream.
+/// Records that the request passes to the upstream at `target`. Of the target's query, only the names of parameters are
+/// recorded.
 pub(crate) fn forward(explained: &mut ExplainedRequest, route: &Route, target: &str, why: &str) {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let upstream = &route.upstream.name;
@@ -65,7 +67,7 @@ pub(crate) fn forward(explained: &mut ExplainedRequest, route: &Route, target: &
     );
 }
 
-/// Notes that a request with this route is forwarded, and the reason.
+/// Records that the request gets no page and is forwarded, with the reason.
 pub(crate) fn not_paged(
     explained: &mut ExplainedRequest,
     (found, target): (&RouteMatch, &RequestTarget),
@@ -75,7 +77,7 @@ pub(crate) fn not_paged(
     forward(explained, &found.route, &asked, &not_a_page(&found.route, method));
 }
 
-/// Notes the page, or the reason that there is none; `served` is `None` if the client has left.
+/// Records the page, or the reason that there is no page. `served` is `None` if the client has left.
 pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served: Option<&Result<Served, Failure>>) {
     let recorded = record.end();
     let refused = match served {
@@ -90,7 +92,7 @@ pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served:
     let more = recorded.more;
     let watched = recorded.watched(refused);
     let mut facts = document::of_page(&opened, &Ok(Vec::new()), Some(&watched));
-    // The requests that were sent begin with the planned ones, so that these are left out.
+    // The list of planned requests is empty here, so it is left out. The requests that were sent are in `live`.
     if let Some(members) = facts.as_object_mut() {
         members.remove("requests");
         members.insert("more_requests".to_owned(), more.into());
@@ -98,7 +100,7 @@ pub(crate) fn page(explained: &mut ExplainedRequest, record: PageRecord, served:
     explained.note("treatment", facts);
 }
 
-/// Returns the names of a query's parameters.
+/// Returns the names of a query's parameters, in order and still percent-encoded, at most [`MOST_NAMES`].
 fn names(query: Option<&str>) -> Vec<String> {
     query::pairs(query.unwrap_or_default()).take(MOST_NAMES).map(|pair| pair.raw_name.to_owned()).collect()
 }

@@ -1,31 +1,31 @@
-//! The clock. Only this module reads it; all other code gets times as arguments.
+//! The machine's clock. Only this module reads the clock; all other code gets times as arguments or calls this module.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// Returns the monotonic time.
+/// Returns the time of the monotonic clock, which measures intervals.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// Returns the time of day.
+/// Returns the date and time of the machine's clock, which an administrator may set back.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn system() -> SystemTime {
     SystemTime::now()
 }
 
-/// Returns the time in seconds since 1970; 0 if the machine's clock is earlier.
+/// Returns the time in seconds since 1970; 0 if the machine's clock is set to an earlier time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Returns the time in milliseconds since 1970; 0 if the machine's clock is earlier.
+/// Returns the time in milliseconds since 1970; 0 if the machine's clock is set to an earlier time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn unix_milliseconds() -> u64 {
@@ -33,8 +33,8 @@ pub(crate) fn unix_milliseconds() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Returns a time in UTC in the form of RFC 3339, such as `2026-12-31T23:59:59Z`. Times beyond the calendar's end
-/// become its last moment.
+/// Returns a time in UTC in the form of RFC 3339, such as `2026-12-31T23:59:59Z`. A time after the last one that
+/// `chrono` can represent becomes that last time.
 #[must_use]
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     utc(unix_seconds).to_rfc3339_opts(SecondsFormat::Secs, true)

@@ -6,8 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// admin listener.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit of descriptors to the hard one, and returns the limit that is in force then. Service managers
-/// set the soft limit low for programs that can't use more. Test: `the_limit_of_descriptors_is_raised_to_the_hard_one`.
+/// Raises the soft limit of descriptors to the hard limit, and returns the limit that is then in force. Service
+/// managers set a low soft limit, for programs that can't use more descriptors. Test:
+/// `the_limit_of_descriptors_is_raised_to_the_hard_one`.
 #[must_use]
 pub(crate) fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
@@ -16,8 +17,8 @@ pub(crate) fn raise() -> u64 {
     limit.unwrap_or(u64::MAX)
 }
 
-/// Returns the maximum number of connections of clients for a limit of descriptors: half of those beyond the reserve,
-/// because each request may need a connection to an upstream, and at least one.
+/// Returns the maximum number of client connections for this limit of descriptors: half of the descriptors beyond the
+/// reserve, but at least 1. The other half is for connections to upstreams, because each request may need one.
 #[must_use]
 pub(crate) fn clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)

@@ -6,7 +6,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-/// Figures of the process. `None` stands for a figure that the system does not have.
+/// Figures of the process. A field is `None` if the system doesn't report the figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     /// The processor time that the process has used, in seconds.
@@ -16,11 +16,12 @@ pub(crate) struct Figures {
     /// The address space of the process, in bytes.
     pub virtual_size: Option<u64>,
     pub open_descriptors: Option<u64>,
-    /// The soft limit of descriptors.
+    /// The soft limit of descriptors; `None` if there is no limit.
     pub most_descriptors: Option<u64>,
 }
 
-/// Reads the figures.
+/// Reads the current figures of the process. Without a `/proc` file system, as on macOS, memory and open descriptors
+/// are `None`.
 pub(crate) fn read() -> Figures {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process fit a double")]

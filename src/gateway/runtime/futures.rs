@@ -8,8 +8,8 @@ use std::{
     task::Poll,
 };
 
-/// Runs futures concurrently, and returns their outputs in the order of the futures. Whenever one wakes, all that are
-/// not ready are polled, which suits a small number.
+/// Runs futures concurrently, and returns their outputs in the order of the futures. Each wake-up polls every future
+/// that isn't ready yet, so the function suits only a small number of futures.
 pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
@@ -43,7 +43,7 @@ pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Outp
     .await
 }
 
-/// Calls a function and catches its panic. Values that the function was changing may be left half changed.
+/// Calls a function and catches its panic. A value that the function was changing may be left half changed.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub(crate) fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
 }
 
-/// Panics at a named place if the path of the request is `/panic/{place}`: tests request a panic in this way. The
-/// shipped program has an empty function here.
+/// Panics if the path of the request is `/panic/{place}`. By this path, a test causes a panic at a named place in the
+/// code. Outside tests, the function is empty.
 #[cfg(test)]
 pub(crate) fn seam(path: &str, place: &str) {
     assert!(path != format!("/panic/{place}"), "in {place}, by a test");

@@ -1,8 +1,8 @@
-//! The queue of the log: bounded, with a thread of its own that writes to the file.
+//! The bounded queue of the log, and the thread that writes the queued lines to a file.
 //!
 //! Standard error is often a pipe, and a write to it blocks while its reader pauses. Requests, signals and health
-//! checks must not wait for that, so lines are queued, and dropped when the queue is full. Dropped lines are counted,
-//! and their number is logged as soon as the log is read again.
+//! checks must not wait for such a write. So lines are queued, and dropped when the queue is full. Dropped lines are
+//! counted, and their number is logged as soon as the log is read again.
 
 use std::{
     io::{self, Write},
@@ -16,31 +16,32 @@ use std::{
     time::Duration,
 };
 
-/// Maximum number of bytes in the queue. At 300 bytes a line, and with their overhead, it holds the lines of about
-/// 5,700 requests.
+/// Maximum number of bytes of routine lines in the queue. If a line has 300 bytes, the queue has room for about 5,700
+/// lines with their overhead.
 const CAPACITY: usize = 2 << 20;
 
-/// Additional bytes for warnings and errors alone, so that they are dropped last.
+/// Additional bytes of the queue that only warnings and errors may use. Such lines are therefore dropped last.
 const RESERVE: usize = 1 << 20;
 
 /// Approximate overhead of a queued line, in bytes.
 const OVERHEAD: usize = 64;
 
-/// The time for which the thread lets lines gather. A request whose line finds the thread waiting has to wake it, which
-/// costs more than the rest of the work for the line.
+/// The time that the thread waits after the first line for more lines, to write them together. If the thread were
+/// always waiting for the next line, most requests would have to wake it, which costs more than the rest of the work
+/// for a line.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// The largest write of several lines, in bytes. A pipe takes a write of this size as a whole, so that lines of other
-/// processes don't come in between (`PIPE_BUF`).
+/// The largest write of several lines, in bytes. A pipe accepts a write of up to `PIPE_BUF` bytes as a whole, so lines
+/// of other processes can't come in between.
 const WRITE: usize = 4_096;
 
 /// Pause before another write to a file that accepts nothing at the moment: a terminal or a pipe in non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Counters of the log.
+/// Counters of the queued bytes and of the dropped lines.
 #[derive(Debug, Default)]
 pub struct LogCounts {
-    /// The bytes in the queue, with the overhead of each line.
+    /// The bytes in the queue, including the overhead of each line.
     waiting: AtomicUsize,
     /// The lines that were dropped because the queue was full.
     overflowed: AtomicU64,
@@ -49,14 +50,16 @@ pub struct LogCounts {
 }
 
 impl LogCounts {
-    /// Returns the number of dropped lines by reason: the queue was full, or the file failed.
+    /// Returns the number of dropped lines for each reason: `queue_full`, or `write_failed` if the file returned an
+    /// error.
     #[must_use]
     pub fn dropped(&self) -> [(&'static str, u64); 2] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [("queue_full", read(&self.overflowed)), ("write_failed", read(&self.unwritten))]
     }
 
-    /// Reserves `size` bytes of the queue. If there is no room, counts a dropped line and returns false.
+    /// Reserves `size` bytes of a queue with `capacity` bytes. If there is no room, counts a dropped line and returns
+    /// `false`.
     fn reserve(&self, size: usize, capacity: usize) -> bool {
         let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
             waiting.checked_add(size).filter(|waiting| *waiting <= capacity)
@@ -68,7 +71,7 @@ impl LogCounts {
     }
 }
 
-/// The sending end of the queue. The thread ends after the last one is dropped and all lines are written.
+/// The sending end of the queue. The writing thread ends after the last sender is dropped and all lines are written.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
     sender: mpsc::Sender<QueueEntry>,
@@ -78,7 +81,7 @@ pub(crate) struct LogQueue {
 #[derive(Debug)]
 enum QueueEntry {
     Line(Vec<u8>),
-    /// Signals that all earlier entries have been written.
+    /// A request to send a message to this channel when all earlier entries have been written.
     Mark(mpsc::SyncSender<()>),
 }
 
@@ -91,8 +94,9 @@ pub(crate) enum Urgency {
 }
 
 impl LogQueue {
-    /// Starts a thread that writes to `file`. When the queue is empty, the thread calls `tell` with the number of lines
-    /// dropped since the last call; lines that `tell` logs are queued too.
+    /// Starts a thread that writes to `file`. When the queue is empty, the thread reports lines that were dropped
+    /// because the queue was full: it calls `tell` with their number since the last call. `tell` may log lines, which
+    /// are queued like any others.
     ///
     /// # Errors
     ///
@@ -104,7 +108,8 @@ impl LogQueue {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(&counts);
-        // A write to a pipe waits for its reader. Test: `a_log_without_a_reader_stops_no_request`.
+        // A write to a pipe blocks while the reader pauses, so only this thread writes. Test:
+        // `a_log_without_a_reader_stops_no_request`.
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             let (mut told, mut lines) = (0, LineBatch::default());
             while let Some(first) = next(&receiver, || {
@@ -118,7 +123,7 @@ impl LogQueue {
                 for entry in iter::once(first).chain(receiver.try_iter()) {
                     match entry {
                         QueueEntry::Line(line) => {
-                            // A larger write could be split by the pipe.
+                            // The pipe could split a larger write.
                             if lines.bytes.len() + line.len() > WRITE {
                                 lines.write(&mut file, &shared);
                             }
@@ -137,9 +142,9 @@ impl LogQueue {
         Ok(Self { sender, counts })
     }
 
-    /// Queues a line, without waiting. If there is no room, drops and counts it.
+    /// Queues a line without waiting. If there is no room, drops and counts the line.
     pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
-        // Warnings and errors may also use the reserve, so that they are dropped last. Test:
+        // Only warnings and errors may use the reserve, so they are dropped last. Test:
         // `errors_are_dropped_last_and_dropped_lines_are_reported`.
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
@@ -148,7 +153,7 @@ impl LogQueue {
         }
     }
 
-    /// Waits until the entries queued so far are written, for at most `most`.
+    /// Waits until all entries queued so far are written, for at most `most`.
     pub(crate) fn flush(&self, most: Duration) {
         let (reached, mark) = mpsc::sync_channel(1);
         let _ = self.sender.send(QueueEntry::Mark(reached));
@@ -189,7 +194,7 @@ impl LineBatch {
             match write(file, &self.bytes[written..]) {
                 Ok(count) => written += count,
                 Err(_) => {
-                    // The rest of the line is dropped, because it would be no line by itself. Test:
+                    // The rest of the line is dropped, because it wouldn't be a valid line by itself. Test:
                     // `room_is_freed_and_unwritten_lines_are_counted`.
                     let line = self.ends.partition_point(|end| *end <= written);
                     written = self.ends.get(line).copied().unwrap_or(self.bytes.len());
@@ -203,8 +208,8 @@ impl LineBatch {
     }
 }
 
-/// Writes some of the bytes, and returns their number. If the file accepts nothing at the moment, tries again until it
-/// does: another process may have set the shared file to non-blocking mode.
+/// Writes some of the bytes, and returns the number written. While the file accepts no bytes, waits and tries again:
+/// another process may have set the shared file to non-blocking mode.
 fn write(file: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(bytes) {
@@ -223,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// A file that accepts one line per permit, and the lines so far.
+    /// A file in which each write waits for a permit: the number of bytes that the write accepts, or its error.
     struct Paused {
         permits: mpsc::Receiver<io::Result<usize>>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -231,7 +236,7 @@ mod tests {
 
     impl Write for Paused {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // After the last permit the file accepts everything.
+            // Once the sender of permits is dropped, the file accepts everything.
             let count = self.permits.recv().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
             self.written.lock().unwrap().extend_from_slice(&bytes[..count]);
             Ok(count)
@@ -289,7 +294,7 @@ mod tests {
             log.queue.push(line.as_bytes(), Urgency::Usual);
         }
         log.queue.flush(Duration::from_secs(60));
-        // The second line failed in its middle.
+        // The second line is cut after two bytes, because the file then failed.
         assert_eq!(*log.written.lock().unwrap(), b"firstsethird");
         assert_eq!(log.counts.dropped(), [("queue_full", 0), ("write_failed", 1)]);
         assert_eq!(log.counts.waiting.load(Ordering::Relaxed), 0);

@@ -2,22 +2,23 @@
 
 use std::{fs, path::Path};
 
-/// The limit if the system states none, in bytes.
+/// The limit that is assumed if the system states no limit, in bytes.
 const UNKNOWN: usize = 1 << 30;
 
-/// Returns the memory that the process may use, in bytes: the least of the limits of its control groups, of its address
-/// space, and of the machine's memory.
+/// Returns the memory that the process may use, in bytes: the smallest of the limits of its control groups, the limit
+/// of its address space, and the machine's memory.
 pub(crate) fn memory() -> usize {
     limit(|path| fs::read_to_string(path).unwrap_or_default())
 }
 
-/// Returns the budget for bodies if the configuration has none: half of the limit, because the process also holds
-/// connections, heads and caches.
+/// Returns the memory for bodies, in bytes, if the configuration doesn't set it: half of the limit of the process,
+/// because connections, heads and caches need memory too.
 pub(crate) fn default_budget(limit: usize) -> usize {
     limit / 2
 }
 
-/// Returns the least limit that the files of the system state. `read` returns an empty text for a missing file.
+/// Returns the smallest limit that the files of the system state, in bytes. `read` returns the text of a file, and an
+/// empty string for a missing file.
 fn limit(read: impl Fn(&Path) -> String) -> usize {
     let own = |path: &str| read(Path::new(path));
     let groups = groups(&own("/proc/self/cgroup"));
@@ -27,15 +28,18 @@ fn limit(read: impl Fn(&Path) -> String) -> usize {
     least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
 
-/// Returns the files with the limits of the process's control groups, from the text of `/proc/self/cgroup`: of its own
-/// group and all parents, in both versions of control groups. In a container the path may be that of the host, whose
-/// files are missing; the root is then the container's own group.
+/// Returns the paths of the files with the memory limits of the process's control group and of all its parent groups,
+/// in both versions of control groups. `listed` is the text of `/proc/self/cgroup`.
+///
+/// In a container, that text may name the path of the group on the host, where the container has no files. The root of
+/// the hierarchy is then the container's own group.
 fn groups(listed: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for line in listed.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        // Version 2 has one hierarchy, without names of controllers; version 1 has one for each (cgroups(7)).
+        // Version 2 has a single hierarchy, whose line names no controllers. Version 1 has a hierarchy for each
+        // controller (cgroups(7)).
         let (root, name) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
             _ if controllers.split(',').any(|controller| controller == "memory") => {
@@ -44,18 +48,18 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
             _ => continue,
         };
         let path = Path::new(path.trim_start_matches('/'));
-        // The limits of all groups above hold too. Test: `all_groups_above_a_process_bound_it`.
+        // The limits of all parent groups apply as well. Test: `all_groups_above_a_process_bound_it`.
         found.extend(path.ancestors().map(|path| Path::new(root).join(path).join(name)));
     }
     found
 }
 
-/// Parses a number; returns `None` for `max`, which means no limit, and for a missing file.
+/// Parses a number; returns `None` for `max`, which means no limit, and for the empty text of a missing file.
 fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Returns the soft limit of address space in bytes, from the text of `/proc/self/limits`.
+/// Returns the soft limit of address space in bytes, from the text of `/proc/self/limits`; `None` if it is unlimited.
 fn address_space(limits: &str) -> Option<u64> {
     number(limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?)
 }

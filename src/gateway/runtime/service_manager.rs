@@ -1,14 +1,14 @@
-//! Notifications for the service manager, by `sd_notify(3)`. Without `NOTIFY_SOCKET` in the environment they do
-//! nothing. Test: `a_service_manager_keeps_the_sockets_and_is_notified`.
+//! Notifications for the service manager, by `sd_notify(3)`. Without `NOTIFY_SOCKET` in the environment, the functions
+//! do nothing. Test: `a_service_manager_keeps_the_sockets_and_is_notified`.
 
 use sd_notify::NotifyState;
 
-/// Reports that the process serves, after its start or after a reload.
+/// Reports that the process is ready to serve, after its start or after a reload.
 pub(crate) fn ready() {
     send(&[NotifyState::Ready]);
 }
 
-/// Reports that a reload begins. [`ready`] reports its end.
+/// Reports that a reload begins. A call of [`ready`] reports the end of the reload.
 pub(crate) fn reloading() {
     // systemd distinguishes the notifications of two reloads by their times.
     if let Ok(now) = NotifyState::monotonic_usec_now() {

@@ -1,8 +1,10 @@
-//! Listening sockets. Those that a service manager or a predecessor (the process that started this one as its
-//! successor) handed over are used, and others are bound. A duplicate of each is kept for a successor.
+//! Listening sockets. The process uses the sockets that a service manager or a predecessor handed over, and binds the
+//! others. A predecessor is the process that started this one as its successor. A duplicate of each socket is kept for
+//! a successor.
 //!
-//! Both hand sockets over by the convention of `sd_listen_fds(3)`: as descriptors from 3 on, with their number in
-//! `LISTEN_FDS`. A predecessor adds a stream without a name, on which this process reports that it can serve.
+//! Service managers and predecessors hand sockets over by the convention of `sd_listen_fds(3)`: as descriptors from 3
+//! on, with their number in `LISTEN_FDS`. A predecessor adds a stream without a name, on which this process reports
+//! that it can serve.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -32,32 +34,34 @@ pub(crate) const BACKLOG: i32 = 4_096;
 /// Maximum time for the predecessor's answer to the report.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The bytes that two processes exchange: the successor's report that it can serve, and the predecessor's answer.
+/// The byte by which a successor reports to its predecessor that it can serve.
 pub(crate) const SERVES: u8 = b's';
+/// The byte by which a predecessor answers the report of its successor.
 pub(crate) const UNDERSTOOD: u8 = b'u';
 
-/// A listening socket. Those that [`Sockets::listen`] returns are in non-blocking mode.
+/// A listening socket. The sockets that [`Sockets::listen`] returns are in non-blocking mode.
 #[derive(Debug)]
 pub enum ListeningSocket {
-    /// At an IP address and a port.
+    /// A socket at an IP address and a port.
     Tcp(TcpListener),
-    /// At a path.
+    /// A Unix socket at a path.
     Unix(UnixListener),
 }
 
 /// The listening sockets of the process.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// The sockets that were handed over and that no listener has yet.
+    /// The sockets that were handed over and that no listener has taken yet.
     inherited: Vec<ListeningSocket>,
-    /// The stream to the predecessor.
+    /// The stream to the predecessor, until this process has reported on it; `None` without a predecessor.
     predecessor: Option<UnixStream>,
-    /// A duplicate of each socket in use.
+    /// A duplicate of each socket in use, for a successor.
     kept: Vec<OwnedFd>,
 }
 
 impl ListeningSocket {
-    /// Returns the address in the form of the configuration, without the mode of a path.
+    /// Returns the address in the form of the configuration; `None` if the system doesn't report it. The mode of a Unix
+    /// socket's path isn't read and is always 0.
     fn address(&self) -> Option<ListenAddress> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(ListenAddress::Ip),
@@ -86,12 +90,12 @@ impl AsFd for ListeningSocket {
 }
 
 impl Sockets {
-    /// Takes the sockets that were handed to this process. Removes the variables that name them from the environment,
-    /// so no other thread may run yet.
+    /// Takes the sockets that were handed to this process. Also removes from the environment the variables that
+    /// announce the sockets, so no other thread may run yet.
     ///
     /// # Errors
     ///
-    /// Returns an error if a descriptor is no listening socket.
+    /// Returns an error if a descriptor isn't a listening socket.
     pub fn inherit() -> io::Result<Self> {
         let mut given = ListenFd::from_env();
         let mut sockets = Self::default();
@@ -99,7 +103,7 @@ impl Sockets {
             if let Ok(Some(listener)) = given.take_tcp_listener(index) {
                 sockets.inherited.push(ListeningSocket::Tcp(listener));
             } else if let Some(unix) = given.take_unix_listener(index)? {
-                // Sockets that listen have a name, and the stream to a predecessor has none.
+                // A listening socket has a name, but the stream to a predecessor is unnamed.
                 if unix.local_addr()?.is_unnamed() {
                     sockets.predecessor = Some(UnixStream::from(OwnedFd::from(unix)));
                 } else {
@@ -116,8 +120,8 @@ impl Sockets {
         self.predecessor.is_some()
     }
 
-    /// Returns a socket that listens on this address: one that was handed over, or a new one. With `reuse_port` other
-    /// processes of the same user that set it too may listen on the same address.
+    /// Returns a socket that listens on this address: a socket that was handed over, or a new socket. With
+    /// `reuse_port`, other processes of the same user may listen on the same address if they set this option too.
     ///
     /// # Errors
     ///
@@ -132,14 +136,14 @@ impl Sockets {
             (None, ListenAddress::Unix { path, mode }) => ListeningSocket::Unix(bind_unix(path, *mode)?),
         };
         socket.set_nonblocking()?;
-        // The queue of a socket that was handed over may be shorter.
+        // The queue of a socket that was handed over may be shorter, so its length is set again.
         net::listen(&socket, BACKLOG)?;
         self.kept.push(socket.as_fd().try_clone_to_owned()?);
         Ok(socket)
     }
 
-    /// Closes the sockets that were handed over and that no listener has taken, and returns their addresses. Clients
-    /// that connect to such a socket would wait for ever.
+    /// Closes the sockets that were handed over and that no listener has taken, and returns their addresses. If such a
+    /// socket stayed open, clients that connect to it would wait forever.
     pub fn close_unclaimed(&mut self) -> Vec<String> {
         let unclaimed = std::mem::take(&mut self.inherited);
         unclaimed.iter().map(|socket| socket.address().map_or_else(|| "?".into(), |it| it.to_string())).collect()
@@ -155,8 +159,8 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// Returns an error if the predecessor does not answer in time. It still serves then, or has been ended on purpose,
-    /// so this process must not serve.
+    /// Returns an error if the predecessor doesn't answer in time. The predecessor then still serves or was ended on
+    /// purpose, so this process must not serve.
     pub(crate) fn report(&mut self) -> io::Result<()> {
         let Some(mut predecessor) = self.predecessor.take() else { return Ok(()) };
         predecessor.set_read_timeout(Some(ANSWER))?;
@@ -172,8 +176,8 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Connections of an earlier process that are still closing must not block the address.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    // The system shares an address only among sockets that all ask for it.
-    // Test: `an_address_is_shared_only_if_both_sockets_reuse_the_port`.
+    // The system shares an address only among sockets that all set this option. Test:
+    // `an_address_is_shared_only_if_both_sockets_reuse_the_port`.
     if reuse_port {
         sockopt::set_socket_reuseport(&socket, true)?;
     }
@@ -182,11 +186,10 @@ fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a path, also if a process that has ended left its socket there. At no moment can an account connect that
-/// `mode` does not permit.
+/// Binds a path, even if a process that has ended left its socket there. Accounts that `mode` doesn't permit can't
+/// connect at any moment.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    // A file that is no socket is not removed, so that binding fails. Test:
-    // `a_path_is_taken_from_a_process_that_has_ended`.
+    // A file that isn't a socket is kept, so binding fails. Test: `a_path_is_taken_from_a_process_that_has_ended`.
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
         // A process still listens there.
@@ -196,7 +199,8 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
         std::fs::remove_file(path)?;
     }
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // `bind` gives the file the mode of the descriptor, without the bits of the umask. Those are added after it.
+    // `bind` gives the file the mode of the descriptor without the bits of the umask. `set_permissions` then adds the
+    // missing bits.
     fchmod(&socket, Mode::from_raw_mode(mode))?;
     net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;

@@ -1,8 +1,9 @@
 //! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
-//! of a connection without a request in progress, so that idle connections shut no client out.
+//! of a connection without a request in progress, so idle connections can't shut clients out.
 //!
-//! The connection that closes is the one with the smallest `state`: the time since which it is quiet, plus a grace. So
-//! heads that arrive slowly close first, then connections that have sent nothing for a while, then idle ones.
+//! The connection with the smallest `state` is closed: the time at which it became quiet, plus a grace period.
+//! Connections whose head arrives slowly are therefore closed first, then connections that have sent nothing for a
+//! while, then idle connections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,34 +20,35 @@ use tokio::sync::Notify;
 use super::handshakes::Handshakes;
 use crate::gateway::runtime::clock;
 
-/// The grace of an idle connection. A connection in the middle of a head has none, because a head arrives at once
-/// unless a client delays it on purpose.
+/// The grace period of a connection that waits for its next request. A connection in the middle of a head has no grace
+/// period, because a head arrives at once unless a client delays it on purpose.
 const IDLE_GRACE: Duration = Duration::from_secs(60);
 
-/// The grace of a connection that has sent nothing yet. A client needs a round trip to send its head, and a thousand
-/// others can connect in that time.
+/// The grace period of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
+/// thousand other clients can connect in that time.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
 
 /// Minimum interval of log lines about too many connections.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// Maximum time that a new client waits for the closing of the connection that it replaces.
+/// Maximum time that a new client waits until the connection that it displaces is closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Length of the prefix of an IPv6 address that identifies a client, in bits: the owner of one address usually has all
 /// addresses with the same prefix.
 const IPV6_PREFIX: u32 = 64;
 
-/// The reasons that connections end early.
+/// The reason that a connection ends early or isn't admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// All places are taken by connections with requests.
+    /// The server is at its limit, and all of its connections have requests in progress.
     Full,
-    /// All places of an address are taken by connections with requests.
+    /// The client's address is at its limit, and all of its connections have requests in progress.
     FullForAddress,
     /// A new client took the place of a connection without a request.
     Displaced,
-    /// A head of the PROXY protocol was expected, and the address is not among those that may send one.
+    /// The listener expects a head of the PROXY protocol, and the client's address isn't in the list of proxies that
+    /// may connect.
     ProxyUntrusted,
     /// The head of the PROXY protocol was missing, invalid or late.
     ProxyHeadInvalid,
@@ -54,16 +56,17 @@ pub enum Dropped {
     HandshakeFailed,
     /// The TLS handshake took too long.
     HandshakeTimeout,
-    /// A head took too long.
+    /// The head of a request took too long to arrive.
     HeadTimeout,
     /// The client closed in the middle of a head.
     HeadCut,
-    /// The client sent too many frames of HTTP/2 that are no requests, such as pings and resets.
+    /// The client sent too many HTTP/2 frames other than requests, such as pings and resets, or too many malformed
+    /// requests.
     Flood,
 }
 
 impl Dropped {
-    /// All reasons, in the order of the metric.
+    /// All reasons, in the order in which the metric lists them.
     pub const ALL: [Self; 10] = [
         Self::Full,
         Self::FullForAddress,
@@ -77,7 +80,7 @@ impl Dropped {
         Self::Flood,
     ];
 
-    /// Returns the reason's label.
+    /// Returns the label of the reason in metrics, such as `head_timeout`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -111,7 +114,8 @@ pub struct Admission {
     accepted: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     handshakes: Handshakes,
-    /// The time of the last log line, in milliseconds since the epoch.
+    /// The time of the last log line about too many connections, in milliseconds since `epoch`; 0 before the first
+    /// line.
     told: AtomicU64,
 }
 
@@ -125,8 +129,8 @@ struct Table {
 #[derive(Debug)]
 struct ConnectionEntry {
     address: IpAddr,
-    /// The time since which the connection is quiet, in milliseconds since `Admission::epoch`, plus a grace unless it
-    /// is in the middle of a head; or [`BUSY`] or [`GONE`].
+    /// The time at which the connection became quiet, in milliseconds since `Admission::epoch`, plus a grace period
+    /// unless the connection is in the middle of a head. The special values are [`BUSY`] and [`GONE`].
     state: AtomicU64,
     /// Notified when another client has taken the place.
     gone: Notify,
@@ -134,9 +138,9 @@ struct ConnectionEntry {
     closed: Notify,
 }
 
-/// The connection has a request in progress.
+/// The state of a connection with a request in progress.
 const BUSY: u64 = u64::MAX;
-/// Another client has taken the place.
+/// The state of a connection whose place another client has taken.
 const GONE: u64 = u64::MAX - 1;
 
 /// The place of one connection. Dropping it frees the place.
@@ -163,19 +167,20 @@ impl Admission {
         })
     }
 
-    /// Returns the number of connections.
+    /// Returns the number of open connections. A stream of HTTP/2 counts as a connection, except the first of its
+    /// connection.
     #[must_use]
     pub fn open(&self) -> usize {
         self.table().open.len()
     }
 
-    /// Returns the limit of connections.
+    /// Returns the maximum number of open connections of all clients.
     #[must_use]
     pub fn most(&self) -> usize {
         self.places.most
     }
 
-    /// Returns the number of connections accepted so far.
+    /// Returns the number of connections accepted since the start.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
@@ -193,13 +198,13 @@ impl Admission {
         self.dropped[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// Counts a connection that ends for this reason.
+    /// Counts a connection that ends, or isn't admitted, for this reason.
     pub(crate) fn count(&self, reason: Dropped) {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Admits a client. If it takes the place of another connection, waits for that to close, at most [`CLOSING`]. A
-    /// proxy connects for many clients, so its address has no limit.
+    /// Admits a client. If the client takes the place of another connection, waits until that connection is closed, at
+    /// most for [`CLOSING`]. A proxy connects for many clients, so its address has no limit.
     ///
     /// # Errors
     ///
@@ -224,7 +229,7 @@ impl Admission {
         Ok(place)
     }
 
-    /// Returns a place, and the connection that has to close for it, if any.
+    /// Takes a place without waiting. Returns the place, and the connection that has to close for it, if any.
     fn try_enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -250,22 +255,22 @@ impl Admission {
         Ok((AdmittedConnection { id, is_proxy, entry, admission: Arc::clone(self) }, displaced))
     }
 
-    /// Displaces the connection with the smallest state, of one address or of all; returns `None` if all are busy.
-    /// Examines each connection once.
+    /// Displaces the connection with the smallest state, among those of `address` or, if `None`, among all. Returns the
+    /// connection, or `None` if all are busy. Examines each connection once.
     fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
         let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
-            // States below `GONE` are those of connections that are neither busy nor displaced already. Test:
+            // Only connections that are neither busy nor already displaced have a state below `GONE`. Test:
             // `a_thousand_slow_connections_shut_no_client_out`.
             .filter(|(state, _)| *state < GONE)
             .collect();
-        // A connection that has become busy meanwhile keeps its place, and the next one is displaced. Test:
-        // `requests_in_hand_are_never_given_up_for_new_ones`.
+        // A connection that has become busy in the meantime keeps its place, and the next connection is displaced.
+        // Test: `requests_in_hand_are_never_given_up_for_new_ones`.
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                // The notice is kept for a connection that does not wait for it at this moment.
+                // `Notify` keeps the notice for a connection that isn't waiting at this moment.
                 entry.gone.notify_one();
                 self.count(Dropped::Displaced);
                 return Some(Arc::clone(entry));
@@ -274,13 +279,13 @@ impl Admission {
         None
     }
 
-    /// Logs the limit, at most once per interval.
+    /// Logs that there are too many connections, at most once per [`TOLD_EVERY`].
     fn tell(&self) {
         let now = self.now();
         let told = self.told.load(Ordering::Relaxed);
         let interval = u64::try_from(TOLD_EVERY.as_millis()).unwrap_or(u64::MAX);
         let is_due = told == 0 || now.saturating_sub(told) >= interval;
-        // 0 stands for no line so far, so a line within the first millisecond gets the time 1.
+        // The value 0 means that no line has been logged, so a line within the first millisecond gets the time 1.
         if is_due && self.told.compare_exchange(told, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             tracing::warn!(
                 connections = self.places.most,
@@ -293,13 +298,13 @@ impl Admission {
         }
     }
 
-    /// Returns milliseconds since the epoch.
+    /// Returns the time in milliseconds since `epoch`.
     fn now(&self) -> u64 {
         millis(clock::instant().saturating_duration_since(self.epoch))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // No code panics while it holds the lock, and the table is consistent in any case.
+        // No code panics while holding the lock, and the table is consistent in any case.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -308,21 +313,21 @@ impl AdmittedConnection {
     /// Marks the connection as busy; returns false if another client has taken its place.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
-        // One atomic step, so that either this change or a concurrent displacement takes effect. Test:
+        // This is one atomic step, so either this change or a concurrent displacement takes effect. Test:
         // `quiet_connections_make_room_and_busy_ones_do_not`.
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
     }
 
-    /// Takes a place for one more concurrent request on this connection, a stream of HTTP/2. The place is busy until it
-    /// is dropped.
+    /// Takes a place for one more concurrent request on this connection, which is a stream of HTTP/2. The place stays
+    /// busy until it is dropped.
     ///
     /// # Errors
     ///
     /// Returns the limit that refuses the request.
     pub(crate) fn further(&self) -> Result<Self, Dropped> {
         let entered = self.admission.try_enter(self.entry.address, self.is_proxy);
-        // A displaced connection is not waited for: a stream needs no descriptor of its own.
+        // A stream doesn't wait for the displaced connection to close, because it needs no descriptor of its own.
         let (place, _) = entered.inspect_err(|reason| {
             self.admission.count(*reason);
             self.admission.tell();
@@ -343,7 +348,7 @@ impl AdmittedConnection {
 
     fn quiet(&self, since: u64) {
         let update = |state| (state != GONE).then_some(since);
-        // A displaced connection keeps its state; its task ends by `displaced`.
+        // A displaced connection keeps the state `GONE`. Its task ends because `displaced` returns.
         let _ = self.entry.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
@@ -352,7 +357,7 @@ impl AdmittedConnection {
         self.entry.gone.notified().await;
     }
 
-    /// Returns the address of the client; of IPv6, its prefix of 64 bits alone.
+    /// Returns the address of the client; for IPv6, only its 64-bit prefix.
     pub(crate) fn address(&self) -> IpAddr {
         self.entry.address
     }
@@ -369,7 +374,8 @@ impl Drop for AdmittedConnection {
         table.open.remove(&self.id);
         if let Some(count) = table.by_address.get_mut(&self.entry.address) {
             *count -= 1;
-            // Addresses without connections fill no memory. Test: `quiet_connections_make_room_and_busy_ones_do_not`.
+            // Addresses without connections must not take memory. Test:
+            // `quiet_connections_make_room_and_busy_ones_do_not`.
             if *count == 0 {
                 table.by_address.remove(&self.entry.address);
             }
@@ -378,11 +384,11 @@ impl Drop for AdmittedConnection {
     }
 }
 
-/// Returns the part of an address that identifies a client: an IPv4 address, also one that is mapped into IPv6, or the
-/// first 64 bits of an IPv6 address.
+/// Returns the part of an address that identifies a client: the whole of an IPv4 address, even if it is mapped into
+/// IPv6, or the first 64 bits of an IPv6 address.
 pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        // A client has all addresses of a prefix. Test: `one_address_takes_no_more_than_its_share`.
+        // One client can use all addresses of a prefix. Test: `one_address_takes_no_more_than_its_share`.
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
         address @ IpAddr::V4(_) => address,
     }
@@ -409,7 +415,8 @@ mod tests {
         }
         assert!(places[0].begin());
         places[1].rest();
-        // The third connection has not sent anything yet, so it is displaced before the idle one, though it is newer.
+        // The third connection has not sent anything yet, so it is displaced before the idle connection, although it is
+        // newer.
         let third = places.pop().unwrap();
         let leaving = async {
             third.displaced().await;
@@ -451,7 +458,7 @@ mod tests {
         }
         assert_eq!(admission.enter(address(1), false).await.err(), Some(Dropped::FullForAddress));
         places.push(admission.enter(address(2), false).await.unwrap());
-        // A trusted proxy has no limit, and other addresses of a prefix are the same client.
+        // A proxy has no limit. Two addresses with the same IPv6 prefix count as the same client.
         places.push(admission.enter(address(1), true).await.unwrap());
         let near: [IpAddr; 3] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
         for one in &near[..2] {

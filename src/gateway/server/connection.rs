@@ -32,34 +32,34 @@ use crate::{
     },
 };
 
-/// Maximum number of requests on one connection, so that its memory is returned now and then.
+/// Maximum number of requests on one connection. The bound returns the connection's memory now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// Initial size of the buffer for a head. Most heads are shorter.
+/// Initial size of the buffer for a head, in bytes. Most heads are shorter.
 const FIRST_READ: usize = 4 * 1024;
 
-/// Time that a client which has just connected has for the first byte of a request when the process stops. The client
-/// can't know that the process stops, and its request may be on its way.
+/// When the process stops, the time that a client which has just connected still has for the first byte of its request.
+/// The client can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
-/// Time for the first bytes of a head, however long `server.head_timeout` is. A client that sends a head slowly keeps
-/// its place no longer than that, plus a second for each [`HEAD_RATE`] bytes that have arrived.
+/// The time that a head has from its first byte, however long `server.head_timeout` is. Each [`HEAD_RATE`] bytes that
+/// have arrived extend the time by a second. A client that sends its head slowly can't keep its place for longer.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The minimum rate of a head after [`HEAD_PATIENCE`], in bytes per second.
 const HEAD_RATE: usize = 512;
 
-/// Maximum time for writing a refusal, and then for the client's closing.
+/// Maximum time for writing a refusal and then waiting until the client closes the connection.
 const REFUSING: Duration = Duration::from_secs(2);
 
-/// Maximum number of bytes that are read and discarded after a refusal: the system resets a socket that is closed with
-/// unread bytes, and the client may lose the refusal.
+/// Maximum number of bytes that are read and discarded after a refusal. Without these reads, the system would reset the
+/// closed socket because of its unread bytes, and the client might lose the refusal.
 const LINGERING: usize = 256 * 1024;
 
 /// The preface of HTTP/2 (RFC 9113 section 3.4), up to the empty line, where a head of HTTP/1.1 would end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// The shared state of a server's connections.
+/// The state that all connections of a server share.
 #[derive(Debug)]
 pub struct Front {
     live: Arc<Live>,
@@ -70,7 +70,7 @@ pub struct Front {
 
 /// A head that has been checked.
 struct AcceptedHead {
-    /// The head, and the bytes of the body that came with it.
+    /// The head, and the bytes of the body that arrived with it.
     bytes: BytesMut,
     /// The framing of the part of the body that has not arrived.
     left: Framing,
@@ -84,17 +84,17 @@ enum Awaited {
     /// The head is refused with this problem, and the connection ends.
     Refused {
         problem: Box<Problem>,
-        /// The method and the path of the request line, for the log, if they can be read.
+        /// The method and the path of the request line, for the log; `None` if they can't be read.
         asked: Option<(Method, Vec<u8>)>,
     },
-    /// The client speaks HTTP/2 without TLS; these bytes of it have been read.
+    /// The client speaks HTTP/2 without TLS. These bytes have been read and begin with the preface.
     Preface(BytesMut),
-    /// The connection ends without an answer. The reason is counted, if there is one.
+    /// The connection ends without an answer. If there is a reason, it is counted.
     Over(Option<Dropped>),
 }
 
 impl Front {
-    /// Creates the shared state of connections with this admission.
+    /// Creates the state for connections that `admission` limits.
     #[must_use]
     pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>, admission: Arc<Admission>) -> Arc<Self> {
         Arc::new(Self { live, vitals, ids, admission })
@@ -105,11 +105,12 @@ impl Front {
         &self.vitals
     }
 
-    /// Admits a client. `is_proxy` is set if the address stands for many clients; that of a trusted proxy always does.
+    /// Admits a client. `is_proxy` is true if many clients connect from the address. The address of a trusted proxy is
+    /// always treated like that.
     ///
     /// # Errors
     ///
-    /// Returns 503 `overloaded` as the bytes of a response.
+    /// Returns the bytes of a response, 503 `overloaded`, if a limit of connections refuses the client.
     pub(crate) async fn enter(&self, address: IpAddr, is_proxy: bool) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
         self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| {
@@ -122,8 +123,8 @@ impl Front {
         })
     }
 
-    /// Returns the protocols of a listener; `None` if the name is unknown. The listener without a name, that of
-    /// operators, has only HTTP/1.1.
+    /// Returns the protocols of a listener; `None` if the name is unknown. The listener for operators has no name, and
+    /// speaks only HTTP/1.1 without TLS.
     pub(crate) fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
         match listener {
             Some(name) => self.live.pin().listener(name).cloned(),
@@ -136,14 +137,14 @@ impl Front {
         self.admission.count(reason);
     }
 
-    /// Returns the time limit of TLS handshakes, which is that of heads.
+    /// Returns the time limit of TLS handshakes, which is `server.head_timeout`.
     pub(crate) fn handshake_timeout(&self) -> Duration {
         self.live.pin().server.head_timeout
     }
 
     /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the process
-    /// stops. With `http2` the client may have negotiated HTTP/2, or begin with its preface. `expected` counts the
-    /// client until its first request has been answered.
+    /// stops. If `http2` is true, the client may speak HTTP/2, either negotiated by TLS or announced by its preface.
+    /// `expected` makes the process wait for the client until its first request has been answered.
     pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -155,7 +156,7 @@ impl Front {
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
             return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
         }
-        // With TLS the protocol has been negotiated; without it, a client may begin with the preface of HTTP/2. Test:
+        // With TLS, the protocol has been negotiated. Without TLS, a client may begin with the preface of HTTP/2. Test:
         // `clients_negotiate_their_protocol`.
         let knows_preface = http2 && stream.get_ssl_digest().is_none();
         let mut connection = Box::new(Gated::new(stream));
@@ -164,12 +165,13 @@ impl Front {
             let io = connection.between_requests();
             let awaited = tokio::select! {
                 biased;
-                // A complete head comes first: `begin` then shows whether the place is still its own.
+                // A complete head takes precedence over a displacement: `begin` then reports whether the connection
+                // still has its place.
                 awaited = self.await_head(io, place, (kept.is_none(), knows_preface), shutdown) => awaited,
                 () = place.displaced() => return,
             };
             let head = match awaited {
-                // Another client may have taken the place at the moment in which the head was complete.
+                // Another client may have taken the place at the moment at which the head became complete.
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
@@ -192,7 +194,7 @@ impl Front {
             let mut session = ServerSession::new_http1(connection);
             match kept.take() {
                 Some(kept) => kept.apply_to_session(&mut session),
-                // Pingora announces the end with the last response. Test:
+                // Pingora announces the end of the connection with the last response. Test:
                 // `a_connection_ends_after_ten_thousand_requests_and_says_so`.
                 None => session.set_keepalive_reuses_remaining(Some(REQUESTS_PER_CONNECTION - 1)),
             }
@@ -203,7 +205,7 @@ impl Front {
             let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();
             let Ok(same) = stream.into_any().downcast::<Gated>() else { return };
-            // Bytes that came before the answer are never read as a request. Test:
+            // Bytes that arrived before the answer are never read as a request. Test:
             // `bytes_before_an_answer_end_the_connection_after_it`.
             if surplus.is_there() {
                 return;
@@ -213,9 +215,9 @@ impl Front {
         }
     }
 
-    /// Waits for a head: for its first byte up to `server.idle_timeout`, and then for the rest, at the minimum rate, up
-    /// to `server.head_timeout`. A process that stops waits [`FIRST_BYTE`] for the first byte of a new connection, and
-    /// not at all for the first byte of a further request.
+    /// Waits for a head. Its first byte may take up to `server.idle_timeout`. The rest must arrive at the minimum rate
+    /// and within `server.head_timeout`. A process that stops waits only [`FIRST_BYTE`] for the first byte of a new
+    /// connection, and doesn't wait for another request on a connection that has served one.
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
@@ -231,7 +233,7 @@ impl Front {
             came = io.read_buf(&mut bytes) => came,
             () = stops(shutdown, if is_first { FIRST_BYTE } else { Duration::ZERO }) => return Awaited::Over(None),
             () = tokio::time::sleep(idle) => {
-                // A connection that has served requests may be idle: its end is no fault.
+                // A connection that has served requests may be idle, so its end isn't counted as a fault.
                 return Awaited::Over(is_first.then_some(Dropped::HeadTimeout));
             }
         };
@@ -244,15 +246,15 @@ impl Front {
         if let Some(all) = complete(&mut reading, (&mut bytes, 0), server.head_size, takes_preface) {
             return all;
         }
-        // From here on the connection is the first to make room. Test:
-        // `a_head_that_drips_makes_room_before_a_client_that_just_came`.
+        // From here on, this connection is displaced before quiet connections that aren't in the middle of a head.
+        // Test: `a_head_that_drips_makes_room_before_a_client_that_just_came`.
         place.awaits_head();
         let begun = tokio::time::Instant::from_std(clock::instant());
-        // Each iteration reads at least one byte, up to `head_size` bytes.
+        // Each iteration reads at least one byte, so there are at most `head_size` iterations.
         loop {
             let scanned = bytes.len();
             grow(&mut bytes, server.head_size);
-            // The whole head has one deadline, not each read its own. Test:
+            // One deadline covers the whole head, however many reads it takes. Test:
             // `a_head_has_one_deadline_for_all_its_bytes`.
             let deadline = begun + head_deadline(scanned, server.head_timeout);
             match tokio::time::timeout_at(deadline, io.read_buf(&mut bytes)).await {
@@ -291,7 +293,7 @@ impl Front {
             return;
         }
         let mut unread = io.take(LINGERING as u64);
-        // The caller limits the time.
+        // The caller limits the time of this copy.
         let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
     }
 }
@@ -303,16 +305,16 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
     tokio::time::sleep(patience).await;
 }
 
-/// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] and a second for
-/// each [`HEAD_RATE`] bytes so far, at most `most`. Example: 8 s after 1,536 bytes.
+/// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] plus a second
+/// for each [`HEAD_RATE`] bytes so far, but at most `most`. Example: 8 s after 1,536 bytes.
 fn head_deadline(came: usize, most: Duration) -> Duration {
-    // A slow head ends early, however long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
+    // The time of a slow head ends early, however long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
     let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
 
-/// Returns the head, its refusal or the preface of HTTP/2; `None` while the head is incomplete. The first `scanned`
-/// bytes have been examined before.
+/// Returns the head, its refusal or the preface of HTTP/2; `None` while the head is incomplete. An earlier call has
+/// already examined the first `scanned` bytes.
 fn complete(
     reading: &mut HeadScanner,
     (bytes, scanned): (&mut BytesMut, usize),
@@ -321,7 +323,8 @@ fn complete(
 ) -> Option<Awaited> {
     let refused = |problem, bytes: &[u8]| {
         let asked = head::request_line(bytes).map(|(method, target)| {
-            // The query may hold secrets. Test: `a_head_that_cannot_be_read_is_answered_logged_and_counted`.
+            // The query may contain secrets, so only the path is logged. Test:
+            // `a_head_that_cannot_be_read_is_answered_logged_and_counted`.
             let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
             (method, path.to_vec())
         });
@@ -333,7 +336,7 @@ fn complete(
     }
     let (start, end) = match reading.ends(bytes, scanned) {
         Ok(Some(ends)) => ends,
-        // A head beyond the limit is refused before its end has come. Test:
+        // A head beyond the limit is refused before its end has arrived. Test:
         // `a_target_is_refused_before_its_end_is_there`.
         Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),
         Ok(None) => return None,
@@ -341,7 +344,7 @@ fn complete(
     };
     // The head is checked before Pingora parses it. Test: `an_ambiguous_request_reaches_no_origin`.
     let framing = match head::check(&bytes[start..end]) {
-        // One read may bring a head beyond the limit together with its end.
+        // A head beyond the limit may arrive together with its end in one read.
         _ if end > head_size => return refused(reading.too_large(head_size), bytes),
         Ok(framing) => framing,
         Err(problem) => return refused(problem, &bytes[start..end]),
@@ -353,7 +356,7 @@ fn complete(
         Framing::Open => (Framing::Open, false),
         Framing::Length(length) => {
             let of_body = usize::try_from(length).map_or(bytes.len(), |length| (end - start).saturating_add(length));
-            // Bytes after the body belong to no request that is read.
+            // Bytes after the body aren't read as a request.
             bytes.truncate(of_body);
             (Framing::Length(length.saturating_sub(came)), came > length)
         }
@@ -361,8 +364,8 @@ fn complete(
     Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
 }
 
-/// Doubles the buffer of a head when it is full, up to its maximum size: a part of a head takes hardly more memory than
-/// its bytes. Test: `part_of_a_head_takes_hardly_more_than_its_size`.
+/// Doubles the buffer of a head if the buffer is full, up to `head_size`. The beginning of a head therefore takes
+/// little more memory than its bytes. Test: `part_of_a_head_takes_hardly_more_than_its_size`.
 fn grow(bytes: &mut BytesMut, head_size: usize) {
     if bytes.len() < bytes.capacity() {
         return;
@@ -372,7 +375,7 @@ fn grow(bytes: &mut BytesMut, head_size: usize) {
     *bytes = larger;
 }
 
-/// Serializes a response of HTTP/1.1, after which the connection closes.
+/// Serializes a response of HTTP/1.1, with `connection: close`.
 fn wire(response: &Response) -> Vec<u8> {
     let reason = http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason());
     let mut bytes = format!("HTTP/1.1 {} {}\r\n", response.status, reason.unwrap_or_default()).into_bytes();

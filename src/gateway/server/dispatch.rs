@@ -1,5 +1,5 @@
-//! Dispatch of requests: each one is answered by a service, by a page of a list, by the upstream, or by a refusal.
-//! While a page is made, the connection is watched, so that the work ends when the client leaves.
+//! Dispatch of requests. A request is answered by a service, with a page of a list, by the upstream, or with a refusal.
+//! While a page is made, the connection is watched, and the work ends if the client leaves.
 
 use std::{
     future::Future,
@@ -56,35 +56,35 @@ use crate::{
     upstream::{net::memory::MemoryShare, request::headers},
 };
 
-/// The memory that each forwarded request takes from `server.memory` at first, in bytes: as much as every request may
-/// take while any is left.
+/// The memory that each forwarded request takes from `server.memory` before it is sent, in bytes. A request that takes
+/// more than this can't use the last quarter of the memory.
 const PASSING: usize = 128 << 10;
 
-/// Limits of a body that has no bytes, but whose end comes in a frame of its own: the time until that frame, and the
-/// number of empty frames before it.
+/// Maximum time until the end of a body without bytes, if the end is sent in a frame of its own.
 const EMPTY_BODY: Duration = Duration::from_secs(2);
+/// Maximum number of frames that are read to find the end of a body without bytes.
 const MOST_EMPTY_PARTS: usize = 4;
 
 /// The way in which a request is answered.
 enum Dispatch {
     Respond(Response),
-    /// A response of a service, whose body comes in parts.
+    /// A response of a service, whose body is sent in parts.
     Stream(Box<StreamedResponse>),
     /// A response of a service that lasts until either side ends it.
     Converse(Box<LastingResponse>),
-    /// A response to a browser's preflight, which gets no further cross-origin headers.
+    /// A response to a browser's preflight, which already has its cross-origin headers.
     Preflight(Response),
     Forward(Box<Forwarded>),
     /// The client has left: nothing is written.
     Gone,
 }
 
-/// A request whose path has a route.
+/// A request whose path a route covers.
 struct Routed {
     found: RouteMatch,
     target: RequestTarget,
     client: Client,
-    /// The value of `Cursorgate-Explain` as it came; `None` if the configuration has no explanations.
+    /// The unverified value of `Cursorgate-Explain`; `None` without the header, or without configured explanations.
     permit: Option<HeaderValue>,
 }
 
@@ -99,7 +99,7 @@ struct Filled<'c> {
 ///
 /// # Errors
 ///
-/// Returns an error if a relayed answer broke off after it had begun.
+/// Returns an error if the upstream's answer to a forwarded request breaks off after it has begun.
 pub(crate) async fn answer(
     gateway: &Gateway,
     session: &mut Session,
@@ -107,7 +107,7 @@ pub(crate) async fn answer(
 ) -> pingora::Result<()> {
     let RequestContext { snapshot, outcome, cross_origin, held, place, slot, explained, .. } = context;
     let decided = {
-        // The future is large. Pinned here, it is never moved.
+        // The future is large, so it is pinned here and never moved.
         let deciding =
             pin!(decide(gateway, session, snapshot, (held, outcome), Filled { cross_origin, place, explained }));
         caught(deciding).await
@@ -122,15 +122,15 @@ pub(crate) async fn answer(
         },
         Ok(verdict) => verdict,
         Err(panic) => {
-            // A panic fails this request alone. Test: `a_panic_fails_one_request`.
+            // A panic fails only this request. Test: `a_panic_fails_one_request`.
             outcome.detail = Some(panic);
             session.set_keepalive(None);
             let problem = Problem::new(Code::Internal, "the gateway failed: report the request id");
             Dispatch::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
-    // While the process drains, further requests of the client should reach another process. After surplus bytes no
-    // further request of the client is read. Test: `a_drain_delay_loses_no_request`.
+    // While the process drains, the next requests of the client should reach another process. After surplus bytes, no
+    // other request is read from the connection. Test: `a_drain_delay_loses_no_request`.
     if gateway.vitals.is_stopping() || context.surplus.is_there() {
         session.set_keepalive(None);
     }
@@ -175,7 +175,7 @@ async fn decide(
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
     let head = session.req_header();
-    // Heads of HTTP/1 have been checked before they were parsed.
+    // Heads of HTTP/1.1 were checked before Pingora parsed them.
     if head.version == Version::HTTP_2
         && let Err(problem) = head::check_parsed(head, snapshot.server.head_size)
     {
@@ -191,7 +191,8 @@ async fn decide(
         Err(verdict) => return *verdict,
     };
     let route = Arc::clone(&routed.found.route);
-    // Requests for a list by other methods are forwarded. Test: `other_methods_on_a_list_reach_the_upstream_untouched`.
+    // Requests to a list's path by other methods are forwarded. Test:
+    // `other_methods_on_a_list_reach_the_upstream_untouched`.
     let list = route.list.as_ref().filter(|_| route.methods.take(&session.req_header().method));
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
@@ -203,7 +204,7 @@ async fn decide(
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
-    // A forwarded request could reach a list by another spelling. Test:
+    // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies. Test:
     // `no_other_spelling_of_a_path_passes_a_policy_by`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
@@ -211,7 +212,7 @@ async fn decide(
     }
 }
 
-/// Answers a request that a service takes.
+/// Lets a service answer a request, with the cross-origin policy that the service names.
 async fn ask_service(
     service: &dyn Service,
     session: &mut ServerSession,
@@ -238,7 +239,7 @@ async fn ask_service(
     }
 }
 
-/// Reads the head of a request, finds its route, and admits its client there.
+/// Reads the head of a request, finds its route, and applies the limits of the route to its client.
 ///
 /// # Errors
 ///
@@ -253,14 +254,14 @@ async fn enter(
     let routed = read_head(gateway, session, snapshot, outcome, cross_origin)?;
     let head = session.req_header();
     let route = &routed.found.route;
-    // The explanation begins before the steps that may refuse the request, so that refusals are explained too. Test:
+    // The explanation begins before the steps that may refuse the request, so refusals are explained too. Test:
     // `refusals_and_forwarded_requests_are_explained_too`.
     if let Some(permit) = &routed.permit {
         *explained = explain(permit, (gateway, snapshot), &head.method, &routed);
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
-    // With `Connection` a client could have headers removed that decide which items it may see. Test:
+    // By naming headers in `Connection`, a client could have headers removed that decide which items it may see. Test:
     // `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
     if let Err(refusal) = headers::nominations(
         &head.headers,
@@ -300,8 +301,8 @@ fn read_head(
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
-    // `Client::of` removes the header, so it is taken first.
-    // Test: `another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log`.
+    // `Client::of` removes the header, so the permit is taken first. Test:
+    // `another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log`.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
@@ -324,11 +325,12 @@ fn read_head(
     Ok(Routed { found, target, client, permit })
 }
 
-/// Charges a request to the limits of its client, and takes its place among the concurrent requests of its route.
+/// Counts a request against the limits of its client, and takes a place among the concurrent requests of its route.
+/// Returns `None` if the route doesn't limit concurrent requests.
 ///
 /// # Errors
 ///
-/// Returns the failure of a request beyond a limit; such a request takes no place.
+/// Returns the refusal if the request is beyond a limit. The request then takes no place.
 async fn admit_client(
     routed: &Routed,
     snapshot: &Snapshot,
@@ -337,8 +339,8 @@ async fn admit_client(
 ) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
     let address = whose(outcome.client.unwrap_or(routed.client.address));
-    // A browser can't tell its script that a preflight was refused for a time, so preflights never count.
-    // Test: `all_requests_count_but_preflights`.
+    // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
+    // `all_requests_count_but_preflights`.
     if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, (&head.headers, address), shared);
@@ -347,12 +349,12 @@ async fn admit_client(
             return Err(refusal.into());
         }
     }
-    // The place is taken last, so that a request beyond another limit takes none.
+    // The place is taken last, so a request beyond another limit takes no place.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
     Ok(Some(concurrency.enter(&head.headers, address)?))
 }
 
-/// Begins to explain a request, if its permit is valid for the route and the path.
+/// Begins to explain a request. Returns `None` if the permit isn't valid for the route and the path.
 fn explain(
     permit: &HeaderValue,
     (gateway, snapshot): (&Gateway, &Snapshot),
@@ -366,7 +368,7 @@ fn explain(
     Some(explained)
 }
 
-/// Answers a request for a list. Its method is one of those by which the route serves the list.
+/// Answers a request for a list. The route serves the list by the request's method.
 async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
@@ -379,10 +381,10 @@ async fn answer_list(
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
-    // Such a body may be intended to smuggle a request (RFC 9110 section 9.3.1). Test:
+    // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1). Test:
     // `requests_that_mean_two_things_are_refused`.
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
-        // The body stays unread, so no further request can follow on the connection.
+        // The body stays unread, so no other request can follow on the connection.
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
@@ -449,7 +451,7 @@ async fn page(
     }
 }
 
-/// Returns the decision to forward a request, and notes it in the explanation, if any.
+/// Returns the decision to forward a request, and records it in the request's explanation, if any.
 fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
     if let Some(explained) = explained {
         served::not_paged(explained, (&forwarded.found, &forwarded.target), method);
@@ -457,7 +459,8 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
     Dispatch::Forward(Box::new(forwarded))
 }
 
-/// Returns whether the body of a request by HTTP/2 ends without a byte. Some clients send the end in its own frame.
+/// Returns whether the body of a request by HTTP/2 ends without a byte. Some clients send the end of the body in a
+/// frame of its own.
 async fn ends_empty(session: &mut ServerSession) -> bool {
     if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
         return false;
@@ -478,11 +481,11 @@ async fn ends_empty(session: &mut ServerSession) -> bool {
 /// A request for a list by POST, before its page is made.
 enum PostRequest {
     Body(RequestBody),
-    /// The request passes to the upstream with its body unread. The text is the link to the first page.
+    /// The request passes to the upstream with its body unread. The string is the link to the list's first page.
     Passes(String),
 }
 
-/// Reads the body of a request by POST. A legacy request that passes to the upstream keeps its body unread.
+/// Reads the body of a request by POST, unless the request is a legacy request that passes to the upstream.
 ///
 /// # Errors
 ///
@@ -500,15 +503,16 @@ async fn read_body(
     };
     note_paging(list, asked, &kind, outcome);
     let first = first_page(call);
-    // The policy is decided by the query alone: the body has not been read.
+    // Only the query decides the policy, because the body hasn't been read.
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
-        // A client reads the refusal after it has sent its body, so the body is read, within the limits of a list.
+        // A client reads the refusal only after it has sent its body, so the body is read and discarded, within the
+        // limits of the list.
         let _ = body::read(session, (&list.budgets).into(), held).await;
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
-    // No page is opened for a request that passes, so it is charged here. Test:
-    // `legacy_requests_by_post_are_limited_too`.
+    // No page is opened for a request that passes, so the request is counted against the limit of legacy requests here.
+    // Test: `legacy_requests_by_post_are_limited_too`.
     if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome).await {
         let failure = failure.without_links(cursor_name(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
@@ -520,14 +524,14 @@ async fn read_body(
 ///
 /// # Errors
 ///
-/// Returns 503 `overloaded` if there is no memory, or no slot within the wait of the upstream's queue.
+/// Returns 503 `overloaded` if no memory is left, or if no slot becomes free within the maximum wait for a slot.
 async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
     // A forwarded request has no budget of time: the queue bounds the wait.
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }
 
-/// Returns the envelope that a request chooses, if it is for a list: problems have its form.
+/// Returns the envelope that a request for a list chooses, in whose form problems are written; `None` without a list.
 fn envelope_of<'l>(gateway: &Gateway, list: Option<&'l List>, head: &RequestHeader) -> Option<&'l EnvelopeTemplate> {
     list.map(|list| &gateway.choose(list, &head.headers).convention.envelope)
 }
@@ -543,13 +547,14 @@ fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapsh
     }
 }
 
-/// Runs `work` unless the client leaves first. Then the work is dropped, and its upstream requests are cancelled.
+/// Runs `work` and returns its output, or `None` if the client leaves first. The caller then drops the work, which
+/// cancels its upstream requests.
 pub(crate) async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
     tokio::select! {
         biased;
-        // The output comes first: a page that is made is not given up for bytes that came at the same time.
+        // The output takes precedence: a finished page isn't given up because the client leaves at the same moment.
         output = &mut work => Some(output),
-        // A half-closed connection looks like a closed one. Bytes after the request also end the wait. Test:
+        // A half-closed connection looks like a closed one. Bytes after the request don't end the wait (`Gated`). Test:
         // `a_client_that_closes_its_sending_direction_is_gone`.
         _ = session.read_body_or_idle(true) => None,
     }
@@ -561,7 +566,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
-            // A page that the core refused has left its evidence in `outcome.detail`.
+            // If the core refused the page, it has already written the details to `outcome.detail`.
             outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
                 problem.leave_out_links(cursor_name(chosen.convention));
@@ -569,7 +574,8 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
                 problem.restart = Some(first_page(call));
             }
             let mut response = refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome);
-            // Limits of all requests refuse in `admit_client`, so `rate_limited` is the limit of legacy requests here.
+            // The limits for all requests refuse in `admit_client`, so `rate_limited` can only be from the limit of
+            // legacy requests here.
             let is_old = matches!(problem.code, Code::LegacyRejected | Code::RateLimited);
             if is_old && asked.body.is_none() {
                 list.mark_legacy(&mut response.headers, &first_page(call));
@@ -585,7 +591,8 @@ fn cursor_name(convention: &Convention) -> Option<&str> {
     parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))
 }
 
-/// Returns the link to the first page. It keeps filters, sort and limit of the query as far as they can be read.
+/// Returns the link to the first page. The link keeps the filters, the sort and the limit of the query, as far as these
+/// can be read.
 fn first_page(call: ListCall<'_>) -> String {
     let base = call.asked.link_base(call.route, call.snapshot);
     base.url(&call.chosen.convention.parameters.restart_query(call.asked.query()))

@@ -1,9 +1,9 @@
-//! A client's connection of HTTP/1.1 as Pingora sees it: with a buffer for writes, and never read beyond the current
-//! request.
+//! A client's connection of HTTP/1.1 as Pingora sees it. The connection has a buffer for writes, and Pingora can't read
+//! it beyond the current request.
 //!
 //! Bytes that arrive after a request and before its response belong to no request that the gateway has read. Pingora
-//! drops such bytes if it happens to read them, and fails a forwarded request. Here they stay unread, and the response
-//! announces that the connection closes. Test: `a_forwarded_request_is_answered_though_its_client_sends_on`.
+//! drops such bytes if it happens to read them, and fails a forwarded request. Here the bytes stay unread, and the
+//! response announces that the connection closes. Test: `a_forwarded_request_is_answered_though_its_client_sends_on`.
 
 use std::{
     io,
@@ -17,21 +17,21 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 
 use crate::gateway::{request::head::Framing, session::context::Surplus};
 
-/// The size of the write buffer, in bytes: a head and a small page leave in one write. Chunks of streams are flushed at
-/// once. Every connection keeps a buffer of this size after its first use.
+/// The size of the write buffer, in bytes: a head and a small page are sent in one write. Chunks of streams are flushed
+/// at once. Every connection keeps a buffer of this size after its first use.
 const WRITE_BUFFER: usize = 8 * 1024;
 
-/// A connection that can be read only as far as the body of the current request goes.
+/// A connection that can be read only up to the end of the current request's body.
 #[derive(Debug)]
 pub(crate) struct Gated {
     /// The limit of `Take` is the number of bytes of the current request's body that have not been read.
     io: Take<BufWriter<Stream>>,
-    /// Set when bytes after the current request have been noticed.
+    /// The flag that is set when bytes after the current request are noticed.
     surplus: Surplus,
 }
 
 impl Gated {
-    /// Wraps a connection without a request.
+    /// Wraps a connection. Reads return no bytes until [`Gated::open`] permits reading a body.
     pub(crate) fn new(stream: Stream) -> Self {
         Self { io: BufWriter::with_capacity(WRITE_BUFFER, stream).take(0), surplus: Surplus::default() }
     }
@@ -46,8 +46,8 @@ impl Gated {
         self.io.into_inner().into_inner()
     }
 
-    /// Permits reads of the body of a request, of which the part `left` has not arrived. Returns the flag of surplus
-    /// bytes.
+    /// Permits reads to the end of a request's body. `left` is the part of the body that hasn't been read. Returns the
+    /// flag of surplus bytes.
     pub(crate) fn open(&mut self, left: Framing) -> Surplus {
         self.io.set_limit(match left {
             Framing::Length(left) => left,
@@ -70,12 +70,13 @@ impl AsyncRead for Gated {
         if self.io.limit() > 0 {
             return Pin::new(&mut self.io).poll_read(context, buffer);
         }
-        // Once noticed, surplus bytes stay unread, and the client counts as connected.
+        // Once noticed, surplus bytes stay unread, and the client counts as connected until the response is written.
         if self.surplus.is_there() {
             return Poll::Pending;
         }
-        // The request has been read completely, so Pingora reads to see whether the client is still connected. One byte
-        // is read, which is lost; the connection then closes after the response.
+        // The request has been read completely, so Pingora reads only to find out whether the client is still
+        // connected. If there are surplus bytes, this read loses one of them, so the connection closes after the
+        // response.
         let mut probe = [0];
         let mut probe = ReadBuf::new(&mut probe);
         ready!(self.io().poll_read(context, &mut probe))?;

@@ -1,7 +1,7 @@
 //! Failed TLS handshakes, counted by cause and logged in summaries.
 //!
-//! Port scans cause many failures, and so do clients that don't trust the certificate. With a line for each, strangers
-//! could fill the log.
+//! Port scans cause many failures, and so do clients that don't trust the certificate. If each failure had its own
+//! line, strangers could fill the log.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +17,8 @@ use crate::gateway::runtime::clock;
 /// Minimum interval of summaries.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The causes of failures, each with phrases of OpenSSL's messages, in lower case. The first match counts.
+/// The causes of failures, each with phrases of OpenSSL's messages in lower case. The first cause with a matching
+/// phrase counts.
 const CAUSES: [(&str, &[&str]); 7] = [
     ("timeout", &["timeout"]),
     ("client_certificate", &["peer did not return a certificate", "certificate verify failed"]),
@@ -31,7 +32,7 @@ const CAUSES: [(&str, &[&str]); 7] = [
     ("closed", &["eof", "reset by peer", "broken pipe", "connection closed"]),
 ];
 
-/// The cause of failures without a match.
+/// The cause of failures whose message has no phrase of [`CAUSES`].
 const OTHER: &str = "other";
 
 /// Counters of failed handshakes.
@@ -41,7 +42,7 @@ pub struct Handshakes {
     told: Mutex<HandshakeReport>,
 }
 
-/// The counts at the last summary.
+/// The counts at the last summary, and its time; `None` before the first summary.
 #[derive(Debug, Default)]
 struct HandshakeReport {
     counts: [u64; CAUSES.len() + 1],
@@ -49,7 +50,8 @@ struct HandshakeReport {
 }
 
 impl Handshakes {
-    /// Counts a failure by its message, and logs a summary unless one was logged within the last minute.
+    /// Counts a failure under the cause that its message names. Logs a summary unless the last one is less than a
+    /// minute ago.
     pub(crate) fn failed(&self, said: &str) {
         let cause = self.count(said);
         tracing::debug!(cause, "a TLS handshake of a client failed");
@@ -90,7 +92,7 @@ impl Handshakes {
         if text.is_empty() {
             return None;
         }
-        // Only a summary counts: after a quiet time the first failure is logged at once.
+        // Only a written summary starts an interval, so the first failure after a quiet time is logged at once.
         told.at = Some(now);
         Some(text)
     }

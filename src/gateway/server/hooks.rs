@@ -1,4 +1,4 @@
-//! Pingora's hooks ([`ProxyHttp`]). Each delegates to another module; `request_filter` answers every request, so that
+//! Pingora's hooks ([`ProxyHttp`]). Each delegates to another module; `request_filter` answers every request, so
 //! Pingora's own proxy path is never used.
 
 use std::{any::Any, sync::Arc, time::Duration};
@@ -37,15 +37,16 @@ use crate::gateway::{
 /// Timeout of one write to a client: a client that does not read loses its connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum time for reading the rest of a body that nothing needs, so that the connection can be reused.
+/// Maximum time for reading the rest of a body that isn't needed. After the rest has been read, the connection can be
+/// reused.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest silence of a client within a body, except on WebSockets and event streams.
+/// Maximum time for which a client may send nothing within a body, except on WebSockets and event streams.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    /// Boxed, because Pingora's state of a connection contains it several times.
+    /// The context of a request. It is boxed, because Pingora's state of a connection contains it several times.
     type CTX = Box<RequestContext>;
 
     fn new_ctx(&self) -> Box<RequestContext> {
@@ -70,7 +71,7 @@ impl ProxyHttp for Gateway {
     /// Adds no modules: Pingora's compression would examine every response, and `session::compress` does that work.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    /// Takes over the surplus flag of the connection. Pingora calls this for every request, also for the first one,
+    /// Takes over the surplus flag of the connection. Pingora calls this method for every request, even the first,
     /// because `connection` sets the user context of each.
     fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
         if let Ok(surplus) = said.downcast::<Surplus>() {
@@ -85,7 +86,7 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         let head = session.req_header();
-        // The query may hold secrets. Test: `each_request_has_one_line_without_secrets`.
+        // The query may contain secrets, so only the path is logged. Test: `each_request_has_one_line_without_secrets`.
         context.outcome.asked(&head.method, path_of(head));
         identify(session.as_downstream_mut(), context);
         begin_trace(self.vitals.spans(), session.as_downstream_mut(), context);
@@ -97,18 +98,19 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    /// Fails. It is never called, because `request_filter` answers every request.
+    /// Returns an error. Pingora never calls this method, because `request_filter` answers every request.
     async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
         Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
     }
 
-    /// Ends the connection, so that the client sees that the answer is truncated. All else has been written already.
+    /// Ends the connection, which shows the client that the answer is truncated. Everything that could be sent has
+    /// already been sent.
     async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
         FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
     }
 
-    /// Returns the method and the id of a request for Pingora's log lines. Its own summary contains the query, which
-    /// may hold secrets.
+    /// Returns the method and the id of a request for Pingora's log lines. Pingora's own summary contains the query, in
+    /// which there may be secrets.
     fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
@@ -123,7 +125,7 @@ impl ProxyHttp for Gateway {
             context.outcome.status = head.status.as_u16();
         }
         context.outcome.bytes = session.body_bytes_sent();
-        // A panic here comes after the answer, so it fails no request and is recorded as the outcome. Test:
+        // A panic here happens after the answer was sent, so it is only recorded in the outcome. Test:
         // `a_panic_fails_one_request`.
         let ended = caught_now(|| {
             seam(&context.outcome.path, "logging");
@@ -143,8 +145,8 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// Records the address of the client, and takes over the id that a trusted proxy has given the request. The id is
-/// written into the head, so that every upstream request has it.
+/// Records the address of the client, and takes over the id of the request if a trusted proxy sent one. Writes the id
+/// into the head, which passes it to every upstream request.
 fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     let address = client_request::address(session);
     let RequestContext { snapshot, outcome, .. } = context;
@@ -152,10 +154,10 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     let head = session.req_header_mut();
     outcome.addressed(head.headers.get(header::HOST).map(HeaderValue::as_bytes), head.version);
     outcome.client = Some(address);
-    // The headers of other clients are not trusted. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
+    // Only a trusted proxy may name another client or an id. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
     if trusts(address) {
-        // A proxy may pass the header on as a client wrote it. Test:
-        // `a_trusted_proxy_vouches_for_what_it_writes_alone`.
+        // A proxy may pass `X-Forwarded-For` on as a client wrote it, so the header counts only if
+        // `server.forwarded_headers` lists it. Test: `a_trusted_proxy_vouches_for_what_it_writes_alone`.
         let says_client = snapshot.server.forwarded_headers.contains(&identity::FORWARDED_FOR);
         let client = identity::forwarded_client(&head.headers, trusts).filter(|_| says_client);
         outcome.client = client.or(outcome.client);
@@ -166,18 +168,18 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     identity::write_id(head, &outcome.request_id);
 }
 
-/// Begins the trace of a request, or continues that of a trusted client. Without `[traces]` the headers of a trace pass
-/// as they came. Test: `without_the_table_a_trace_passes_as_it_came`.
+/// Begins the trace of a request, or continues the trace of a trusted client. If `[traces]` isn't configured, the
+/// headers of a trace pass to the upstream unchanged. Test: `without_the_table_a_trace_passes_as_it_came`.
 fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mut RequestContext) {
     let is_trusted = context.snapshot.trusts(client_request::address(session));
     let head = session.req_header_mut();
-    // Otherwise any client could decide what is sampled.
+    // If traces of other clients were continued, any client could decide which requests are sampled.
     let parent = trace::named_by(&head.headers).filter(|_| is_trusted);
     let outcome = &mut context.outcome;
     outcome.trace_id = parent.as_ref().map(SpanContext::trace_id);
     let Some(collector) = &context.snapshot.traces else { return };
     if parent.is_none() {
-        // The state belongs to a trace that is not continued.
+        // These headers belong to a trace that isn't continued.
         head.remove_header(&TRACEPARENT);
         head.remove_header(&TRACESTATE);
     }

@@ -1,8 +1,9 @@
 //! Connections of HTTP/2: many requests at a time, under the rules of HTTP/1.1.
 //!
-//! Pingora and `h2` read frames and heads. Here each stream takes a place among the connections, and memory for bytes
-//! that wait to be sent; a head has the deadline of heads, and a client that floods is disconnected. The heads
-//! themselves are checked before their route is found (`request::head::check_parsed`).
+//! Pingora and `h2` read frames and heads, and this module adds limits. Each stream takes a place among the
+//! connections, and memory for bytes that wait to be sent. A head must arrive within `server.head_timeout`, and a
+//! client that floods is disconnected. The fields of a head are checked before its route is found
+//! (`request::head::check_parsed`).
 
 mod traffic;
 mod wire;
@@ -41,27 +42,29 @@ use crate::{
 };
 use wire::{Watched, Wire};
 
-/// Maximum number of requests on one connection, so that its memory is returned now and then.
+/// Maximum number of requests on one connection. The bound returns the connection's memory now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// Maximum number of requests on one connection that `h2` or Pingora reject as malformed. The next one ends the
+/// Maximum number of requests on one connection that `h2` or Pingora reject as malformed. Another such request ends the
 /// connection.
 const MALFORMED_REQUESTS: u32 = 32;
 
-/// Maximum number of bytes that wait to be sent on a stream. Each stream holds as much of `server.memory` until it has
-/// ended on the wire.
+/// Maximum number of bytes that wait to be sent on a stream. Each stream holds this much of `server.memory` until its
+/// last frame has been sent or it has been reset.
 const SEND_BUFFER: usize = 32 << 10;
 
-/// The bytes of request bodies that a client may send before they are read: of one stream, and of all streams of a
-/// connection.
+/// Maximum number of bytes of a request's body that a client may send on one stream before they are read.
 const RECEIVE_WINDOW: u32 = 64 << 10;
+/// Maximum number of bytes of request bodies that a client may send on all streams of a connection before they are
+/// read.
 const RECEIVE_WINDOW_OF_ALL: u32 = 256 << 10;
 
 /// The number of bytes by which the limit of `h2` exceeds `server.head_size`. Heads between the two limits are refused
-/// with a problem and logged; `h2` refuses larger ones without either.
+/// with a problem and logged; `h2` refuses larger heads without a problem and without a log line.
 const HEAD_MARGIN: usize = 16 << 10;
 
-/// Maximum time for the last frames of a connection, and the time that an idle connection stays open after its GOAWAY.
+/// Maximum time for sending the last frames of a connection, and the time that an idle connection stays open after
+/// GOAWAY.
 const CLOSING: Duration = Duration::from_secs(2);
 
 type ServerConnection = h2::server::Connection<Stream, Bytes>;
@@ -73,7 +76,7 @@ struct StreamHold {
     _held: MemoryShare,
 }
 
-/// The shared state that the requests of a connection need, and the place of the connection.
+/// A client's connection of HTTP/2: the shared state that its requests need, and its place.
 pub(super) struct Multiplexed<'a> {
     pub live: &'a Live,
     pub vitals: &'a Vitals,
@@ -81,19 +84,19 @@ pub(super) struct Multiplexed<'a> {
     pub place: &'a AdmittedConnection,
 }
 
-/// The reasons that a connection ends.
+/// The reason that a connection ends.
 enum ConnectionEnd {
-    /// The client, the network or another client's displacement ended it.
+    /// The client or the network closed the connection, or another client displaced it.
     Over,
-    /// No request has come for `server.idle_timeout`.
+    /// The connection had no request for `server.idle_timeout`, or for [`CLOSING`] after GOAWAY.
     Idle,
     /// The client broke a limit.
     Abused(Dropped),
 }
 
 impl Multiplexed<'_> {
-    /// Serves requests until the connection ends. `prefix` has the bytes that were read from the stream before;
-    /// `expected` counts the client until its first request has been answered.
+    /// Serves requests until the connection ends. `prefix` contains the bytes that have already been read from the
+    /// stream. `expected` makes the process wait for the client until its first request has been answered.
     pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -135,8 +138,8 @@ impl Multiplexed<'_> {
         let _ = tokio::time::timeout(CLOSING, poll_fn(|context| connection.poll_closed(context))).await;
     }
 
-    /// Accepts requests until there is a reason to end. Each iteration follows a request, the beginning of a drain, or
-    /// a change of the traffic, which [`traffic`] bounds.
+    /// Accepts requests until there is a reason to end. Each iteration of the loop follows a request, the beginning of
+    /// a drain, or a change in the traffic, which [`traffic`] bounds.
     async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -158,8 +161,8 @@ impl Multiplexed<'_> {
             if is_flooded {
                 return ConnectionEnd::Abused(Dropped::Flood);
             }
-            // The streams that have ended free their places and memory. The holds are alike, so any may go; the first,
-            // which has the place of the connection, stays.
+            // Streams that have ended free their places and memory. The holds after the first are alike, so it doesn't
+            // matter which of them are dropped. The first uses the place of the connection, and is dropped last.
             streams.truncate(open);
             if is_busy && open == 0 {
                 is_busy = false;
@@ -168,17 +171,18 @@ impl Multiplexed<'_> {
             let session = tokio::select! {
                 biased;
                 () = &mut drains, if !is_stopping => {
-                    // `h2` still takes the requests that are on their way (RFC 9113 section 6.8).
+                    // `h2` still accepts requests that are on their way (RFC 9113 section 6.8).
                     is_stopping = true;
                     connection.graceful_shutdown();
                     continue;
                 }
-                // Polled before the next request, so that a flood ends the connection. Test:
-                // `a_client_that_floods_is_disconnected`.
+                // The traffic is polled before the next request, so a flood ends the connection even if the client also
+                // sends requests. Test: `a_client_that_floods_is_disconnected`.
                 () = watched.changed() => continue,
                 stream = HttpSession::from_h2_conn(connection, Arc::clone(digest)) => match stream {
                     Ok(Some(H2Accept::Session(session))) => session,
-                    // Logged and counted here, as the refusals of HTTP/1.1 are. Test: `heads_are_refused_as_by_http1`.
+                    // The request is logged and counted here, like a refused head of HTTP/1.1. Test:
+                    // `heads_are_refused_as_by_http1`.
                     Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_REQUESTS => {
                         malformed += 1;
                         self.log_malformed();
@@ -193,7 +197,7 @@ impl Multiplexed<'_> {
                 end = self.late(watched, is_stopping) => return end,
             };
             is_busy = true;
-            // Another client may have taken the place at the moment in which the request came.
+            // Another client may have taken the place at the moment at which the request arrived.
             if !self.place.begin() {
                 return ConnectionEnd::Over;
             }
@@ -227,8 +231,8 @@ impl Multiplexed<'_> {
         }
     }
 
-    /// Begins a request in a task of its own. Without a place or memory it is refused with `REFUSED_STREAM`, after
-    /// which a client may try again (RFC 9113 section 8.7).
+    /// Serves a request in a task of its own. If there is no place or no memory for the request, refuses it with
+    /// `REFUSED_STREAM` and returns `None`. The client may then try again (RFC 9113 section 8.7).
     fn begin<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -236,9 +240,10 @@ impl Multiplexed<'_> {
         is_first: bool,
         (expected, shutdown): (Option<InFlight>, &ShutdownWatch),
     ) -> Option<StreamHold> {
-        // A client may leave a whole buffer of each stream unread. Test: `slow_readers_by_http2_take_bounded_memory`.
+        // A client may leave a whole buffer of each stream unread, so the memory of a buffer is taken in advance. Test:
+        // `slow_readers_by_http2_take_bounded_memory`.
         let held = self.live.pin().memory.share();
-        // A request takes a place as a connection of its own would. Test: `streams_take_the_places_of_connections`.
+        // Each request takes a place, as a connection of its own would. Test: `streams_take_the_places_of_connections`.
         let place = if is_first { Ok(None) } else { self.place.further().map(Some) };
         let (Ok(place), Ok(())) = (place, held.take(SEND_BUFFER)) else {
             session.shutdown_with_reason(Reason::REFUSED_STREAM);
@@ -253,7 +258,7 @@ impl Multiplexed<'_> {
         Some(StreamHold { _place: place, _held: held })
     }
 
-    /// Logs and counts a request that `h2` or Pingora have rejected: it has no head that could be read.
+    /// Logs and counts a request that `h2` or Pingora has rejected because its head is malformed.
     fn log_malformed(&self) {
         let snapshot = self.live.pin();
         let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
@@ -276,7 +281,7 @@ fn options(streams: u32, head_size: usize) -> H2Options {
     let mut options = server::default_h2_options();
     options
         .max_concurrent_streams(streams)
-        // A small head may decode to a large one. Test: `an_endless_head_takes_bounded_memory`.
+        // A small compressed head may decode to a large head. Test: `an_endless_head_takes_bounded_memory`.
         .max_header_list_size(u32::try_from(head_size.saturating_add(HEAD_MARGIN)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .initial_window_size(RECEIVE_WINDOW)
@@ -291,7 +296,7 @@ fn as_http1(session: &mut HttpSession) {
     let head = session.req_header_mut();
     let host = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = host {
-        // Pingora has refused a `Host` that differs. Insertion fails only for unknown names.
+        // Pingora has already refused a `Host` that differs from the authority. Insertion fails only for unknown names.
         let _ = head.insert_header(header::HOST, host);
     }
     let cookies: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

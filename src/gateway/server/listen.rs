@@ -1,5 +1,5 @@
-//! Pingora's server, configured in code, without files of its own, and the listeners. They are not Pingora's, because
-//! Pingora limits neither the number of connections nor the time of TLS handshakes and heads.
+//! Pingora's server, configured in code and without files of its own, and the listeners. Pingora's own listeners aren't
+//! used, because they limit neither the number of connections nor the time of TLS handshakes and heads.
 
 mod accept;
 mod proxy_protocol;
@@ -33,14 +33,15 @@ use crate::{
     },
 };
 
-/// The pause after an error of the system on accepting a connection, such as a lack of descriptors.
+/// The pause after the system fails to accept a connection, for example because no descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Time after which the system closes a connection whose client acknowledges no data (`TCP_USER_TIMEOUT`). No other
 /// timeout ends a write of the last buffer of an answer.
 const LOST: Duration = Duration::from_secs(300);
 
-/// Returns the advice to append to an error of the system: for an address that another process has, and otherwise none.
+/// Returns advice to append to the message of an error of the system: the remedy if another process uses the address,
+/// and otherwise an empty string.
 #[must_use]
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
@@ -51,7 +52,7 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// The reasons that the server can't listen. The message names the key of the configuration.
+/// The reason that the server can't listen. The message names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
     /// The address is in use, or is not an address of this machine.
@@ -66,11 +67,11 @@ pub enum Unready {
     },
 }
 
-/// Creates a server with all listeners of a configuration. They accept clients once the server runs.
+/// Creates a server with all listeners of a configuration. The listeners accept clients once the server runs.
 ///
 /// # Errors
 ///
-/// Returns an error if a listener can't listen.
+/// Returns [`Unready`] if the socket of a listener can't be created, for example because its address is in use.
 pub fn server(
     settings: &Settings,
     gateway: Gateway,
@@ -89,17 +90,16 @@ pub fn server(
     Ok(server)
 }
 
-/// A service of Pingora's that accepts clients on its listeners, of the gateway or of the admin listener.
+/// A Pingora service that accepts clients, either on the listeners of the gateway or on the admin listener.
 pub struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     front: Arc<Front>,
-    /// The sockets with the names of their listeners. A socket without a name is that of operators, with HTTP/1.1
-    /// alone.
+    /// The sockets with the names of their listeners. The admin listener has no name and speaks only HTTP/1.1.
     sockets: Vec<(ListeningSocket, Option<String>)>,
     /// The stage of the process at which the listeners stop accepting clients.
     pub until: Stage,
-    /// The number of threads; the server's if none is set.
+    /// The number of threads; `None` for the server's default.
     pub threads: Option<usize>,
 }
 
@@ -110,7 +110,8 @@ impl<A> Listening<A> {
         Self { name, app: Arc::new(app), front, sockets: Vec::new(), until: Stage::Closing, threads: None }
     }
 
-    /// Adds a listener; without a name, it speaks HTTP/1.1 alone. Its clients are accepted once the service starts.
+    /// Adds the socket of a listener. Without a name, the listener speaks only HTTP/1.1. Clients are accepted once the
+    /// service starts.
     pub fn add(&mut self, listener: Option<&str>, socket: ListeningSocket) {
         self.sockets.push((socket, listener.map(str::to_owned)));
     }
@@ -120,8 +121,8 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
-        // Only the listeners of the gateway: the watchdog is about the threads that serve clients, not those of
-        // operators.
+        // Only the listeners of the gateway have a pulse: the watchdog checks the threads that serve clients, and not
+        // those that serve operators.
         if until == Stage::Closing {
             let vitals = self.front.vitals().clone();
             tokio::spawn(async move { vitals.pulse().beat().await });
@@ -137,7 +138,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
             });
         }
         loops.join_all().await;
-        // No more clients are accepted; the connections that are open go on.
+        // No more clients are accepted, but open connections are still served.
         let _ = shutdown.wait_for(|stops| *stops).await;
         self.app.http_cleanup().await;
     }
@@ -151,7 +152,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     }
 }
 
-/// Accepts clients until the process has reached the stage `until`, and then those that are in the queue of the socket.
+/// Accepts clients until the process has reached the stage `until`, and then accepts the clients in the queue of the
+/// socket.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: StreamAcceptor,
     listener: Option<&str>,
@@ -159,7 +161,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     (front, until): (&Arc<Front>, Stage),
     shutdown: ShutdownWatch,
 ) {
-    // Counts as a client that is expected, so that the process stays until the queue is empty.
+    // The queue counts as an expected client, so the process runs until the queue is empty.
     let is_expected = || (until == Stage::Closing).then(|| front.vitals().expect());
     let _queue = is_expected();
     let mut ended = std::pin::pin!(front.vitals().reached(until));
@@ -197,7 +199,7 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     // The listener is always found, because a snapshot keeps the listeners of the snapshots before it.
     let Some(protocols) = front.protocols(listener) else { return };
     let by_proxy = !protocols.proxies.is_empty();
-    // Any other client could claim any address. Test: `connections_without_a_head_are_closed`.
+    // A client that isn't a trusted proxy could claim any address. Test: `connections_without_a_head_are_closed`.
     if by_proxy && !protocols.proxies.iter().any(|network| network.contains(address)) {
         return front.count(Dropped::ProxyUntrusted);
     }
@@ -207,13 +209,13 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
             tokio::spawn(async move { converse(stream, protocols, &app, &front, (place, expected), shutdown).await });
         }
         Err(refusal) if protocols.tls.is_none() => stream.turn_away(&refusal),
-        // Before a TLS handshake no refusal can be sent.
+        // A refusal can't be sent before the TLS handshake.
         Err(_) => {}
     }
 }
 
-/// Serves a connection: reads the head of the PROXY protocol, if the listener has one, makes the TLS handshake, and
-/// then serves requests until the connection ends.
+/// Serves a connection: reads the head of the PROXY protocol and performs the TLS handshake, if the listener is
+/// configured for these, and then serves requests until the connection ends.
 async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     stream: AcceptedStream,
     ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
@@ -224,7 +226,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
 ) {
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     let mut stream = stream.into_stream();
-    // Both fail if the client has left, which the next read notices.
+    // Both calls fail if the client has left. The next read reports that.
     let _ = stream.set_nodelay();
     let _ = stream.set_keepalive(&watched());
     if !proxies.is_empty() {
@@ -237,8 +239,8 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         // `heads_are_read_to_their_last_byte`.
         stream.rewind(&rest);
         if let Some(client) = client {
-            // The place was the proxy's; from here on the limits of the client's own address hold. Test:
-            // `the_address_in_the_head_is_the_client_s`.
+            // So far the connection had a place under the proxy's address. From here on, the limits of the client's own
+            // address apply. Test: `the_address_in_the_head_is_the_client_s`.
             drop(place);
             place = match front.enter(client.ip(), false).await {
                 Ok(place) => place,
@@ -255,7 +257,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         Some(tls) => {
             let tls = tls.current();
             let agreed = tokio::select! {
-                // Each handshake runs in the task of its client, so that it delays no other. Test:
+                // Each handshake runs in the task of its client, so it doesn't delay other clients. Test:
                 // `stalled_and_broken_handshakes_hinder_no_other_client`.
                 agreed = tokio::time::timeout(front.handshake_timeout(), tls.handshake(stream)) => agreed,
                 () = place.displaced() => return,
@@ -276,7 +278,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     front.serve(app, (stream, http2), (&place, expected), &mut shutdown).await;
 }
 
-/// Sends the refusal to a client without a place, as far as the system accepts it at once.
+/// Sends the refusal to a client that gets no place. Bytes that the system doesn't accept at once are dropped.
 async fn refuse(stream: &mut l4::stream::Stream, refusal: &[u8]) {
     let sent = async {
         stream.write_all(refusal).await?;
@@ -285,8 +287,8 @@ async fn refuse(stream: &mut l4::stream::Stream, refusal: &[u8]) {
     let _ = tokio::time::timeout(Duration::ZERO, sent).await;
 }
 
-/// Returns the options by which the system ends connections whose other end is gone or acknowledges nothing: Pingora
-/// writes the last buffer of an answer without a timeout.
+/// Returns the options by which the system closes connections whose other end is gone or acknowledges no data. They are
+/// needed because Pingora writes the last buffer of an answer without a timeout.
 fn watched() -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -297,7 +299,7 @@ fn watched() -> TcpKeepalive {
     }
 }
 
-/// Creates a server without listeners. Its services run until the process ends: the caller adds them.
+/// Creates a server without services. The caller adds the services, which run until the process ends.
 #[must_use]
 pub fn companion(settings: &Settings) -> Server {
     Server::new_with_opt_and_conf(None, configuration(settings))
@@ -306,8 +308,8 @@ pub fn companion(settings: &Settings) -> Server {
 fn configuration(settings: &Settings) -> ServerConf {
     let grace = settings.server.shutdown_timeout;
     ServerConf {
-        // Pingora would put both files into a world-writable directory, where others could place theirs first. Neither
-        // is used.
+        // The gateway uses neither of these files. Pingora would put both into a world-writable directory, where other
+        // users could create them first.
         pid_file: String::new(),
         upgrade_sock: String::new(),
         threads: settings.server.threads,

@@ -12,19 +12,20 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// Maximum time for reading the rest of a refused body, so that the client finishes sending and reads the refusal.
+/// Maximum time for reading the rest of a refused body. Many clients read the refusal only after they have sent the
+/// whole body.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Maximum length of that rest, as a multiple of the largest body.
+/// Maximum length of the rest of a refused body that is read, as a multiple of the largest permitted body.
 const LINGER_SIZES: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// The largest body, in bytes.
     pub size: usize,
-    /// The deepest nesting of objects and arrays.
+    /// The deepest permitted nesting of objects and arrays.
     pub depth: u16,
-    /// The time from the head to the last byte.
+    /// Maximum time from the head to the last byte of the body.
     pub time: Duration,
 }
 
@@ -34,7 +35,7 @@ impl From<&Budgets> for BodyLimits {
     }
 }
 
-/// Reads and parses a request's body. If it is refused or incomplete, the connection is not reused.
+/// Reads and parses a request's body. If the body is refused or incomplete, the connection isn't reused.
 ///
 /// # Errors
 ///
@@ -48,8 +49,8 @@ pub(crate) async fn read(
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
 }
 
-/// Reads the bytes of a request's body, and writes `100 Continue` before it if the client waits for that. If the body
-/// is refused or incomplete, the connection is not reused.
+/// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body is refused
+/// or incomplete, the connection is not reused.
 ///
 /// # Errors
 ///
@@ -70,8 +71,8 @@ pub(crate) async fn receive(
         Ok(()) => too_large.then(|| Box::new(body::too_large(limits.size))),
     };
     if let Some(problem) = refused {
-        // A client that waits for `100 Continue` sends nothing more. Others read the refusal after they have sent the
-        // body.
+        // A client that waits for `100 Continue` sends nothing more. Other clients read the refusal only after they
+        // have sent the body.
         if !waits && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES)) {
             linger(session, limits.size).await;
         }
@@ -93,7 +94,7 @@ pub(crate) async fn receive(
             Err(failure)
         }
         Err(_) => {
-            // The rest of the body may still come, and must not be read as a request. Test:
+            // The rest of the body may still arrive, and must not be read as a request. Test:
             // `incomplete_bodies_are_refused_and_reach_no_upstream`.
             session.set_keepalive(None);
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
@@ -108,13 +109,14 @@ async fn collect(
     most: usize,
     held: &MemoryShare,
 ) -> Result<Vec<u8>, Failure> {
-    // The buffer grows with the bytes received, not with the announced length, which costs a client nothing.
+    // The buffer grows with the bytes received. It isn't allocated by the announced length, because a client can
+    // announce any length at no cost.
     let mut bytes = Vec::new();
     held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
     // The loop reads at most `most` bytes, and the caller limits its time.
     loop {
         match session.read_request_body().await {
-            // A body in chunks announces no length. Test: `bodies_have_a_bound`.
+            // A body in chunks announces no length, so the bound is checked for each part. Test: `bodies_have_a_bound`.
             Ok(Some(part)) if part.len() > most - bytes.len() => {
                 linger(session, most).await;
                 return Err(body::too_large(most).into());
@@ -152,7 +154,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get_all(header::EXPECT).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Returns the problem of a body that could not be read after `got` bytes.
+/// Returns the problem for a body whose reading failed after `got` bytes.
 fn fault(error: &BError, got: usize) -> Box<Problem> {
     match error.root_etype() {
         ErrorType::ReadTimedout => broken(&format!("the body stopped after {got} bytes")),

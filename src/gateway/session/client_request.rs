@@ -1,4 +1,4 @@
-//! Requests for lists, detached from their session, so that the session can be watched while the page is made.
+//! Requests for lists, detached from their sessions. A session can therefore be watched while its page is made.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
@@ -23,7 +23,7 @@ pub(crate) struct ClientRequest {
     /// The parameters of the route's path, percent-encoded.
     pub parameters: Vec<(String, String)>,
     pub headers: HeaderMap,
-    /// The body of a request by POST.
+    /// The body of a request by POST; `None` for other methods.
     pub body: Option<RequestBody>,
     pub client: Client,
     /// The time of the request, in seconds since 1970.
@@ -38,18 +38,19 @@ pub(crate) struct ClientRequest {
 pub(crate) struct Client {
     /// The address of the other end of the connection.
     pub address: IpAddr,
-    /// `http` or `https`: that of the client's own connection, also if that ends at a trusted proxy.
+    /// The scheme of the client's own connection, `http` or `https`, even if the connection ends at a trusted proxy.
     pub scheme: &'static str,
     pub version: Version,
-    /// True if the client is a trusted proxy.
+    /// True if the other end of the connection is a trusted proxy.
     pub is_proxy: bool,
-    /// True if the client has shown a certificate, or a trusted proxy names the subject of one.
+    /// True if the client has presented a certificate, or a trusted proxy names the subject of its client's
+    /// certificate.
     pub has_certificate: bool,
 }
 
 impl Client {
-    /// Identifies the client of a session. Headers about the request's origin are removed unless a trusted proxy wrote
-    /// them, so that later code can rely on those that remain.
+    /// Identifies the client of a session. Removes headers about the request's origin unless a trusted proxy wrote
+    /// them, so later code can rely on the headers that remain.
     #[must_use]
     pub(crate) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
         let address = address(session);
@@ -60,23 +61,23 @@ impl Client {
         for name in headers::unvouched(headers, subject, &server.forwarded_headers, is_proxy) {
             session.req_header_mut().remove_header(&name);
         }
-        // Written after the removal: a header that is still there is a trusted proxy's, and stays. Test:
-        // `a_certificate_may_be_optional_and_a_proxy_may_name_its_client`.
+        // The subject is written after the removal. A header that is still there was written by a trusted proxy, so it
+        // stays. Test: `a_certificate_may_be_optional_and_a_proxy_may_name_its_client`.
         if let Some(name) = subject {
             write_subject(session, name);
         }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let has_certificate = has_certificate(session, subject);
         let head = session.req_header();
-        // Such a header is left only if a trusted proxy wrote it.
+        // A header that states the scheme is left only if a trusted proxy wrote it.
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
         Self { address, scheme, version: head.version, is_proxy, has_certificate }
     }
 
-    /// Returns the address with which links of the route begin: the first of `public_url` of the route, that of the
-    /// server, the host that a trusted proxy names, and the request's own host if `hosts` of the route lists it.
-    /// Without any of these, the address has no host.
+    /// Returns the address with which links of the route begin. The address is the first of: `public_url` of the route,
+    /// `public_url` of the server, the host that a trusted proxy names, and the request's own host if `hosts` of the
+    /// route lists it. If there is none of these, the address has no host.
     #[must_use]
     pub(crate) fn public_address(
         &self,
@@ -91,8 +92,8 @@ impl Client {
         }
     }
 
-    /// Returns the address for links in answers that pass through: the public one, else the `Host` of the request as it
-    /// came, which an upstream that received it would repeat in its links too.
+    /// Returns the address for links in answers that pass through: the public address if it has a host, or else the
+    /// `Host` of the request, unchecked. An upstream that received this `Host` would repeat it in its links, too.
     #[must_use]
     pub(crate) fn asked_address(
         &self,
@@ -108,7 +109,7 @@ impl Client {
         PublicAddress::as_asked(self.address_of(target, headers, &snapshot.server))
     }
 
-    /// Returns the address that the client, or a trusted proxy, names, without a check. Upstreams get it in `Host` or
+    /// Returns the host and scheme that the client or a trusted proxy names, unchecked. Upstreams get it in `Host` or
     /// in `X-Forwarded-Host` and may write it into their items, so the page cache keeps pages apart by it.
     #[must_use]
     pub(crate) fn reached_address(
@@ -129,7 +130,8 @@ impl Client {
         RequestAddress {
             scheme: self.scheme,
             authority: target.authority.as_deref(),
-            // Any client can write such headers. Test: `untrusted_headers_choose_no_host_of_links`.
+            // Any client can write headers that name a host, so only those of a trusted proxy are read. Test:
+            // `untrusted_headers_choose_no_host_of_links`.
             of_proxy: self.is_proxy.then_some(headers),
             // A proxy may pass the header on as a client wrote it, so it counts only if `server.forwarded_headers`
             // lists it.
@@ -149,8 +151,8 @@ impl Client {
     }
 }
 
-/// Returns the address of the other end of a session's connection, or the one in the head of the PROXY protocol;
-/// [`UNIX_CLIENT`] for unix sockets.
+/// Returns the address of the other end of a session's connection, or the client's address in the head of the PROXY
+/// protocol. Returns [`UNIX_CLIENT`] for a Unix socket.
 pub(crate) fn address(session: &ServerSession) -> IpAddr {
     match session.client_addr() {
         Some(SocketAddr::Inet(address)) => address.ip(),
@@ -158,8 +160,8 @@ pub(crate) fn address(session: &ServerSession) -> IpAddr {
     }
 }
 
-/// Writes the subject of a client's certificate into the request. A header that is there already is that of a trusted
-/// proxy, which names its own client, and stays.
+/// Writes the subject of a client's certificate into the request. If the header is there already, a trusted proxy has
+/// written it to name its own client, and the header stays.
 fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     if session.req_header().headers.contains_key(name) {
         return;
@@ -172,8 +174,8 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     }
 }
 
-/// Returns whether the client of a session has shown a certificate, or has the header for the `subject` of a
-/// certificate. Headers that no trusted proxy vouches for have been removed before.
+/// Returns whether the client of a session has presented a certificate, or the request has the header for the `subject`
+/// of one. [`Client::of`] has removed the header unless a trusted proxy wrote it.
 pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderName>) -> bool {
     let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
     digest.is_some_and(|digest| !digest.cert_digest.is_empty())
@@ -181,13 +183,13 @@ pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderNa
 }
 
 impl ClientRequest {
-    /// Returns the query as it came, without the `?`.
+    /// Returns the query as the client sent it, without the `?`; `None` if the request has no query.
     #[must_use]
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.query.as_deref()
     }
 
-    /// Returns the beginning of the links in the response: the public address, as far as it is known, and the path.
+    /// Returns the beginning of the links in the response: the public address, if it is known, and the path.
     #[must_use]
     pub(crate) fn link_base(&self, route: &Route, snapshot: &Snapshot) -> LinkBase {
         let address = self.client.public_address(&self.target, &self.headers, route, snapshot);

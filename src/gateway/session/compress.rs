@@ -1,10 +1,11 @@
-//! Compression of responses: piece by piece, so that a large body takes no worker thread for long.
+//! Compression of responses. Bodies are compressed piece by piece, so a large body doesn't occupy a worker thread for
+//! long.
 //!
-//! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does
-//! not shrink is sent as it is, and a slow reader holds only the memory of the compressed body. Pingora's own
-//! compression does none of these, ignores the weights of `Accept-Encoding`, and counts no memory.
+//! A body is compressed as a whole before its head is written. So HEAD states the length that GET has, a body that
+//! doesn't shrink is sent unchanged, and a slow reader holds only the memory of the compressed body. Pingora's own
+//! compression has none of these properties, ignores the weights of `Accept-Encoding`, and doesn't count memory.
 //!
-//! An answer that passes through, and whose links are rewritten, is compressed as it streams ([`CodedStream`]).
+//! An answer that passes through with rewritten links is compressed while it is sent ([`CodedStream`]).
 
 use std::io::{self, Write};
 
@@ -14,7 +15,7 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::{config::settings::ContentCoding, downstream::Content, upstream::net::memory::MemoryShare};
 
-/// The number of bytes that are compressed before other tasks have their turn: at most a millisecond of work.
+/// The number of bytes that are compressed before other tasks may run: at most a millisecond of work.
 const PIECE: usize = 64 << 10;
 
 /// The memory of an encoder whose body has more than one piece, in bytes, by measurement: zstd takes 1.1 MB, Brotli
@@ -25,18 +26,20 @@ const ENCODER: usize = 3 << 19;
 /// The largest window that is searched for repetitions, as an exponent of two: 128 KiB.
 const WINDOW: u32 = 17;
 
-/// Levels that shrink lists of JSON objects to a sixth at 400 MB/s (zstd), 90 MB/s (Brotli) and 130 MB/s (gzip). Higher
-/// ones save at most a tenth of that for twice the time.
+/// The level of zstd. It shrinks lists of JSON objects to a sixth, at 400 MB/s. Higher levels save at most a tenth of
+/// the compressed size, for twice the time.
 const ZSTD_LEVEL: i32 = 1;
+/// The level of Brotli, chosen like that of zstd. It compresses 90 MB/s.
 const BROTLI_QUALITY: u32 = 3;
+/// The level of gzip, chosen like that of zstd. It compresses 130 MB/s.
 const GZIP_LEVEL: u32 = 4;
 
 /// Compresses a body. Returns `None` if the body does not shrink, or if no memory is left. `held` counts the memory of
-/// the encoder while it works, and that of the compressed body.
+/// the compressed body and, during the call, the memory of the encoder.
 pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare) -> Option<Vec<u8>> {
     let length = body.len();
     let state = if length > PIECE { ENCODER } else { 0 };
-    // A large response is better than none. Test: `without_memory_a_body_is_left_as_it_is`.
+    // An uncompressed response is better than none. Test: `without_memory_a_body_is_left_as_it_is`.
     held.take(state).ok()?;
     let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
     let compressed = match Encoder::new(coding, Some(length), output) {
@@ -51,7 +54,7 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
     let mut is_first = true;
     for part in body.clone().into_parts() {
         for piece in part.chunks(PIECE) {
-            // Other tasks of the thread have their turn between two pieces.
+            // Other tasks of the thread may run between two pieces.
             if !is_first {
                 tokio::task::yield_now().await;
             }
@@ -64,18 +67,19 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
     if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
 }
 
-/// A body of unknown length that is compressed as it streams. Callers push parts of at most 64 KiB, so that none takes
+/// A body of unknown length that is compressed as it streams. Callers push parts of at most 64 KiB, so no part occupies
 /// a worker thread for long.
 pub(crate) struct CodedStream(Encoder<Vec<u8>>);
 
 impl CodedStream {
-    /// Creates an encoder, whose memory `held` counts until it is dropped; `None` if no memory is left.
+    /// Creates an encoder; returns `None` if no memory is left. `held` counts the memory of the encoder until `held` is
+    /// dropped.
     pub(crate) fn begin(coding: ContentCoding, held: &MemoryShare) -> Option<Self> {
         held.take(ENCODER).ok()?;
         Encoder::new(coding, None, Vec::new()).map(Self).ok()
     }
 
-    /// Compresses a part of the body, and returns the compressed bytes that are ready. They may be empty, because
+    /// Compresses a part of the body, and returns the compressed bytes that are ready. The result may be empty, because
     /// encoders hold bytes back.
     pub(crate) fn push(&mut self, part: &[u8]) -> io::Result<Vec<u8>> {
         self.0.write_all(part)?;
@@ -94,22 +98,22 @@ impl std::fmt::Debug for CodedStream {
     }
 }
 
-/// The buffer of a compressed body. It refuses to grow to the size of the body itself, and counts its memory in the
-/// share.
+/// The buffer for a compressed body. Writes fail if the buffer would reach the size of the uncompressed body. `held`
+/// counts its memory.
 struct CompressedBody<'a> {
     bytes: Vec<u8>,
     /// The largest useful size: one byte less than the body.
     most: usize,
     held: &'a MemoryShare,
-    /// True if a write failed: Brotli's encoder does not report a failure of its last one.
+    /// True if a write failed. Brotli's encoder doesn't report the failure of its last write.
     is_broken: bool,
 }
 
 impl Write for CompressedBody<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let shrinks = bytes.len() <= self.most - self.bytes.len();
-        // The compression of bytes without repetitions ends before it takes more memory than the body. Test:
-        // `bodies_that_do_not_shrink_are_left_as_they_are`.
+        // Bytes without repetitions don't shrink. Their compression ends before it takes more memory than the body.
+        // Test: `bodies_that_do_not_shrink_are_left_as_they_are`.
         if !shrinks || self.held.reserve(&mut self.bytes, bytes.len(), self.most).is_err() {
             self.is_broken = true;
             return Err(io::ErrorKind::StorageFull.into());
@@ -135,7 +139,7 @@ impl<W: Write> Encoder<W> {
         Ok(match coding {
             ContentCoding::Zstd => {
                 let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
-                // The encoder allocates by the length, and the client's decoder by the window.
+                // The encoder allocates memory by the length, and the client's decoder allocates it by the window.
                 encoder.set_pledged_src_size(length.and_then(|length| u64::try_from(length).ok()))?;
                 encoder.window_log(WINDOW)?;
                 Self::Zstd(encoder)
@@ -207,8 +211,8 @@ mod tests {
         assert_eq!(memory.held(), 0);
     }
 
-    /// The last bytes may be those that make a compressed body too long, and Brotli's encoder reports no failure to
-    /// write them.
+    /// A compressed body is either complete or not used, even if only its last bytes make it too long. Brotli's encoder
+    /// doesn't report that it failed to write these bytes.
     #[tokio::test]
     async fn the_end_of_a_body_is_never_lost() {
         let memory = Memory::new(64 << 20);

@@ -1,4 +1,4 @@
-//! The gateway, and the context that each request carries through it.
+//! The gateway, and the context of each request.
 
 use std::{
     fmt::Write as _,
@@ -48,12 +48,12 @@ pub struct Gateway {
     /// True for an inner gateway: all its requests come from services, which may choose conventions of their own
     /// ([`FORM`](super::service::FORM)).
     pub(crate) is_inner: bool,
-    /// Explanations for an inner gateway's requests, in place of those of the snapshot.
+    /// The explanations for the requests of an inner gateway; `None` to use the explanations of the snapshot.
     pub(crate) explanations: Option<Arc<Explanations>>,
 }
 
 impl Gateway {
-    /// Creates a gateway without services over the configuration in force.
+    /// Creates a gateway without services. `live` holds the configuration in force.
     #[must_use]
     pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
         Self {
@@ -74,8 +74,8 @@ impl Gateway {
         self.explanations.as_deref().or(snapshot.explanations.as_ref())
     }
 
-    /// Chooses the convention of a request for a list, and removes the headers that chose it: they concern the gateway
-    /// alone.
+    /// Chooses the convention of a request for a list, and removes the headers that made the choice, because only the
+    /// gateway needs them.
     #[must_use]
     pub(crate) fn take_choice<'l>(&self, list: &'l List, headers: &mut HeaderMap) -> NegotiatedConvention<'l> {
         let chosen = self.choose(list, headers);
@@ -89,7 +89,8 @@ impl Gateway {
     /// Chooses the convention of a request for a list.
     #[must_use]
     pub(crate) fn choose<'l>(&self, list: &'l List, headers: &HeaderMap) -> NegotiatedConvention<'l> {
-        // The header is read from inner requests alone: otherwise a client could choose a convention of services by it.
+        // The header is read only from inner requests. Otherwise a client could use it to choose a convention of
+        // services.
         let form = if self.is_inner { headers.get(FORM).and_then(|form| form.to_str().ok()) } else { None };
         let inner = form.and_then(|form| list.conventions.choose_inner(form));
         inner.unwrap_or_else(|| list.conventions.choose(headers))
@@ -100,25 +101,25 @@ impl Gateway {
 #[derive(Debug)]
 pub struct RequestContext {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// The observation of a relayed answer.
+    /// The observation of a relayed answer; `None` if the answer isn't observed.
     pub(crate) observation: Option<Box<observe::Observation>>,
     pub(crate) cross_origin: Option<CrossOrigin>,
     /// The explanation of the request, if it has a permit.
     pub(crate) explained: Option<Box<ExplainedRequest>>,
     pub(crate) outcome: Outcome,
-    /// The request's share of memory.
+    /// The bytes of `server.memory` that the request holds.
     pub(crate) held: MemoryShare,
-    /// The request's place among those of its route.
+    /// The request's place among the concurrent requests of its route; `None` if they aren't limited.
     pub(crate) place: Option<RequestPlace>,
-    /// The slot at the upstream of a forwarded request.
+    /// The slot of a forwarded request at its upstream; `None` for other requests.
     pub(crate) slot: Option<slots::UpstreamSlot>,
-    /// Set if the client has sent bytes after its request. No further request is read from its connection then.
+    /// Set if the client has sent bytes after its request. Its connection then ends after the response.
     pub(crate) surplus: Surplus,
-    /// Counts the request, so that a stopping process waits for it.
+    /// Counts the request as in flight. A stopping process waits for such requests.
     pub(crate) _in_flight: InFlight,
 }
 
-/// A request that is forwarded: the upstream itself answers it.
+/// A request that is forwarded to the upstream.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     pub(crate) found: RouteMatch,
@@ -126,12 +127,12 @@ pub(crate) struct Forwarded {
     pub(crate) client: client_request::Client,
     /// The link to the first page by cursor, if the request is a legacy request for a list.
     pub(crate) successor: Option<String>,
-    /// The body, if the gateway has read it already.
+    /// The body, if the gateway has read it already; otherwise the body is relayed from the client.
     pub(crate) body: Option<Bytes>,
 }
 
 /// A generator of the ids of requests, such as `3f9c2a7d5b1e8064-1a`: a random number of the process and a counter,
-/// both in hexadecimal digits. Ids that a trusted proxy sends are used in their place (`request::identity`).
+/// both in hexadecimal digits. An id that a trusted proxy sends is used instead (`request::identity`).
 #[derive(Debug)]
 pub struct RequestIds {
     process: String,
@@ -165,12 +166,12 @@ impl RequestIds {
 pub(crate) struct Surplus(Arc<AtomicBool>);
 
 impl Surplus {
-    /// Sets the flag.
+    /// Records that the client has sent such bytes.
     pub(crate) fn notice(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the flag is set.
+    /// Returns whether the client has sent such bytes.
     pub(crate) fn is_there(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,10 +1,10 @@
-//! Observation of routes (`action = "observe"`): answers of the upstream pass to legacy clients as they are, and are
-//! then read as the gateway would read them to serve a page. The verdicts are counted, so that operators know the
-//! obstacles before they let a route serve.
+//! Observation of routes (`action = "observe"`): answers of the upstream pass to legacy clients unchanged. Afterwards
+//! the gateway reads them as if it served pages. The verdicts are counted. They tell operators the obstacles before a
+//! route serves pages.
 //!
 //! Observation delays no request: parts of the body are copied while they pass, up to the route's
 //! `budgets.answer_size`, and read after the request on a blocking thread, one answer at a time in the whole process.
-//! If [`MOST_KEPT`] answers wait, further ones are skipped.
+//! If [`MOST_KEPT`] answers wait, more answers aren't read.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -48,7 +48,7 @@ const MOST_KEPT: usize = 16;
 pub(crate) struct Readers {
     /// A permit for each answer that is kept, from its head until it has been read.
     kept: Arc<Semaphore>,
-    /// The permit to read an answer.
+    /// The one permit to read an answer.
     reading: Arc<Semaphore>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Observation {
     query: LegacyQuery,
     /// The path of the request to the upstream.
     path: String,
-    /// A fingerprint of the principal's headers.
+    /// A hash of the principal's headers.
     principal: u64,
     status: u16,
     headers: HeaderMap,
@@ -73,13 +73,13 @@ pub(crate) struct Observation {
     body: Vec<u8>,
     /// The longest body that is kept, in bytes.
     most: usize,
-    /// The reason that the body is not kept.
+    /// The reason that the body isn't kept; `None` while it is.
     given_up: Option<GivenUp>,
     held: MemoryShare,
     _kept: OwnedSemaphorePermit,
 }
 
-/// The reasons that a body is not kept.
+/// The reason that a body isn't kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GivenUp {
     /// The body is longer than `budgets.answer_size`.
@@ -88,8 +88,9 @@ enum GivenUp {
     NoRoom,
 }
 
-/// A verdict against an answer, such as `order`, and details about places and fields. The details have no values of
-/// items, because they go into the log. Test: `every_cause_is_named_once_with_an_example_and_never_with_a_value`.
+/// A verdict against an answer, such as `order`, and details about places and fields. The details don't contain values
+/// of items, because they are written to the log. Test:
+/// `every_cause_is_named_once_with_an_example_and_never_with_a_value`.
 type AnswerVerdict = (&'static str, String);
 
 struct ObservationResult {
@@ -99,8 +100,8 @@ struct ObservationResult {
     faults: Vec<TrafficFault>,
 }
 
-/// Begins an observation at the head of an answer. Returns `None` if the answer is not to be read. For a GET request on
-/// a route that observes, the reason is then counted, such as `sample` for an answer between two that are read.
+/// Begins an observation at the head of an answer. Returns `None` if the answer isn't to be read. For a GET request on
+/// a route that observes, the reason is then counted, such as `sample` if only every n-th answer is read.
 pub(crate) fn begin(
     readers: &Readers,
     asked: &RequestHeader,
@@ -110,7 +111,7 @@ pub(crate) fn begin(
 ) -> Option<Box<Observation>> {
     seam(&outcome.path, "observe");
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
-    // With `Range`, the parameters alone don't determine the requested part of the list.
+    // With a `Range` header, the parameters aren't enough to determine the requested part of the list.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
     let kept = match query {
@@ -118,7 +119,7 @@ pub(crate) fn begin(
         Some(query) if query.sort == LegacySort::Unread => Err("sort"),
         Some(_) if answer.status == 304 => Err("unchanged"),
         Some(_) if !observed.has_turn() => Err("sample"),
-        // The permit is not waited for, so that observation delays no request. Test:
+        // Observation must not delay a request, so it doesn't wait for a permit. Test:
         // `more_answers_than_are_kept_pass_unread`.
         Some(query) => Arc::clone(&readers.kept).try_acquire_owned().map_err(|_| "busy").map(|kept| (query, kept)),
     };
@@ -145,7 +146,7 @@ pub(crate) fn begin(
     }))
 }
 
-/// Returns a fingerprint of the headers that identify the client for whom an answer was made.
+/// Returns a hash of the headers that decide which items a client may see.
 fn principal(headers: &HeaderMap, list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
     for name in &list.protected {
@@ -155,8 +156,8 @@ fn principal(headers: &HeaderMap, list: &List) -> u64 {
     hasher.finish()
 }
 
-/// Reads the answer after its request has ended, in a task of its own. The line in the access log is written after
-/// that, with the verdict. An answer that broke off, or for which no memory was left, is not read.
+/// Reads the answer in a task of its own, after its request has ended, and then writes the line in the access log with
+/// the verdict. An answer that broke off, or for which no memory was left, isn't read.
 pub(crate) fn end(
     observation: Box<Observation>,
     readers: &Readers,
@@ -164,7 +165,8 @@ pub(crate) fn end(
     outcome: &mut Outcome,
     is_whole: bool,
 ) {
-    // A part of an answer is no evidence of the list. Test: `answers_stream_while_they_are_kept`.
+    // A part of an answer doesn't show whether the gateway could serve the list. Test:
+    // `answers_stream_while_they_are_kept`.
     if !is_whole {
         outcome.counted.unobserved = Some("cut");
         return;
@@ -181,7 +183,7 @@ pub(crate) fn end(
         let route = Arc::clone(&observation.route);
         let read = tokio::task::spawn_blocking(move || observation.read()).await;
         let failed = || ("failed", Some("the gateway failed to read it".to_owned()));
-        // A panic on the blocking thread fails this observation alone. Test: `a_panic_fails_one_request`.
+        // A panic on the blocking thread fails only this observation. Test: `a_panic_fails_one_request`.
         let ObservationResult { verdict: (verdict, detail), faults } =
             read.unwrap_or_else(|_| ObservationResult { verdict: failed(), faults: Vec::new() });
         faults.iter().for_each(|fault| tell(&route, &outcome.request_id, fault));
@@ -191,7 +193,7 @@ pub(crate) fn end(
     });
 }
 
-/// Counts a fault, and logs the first one of its kind on the route.
+/// Counts a fault, and logs it if it is the first of its kind on the route.
 fn tell(route: &Route, request_id: &str, TrafficFault { kind, detail, key }: &TrafficFault) {
     if route.metrics.findings().note(kind, Some(detail), key, clock::unix_seconds()) {
         tracing::warn!(
@@ -268,7 +270,7 @@ impl Observation {
             let known = self.route.metrics.findings().knows(kind);
             traffic.past_end(asked, cause, self.status).unwrap_or_else(|| {
                 let response = TrafficResponse { status: self.status, headers: &self.headers, body };
-                // Only the first fault of a kind is logged with its key, so the keys of later ones are not looked for.
+                // Only the first fault of a kind is logged with its key, so the keys of later faults aren't looked for.
                 let key = if known { String::new() } else { ListTraffic::key(asked, (cause, detail), response) };
                 TrafficFault { kind, detail: detail.clone(), key }
             })
@@ -303,7 +305,7 @@ impl Observation {
 
     /// Decodes the body by its content coding.
     fn decoded(&self, list: &List, body: Vec<u8>) -> Result<Vec<u8>, AnswerVerdict> {
-        // Only the copy is decoded: the client gets the answer in its own coding. Test:
+        // Only the copy is decoded. The client gets the answer in its original coding. Test:
         // `encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone`.
         match fetch::decode(&self.headers, &body, list.budgets.answer_size, &self.held) {
             Ok(decoded) => Ok(decoded.unwrap_or(body)),
@@ -313,7 +315,7 @@ impl Observation {
         }
     }
 
-    /// Judges the answer by itself, and calls `review` with it if it is a list.
+    /// Judges the answer by itself, and calls `review` with the answer if it is a list.
     ///
     /// # Errors
     ///
@@ -330,7 +332,7 @@ impl Observation {
         let observed =
             |pairs: &[(String, String)]| list.dialect.observed(sorted, asked.chosen, pairs, &query.filters, path);
         let read = |request: &ObservedRequest| {
-            // `to_vec` makes a copy, which is dropped with the answer. One answer is read at a time.
+            // `to_vec` makes a copy, which needs memory until the answer is dropped. Only one answer is read at a time.
             self.held.take(body.len()).map_err(|full| ("failed", full.to_string()))?;
             let depth = list.budgets.answer_depth;
             let answer = list.dialect.read(sorted, &request.ask, *status, headers, body.to_vec(), depth);
@@ -363,9 +365,8 @@ impl Observation {
         }
         let mut order = sorted.order.as_ref().clone();
         if asked.chosen {
-            // A legacy client sorts without the id, which the gateway would add as the last key, so ties may be in any
-            // order.
-            // Test: `answers_are_held_against_the_order_that_was_asked_for`.
+            // A legacy client doesn't sort by the id, which the gateway would add as the last key. So ties may be in
+            // any order. Test: `answers_are_held_against_the_order_that_was_asked_for`.
             order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
@@ -376,7 +377,8 @@ impl Observation {
         })
     }
 
-    /// Returns the order that the answer is checked against: that of the request, or the declared one.
+    /// Returns the order that the answer is checked against: the order that the request chooses, or else the declared
+    /// order.
     ///
     /// # Errors
     ///
@@ -400,8 +402,8 @@ impl Observation {
     }
 }
 
-/// Classifies an answer that is no list. An answer of status 2xx that the dialect declares a failure counts as no list
-/// (`shape`), not as a failure (`status`).
+/// Classifies an answer that isn't a list. An answer with a status 2xx that the dialect declares a failure counts as
+/// `shape`, and not as `status`.
 fn cause(error: &ReadingError, status: u16) -> AnswerVerdict {
     let cause = match error {
         ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => "too_large",

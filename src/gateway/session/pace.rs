@@ -12,10 +12,10 @@ use pingora::protocols::{SocketDigest, http::ServerSession};
 /// Interval of the checks of the pace while a write waits.
 pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
-/// A minimum pace.
+/// A minimum pace, measured in intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Least {
-    /// In bytes per second.
+    /// The minimum rate, in bytes per second.
     rate: u64,
     /// The length of the intervals over which the rate is measured.
     patience: Duration,
@@ -32,14 +32,14 @@ const IN_NEED: Least = Least { rate: 64 << 10, patience: Duration::from_secs(2) 
 struct TransferProgress {
     /// The bytes that the client has acknowledged.
     acknowledged: u64,
-    /// The time in which the system had data to send.
+    /// The time during which the system had data to send.
     busy: Duration,
 }
 
 /// The pace of one client during one answer.
 pub(crate) struct Pace {
     socket: Arc<SocketDigest>,
-    /// The start of the current interval.
+    /// The progress at the start of the current interval.
     from: TransferProgress,
 }
 
@@ -51,7 +51,7 @@ impl Pace {
         Some(Self { socket, from })
     }
 
-    /// Returns whether the client was too slow in an interval that is over. `in_need` means that other requests lack
+    /// Returns whether an interval has ended in which the client was too slow. `in_need` is true if other requests lack
     /// memory.
     pub(crate) fn is_too_slow(&mut self, in_need: bool) -> bool {
         let Some(now) = progress(&self.socket) else { return false };
@@ -59,8 +59,8 @@ impl Pace {
     }
 }
 
-/// Returns whether the interval that began at `from` is over and too few bytes were acknowledged in it. If it is over,
-/// the next interval begins, so that a fast start excuses no later pause.
+/// Returns whether the interval that began at `from` is over and the client acknowledged too few bytes in it. If the
+/// interval is over, begins the next one, so a fast start doesn't excuse a later pause.
 fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bool {
     let busy = now.busy.saturating_sub(from.busy);
     // Time without data to send is not in `busy`. Test: `time_without_data_to_send_does_not_count`.
@@ -69,7 +69,7 @@ fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bo
     }
     let taken = now.acknowledged.saturating_sub(from.acknowledged);
     let wanted = u128::from(least.rate) * busy.as_millis() / 1_000;
-    // The next interval begins whatever the verdict. Test: `a_fast_start_excuses_no_later_pause`.
+    // The next interval begins, whatever the verdict on this one. Test: `a_fast_start_excuses_no_later_pause`.
     *from = now;
     u128::from(taken) < wanted
 }

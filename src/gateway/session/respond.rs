@@ -1,4 +1,4 @@
-//! Writing of responses: whole ones with their exact length, streamed ones, and those that last.
+//! Writing of responses: whole responses with their exact length, streamed responses, and responses that last.
 
 use std::{pin::pin, time::Duration};
 
@@ -28,18 +28,19 @@ use crate::{
 /// The largest write, in bytes. If the client's pace is unknown, each write has the whole write timeout.
 const PIECE: usize = 128 * 1024;
 
-/// Timeout of a write if the client's pace is known. The pace decides then, because a single write may wait long: the
-/// kernel accepts nothing until a third of its buffered megabytes has left.
+/// Timeout of a write if the client's pace is known. The timeout is long, because the check of the pace ends slow
+/// writes. Even a fast client's write may wait: the kernel accepts nothing until a third of its buffered megabytes has
+/// been sent.
 const PACED: Duration = Duration::from_secs(600);
 
-/// The time that a stream of HTTP/2 may take for a piece while other requests lack memory. It amounts to 64 KiB/s, the
-/// minimum of other clients.
+/// The time that a stream of HTTP/2 may take for a piece while other requests lack memory. This amounts to 64 KiB/s,
+/// the minimum pace of other clients.
 const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes a response, compressed if the client accepts that. `subject` is the header for the subject of a client's
-/// certificate. The connection stays open, also after 4xx, unless the caller has marked it for closing, because the
-/// framing of the request is in doubt or the process stops. A failed write is logged as `client_gone` or
-/// `client_stalled`.
+/// Writes a response, compressed if the client accepts a coding. `subject` is the header for the subject of a client's
+/// certificate. The connection stays open, even after a 4xx status, unless the caller has marked it for closing.
+/// Callers do so if the framing of the request is in doubt, or if the process stops. A failed write is logged as
+/// `client_gone` or `client_stalled`.
 pub(crate) async fn write(
     session: &mut Session,
     mut response: Response,
@@ -51,13 +52,13 @@ pub(crate) async fn write(
     identify(&mut response.headers, &outcome.request_id);
     let has_certificate = has_certificate(session.as_downstream(), subject);
     let asked = CodedRequest { headers: &session.req_header().headers, has_certificate };
-    // The body is compressed for HEAD too, so that its head is that of GET. Test:
+    // The body is compressed for HEAD too, so the head is the same as for GET. Test:
     // `head_is_get_without_the_body_in_every_coding`.
     if let Some(coding) = response.negotiate(asked, settings)
         && let Some(compressed) = compress(&response.body, coding, held).await
     {
         outcome.counted.compressed = Some((coding.word(), response.body.len(), compressed.len()));
-        // `encode` drops the body that was compressed, so its memory is free.
+        // `encode` drops the uncompressed body, so its memory is freed.
         let keeps = compressed.capacity();
         response.encode(coding, compressed);
         held.keep(keeps);
@@ -69,8 +70,8 @@ pub(crate) async fn write(
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
-        // A small body is written at once, whatever the pace. Streams of HTTP/2 share a socket, so its pace is not
-        // theirs.
+        // A small body is written at once, whatever the pace. The streams of an HTTP/2 connection share a socket, whose
+        // pace isn't the pace of one stream.
         let is_alone = !session.is_http2();
         let mut pace = if left > PIECE && is_alone { Pace::begin(session.as_downstream()) } else { None };
         if pace.is_some() {
@@ -88,15 +89,15 @@ pub(crate) async fn write(
         Ok::<(), pingora::BError>(())
     };
     if let Err(error) = written.await {
-        // A client that stops reading has stalled, and has not left. Test: `a_client_that_does_not_read_has_stalled`.
+        // A client that stops reading has stalled. It hasn't left. Test: `a_client_that_does_not_read_has_stalled`.
         let stalled = *error.root_etype() == ErrorType::WriteTimedout;
         outcome.code = Some(if stalled { "client_stalled" } else { "client_gone" });
         session.set_keepalive(None);
     }
 }
 
-/// Writes a response whose body comes in parts, without compressing it. If the body breaks off, the connection ends, so
-/// that the client sees that the body is incomplete.
+/// Writes a response whose body is produced in parts, without compressing it. If the body breaks off, ends the
+/// connection, which shows the client that the body is incomplete.
 pub(crate) async fn stream(
     session: &mut Session,
     streamed: Box<StreamedResponse>,
@@ -120,7 +121,7 @@ pub(crate) async fn stream(
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
         }
-        // Each part is written before the next one is read, so that one part is in memory at a time.
+        // Each part is written before the next one is read, so only one part is in memory at a time.
         while let Some(part) = body.next().await.or_err(ErrorType::FileReadError, "the body broke off")? {
             let length = part.len();
             write_piece(session, part, false, &mut pace, held).await?;
@@ -141,8 +142,7 @@ pub(crate) async fn stream(
     }
 }
 
-/// Writes the head of a response that lasts, and then runs its conversation to the end. The connection closes
-/// afterwards.
+/// Writes the head of a lasting response, and then runs its conversation to the end. The connection closes afterwards.
 pub(crate) async fn converse(
     session: &mut Session,
     lasting: Box<LastingResponse>,
@@ -169,12 +169,12 @@ pub(crate) async fn converse(
     } else {
         outcome.code = Some("client_gone");
     }
-    // The client's next request may go to another process.
+    // The connection closes, and the client's next request can reach another process.
     session.set_keepalive(None);
 }
 
-/// Writes a part of a conversation. The pace of the client is measured anew for each part: between parts a client has
-/// nothing to read.
+/// Writes a part of a conversation. Each part begins a new measurement of the client's pace, because a client has
+/// nothing to read between parts.
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have conversations"))]
 pub(crate) async fn write_part(session: &mut Session, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
     let is_alone = !session.is_http2();
@@ -213,7 +213,7 @@ async fn write_piece(
             written = &mut writing => return written,
             () = tokio::time::sleep(LOOK) => waited += LOOK,
         }
-        // A response without a pace is a stream of HTTP/2 here. Test: `slow_readers_by_http2_take_bounded_memory`.
+        // Here, a response without a pace is a stream of HTTP/2. Test: `slow_readers_by_http2_take_bounded_memory`.
         let is_too_slow = match pace {
             Some(pace) => pace.is_too_slow(held.is_short()),
             None => held.is_short() && waited >= STREAM_PATIENCE,
@@ -230,8 +230,8 @@ pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>,
     outcome.tell_limits(headers);
     match cross_origin {
         Some(cross_origin) => cross_origin.apply(headers),
-        // The upstream's own policy, which was taken over before, does not name the fields of limits.
-        // Test: `scripts_may_read_the_fields_of_limits`.
+        // The response then has the upstream's own cross-origin policy, which doesn't name the fields of limits. Test:
+        // `scripts_may_read_the_fields_of_limits`.
         None if outcome.tells_limits() => response::expose(headers, std::iter::empty()),
         None => {}
     }
@@ -244,8 +244,8 @@ pub(crate) fn identify(headers: &mut HeaderMap, request_id: &str) {
     }
 }
 
-/// Converts a problem to a response, and records its code for the log. A 429 or 503 without `Retry-After` gets one of a
-/// second.
+/// Converts a problem to a response, and records its code for the log. A 429 or 503 response without `Retry-After` gets
+/// a `Retry-After` of one second.
 pub(crate) fn refuse(
     problem: &Problem,
     envelope: Option<&EnvelopeTemplate>,
@@ -269,7 +269,7 @@ mod tests {
     use super::*;
     use crate::{gateway::outcome::metrics::RouteMetrics, upstream::net::memory::Memory};
 
-    /// Written bytes are counted, and a client that does not read is distinguished from one that left.
+    /// Written bytes are counted, and a client that does not read is distinguished from a client that has left.
     ///
     /// Row: F66
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! The interface of services. The gateway does not import them: dispatch knows them by these traits alone, and the
-//! admin listener by [`ServiceReport`].
+//! The interface of services. The gateway doesn't import the services: dispatch uses only the trait [`Service`], and
+//! the admin listener uses only [`ServiceReport`].
 
 use std::{
     fmt::{self, Debug},
@@ -23,18 +23,18 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The header by which an inner request chooses a convention that only services have. Clients can't choose by it:
-/// services remove it from the client's request, and the outer gateway does not read it.
+/// The header by which an inner request chooses a convention that only services have. Clients can't use this header:
+/// services remove it from the client's request, and the outer gateway doesn't read it.
 pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
-/// A service that answers requests in place of a route. These requests are logged, counted and traced like all others.
+/// A service that answers requests in place of a route. Such requests are logged, counted and traced like all others.
 #[async_trait]
 pub(crate) trait Service: Send + Sync {
-    /// Returns whether the service answers this request. Called for every request, so it must be cheap.
+    /// Returns whether the service answers this request. This method is called for every request, so it must be cheap.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
-    /// Returns the route whose cross-origin policy holds for the answer to a request that the service takes; by default
-    /// `None`: scripts of other origins can't read the answer.
+    /// Returns the route whose cross-origin policy applies to the answer to this request. The default is `None`, with
+    /// which scripts of other origins can't read the answer.
     fn policy(&self, _snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<Route>> {
         None
     }
@@ -42,8 +42,8 @@ pub(crate) trait Service: Send + Sync {
     /// Returns the name of the service in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// Answers a request that the service takes; returns `None` if the client has left. The head has been checked, and
-    /// headers about the request's origin that no trusted proxy wrote have been removed.
+    /// Answers a request that the service takes; returns `None` if the client has left. The head has already been
+    /// checked. Headers about the request's origin have been removed unless a trusted proxy wrote them.
     ///
     /// # Errors
     ///
@@ -57,39 +57,39 @@ pub(crate) trait Service: Send + Sync {
     ) -> Result<Option<ServiceAnswer>, Failure>;
 }
 
-/// The refusal of a request for a report: the status, and a text with the remedy.
+/// The refusal of a request for a report: the status, and a message with the remedy.
 pub(crate) type ReportRefusal = (StatusCode, &'static str);
 
-/// A file of a page for operators: its path, its content type and its text.
+/// A file of a web page for operators: its path, its content type and its content.
 pub(crate) type OperatorFile = (&'static str, &'static str, &'static str);
 
 /// Reports of a service for operators, at the admin listener, which checks access before it calls these methods.
 #[async_trait]
 pub(crate) trait ServiceReport: Send + Sync {
-    /// Returns the files of a page for operators, the page itself first; by default there are none.
+    /// Returns the files of a web page for operators, the page itself first. By default, a service doesn't have a page.
     fn files(&self) -> &'static [OperatorFile] {
         &[]
     }
 
-    /// Returns the paths of reports, which change nothing (GET).
+    /// Returns the paths of GET requests, which are answered with reports and change nothing.
     fn reads(&self) -> &'static [&'static str];
 
-    /// Returns the paths of requests that change something (POST).
+    /// Returns the paths of POST requests, which change something.
     fn changes(&self) -> &'static [&'static str];
 
     /// Returns a report as JSON. `path` is one of [`reads`](Self::reads).
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is no report.
+    /// Returns the refusal if there is no report, for example because the query is invalid.
     async fn read(&self, path: &str, query: Option<&str>) -> Result<String, ReportRefusal>;
 
-    /// Makes the change that a body describes, and returns its result as JSON. `path` is one of
+    /// Makes the change that `body` describes, and returns the result as JSON. `path` is one of
     /// [`changes`](Self::changes).
     ///
     /// # Errors
     ///
-    /// Returns the reason that nothing is changed.
+    /// Returns the refusal if the change isn't made, for example because the body is invalid.
     async fn change(&self, path: &str, body: &[u8]) -> Result<String, ReportRefusal>;
 }
 
@@ -114,14 +114,14 @@ pub(crate) fn is_for(head: &RequestHeader, path: &str) -> bool {
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone answer so"))]
 pub(crate) enum ServiceAnswer {
     Whole(Response),
-    /// Boxed, because every request has room for it.
+    /// The response is boxed, because every request reserves memory for this enum.
     Streamed(Box<StreamedResponse>),
     Lasting(Box<LastingResponse>),
 }
 
-/// A response whose body comes in parts.
+/// A response whose body is produced in parts.
 pub(crate) struct StreamedResponse {
-    /// The response without a body. Its headers have the length of the whole body.
+    /// The response without a body. Its headers state the length of the whole body.
     pub head: Response,
     pub body: Box<dyn BodySource>,
 }
@@ -147,7 +147,7 @@ pub(crate) struct LastingResponse {
 /// The exchange of bytes after the head of a lasting response.
 #[async_trait]
 pub(crate) trait Conversation: Send {
-    /// Runs until either side ends the conversation, and records its end in `outcome`. Watches the client, and ends
-    /// soon after the process has begun to close.
+    /// Runs until either side ends the conversation, and records the way in which it ended in `outcome`. Detects that
+    /// the client leaves, and ends soon after the process has begun to close.
     async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome);
 }

@@ -1,6 +1,8 @@
-//! The clients of a route, identified by the values of headers or else by their addresses.
+//! The clients of a route, identified by the values of headers, or by their addresses if a request has none of these
+//! headers.
 //!
-//! A client is kept as a keyed hash: no credential stays in memory, and nobody can make up clients that collide.
+//! A client is kept as a keyed hash. So no credential stays in memory, and clients can't choose credentials whose
+//! hashes collide.
 
 pub(crate) mod limit_store;
 pub(crate) mod rate_limit;
@@ -20,9 +22,9 @@ use http::{
 /// The headers by which a route identifies its clients, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHashes {
-    /// The headers that name a client; none if clients are identified by their addresses.
+    /// The headers that name a client; empty if clients are identified only by their addresses.
     headers: Vec<HeaderName>,
-    /// The hash function. Its key is random, so that clients can't predict hashes.
+    /// The hash function. Its key is random, so clients can't predict hashes.
     hashes: RandomState,
 }
 
@@ -31,7 +33,8 @@ pub(crate) struct ClientHashes {
 pub(crate) struct ClientHash(pub(crate) u64);
 
 impl ClientHashes {
-    /// Creates hashes of clients that are identified by these headers; by their addresses if there are none.
+    /// Creates hashes with a new random key. Clients are identified by these headers, or only by their addresses if
+    /// `headers` is empty.
     #[must_use]
     pub(crate) fn by(headers: Vec<HeaderName>) -> Self {
         Self { headers, hashes: RandomState::new() }
@@ -43,7 +46,8 @@ impl ClientHashes {
         self.headers == headers
     }
 
-    /// Returns the client of a request: the headers that it has of those that name clients, or else its address.
+    /// Returns the hash of a request's client. The hash covers all naming headers that the request has, or the address
+    /// if the request has none of them.
     #[must_use]
     pub(crate) fn find(&self, headers: &HeaderMap, address: IpAddr) -> ClientHash {
         let mut hasher = self.hashes.build_hasher();
@@ -54,21 +58,22 @@ impl ClientHashes {
             name.hash(&mut hasher);
             headers.get_all(name).iter().for_each(|value| credential(name, value).hash(&mut hasher));
         }
-        // A named client is the same at any address.
-        // Test: `a_principal_is_one_client_from_wherever_it_comes`.
+        // A client that headers name is the same client at any address. Test:
+        // `a_principal_is_one_client_from_wherever_it_comes`.
         if !is_named {
             address.hash(&mut hasher);
         }
         ClientHash(hasher.finish())
     }
 
-    /// Returns the client of a request to a route as bytes, which are the same in every process. They contain its
-    /// credentials in plain text: the store gets only a keyed hash of them ([`limit_store::LimitStore::name`]).
+    /// Returns the client of a request to a route as bytes, which are the same in every process. The bytes contain the
+    /// client's credentials in plain text, so the store gets only a keyed hash of them
+    /// ([`limit_store::LimitStore::name`]).
     #[must_use]
     pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         let mut add = |kind: u8, bytes: &[u8]| {
-            // Each part comes after its kind and its length, so that no two clients have the same bytes.
+            // Each part is preceded by its kind and its length, so two clients never have the same bytes.
             out.push(kind);
             out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             out.extend_from_slice(bytes);
@@ -87,8 +92,9 @@ impl ClientHashes {
     }
 }
 
-/// Returns the part of a header's value that identifies a client. Of `Authorization` this is the part after the scheme,
-/// whose case and spaces vary (RFC 9110, section 11.1): `Bearer a` and `bEARER   a` are one client.
+/// Returns the part of a header's value that identifies a client. For `Authorization`, this is the part after the
+/// scheme, because the scheme's case and the spaces after it vary (RFC 9110, section 11.1): `Bearer a` and `bEARER a`
+/// are one client.
 pub(crate) fn credential<'v>(name: &HeaderName, value: &'v HeaderValue) -> &'v [u8] {
     let value = value.as_bytes();
     let scheme = value.iter().position(|byte| *byte == b' ').filter(|_| *name == AUTHORIZATION);

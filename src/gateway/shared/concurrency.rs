@@ -1,6 +1,6 @@
-//! The limits of a route's concurrent requests (`concurrency`), in all and for each client. A request counts from its
-//! head to the last byte of its response, so that slow readers count too. Requests beyond a limit are refused at once,
-//! so that one route, or one client, leaves room for the others.
+//! The limits of a route's concurrent requests (`concurrency`), in total and for each client. A request counts from its
+//! head to the last byte of its response, so slow readers count too. Requests beyond a limit are refused at once, so
+//! one route, or one client, leaves room for the others.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,8 @@ use http::HeaderMap;
 use super::clients::{ClientHash, ClientHashes};
 use crate::config::settings::ConcurrencySettings;
 
-/// The requests in flight of one route. The next snapshot shares them if the limits stay the same.
+/// The requests in flight of one route, and their limits. The next snapshot continues to use this state if the limits
+/// stay the same.
 #[derive(Debug)]
 pub(crate) struct RouteConcurrency {
     limits: ConcurrencySettings,
@@ -21,7 +22,8 @@ pub(crate) struct RouteConcurrency {
     counts: Mutex<RequestCounts>,
 }
 
-/// The numbers of requests in flight. A client without any has no entry, so the map is bounded by the requests.
+/// The numbers of requests in flight. A client without requests has no entry, so the map never has more entries than
+/// there are requests.
 #[derive(Debug, Default)]
 struct RequestCounts {
     requests: usize,
@@ -58,7 +60,8 @@ impl RouteConcurrency {
         &self.limits
     }
 
-    /// Takes a place for a request. Its client is the principal that its headers name, or else its address.
+    /// Takes a place for a request. The client is identified by the configured headers, or by its address if the
+    /// request has none of these headers.
     ///
     /// # Errors
     ///
@@ -70,7 +73,7 @@ impl RouteConcurrency {
     ) -> Result<RequestPlace, ConcurrencyLimit> {
         let client = self.known.find(headers, address);
         let mut counts = self.counts();
-        // Checked before the client's entry is made, so that a refused request leaves none. Test:
+        // This limit is checked before the client's entry is made, so a refused request leaves no entry. Test:
         // `a_client_at_its_limit_leaves_the_rest_to_others`.
         if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
@@ -96,7 +99,7 @@ impl Drop for RequestPlace {
         counts.requests -= 1;
         if let Some(of_client) = counts.clients.get_mut(&self.client) {
             *of_client -= 1;
-            // Made-up clients fill no memory after their requests.
+            // Made-up clients take no memory after their requests have ended.
             if *of_client == 0 {
                 counts.clients.remove(&self.client);
             }

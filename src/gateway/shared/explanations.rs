@@ -1,8 +1,8 @@
 //! Explanations of single requests in production. A request with a permit is recorded while it is served, and its
 //! explanation is kept for operators. The response stays the same.
 //!
-//! A permit can leak. So it is for one route and path and lasts for minutes, at most [`MOST_IN_HAND`] requests are
-//! explained at a time, and all explanations together take at most [`MOST_BYTES`].
+//! A permit can leak. Therefore a permit is for one route and path, and lasts only for minutes. At most
+//! [`MOST_IN_HAND`] requests are explained at a time, and all explanations together take at most [`MOST_BYTES`].
 
 use std::{
     collections::VecDeque,
@@ -44,7 +44,7 @@ pub(crate) struct Explanations {
 struct KeptExplanations {
     /// True if each explanation is announced in the log, for operators, who find it at the admin listener.
     are_told: bool,
-    /// In the order of their making, the oldest first.
+    /// The kept explanations, the oldest first.
     kept: Mutex<VecDeque<KeptExplanation>>,
     in_hand: Arc<Semaphore>,
 }
@@ -53,7 +53,7 @@ struct KeptExplanations {
 pub(crate) struct KeptExplanation {
     pub request_id: String,
     pub route: String,
-    /// The time of its making, in seconds since 1970.
+    /// The time at which the explanation was made, in seconds since 1970.
     pub at: u64,
     /// The explanation, as JSON.
     pub text: Arc<str>,
@@ -69,27 +69,28 @@ pub(crate) struct ExplainedRequest {
 }
 
 impl Explanations {
-    /// Creates the explanations of a snapshot, with a key of its own and those that the previous one has kept.
+    /// Creates the explanations of a snapshot, with this key for permits, and with the explanations that the previous
+    /// snapshot has kept.
     pub(crate) fn new(secret: &Secret, previous: Option<&Self>) -> Self {
         let kept = previous.map(|previous| Arc::clone(&previous.kept));
         let kept = kept.unwrap_or_else(|| KeptExplanations::new(true));
         Self { key: PermitKey::new(secret.reveal()), kept }
     }
 
-    /// Creates the explanations of a service, which signs its permits itself, takes the explanations away, and does not
-    /// announce them in the log.
+    /// Creates the explanations of a service. The service signs permits itself ([`Self::sign`]) and takes the
+    /// explanations ([`Self::take`]). They aren't announced in the log.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have some"))]
     pub(crate) fn of_service(secret: &[u8]) -> Self {
         Self { key: PermitKey::new(secret), kept: KeptExplanations::new(false) }
     }
 
-    /// Signs a permit for a route and path that ends at `until`, in seconds since 1970.
+    /// Signs a permit for a route and a path. The permit ends at `until`, in seconds since 1970.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone sign while they run"))]
     pub(crate) fn sign(&self, scope: PermitScope<'_>, until: u64) -> String {
         self.key.sign(scope, until)
     }
 
-    /// Removes the explanation of a request, and returns it.
+    /// Removes the explanation of a request, and returns it; `None` if no explanation of the request is kept.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone take them"))]
     pub(crate) fn take(&self, request_id: &str) -> Option<KeptExplanation> {
         let mut kept = self.kept.lock();
@@ -97,16 +98,16 @@ impl Explanations {
         kept.remove(at)
     }
 
-    /// Begins to explain a request with this permit. Returns `None` if the permit does not hold for the request at
-    /// `now`, in seconds since 1970, or if too many requests are being explained. The response is the same in any case.
+    /// Begins to explain a request with this permit. Returns `None` if the permit isn't valid for the request at `now`,
+    /// in seconds since 1970, or if too many requests are being explained. The response is the same in any case.
     pub(crate) fn begin(
         &self,
         permit: &HeaderValue,
         scope: PermitScope<'_>,
         now: u64,
     ) -> Option<Box<ExplainedRequest>> {
-        // Checked before a place is taken, so that a request without a valid permit takes no place from those with one.
-        // Test: `few_requests_are_explained_at_a_time_and_none_by_another_key`.
+        // The permit is checked before a place is taken, so a request without a valid permit takes no place. Test:
+        // `few_requests_are_explained_at_a_time_and_none_by_another_key`.
         if !self.key.permits(permit.as_bytes(), scope, now) {
             return None;
         }
@@ -115,8 +116,8 @@ impl Explanations {
         Some(Box::new(ExplainedRequest { kept, facts: Map::new(), route, _place: place }))
     }
 
-    /// Returns the explanations that are kept at `now`, in seconds since 1970, the latest first. Drops the expired
-    /// ones.
+    /// Returns the explanations that are kept at `now`, in seconds since 1970, the latest first. Drops expired
+    /// explanations.
     pub(crate) fn all(&self, now: u64) -> Vec<KeptExplanation> {
         let mut kept = self.kept.lock();
         kept.retain(|explanation| now.saturating_sub(explanation.at) < LIFE);
@@ -136,13 +137,13 @@ impl KeptExplanations {
 }
 
 impl ExplainedRequest {
-    /// Adds facts under a name, in place of earlier ones with that name.
+    /// Adds facts under a name. Replaces earlier facts with the same name.
     pub(crate) fn note(&mut self, name: &str, facts: Value) {
         self.facts.insert(name.to_owned(), facts);
     }
 
-    /// Keeps the explanation, made at `now`, in place of the oldest ones if there are too many. An explanation that is
-    /// too long is kept without its `treatment`, the requests to the upstream.
+    /// Keeps the explanation under the id of its request, with the time `now`. If too many explanations are kept, drops
+    /// the oldest. If the explanation is too long, leaves out its `treatment`, which contains the upstream requests.
     pub(crate) fn keep(mut self, request_id: &str, now: u64) {
         let mut text = Value::Object(self.facts.clone()).to_string();
         if text.len() > LONGEST {
@@ -162,7 +163,7 @@ impl ExplainedRequest {
         kept.push_back(KeptExplanation { request_id, route: self.route, at: now, text });
         let mut bytes: usize = kept.iter().map(|explanation| explanation.text.len()).sum();
         while kept.len() > MOST_KEPT || bytes > MOST_BYTES {
-            // The new one is dropped too, if it exceeds the bound alone.
+            // The new explanation is dropped too if it exceeds the bound by itself.
             let Some(oldest) = kept.pop_front() else { return };
             bytes -= oldest.text.len();
         }

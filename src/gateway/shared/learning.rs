@@ -1,8 +1,9 @@
-//! The limits of an upstream that its answers have shown. They are kept beside the snapshot and outlive reloads.
+//! The limits of an upstream that its answers have shown. These limits are kept outside of the snapshot, so they
+//! outlive reloads.
 //!
-//! They only help to choose requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
-//! because they differ by principal, path and filter. Two scopes may share a slot by chance; a request may then ask for
-//! too many items once.
+//! The learnt limits only help to choose requests: proofs rest on the answers of each walk. Caps are kept per
+//! [`LearningScope`], because they may differ by principal, path and filter. Two scopes may share a slot by chance. A
+//! request may then ask for too many items once.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
@@ -16,8 +17,8 @@ use crate::pagination::paging::UpstreamProfile;
 /// Number of slots for caps of a route's list.
 const VIEWS: usize = 256;
 
-/// The divisor of the part of a known tie run's length that is forgotten with each page without a run of that length:
-/// 40 becomes 35, and then 31.
+/// With each page that has no tie run of the known length, one part in this many of the length is forgotten: 40 becomes
+/// 35, and then 31.
 const FORGOTTEN: u32 = 8;
 
 /// The learnt limits of one route.
@@ -25,11 +26,11 @@ const FORGOTTEN: u32 = 8;
 pub struct Learning {
     /// The caps by scope; 0 if unknown.
     caps: [AtomicU32; VIEWS],
-    /// The length of the longest tie run. It is a property of the data, so that all scopes share it.
+    /// The length of the longest tie run. The length is a property of the data, so all scopes share it.
     run: AtomicU32,
     /// The number of consecutive pages for which filters did not help.
     filters_in_vain: AtomicU8,
-    /// Random per process, so that clients can't choose which scopes share a slot.
+    /// The hash function of scopes. Its key is random, so clients can't choose which scopes share a slot.
     state: RandomState,
 }
 
@@ -58,7 +59,7 @@ impl Learning {
         for filter in filters.split('&') {
             filter.split('=').next().hash(&mut hasher);
         }
-        // The cap of one principal need not be that of another. Test:
+        // An upstream may have another cap for each principal. Test:
         // `caps_are_kept_apart_by_path_filter_and_principal`.
         for name in principal {
             headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
@@ -67,7 +68,7 @@ impl Learning {
         LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
     }
 
-    /// Returns the learnt limits.
+    /// Returns the learnt limits for requests of this scope.
     #[must_use]
     pub fn read(&self, view: LearningScope) -> UpstreamProfile {
         let cap = self.caps[view.0].load(Ordering::Relaxed);
@@ -78,13 +79,13 @@ impl Learning {
         }
     }
 
-    /// Adds the profile that a page has found. Its cap replaces the known one, also if it found none, so that a cap
-    /// that was misread is forgotten. The length of a tie run grows at once and shrinks step by step.
+    /// Adds the profile that a page has found. The cap of the profile replaces the known cap, even if the profile has
+    /// no cap. So a misread cap is forgotten. The length of a tie run grows at once and shrinks step by step.
     pub fn add(&self, view: LearningScope, profile: UpstreamProfile) {
         self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
-        // The page may not have met the longest run. Test: `long_runs_are_forgotten_step_by_step`.
+        // The longest run might not be on this page. Test: `long_runs_are_forgotten_step_by_step`.
         let run = profile.run.max(known - known / FORGOTTEN);
         if run != known {
             // A concurrent update may be lost. The value is an estimate.

@@ -1,7 +1,8 @@
 //! State that requests share. Most of it outlives a reload of the configuration.
 //!
-//! - `slots`: concurrent requests to an upstream; `concurrency`: those of a route and its clients.
-//! - `clients`: the clients of a route, and their limits in a time.
+//! - `slots`: limits of concurrent requests to an upstream; `concurrency`: limits of concurrent requests for a route,
+//!   and for its clients.
+//! - `clients`: the clients of a route, and the limits on their requests in a time.
 //! - `pivots`: sort keys of items at the edges of served pages; `pages`: whole pages, and answers of upstreams.
 //! - `learning`: limits of upstreams, as their answers have shown them.
 //! - `single_flight`: look-ups that concurrent requests share; `explanations`: records of requests with a permit.

@@ -1,13 +1,13 @@
 //! The cache of a process: pages, and answers of upstreams that can be validated again.
 //!
-//! Pages are responses of the gateway as they were proven; a hit is found before the parameters of a request are read.
-//! An answer of an upstream is used only after a 304 has validated it, so the core never uses an answer without the
-//! upstream having been asked.
+//! A page is kept as the response that the gateway proved and sent. Pages are looked up before the parameters of a
+//! request are read. An answer of an upstream is used only after a 304 has validated it, so the core never uses an
+//! answer that the upstream hasn't confirmed.
 //!
-//! The key of an entry begins with the principal and has everything that decides what a client may see, so that an
-//! entry is found only by requests that could have been given it. All entries share one bound in bytes. Each hit
-//! compares the numbers of purges ([`Generations`]), so that a purge takes the same time however many entries there
-//! are, and holds for pages that are still being made.
+//! The key of an entry is a hash of the principal and of everything else that decides what a client may see. So a
+//! request finds only entries that could have been made for it. All entries share one bound in bytes. Each hit compares
+//! the numbers of purges ([`Generations`]). So a purge takes the same time however many entries there are, and applies
+//! to pages that are still being made.
 
 pub(crate) mod form;
 pub(crate) mod generations;
@@ -38,30 +38,30 @@ const USUAL: usize = 8 << 10;
 /// Approximate size of an entry without its headers and its body, in bytes.
 const OVERHEAD: u64 = 256;
 
-/// The time after a page could not be stored in which requests for it don't wait for one another.
+/// The time for which requests for a page don't wait for one another after the page couldn't be stored.
 const APART: Duration = Duration::from_secs(10);
 
 /// The largest number of pages that the process makes in the background at a time.
 const MOST_BACKGROUND: usize = 64;
 
-/// The pages of a process.
+/// The page cache of a process.
 #[derive(Debug)]
 pub struct KeptPages {
-    /// The limit in bytes.
+    /// The maximum size of all entries, in bytes.
     size: usize,
     kept: Cache<KeptKey, KeptEntry, EntryWeight, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
     /// The purges by this process.
     pub(crate) generations: Generations,
-    /// The purges by other processes that share the store, and the purges by this one that the store may lack.
+    /// The purges by other processes that share the store, and the purges by this process that the store may lack.
     pub(crate) others: Arc<OtherPurges>,
     /// The pages that are being made.
     pub(crate) flights: SingleFlight<FlightKey, Flight>,
     background: AtomicUsize,
 }
 
-/// The key of a page that is being made. A purge that concerns the page changes the key, so that later requests don't
-/// share a page that was begun before the purge. Test: `a_page_that_is_made_during_a_purge_is_not_kept`.
+/// The key of a page that is being made. A purge that concerns the page changes the key, so later requests don't share
+/// a page that was begun before the purge. Test: `a_page_that_is_made_during_a_purge_is_not_kept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightKey {
     key: KeptKey,
@@ -74,11 +74,11 @@ pub(crate) struct FlightKey {
 pub(crate) enum Flight {
     /// The page was made and stored at this place.
     Stored(Arc<StoredPage>, StoredPlace),
-    /// The page had been made by another process, and was stored at this place.
+    /// Another process had made the page. It was read from the shared store and stored at this place.
     Found(Arc<StoredPage>, StoredPlace),
     /// The response may be used only for the request that made it.
     Apart,
-    /// The upstream failed; the code of the problem.
+    /// The upstream failed, and requests get the problem with this code.
     Failed(&'static str),
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct StoredPlace {
 #[derive(Clone, Debug)]
 enum KeptEntry {
     Page(Arc<StoredPage>),
-    /// The pages of this key differ by these request headers, in order.
+    /// The pages of this key differ by these request headers, which are sorted by name.
     Varies(Arc<[HeaderName]>),
     /// The page of this key could not be stored, and requests for it don't wait for one another until this time.
     Apart(Instant),
@@ -131,19 +131,19 @@ impl Lifecycle<KeptKey, KeptEntry> for Evictions {
 /// differed.
 #[derive(Debug)]
 pub(crate) struct PagePlace {
-    /// The key without those headers.
+    /// The key without the headers by which pages differ.
     first: KeptKey,
     varies: Option<Arc<[HeaderName]>>,
     key: KeptKey,
-    /// The page there, if it is still valid.
+    /// The page at this place; `None` if the cache has no valid page there.
     pub(crate) found: Option<Arc<StoredPage>>,
     /// True if the page of this place could not be stored within the last ten seconds.
     pub(crate) is_apart: bool,
 }
 
 impl PagePlace {
-    /// Returns the key by which concurrent requests find the one that makes the page. `since` are the numbers of the
-    /// last purges that may concern it, by this process and by others.
+    /// Returns the key by which concurrent requests find the request that makes the page. `since` are the numbers of
+    /// the last purges that may concern the page, by this process and by other processes.
     pub(crate) fn flight(&self, since: (u64, u64)) -> FlightKey {
         FlightKey { key: self.key, since }
     }
@@ -158,7 +158,8 @@ impl PagePlace {
         self.key
     }
 
-    /// Returns the place of the same request if pages differ by these headers, as another process has found out.
+    /// Returns the place of the same request under the assumption that pages differ by these headers, as another
+    /// process has found.
     pub(crate) fn varied(&self, names: &[HeaderName], headers: &HeaderMap) -> Self {
         let varies = (!names.is_empty()).then(|| names.into());
         Self { key: self.first.varied(names, headers), varies, found: None, ..*self }
@@ -175,14 +176,14 @@ impl PagePlace {
     }
 
     /// Returns whether a page that another request stored is also the page of a request with these headers. The headers
-    /// by which pages differ are known after the answer only.
-    /// Test: `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
+    /// by which pages differ are known only after the upstream's answer. Test:
+    /// `a_page_is_shared_only_by_the_waiting_requests_that_may_have_it`.
     pub(crate) fn is_at(&self, stored: &StoredPlace, headers: &HeaderMap) -> bool {
         self.first.varied(&stored.names, headers) == stored.key
     }
 }
 
-/// The right to make one page in the background. Dropping it gives it back.
+/// The right to make one page in the background. Dropping this value gives the right back.
 #[derive(Debug)]
 pub(crate) struct BackgroundPlace(Arc<KeptPages>);
 
@@ -193,7 +194,7 @@ impl Drop for BackgroundPlace {
 }
 
 impl KeptPages {
-    /// Creates an empty cache of this many bytes.
+    /// Creates an empty cache with this maximum size in bytes.
     #[must_use]
     pub fn new(size: usize) -> Self {
         let evictions = Evictions::default();
@@ -211,18 +212,18 @@ impl KeptPages {
     }
 
     /// Creates an empty cache of another size. The purges of other processes, and those that the store may lack, are
-    /// shared with this one.
+    /// shared with this cache.
     pub(crate) fn resized(&self, size: usize) -> Self {
         Self { others: Arc::clone(&self.others), ..Self::new(size) }
     }
 
-    /// Returns the limit in bytes.
+    /// Returns the maximum size of all entries, in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.size
     }
 
-    /// Returns the approximate size in bytes.
+    /// Returns the approximate size of all entries, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.kept.weight()
@@ -244,7 +245,7 @@ impl KeptPages {
             varies = Some(names);
             entry = self.kept.get(&key);
         }
-        // An expired mark counts as none: the next requests wait for one another again.
+        // An expired mark is ignored, so the next requests wait for one another again.
         let is_apart = matches!(entry, Some(KeptEntry::Apart(until)) if now < until);
         let found = match entry {
             Some(KeptEntry::Page(page)) if self.is_valid(&page) => Some(page),
@@ -253,8 +254,8 @@ impl KeptPages {
         PagePlace { first, varies, key, found, is_apart }
     }
 
-    /// Stores a page at a place, and returns where. `names` are the request headers by which its answers differ, and
-    /// `headers` those of the request. Returns `None` if the page was purged while it was being made.
+    /// Stores a page at a place, and returns where. `names` are the request headers by which the page's answers differ,
+    /// and `headers` are the headers of the request. Returns `None` if the page was purged while it was being made.
     pub(crate) fn store(
         &self,
         place: &PagePlace,
@@ -275,13 +276,14 @@ impl KeptPages {
             (false, _) => {
                 let mut all = known.to_vec();
                 all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
-                // Sorted, because the key of the page is a hash of the names in their order.
+                // The names are sorted, because the key of the page is a hash of the names in their order.
                 all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
                 all.into()
             }
         };
         let key = place.first.varied(&names, headers);
-        // Inserted anew with each page, so that it is not the first entry to be evicted.
+        // The entry is inserted anew with each page. Otherwise it might be evicted before the pages that are found
+        // through it.
         if !names.is_empty() {
             self.kept.insert(place.first, KeptEntry::Varies(Arc::clone(&names)));
         }
@@ -289,13 +291,13 @@ impl KeptPages {
         Some(StoredPlace { key, names })
     }
 
-    /// Returns whether a page has not been purged since its making began, by this process or by another one.
+    /// Returns whether a page has not been purged since its making began, by this process or by another process.
     fn is_valid(&self, page: &StoredPage) -> bool {
         self.generations.is_valid(&page.stamp) && page.shared.as_ref().is_none_or(|shared| self.others.is_valid(shared))
     }
 
-    /// Notes that the page of a place could not be stored, so that for ten seconds requests for it don't wait for one
-    /// another.
+    /// Records that the page of a place couldn't be stored. For ten seconds, requests for the page then don't wait for
+    /// one another.
     pub(crate) fn keep_apart(&self, place: &PagePlace, now: Instant) {
         if let Some(until) = now.checked_add(APART) {
             self.kept.insert(place.key, KeptEntry::Apart(until));
@@ -306,8 +308,8 @@ impl KeptPages {
     pub(crate) fn answer(&self, key: KeptKey, headers: &HeaderMap) -> Option<Arc<StoredAnswer>> {
         match self.kept.get(&key) {
             Some(KeptEntry::Answer(answer)) => {
-                // An answer to other values of the headers in `Vary`, or from before a purge, is not validated but
-                // asked for anew.
+                // An answer to other values of the headers in `Vary`, or from before a purge, isn't validated. Instead,
+                // the upstream is asked for a new answer.
                 let fits = answer.is_for(headers) && self.generations.is_valid(&answer.stamp);
                 fits.then_some(answer)
             }
@@ -315,7 +317,7 @@ impl KeptPages {
         }
     }
 
-    /// Stores an answer of the upstream.
+    /// Stores an answer of the upstream, which a later request can validate.
     pub(crate) fn keep_answer(&self, key: KeptKey, answer: StoredAnswer) {
         self.kept.insert(key, KeptEntry::Answer(Arc::new(answer)));
     }
@@ -325,10 +327,10 @@ impl KeptPages {
         self.kept.remove(&key);
     }
 
-    /// Takes the right to make a page in the background; `None` if all [`MOST_BACKGROUND`] are taken.
+    /// Takes the right to make a page in the background; returns `None` if [`MOST_BACKGROUND`] pages are being made.
     pub(crate) fn background(self: &Arc<Self>) -> Option<BackgroundPlace> {
         let below = |taken: usize| (taken < MOST_BACKGROUND).then(|| taken + 1);
-        // Checked and counted in one step, so that concurrent requests keep to the bound.
+        // The bound is checked and the page counted in one step, so concurrent requests can't exceed the bound.
         let taken = self.background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
         taken.is_ok().then(|| BackgroundPlace(Arc::clone(self)))
     }

@@ -1,9 +1,9 @@
-//! The cache of pivots: the sort keys and hints of items at the edges of served pages. A cursor that carries an id
-//! alone needs the keys to find its place, and a cursor of an item needs the hint.
+//! The cache of pivots: the sort keys and hints of items at the edges of served pages. A cursor that contains only an
+//! id needs the keys of the item to find its place, and a cursor that is made for a single item needs the hint.
 //!
 //! An entry is found only by requests that could have seen the item: for the same route, filters, order and
-//! credentials. Its keys are those that were served; a look-up at the upstream finds the current ones. A lost entry
-//! costs that look-up. If the item was changed or deleted meanwhile, the cursor is refused; no wrong page is made.
+//! credentials. Its keys are the keys that were served. If the entry is lost, the current keys are looked up at the
+//! upstream. If the item was changed or deleted in the meantime, the cursor is then refused, and no wrong page is made.
 
 mod stored;
 
@@ -53,7 +53,7 @@ pub(crate) struct ItemResource {
 pub(crate) struct KnownItem {
     /// The strong keys of the item as they were served.
     pub(crate) keys: Vec<KeyValue>,
-    /// The hint of the item's cursor; the default one for an item that was looked up.
+    /// The hint of the item's cursor; the default hint for an item that was looked up.
     hint: Hint,
     /// True if the hint belongs to the position before the item, not to the one after it.
     backward: bool,
@@ -80,7 +80,7 @@ impl Pivots {
         Self { settings, known: Cache::with_weighter(items, weight, Weight), look_ups: SingleFlight::default() }
     }
 
-    /// Returns the limits of size (in bytes) and age.
+    /// Returns the settings: the maximum size in bytes, and the time for which items are kept.
     #[must_use]
     pub fn settings(&self) -> PivotCacheSettings {
         self.settings
@@ -100,11 +100,12 @@ impl Pivots {
         fingerprint: Mark,
         now: Instant,
     ) -> Option<Arc<KnownItem>> {
-        // The cache itself evicts by size alone. Test: `items_are_forgotten_by_time_and_by_size`.
+        // The cache itself evicts only by size, so expired items are left out here. Test:
+        // `items_are_forgotten_by_time_and_by_size`.
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
-    /// Caches an item for the time of the settings.
+    /// Caches an item for the time `ttl` of the settings.
     pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
         let SeenItem { anchor, fingerprint, hint, backward } = item;
         let Some(until) = now.checked_add(self.settings.ttl) else { return };
@@ -121,10 +122,10 @@ impl Pivots {
         (bytes, marker): (&[u8], &Marker),
         (left, now): (Duration, Instant),
     ) -> Option<Arc<KnownItem>> {
-        // The process that stored the item may keep items for longer than this one.
+        // The process that stored the item may keep items for longer than this process does.
         let until = now.checked_add(left.min(self.settings.ttl))?;
         let known = stored::read(bytes, until)?;
-        // Keys that the item of the cursor did not have lead to another place.
+        // With keys other than the item had when its cursor was made, the cursor would lead to another place.
         if pagination::fingerprint::fingerprint(marker, &known.keys) != fingerprint {
             return None;
         }
@@ -138,7 +139,7 @@ impl Pivots {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenItem<'a> {
     pub(crate) anchor: &'a Anchor,
-    /// The fingerprint of its keys.
+    /// The fingerprint of the item's keys.
     pub(crate) fingerprint: Mark,
     /// The hint of the cursor that leads on from the item.
     pub(crate) hint: Hint,
@@ -147,7 +148,7 @@ pub(crate) struct SeenItem<'a> {
 }
 
 impl SeenItem<'_> {
-    /// Returns the form of the item in the shared store; `None` if it is too long.
+    /// Returns the form of the item in the shared store; `None` if it has too many keys or too many bytes.
     pub(crate) fn stored(&self) -> Option<Vec<u8>> {
         stored::write(self)
     }
@@ -172,8 +173,8 @@ impl KnownItem {
     }
 }
 
-/// The scope of an entry: a hash of everything that decides whether a client may see the item. Entries of one scope are
-/// not found from another.
+/// The scope of an entry: a hash of everything that decides whether a client may see the item. An entry of one scope
+/// isn't found from another scope.
 #[derive(Clone, Copy)]
 pub(crate) struct PivotScope([u8; 32]);
 
@@ -188,7 +189,7 @@ pub(crate) struct PivotScopeParts<'a> {
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) route_fingerprint: u64,
-    /// The host of the request if the route serves by host, else empty.
+    /// The host of the request if the route serves by host; otherwise empty.
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     /// The client's filters as they are sent to the upstream, private ones included.
@@ -205,7 +206,7 @@ impl PivotScope {
     /// Computes the scope of these parts.
     pub(crate) fn new(parts: PivotScopeParts<'_>) -> Self {
         let mut hash = Sha256::new();
-        // Each part comes after its length, so that no two lists of parts have the same bytes.
+        // Each part is preceded by its length, so different lists of parts never have the same bytes.
         let mut add = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
@@ -222,10 +223,10 @@ impl PivotScope {
         }
         for name in parts.principal {
             let values = parts.headers.get_all(name);
-            // The name is hashed too: another process of the same store may identify its clients by another header,
-            // with the same value. Test: `an_item_is_found_from_its_own_scope_alone`.
+            // The name is hashed too: another process with the same store may identify its clients by another header
+            // that has the same value. Test: `an_item_is_found_from_its_own_scope_alone`.
             add(name.as_str().as_bytes());
-            // The number of values is hashed, so that no value can be taken for the name of the next header.
+            // The number of values is hashed, so a value can't be taken for the name of the next header.
             add(&(values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| add(value.as_bytes()));
         }
@@ -239,7 +240,7 @@ impl PivotScope {
         u128::from_le_bytes(key)
     }
 
-    /// Returns the same key with all its bytes, for the store that processes share.
+    /// Returns all bytes of the hash of which [`Self::key`] returns the first 16, for the shared store.
     pub(crate) fn digest(&self, id: &KeyValue, fingerprint: Option<Mark>) -> [u8; 32] {
         let (kind, bytes) = bytes(id);
         // `u64::MAX` stands for no fingerprint: marks have 40 bits.

@@ -1,4 +1,4 @@
-//! Single flight: concurrent look-ups of one key share the result of the first one, the leader's.
+//! Single flight: concurrent look-ups of one key share the result of the first request, which is the leader.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// The look-ups in flight, by key.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K, T> {
-    /// A receiver gets the result, or an error when the leader has gone without one.
+    /// For each key, a receiver of the leader's result. It gets an error if the leader ends without a result.
     under_way: Mutex<HashMap<K, watch::Receiver<Option<Arc<T>>>>>,
 }
 
@@ -27,12 +27,12 @@ impl<K, T> Default for SingleFlight<K, T> {
 pub(crate) enum LookUpResult<T> {
     /// This request performed the look-up.
     Asked(Arc<T>),
-    /// A concurrent request performed it.
+    /// A concurrent request performed the look-up.
     Shared(Arc<T>),
 }
 
 /// The guard of the request that performs the look-up. Dropping it (after success, failure or cancellation) removes the
-/// entry, so that a waiter can take over.
+/// entry, and a waiting request can take over.
 struct Leader<'a, K: Clone + Eq + Hash, T> {
     flights: &'a SingleFlight<K, T>,
     key: K,
@@ -48,9 +48,9 @@ impl<K: Clone + Eq + Hash, T> Drop for Leader<'_, K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
-    /// Returns the result of `work`, or that of a concurrent request with the same key. Failures are not shared,
-    /// because they may come from the other request's own deadline: if it fails or is cancelled, one of the waiters
-    /// performs the look-up itself.
+    /// Returns the result of `work`, or the result of a concurrent request with the same key. A failure isn't shared,
+    /// because its cause may be the other request's own deadline. If the other request fails or is cancelled, one of
+    /// the waiting requests performs the look-up itself.
     ///
     /// # Errors
     ///
@@ -68,7 +68,8 @@ impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
             }
         };
         let found = Arc::new(work.await?);
-        // The result reaches those that wait and is not kept. Test: `a_later_look_up_is_made_anew`.
+        // The result reaches the requests that wait, and isn't kept for later requests. Test:
+        // `a_later_look_up_is_made_anew`.
         lead.tell.send_replace(Some(Arc::clone(&found)));
         Ok(LookUpResult::Asked(found))
     }

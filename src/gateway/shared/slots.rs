@@ -1,7 +1,7 @@
 //! The limit of concurrent requests to an upstream.
 //!
-//! An upstream with `n` slots serves `n` requests at once. Up to `n` further requests wait for a slot, for at most one
-//! second; all others are refused at once. More connections don't help a slow upstream, and use memory and descriptors
+//! An upstream with `n` slots serves `n` requests at once. Up to `n` more requests wait for a slot, for at most one
+//! second. All others are refused at once. More connections don't help a slow upstream, and use memory and descriptors
 //! that other upstreams need.
 
 use std::{
@@ -17,18 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The longest time that a request waits for a slot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The slots of one upstream, for pages and forwarded requests together. The next snapshot shares them if their number
-/// stays the same.
+/// The slots of one upstream, for pages and forwarded requests together. The next snapshot shares the slots if their
+/// number stays the same.
 #[derive(Debug)]
 pub struct UpstreamSlots {
-    /// The number of slots, and of requests that may wait for one.
+    /// The number of slots, which is also the largest number of requests that may wait for a slot.
     most: usize,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
     refused: AtomicU64,
 }
 
-/// The right to one request. Dropping it frees the slot.
+/// The right to have one request in flight. Dropping it frees the slot.
 #[derive(Debug)]
 pub(crate) struct UpstreamSlot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
@@ -36,7 +36,7 @@ pub(crate) struct UpstreamSlot(#[expect(dead_code, reason = "held for its drop")
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupied;
 
-/// A waiting request, which is uncounted when it is dropped.
+/// A waiting request. Dropping this value subtracts the request from the number of waiting requests.
 struct WaitingRequest<'a>(&'a AtomicUsize);
 
 impl Drop for WaitingRequest<'_> {
@@ -58,7 +58,7 @@ impl UpstreamSlots {
         self.most
     }
 
-    /// Returns the number of requests in flight.
+    /// Returns the number of requests in flight, which is the number of taken slots.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.most.saturating_sub(self.free.available_permits())
@@ -86,7 +86,7 @@ impl UpstreamSlots {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(UpstreamSlot(slot));
         }
-        // The request may have less time than others. Test: `a_request_waits_no_longer_than_it_has`.
+        // The request may have less time left than `PATIENCE`. Test: `a_request_waits_no_longer_than_it_has`.
         let taken = self.wait(left.min(PATIENCE)).await.ok_or(Occupied);
         if taken.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl UpstreamSlots {
         // Dropping this value removes the request from the count, even if its client disconnects. Test:
         // `a_wait_that_is_given_up_takes_no_place`.
         let _waiting = WaitingRequest(&self.waiting);
-        // Counted before the check, so that no more than `most` of several concurrent requests wait.
+        // The request is counted before the check, so at most `most` requests wait even if several arrive at once.
         if before >= self.most {
             return None;
         }
@@ -124,7 +124,7 @@ mod tests {
         let waiting = join_all((0..2).map(|_| slots.take(MINUTE)));
         let beyond = async {
             assert_eq!(slots.waiting(), 2);
-            // No slot is freed before this returns: the refusal does not wait for one.
+            // The slots are still held here, so the refusal doesn't wait for a slot.
             assert_eq!(slots.take(MINUTE).await.err(), Some(Occupied));
             assert_eq!((slots.refused(), slots.waiting()), (1, 2));
             drop(held);
@@ -146,7 +146,7 @@ mod tests {
         assert!(slots.take(SHORT).await.is_ok());
     }
 
-    /// A request that is cancelled while it waits leaves no trace.
+    /// A request that is cancelled while it waits counts neither as waiting nor as refused, and takes no slot.
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_no_place() {
         let slots = UpstreamSlots::new(1);

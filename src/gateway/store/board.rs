@@ -1,8 +1,8 @@
 //! The board: a value that each process publishes under its own name, for all processes to read.
 //!
 //! The board is one hash in the store, with a field for each process. Processes with the same signing key have the same
-//! board. A reader reads the boards of all keys of its ring, so that the values from before a change of keys are found
-//! too. Test: `a_change_of_keys_doubles_no_count`.
+//! board. A reader reads the boards of all keys of its ring, so it also finds the values from before a change of keys.
+//! Test: `a_change_of_keys_doubles_no_count`.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::gateway::runtime::clock;
 /// The kind of the hash, with the version of the form of its values.
 const BOARD: &str = "board1";
 
-/// The time limit of a question. Only operators and the end of a process wait for it, and no page does.
+/// The time limit of a question. Only reports to operators and the end of a process wait for the answer. Pages don't.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The largest number of bytes of a board in a reply.
 const SIZE: usize = 32 * VALUE;
 
 impl SharedStore {
-    /// Publishes the value of a process, which holds until the process replaces it, at most for `ttl`. `now` is in
-    /// seconds since 1970. No request waits for the write.
+    /// Publishes the value of a process. The value is valid until the process replaces it, but at most for `ttl`. `now`
+    /// is in seconds since 1970. No request waits for the write.
     pub(crate) fn publish(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
         for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
             let size = command.get_packed_command().len();
@@ -41,12 +41,12 @@ impl SharedStore {
         }
     }
 
-    /// Returns the commands that publish a value and extend the time to live of the board, each with the name of the
-    /// board.
+    /// Returns the two commands that publish a value and extend the time to live of the board, each with the name of
+    /// the board; `None` if the value can't be sealed.
     fn publications(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) -> Option<[(String, Cmd); 2]> {
         let key = self.keys.signing_number();
         let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
-        // The value is sealed for the board and the process, so that it opens nowhere else. Test:
+        // The value is sealed for the board and the process, so it can't be opened under another name. Test:
         // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
         let sealed = self.seal(key, &field(&name, process), value, now.saturating_add(ttl.as_secs()))?;
         let mut set = redis::cmd("HSET");
@@ -56,8 +56,8 @@ impl SharedStore {
         Some([(name.clone(), set), (name, expire)])
     }
 
-    /// Returns the values of all processes by their names; `None` if the store does not answer. Values that have
-    /// expired are left out, and removed from the board.
+    /// Returns the names of all processes with their values; `None` if the store doesn't answer. Leaves out values that
+    /// have expired by `now`, in seconds since 1970, and removes them from the board.
     pub(crate) async fn published(&self, now: u64) -> Option<Vec<(String, Vec<u8>)>> {
         let mut all = Vec::new();
         for key in self.keys.numbers() {
@@ -84,9 +84,9 @@ impl SharedStore {
                 let Ok(process) = std::str::from_utf8(process) else { continue };
                 match self.open(&field(&name, process), sealed, now) {
                     Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
-                    // A value that comes at this moment may be removed too; the next publication makes that good.
+                    // A value that is published at this moment may be removed too. The next publication replaces it.
                     Ok(None) => self.remove(&name, process),
-                    // A foreign entry does not hide the others. Test:
+                    // A foreign entry doesn't hide the other entries. Test:
                     // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
                     Err(_) => self.counts().answer(Answered::Forged, time),
                 }
@@ -95,7 +95,7 @@ impl SharedStore {
         Some(all)
     }
 
-    /// Removes the value of a process from a board. No request waits for that.
+    /// Removes the value of a process from a board. No request waits for the removal.
     fn remove(&self, name: &str, process: &str) {
         let mut command = redis::cmd("HDEL");
         command.arg(name).arg(process);
@@ -103,7 +103,8 @@ impl SharedStore {
     }
 }
 
-/// Returns the name for which the value of a process is sealed, so that a value does not open in another's field.
+/// Returns the name for which the value of a process is sealed. A value that is moved to the field of another process
+/// can't be opened there.
 fn field(name: &str, process: &str) -> String {
     format!("{name}#{process}")
 }

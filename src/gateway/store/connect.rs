@@ -1,8 +1,8 @@
-//! Connections to the servers of the store. Sockets and TLS are those of upstream connections, so that one library
+//! Connections to the servers of the store. Sockets and TLS are the same as for upstream connections, so one library
 //! handles all certificates. The crate `redis` speaks the protocol, and pairs replies with questions.
 //!
 //! A question that is given up, because its time limit is over, stays in the connection's queue, and its reply is
-//! dropped when it arrives. So no later question gets the reply of an earlier one.
+//! dropped when it arrives. So a later question never gets the reply to an earlier question.
 
 use std::{
     cell::RefCell,
@@ -33,16 +33,17 @@ use crate::{
     upstream::net::{connection, peers::name::PeerName},
 };
 
-/// The number of bytes that a server may send unasked, and in each reply in addition to its value.
+/// The number of bytes that a server may send without a question, and the number that a reply may have in addition to
+/// its value.
 const BESIDE: i64 = 64 << 10;
 
-/// The largest number of bytes that a connection awaits at a time.
+/// The largest number of bytes of replies that a connection awaits at a time.
 const MOST_AWAITED: i64 = 64 << 20;
 
 /// The largest number of resolved names that are kept.
 const MOST_NAMES: usize = 1_024;
 
-/// The task that reads and writes a connection. It ends when the connection does.
+/// The task that reads and writes a connection. The task ends when the connection ends.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The parts that connections to the servers of the store have in common.
@@ -50,12 +51,12 @@ pub(super) struct Connector {
     transport: TransportConnector,
     settings: Arc<StoreSettings>,
     tls: Option<Arc<Renewable<PeerCredentials>>>,
-    /// The names that have been resolved, by `host:port`. They are kept, because a name logs its faults once, and is
-    /// resolved again when its records expire.
+    /// The names that have been resolved, by `host:port`. The names are kept between connections. So a name logs a
+    /// fault only once, and is resolved again only when its records expire.
     names: RefCell<BTreeMap<String, Arc<PeerName>>>,
 }
 
-/// An authenticated connection to a server. Clones share it.
+/// An authenticated connection to a server. Clones share the connection.
 #[derive(Clone)]
 pub(super) struct ServerLine {
     connection: MultiplexedConnection,
@@ -63,7 +64,8 @@ pub(super) struct ServerLine {
 }
 
 /// The number of bytes that a server may still send, for the replies that are awaited. The connection ends when a
-/// server sends more, so that its bytes don't fill the memory. Test: `a_server_that_sends_without_an_end_is_left`.
+/// server sends more, because the bytes could otherwise fill the memory. Test:
+/// `a_server_that_sends_without_an_end_is_left`.
 #[derive(Debug)]
 struct AwaitedBytes {
     bytes: AtomicI64,
@@ -71,12 +73,13 @@ struct AwaitedBytes {
 }
 
 impl Connector {
-    /// Creates a connector. This reads the certificate authorities of the system.
+    /// Creates a connector. Reads the certificate authorities of the system.
     pub(super) fn new(settings: Arc<StoreSettings>, tls: Option<Arc<Renewable<PeerCredentials>>>) -> Self {
         Self { transport: TransportConnector::new(None), settings, tls, names: RefCell::default() }
     }
 
-    /// Connects to `host:port` as a user, within `connect_timeout`. The connection works while its driver is polled.
+    /// Connects to the server at `address` (`host:port`) as a user, within `connect_timeout`. The connection works only
+    /// while its driver is polled.
     ///
     /// # Errors
     ///
@@ -111,7 +114,8 @@ impl Connector {
             peer.options.total_connection_timeout = Some(patience);
             peer.options.alpn = ALPN::H1;
             if let Some(tls) = &self.tls {
-                // Read for each connection, because certificates are renewed while the process runs.
+                // The credentials are read for each connection, because certificates are renewed while the process
+                // runs.
                 let credentials = tls.current();
                 peer.options.ca.clone_from(&credentials.authorities);
                 peer.client_cert_key.clone_from(&credentials.identity);
@@ -130,7 +134,7 @@ impl Connector {
         }
         let name = Arc::new(PeerName::parse(address, &[], clock::instant)?);
         let mut names = self.names.borrow_mut();
-        // Nodes join and leave a cluster, so their names would accumulate.
+        // Nodes join and leave a cluster, so the names would accumulate without a bound.
         if names.len() >= MOST_NAMES {
             names.clear();
         }
@@ -156,8 +160,8 @@ impl Connector {
         }
     }
 
-    /// Tests a connection with a `GET` of a name that does not exist. The gateway needs this command, and the user may
-    /// have only the right to others.
+    /// Tests a connection with a `GET` of a name that does not exist. The gateway needs this command, and the user
+    /// might not have the right to it.
     ///
     /// # Errors
     ///
@@ -169,7 +173,7 @@ impl Connector {
         match asked {
             Err(_) => Err(format!("no answer within {:?}", self.settings.timeout)),
             Ok(Ok(_)) => Ok(()),
-            // Another node of the cluster has this key: the server works.
+            // Another node of the cluster has this key, which shows that the server works.
             Ok(Err(error)) if error.code() == Some("MOVED") => match self.settings.kind {
                 StoreKind::Cluster => Ok(()),
                 _ => Err("the server belongs to a cluster: kind = \"cluster\"".to_owned()),
@@ -180,7 +184,8 @@ impl Connector {
 }
 
 impl ServerLine {
-    /// Starts a connection over a stream that authenticates as a user. The connection works while its driver is polled.
+    /// Starts a connection over a stream, and authenticates as a user. The connection works only while its driver is
+    /// polled.
     ///
     /// # Errors
     ///
@@ -211,7 +216,7 @@ impl ServerLine {
     pub(super) async fn ask(mut self, command: &Cmd, size: usize) -> Result<Value, RedisError> {
         self.awaited.begin(size);
         let reply = self.connection.send_packed_command(command).await;
-        // A question that is given up does not get here: its reply still comes, so its bytes stay awaited.
+        // A question that is given up doesn't get here. Its reply still arrives, so its bytes stay awaited.
         self.awaited.end();
         reply.and_then(Value::extract_error)
     }
@@ -221,7 +226,7 @@ impl AwaitedBytes {
     fn begin(&self, size: usize) {
         let size = i64::try_from(size).unwrap_or(MOST_AWAITED).saturating_add(BESIDE);
         let before = match self.replies.fetch_add(1, Ordering::Relaxed) {
-            // No reply is awaited: bytes that earlier replies did not need are not added up.
+            // No other reply is awaited. Bytes that earlier replies didn't use don't add up.
             0 => BESIDE,
             _ => self.bytes.load(Ordering::Relaxed),
         };
@@ -234,7 +239,7 @@ impl AwaitedBytes {
     }
 }
 
-/// A stream that fails when a server sends more than was asked for.
+/// A stream that fails when the server sends more bytes than are awaited.
 struct AwaitingStream {
     stream: Stream,
     awaited: Arc<AwaitedBytes>,
@@ -249,7 +254,7 @@ impl AsyncRead for AwaitingStream {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = i64::try_from(buffer.filled().len() - before).unwrap_or(MOST_AWAITED);
-        // The next bytes are not read: a server could otherwise fill the memory.
+        // The connection ends here, because the server could otherwise fill the memory.
         if self.awaited.bytes.fetch_sub(read, Ordering::Relaxed) < read {
             return Poll::Ready(Err(io::Error::other("the server sent more than was asked for")));
         }
@@ -271,8 +276,8 @@ impl AsyncWrite for AwaitingStream {
     }
 }
 
-/// Returns an error in words, for operators. Servers repeat parts of commands in their errors, so only the code is
-/// shown, and the text after it for the codes whose text names a remedy.
+/// Returns an error in words, for operators. Servers repeat parts of commands in their errors. So only the code is
+/// returned, with the text after it for codes whose text names a remedy.
 pub(super) fn said(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code @ ("LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "OOM" | "CLUSTERDOWN")), Some(detail)) => {
@@ -284,7 +289,7 @@ pub(super) fn said(error: &RedisError) -> String {
     }
 }
 
-/// Returns a text from a server without control characters, cut to 200 characters.
+/// Returns a string from a server without control characters, cut to 200 characters.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(200).collect()
 }

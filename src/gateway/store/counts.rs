@@ -10,26 +10,26 @@ use crate::gateway::outcome::histogram::{Histogram, HistogramCounts, TIMES};
 /// The outcome of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
-    /// The store has the value, and it still holds.
+    /// The store has the value, and the value hasn't expired.
     Hit,
-    /// The store has no value, or one that has expired.
+    /// The store doesn't have the value, or the value has expired.
     Miss,
-    /// No answer came within the time limit.
+    /// No answer arrived within the time limit.
     Late,
-    /// The server replied with an error, or with a value of another type than was asked for.
+    /// The server replied with an error, or with a value of an unexpected type.
     Refused,
     /// The store was down and was not asked.
     Down,
-    /// A value did not open: it was sealed for another name or by another key, or not by a gateway.
+    /// The value couldn't be opened: it was sealed for another name or by another key, or not by a gateway.
     Forged,
-    /// The store counted a request for the limits of its client.
+    /// The store counted a request against the limits of its client.
     Counted,
 }
 
-/// The words of the outcomes, in the order of the variants.
+/// The words for the variants of [`Answered`] in metrics, in their order.
 const ANSWERED: [&str; 7] = ["hit", "miss", "late", "refused", "down", "forged", "counted"];
 
-/// The outcome of a look-up of a page. Its questions are also counted each by itself, as [`Answered`].
+/// The outcome of a look-up of a page. Each question of the look-up is also counted by itself, as [`Answered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageAnswered {
     /// The page is used.
@@ -40,7 +40,7 @@ pub(crate) enum PageAnswered {
     Purged,
 }
 
-/// The words of the outcomes, in the order of the variants.
+/// The words for the variants of [`PageAnswered`] in metrics, in their order.
 const PAGE_ANSWERED: [&str; 3] = ["hit", "miss", "purged"];
 
 /// The outcome of a write.
@@ -50,14 +50,14 @@ pub(crate) enum Written {
     Stored,
     /// The write failed, or the server refused it.
     Failed,
-    /// The queue was full or the store was down, so that the write was not sent.
+    /// The queue was full or the store was down, so the write wasn't sent.
     Dropped,
 }
 
-/// The words of the outcomes, in the order of the variants.
+/// The words for the variants of [`Written`] in metrics, in their order.
 const WRITTEN: [&str; 3] = ["stored", "failed", "dropped"];
 
-/// The counts of a process. They outlive reloads.
+/// The counts of a process, which outlive reloads.
 #[derive(Debug)]
 pub(crate) struct StoreCounts {
     answered: [AtomicU64; ANSWERED.len()],

@@ -1,8 +1,8 @@
 //! The operations of requests, and of the board, on values in the store.
 //!
-//! A name is a keyed hash, and a value is sealed for its name (`cursor::stored`) together with the time until which it
-//! holds. So the store's operator can't read a value or move it to another name, and a store that keeps values for too
-//! long, or returns an older one, can't extend their time.
+//! A name is a keyed hash, and a value is sealed for its name (`cursor::stored`) together with its time of expiry. So
+//! the operator of the store can't read a value or move it to another name. A store that keeps values for too long, or
+//! returns older values, can't extend their time.
 
 pub(crate) mod pages;
 mod rate;
@@ -25,10 +25,10 @@ use crate::{
 /// The largest size of a value before it is sealed, in bytes.
 pub(crate) const VALUE: usize = 1 << 20;
 
-/// The number of bytes of the time before a value.
+/// The length of the time of expiry before each sealed value, in bytes.
 const UNTIL: usize = 8;
 
-/// The largest number of bytes that sealing adds.
+/// The largest number of bytes that sealing adds to a value.
 const SEAL: usize = 64;
 
 /// The kind of a value. Values of different kinds have different names.
@@ -50,28 +50,28 @@ impl StoredKind {
     }
 }
 
-/// A value from the store that was sealed for its name and still holds.
+/// A value from the store that was sealed for its name and hasn't expired.
 #[derive(Debug)]
 pub(crate) struct StoredValue {
     pub(crate) bytes: Vec<u8>,
-    /// The time for which the value still holds.
+    /// The time until the value expires.
     pub(crate) left: Duration,
 }
 
-/// The store that processes share, with the keys of a snapshot.
+/// The shared store, with the keys of a snapshot.
 #[derive(Debug)]
 pub(crate) struct SharedStore {
     pub(crate) link: Arc<StoreLink>,
-    /// The keys by which names are made and values sealed: those of cursors.
+    /// The keys by which names are made and values sealed. They are the keys of cursors.
     pub(super) keys: Arc<KeyRing>,
     /// The beginning of all names.
     pub(super) prefix: String,
 }
 
 impl SharedStore {
-    /// Compiles the settings. The link of the previous snapshot stays in use if it leads to the same servers in the
-    /// same way. Returns `None` if the credentials have faults, which are added to `diagnostics`, or if there are no
-    /// keys, which has been reported before.
+    /// Compiles the settings. Keeps the link of the previous snapshot if it connects to the same servers in the same
+    /// way. Returns `None` if the credentials have faults, which are added to `diagnostics`, or if there are no keys,
+    /// which has already been reported.
     pub(crate) fn compile(
         settings: &StoreSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -107,13 +107,14 @@ impl SharedStore {
         &self.link.counts
     }
 
-    /// Returns the value of a kind for the bytes `of`, under the name by the key with this number; `None` if the store
-    /// does not return it within the time limit, or it does not hold at `now`, in seconds since 1970.
+    /// Returns the value of a kind for the bytes `of`, whose name is made by the key with the number `key`. Returns
+    /// `None` if the store doesn't return the value within the time limit, or if the value has expired by `now`, in
+    /// seconds since 1970.
     pub(crate) async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
         self.get_within(self.link.settings.timeout, (kind, key), of, now).await
     }
 
-    /// Does the same as [`Self::get`] within the rest of a time limit.
+    /// Does the same as [`Self::get`] with the time limit `patience`.
     async fn get_within(
         &self,
         patience: Duration,
@@ -121,7 +122,7 @@ impl SharedStore {
         of: &[u8],
         now: u64,
     ) -> Option<StoredValue> {
-        // Checked first, so that no hash is computed while the store is down.
+        // The state is checked first, so no hash is computed while the store is down.
         if !self.link.is_up() {
             self.counts().answer(Answered::Down, Duration::ZERO);
             return None;
@@ -139,7 +140,7 @@ impl SharedStore {
                 // A value that was not sealed for this name is a miss. Test: `a_foreign_value_is_not_used`.
                 Err(Forged) => (Answered::Forged, None),
             },
-            // A reply of another type than a `GET` has. Test: `a_store_that_says_nonsense_is_a_miss`.
+            // The reply has a type that no reply to a `GET` has. Test: `a_store_that_says_nonsense_is_a_miss`.
             Ok(_) => (Answered::Refused, None),
             Err(fault) => (fault.into(), None),
         };
@@ -147,9 +148,9 @@ impl SharedStore {
         value
     }
 
-    /// Stores a value of a kind for the bytes `of`, under the name by the key with this number, for the time `ttl` from
-    /// `now` on. No request waits for the write, and it may be lost. Values of more than [`VALUE`] bytes are not
-    /// stored.
+    /// Stores a value of a kind for the bytes `of`, for the time `ttl` from `now` on. Its name is made by the key with
+    /// the number `key`. No request waits for the write, and it may be lost. Values of more than [`VALUE`] bytes are
+    /// not stored.
     pub(crate) fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
         if !self.link.is_up() {
             self.counts().write(Written::Dropped);
@@ -162,18 +163,19 @@ impl SharedStore {
         let until = now.saturating_add(ttl.as_secs());
         let Some(sealed) = self.seal(key, &name, value, until) else { return };
         let mut command = redis::cmd("SET");
-        // A time of 0 is an error to the server.
+        // The server refuses a time of 0.
         command.arg(&name).arg(&sealed).arg("EX").arg(ttl.as_secs().max(1));
         self.link.tell(&name, command, sealed.len());
     }
 
-    /// Seals a value for a name, together with the time until which it holds, in seconds since 1970.
+    /// Seals a value for a name, together with `until`, its time of expiry in seconds since 1970.
     pub(super) fn seal(&self, key: u32, name: &str, value: &[u8], until: u64) -> Option<Vec<u8>> {
         let plain = [&until.to_le_bytes(), value].concat();
         self.keys.seal_stored(key, name, &plain)
     }
 
-    /// Opens a value that was sealed for this name; `None` if it has expired by `now`.
+    /// Opens a value that was sealed for this name; returns `None` if the value has expired by `now`, in seconds since
+    /// 1970.
     pub(super) fn open(&self, name: &str, sealed: &[u8], now: u64) -> Result<Option<StoredValue>, Forged> {
         let mut plain = self.keys.open_stored(name, sealed).ok_or(Forged)?;
         let until = plain.first_chunk::<UNTIL>().map(|until| u64::from_le_bytes(*until)).ok_or(Forged)?;

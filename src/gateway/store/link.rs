@@ -23,19 +23,20 @@ use crate::{
     tls::{PeerCredentials, Renewable},
 };
 
-/// The largest numbers of questions and of writes that wait for the worker.
+/// The largest number of questions that wait for the worker.
 const MOST_QUESTIONS: usize = 1_024;
+/// The largest number of writes that wait for the worker.
 const MOST_WRITES: usize = 4_096;
 
-/// The largest number of bytes of the writes that wait.
+/// The largest number of bytes of all writes that wait for the worker.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The reason that a question has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    /// The server is down, or the queue is full.
+    /// The server of the name is down, or the queue of questions is full.
     Down,
-    /// No reply came within the time limit.
+    /// No reply arrived within the time limit.
     Late,
     /// The server replied with an error.
     Refused,
@@ -54,19 +55,19 @@ impl From<StoreFault> for Answered {
 /// A command that a request waits for, and the sender of its reply.
 #[derive(Debug)]
 pub(super) struct Question {
-    /// The key in the store, which decides the server.
+    /// The key in the store, which determines the server.
     pub(super) name: String,
     pub(super) command: Cmd,
     /// The largest number of bytes of the reply.
     pub(super) size: usize,
-    /// The time limit.
+    /// The time limit of the question, without its wait in the queue.
     pub(super) patience: Duration,
-    /// True if the command also writes, so that its refusal shows that the server refuses writes.
+    /// True if the command also writes. Its refusal then shows that the server refuses writes.
     pub(super) writes: bool,
     pub(super) reply: oneshot::Sender<Result<Value, StoreFault>>,
 }
 
-/// A write that waits. Dropping it, after its reply or without one, subtracts its bytes from those that wait.
+/// A write that waits. Dropping it, after its reply or without a reply, subtracts its size from the bytes that wait.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) name: String,
@@ -82,7 +83,7 @@ impl Drop for Write {
     }
 }
 
-/// The worker's ends of the queues, and all else that it needs.
+/// The worker's ends of the queues, and everything else that the worker needs.
 #[derive(Debug)]
 pub(super) struct WorkerEnd {
     pub(super) questions: mpsc::Receiver<Question>,
@@ -150,8 +151,8 @@ impl StoreLink {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Sends a command to the server of a name, and waits for the reply, of at most `size` bytes, within the time limit
-    /// of the configuration.
+    /// Sends a command to the server that has a name, and waits for the reply within the time limit of the
+    /// configuration. The reply may have at most about `size` bytes.
     pub(super) fn ask<'a>(
         &'a self,
         name: &'a str,
@@ -194,9 +195,9 @@ impl StoreLink {
         }
         let (reply, replied) = oneshot::channel();
         let question = Question { name: name.to_owned(), command, size, patience, writes, reply };
-        // A full queue is not waited for: the wait would take the time of the question.
+        // A full queue counts as a store that is down: waiting for room would use up the time of the question.
         self.questions.try_send(question).map_err(|_| StoreFault::Down)?;
-        // The time limit also bounds the wait in the queue. The worker drops a question whose request has gone.
+        // The time limit also bounds the wait in the queue. The worker drops a question whose request no longer waits.
         match tokio::time::timeout(patience, replied).await {
             Ok(Ok(reply)) => reply,
             // The worker has ended without a reply.
@@ -205,10 +206,10 @@ impl StoreLink {
         }
     }
 
-    /// Sends a write of about `size` bytes, which no request waits for. It is dropped, and counted as such, if no
-    /// server is up or the queue is full.
+    /// Sends a write of about `size` bytes, which no request waits for. The write is dropped, and counted as dropped,
+    /// if no server is up or the queue is full.
     pub(super) fn tell(&self, name: &str, command: Cmd, size: usize) {
-        // Counted before the check: a write that is dropped subtracts its bytes again by its `Drop`.
+        // The bytes are counted before the check. If the write is dropped here, its `Drop` subtracts them again.
         let waits = self.waiting.fetch_add(size, Ordering::Relaxed);
         let write = Write { name: name.to_owned(), command, size, waiting: Arc::clone(&self.waiting) };
         if !self.is_up() || waits + size > MOST_BYTES || self.writes.try_send(write).is_err() {
@@ -227,7 +228,7 @@ impl StoreLink {
         servers.iter().map(|server| server.report()).collect()
     }
 
-    /// Returns whether no server is known, or any of them is down or refuses writes.
+    /// Returns whether no server is known, or whether any server is down or refuses writes.
     pub(crate) fn is_degraded(&self) -> bool {
         let servers = self.servers();
         // Before the worker has begun, no server is known.

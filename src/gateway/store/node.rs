@@ -23,11 +23,12 @@ use crate::gateway::runtime::clock;
 /// The number of failures in a row after which a server is down.
 const MOST_FAILURES: u32 = 3;
 
-/// The pause before a trial: the first one and the longest one.
+/// The first pause before a trial.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause before a trial.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The time for which a server has to be up to count as recovered.
+/// The time for which a server has to be up before its pauses begin anew.
 const RECOVERED: Duration = Duration::from_secs(30);
 
 /// The standing of a server.
@@ -56,9 +57,10 @@ pub(crate) struct ServerReport {
     /// `host:port`, or the name of a master that sentinels know.
     pub(crate) address: String,
     pub(crate) standing: ServerStanding,
-    /// The time of the last change of its standing, in seconds since 1970.
+    /// The time of the last change of `standing`, in seconds since 1970.
     pub(crate) since: u64,
-    /// The reason that it is down, or that it refuses writes.
+    /// The reason that the server is down or refuses writes; `None` if it is up and accepts writes, or hasn't been
+    /// tried.
     pub(crate) reason: Option<String>,
 }
 
@@ -81,8 +83,8 @@ pub(super) struct StoreNode {
 /// A connection that is in use.
 struct KeptLine {
     line: ServerLine,
-    /// Sends the reason for which the connection is given up to the task that owns it, and to no later one. Test:
-    /// `a_connection_that_is_given_up_ends_no_later_one`.
+    /// Sends the reason for giving this connection up to the task that owns it, and never to the task of a later
+    /// connection. Test: `a_connection_that_is_given_up_ends_no_later_one`.
     given_up: oneshot::Sender<String>,
 }
 
@@ -112,7 +114,8 @@ impl ServerStatus {
     pub(super) fn fell(&self, reason: String) {
         let mut report = self.locked();
         let before = std::mem::replace(&mut report.standing, ServerStanding::Down);
-        // A server that fails again while it is down is subtracted once. Test: `servers_that_are_up_are_counted_once`.
+        // A server that fails again while it is down is subtracted only once. Test:
+        // `servers_that_are_up_are_counted_once`.
         if before == ServerStanding::Up {
             self.up.fetch_sub(1, Ordering::Relaxed);
         }
@@ -147,7 +150,7 @@ impl ServerStatus {
 
 impl Drop for ServerStatus {
     fn drop(&mut self) {
-        // A node that left the cluster counts no longer. Test: `servers_that_are_up_are_counted_once`.
+        // A node that has left the cluster no longer counts as up. Test: `servers_that_are_up_are_counted_once`.
         if self.locked().standing == ServerStanding::Up {
             self.up.fetch_sub(1, Ordering::Relaxed);
         }
@@ -169,7 +172,7 @@ impl StoreNode {
         self.failures.set(0);
     }
 
-    /// Records a failure. The third one in a row gives the connection up.
+    /// Records a failure. After [`MOST_FAILURES`] failures in a row, gives the connection up.
     pub(super) fn failed(&self, reason: String) {
         self.failures.set(self.failures.get() + 1);
         if self.failures.get() >= MOST_FAILURES {
@@ -177,15 +180,15 @@ impl StoreNode {
         }
     }
 
-    /// Gives the connection up for this reason, which also ends it.
+    /// Gives the connection up for this reason. The connection then ends.
     pub(super) fn leave(&self, reason: String) {
         if let Some(KeptLine { given_up, .. }) = self.kept.borrow_mut().take() {
-            // Fails if the connection has ended meanwhile, which has the same effect.
+            // This fails if the connection has already ended, which has the same effect.
             let _ = given_up.send(reason);
         }
     }
 
-    /// Keeps the server connected, for as long as the future is polled. `connect` makes a trial.
+    /// Keeps the server connected, for as long as the future is polled. `connect` opens and tests a connection.
     pub(super) async fn keep(self: Rc<Self>, connect: impl AsyncFn() -> Result<(ServerLine, Driver), String>) {
         let mut pauses = Pauses::default();
         loop {
@@ -194,7 +197,8 @@ impl StoreNode {
                     pauses.rose(clock::instant());
                     self.serve(line, driver).await
                 }
-                // A trial follows, also at the start. Test: `a_store_that_is_down_at_the_start_is_used_when_it_comes`.
+                // Another trial follows, even at the start. Test:
+                // `a_store_that_is_down_at_the_start_is_used_when_it_comes`.
                 Err(reason) => reason,
             };
             self.status.fell(reason);
@@ -210,7 +214,8 @@ impl StoreNode {
         self.status.rose();
         // The connection works only while its driver is polled, which is here.
         let reason = tokio::select! {
-            // Polled first: a connection that is given up ends as well, because its last handle is dropped.
+            // The reason is polled first, because the driver of a connection that is given up ends, too: its last
+            // handle is dropped.
             biased;
             Ok(reason) = why => reason,
             () = driver => "the connection ended".to_owned(),
@@ -224,7 +229,7 @@ impl StoreNode {
 #[derive(Debug)]
 struct Pauses {
     next: Duration,
-    /// The time since which the server has been up.
+    /// The time since which the server has been up; `None` while it is down.
     rose: Option<Instant>,
 }
 
@@ -239,9 +244,9 @@ impl Pauses {
         self.rose = Some(now);
     }
 
-    /// Returns the pause before the next trial. The pauses of a server that was up for [`RECOVERED`] begin anew. Those
-    /// of a server that fails soon after each trial go on, because requests would run into its failures four times a
-    /// second.
+    /// Returns the pause before the next trial. If the server was up for [`RECOVERED`], the pauses begin anew. If it
+    /// fails soon after each trial, the pauses continue to grow. Otherwise requests would run into its failures four
+    /// times a second.
     fn next(&mut self, now: Instant) -> Duration {
         if self.rose.take().is_some_and(|rose| now.saturating_duration_since(rose) >= RECOVERED) {
             self.next = PAUSE;
@@ -259,8 +264,8 @@ mod tests {
     use super::*;
     use crate::config::settings::StoreUser;
 
-    /// A connection that is given up ends at once, for the given reason. The reason does not stay to end the next
-    /// connection, as a stored notification would.
+    /// A connection that is given up ends at once, for the given reason. The reason isn't stored, so it can't end the
+    /// next connection as well.
     #[tokio::test]
     async fn a_connection_that_is_given_up_ends_no_later_one() {
         let node = StoreNode::new(ServerStatus::new("a:1".to_owned(), Arc::default()));

@@ -1,5 +1,5 @@
-//! The questions for the servers of a cluster with their slots, and for the master that sentinels know; and the reading
-//! of their replies.
+//! Questions to a cluster for its slots and their servers, questions to sentinels for a master, and the reading of the
+//! replies.
 
 use redis::{Cmd, Value};
 
@@ -17,7 +17,7 @@ pub(super) const CLUSTER_SIZE: usize = 1 << 20;
 pub(super) struct SlotRange {
     pub(super) first: u16,
     pub(super) last: u16,
-    /// `host:port`.
+    /// The address of the master, as `host:port`.
     pub(super) master: String,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn ask_slots() -> Cmd {
 }
 
 /// Reads the slots of a cluster from the reply of the node at the address `asked`; `None` if any part is malformed. A
-/// node that does not know its own host leaves the host out, which then is that of `asked`.
+/// node that doesn't know its own host leaves it out. The host is then the one in `asked`.
 pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
     let Value::Array(ranges) = reply else { return None };
     if ranges.is_empty() || ranges.len() > MOST_RANGES {
@@ -58,7 +58,8 @@ fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else { return None };
     let [host, Value::Int(port), ..] = master.as_slice() else { return None };
     let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
-    // A host that is not known is null, empty or `?`, by version. Test: `slots_are_read_or_refused_as_a_whole`.
+    // A host that isn't known is null, empty or `?`, depending on the server's version. Test:
+    // `slots_are_read_or_refused_as_a_whole`.
     let host = match host {
         Value::Nil => None,
         host => Some(text(host)?).filter(|host| !host.is_empty() && host != "?"),
@@ -67,7 +68,7 @@ fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
     (first <= last && last < SLOTS).then_some(SlotRange { first, last, master: address(&host, *port)? })
 }
 
-/// Returns the question for the master of this name.
+/// Returns the question to a sentinel for the master of this name.
 pub(super) fn ask_master(name: &str) -> Cmd {
     let mut command = redis::cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);

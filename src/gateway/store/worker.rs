@@ -1,5 +1,5 @@
-//! The worker: the thread that talks to the servers of the store. With a thread of its own, replies and reconnections
-//! take no time from the threads that serve clients.
+//! The worker: the thread that talks to the servers of the store. Because the worker has a thread of its own, replies
+//! and reconnections take no time from the threads that serve clients.
 
 use std::{
     cell::RefCell,
@@ -33,8 +33,9 @@ const REPLY: usize = 1 << 10;
 /// The codes of errors by which a server that can still be read refuses a write.
 const REFUSALS: [&str; 5] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "READONLY"];
 
-/// The interval at which the slots of a cluster are read, and the shortest pause between two readings.
+/// The interval at which the slots of a cluster are read.
 const REMAP: Duration = Duration::from_secs(60);
+/// The shortest pause between two readings of the slots of a cluster.
 const REMAP_AGAIN: Duration = Duration::from_millis(250);
 
 /// Starts the worker of a link, unless it has been started.
@@ -61,7 +62,7 @@ async fn work(end: WorkerEnd) {
     let keeping = spawn_local(Rc::clone(&worker).keep());
     let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     loop {
-        // The place is taken before the write, so that writes beyond the limit wait in the bounded queue of the link.
+        // The place is taken before the write, so writes beyond the limit wait in the bounded queue of the link.
         let write = async {
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
             Some((writes.recv().await?, place))
@@ -102,7 +103,7 @@ struct StoreServers {
     slots: Vec<(SlotRange, Rc<StoreNode>)>,
 }
 
-/// A node, and the task that keeps it connected. Dropping this ends the task.
+/// A node, and the task that keeps it connected. Dropping this value ends the task.
 struct ServingNode {
     node: Rc<StoreNode>,
     task: AbortHandle,
@@ -146,7 +147,7 @@ impl Worker {
                     4 * REMAP_AGAIN
                 }
             };
-            // However many replies show a change, slots are read four times a second at most.
+            // The slots are read at most four times a second, however many replies show a change.
             tokio::time::sleep(REMAP_AGAIN).await;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -155,8 +156,8 @@ impl Worker {
         }
     }
 
-    /// Returns the slots of a cluster, from the first node that returns them: a connected one, or else one of the
-    /// configuration.
+    /// Returns the slots of a cluster from the first node that returns them. Connected nodes are asked first, and then
+    /// the addresses of the configuration.
     async fn slots(&self) -> Result<Vec<SlotRange>, String> {
         let connected: Vec<(String, ServerLine)> = {
             let cluster = self.cluster.borrow();
@@ -195,14 +196,15 @@ impl Worker {
         topology::read_slots(&reply, address).ok_or_else(|| "the node says no slots".to_owned())
     }
 
-    /// Asks with `connect_timeout` as the time limit, for questions that no request waits for.
+    /// Asks a question that no request waits for, with `connect_timeout` as the time limit.
     async fn patiently(&self, line: ServerLine, command: &Cmd, size: usize) -> Result<Value, String> {
         let patience = self.settings.connect_timeout;
         let asked = tokio::time::timeout(patience, line.ask(command, size)).await;
         asked.map_err(|_| format!("no answer within {patience:?}"))?.map_err(|error| said(&error))
     }
 
-    /// Replaces the slots and their nodes. Nodes that have slots before and after stay connected; others are dropped.
+    /// Replaces the slots and their nodes. Nodes that have slots before and after stay connected. Other nodes are
+    /// dropped.
     fn serve_by(self: &Rc<Self>, ranges: Vec<SlotRange>) {
         let mut known = std::mem::take(&mut self.cluster.borrow_mut().nodes);
         let (mut nodes, mut slots) = (BTreeMap::<String, ServingNode>::new(), Vec::with_capacity(ranges.len()));
@@ -249,7 +251,7 @@ impl Worker {
             Err(reason) => Err(reason),
         };
         if tried.is_err() {
-            // The node may have left the cluster: the map of its slots is read again.
+            // The node may have left the cluster, so the slots are read again.
             self.remap.notify_one();
         }
         tried
@@ -281,10 +283,10 @@ impl Worker {
         Err(fault)
     }
 
-    /// Returns the node that has the slot of a name, and its connection; `None` if it is down.
+    /// Returns the node that has the slot of a name, and its connection; `None` if the node is down.
     fn line(&self, name: &str) -> Option<(Rc<StoreNode>, ServerLine)> {
-        // Names have no hash tags, so that a page and the purges may be at two nodes.
-        // Test: `the_nodes_of_a_cluster_share_the_pages`.
+        // Names have no hash tags, so a page and the purges may be on two nodes. Test:
+        // `the_nodes_of_a_cluster_share_the_pages`.
         let slot = topology::slot(name);
         let cluster = self.cluster.borrow();
         let node = cluster.slots.iter().find(|(range, _)| (range.first..=range.last).contains(&slot));
@@ -310,12 +312,12 @@ impl Worker {
                 true => self.judge_write(&node, asked, patience),
                 false => self.judge(&node, asked, patience),
             };
-            // Fails if the request has ended meanwhile, which does not matter.
+            // This fails if the request no longer waits, which doesn't matter.
             let _ = reply.send(judged);
         });
     }
 
-    /// Makes a write, and counts its outcome.
+    /// Sends a write to its server, and counts the outcome.
     async fn write(&self, write: &Write) {
         let Some((node, line)) = self.line(&write.name) else {
             self.counts.write(Written::Dropped);
@@ -347,8 +349,8 @@ impl Worker {
         judged
     }
 
-    /// Returns the reply, and records whether the server failed. Errors about one key or one command are no failures of
-    /// the server.
+    /// Returns the reply, and records whether the server failed. Errors that concern only one key or one command aren't
+    /// failures of the server.
     fn judge(
         &self,
         node: &StoreNode,
@@ -366,11 +368,13 @@ impl Worker {
             }
             Some(Err(error)) => {
                 match error.code() {
-                    // The slot has moved, or is moving, to another node: no failure of this one.
+                    // The slot has moved, or is moving, to another node. This isn't a failure of the node that was
+                    // asked.
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
-                    // Another program's value has this name, or the server refuses a write: it works all the same.
+                    // The value of another program has this name, or the server refuses a write. The server itself
+                    // works.
                     Some(code) if code == "WRONGTYPE" || refusal(&error).is_some() => node.answered(),
                     _ => node.failed(said(&error)),
                 }
@@ -380,8 +384,9 @@ impl Worker {
     }
 }
 
-/// Returns the reason for which a server that can still be read refuses a write, in words. Servers before version 7
-/// wrap the error of a command in a script: `ERR Error running script …: -OOM command not allowed`.
+/// Returns the reason for which a server that can still be read refuses a write, in words; `None` for any other error.
+/// Servers before version 7 wrap the error of a command in a script: `ERR Error running script …: -OOM command not
+/// allowed`.
 fn refusal(error: &RedisError) -> Option<String> {
     let code = error.code()?;
     if REFUSALS.contains(&code) {

@@ -48,8 +48,8 @@ async fn upstream() -> std::net::SocketAddr {
     address
 }
 
-/// Returns a configuration with a route for each place of a panic: one that observes for places in an observation, and
-/// one that forwards for all others.
+/// Returns a configuration with an observing route for each place of a panic in an observation, and one forwarding
+/// route for all other places.
 fn configuration(upstream: std::net::SocketAddr) -> String {
     let mut text = format!(
         "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n[upstreams.people]\npeers = [\"{upstream}\"]\n[routes.rest]\npath = \"/{{*rest}}\"\n\
@@ -64,8 +64,8 @@ fn configuration(upstream: std::net::SocketAddr) -> String {
     text
 }
 
-/// Wherever the gateway panics, one request fails with an answer, as far as there can still be one, a log line and a
-/// count. If an observation panics after the answer, its verdict is `failed`.
+/// A panic anywhere in the gateway fails only one request, which is answered with 500 if no answer has been sent,
+/// logged and counted. If an observation panics after the answer, its verdict is `failed`.
 ///
 /// Row: F57
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_panic_fails_one_request() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {said}")), "{place}: {answer}");
         assert_eq!(answer.contains("\"code\":\"internal\""), answer.starts_with("HTTP/1.1 500"), "{place}: {answer}");
         assert!(!answer.contains("by a test"), "{place}: {answer}");
-        // An observation ends after its request; the test's own deadline is that of the runner.
+        // An observation ends after its request. The test runner limits the time of this loop.
         while vitals.in_flight() > 0 {
             tokio::task::yield_now().await;
         }

@@ -1,20 +1,20 @@
 //! The frames of a connection of HTTP/2 (RFC 9113 section 4.1), as seen on the wire in both directions: which streams
-//! are open, since when a head is incomplete, and whether the client floods. Pure.
+//! are open, since when a head is incomplete, and whether the client floods. The module performs no I/O.
 //!
 //! The `h2` crate bounds streams, header lists and buffers. It does not count the frames by which a client can keep a
 //! server busy without requests: resets of streams that it has begun, pings, settings, priorities and empty frames.
-//! Such frames are taken from a token bucket of [`CALM`], which time and answers refill; a client that empties it is
-//! disconnected.
+//! Such a frame takes tokens from a bucket of [`CALM`] tokens, which time and answers refill. A client that empties the
+//! bucket is disconnected.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-/// The length of the client's preface (RFC 9113 section 3.4).
+/// The length of the client's preface, in bytes (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 
-/// The length of a frame's header.
+/// The length of a frame's header, in bytes.
 const HEADER: usize = 9;
 
 const DATA: u8 = 0x0;
@@ -24,19 +24,19 @@ const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
-/// The size of the bucket: the number of frames that a client may send at once without a request, such as pings.
+/// The size of the token bucket: the number of frames without a request, such as pings, that a client may send at once.
 const CALM: u32 = 1_000;
 
-/// The number of such frames that each second adds to the bucket.
+/// The number of tokens that each second adds to the bucket.
 const CALM_A_SECOND: u32 = 50;
 
-/// The cost of a reset in such frames, because the stream may have cost a request to the upstream. So a client may
-/// reset 100 streams at once, and 5 a second, beyond those that it lets end (CVE-2023-44487). A reset by the gateway
-/// costs the client the same, because a client can provoke it (CVE-2025-8671).
+/// The number of tokens that the reset of a stream takes, because the stream may have caused a request to the upstream.
+/// A client may reset 100 streams at once, and 5 more each second (CVE-2023-44487); each stream that it doesn't reset
+/// permits another one. A reset by the gateway takes as many tokens, because a client can provoke it (CVE-2025-8671).
 const RESET: u32 = 10;
 
-/// The number of such frames that each part of a body adds to the bucket: a client acknowledges parts by
-/// `WINDOW_UPDATE`.
+/// The number of tokens that each part of an answer's body adds to the bucket, because a client acknowledges parts by
+/// `WINDOW_UPDATE` frames.
 const CALM_A_PART: u32 = 3;
 
 /// A frame without its payload.
@@ -61,13 +61,13 @@ impl WireFrame {
     }
 }
 
-/// Finds frames in bytes that come in pieces.
+/// Finds the frames in bytes that arrive in pieces.
 #[derive(Debug)]
 struct FrameScanner {
     header: [u8; HEADER],
-    /// The bytes of the header that have come.
+    /// The number of bytes of the header that have arrived.
     have: usize,
-    /// The bytes of the payload, or of the preface, that have not come.
+    /// The number of bytes of the payload, or of the preface, that haven't arrived.
     left: usize,
     frame: Option<WireFrame>,
 }
@@ -106,12 +106,13 @@ impl FrameScanner {
 
     /// Returns whether the preface, or a frame that is not part of a body, is incomplete.
     fn is_within(&self) -> bool {
-        // A body may come slowly, by the deadline of its request. Test: `a_head_is_incomplete_until_its_last_byte`.
+        // A body may arrive slowly, because its request has another deadline. Test:
+        // `a_head_is_incomplete_until_its_last_byte`.
         self.have > 0 || self.left > 0 && self.frame.is_none_or(|frame| frame.kind != DATA)
     }
 }
 
-/// The frames of a connection so far.
+/// The state of a connection according to the frames so far.
 #[derive(Debug)]
 pub(super) struct Traffic {
     incoming: FrameScanner,
@@ -120,13 +121,14 @@ pub(super) struct Traffic {
     open: BTreeSet<u32>,
     /// The greatest number of a stream that the client has begun.
     greatest: u32,
-    /// The stream whose head is not complete: it goes on in `CONTINUATION` frames.
+    /// The stream whose head is incomplete and continues in `CONTINUATION` frames, if any.
     head: Option<u32>,
-    /// The time since which a head, or another frame that is no part of a body, is incomplete.
+    /// The time since which a head, or another frame that isn't part of a body, is incomplete; `None` if all are
+    /// complete.
     incomplete_since: Option<Instant>,
-    /// The number of frames without a request that the client may still send.
+    /// The number of tokens in the bucket: the frames without a request that the client may still send.
     calm: u32,
-    /// The time up to which seconds have been added to `calm`.
+    /// The time up to which `calm` has been refilled.
     calm_at: Instant,
     is_flooded: bool,
 }
@@ -152,7 +154,8 @@ impl Traffic {
         self.open.len()
     }
 
-    /// Returns the time since which a head, or another frame that is no part of a body, is incomplete.
+    /// Returns the time since which a head, or another frame that isn't part of a body, is incomplete; `None` if all
+    /// are complete.
     pub(super) fn incomplete_since(&self) -> Option<Instant> {
         self.incomplete_since
     }
@@ -162,13 +165,14 @@ impl Traffic {
         self.is_flooded
     }
 
-    /// Reads bytes that the client has sent, and takes the frames without a request from the bucket.
+    /// Reads bytes that the client has sent, and takes tokens from the bucket for frames without a request.
     pub(super) fn received(&mut self, bytes: &[u8], now: Instant) {
         self.refill(now);
         let Self { incoming, open, greatest, head, .. } = self;
         let mut cost = 0_u32;
         incoming.scan(bytes, |frame| {
-            // Clients begin streams of odd and increasing numbers; other HEADERS are trailers (RFC 9113 section 5.1.1).
+            // Clients begin streams of odd and increasing numbers; other HEADERS frames are trailers (RFC 9113 section
+            // 5.1.1).
             let begins = frame.kind == HEADERS && frame.stream % 2 == 1 && frame.stream > *greatest;
             cost += match frame.kind {
                 RST_STREAM => RESET,
@@ -185,7 +189,7 @@ impl Traffic {
             }
             if matches!(frame.kind, HEADERS | CONTINUATION)
                 && frame.flags & END_HEADERS != 0
-                // Trailers end no head: their stream has begun before. Test:
+                // Trailers don't open their stream again, because its head was complete before. Test:
                 // `streams_are_open_from_their_head_to_their_end_however_bytes_are_cut`.
                 && let Some(stream) = head.take()
             {
@@ -193,13 +197,13 @@ impl Traffic {
             }
         });
         self.spend(cost);
-        // The time stays that of the first byte, so that a head that arrives in pieces has one deadline.
+        // The time remains the arrival of the first byte, so a head that arrives in pieces has only one deadline.
         let is_incomplete = self.head.is_some() || self.incoming.is_within();
         self.incomplete_since = is_incomplete.then(|| self.incomplete_since.unwrap_or(now));
     }
 
-    /// Reads bytes that are sent to the client. An answer that ends adds the cost of a reset to the bucket, and so do
-    /// parts of bodies, with [`CALM_A_PART`] each.
+    /// Reads bytes that are sent to the client. The end of an answer adds [`RESET`] tokens to the bucket, and each part
+    /// of a body adds [`CALM_A_PART`].
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Self { outgoing, open, .. } = self;
         let (mut cost, mut gain) = (0_u32, 0_u32);
@@ -209,7 +213,7 @@ impl Traffic {
                 cost += RESET;
                 open.remove(&frame.stream);
             } else if frame.ends_stream() && open.remove(&frame.stream) {
-                // A stream that the client lets end pays for one that it resets. Test:
+                // Each stream that the client lets end pays for one that the client resets. Test:
                 // `answers_and_time_refill_the_bucket`.
                 gain += RESET;
             }
@@ -226,7 +230,8 @@ impl Traffic {
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.calm_at).as_secs();
         if seconds > 0 {
-            // Whole seconds are added, because frames that come often would otherwise lose the fractions between them.
+            // `calm_at` advances by whole seconds only. Otherwise the fractions of a second between frequent frames
+            // would be lost.
             self.calm_at += Duration::from_secs(seconds);
             let gain = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(CALM_A_SECOND);
             self.calm = self.calm.saturating_add(gain).min(CALM);
@@ -299,7 +304,7 @@ mod tests {
         }
         traffic.received(&head[head.len() - 1..], later);
         assert_eq!((traffic.incomplete_since(), traffic.open()), (None, 1));
-        // A body may come slowly; its deadline is that of its request.
+        // A body may arrive slowly, because its request has another deadline.
         traffic.received(&frame(DATA, 0, 1, 100)[..50], later);
         assert_eq!(traffic.incomplete_since(), None);
     }
@@ -317,7 +322,8 @@ mod tests {
         }
     }
 
-    /// A client that reads what it asked for may go on for ever, and so may one that sends a ping now and then.
+    /// A client that reads its answers never empties the bucket, and neither does a client that sends one ping each
+    /// second.
     #[test]
     fn answers_and_time_refill_the_bucket() {
         let (mut traffic, mut now) = greeted();

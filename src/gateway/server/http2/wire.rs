@@ -1,5 +1,5 @@
-//! A client's connection of HTTP/2 as Pingora sees it: it begins with the bytes that were read to recognize the
-//! protocol, and every byte in either direction passes through the connection's [`Traffic`].
+//! A client's connection of HTTP/2 as Pingora sees it. Reads return first the bytes that were read to recognize the
+//! protocol. The connection's [`Traffic`] counts every byte in either direction.
 
 use std::{
     io::{self, IoSlice},
@@ -19,7 +19,8 @@ use tokio::{
 use super::traffic::Traffic;
 use crate::gateway::{runtime::clock, server::gate::delegate};
 
-/// The traffic of a connection, shared by its wire, which counts, and by its loop, which acts on the counts.
+/// The traffic of a connection. The connection's [`Wire`] counts it, and the loop that accepts requests acts on the
+/// counts.
 #[derive(Debug)]
 pub(super) struct Watched {
     traffic: Mutex<Traffic>,
@@ -32,7 +33,7 @@ impl Watched {
     }
 
     pub(super) fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        // No code panics while it holds the lock.
+        // No code panics while holding the lock.
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,8 +42,8 @@ impl Watched {
         self.changed.notified().await;
     }
 
-    /// Applies `count` to the traffic. Wakes the loop if the number of open streams, the incomplete head or the flood
-    /// state differ afterwards.
+    /// Applies `count` to the traffic. Wakes the loop if this changes the number of open streams, the incomplete head
+    /// or the flood state.
     fn count(&self, count: impl FnOnce(&mut Traffic)) {
         let mut traffic = self.traffic();
         let state = |traffic: &Traffic| (traffic.open(), traffic.incomplete_since(), traffic.is_flooded());
@@ -56,7 +57,7 @@ impl Watched {
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// Bytes that have been read from the stream already, and not yet by Pingora.
+    /// Bytes that have been read from the stream but not yet passed to Pingora.
     prefix: BytesMut,
     stream: Stream,
     watched: Arc<Watched>,
@@ -64,7 +65,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(prefix: BytesMut, stream: Stream, watched: Arc<Watched>) -> Self {
-        // The prefix is counted here, because `poll_read` hands it out without a count.
+        // The prefix is counted here, because `poll_read` returns it without counting.
         watched.count(|traffic| traffic.received(&prefix, clock::instant()));
         Self { prefix, stream, watched }
     }
@@ -87,10 +88,10 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         if self.watched.traffic().is_flooded() {
-            // A client that floods is not read any further; the loop ends its connection.
+            // Nothing more is read from a client that floods. The loop ends its connection.
             return Poll::Pending;
         }
-        // The buffer may have bytes of an earlier read.
+        // The buffer may contain bytes of an earlier read.
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.watched.count(|traffic| traffic.received(&buffer.filled()[before..], clock::instant()));
@@ -101,7 +102,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        // The bytes that were not accepted are written again, and counted then.
+        // Bytes that the stream didn't accept are counted when they are written again.
         self.watched.count(|traffic| traffic.sent(&bytes[..count]));
         Poll::Ready(Ok(count))
     }

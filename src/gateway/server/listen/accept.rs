@@ -1,4 +1,4 @@
-//! Sockets that accept connections, and the accepted connections, of TCP or at a path (unix sockets).
+//! Sockets that accept connections, and the accepted connections, both by TCP and by Unix sockets.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ impl StreamAcceptor {
         }
     }
 
-    /// Accepts a connection, and returns it with the address of its client, [`UNIX_CLIENT`] for unix sockets.
+    /// Accepts a connection, and returns it with the address of its client, which is [`UNIX_CLIENT`] for a Unix socket.
     pub(super) async fn accept(&self) -> io::Result<(AcceptedStream, IpAddr)> {
         match self {
             Self::Tcp(socket) => {
@@ -40,10 +40,11 @@ impl StreamAcceptor {
         }
     }
 
-    /// Returns up to `most` connections that are in the queue of the socket, and closes it when the iterator is
-    /// dropped. These connections are established, and the kernel would reset them.
+    /// Returns up to `most` connections from the queue of the socket, and closes the socket when the iterator is
+    /// dropped. The connections in the queue are established, and the kernel would reset them if the socket were closed
+    /// at once.
     pub(super) fn close(self, most: usize) -> impl Iterator<Item = (AcceptedStream, IpAddr)> {
-        // A socket that the runtime does not give back is closed by it.
+        // If the runtime can't give the socket back, the runtime closes it.
         let socket = match self {
             Self::Tcp(socket) => socket.into_std().ok().map(ListeningSocket::Tcp),
             Self::Unix(socket) => socket.into_std().ok().map(ListeningSocket::Unix),
@@ -57,7 +58,7 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
     match socket {
         ListeningSocket::Tcp(socket) => {
             let (stream, address) = socket.accept().ok()?;
-            // On Linux an accepted socket does not inherit the non-blocking mode of the listening one.
+            // On Linux, an accepted socket doesn't inherit the non-blocking mode of the listening socket.
             stream.set_nonblocking(true).ok()?;
             Some((AcceptedStream::Tcp(TcpStream::from_std(stream).ok()?), address.ip()))
         }
@@ -70,10 +71,11 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
 }
 
 impl AcceptedStream {
-    /// Sends a refusal to a client without a place, as far as the system accepts it at once: the task that accepts
-    /// clients must not wait for one of them.
+    /// Sends a refusal to a client that gets no place. Bytes that the system doesn't accept at once are dropped,
+    /// because the task that accepts clients must not wait for one client.
     pub(super) fn turn_away(&self, refusal: &[u8]) {
-        // A socket that is closed with unread bytes is reset, and the client may lose the refusal.
+        // The request is read first: a socket that is closed with unread bytes is reset, and the client may lose the
+        // refusal.
         let mut unread = [0; 4_096];
         match self {
             Self::Tcp(stream) => {

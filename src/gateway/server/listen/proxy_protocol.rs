@@ -6,14 +6,14 @@ use std::{io, net::SocketAddr, time::Duration};
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The largest head, in bytes. Proxies that add certificates and names stay far below it.
+/// The largest head, in bytes. The heads of proxies that add certificates and names are far smaller.
 const LARGEST: usize = 4_096;
 
 /// The size of the first read, in bytes. Most heads are shorter.
 const FIRST_READ: usize = 512;
 
-/// Reads a head. Returns the client's address, `None` if the proxy connects for itself, such as for its health checks;
-/// and the bytes that came after the head.
+/// Reads a head. Returns the client's address and the bytes that arrived after the head. The address is `None` if the
+/// proxy connects for itself, for example for a health check.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
     let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
     let mut bytes = vec![0; FIRST_READ];
     let mut length = 0;
-    // Each iteration reads at least one byte, up to the largest head.
+    // Each iteration reads at least one byte, so there are at most `LARGEST` iterations.
     loop {
         let count = stream.read(&mut bytes[length..]).await?;
         if count == 0 {
@@ -42,7 +42,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
                 let client = head.proxied_address().map(|proxied| proxied.source);
                 return Ok((client, bytes[end..length].to_vec()));
             }
-            // A head may claim to be longer than any proxy's. Test: `other_bytes_are_no_head`.
+            // A head that claims to be longer than `LARGEST` is refused. Test: `other_bytes_are_no_head`.
             Err(Error::BufferTooShort) if length < LARGEST => bytes.resize(LARGEST, 0),
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),
         }
@@ -53,7 +53,8 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
 mod tests {
     use super::*;
 
-    /// Returns a head of version 2: command, family and protocol, and the bytes that its length covers.
+    /// Returns a head of version 2 with this command, this family with its protocol, and `covered`, the bytes that the
+    /// length of the head counts.
     fn second(command: u8, family: u8, covered: &[u8]) -> Vec<u8> {
         let length = u16::try_from(covered.len()).unwrap().to_be_bytes();
         [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, covered].concat()
@@ -90,7 +91,7 @@ mod tests {
         }
     }
 
-    /// Returns a stream that gives one byte for each read.
+    /// Returns a stream that returns one byte for each read.
     fn dripping(bytes: &[u8]) -> impl AsyncRead + Unpin + use<> {
         struct Drips(std::collections::VecDeque<u8>);
         impl AsyncRead for Drips {

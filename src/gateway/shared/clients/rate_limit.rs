@@ -1,13 +1,15 @@
-//! A limit of requests in a time, for each client: the generic cell rate algorithm (ITU-T I.371, annex A).
+//! A limit on the number of requests in a time, for each client, by the generic cell rate algorithm (ITU-T I.371, annex
+//! A).
 //!
-//! The state of a client is one number: the time at which it has its whole limit again. Each request moves that time on
-//! by the interval of one request, and a request that would move it farther into the future than the limit's burst is
-//! refused. With 10 requests in 10 seconds and a burst of 4, a client may send 4 at once and then one each second. So a
-//! client whose time has passed needs no state, and there is no window at whose edge twice the limit passes.
+//! The state of a client is one number: the time at which the client has its whole limit again. Each request moves that
+//! time on by the interval of one request. A request that would move the time farther into the future than the limit's
+//! burst is refused. Example: with 10 requests in 10 seconds and a burst of 4, a client may send 4 requests at once,
+//! and then one each second. A client whose time has passed needs no state. There are no fixed windows, at whose edges
+//! a client could send twice its limit.
 //!
-//! The number of states is bounded. When a group is full, a new client takes the place of the one that has used the
-//! least of its limit. So made-up clients displace each other, because each has used little, and no client is refused
-//! because all places are taken. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
+//! The number of states is bounded. When a group is full, a new client takes the place of the client that has used the
+//! least of its limit. So made-up clients displace one another, because each of them has used little. A client is never
+//! refused because all places are taken. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -29,7 +31,7 @@ const MOST_IN_GROUP: usize = 64;
 /// A microsecond, in nanoseconds.
 const MICROSECOND: u64 = 1_000;
 
-/// The largest number of clients that a limit keeps, as the documentation states it.
+/// The largest number of clients whose states a limit keeps, as the documentation states it.
 #[cfg(test)]
 const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
 
@@ -37,12 +39,12 @@ const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     quota: QuotaSettings,
-    /// The time after which one request comes back, in nanoseconds. It is a whole number of microseconds, the unit of
-    /// the store, so that both count alike.
+    /// The time after which one more request is allowed, in nanoseconds. It is a whole number of microseconds, the unit
+    /// of the store, so this process and the store count alike.
     interval: u64,
-    /// The intervals of a whole burst, in nanoseconds.
+    /// The sum of the intervals of a whole burst, in nanoseconds.
     burst: u64,
-    /// Time 0 of this limit's clock.
+    /// The time from which the nanoseconds in client states are counted.
     began: Instant,
     groups: Box<[Mutex<Vec<ClientState>>]>,
 }
@@ -50,9 +52,10 @@ pub(crate) struct RateLimit {
 #[derive(Clone, Copy, Debug)]
 struct ClientState {
     client: ClientHash,
-    /// The time at which the client has its whole limit again, in nanoseconds on the limit's clock.
+    /// The time at which the client has its whole limit again, in nanoseconds since `RateLimit::began`.
     whole_at: u64,
-    /// The time until which the store that processes share has refused the client, on the same clock; 0 if it has not.
+    /// The time until which the shared store has refused the client, in nanoseconds since `RateLimit::began`; 0 if the
+    /// store hasn't refused the client.
     refused_until: u64,
 }
 
@@ -61,14 +64,14 @@ struct ClientState {
 struct UsedTime {
     /// The time after which the client has its whole limit again.
     used: u64,
-    /// The time until which the store refuses the client; 0 if it does not.
+    /// The time for which the shared store still refuses the client; 0 if it doesn't.
     refused: u64,
 }
 
 /// The decision of a limit on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateDecision {
-    /// True if the request may be served; it is charged then.
+    /// True if the request may be served. Only then has it been counted.
     pub allowed: bool,
     /// The number of requests that the client may still send at once.
     pub remaining: u32,
@@ -82,7 +85,7 @@ impl RateLimit {
     /// Creates a limit that no client has used.
     #[must_use]
     pub(crate) fn new(quota: QuotaSettings, now: Instant) -> Self {
-        // Rounded down to the unit of the store. Test: `a_limit_is_the_same_in_the_store`.
+        // The interval is rounded down to the unit of the store. Test: `a_limit_is_the_same_in_the_store`.
         let interval = (nanoseconds(quota.per) / MICROSECOND / u64::from(quota.requests.max(1))).max(1) * MICROSECOND;
         let groups = (0..GROUPS).map(|_| Mutex::default()).collect();
         Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
@@ -94,13 +97,13 @@ impl RateLimit {
         self.quota
     }
 
-    /// Decides on a request with a cost of `cost` requests, and charges it if it is allowed. A request that costs more
-    /// than a burst is allowed to a client that has its whole limit; it would never be served otherwise.
+    /// Decides on a request that counts as `cost` requests, and counts it if it is allowed. A request that costs more
+    /// than a burst is allowed if the client has its whole limit, because it could never be served otherwise.
     pub(crate) fn check(&self, client: ClientHash, cost: u32, now: Instant) -> RateDecision {
         let cost = self.interval.saturating_mul(cost.into());
         self.change(client, now, |state| {
-            // A request that costs more than a burst counts as a whole burst here, so that it can be allowed at all.
-            // Test: `more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit`.
+            // A request that costs more than a burst counts as a whole burst here, because it could never be allowed
+            // otherwise. Test: `more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit`.
             let over = state.used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
             if over == 0 {
                 state.used = state.used.saturating_add(cost);
@@ -109,17 +112,18 @@ impl RateLimit {
         })
     }
 
-    /// Charges requests that have been made, even beyond the limit of the client. A negative number gives charges back.
+    /// Counts requests that have already been made, even beyond the limit of the client. A negative number gives
+    /// requests back.
     pub(crate) fn charge(&self, client: ClientHash, requests: i64, now: Instant) -> RateDecision {
         let time = self.interval.saturating_mul(requests.unsigned_abs());
         self.change(client, now, |state| {
             if requests < 0 {
                 state.used = state.used.saturating_sub(time);
-                // A unit that comes back shortens the store's refusal.
-                // Test: `a_refusal_by_the_store_holds_until_its_time`.
+                // Each unit that is given back shortens the store's refusal. Test:
+                // `a_refusal_by_the_store_holds_until_its_time`.
                 state.refused = state.refused.saturating_sub(time);
             } else {
-                // Charged even beyond the burst, because these requests have been made. Test:
+                // These requests are counted even beyond the burst, because they have already been made. Test:
                 // `a_charge_beyond_the_limit_is_waited_for`.
                 state.used = state.used.saturating_add(time);
             }
@@ -137,23 +141,24 @@ impl RateLimit {
         let StoredStanding { retry_after, reset_after } = said;
         let [refused, used] = [retry_after, reset_after].map(nanoseconds);
         self.change(client, now, |state| {
-            // While the store does not answer, the process counts on from this state. Test:
+            // While the store doesn't answer, the process continues to count from this state. Test:
             // `a_process_goes_on_from_the_last_answer_of_the_store`.
             *state = UsedTime { used, refused };
             refused
         })
     }
 
-    /// Returns the refusal of a client that the store has refused until a time in the future; `None` for all others,
-    /// also for clients that have no unit left.
+    /// Returns the refusal if the store has refused the client until a time after `now`. Returns `None` otherwise, even
+    /// if the client has no units left.
     pub(crate) fn refused(&self, client: ClientHash, now: Instant) -> Option<RateDecision> {
-        // Another process may have given a unit back. Test: `a_client_that_was_admitted_is_not_refused_from_memory`.
+        // If the client merely has no units left, the store is asked again, because another process may have given a
+        // unit back. Test: `a_client_that_was_admitted_is_not_refused_from_memory`.
         let decision = self.change(client, now, |state| state.refused);
         (!decision.allowed).then_some(decision)
     }
 
     /// Changes the state of a client, and returns the decision. `change` returns the nanoseconds after which the client
-    /// may try again, 0 if the request is allowed.
+    /// may try again; 0 if the request is allowed.
     fn change(&self, client: ClientHash, now: Instant, change: impl FnOnce(&mut UsedTime) -> u64) -> RateDecision {
         let now = nanoseconds(now.saturating_duration_since(self.began));
         let mut group = self.group(client);
@@ -165,8 +170,8 @@ impl RateLimit {
         let retry_after = change(&mut time);
         let UsedTime { used, refused } = time;
         let whole_at = now.saturating_add(used);
-        // 0 and not `now`, because requests arrive here in another order than they read the clock: the `now` of a later
-        // request would refuse an earlier one. Test:
+        // The value is 0 and not `now`, because requests don't arrive here in the order in which they read the clock.
+        // The `now` of one request would refuse another request that read the clock earlier. Test:
         // `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
         let refused_until = if refused == 0 { 0 } else { now.saturating_add(refused) };
         match place {
@@ -192,12 +197,12 @@ impl RateLimit {
     }
 }
 
-/// Adds the state of a client to its group. Replaces the state that is whole first, if that is whole by `now` or the
-/// group is full; else the group grows.
+/// Adds the state of a client to its group. If the group is full, or if a client in it has its whole limit by `now`,
+/// replaces the state with the earliest `whole_at`. Otherwise the group grows.
 fn insert(group: &mut Vec<ClientState>, state: ClientState, now: u64) {
     let is_full = group.len() >= MOST_IN_GROUP;
     match group.iter_mut().min_by_key(|state| state.whole_at) {
-        // A whole limit needs no state. Test: `clients_whose_limit_is_whole_leave_their_places`.
+        // A client that has its whole limit needs no state. Test: `clients_whose_limit_is_whole_leave_their_places`.
         Some(least) if is_full || least.whole_at <= now => *least = state,
         _ => group.push(state),
     }
@@ -225,9 +230,9 @@ mod tests {
 
     #[test]
     fn a_limit_gives_a_burst_and_then_its_rate() {
-        // Ten in ten seconds, four of them at once: one each second.
+        // With ten requests in ten seconds, one request comes back each second. Four may be sent at once.
         let (limit, began) = limit(10, 10, 4);
-        // Milliseconds, allowed, remaining, reset after, retry after.
+        // Columns: milliseconds since the beginning, allowed, remaining, reset after, retry after.
         for (at, allowed, remaining, reset, retry) in [
             (0, true, 3, 1_000, 0),
             (0, true, 2, 2_000, 0),
@@ -254,7 +259,7 @@ mod tests {
         assert_eq!((0..100).filter(|_| limit.check(B, 1, now).allowed).count(), 5);
     }
 
-    /// The promise to clients: one that waits for `reset_after` when no request remains is never refused.
+    /// A client that waits for `reset_after` when no request remains is never refused. This is promised to clients.
     #[test]
     fn a_client_that_keeps_to_the_decisions_is_never_refused() {
         for (requests, seconds, burst) in
@@ -281,7 +286,7 @@ mod tests {
         let refused = limit.check(A, 1, now);
         assert_eq!((refused.allowed, refused.retry_after), (false, Duration::from_secs(4)));
         assert!(limit.check(A, 1, now + refused.retry_after).allowed);
-        // A request that took none gives its charge back, and no more than there was.
+        // A request that took no upstream requests gives its charge back. A client never has more than its whole limit.
         let (given, whole) = (limit.charge(B, -1, now), limit.check(B, 1, now));
         assert_eq!((given.remaining, whole.remaining), (10, 9));
         assert_eq!(limit.charge(B, -5, now).remaining, 10);
@@ -296,7 +301,7 @@ mod tests {
         assert!(limit.check(A, 25, after(now, 25_000)).allowed);
     }
 
-    /// Made-up clients take a bounded number of places, and shut out neither a client that is known nor a new one.
+    /// Made-up clients take a bounded number of places, and shut out neither a known client nor a new client.
     #[test]
     fn made_up_clients_are_bounded_and_shut_nobody_out() {
         let (limit, now) = limit(100, 3_600, 100);
@@ -313,13 +318,14 @@ mod tests {
         assert_eq!(limit.check(hash(1_000_000), 1, now).remaining, 99, "a new client has its limit");
     }
 
-    /// Returns a standing from its two times in milliseconds.
+    /// Returns a standing with these two times in milliseconds.
     fn said(retry: u64, reset: u64) -> StoredStanding {
         let [retry_after, reset_after] = [retry, reset].map(Duration::from_millis);
         StoredStanding { retry_after, reset_after }
     }
 
-    /// A client that the store has refused is refused until its time has come, and no other one.
+    /// A client that the store has refused is refused until the time that the store named. Other clients are not
+    /// refused.
     #[test]
     fn a_refusal_by_the_store_holds_until_its_time() {
         let (limit, began) = limit(10, 10, 4);
@@ -338,7 +344,7 @@ mod tests {
         assert_eq!(limit.refused(A, began), None, "a unit has been given back");
     }
 
-    /// Without the store a process goes on from the store's last answer.
+    /// Without the store, a process continues to count from the store's last answer.
     #[test]
     fn a_process_goes_on_from_the_last_answer_of_the_store() {
         let (limit, began) = limit(10, 10, 10);

@@ -1,8 +1,8 @@
-//! The limits of a route's requests in a time (`rate_limit`, `legacy.rate_limit` and `legacy.brownouts`), and their
-//! application to one request.
+//! The limits on the number of a route's requests in a time (`rate_limit`, `legacy.rate_limit` and `legacy.brownouts`),
+//! and their application to one request.
 //!
 //! A request is charged when its head has been read ([`LimitedRequest::admit`]) and settled when its outcome is known
-//! ([`LimitedRequest::settle`]). If processes share a store, the store decides; if the store does not answer, the
+//! ([`LimitedRequest::settle`]). If there is a shared store, the store decides. If the store doesn't answer, the
 //! process decides by itself.
 
 use std::{
@@ -31,7 +31,7 @@ pub(crate) struct RouteLimits {
     requests: Option<Arc<RateLimit>>,
     upstream_requests: Option<Arc<RateLimit>>,
     legacy: Option<Arc<RateLimit>>,
-    /// The brownouts; each one that slows clients down has a limit.
+    /// The brownouts, each with its limit if it slows clients down.
     brownouts: Vec<(BrownoutSettings, Option<Arc<RateLimit>>)>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) enum LimitPolicy {
 }
 
 impl LimitPolicy {
-    /// The words of the policies, in the order of the variants: labels of metrics.
+    /// The words for the policies, in the order of the variants. They are the labels of metrics.
     pub(crate) const WORDS: [&'static str; 4] = ["requests", "upstream-requests", "legacy", "brownout"];
 
     /// Returns the word for a policy in the log, in metrics and in the `RateLimit` header.
@@ -66,7 +66,8 @@ pub(crate) struct RateRefusal {
     pub quota: QuotaSettings,
     /// The number of seconds after which the same request is allowed, at least 1.
     pub retry_after: u64,
-    /// The end of the brownout that refuses the request, in seconds since 1970.
+    /// The end of the brownout that refuses the request, in seconds since 1970; `None` if another limit refuses the
+    /// request.
     pub until: Option<u64>,
 }
 
@@ -75,7 +76,7 @@ pub(crate) struct RateRefusal {
 pub(crate) struct LimitedRequest {
     limits: Arc<RouteLimits>,
     client: ClientHash,
-    /// The client in the store that processes share; none without a store, and while the store is down.
+    /// The client in the shared store; `None` without a shared store, or while the store is down.
     stored: Option<StoredClient>,
     /// The number of upstream requests that have been charged so far.
     charged: u32,
@@ -83,14 +84,14 @@ pub(crate) struct LimitedRequest {
     applied: Vec<AppliedLimit>,
 }
 
-/// A client in the store that processes share.
+/// A client in the shared store.
 #[derive(Debug)]
 struct StoredClient {
     store: Arc<dyn LimitStore>,
     /// The name of the client's value in the store: a keyed hash, which does not reveal the client.
     name: String,
-    /// True if the store has failed to answer this request. It is not asked again, so that the request waits for it
-    /// once.
+    /// True if the store has failed to answer for this request. The store isn't asked again, so a request waits for a
+    /// silent store only once.
     is_silent: bool,
 }
 
@@ -98,22 +99,23 @@ struct StoredClient {
 struct AppliedLimit {
     policy: LimitPolicy,
     quota: QuotaSettings,
-    /// The limit; none in a brownout of effect `pause`, which admits no request.
+    /// The limit; `None` in a brownout with the effect `pause`, which refuses every request.
     limit: Option<Arc<RateLimit>>,
-    /// The number of seconds until the request is allowed, if it was refused.
+    /// The number of seconds until the request is allowed; `None` if it wasn't refused.
     refused: Option<u64>,
 }
 
 impl RouteLimits {
-    /// Creates the limits of a route; `None` if it has no limits. `known` are those of the previous snapshot: limits
-    /// that stay the same keep their state.
+    /// Creates the limits of a route; returns `None` if the route has no limits. `known` are the limits of the previous
+    /// snapshot. Limits that stay the same keep their state.
     pub(crate) fn compile(
         settings: &RateLimitSettings,
         legacy: Option<&LegacySettings>,
         known: Option<&Self>,
         now: Instant,
     ) -> Option<Arc<Self>> {
-        // States are kept under hashes of the client's headers: with other headers no hash would be found again.
+        // States are kept under hashes of the clients' headers. If other headers identify clients now, no state could
+        // be found again.
         let known = known.filter(|known| known.clients.are_by(&settings.clients));
         let limit = |quota: QuotaSettings, known: Option<&Arc<RateLimit>>| {
             let known = known.filter(|known| known.quota() == quota);
@@ -163,7 +165,8 @@ impl LimitedRequest {
         Self { limits: Arc::clone(limits), client, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
-    /// Charges one request and one upstream request. [`Self::settle`] replaces the latter by the real number.
+    /// Charges one request and one upstream request. [`Self::settle`] later replaces the one upstream request by the
+    /// real number.
     ///
     /// # Errors
     ///
@@ -209,31 +212,31 @@ impl LimitedRequest {
         }
     }
 
-    /// Takes one unit of each of these limits: at the store if it answers in time, else only in this process.
+    /// Takes one unit of each of these limits: in the store if it answers in time, and otherwise only in this process.
     async fn take(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
         if limits.is_empty() {
             return Ok(());
         }
         let now = clock::instant();
         let is_shared = self.stored.as_ref().is_some_and(|stored| !stored.is_silent);
-        // A client that the store has refused is refused from memory until its time has come, which saves the question.
+        // If the store has refused the client until a later time, the client is refused without asking the store again.
         // Test: `a_refusal_is_remembered_and_takes_nothing`.
         let known = limits.iter().filter(|_| is_shared);
         let refused = known.filter_map(|(policy, limit)| Some((*policy, *limit, limit.refused(self.client, now)?)));
         if let Some((policy, limit, decision)) = refused.max_by_key(|(_, _, decision)| decision.retry_after) {
             return self.apply(policy, limit, decision);
         }
-        // No client is refused, or freed from its limits, because the store fails.
-        // Test: `a_store_that_fails_leaves_each_process_with_its_own_limit`.
+        // If the store fails, clients are neither refused nor freed from their limits. Test:
+        // `a_store_that_fails_leaves_each_process_with_its_own_limit`.
         let Some(said) = self.ask(limits).await else { return self.take_alone(limits) };
-        // The clock is read again, because the question took time and the standings of the reply count from now.
+        // The clock is read again, because the question took time and the times in the reply count from now.
         let now = clock::instant();
         let heard = limits.iter().zip(said);
         let mut heard: Vec<_> = heard
             .map(|((policy, limit), standing)| (*policy, *limit, limit.hear(self.client, standing, now)))
             .collect();
-        // The last one decides, so that the client waits for the limit that refuses it for the longest time.
-        // Test: `the_refusal_that_lasts_longest_decides`.
+        // The last decision is returned, so the client waits for the limit that refuses it for the longest time. Test:
+        // `the_refusal_that_lasts_longest_decides`.
         heard.sort_by_key(|(_, _, decision)| decision.retry_after);
         let mut admitted = Ok(());
         for (policy, limit, decision) in heard {
@@ -247,7 +250,7 @@ impl LimitedRequest {
         admitted
     }
 
-    /// Takes one unit of each of these limits in this process, in turn, up to the first one that refuses.
+    /// Takes one unit of each of these limits in this process, one after the other, until one limit refuses.
     fn take_alone(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Result<(), RateRefusal> {
         let now = clock::instant();
         for (policy, limit) in limits {
@@ -260,7 +263,7 @@ impl LimitedRequest {
         Ok(())
     }
 
-    /// Asks the store for one unit of each of these limits; `None` if it does not answer or is not used.
+    /// Asks the store for one unit of each of these limits. Returns `None` if the store doesn't answer or isn't used.
     async fn ask(&mut self, limits: &[(LimitPolicy, &Arc<RateLimit>)]) -> Option<Vec<StoredStanding>> {
         let stored = self.stored.as_mut().filter(|stored| !stored.is_silent)?;
         let units: Vec<_> = limits.iter().map(|(policy, limit)| limit.stored(policy.word(), 1)).collect();
@@ -282,21 +285,21 @@ impl LimitedRequest {
         if decision.allowed { Ok(()) } else { Err(RateRefusal { policy, quota, retry_after, until: None }) }
     }
 
-    /// Charges the difference between the upstream requests that the request has `taken` by now and those charged
-    /// before; a negative one is given back. The store gets a write that no request waits for.
+    /// Charges the upstream requests that the request has `taken` by now, except for those that were charged before. If
+    /// too many were charged, gives the rest back. No request waits for the store's answer.
     pub(crate) fn settle(&mut self, taken: u32, now: Instant) {
         let Some(limit) = self.limits.upstream_requests.as_ref().filter(|_| taken != self.charged) else { return };
         let units = i64::from(taken) - i64::from(self.charged);
         limit.charge(self.client, units, now);
-        // A store that has not answered may not have taken the unit that would be given back.
-        // Test: `a_silent_store_is_asked_once_and_leaves_the_process_alone`.
+        // A store that hasn't answered might not have taken the unit that would be given back. Test:
+        // `a_silent_store_is_asked_once_and_leaves_the_process_alone`.
         if let Some(stored) = self.stored.as_ref().filter(|stored| units > 0 || !stored.is_silent) {
             stored.store.charge(&stored.name, limit.stored(LimitPolicy::UpstreamRequests.word(), units));
         }
         self.charged = taken;
     }
 
-    /// Returns whether a limit was applied, so that the response has `RateLimit` headers.
+    /// Returns whether a limit was applied. If so, the response gets `RateLimit` headers.
     #[must_use]
     pub(crate) fn is_told(&self) -> bool {
         !self.applied.is_empty()

@@ -1,12 +1,12 @@
-//! The form of entries in the store that processes share: pages, and the request headers by which pages differ.
+//! The form of entries in the shared store: pages, and the request headers by which pages differ.
 //!
-//! Values are sealed in the store, so they come from a gateway with the same keys. The name of their kind
-//! (`gateway::store::handle::StoredKind`) has the version of this form. Reading is bounded and does not panic, whatever
-//! the bytes are.
+//! Values in the store are sealed, so only a gateway with the same keys can have written them. The name of their kind
+//! (`gateway::store::handle::StoredKind`) contains the version of this form. Reading is bounded and doesn't panic,
+//! whatever the bytes are.
 //!
 //! A page consists of the byte [`PAGE`], the counter of purges, its times, one byte each for level, paging and the
 //! presence of a next page, the query of the next page, its tags, its headers, and its body up to the end. Numbers are
-//! little-endian; texts come after their length.
+//! little-endian. Each string is preceded by its length.
 
 use std::{
     sync::atomic::AtomicBool,
@@ -23,22 +23,25 @@ use super::{
 };
 use crate::{downstream::response::level_word, pagination::page::Level};
 
-/// The largest numbers of headers by which pages differ, of headers of a page, and of its tags.
+/// Maximum number of request headers by which pages differ.
 const MOST_NAMES: u16 = 64;
+/// Maximum number of headers of a page.
 const MOST_HEADERS: u16 = 512;
+/// Maximum number of tags of a page.
 const MOST_TAGS: u16 = 256;
 
-/// The first byte of an entry: its variant.
+/// The first byte of an entry that is a page.
 const PAGE: u8 = 1;
+/// The first byte of an entry with the request headers by which pages differ.
 const VARIES: u8 = 2;
 
-/// The words of levels, and of the pagings whose pages are kept. Their indices are the bytes that stand for them, so
-/// the order must stay.
+/// The words for levels. An entry contains the index of a word, so the order must not change.
 const LEVELS: [&str; 4] =
     [level_word(Level::Exact), level_word(Level::Checked), level_word(Level::Anchored), level_word(Level::Positional)];
+/// The words for the pagings whose pages are kept. An entry contains the index of a word, so the order must not change.
 const PAGINGS: [&str; 3] = ["cursor", "legacy", "unmarked"];
 
-/// An entry of the store.
+/// An entry that was read from the store.
 #[derive(Debug)]
 pub(crate) enum SharedEntry {
     /// The pages of this key differ by these request headers.
@@ -46,15 +49,16 @@ pub(crate) enum SharedEntry {
     Page(Box<SharedPage>),
 }
 
-/// A page that was read from the store. It is used only if no purge concerns it.
+/// A page that was read from the store. It is used only if no purge concerns the page.
 #[derive(Debug)]
 pub(crate) struct SharedPage {
-    /// The state of the store's counter of purges when its making began.
+    /// The state of the store's counter of purges when the making of the page began.
     pub(crate) begun: PurgeCount,
     pub(crate) tags: Vec<String>,
-    /// The time at which its making began by the clock of the process that made it, in milliseconds since 1970.
+    /// The time at which the making of the page began, in milliseconds since 1970, by the clock of the process that
+    /// made it.
     made: u64,
-    /// Its times. Until [`Self::into_page`], `made` is the time at which it was read.
+    /// The times of the page. Until [`Self::into_page`], `life.made` is the time at which the page was read.
     life: PageLife,
     level: &'static str,
     paging: &'static str,
@@ -64,14 +68,16 @@ pub(crate) struct SharedPage {
 }
 
 impl SharedPage {
-    /// Returns the page for the memory of this process, with the stamps of its purges; `now` is the time at which it
-    /// was read, in milliseconds since 1970. If this clock is ahead of the one of the process that made the page, the
-    /// page counts as older than it is; if it is slow, the page counts as just made. Returns `None` if the page is
-    /// older than the clock of this process can express.
+    /// Converts the page for the memory of this process, with the stamps of its purges. `now` is the time at which the
+    /// page was read, in milliseconds since 1970.
+    ///
+    /// If the clock of this machine is ahead of the clock of the machine that made the page, the page counts as older
+    /// than it is. If this clock is slow, the page may count as younger, but never as younger than when it was made.
+    /// Returns `None` if the page is older than the clock of this process can express.
     pub(crate) fn into_page(self, (stamp, shared): (Stamp, SharedStamp), now: u64) -> Option<StoredPage> {
         let Self { made, life, level, paging, next, headers, body, .. } = self;
-        // The age is never negative, so a slow clock makes no page younger than it was. Test:
-        // `a_page_ages_by_the_clocks_of_two_machines`.
+        // The difference is never negative, so with a slow clock the page is as old as when it was made, and not
+        // younger. Test: `a_page_ages_by_the_clocks_of_two_machines`.
         let past = Duration::from_millis(now.saturating_sub(made));
         let life = PageLife { made: life.made.checked_sub(past)?, ..life };
         let is_refreshing = AtomicBool::new(false);
@@ -79,16 +85,16 @@ impl SharedPage {
     }
 }
 
-/// Returns the bytes of a page whose making began at this state of the counter of purges, with its tags. The last
-/// argument is the time now by both clocks: monotonic, and in milliseconds since 1970. Returns `None` if the page has
-/// an unknown level or paging, or more headers or tags than the bounds.
+/// Returns the bytes of a page with its tags. `begun` is the state of the counter of purges when the making of the page
+/// began. The last argument is the time now by both clocks: monotonic, and in milliseconds since 1970. Returns `None`
+/// if the page has an unknown level or paging, or more headers or tags than the bounds.
 pub(crate) fn write_page(
     page: &StoredPage,
     (begun, tags): (PurgeCount, &[String]),
     (now, milliseconds): (Instant, u64),
 ) -> Option<Vec<u8>> {
     let PageLife { made, age, fresh, while_revalidate, if_error } = page.life;
-    // The monotonic clock of one process means nothing to another, so the time of day is written.
+    // The monotonic clock of one process means nothing to another process, so the time since 1970 is written.
     let made = milliseconds.saturating_sub(millis(now.saturating_duration_since(made)));
     let mut out = Vec::with_capacity(page.body.len() + 1_024);
     out.push(PAGE);
@@ -112,7 +118,7 @@ pub(crate) fn write_page(
     Some(out)
 }
 
-/// Returns the bytes of the headers by which pages differ; `None` if they are more than [`MOST_NAMES`].
+/// Returns the bytes of the headers by which pages differ; `None` if there are more than [`MOST_NAMES`].
 pub(crate) fn write_varies(names: &[HeaderName]) -> Option<Vec<u8>> {
     let mut out = vec![VARIES];
     write_count(names.len(), MOST_NAMES, &mut out)?;
@@ -152,7 +158,7 @@ fn read_page(rest: &mut &[u8], now: Instant) -> Option<SharedPage> {
     let (made, age) = (read_number(rest)?, read_number(rest)?);
     let [fresh, while_revalidate, if_error] = [read_duration(rest)?, read_duration(rest)?, read_duration(rest)?];
     let life = PageLife { made: now, age, fresh, while_revalidate, if_error };
-    // A level or paging that this version does not have is malformed.
+    // An entry with a level or paging that this version doesn't have is malformed.
     let level = LEVELS.get(usize::from(*rest.split_off_first()?))?;
     let paging = PAGINGS.get(usize::from(*rest.split_off_first()?))?;
     let (leads_on, next) = (*rest.split_off_first()?, std::str::from_utf8(read_bytes(rest)?).ok()?);
@@ -292,13 +298,14 @@ mod tests {
         }
         let page = read(&bytes, now).unwrap().into_page(stamps(), NOW - 5_000).unwrap();
         assert_eq!(page.life.age_at(now), 3, "a clock that is slow");
-        // The monotonic clock may not reach back so far: the page is a miss, or has its age all the same.
+        // The monotonic clock might not reach back that far. The page is then a miss. Otherwise the page has its full
+        // age.
         let old = read(&bytes, now).unwrap().into_page(stamps(), u64::MAX);
         assert!(old.is_none_or(|page| page.life.age_at(now) > 1 << 40));
     }
 
-    /// Bytes that are cut, changed, or shorter than their own lengths are read or refused, and a result is never longer
-    /// than they are.
+    /// Bytes that are cut, changed, or shorter than the lengths in them are read or refused, and a result is never
+    /// longer than the bytes.
     #[test]
     fn hostile_bytes_are_read_or_refused() {
         let now = instant();

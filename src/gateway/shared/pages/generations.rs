@@ -1,7 +1,7 @@
 //! Purges by this process. Each purge has a number, counted from 1, and each subject has the number of its last purge.
 //! An entry is valid if none of its subjects has been purged since its making began. So a purge takes the same time
-//! however many pages are kept, and holds for pages that are still being made.
-//! Test: `a_purge_holds_for_pages_in_the_making`.
+//! however many pages are kept, and applies to pages that are still being made. Test:
+//! `a_purge_holds_for_pages_in_the_making`.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The number of places for the numbers of subjects, which are found by a hash. Two subjects that share a place are
-/// purged together: that can cost pages, and never keeps a purged one.
+/// purged together. This can drop valid pages, but never keeps a purged page.
 const PLACES: usize = 8_192;
 
 /// The subject of a purge. Each page has several subjects, and a purge of any of them drops the page.
@@ -19,7 +19,7 @@ pub(crate) enum PurgeSubject<'a> {
     Route(&'a str),
     /// All pages of the list at a path of a route. A route whose path has parameters serves several lists.
     Collection(&'a str, &'a str),
-    /// All pages with a tag: one of the upstream's answers, or the name of the route.
+    /// All pages with a tag. The tags are those of the upstream's answers and the name of the route.
     Tag(&'a str),
 }
 
@@ -74,7 +74,8 @@ impl Default for Generations {
 }
 
 impl Generations {
-    /// Returns the number of purges so far. A page's stamp needs the number from before the upstream was asked.
+    /// Returns the number of purges so far. A page's stamp needs the number from before the first request to the
+    /// upstream.
     pub(crate) fn now(&self) -> u64 {
         self.purges.load(Ordering::SeqCst)
     }
@@ -84,7 +85,7 @@ impl Generations {
         Stamp { before, places: subjects.map(|subject| self.place(subject)).collect() }
     }
 
-    /// Returns whether no subject of an entry has been purged since its making began.
+    /// Returns whether no subject of an entry has been purged since the making of the entry began.
     pub(crate) fn is_valid(&self, stamp: &Stamp) -> bool {
         stamp.places.iter().all(|place| self.last(*place) <= stamp.before)
     }
@@ -100,7 +101,7 @@ impl Generations {
     /// Purges all entries of a subject, including those that are being made.
     pub(crate) fn purge(&self, subject: PurgeSubject<'_>) {
         let number = self.purges.fetch_add(1, Ordering::SeqCst) + 1;
-        // A maximum, because concurrent purges may get here in another order than they took their numbers.
+        // The maximum is stored, because concurrent purges may get here in another order than they took their numbers.
         self.places[usize::from(self.place(subject))].fetch_max(number, Ordering::SeqCst);
         let cause = match subject {
             PurgeSubject::Route(_) => 0,

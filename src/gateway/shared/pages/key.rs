@@ -22,34 +22,35 @@ pub(crate) struct KeptScopeParts<'a> {
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) settings: &'a [u8; 32],
-    /// The host as the request has it. Upstreams get it, and may write it into their items, so a made-up host must lead
-    /// to an entry of its own. Test: `a_made_up_host_reaches_no_request_for_another_host`.
+    /// The host as the request names it. Upstreams get the host, and may write it into their items, so a made-up host
+    /// must lead to an entry of its own. Test: `a_made_up_host_reaches_no_request_for_another_host`.
     pub(crate) host: &'a str,
-    /// The public address by which the client or a trusted proxy says that it was reached, for the same reason.
+    /// The public address at which the gateway was reached, according to the client or a trusted proxy. Upstreams may
+    /// write this address into their items, too.
     pub(crate) reached: &'a str,
 }
 
-/// The parts of a page's key in addition to those of its scope.
+/// The parts of a page's key in addition to the parts of its scope.
 #[derive(Clone, Copy)]
 pub(crate) struct PageKeyParts<'a> {
     /// The address with which links begin.
     pub(crate) address: &'a str,
-    /// The path as it came; the normal form of it follows from that.
+    /// The path as the client sent it, from which its normal form follows.
     pub(crate) path: &'a str,
-    /// The query as it came, with the position, the limit, the order, the filters and private parameters. Its spelling
-    /// counts, because the link to the page itself repeats it.
+    /// The query as the client sent it, with the position, the limit, the order, the filters and private parameters.
+    /// Two spellings of a query have different keys, because the page's link to itself repeats the spelling.
     pub(crate) query: Option<&'a str>,
     /// The name of the chosen convention.
     pub(crate) convention: &'a str,
     /// True if the convention was chosen by a preference (`Prefer`), which the response confirms.
     pub(crate) by_preference: bool,
-    /// The limit that a preference sets, as it came.
+    /// The limit that `Prefer` sets, as the client sent it; `None` if it sets no limit.
     pub(crate) preferred_limit: Option<&'a str>,
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// The parts of an answer's key in addition to those of its scope: the request to the upstream, without the headers of
-/// the client.
+/// The parts of an answer's key in addition to the parts of its scope: the request to the upstream, without the
+/// client's own headers.
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerKeyParts<'a> {
     pub(crate) method: &'a str,
@@ -60,7 +61,7 @@ pub(crate) struct AnswerKeyParts<'a> {
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// The scope of entries: a hash that is not finished yet. Entries of one scope are not found from another.
+/// The scope of entries: a hash that isn't finished yet. An entry of one scope isn't found from another scope.
 #[derive(Clone)]
 pub(crate) struct KeptScope(Sha256);
 
@@ -70,8 +71,8 @@ impl std::fmt::Debug for KeptScope {
     }
 }
 
-/// A hash of parts, each after its length, so that no two lists of parts have the same bytes: (`ab`, `c`) and (`a`,
-/// `bc`).
+/// A hash of parts, each preceded by its length. So different lists of parts, such as (`ab`, `c`) and (`a`, `bc`),
+/// never hash the same bytes.
 struct KeyHash(Sha256);
 
 impl KeyHash {
@@ -81,8 +82,7 @@ impl KeyHash {
     }
 
     fn add_optional(&mut self, bytes: Option<&[u8]>) {
-        // An absent part differs from an empty one.
-        // Test: `no_page_is_found_from_another_scope_or_by_another_request`.
+        // An absent part differs from an empty part. Test: `no_page_is_found_from_another_scope_or_by_another_request`.
         self.0.update([u8::from(bytes.is_some())]);
         self.add(bytes.unwrap_or_default());
     }
@@ -92,8 +92,7 @@ impl KeyHash {
         for name in names {
             self.add(name.as_str().as_bytes());
             let values = headers.get_all(name);
-            // The number of values is hashed, so that two values of one header differ from one value of each of two
-            // headers.
+            // The number of values is hashed, so two values of one header differ from one value of each of two headers.
             self.0.update((values.iter().count() as u64).to_le_bytes());
             values.iter().for_each(|value| self.add(value.as_bytes()));
         }
@@ -111,8 +110,8 @@ impl KeptScope {
     /// Computes the scope of these parts.
     pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
         let mut hash = KeyHash(Sha256::new());
-        // No principal finds an entry of another one.
-        // Test: `two_tenants_see_their_own_lists_with_caches_and_without`.
+        // A principal never finds an entry of another principal. Test:
+        // `two_tenants_see_their_own_lists_with_caches_and_without`.
         hash.add_headers(parts.principal, parts.headers);
         hash.add(parts.route.as_bytes());
         hash.add(parts.settings);
@@ -121,10 +120,11 @@ impl KeptScope {
         Self(hash.0)
     }
 
-    /// Returns the key of a page.
+    /// Returns the key of the page that a request of this scope gets, before the headers by which pages differ are
+    /// added ([`KeptKey::varied`]).
     pub(crate) fn page(&self, parts: PageKeyParts<'_>) -> KeptKey {
         let mut hash = KeyHash(self.0.clone());
-        // The kind of the entry: no answer of an upstream is found as a page.
+        // The kind of the entry is hashed, so an answer of an upstream is never found as a page.
         hash.add(b"page");
         hash.add(parts.address.as_bytes());
         hash.add(parts.path.as_bytes());
@@ -136,7 +136,7 @@ impl KeptScope {
         hash.key()
     }
 
-    /// Returns the key of an answer of the upstream.
+    /// Returns the key of the upstream's answer to a request of this scope.
     pub(crate) fn answer(&self, parts: AnswerKeyParts<'_>) -> KeptKey {
         let mut hash = KeyHash(self.0.clone());
         hash.add(b"answer");
@@ -153,7 +153,7 @@ impl KeptScope {
 }
 
 impl KeptKey {
-    /// Returns the bytes of the key, for the store that processes share.
+    /// Returns the bytes of the key, for the shared store.
     pub(crate) fn bytes(self) -> [u8; 16] {
         self.0.to_le_bytes()
     }

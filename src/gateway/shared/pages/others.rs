@@ -1,13 +1,14 @@
 //! Purges by other processes, as far as this process knows them, and purges by this process that the store may lack.
 //!
 //! The store has a *series* of purges: a counter with a random name, and for each place (a hash of subjects) the number
-//! of its last purge. A page in the store carries the series and the number of purges before its making began. It is
-//! used only if the process knows all purges of the series up to now, and none of them concerns the page. A counter
-//! that is missing, has another name or a smaller number than before shows that purges may be lost: no page from the
-//! store is used before all purges have been read again.
+//! of its last purge. A page in the store contains the series and the number of purges before its making began. The
+//! page is used only if the process knows all purges of the series up to now, and none of them concerns the page. If
+//! the counter is missing, or has another name or a smaller number than before, purges may be lost. Then pages from the
+//! store aren't used until all purges have been read again.
 //!
-//! Pages in memory are compared with the purges that the process has learnt of since their making began, in numbers of
-//! its own. So they survive the loss of a series, and a purge drops them as soon as the process learns of it.
+//! For pages in memory, the process counts the purges that it learns of in numbers of its own. A page is dropped if
+//! such a purge concerns the page and was learnt of after its making began. So pages in memory survive the loss of a
+//! series, and a purge drops them as soon as the process learns of the purge.
 
 use std::{
     collections::BTreeMap,
@@ -18,38 +19,39 @@ use std::{
 };
 
 /// The number of places for the numbers of subjects, which are found by a keyed hash. Two subjects that share a place
-/// are purged together: that can cost pages, and never keeps a purged one.
+/// are purged together. This can drop valid pages, but never keeps a purged page.
 pub(crate) const SHARED_PLACES: u16 = 8_192;
 
-/// The bound of purge numbers. The store counts in floating point, which is exact up to here.
+/// The bound of purge numbers. The store counts in floating point, which is exact up to this bound.
 pub(crate) const MOST_PURGES: u64 = 1 << 52;
 
-/// The purges by other processes that this one knows, and its own that the store may lack.
+/// The purges by other processes that this process knows, and its own purges that the store may lack.
 #[derive(Debug)]
 pub(crate) struct OtherPurges {
     known: Mutex<KnownPurges>,
     /// The number of purges by other processes that this process has learnt of.
     learnt: AtomicU64,
-    /// For each place the number of the last of them.
+    /// For each place, the number of the last purge by another process, in the count of `learnt`.
     learnt_at: Box<[AtomicU64]>,
     unwritten: Mutex<UnwrittenPurges>,
 }
 
-/// The purges in the store, as far as they are known.
+/// The purges in the store, as far as this process knows them.
 #[derive(Debug, Default)]
 struct KnownPurges {
-    /// The name of their set in the store. It follows from the signing key.
+    /// The name of the set of purges in the store, which is derived from the signing key.
     name: String,
     series: Option<u64>,
     /// The number up to which all purges of the series are known.
     number: u64,
-    /// The largest number that the store is known to have had. A smaller one in a reply shows an older state.
+    /// The largest number that the store is known to have had. A smaller number in a later reply shows that the store
+    /// is in an older state.
     largest: u64,
     /// For each place the number of its last purge.
     last: Vec<u64>,
-    /// True if all purges up to `number` are known. Else they have to be read from the first one on.
+    /// True if all purges up to `number` are known. Otherwise all purges have to be read again.
     is_whole: bool,
-    /// The series whose counter went back, because somebody has put an older state in its place.
+    /// The series whose counter went back, because the store was replaced by an older state; `None` if no counter did.
     went_back: Option<u64>,
 }
 
@@ -64,13 +66,13 @@ struct UnwrittenPurges {
 /// A purge by this process that the store may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnwrittenPurge {
-    /// The number of the key whose hash has found the place.
+    /// The number of the key of the keyed hash that gave the place.
     pub(crate) key: u32,
     pub(crate) place: u16,
     ticket: u64,
 }
 
-/// A state of the store's counter of purges. A page carries the one from before its making began.
+/// A state of the store's counter of purges. A page in the store contains the state from before its making began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PurgeCount {
     pub(crate) series: u64,
@@ -86,14 +88,14 @@ pub(crate) struct PurgeQuestion {
     number: u64,
     largest: u64,
     is_whole: bool,
-    /// The places whose purges the store may have lacked when the question was asked. They may be written while it is
-    /// on its way.
+    /// The places whose purges the store may have lacked when the question was asked. These purges may be written while
+    /// the question is on its way.
     unwritten: Vec<u16>,
 }
 
 impl PurgeQuestion {
-    /// Returns the number from which on purges are asked for: 0 if all of them have to be read. The counter has the
-    /// largest number, so that it is always in the reply.
+    /// Returns the smallest number of the purges that are asked for; 0 if all purges have to be read. The counter has
+    /// the largest number of its set, so the reply contains the counter in any case.
     pub(crate) fn from(&self) -> u64 {
         if self.is_whole { self.number } else { 0 }
     }
@@ -131,27 +133,29 @@ impl OtherPurges {
         self.learnt.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of the last purge of any of these places that this process has learnt of, in its own count.
+    /// Returns the number of the last purge of any of these places by another process, in the count of
+    /// [`Self::learnt`]; 0 if there was no such purge.
     pub(crate) fn since(&self, places: &[u16]) -> u64 {
         let at = |place: &u16| self.learnt_at.get(usize::from(*place)).map_or(0, |last| last.load(Ordering::SeqCst));
         places.iter().map(at).max().unwrap_or(0)
     }
 
-    /// Returns whether this process has learnt of no purge of a page since its making began.
+    /// Returns whether a page is still valid: since its making began, this process hasn't learnt of a purge that
+    /// concerns it.
     pub(crate) fn is_valid(&self, stamp: &SharedStamp) -> bool {
         self.since(&stamp.places) <= stamp.learnt
     }
 
-    /// Returns the known state of the store's counter, for a page whose making begins now; `None` while not all purges
-    /// are known.
+    /// Returns the known state of the store's counter, for a page whose making begins now; `None` if purges may be
+    /// missing.
     pub(crate) fn count(&self) -> Option<PurgeCount> {
         let known = self.known();
         let series = known.series.filter(|_| known.is_whole)?;
         Some(PurgeCount { series, number: known.number })
     }
 
-    /// Begins a question for the purges under a name; `key` is the number of the key that the name follows from.
-    /// Another name than before, after a change of keys, forgets all that was known.
+    /// Begins a question for the purges under a name, which is derived from the key with the number `key`. If the name
+    /// isn't the name of the last question, because the keys were changed, forgets all known purges.
     pub(crate) fn ask(&self, name: &str, key: u32) -> PurgeQuestion {
         let unwritten = self.unwritten(key).into_iter().map(|purge| purge.place).collect();
         let mut known = self.known();
@@ -162,8 +166,9 @@ impl OtherPurges {
         PurgeQuestion { name: name.to_owned(), key, series, number, largest, is_whole, unwritten }
     }
 
-    /// Learns the purges in the reply to a question; `news` is `None` if the store has no counter at or above the
-    /// number that was asked for. Returns the series if all its purges up to the reply are known now.
+    /// Learns the purges in the reply to a question. `news` is `None` if the store has no counter at or above the
+    /// number that was asked for. Returns the series if all of its purges up to the reply are now known, and otherwise
+    /// `None`.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
         // The keys changed while the question was on its way. Test: `replies_that_overtake_one_another_are_told_apart`.
@@ -174,14 +179,15 @@ impl OtherPurges {
             known.is_whole = false;
             return None;
         };
-        // Compared with the number that was known when the question was asked, because replies may overtake one
-        // another. Test: `replies_that_overtake_one_another_are_told_apart`.
+        // The number is compared with the number that was known when the question was asked, because replies may
+        // overtake one another. Test: `replies_that_overtake_one_another_are_told_apart`.
         if asked.series == Some(*series) && *number < asked.largest {
-            // Later numbers of the series are not trusted either. Test: `an_older_state_is_not_believed`.
+            // Later numbers of the series aren't trusted either. Test: `an_older_state_is_not_believed`.
             known.went_back = Some(*series);
         }
-        // A reply to a question for a part of the purges does not show the others: it can only be added to a known
-        // series that is whole. Test: `lost_purge_numbers_make_misses_until_all_are_read`.
+        // If the question was for a part of the purges, the reply lacks the other purges. It can then be added only to
+        // the same series, and only if the other purges are known. Test:
+        // `lost_purge_numbers_make_misses_until_all_are_read`.
         let is_readable = match known.series == Some(*series) {
             true => known.went_back.is_none() && (known.is_whole || !asked.is_whole),
             false => !asked.is_whole,
@@ -195,14 +201,15 @@ impl OtherPurges {
             *known = KnownPurges { name, series: Some(*series), ..KnownPurges::default() };
         }
         self.raise(&mut known, places);
-        // A reply that a later one has overtaken lowers no number.
-        // Test: `replies_that_overtake_one_another_are_told_apart`.
+        // A reply that a later reply has overtaken doesn't lower the number. Test:
+        // `replies_that_overtake_one_another_are_told_apart`.
         (known.number, known.is_whole) = (known.number.max(*number), true);
         known.largest = known.largest.max(*number);
         Some(*series)
     }
 
-    /// Raises the numbers of places. Numbers that are known already, such as those of own purges, have no effect.
+    /// Raises the numbers of places. Numbers that are known already, such as those of this process's own purges, have
+    /// no effect.
     fn raise(&self, known: &mut KnownPurges, places: &[(u16, u64)]) {
         known.last.resize(usize::from(SHARED_PLACES), 0);
         for (place, number) in places {
@@ -211,10 +218,11 @@ impl OtherPurges {
             else {
                 continue;
             };
-            // A number that was put back lowers none. Test: `an_older_state_is_not_believed`.
+            // If the store was put back to an older state, its smaller number doesn't lower the known number. Test:
+            // `an_older_state_is_not_believed`.
             if *number > *last {
                 *last = *number;
-                // Counted in numbers of this process, which outlive a series. Test:
+                // The purge gets a number of this process, because such numbers outlive a series. Test:
                 // `pages_in_memory_are_dropped_when_a_purge_is_learnt`.
                 let learnt = self.learnt.fetch_add(1, Ordering::SeqCst) + 1;
                 learnt_at.store(learnt, Ordering::SeqCst);
@@ -223,15 +231,15 @@ impl OtherPurges {
     }
 
     /// Returns the stamp of a page from the store whose making began at `begun` and whose subjects have these places;
-    /// `None` if it was purged or may have been. `asked` is the question that was asked together with the one for the
-    /// page, and `series` the one of its reply.
+    /// `None` if the page was or may have been purged. `asked` is the question for purges that was sent together with
+    /// the question for the page, and `series` is the series in its reply.
     pub(crate) fn admit(
         &self,
         (asked, series): (&PurgeQuestion, u64),
         begun: PurgeCount,
         places: Box<[u16]>,
     ) -> Option<SharedStamp> {
-        // A purge that was unwritten when the question was asked may have been written since without being in the
+        // A purge that was unwritten when the question was asked may have been written since then without being in the
         // reply. Test: `a_purge_that_the_store_may_lack_counts`.
         let is_unsure = |place: &u16| asked.unwritten.contains(place) || self.is_unwritten(asked.key, *place);
         // Numbers of two series can't be compared. Test: `a_page_is_used_until_one_of_its_places_is_purged`.
@@ -245,23 +253,23 @@ impl OtherPurges {
         // A place that is not known counts as purged.
         let last = |place: &u16| known.last.get(usize::from(*place)).copied().unwrap_or(u64::MAX);
         let is_current = places.iter().all(|place| last(place) <= begun.number);
-        // `known` is still locked, so that no purge is learnt between the comparison and the stamp.
+        // `known` is still locked, so no purge is learnt between the comparison and the stamp.
         is_current.then(|| SharedStamp { learnt: self.learnt(), places })
     }
 
-    /// Returns the series whose counter went back, if any. A new series has to replace it.
+    /// Returns the series whose counter went back, if any. A new series has to replace that series.
     pub(crate) fn went_back(&self) -> Option<u64> {
         self.known().went_back
     }
 
-    /// Notes purges that are to be written to the store. This has to come before the pages in memory are purged, so
-    /// that no request after that uses a page of the store without regard to them.
+    /// Records purges that are to be written to the store. Must be called before the pages in memory are purged.
+    /// Otherwise a request could miss the page in memory and then use the same page from the store.
     pub(crate) fn note_unwritten(&self, places: impl Iterator<Item = (u32, u16)>) -> Vec<UnwrittenPurge> {
         let mut unwritten = self.unwritten_purges();
         unwritten.tickets += 1;
         let ticket = unwritten.tickets;
         let note = |(key, place)| {
-            // Bounded: a later purge of a place takes the entry of the earlier one.
+            // A later purge of a place replaces the entry of the earlier purge, so the number of entries is bounded.
             unwritten.places.insert((key, place), ticket);
             UnwrittenPurge { key, place, ticket }
         };
@@ -280,12 +288,12 @@ impl OtherPurges {
         self.unwritten_purges().places.len()
     }
 
-    /// Notes that the store has these purges; `count` is its counter after them, `None` if its set was deleted instead.
-    /// A later purge of the same place, with another ticket, stays unwritten.
+    /// Records that the store has these purges. `count` is the counter of the store after the purges; `None` if the set
+    /// of purges was deleted instead. A later purge of the same place, with another ticket, stays unwritten.
     pub(crate) fn written(&self, name: &str, purges: &[UnwrittenPurge], count: Option<PurgeCount>) {
         {
             let mut known = self.known();
-            // A process's own purges don't count as learnt: its memory has dropped these pages already.
+            // The process's own purges don't count as learnt, because its memory has already dropped these pages.
             if let Some(PurgeCount { series, number }) = count
                 // Numbers of another series, or under another key, can't be compared with the known ones.
                 && known.name == name
@@ -307,7 +315,7 @@ impl OtherPurges {
         }
     }
 
-    /// Forgets the purges under all keys but these: no page is found by a key that was removed.
+    /// Forgets unwritten purges under all keys but these, because pages aren't found by keys that were removed.
     pub(crate) fn forget_others(&self, keys: &[u32]) {
         self.unwritten_purges().places.retain(|(key, _), _| keys.contains(key));
     }

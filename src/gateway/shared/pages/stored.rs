@@ -16,39 +16,39 @@ use http::{
 
 use super::{generations::Stamp, others::SharedStamp};
 
-/// A page as it was proven.
+/// A page in the cache: the response as the gateway proved and rendered it.
 #[derive(Debug)]
 pub(crate) struct StoredPage {
     /// The headers of the response, without `Age`, which is computed for each hit.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The word for the level of its proof, such as `exact`.
+    /// The word for the level of the page's proof, such as `exact`.
     pub(crate) level: &'static str,
-    /// The word for the paging of its request, such as `cursor`.
+    /// The word for the paging of the page's request, such as `cursor`.
     pub(crate) paging: &'static str,
-    /// The query of the link to the next page, on routes that make pages ahead.
+    /// The query of the link to the next page, on routes that make pages ahead; `None` on others, or for the last page.
     pub(crate) next: Option<Box<str>>,
     pub(crate) life: PageLife,
-    /// The purges by this process that concern it.
+    /// The state of the purges by this process when the making of the page began.
     pub(crate) stamp: Stamp,
-    /// The purges by other processes that concern it; `None` without a shared store.
+    /// The state of the purges by other processes when the making of the page began; `None` without a shared store.
     pub(crate) shared: Option<SharedStamp>,
-    /// True if a new page is being made for it in the background.
+    /// True if a page to replace this one is being made in the background.
     pub(crate) is_refreshing: AtomicBool,
 }
 
-/// The times of a page: fresh, then stale, then old (RFC 9111 section 4.2, RFC 5861).
+/// The times of a page, which is first fresh, then stale, then old (RFC 9111 section 4.2, RFC 5861).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageLife {
-    /// The time at which its making began.
+    /// The time at which the making of the page began.
     pub(crate) made: Instant,
-    /// The age of its answers at that time, in seconds.
+    /// The age of the page's answers at the time `made`, in seconds.
     pub(crate) age: u64,
-    /// The time from `made` on for which it is fresh.
+    /// The time from `made` on for which the page is fresh.
     pub(crate) fresh: Duration,
-    /// The time after that in which it is served while a new one is made (`stale-while-revalidate`).
+    /// The time after `fresh` for which the page is served while a new page is made (`stale-while-revalidate`).
     pub(crate) while_revalidate: Duration,
-    /// The time after the fresh one in which it is served if no new one can be made (`stale-if-error`).
+    /// The time after `fresh` for which the page is served if no new page can be made (`stale-if-error`).
     pub(crate) if_error: Duration,
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct PageLife {
 pub(crate) enum PageUse {
     /// The page is fresh for this much longer.
     Fresh(Duration),
-    /// The page is served while a new one is made; it ceased to be fresh this long ago.
+    /// The page is served while a new page is made. It ceased to be fresh this long ago.
     Stale(Duration),
-    /// The page is only served if no new one can be made; it ceased to be fresh this long ago.
+    /// The page is served only if no new page can be made. It ceased to be fresh this long ago.
     Old(Duration),
 }
 
 impl PageLife {
-    /// Returns the use of the page at a time.
+    /// Returns the use that may be made of the page at the time `now`.
     pub(crate) fn at(self, now: Instant) -> PageUse {
         let past = now.saturating_duration_since(self.made);
         let over = past.saturating_sub(self.fresh);
@@ -77,12 +77,12 @@ impl PageLife {
         }
     }
 
-    /// Returns whether the page may be served if no new one can be made.
+    /// Returns whether the page may be served if no new page can be made.
     pub(crate) fn serves_on_error(self, now: Instant) -> bool {
         now.saturating_duration_since(self.made) < self.fresh.saturating_add(self.if_error)
     }
 
-    /// Returns the age of the page's answers, in seconds, for `Age`.
+    /// Returns the age of the page's answers in seconds, for the header `Age`.
     pub(crate) fn age_at(self, now: Instant) -> u64 {
         self.age.saturating_add(now.saturating_duration_since(self.made).as_secs())
     }
@@ -97,12 +97,12 @@ impl StoredPage {
             + self.next.as_ref().map_or(0, |next| next.len())
     }
 
-    /// Begins a refresh; returns false if one is under way.
+    /// Begins a refresh; returns `false` if a refresh is under way already.
     pub(crate) fn begin_refresh(&self) -> bool {
         !self.is_refreshing.swap(true, Ordering::Relaxed)
     }
 
-    /// Ends a refresh, so that another one may begin.
+    /// Ends a refresh. Another refresh may begin afterwards.
     pub(crate) fn end_refresh(&self) {
         self.is_refreshing.store(false, Ordering::Relaxed);
     }
@@ -113,7 +113,7 @@ fn size_of_headers(headers: &HeaderMap) -> usize {
     pairs.sum::<usize>() + headers.capacity() * (size_of::<HeaderName>() + size_of::<HeaderValue>() + 32)
 }
 
-/// A whole answer of an upstream without its content coding, and the validators by which it can be asked for again.
+/// A whole answer of an upstream without its content coding, and the validators by which the upstream can confirm it.
 #[derive(Debug)]
 pub(crate) struct StoredAnswer {
     headers: HeaderMap,
@@ -121,7 +121,7 @@ pub(crate) struct StoredAnswer {
     etag: Option<HeaderValue>,
     /// `Last-Modified`, if it is a strong validator.
     modified: Option<HeaderValue>,
-    /// The request headers by which it differs (`Vary`), with their values in the request for it.
+    /// The request headers by which the answer differs (`Vary`), with their values in the request that got this answer.
     varies: Vec<(HeaderName, Vec<HeaderValue>)>,
     pub(super) stamp: Stamp,
 }
@@ -130,8 +130,8 @@ pub(crate) struct StoredAnswer {
 const OF_MESSAGE: [HeaderName; 5] = [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
 
 impl StoredAnswer {
-    /// Creates an entry from the headers and the decoded body of an answer. `names` are the headers of the `request` by
-    /// which it differs. Returns `None` if the answer has no validator that distinguishes its states.
+    /// Creates an entry from the headers and the decoded body of an answer. `names` are the headers of `request` by
+    /// which the answer differs. Returns `None` if the answer has no validator that distinguishes its states.
     pub(crate) fn new(
         headers: &HeaderMap,
         body: &[u8],
@@ -147,7 +147,8 @@ impl StoredAnswer {
         Some(Self { headers: headers.clone(), body: Bytes::copy_from_slice(body), etag, modified, varies, stamp })
     }
 
-    /// Returns whether a request has the same values of the headers by which the answer differs.
+    /// Returns whether a request has the same values as the stored answer's request, in the headers by which the answer
+    /// differs.
     pub(super) fn is_for(&self, request: &HeaderMap) -> bool {
         self.varies.iter().all(|(name, values)| request.get_all(name).iter().eq(values))
     }
@@ -158,10 +159,10 @@ impl StoredAnswer {
         etag.into_iter().chain(self.modified.as_ref().map(|modified| (IF_MODIFIED_SINCE, modified)))
     }
 
-    /// Returns the headers of the answer as those of a 304 renew them (RFC 9111 section 4.3.4), and the body. Returns
-    /// `None` if the 304 has another `ETag`, so that it is about another state.
+    /// Returns the headers of the answer, renewed by the headers of a 304 (RFC 9111 section 4.3.4), and the body.
+    /// Returns `None` if the 304 has another `ETag`, because it is then about another state of the list.
     pub(crate) fn renewed(&self, headers: &HeaderMap) -> Option<(HeaderMap, &Bytes)> {
-        // Weak comparison (RFC 9110 section 8.8.3.2).
+        // The comparison is weak: the prefix `W/` is ignored (RFC 9110 section 8.8.3.2).
         let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
         if let (Some(own), Some(said)) = (&self.etag, headers.get(ETAG))
             && opaque(own) != opaque(said)
@@ -196,7 +197,7 @@ fn validators(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>)
     let date = |name: &HeaderName| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok();
     let is_strong = match (date(&LAST_MODIFIED), date(&DATE)) {
         (Some(modified), Some(made)) => made.duration_since(modified).is_ok_and(|past| past >= Duration::from_secs(1)),
-        // Without `Date` it can't be told whether a second has passed.
+        // Without `Date`, it is unknown whether a second has passed.
         _ => false,
     };
     (etag.cloned(), headers.get(LAST_MODIFIED).filter(|_| is_strong).cloned())

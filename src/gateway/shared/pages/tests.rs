@@ -66,7 +66,7 @@ fn a_page_is_fresh_then_stale_then_old() {
     assert_eq!(life.age_at(begin + SECOND * 7), 12);
 }
 
-/// A purge drops pages that were kept or being made before it, and no page whose making began after it.
+/// A purge drops pages that were kept or being made at its time, and no page whose making began later.
 #[test]
 fn a_purge_holds_for_pages_in_the_making() {
     let (pages, none) = (KeptPages::new(1 << 20), HeaderMap::new());
@@ -104,7 +104,7 @@ fn pages_that_differ_by_a_header_are_found_by_its_value() {
     assert!(place.is_at(&stored, &de) && !place.is_at(&stored, &en));
     let found = |headers: &HeaderMap| pages.find(key("a"), headers, now()).found.map(|page| page.body.len());
     assert_eq!((found(&de), found(&en), found(&HeaderMap::new())), (Some(1), None, None));
-    // An answer without `Vary` is not given to clients with another value of the header.
+    // An answer without `Vary` isn't sent to clients with another value of the header.
     let place = pages.find(key("a"), &en, now());
     pages.store(&place, &[], &en, &page(stamp(), 2)).unwrap();
     assert_eq!((found(&de), found(&en), found(&HeaderMap::new())), (Some(1), Some(2), None));

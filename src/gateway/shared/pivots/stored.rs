@@ -1,8 +1,8 @@
-//! The form of cached items in the store that processes share.
+//! The form of cached items in the shared store.
 //!
-//! Values are sealed in the store, so they come from a gateway with the same keys, but perhaps of another version: the
-//! name of their kind (`gateway::store::handle::StoredKind`) has the version of this form. Reading is bounded and does
-//! not panic, whatever the bytes are.
+//! Values in the store are sealed, so only a gateway with the same keys can have written them, but perhaps one of
+//! another version. The name of their kind (`gateway::store::handle::StoredKind`) therefore contains the version of
+//! this form. Reading is bounded and doesn't panic, whatever the bytes are.
 //!
 //! An item consists of a byte of flags, the numbers of its hint, the number of its keys, and for each key its kind, its
 //! length and its bytes. Numbers have one to ten bytes ([`write_number`]).
@@ -18,8 +18,8 @@ const MOST: usize = 16 << 10;
 /// The largest number of keys of an item.
 const MOST_KEYS: u64 = 32;
 
-/// The bits of the first byte. [`TOTAL`], [`FIRST_TOTAL`] and [`AHEAD`] show that this part of the hint follows; the
-/// others are flags of the item themselves.
+/// The bit of the first byte that is set if the hint belongs to the position before the item. The bits [`TOTAL`],
+/// [`FIRST_TOTAL`] and [`AHEAD`] mean that this part of the hint follows. The other bits are flags, too.
 const BACKWARD: u8 = 1;
 const FROM_END: u8 = 1 << 1;
 const TOTAL: u8 = 1 << 2;
@@ -84,8 +84,7 @@ pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
 fn read_key(rest: &mut &[u8]) -> Option<KeyValue> {
     let kind = *rest.split_off_first()?;
     let length = usize::try_from(read_number(rest)?).ok()?;
-    // Fails for a length beyond the rest, so that nothing is allocated for it.
-    // Test: `hostile_bytes_are_read_or_refused`.
+    // A length beyond the rest fails here, so no memory is allocated for it. Test: `hostile_bytes_are_read_or_refused`.
     let bytes = rest.split_off(..length)?;
     match kind {
         0 if bytes.is_empty() => Some(KeyValue::Null),
@@ -97,7 +96,7 @@ fn read_key(rest: &mut &[u8]) -> Option<KeyValue> {
     }
 }
 
-/// Writes a number in groups of seven bits, the lowest first; the top bit of each byte but the last is set (LEB128).
+/// Writes a number in groups of seven bits, the lowest first; the top bit is set in every byte but the last (LEB128).
 fn write_number(mut number: u64, out: &mut Vec<u8>) {
     // A number of 64 bits takes at most ten bytes.
     while number >= 0x80 {
@@ -112,7 +111,7 @@ fn read_number(rest: &mut &[u8]) -> Option<u64> {
     for shift in (0..u64::BITS).step_by(7) {
         let byte = *rest.split_off_first()?;
         let group = u64::from(byte & 0x7f);
-        // Bits beyond the 64th.
+        // The group has bits beyond the 64th bit of the number.
         if group > u64::MAX >> shift {
             return None;
         }
@@ -181,8 +180,8 @@ mod tests {
         assert_eq!(written(Hint::default(), true, vec![KeyValue::Null; 33]), None);
     }
 
-    /// Bytes that are cut, changed, or shorter than their own lengths are read or refused, and a result is never longer
-    /// than they are.
+    /// Bytes that are cut, changed, or shorter than the lengths in them are read or refused, and a result is never
+    /// longer than the bytes.
     #[test]
     fn hostile_bytes_are_read_or_refused() {
         for hint in hints() {

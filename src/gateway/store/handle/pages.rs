@@ -1,11 +1,11 @@
 //! Pages in the store, and the purges that all processes share.
 //!
-//! A page is asked for together with the purges since the last question, at the same time and within one time limit;
-//! the two may be at different servers of a cluster. The page is used only if none of the purges concerns it
-//! (`shared::pages::others`).
+//! A page and the purges since the last question are asked for at the same time, within one time limit. Two questions
+//! are needed, because the page and the purges may be on different servers of a cluster. The page is used only if none
+//! of the purges concerns it (`shared::pages::others`).
 //!
 //! The numbers of purges are not sealed, because the server counts them. Anyone who can write to the store can
-//! therefore drop pages. A process that knew later numbers notices if they go back, and then uses no page.
+//! therefore drop pages. A process that has seen later numbers notices if the numbers go back, and then uses no page.
 //! Test: `numbers_that_are_gone_or_put_back_make_misses`.
 
 use std::time::{Duration, Instant};
@@ -30,13 +30,14 @@ use crate::gateway::{
     },
 };
 
-/// The script that counts purges. End-to-end tests run it at real servers.
+/// The script that counts purges. End-to-end tests run it on real servers.
 const PURGE: &str = include_str!("purge.lua");
 
 /// The kind of the set of purges in names, with the version of its form.
 const PURGES: &str = "purge1";
 
-/// The time for which the numbers of purges are kept after the last purge. Without them no page is used.
+/// The time for which the numbers of purges are kept after the last purge. Without the numbers, pages from the store
+/// aren't used.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// The largest number of places that one run of the script purges.
@@ -45,29 +46,30 @@ const MOST_AT_ONCE: usize = 256;
 /// The largest number of bytes of a place and its number in a reply.
 const ENTRY: usize = 48;
 
-/// The version of the program, a part of the names of pages: another version may render the same page otherwise, so
-/// versions that run side by side don't share pages. They share purges.
+/// The version of the program, a part of the names of pages: another version may render the same page differently, so
+/// versions that run side by side don't share pages. They do share purges.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
-/// A page, and the request headers by which pages of its place differ, if they came from the store.
+/// A page, and the request headers by which pages of its place differ; `None` if these headers weren't read from the
+/// store.
 type FoundPage = (Box<SharedPage>, Option<Vec<HeaderName>>);
 
 impl SharedStore {
-    /// Returns the places of subjects, by the signing key.
+    /// Returns the places of subjects, which are computed with the signing key.
     pub(crate) fn places<'s>(&self, subjects: impl Iterator<Item = PurgeSubject<'s>>) -> Box<[u16]> {
         let key = self.keys.signing_number();
         subjects.filter_map(|subject| self.place(key, subject)).collect()
     }
 
-    /// Returns the place of a subject by the key with this number.
+    /// Returns the place of a subject, which is computed with the key of this number.
     fn place(&self, key: u32, subject: PurgeSubject<'_>) -> Option<u16> {
         self.keys.stored_place(key, PURGES, &subject.bytes(), SHARED_PLACES)
     }
 
     /// Returns the page of a place that another process has made, and the place at which it is to be stored in memory.
-    /// `subjects` are those of the request, to which the tags of the page are added. `before` is the number of purges
-    /// by this process before the page was looked for. Returns `None` if the store does not return the page within the
-    /// time limit, or it was purged or may have been.
+    /// `subjects` are the subjects of the request, to which the tags of the page are added. `before` is the number of
+    /// purges by this process before the look-up began. Returns `None` if the store doesn't return the page within the
+    /// time limit, or if the page was or may have been purged.
     pub(crate) async fn find_page(
         &self,
         pages: &KeptPages,
@@ -81,7 +83,8 @@ impl SharedStore {
         let (others, key) = (&pages.others, self.keys.signing_number());
         let name = self.purges(key)?;
         let asked = others.ask(&name, key);
-        // Taken before the question, so that the time of the question makes the page older and never younger.
+        // The time is taken before the question, so the duration of the question makes the page older and never
+        // younger.
         let now = clock::instant();
         let (entry, purges) =
             tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
@@ -105,8 +108,8 @@ impl SharedStore {
         Some((used?, place.varied(names, headers)))
     }
 
-    /// Returns the page of a place. Takes two questions, within one time limit, if the store has the headers by which
-    /// pages differ under the first key and the page under another. `now` is the time from which the time limit counts.
+    /// Returns the page of a place. Two questions are needed if the store has the headers by which pages differ under
+    /// the first key, and the page under another key. Both share one time limit, which counts from `now`.
     async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
         match self.entry(place.key(), (key, now)).await? {
             SharedEntry::Page(page) => Some((page, None)),
@@ -114,11 +117,11 @@ impl SharedStore {
                 let key_of_page = place.first().varied(&names, headers);
                 match self.entry(key_of_page, (key, now)).await? {
                     SharedEntry::Page(page) => Some((page, Some(names))),
-                    // Headers are stored only under first keys, so that a page takes two questions at most.
+                    // Headers are stored only under first keys, so a page takes two questions at most.
                     SharedEntry::Varies(_) => None,
                 }
             }
-            // The place had the headers already, so its key leads to a page.
+            // The place already includes the headers, so its key must be the key of a page.
             SharedEntry::Varies(_) => None,
         }
     }
@@ -131,7 +134,8 @@ impl SharedStore {
     }
 
     /// Stores a page for other processes, after it was stored in memory at `at`. `begun` is the state of the counter of
-    /// purges when its making began. No request waits for the write. Pages of more than [`VALUE`] bytes are not stored.
+    /// purges when the making of the page began. No request waits for the write. Pages of more than [`VALUE`] bytes are
+    /// not stored.
     pub(crate) fn put_page(
         &self,
         (place, at): (&PagePlace, &StoredPlace),
@@ -146,7 +150,7 @@ impl SharedStore {
         let whole = fresh.saturating_add(while_revalidate.max(if_error));
         let left = whole.saturating_sub(now.saturating_duration_since(made));
         let key = self.keys.signing_number();
-        // Rounded up to a whole second.
+        // The time to live is rounded up to a whole second.
         let times = (Duration::from_secs(left.as_secs() + 1), milliseconds / 1_000);
         if !at.names.is_empty()
             && let Some(names) = form::write_varies(&at.names)
@@ -158,16 +162,16 @@ impl SharedStore {
         }
     }
 
-    /// Notes that these subjects are to be purged for all processes. This has to come before the memory of this process
+    /// Records that these subjects are to be purged for all processes. Must be called before the memory of this process
     /// is purged ([`OtherPurges::note_unwritten`]).
     pub(crate) fn note_purge(&self, others: &OtherPurges, subjects: &[PurgeSubject<'_>]) -> Vec<UnwrittenPurge> {
         let by = |key: u32| subjects.iter().filter_map(move |subject| Some((key, self.place(key, *subject)?)));
-        // Purges are noted under each key of the ring, because during a change of keys some processes sign with one key
-        // and some with another. Test: `purges_cross_a_change_of_keys`.
+        // Purges are recorded under each key of the ring, because during a change of keys some processes sign with one
+        // key and some with another. Test: `purges_cross_a_change_of_keys`.
         others.note_unwritten(self.keys.numbers().flat_map(by))
     }
 
-    /// Writes purges to the store, within the time limit. Those that can't be written now stay noted, and
+    /// Writes purges to the store, within the time limit. Purges that can't be written now stay recorded, and
     /// [`Self::follow_purges`] writes them later.
     pub(crate) async fn write_purges(&self, others: &OtherPurges, purges: Vec<UnwrittenPurge>) {
         if !self.link.is_up() {
@@ -179,7 +183,7 @@ impl SharedStore {
         let _ = tokio::time::timeout(self.link.settings.timeout, writes).await;
     }
 
-    /// Writes purges whose places follow from the key with this number.
+    /// Writes purges whose places were computed with the key of this number.
     async fn write_of_key(&self, others: &OtherPurges, key: u32, purges: &[UnwrittenPurge]) {
         let Some(name) = self.purges(key) else { return };
         for part in purges.chunks(MOST_AT_ONCE) {
@@ -188,8 +192,8 @@ impl SharedStore {
             places.dedup();
             let written = match self.count_purge(&name, None, &places).await {
                 Ok(count) => Ok(Some(count)),
-                // A full store refuses the numbers, but a deletion makes room. Without numbers no process uses a page.
-                // Test: `a_purge_that_the_store_could_not_take_is_not_lost`.
+                // A full store refuses the numbers of these purges, but not the deletion of all numbers. Without
+                // numbers, no process uses a page. Test: `a_purge_that_the_store_could_not_take_is_not_lost`.
                 Err(StoreFault::Refused) => {
                     let mut command = redis::cmd("DEL");
                     command.arg(&name);
@@ -204,8 +208,8 @@ impl SharedStore {
         }
     }
 
-    /// Writes the purges by this process that the store may lack, and reads those by other processes. Begins a new
-    /// series if there is none, or if the numbers went back. Called at intervals.
+    /// Writes the purges by this process that the store may lack, and reads the purges by other processes. Begins a new
+    /// series if the store has no series, or if the numbers went back. Called at intervals.
     pub(crate) async fn follow_purges(&self, others: &OtherPurges) {
         let keys: Vec<u32> = self.keys.numbers().collect();
         others.forget_others(&keys);
@@ -220,7 +224,7 @@ impl SharedStore {
         }
         let key = self.keys.signing_number();
         let Some(name) = self.purges(key) else { return };
-        // A lost series takes two questions more: one for all numbers, and one for those of a new series.
+        // A lost series takes two more questions: one for all numbers, and one for the numbers of a new series.
         for _ in 0..3 {
             let asked = others.ask(&name, key);
             let Ok(news) = self.ask_purges(&name, asked.from()).await else { return };
@@ -234,7 +238,7 @@ impl SharedStore {
         }
     }
 
-    /// Asks for the purges from a number on; `None` if the reply has no valid counter.
+    /// Asks for the purges from the number `from` on; returns `None` if the reply has no valid counter.
     async fn ask_purges(&self, name: &str, from: u64) -> Result<Option<PurgeNews>, StoreFault> {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(name).arg(from).arg("+inf").arg("WITHSCORES");
@@ -242,10 +246,10 @@ impl SharedStore {
         Ok(read_purges(&reply))
     }
 
-    /// Counts a purge of these places, and returns the counter after it. Begins a new series if there is none, or in
-    /// place of the one that went back.
+    /// Counts a purge of these places, and returns the counter after it. Begins a new series if the store has no
+    /// series, or if its series is the one that went back.
     async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
-        // Its random number alone distinguishes a series from others.
+        // A random number names the series, because nothing else distinguishes it from other series.
         let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
         let reply = self.link.ask(name, purge_command(name, (series, went_back), places), 0).await?;
         let Value::Array(parts) = &reply else { return Err(StoreFault::Refused) };
@@ -265,8 +269,8 @@ fn name_of(page: KeptKey) -> Vec<u8> {
     [&page.bytes()[..], PROGRAM.as_bytes()].concat()
 }
 
-/// Returns the command that runs the script. `series` is the number for a new series, if one has to be begun, and
-/// `went_back` that of a series that has to be replaced.
+/// Returns the command that runs the script. `series` is the number for a new series, if the script has to begin one.
+/// `went_back` is the number of a series that has to be replaced.
 fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[u16]) -> Cmd {
     let mut command = redis::cmd("EVAL");
     command.arg(PURGE).arg(1).arg(name).arg(KEPT.as_secs());
@@ -274,14 +278,14 @@ fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[
     command
 }
 
-/// Returns the name of the counter of a series, `~` and its number. It sorts after all places, which are decimal
+/// Returns the name of the counter of a series, `~` and its number. This name sorts after all places, which are decimal
 /// numbers.
 fn counter(series: u64) -> String {
     format!("~{series:x}")
 }
 
-/// Reads the purges in a reply; `None` if it does not have exactly one counter, with the largest number. Members that
-/// are neither a counter nor a place are left out, because they hide no other entry.
+/// Reads the purges in a reply. Returns `None` unless the reply has exactly one counter, with the largest of the
+/// numbers. Members that are neither a counter nor a place are left out, because they don't hide other entries.
 fn read_purges(reply: &Value) -> Option<PurgeNews> {
     let Value::Array(parts) = reply else { return None };
     let (mut count, mut places, mut largest) = (None, Vec::new(), 0);
@@ -290,7 +294,7 @@ fn read_purges(reply: &Value) -> Option<PurgeNews> {
         let number = read_score(score)?;
         largest = number.max(largest);
         if let Some(series) = read_counter(member) {
-            // Of two counters neither can be trusted.
+            // If there are two counters, neither can be trusted.
             if count.replace(PurgeCount { series, number }).is_some() {
                 return None;
             }
@@ -298,7 +302,7 @@ fn read_purges(reply: &Value) -> Option<PurgeNews> {
             places.push((place, number));
         }
     }
-    // A place with a later number shows that the counter was put back. Test: `replies_are_read_or_refused`.
+    // A place with a larger number shows that the counter went back. Test: `replies_are_read_or_refused`.
     count.filter(|count| count.number == largest).map(|count| PurgeNews { count, places })
 }
 

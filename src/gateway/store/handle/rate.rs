@@ -1,22 +1,22 @@
-//! Limits that processes share. The server takes units by one atomic script and its own clock, so that the clocks of
-//! the processes don't matter.
+//! Limits that processes share. The server takes units by one atomic script and its own clock, so the clocks of the
+//! processes don't matter.
 //!
-//! A client of a route has one value: for each of its limits the time at which all units are back, in microseconds
-//! since 1970, as `LIMIT=TIME LIMIT=TIME`. So a request takes its units of all limits or of none by one question, which
-//! concerns one key. A limit is named by its policy, the microseconds after which a unit comes back, and its largest
-//! number of units: `requests:720000000:5`. So a changed limit begins anew, and processes with different configurations
-//! count side by side.
+//! A client of a route has one value: for each of its limits, the time at which all units are back, in microseconds
+//! since 1970, as `LIMIT=TIME LIMIT=TIME`. So one question about one key takes a request's units of all limits or of
+//! none. A limit is named by its policy, the microseconds after which a unit comes back, and its largest number of
+//! units: `requests:720000000:5`. So a changed limit begins anew, and processes with different configurations count
+//! side by side.
 //!
 //! The value is not sealed, because the server computes with it. Anyone who can write to the store can therefore give a
 //! client units or take them away, and nothing else.
 //!
-//! The script has the name in `KEYS[1]`. `ARGV` begins with `1` if the units have been used already, else `0`, and has
-//! four words for each limit: its policy, the microseconds after which a unit comes back, the largest number of units,
-//! and the number to take. The script takes the units if all limits have them, or if they have been used already. It
-//! returns two numbers for each limit: the microseconds until its units can be taken, 0 if they were there, and those
-//! until all units are back. If the clock of the server was set back, or the value was written by somebody else, more
-//! units than there are can be missing; the time until they are back is bounded by a hundred times the one of a used-up
-//! limit.
+//! The script has the name in `KEYS[1]`. `ARGV` begins with `1` if the units have been used already, and otherwise with
+//! `0`. Four words for each limit follow: its policy, the microseconds after which a unit comes back, the largest
+//! number of units, and the number to take. The script takes the units if all limits have them, or if they have been
+//! used already. It returns two numbers for each limit: the microseconds until its units can be taken, 0 if the limit
+//! has enough of them, and the microseconds until all units are back. If the clock of the server was set back, or if
+//! another program wrote the value, more units can be missing than the limit has. The time until all units are back is
+//! therefore bounded by a hundred times the time of a used-up limit.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// The script. End-to-end tests run it at real servers.
+/// The script that takes units. End-to-end tests run it on real servers.
 const SCRIPT: &str = include_str!("rate.lua");
 
 /// The kind of the values in names, with the version of their form.
@@ -60,8 +60,8 @@ impl LimitStore for SharedStore {
     ) -> Pin<Box<dyn Future<Output = Option<Vec<StoredStanding>>> + Send + 'a>> {
         Box::pin(async move {
             let began = clock::instant();
-            // Sent by `change`, so that a script that the user may not run is reported as a refused write. Test:
-            // `the_users_rights_are_those_of_the_documentation`.
+            // The script is sent by `change`. A user without the right to run scripts is then reported as a refusal of
+            // writes. Test: `the_users_rights_are_those_of_the_documentation`.
             let reply = self.link.change(name, operation(name, limits, false)).await;
             let (answered, standings) = match reply {
                 Ok(reply) => match read(&reply, limits) {
@@ -82,7 +82,7 @@ impl LimitStore for SharedStore {
     }
 }
 
-/// Returns the command that runs the script.
+/// Returns the command that runs the script. `are_used` is true if the units have been used already.
 fn operation(name: &str, limits: &[StoredLimit], are_used: bool) -> Cmd {
     let mut command = redis::cmd("EVAL");
     // The script is sent each time: `EVALSHA` would save a kilobyte, but needs a fallback after each restart of the
@@ -98,8 +98,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Reads a reply; `None` if it is malformed. Times beyond the bounds of a limit are cut to these, whatever the server
-/// replies.
+/// Reads a reply; returns `None` if the reply is malformed. Negative times become 0, and times beyond the bound of a
+/// limit become that bound.
 fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     let Value::Array(parts) = reply else { return None };
     if parts.len() != 2 * limits.len() {
@@ -107,7 +107,7 @@ fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     }
     let standing = |(limit, parts): (&StoredLimit, &[Value])| {
         let [Value::Int(retry), Value::Int(reset)] = parts else { return None };
-        // The bound of the script is applied here again, whatever the server replies. Test:
+        // The bound of the script is applied again here, in case the server replies otherwise. Test:
         // `replies_are_read_within_the_bounds_of_the_limits`.
         let longest = limit.unit.saturating_mul(limit.most).saturating_mul(LONGEST);
         let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default()).min(longest);

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Mutex};
 
 use super::{super::limit_store::StoredLimit, *};
 
-/// A store with prepared answers, which records what it is asked and told.
+/// A store with prepared answers. It records the limits that it is asked for and the units that are charged.
 #[derive(Debug, Default)]
 struct ScriptedStore {
     answers: Mutex<VecDeque<Option<Vec<StoredStanding>>>>,
@@ -47,7 +47,7 @@ fn begin(limits: &Arc<RouteLimits>, store: &Arc<ScriptedStore>) -> LimitedReques
     LimitedRequest::begin(limits, (&HeaderMap::new(), address), Some(shared))
 }
 
-/// Returns a standing from its two times in hours.
+/// Returns a standing with these two times in hours.
 fn standing(retry: u64, reset: u64) -> StoredStanding {
     let [retry_after, reset_after] = [retry, reset].map(|hours| Duration::from_secs(3_600 * hours));
     StoredStanding { retry_after, reset_after }
@@ -79,7 +79,8 @@ async fn the_store_decides_and_is_charged_the_rest() {
     assert_eq!(*store.charged.lock().unwrap(), [2], "the first one has been taken");
 }
 
-/// A refusal takes no unit, so none is given back, and the client is refused from memory until its time has come.
+/// A refusal takes no units, so no units are given back. Until the time of the refusal has passed, the client is
+/// refused without asking the store again.
 #[tokio::test]
 async fn a_refusal_is_remembered_and_takes_nothing() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
@@ -96,7 +97,8 @@ async fn a_refusal_is_remembered_and_takes_nothing() {
     assert_eq!((store.asked.lock().unwrap().len(), store.charged.lock().unwrap().len()), (1, 0));
 }
 
-/// The same request is allowed after the time that a refusal names, whichever limit that is.
+/// If both limits refuse a request, the longer refusal is returned, because the same request must be allowed after that
+/// time.
 #[tokio::test]
 async fn the_refusal_that_lasts_longest_decides() {
     for (upstream_requests, requests, policy) in
@@ -110,7 +112,7 @@ async fn the_refusal_that_lasts_longest_decides() {
     }
 }
 
-/// The store is asked again for a client with no unit left: another process may have given one back.
+/// The store is asked again for a client with no units left, because another process may have given a unit back.
 #[tokio::test]
 async fn a_client_that_was_admitted_is_not_refused_from_memory() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
@@ -120,8 +122,8 @@ async fn a_client_that_was_admitted_is_not_refused_from_memory() {
     }
 }
 
-/// Without an answer the process decides by the last answer, asks once per request, and gives no unit back that the
-/// store may not have taken.
+/// If the store doesn't answer, the process decides by the last answer and asks only once for each request. It gives no
+/// unit back to the store that the store might not have taken.
 #[tokio::test]
 async fn a_silent_store_is_asked_once_and_leaves_the_process_alone() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());

@@ -6,14 +6,14 @@ fn news(series: u64, number: u64, places: &[(u16, u64)]) -> PurgeNews {
     PurgeNews { count: PurgeCount { series, number }, places: places.to_vec() }
 }
 
-/// Asks a question and learns from its reply; returns the question and the series that is known then.
+/// Asks a question and learns from its reply. Returns the question and the result of [`OtherPurges::learn`].
 fn told(purges: &OtherPurges, reply: Option<&PurgeNews>) -> (PurgeQuestion, Option<u64>) {
     let asked = purges.ask("purges", KEY);
     let series = purges.learn(&asked, reply);
     (asked, series)
 }
 
-/// Returns whether a page of place 7 is used whose making began at a count, as series and number.
+/// Returns whether a page with place 7 may be used. `begun` is the series and the number at which its making began.
 fn admits(purges: &OtherPurges, asked: &PurgeQuestion, series: u64, begun: (u64, u64)) -> bool {
     let begun = PurgeCount { series: begun.0, number: begun.1 };
     purges.admit((asked, series), begun, [7].into()).is_some()
@@ -33,7 +33,7 @@ fn a_page_is_used_until_one_of_its_places_is_purged() {
     assert!(!admits(&purges, &asked, 9, (9, 4)) && admits(&purges, &asked, 9, (9, 5)));
 }
 
-/// While not all purges up to now are known, no page is used, until they have been read from the first one on.
+/// If purges may be lost, no page is used until all purges have been read again.
 #[test]
 fn lost_purge_numbers_make_misses_until_all_are_read() {
     let purges = OtherPurges::default();
@@ -62,14 +62,14 @@ fn an_older_state_is_not_believed() {
     assert_eq!(purges.went_back(), Some(9));
     assert_eq!(told(&purges, Some(&news(10, 1, &[]))).1, Some(10), "a series in its place");
     assert_eq!(purges.went_back(), None);
-    // The number of a single place is put back.
+    // The number of only one place goes back.
     told(&purges, Some(&news(10, 2, &[(7, 2)])));
     let (asked, _) = told(&purges, Some(&news(10, 2, &[(7, 1)])));
     assert!(!admits(&purges, &asked, 10, (10, 1)));
 }
 
-/// Replies may overtake one another: a reply to an earlier question is no step back, and is not held for the state of
-/// another series.
+/// A reply to an earlier question may arrive after the reply to a later question. The smaller number is then not taken
+/// for a counter that went back, and the states of two series aren't mixed.
 #[test]
 fn replies_that_overtake_one_another_are_told_apart() {
     let purges = OtherPurges::default();
@@ -89,7 +89,8 @@ fn replies_that_overtake_one_another_are_told_apart() {
     assert_eq!(other.learn(&second, Some(&news(10, 1, &[]))), None);
 }
 
-/// A page in memory is dropped by a purge that is learnt of after its making began, also if the series is lost.
+/// A page in memory is dropped when the process learns of a purge after the page's making began, even if the series was
+/// lost in between.
 #[test]
 fn pages_in_memory_are_dropped_when_a_purge_is_learnt() {
     let purges = OtherPurges::default();
@@ -104,7 +105,7 @@ fn pages_in_memory_are_dropped_when_a_purge_is_learnt() {
     assert!(purges.is_valid(&SharedStamp { learnt: purges.learnt(), places: [7, 8].into() }));
 }
 
-/// No page of a place is used from before its purge is written until the store is known to have it.
+/// From the time at which a purge is recorded until the store is known to have it, no page of the purged place is used.
 #[test]
 fn a_purge_that_the_store_may_lack_counts() {
     let purges = OtherPurges::default();
@@ -112,7 +113,7 @@ fn a_purge_that_the_store_may_lack_counts() {
     let noted = purges.note_unwritten([(KEY, 7), (2, 7)].into_iter());
     let (asked, _) = told(&purges, Some(&news(9, 3, &[])));
     assert!(!admits(&purges, &asked, 9, (9, 3)));
-    // The purge is written while the question is on its way: the reply need not show it.
+    // The purge is written while the question is on its way, so the reply might not contain the purge.
     purges.written("purges", &noted, Some(PurgeCount { series: 9, number: 4 }));
     assert!(!admits(&purges, &asked, 9, (9, 4)), "it was asked before");
     let before = purges.learnt();
@@ -121,7 +122,7 @@ fn a_purge_that_the_store_may_lack_counts() {
     assert_eq!(purges.learnt(), before, "its own purge is no news");
     let (_, series) = told(&purges, Some(&news(9, 3, &[])));
     assert_eq!((series, purges.went_back()), (None, Some(9)), "the store had four of them");
-    // A later purge of the same place stays.
+    // A later purge of the same place stays unwritten.
     let [first, second] = [(); 2].map(|()| purges.note_unwritten([(KEY, 7)].into_iter()));
     purges.written("purges", &first, None);
     assert_eq!(purges.unwritten(KEY), second);
