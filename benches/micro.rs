@@ -31,7 +31,7 @@ fn main() {
     divan::main();
 }
 
-/// The sizes of the page benchmark.
+/// The sizes of the measured upstream answers, as `items_of` names them.
 const SIZES: [&str; 3] = ["5k", "100k", "1m"];
 const ENVELOPES: [&str; 3] = ["standard", "page-info", "relay"];
 
@@ -48,7 +48,7 @@ impl Environment for OneKey {
     }
 }
 
-/// Returns a configuration of `routes` list routes, by fixed paths and by paths with a parameter in turn.
+/// Returns a configuration of `routes` list routes, in turn with a fixed path and with a parameter in the path.
 fn configuration(routes: usize, envelope: &str) -> String {
     let mut text = format!(
         "version = 1\n\
@@ -83,7 +83,7 @@ fn items_of(size: &str) -> (usize, usize) {
     }
 }
 
-/// Returns an upstream's answer, as APIs have them: numbers, text with escapes, nesting.
+/// Returns an upstream's answer as typical APIs write it: numbers, text with escapes, nesting.
 fn body(size: &str) -> Vec<u8> {
     let (count, about) = items_of(size);
     let mut text = String::from("{\"data\":[");
@@ -112,7 +112,7 @@ fn body(size: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A list route, the answer of its upstream, and the page that is made from it.
+/// A list route, the limit of a page, and the upstream's answer from which the page is made.
 struct Fixture {
     snapshot: Snapshot,
     limit: u32,
@@ -147,8 +147,8 @@ impl Fixture {
         CursorContext::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
     }
 
-    /// Computes a page from the bytes of the upstream's answer: all of the gateway's work between its two sockets,
-    /// apart from rendering.
+    /// Computes a page from the bytes of the upstream's answer. This is all of the gateway's work between its two
+    /// sockets, apart from rendering.
     fn page(&self, body: Vec<u8>) -> Box<Page> {
         let (list, sorted) = (self.list(), self.sorted());
         let target = Target { position: Position::Start, hint: Hint::default() };
@@ -214,7 +214,7 @@ fn links() -> LinkSet {
     LinkSet { self_: link(cursor), first: link(""), prev: link(cursor), next: link(cursor), last: link(cursor) }
 }
 
-/// Cursors of items by their ids, as the gateway makes them for an order by id.
+/// Makes cursors of items by their ids, like the gateway for an order by id.
 struct Mint<'a> {
     page: &'a Page,
     mint: RefCell<ItemMint<'a>>,
@@ -229,7 +229,7 @@ impl ItemCursors for Mint<'_> {
     }
 }
 
-/// The one pass over a body, which finds items, ids and the total.
+/// A single pass over a body, which finds items, ids and the total.
 #[divan::bench(args = SIZES)]
 fn slice(bencher: Bencher<'_, '_>, size: &str) {
     let body = body(size);
@@ -245,7 +245,7 @@ fn slice(bencher: Bencher<'_, '_>, size: &str) {
         .bench(|| scan_page(black_box(&body), &shape, Limits::default()).expect("the body is well-formed"));
 }
 
-/// The way from the bytes of an answer to the page that it proves.
+/// The computation of a page from the bytes of an answer.
 #[divan::bench(args = SIZES)]
 fn prove(bencher: Bencher<'_, '_>, size: &str) {
     let fixture = Fixture::new(size, "standard");
@@ -255,7 +255,7 @@ fn prove(bencher: Bencher<'_, '_>, size: &str) {
         .bench_values(|body| fixture.page(body));
 }
 
-/// Rendering of a page's body in its envelope, with the cursors of items where the envelope has them.
+/// Rendering of a page's body in its envelope, with the cursors of items if the envelope has them.
 #[divan::bench(args = ENVELOPES)]
 fn envelope_of_100_items(bencher: Bencher<'_, '_>, envelope: &str) {
     let fixture = Fixture::new(SIZES[1], envelope);
@@ -266,7 +266,7 @@ fn envelope_of_100_items(bencher: Bencher<'_, '_>, envelope: &str) {
         let cursors = Mint { page: &page, mint };
         let needs = fixture.envelope().needs();
         let cursors = needs.item_cursors.then_some(&cursors as &dyn ItemCursors);
-        // The buffer is used again, so that its growth is not measured.
+        // The buffer is used again, so its growth is not measured.
         let mut out = Output::from(std::mem::take(&mut room));
         out.bytes.clear();
         fixture.envelope().render(&facts(&links, cursors), black_box(&page), &mut out);
@@ -321,14 +321,14 @@ fn cursor_sign(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| cursor::seal(&fixture.list().keys, &context, black_box(&next), None, 2_048, false));
 }
 
-/// A page cursor verified and read, with a context that has just been made.
+/// Verification and reading of a page cursor, with a context that has just been made.
 #[divan::bench]
 fn cursor_verify(bencher: Bencher<'_, '_>) {
     let fixture = Fixture::new(SIZES[0], "standard");
     let next = fixture.page(fixture.body.clone()).into_facts().next.expect("there is a next page");
     let keys = &fixture.list().keys;
     let token = cursor::seal(keys, &fixture.context(), &next, None, 2_048, false).expect("a short cursor");
-    // A context remembers its fingerprint, and each request has a context of its own.
+    // A context remembers its fingerprint, so each iteration has a new context, like each request.
     bencher.with_inputs(|| fixture.context()).bench_local_refs(|context| {
         cursor::open(keys, context, black_box(&token), 0, None, 2_048, false).expect("our own cursor")
     });
@@ -349,22 +349,21 @@ fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Search for the route of a request among 200: by a fixed path, by a path with a parameter, and for a path without a
-/// route.
+/// Search for a request's route among 200: by a fixed path, by a path with a parameter, and for a path without a route.
 #[divan::bench(args = ["/api/v1/resource-120/items", "/api/v1/resource-121/acme/items", "/api/v2/nothing"])]
 fn route_match(bencher: Bencher<'_, '_>, path: &str) {
     let snapshot = snapshot(&configuration(200, "standard"));
     bencher.bench(|| snapshot.table.find(black_box(Some("api.example.com")), black_box(path)));
 }
 
-/// Pinning of the snapshot, with which a request begins: one load of a pointer.
+/// Pinning of the snapshot, with which each request begins: one load of a pointer.
 #[divan::bench]
 fn snapshot_pin(bencher: Bencher<'_, '_>) {
     let live = Live::new(snapshot(&configuration(200, "standard")));
     bencher.bench(|| live.pin());
 }
 
-/// The cost of a reload: a configuration of `routes` routes is read, checked and compiled.
+/// The cost of a reload: reading, checking and compiling a configuration of `routes` routes.
 #[divan::bench(args = [1, 10, 200], sample_count = 20)]
 fn snapshot_load(bencher: Bencher<'_, '_>, routes: usize) {
     let text = configuration(routes, "standard");

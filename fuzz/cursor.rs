@@ -1,5 +1,5 @@
-//! Cursors from clients, and claims that a cursor of the gateway could carry. No input panics, no cursor opens that was
-//! not made here, and a cursor that opens has the same claims after it is made again.
+//! Cursors from clients, and claims that a cursor of the gateway could contain. No input causes a panic, no cursor
+//! opens that was not made here, and a cursor that opens has the same claims after it is made again.
 #![no_main]
 
 use std::sync::LazyLock;

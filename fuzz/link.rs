@@ -1,4 +1,4 @@
-//! `Link` fields of an upstream: no input panics, and a target that is found stands in the field.
+//! `Link` fields of an upstream: no input causes a panic, and a target that is found is a part of the field.
 #![no_main]
 
 use cursorgate_link::find_target;

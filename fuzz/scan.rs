@@ -1,6 +1,6 @@
-//! Any body, scanned for one of five shapes. A scan in full accepts the bodies that serde_json accepts. A scan by the
-//! outline finds the same in them, with and without vector instructions; in other bodies, no item reaches out of its
-//! place.
+//! Scans of any body by one of five shapes. A full scan accepts the bodies that serde_json accepts, apart from bounds.
+//! In these, a scan by the outline finds the same, with and without vector instructions. In other bodies, no item
+//! extends beyond its place.
 #![no_main]
 
 use std::sync::LazyLock;

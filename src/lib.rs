@@ -1,7 +1,7 @@
 //! cursorgate: signed cursor pagination in front of APIs that paginate by page or offset.
 //!
 //! Clients send `?limit=20&cursor=…` and get one envelope with links; the upstream still gets `page=` or `offset=`.
-//! Each module imports only those that stand above it in this list:
+//! Each module imports only modules that are above it in this list:
 //!
 //! 1. [`json`] slices a page: items, keys and facts as byte ranges of the body.
 //! 2. [`pagination`] decides: positions, requests, and the proofs that answers give. It does no I/O.

@@ -60,7 +60,7 @@ fn names(extension: &str) -> Vec<String> {
     names
 }
 
-/// Returns the report on a configuration.
+/// Returns the report on a configuration. Asserts that the report shows no secret.
 fn report(name: &str, text: &str) -> String {
     let (settings, mut diagnostics) = config::load_text(name, text, &Cases);
     let settings = settings.expect("settings, as far as they can be read");

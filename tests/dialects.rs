@@ -1,6 +1,6 @@
 //! Tests of the built-in dialects by their contracts. `dialects/NAME.toml` contains exchanges from the vendor's
 //! documentation: the exact bytes of the request for a fetch, and the facts that must be read from the answer.
-//! docs/dialects.md describes the format, which is that of `cursorgate check --exchanges`.
+//! docs/dialects.md describes the format, which `cursorgate check --exchanges` also reads.
 
 #![expect(clippy::unwrap_used, reason = "a test says by a panic that it fails")]
 

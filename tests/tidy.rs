@@ -30,7 +30,7 @@ use cursorgate::{
 /// The maximum length of a Rust file, in lines.
 const LONGEST: usize = 600;
 
-/// The modules that each module may import; all of them are before it in the list.
+/// The modules that each module may import. All of these are before the module in the list.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("json", &[]),
     ("pagination", &["json"]),
@@ -69,7 +69,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 /// The sans-IO modules, which turn facts into decisions and bytes.
 const PURE: [&str; 9] = ["json", "pagination", "cursor", "permit", "downstream", "upstream", "learn", "walk", "sdk"];
 
-/// The exceptions: files of these modules that do I/O or read a clock.
+/// The exceptions to `PURE`: files of these modules that do I/O or read a clock.
 const IMPURE: [&str; 8] = [
     "upstream/net/check.rs",
     "upstream/net/connection.rs",
@@ -81,7 +81,7 @@ const IMPURE: [&str; 8] = [
     "upstream/net/session.rs",
 ];
 
-/// Names that only the shell may use.
+/// Names that the sans-IO modules must not use.
 const IO: [&str; 17] = [
     "tokio",
     "pingora",
@@ -102,10 +102,10 @@ const IO: [&str; 17] = [
     "thread_local!",
 ];
 
-/// An exception for test builds: the switch that turns off single rules of the core.
+/// An exception to `IO`, for test builds: the switch that turns off single rules of the core.
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
-/// The files that may name Pingora.
+/// The files and folders that may name Pingora.
 const PINGORA: [&str; 10] = [
     "gateway/",
     "admin/",
@@ -277,7 +277,7 @@ fn pingora_is_named_by_the_shell_alone() {
     }
 }
 
-/// Shows that only one module allows unsafe code, which the compiler denies everywhere else.
+/// Only one module allows unsafe code, which the compiler denies everywhere else.
 #[test]
 fn one_module_has_unsafe_code() {
     for source in code() {
@@ -288,8 +288,8 @@ fn one_module_has_unsafe_code() {
     }
 }
 
-/// Shows that only the simulator turns on the feature that compiles the switch for rules of the core: another package
-/// would ship the switch.
+/// Only the simulator turns on the feature that compiles the switch for rules of the core: another package would ship
+/// the switch.
 #[test]
 fn the_simulator_alone_turns_on_the_switch_for_rules() {
     let mut manifests = vec![root().join("Cargo.toml")];

@@ -21,7 +21,7 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// Checks the host of a request. A page of another site can make an operator's browser send requests to this listener
 /// under a host name of that site (DNS rebinding).
 pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
-    // Browsers always send a host, so that a request without one does not come from a page. Test:
+    // Browsers always send a host, so a request without one does not come from a page. Test:
     // `requests_under_foreign_names_are_refused`.
     if authority.is_some_and(|authority| !is_own(authority, names)) {
         return Err((
@@ -101,7 +101,7 @@ mod tests {
         pairs.collect()
     }
 
-    /// Shows that a request is authorised only if its header holds the whole token, with the scheme `Bearer`.
+    /// A request is authorised only if its header contains the whole token, with the scheme `Bearer`.
     ///
     /// Row: A44
     #[test]
@@ -122,8 +122,7 @@ mod tests {
         assert!(!is_authorized(&HeaderMap::new(), Some(&token)));
     }
 
-    /// Shows that requests which a page of another site can send, by their `Origin`, `Sec-Fetch-Site` or content type,
-    /// are refused.
+    /// Requests that a page of another site can send, by their `Origin`, `Sec-Fetch-Site` or content type, are refused.
     ///
     /// Row: A46
     #[test]
@@ -156,8 +155,8 @@ mod tests {
         assert_eq!(checked(None).unwrap_err().0, 405);
     }
 
-    /// Shows that requests are answered only under an address, `localhost` or a configured name (protection against DNS
-    /// rebinding).
+    /// Requests are answered only under an address, `localhost` or a configured name, or without a host. This protects
+    /// against DNS rebinding.
     ///
     /// Row: A38
     #[test]

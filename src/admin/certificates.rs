@@ -7,7 +7,7 @@ use crate::{
     tls::{Credentials, report::CertificateState},
 };
 
-/// The path of the certificates.
+/// The path of the report on certificates.
 pub(crate) const CERTIFICATES_PATH: &str = "/certificates";
 
 /// Renders the certificates of listeners and upstreams, in the order of the configuration.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::JSON;
 use crate::gateway::{Snapshot, runtime::clock};
 
-/// The path of the configuration.
+/// The path of the report on the configuration.
 pub(crate) const CONFIG_PATH: &str = "/config";
 
 /// The content type of TOML, as registered with IANA.
@@ -14,9 +14,9 @@ const TOML: &str = "application/toml";
 
 #[derive(Serialize)]
 struct ConfigReport<T> {
-    /// The time at which the configuration was loaded.
+    /// The time at which the configuration was loaded (RFC 3339).
     loaded: String,
-    /// The files that were read, including those of keys.
+    /// The files that were read, including files of keys.
     files: Vec<String>,
     configuration: T,
 }
@@ -28,7 +28,7 @@ pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str,
     let loaded = clock::rfc3339(source.loaded);
     let files: Vec<String> = source.files.iter().map(|path| path.display().to_string()).collect();
     if query.unwrap_or_default().split('&').any(|pair| pair == "format=toml") {
-        // A line end in the name of a file would end the comment, so that `Debug` escapes it.
+        // A line break in the name of a file would end the comment, so `Debug` escapes it.
         let files: String = files.iter().map(|file| format!("# from {file:?}\n")).collect();
         return (TOML, format!("# loaded {loaded}\n{files}\n{}", source.written.toml()));
     }

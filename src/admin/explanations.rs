@@ -1,15 +1,15 @@
-//! `/explanations`: the requests that were explained, and at `/explanations/REQUEST_ID` the explanation of one, as
-//! JSON. Explanations contain values of queries and of items, so that reading them needs the token.
+//! `/explanations`: the requests that were explained, and at `/explanations/REQUEST_ID` the explanation of one request,
+//! as JSON. Explanations contain values of queries and of items, so reading them needs the token.
 
 use http::StatusCode;
 use serde_json::json;
 
 use crate::gateway::{Snapshot, runtime::clock, shared::explanations::KeptExplanation};
 
-/// The path of the explanations.
+/// The path of the list of explanations. A request id may follow it.
 pub(crate) const EXPLANATIONS_PATH: &str = "/explanations";
 
-/// Returns the request id in the path of a single explanation.
+/// Returns the request id in the path of a single explanation; `None` for other paths.
 pub(super) fn id_in(path: &str) -> Option<&str> {
     path.strip_prefix(EXPLANATIONS_PATH)?.strip_prefix('/').filter(|id| !id.is_empty())
 }

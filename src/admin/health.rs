@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz` and `/healthz`: checks whether this process answers, and whether it accepts requests. They don't
 //! depend on upstreams: if a load balancer removed the gateway because one upstream is down, clients could not reach
-//! the others either.
+//! the other upstreams either.
 
 use http::StatusCode;
 

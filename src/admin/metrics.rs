@@ -21,10 +21,10 @@ use crate::{
 };
 use exposition::{Exposition, MetricKind};
 
-/// The path of the metrics.
+/// The path at which Prometheus reads the metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
 
-/// The commit that the program was built from.
+/// The commit that the program was built from; `unknown` if the build did not set it.
 pub(super) const COMMIT: &str = match option_env!("CURSORGATE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
@@ -131,7 +131,7 @@ mod tests {
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
 
-    /// The table in docs/observability.md must list all families. `UPDATE_SNAPSHOTS=1` writes it.
+    /// The table in docs/observability.md must list all families. `UPDATE_SNAPSHOTS=1` rewrites it.
     #[test]
     fn all_families_are_documented() {
         let text = "version = 1\nlisteners.public = { address = \"127.0.0.1:0\" }\nupstreams.people = { peers = [\"127.0.0.1:1\"] }\n\

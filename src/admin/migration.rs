@@ -1,8 +1,8 @@
 //! `/migration`: the clients that still page by number or offset, and the dates of their routes, as JSON, for all
 //! routes that serve or observe a list. Counts begin at the start of a process, or at the last reload that changed how
 //! the route counts. Hourly counts cover the last day, the current hour last. With a shared store, counts are sums over
-//! all processes, including those that ended within the last two days; without one, they are those of this process.
-//! Findings are always those of this process.
+//! all processes, including those that ended within the last two days; without a store, they cover only this process.
+//! Findings always cover only this process.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The path of the report.
+/// The path of the report on legacy clients.
 pub(crate) const MIGRATION_PATH: &str = "/migration";
 
 const DAY: u64 = 86_400;
@@ -63,7 +63,7 @@ impl OtherProcesses {
         for (process, bytes) in published {
             // The counts of this process are added from its memory, not from the store.
             let Some(counts) = ProcessCounts::read(&bytes, now).filter(|_| process != own) else { continue };
-            // If the signing key of a process changed, it has published counts under both keys, of which the later ones
+            // If the signing key of a process changed, it has published counts under both keys. Only the later counts
             // are taken. Test: `a_change_of_keys_doubles_no_count`.
             let known = latest.entry(process).or_default();
             if known.at <= counts.at {
@@ -72,7 +72,7 @@ impl OtherProcesses {
         }
         let counts: Vec<ProcessCounts> = latest.into_values().collect();
         let running = counts.iter().filter(|counts| counts.runs(now)).count();
-        // This process is not among the counts that were read, so that it is added.
+        // This process is not among the counts that were read, so it is added.
         let report = ProcessesReport { running: running + 1, ended: counts.len() - running, store: "read" };
         Self { counts, report }
     }
@@ -99,7 +99,7 @@ struct RouteReport<'s> {
     counted_since: String,
     /// The number of requests for each kind of paging.
     requests: BTreeMap<String, u64>,
-    /// The same for each hour of the last day.
+    /// The number of requests for each kind of paging, in each hour of the last day.
     hours: BTreeMap<String, HourlyCounts>,
     legacy: CountReport,
     /// The number of requests that this process refused because of a rate limit or a brownout, for each limit.
@@ -160,7 +160,7 @@ struct BrownoutReport {
     is_on: bool,
     /// The status of the answers to refused requests.
     status: u16,
-    /// The limit of a client's requests; `None` if all are refused.
+    /// The limit of a client's requests; `None` if all its requests are refused.
     #[serde(flatten)]
     limit: Option<QuotaReport>,
 }
@@ -191,7 +191,7 @@ struct CountReport {
 /// Renders the report. `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
-    // Routes that observe have legacy clients, too. Test: `a_route_that_observes_is_on_the_migration_board`.
+    // Routes that observe also have legacy clients. Test: `a_route_that_observes_is_on_the_migration_board`.
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
     let routes = lists.map(|(route, list)| row(route, list, others.sum(route, list, now), now)).collect();
     serde_json::to_string(&Report { processes: others.report, routes }).expect("a report is JSON") + "\n"

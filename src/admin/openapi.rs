@@ -2,7 +2,7 @@
 
 use crate::gateway::{Snapshot, request::target::host_of};
 
-/// The path of the description.
+/// The path of the OpenAPI description.
 pub(crate) const OPENAPI_PATH: &str = "/openapi.json";
 
 /// Renders the description. `query` is the query of the request.

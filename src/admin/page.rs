@@ -45,7 +45,8 @@ pub(super) fn add_headers(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    /// The policy forbids inline scripts and styles, which a browser would report only at run time.
+    /// Browsers report inline scripts and styles, which the policy forbids, only at run time, so the files are checked
+    /// here.
     #[test]
     fn the_page_has_no_inline_script_style_or_handler() {
         for (path, _, text) in FILES {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Denial;
 use crate::gateway::{Snapshot, cache::purge, shared::pages::generations::PurgeSubject};
 
-/// The path of purges.
+/// The path to which purges are sent.
 pub(crate) const PURGE_PATH: &str = "/purge";
 
 /// The longest body of a purge, in bytes.

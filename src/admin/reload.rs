@@ -10,7 +10,7 @@ use crate::gateway::{
     runtime::clock,
 };
 
-/// The path of reloads.
+/// The path of the last reload's result, and to which requests for a reload are sent.
 pub(crate) const RELOAD_PATH: &str = "/reload";
 
 /// The longest time that a request waits for its reload: a file may be on a file system that hangs.
@@ -32,8 +32,8 @@ struct ReloadReport<'r> {
     earlier: Vec<Self>,
 }
 
-/// Renders the result of a reload, and those of earlier ones. `with_report` adds the diagnostics, for requests with the
-/// token.
+/// Renders the result of a reload, and the results of earlier reloads. `with_report` adds the diagnostics, which only
+/// requests with the token may get.
 #[expect(clippy::expect_used, reason = "JSON has texts, numbers and lists of texts")]
 pub(super) fn render(result: &ReloadResult, earlier: &[Arc<ReloadResult>], with_report: bool) -> String {
     let mut report = described(result);

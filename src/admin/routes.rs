@@ -20,13 +20,13 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// The path of the routes.
+/// The path of the report on routes.
 pub(crate) const ROUTES_PATH: &str = "/routes";
 
 /// The number of steps over which recent figures are computed: 5 minutes.
 pub(super) const RECENT: usize = 30;
 
-/// The outcomes in which the client caused the lack of a whole answer.
+/// The outcomes in which the client is the reason that there was no whole answer.
 const BY_CLIENTS: [&str; 2] = ["client_gone", "client_stalled"];
 
 /// Renders all routes, in the order of the configuration, and the requests without a route.
@@ -108,8 +108,8 @@ fn live(metrics: &RouteMetrics, now: Instant) -> Map<String, Value> {
     }))
 }
 
-/// Returns the numbers of all requests, of those that failed (5xx, or no whole answer for another reason than the
-/// client), and of those that the gateway refused with a 4xx.
+/// Returns three numbers of requests: all of them; those that failed (5xx, or no whole answer for another reason than
+/// the client); and those that the gateway refused with a 4xx.
 fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
     let (mut all, mut failed, mut refused) = (0, 0, 0);
     for (outcome, class, count) in figures.requests() {
@@ -185,7 +185,7 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// Returns the members of an object.
+/// Returns the members of an object; no members for another value.
 fn members(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,

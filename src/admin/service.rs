@@ -52,7 +52,7 @@ pub(crate) struct Admin {
     clients: Arc<Admission>,
     /// The connections to upstreams.
     connections: Arc<Connections>,
-    /// `None` if there is no file to reload.
+    /// The access to reloads; `None` if there is no file to reload.
     reloads: Option<Reloads>,
     /// The reports of services.
     services: Vec<Arc<dyn ServiceReport>>,
@@ -165,8 +165,8 @@ impl Admin {
             let live = self.live.pin();
             access::check_host(request.authority, live.admin.as_ref().map_or(&[][..], |admin| &admin.hosts))
         };
-        // Otherwise a page whose host name leads to this address could read all reports (DNS rebinding). Test:
-        // `requests_under_foreign_names_are_refused`.
+        // Without this check, a page whose host name leads to this address could read all reports (DNS rebinding).
+        // Test: `requests_under_foreign_names_are_refused`.
         if let (Err(denial), None) = (known, probe) {
             return denied(denial);
         }
@@ -235,7 +235,7 @@ impl Admin {
         }
     }
 
-    /// Returns the service that has a change at a path.
+    /// Returns the service that offers a change at a path; `None` if no service does.
     fn changing(&self, path: &str) -> Option<&Arc<dyn ServiceReport>> {
         self.services.iter().find(|service| service.changes().contains(&path))
     }
@@ -373,7 +373,7 @@ async fn read_body(session: &mut ServerSession, longest: usize) -> Option<Vec<u8
             Ok(Some(part)) if body.len() + part.len() <= longest => body.extend_from_slice(&part),
             Ok(None) => return Some(body),
             Ok(Some(_)) | Err(_) => {
-                // The rest of the body stays unread, so the connection can't be used for a further request.
+                // The rest of the body stays unread, so the connection can't be used for another request.
                 session.set_keepalive(None);
                 return None;
             }
@@ -391,7 +391,7 @@ mod tests {
         admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }, Some(b"")).await
     }
 
-    /// Shows the status of each admin path and method: the paths that report can only be read.
+    /// Each admin path has its status for each method. The paths of reports can only be read.
     ///
     /// Row: A38
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::gateway::{
     store::link::StoreLink,
 };
 
-/// The path of the status.
+/// The path of the report on the process.
 pub(crate) const STATUS_PATH: &str = "/status";
 
 /// Renders the status. `can_reload` is true if the configuration can be reloaded at this listener.

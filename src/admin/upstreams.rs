@@ -10,7 +10,7 @@ use crate::{
     upstream::net::peers::{name::PeerName, peer::Peer},
 };
 
-/// The path of the upstreams.
+/// The path of the report on upstreams.
 pub(crate) const UPSTREAMS_PATH: &str = "/upstreams";
 
 /// Renders all upstreams, in the order of the configuration.
@@ -85,7 +85,7 @@ fn history(upstream: &Upstream) -> Value {
     })
 }
 
-/// Returns the numbers of all requests, and of those that failed.
+/// Returns the number of all requests, and the number of those that failed.
 fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
     let failed = figures.requests().filter(|(class, _)| ["5xx", "none"].contains(class)).map(|(_, count)| count).sum();
     (figures.requests().map(|(_, count)| count).sum(), failed)

@@ -32,11 +32,11 @@ use crate::config::{
     settings::{ClientCertificate, ListenerTls, TlsVersion},
 };
 
-/// The protocols that a listener offers, the preferred one first (RFC 7301 section 3.1).
+/// The protocols that a listener with HTTP/2 offers, the preferred one first (RFC 7301 section 3.1).
 const ALPN_HTTP2: &[u8] = b"\x02h2\x08http/1.1";
 const ALPN_HTTP1: &[u8] = b"\x08http/1.1";
 
-/// The context of sessions that clients resume; OpenSSL requires one where clients have certificates.
+/// The context of sessions that clients resume. OpenSSL requires one if clients have certificates.
 const SESSIONS: &[u8] = b"cursorgate";
 
 /// The TLS of a listener.
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Acceptor {
     }
 }
 
-/// Reads the files of a listener's `tls`. Returns `None` if one of them can't be used, which is reported.
+/// Reads the files of a listener's `tls`. Returns `None` if a file can't be used, and reports that in `diagnostics`.
 pub fn listener(
     tls: &ListenerTls,
     http2: bool,
@@ -66,7 +66,7 @@ pub fn listener(
     diagnostics: &mut Diagnostics,
 ) -> Option<Arc<Renewable<Acceptor>>> {
     let pairs = tls.pairs.iter().map(|settings| material::pair(settings, Purpose::Server, now, diagnostics));
-    // All files are read, so that the faults of all are reported.
+    // All files are read before one fault ends the function, so the faults of all files are reported.
     let pairs: Vec<Option<CredentialPart<CertKey>>> = pairs.collect();
     let authorities = match &tls.clients {
         Some(clients) => Some(material::authorities(&clients.name, &clients.ca, now, diagnostics)?),
@@ -98,7 +98,7 @@ impl Acceptor {
             TlsVersion::Tls12 => SslVersion::TLS1_2,
             TlsVersion::Tls13 => SslVersion::TLS1_3,
         }))?;
-        // A TLS record is read by one call instead of two.
+        // With read-ahead, one call instead of two reads a TLS record.
         tls.set_read_ahead(true);
         // A client that names neither protocol speaks HTTP/1.1.
         let offered = if http2 { ALPN_HTTP2 } else { ALPN_HTTP1 };
@@ -109,13 +109,14 @@ impl Acceptor {
                 names.push(authority.subject_name().to_owned()?)?;
                 store.add_cert(authority.clone())?;
             }
-            // The gateway's own certificates come from other authorities, and are not completed from these.
+            // The gateway's own certificates come from other authorities, so their chains are not completed from these.
             tls.set_verify_cert_store(store.build())?;
             // A client with several certificates chooses among them by these names (RFC 8446 section 4.2.4).
             tls.set_client_ca_list(names);
             tls.set_session_id_context(SESSIONS)?;
             tls.set_verify(match need {
-                // `PEER` alone admits a client without a certificate. Test: `clients_are_known_by_their_certificates`.
+                // `PEER` by itself admits a client without a certificate. Test:
+                // `clients_are_known_by_their_certificates`.
                 ClientCertificate::Required => SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
                 ClientCertificate::Optional => SslVerifyMode::PEER,
             });
@@ -123,8 +124,8 @@ impl Acceptor {
         Ok(Self { acceptor: tls.build(), choice: CertificateChoice::new(material.pairs.clone()) })
     }
 
-    /// Performs the handshake of a client. The digest of the stream has the [`ClientSubject`] of a client with a
-    /// certificate.
+    /// Performs the handshake of a client. If the client has a certificate, the digest of the stream contains its
+    /// [`ClientSubject`].
     ///
     /// # Errors
     ///
@@ -145,19 +146,20 @@ impl CertificateChoice {
         Self { pairs, by_name }
     }
 
-    /// Returns the certificates for a name: those that have it, else those that have it by a wildcard, else the
-    /// listener's first. Of several with the same kind of key the first counts; OpenSSL chooses among the kinds.
+    /// Returns the certificates for a name: the certificates that have the name, otherwise those that match it by a
+    /// wildcard, otherwise the listener's first. If several have the same kind of key, only the first of them is
+    /// returned; OpenSSL chooses among the kinds.
     fn pairs_for(&self, name: Option<&str>) -> Vec<&CertKey> {
         // DNS hostnames are case-insensitive (RFC 6066 section 3).
         let name = name.map(str::to_ascii_lowercase);
         let exact = name.as_ref().and_then(|name| self.by_name.get(name));
         let by_wildcard = || {
-            // A wildcard stands for exactly one label (RFC 9525, section 6.3).
+            // A wildcard matches exactly one label (RFC 9525, section 6.3).
             let (_, parent) = name.as_ref()?.split_once('.')?;
             self.by_name.get(&format!("*.{parent}"))
         };
-        // A client that names no known host gets a certificate all the same, and judges it.
-        // Test: `a_client_gets_the_certificate_of_the_name_that_it_asks_for`.
+        // A client that names no known host still gets a certificate, and decides whether to accept it. Test:
+        // `a_client_gets_the_certificate_of_the_name_that_it_asks_for`.
         let indexes = exact.or_else(by_wildcard).map_or(&[0][..], Vec::as_slice);
         let mut chosen: Vec<&CertKey> = Vec::with_capacity(1);
         for pair in indexes.iter().filter_map(|index| self.pairs.get(*index)) {
@@ -171,7 +173,7 @@ impl CertificateChoice {
     }
 }
 
-/// Shows a certificate to a client.
+/// Sets the certificate, the key and the chain that a handshake shows to the client.
 fn show(ssl: &mut SslRef, pair: &CertKey) -> Result<(), ErrorStack> {
     ext::ssl_use_certificate(ssl, pair.leaf())?;
     ext::ssl_use_private_key(ssl, pair.key())?;
@@ -183,7 +185,7 @@ impl TlsAccept for CertificateChoice {
     async fn certificate_callback(&self, ssl: &mut SslRef) {
         let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
         for pair in self.pairs_for(name.as_deref()) {
-            // The pair was tried when it was read. Without a certificate the handshake fails, and is counted.
+            // The pair was tried when its files were read. Without a certificate, the handshake fails and is counted.
             if let Err(error) = show(ssl, pair) {
                 tracing::error!(%error, "a certificate can't be shown");
             }

@@ -1,4 +1,4 @@
-//! From the settings of `tls` to certificates in force, with the faults and remarks of each file.
+//! Reads the certificates that the settings of `tls` name, and reports the faults of each file and remarks on it.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -22,18 +22,18 @@ use crate::config::{
 /// The certificates for connections to an upstream.
 #[derive(Clone, Debug, Default)]
 pub struct PeerCredentials {
-    /// The authorities to trust; those of the system if there are none.
+    /// The authorities to trust; `None` for the authorities of the system.
     pub authorities: Option<Arc<Box<[X509]>>>,
-    /// The certificate that the gateway shows.
+    /// The certificate that the gateway shows to the upstream; `None` if it shows none.
     pub identity: Option<Arc<CertKey>>,
-    /// A hash of both. Connections with other certificates are not used.
+    /// A hash of the authorities and the identity. Connections that were made with other certificates are not reused.
     pub hash: u64,
 }
 
-/// Reads the files of an upstream's `tls`. Returns `None` if one of them can't be used, which is reported.
+/// Reads the files of an upstream's `tls`. Returns `None` if a file can't be used, and reports that in `diagnostics`.
 pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
     let pairs = tls.pair.iter().map(|settings| pair(settings, Purpose::Client, now, diagnostics));
-    // All files are read, so that the faults of all are reported.
+    // All files are read before one fault ends the function, so the faults of all files are reported.
     let pairs: Vec<_> = pairs.collect();
     let authorities = tls.ca.as_ref().map(|ca| authorities(&tls.name, ca, now, diagnostics));
     let parts = CredentialParts {
@@ -49,7 +49,7 @@ pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> O
         let mut hasher = DefaultHasher::new();
         let own = identity.iter().flat_map(|own| std::iter::once(own.leaf()).chain(own.intermediates()));
         for certificate in own.chain(authorities.iter().flat_map(|all| all.iter())) {
-            // A certificate has the public part of its key, so that the key is not hashed.
+            // A certificate has the public part of its key, so the key is not hashed.
             certificate.to_der()?.hash(&mut hasher);
         }
         Ok(PeerCredentials { authorities, identity, hash: hasher.finish() })
@@ -57,7 +57,7 @@ pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> O
     made.map(Arc::new).ok()
 }
 
-/// Reads a pair, with remarks on its certificate.
+/// Reads a certificate with its key, and adds remarks on the certificate to `diagnostics`.
 pub(super) fn pair(
     settings: &KeyPairSettings,
     purpose: Purpose,
@@ -70,7 +70,7 @@ pub(super) fn pair(
     Some(part)
 }
 
-/// Reads authorities, with remarks on them.
+/// Reads authorities, and adds remarks on them to `diagnostics`.
 pub(super) fn authorities(
     name: &str,
     ca: &Located<String>,

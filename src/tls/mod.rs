@@ -1,8 +1,9 @@
 //! TLS: certificates, keys and authorities from files, their faults, and their renewal while the process runs.
 //!
-//! A [`Renewable`] holds what is made from files: the [`Acceptor`] of a listener or the [`PeerCredentials`] of an
-//! upstream. It reads the files when it is made, so that a configuration with a file that can't be used is refused, and
-//! again whenever it is asked to. A file that can't be used then leaves the one before in use.
+//! A [`Renewable`] holds a value that is made from files: the [`Acceptor`] of a listener or the [`PeerCredentials`] of
+//! an upstream. The files are read when the value is made, so a configuration with a file that can't be used is
+//! refused. They are read again with each [`Credentials::refresh`]. If a file can't be used then, the earlier value
+//! stays in use.
 
 pub mod acceptor;
 pub mod material;

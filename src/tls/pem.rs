@@ -15,18 +15,18 @@ pub enum FileRole {
     Certificate,
     /// A private key.
     Key,
-    /// Authorities.
+    /// A file with the certificates of authorities, which verify other certificates.
     Authorities,
 }
 
 /// A reason that a file can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFault {
-    /// The file at fault.
+    /// The kind of the file at fault.
     pub role: FileRole,
-    /// The fault, with the path.
+    /// The fault, with the path of the file.
     pub message: String,
-    /// The remedy.
+    /// The remedy for the operator.
     pub help: String,
 }
 
@@ -35,7 +35,7 @@ pub struct FileFault {
 pub struct PemFile<'a> {
     /// The path as it was opened.
     pub path: &'a str,
-    /// The content.
+    /// The content of the file.
     pub bytes: &'a [u8],
 }
 
@@ -66,7 +66,7 @@ pub fn pair(certificate: PemFile<'_>, key: PemFile<'_>) -> Result<CertKey, FileF
 ///
 /// # Errors
 ///
-/// Returns a fault if the file has none, or one that can't be read.
+/// Returns a fault if the file has no certificate, or a certificate that can't be read.
 pub fn certificates(file: PemFile<'_>, role: FileRole) -> Result<Vec<X509>, FileFault> {
     let PemFile { path, bytes } = file;
     let fault = |message: String, help: &str| Err(FileFault { role, message, help: help.to_owned() });
@@ -106,8 +106,8 @@ fn private_key(file: PemFile<'_>) -> Result<PKey<Private>, FileFault> {
     })
 }
 
-/// Returns the fault of a key that does not belong to the first certificate; `position` is the index of the certificate
-/// that it belongs to.
+/// Returns the fault of a key that does not belong to the first certificate. `position` is the index of the certificate
+/// that the key belongs to; `None` if it belongs to none of them.
 fn unfit(certificate: &str, key: &str, position: Option<usize>) -> FileFault {
     let (message, help) = match position {
         Some(index) => (
@@ -123,7 +123,7 @@ fn unfit(certificate: &str, key: &str, position: Option<usize>) -> FileFault {
     FileFault { role: FileRole::Key, message, help }
 }
 
-/// Tries a pair as a handshake would use it: OpenSSL refuses weak keys and signatures there.
+/// Tries a pair as a handshake uses it, because OpenSSL refuses weak keys and signatures only there.
 fn accepted(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     let mut trial = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
     for (index, certificate) in chain.iter().enumerate() {
@@ -136,16 +136,16 @@ fn accepted(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     trial.check_private_key()
 }
 
-/// Returns the reason of the first error.
+/// Returns the reason of the first error of OpenSSL, or a text that no reason is known.
 pub(crate) fn reason(error: &ErrorStack) -> String {
     error.errors().first().and_then(openssl::error::Error::reason).unwrap_or("no reason is known").to_owned()
 }
 
-/// Returns the help for a file without the expected block.
+/// Returns the help for a file without the expected block, which has the name `block` in PEM.
 fn expected(bytes: &[u8], block: &str) -> &'static str {
     match (bytes.first(), block) {
         (None, _) => "the file is empty",
-        // A SEQUENCE of DER.
+        // The first byte of a SEQUENCE in DER.
         (Some(0x30), "BEGIN CERTIFICATE") => "it may be DER: openssl x509 -inform DER -in FILE -out PEM",
         (Some(0x30), _) => "it may be DER: openssl pkey -inform DER -in FILE -out PEM",
         (Some(_), "BEGIN CERTIFICATE") => "a PEM file has a line -----BEGIN CERTIFICATE-----",

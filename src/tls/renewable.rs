@@ -26,23 +26,23 @@ type FileDigest = [u8; 32];
 pub struct Material {
     /// The gateway's own certificates with their keys.
     pub pairs: Vec<Arc<CertKey>>,
-    /// The authorities for certificates of others.
+    /// The authorities that verify certificates of the other side; `None` if none are configured.
     pub authorities: Option<Arc<Box<[X509]>>>,
 }
 
 /// The result of reading changed files.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Renewal {
-    /// The table in the configuration.
+    /// The name of the table in the configuration.
     pub name: String,
-    /// The new state, or the fault that leaves the state before in force.
+    /// The new state, or the fault because of which the earlier certificates stay in use.
     pub result: Result<CertificateState, String>,
 }
 
 /// A value of any type that is made from certificate files.
 pub trait Credentials: Send + Sync {
-    /// Reads the files, and takes those that changed into use. A fault is returned once, and only when the files have
-    /// the same content at the next call: a certificate and its key are replaced one after the other.
+    /// Reads the files, and takes those that changed into use. A fault is returned once, and only if the files have the
+    /// same content at the next call, because a certificate and its key are replaced one after the other.
     fn refresh(&self, now: u64) -> Vec<Renewal>;
 
     /// Returns the certificates in use.
@@ -66,7 +66,7 @@ pub(super) struct CredentialParts {
     pub(super) authorities: Option<CredentialPart<Box<[X509]>>>,
 }
 
-/// Files that are read together.
+/// Files that are read together, such as a certificate and its key.
 #[derive(Debug)]
 pub(super) struct CredentialPart<T> {
     name: String,
@@ -136,11 +136,11 @@ impl<T> CredentialPart<T> {
     }
 
     /// Reads the files again. Returns `Some(true)` if new content is in use now, `Some(false)` if new content can't be
-    /// used, and `None` if there is no news.
+    /// used, and `None` if nothing is to be reported.
     fn refresh(&mut self, now: u64) -> Option<bool> {
         let (content, value) = read(&self.files, self.parse);
         if content == self.seen {
-            // A fault that was seen once has gone.
+            // The files have the content in use again, so the unusable content that was read once no longer counts.
             self.doubtful = None;
             return None;
         }
@@ -150,15 +150,15 @@ impl<T> CredentialPart<T> {
                 (self.seen, self.doubtful, self.fault) = (content, None, None);
                 Some(true)
             }
-            // A certificate and its key are replaced one after the other, so that a first fault may pass. Test:
+            // A certificate and its key are replaced one after the other, so a first fault may pass. Test:
             // `files_that_change_one_after_the_other_are_no_fault`.
             Err(_) if self.doubtful != Some(content) => {
                 self.doubtful = Some(content);
                 None
             }
             Err(fault) => {
-                // Counted as seen, so that the fault is reported once.
-                // Test: `files_that_change_one_after_the_other_are_no_fault`.
+                // The content counts as seen, so the fault is reported only once. Test:
+                // `files_that_change_one_after_the_other_are_no_fault`.
                 (self.seen, self.doubtful) = (content, None);
                 self.fault = Some(fault.message);
                 Some(false)
@@ -175,7 +175,7 @@ impl<T> CredentialPart<T> {
             path: self.files.first().map(|(_, path)| path.clone()).unwrap_or_default(),
             subject: first.and_then(|first| subject::distinguished_name(first.subject_name())).unwrap_or_default(),
             hosts: first.map(|first| subject::hosts(first)).unwrap_or_default(),
-            // An intermediate that ends first breaks the chain as an expired leaf does.
+            // An intermediate certificate that ends first breaks the chain like an expired leaf.
             not_after: all.iter().map(|each| report::not_after(each)).min().unwrap_or(i64::MAX),
             read_at: self.read_at,
             fault: self.fault.clone(),
@@ -191,7 +191,7 @@ impl<T> CredentialPart<T> {
     }
 }
 
-/// Reads files and parses them. The digest is that of their content, or of the error that kept one from being read.
+/// Reads files and parses them. The digest is of the files' content, or of the error if a file can't be read.
 fn read<T>(
     files: &[(FileRole, String)],
     parse: fn(&[PemFile<'_>]) -> Result<T, FileFault>,
@@ -212,8 +212,8 @@ fn read<T>(
             }
             Err(error) => {
                 let message = format!("{path} can't be read: {error}");
-                // A file that can't be read has a digest too, so that its fault is reported once, and its end is
-                // noticed. Test: `files_that_change_one_after_the_other_are_no_fault`.
+                // A file that can't be read also has a digest. Its fault is then reported once, and the end of the
+                // fault is noticed. Test: `files_that_change_one_after_the_other_are_no_fault`.
                 digest.update(message.as_bytes());
                 let help = "look at the path, and whether the gateway's account may read it".to_owned();
                 return (digest.finalize().into(), Err(FileFault { role: *role, message, help }));
@@ -271,10 +271,10 @@ impl<C: Send + Sync> Credentials for Renewable<C> {
             is_new |= news == Some(true);
             renewals.extend(news.map(|_| part.renewal()));
         }
-        // All parts are read first, so that files that changed together come into use together.
+        // All parts are read first, so files that changed together come into use together.
         if is_new {
             match (self.make)(&parts.material()) {
-                // Handshakes under way keep the value before. Test: `renewed_certificates_fail_no_client`.
+                // Handshakes under way keep the earlier value. Test: `renewed_certificates_fail_no_client`.
                 Ok(made) => self.current.store(Arc::new(made)),
                 Err(error) => {
                     let fault = format!("OpenSSL refuses it: {}", pem::reason(&error));

@@ -8,7 +8,7 @@ use openssl::{
 
 use super::{pem::FileRole, subject};
 
-/// Seconds before the end of a certificate from which on its end is reported.
+/// The number of seconds before the end of a certificate from which on a remark reports that end.
 const SOON: i64 = 30 * DAY;
 
 const DAY: i64 = 24 * 60 * 60;
@@ -20,14 +20,14 @@ pub enum Purpose {
     Server,
     /// The gateway shows it to an upstream.
     Client,
-    /// Certificates of others are verified by it.
+    /// The gateway verifies certificates of the other side with it.
     Authority,
 }
 
 /// A remark on a file: the remark and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// The remark, with the path.
+    /// The text of the remark, with the path.
     pub message: String,
     /// The remedy.
     pub help: String,
@@ -36,21 +36,21 @@ pub struct Remark {
 /// A certificate as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateState {
-    /// The table in the configuration.
+    /// The name of the table in the configuration.
     pub name: String,
     /// True if the certificates are authorities, which verify other certificates.
     pub is_authority: bool,
     /// The path of the certificate or of the authorities.
     pub path: String,
-    /// The subject of the first certificate.
+    /// The subject of the first certificate (RFC 4514); empty if it can't be written.
     pub subject: String,
-    /// The names of hosts of the first certificate.
+    /// The host names in the first certificate.
     pub hosts: Vec<String>,
-    /// The end of the certificate, or of the first authority that ends, in seconds since 1970.
+    /// The end of the certificate, its chain or its authorities, whichever comes first, in seconds since 1970.
     pub not_after: i64,
     /// The time at which the files were read, in seconds since 1970.
     pub read_at: u64,
-    /// The reason that the files as they are now are not in use.
+    /// The reason that the present files are not in use; `None` if they are.
     pub fault: Option<String>,
 }
 
@@ -88,7 +88,7 @@ pub fn remarks(path: &str, certificates: &[X509], purpose: Purpose, now: u64) ->
         };
         found.extend(validity(&format!("{which} in {path}"), certificate, now));
     }
-    // A file of authorities has any order, and its certificates are for no host. Test:
+    // Authorities may be in any order, and are for no host. Test:
     // `expiry_order_and_purpose_of_certificates_are_remarked_on`.
     if purpose != Purpose::Authority {
         found.extend(out_of_order(path, certificates));
@@ -118,7 +118,7 @@ fn validity(which: &str, certificate: &X509Ref, now: i64) -> Option<Remark> {
     Some(Remark { message, help: help.to_owned() })
 }
 
-/// Returns a remark on the first certificate that the one after it did not issue.
+/// Returns a remark on the first certificate that the next one did not issue; `None` if the chain is in order.
 fn out_of_order(path: &str, chain: &[X509]) -> Option<Remark> {
     let is_break = |pair: &[X509]| pair[1].issued(&pair[0]) != X509VerifyResult::OK;
     let index = chain.windows(2).position(is_break)? + 1;
@@ -127,8 +127,8 @@ fn out_of_order(path: &str, chain: &[X509]) -> Option<Remark> {
     Some(Remark { message, help: format!("order: the own certificate, its issuer, and so on; next is {issuer}") })
 }
 
-/// Returns a remark on a certificate that others will not take for its purpose (RFC 5280 section 4.2.1.12, RFC 9525
-/// section 2).
+/// Returns a remark if the other side will not accept a certificate for its purpose (RFC 5280 section 4.2.1.12, RFC
+/// 9525 section 2).
 fn purposeless(path: &str, own: &X509Ref, purpose: Purpose) -> Option<Remark> {
     let (needed, noun) = match purpose {
         Purpose::Server => (X509ExtendedKeyUsage::SSL_SERVER, "servers"),

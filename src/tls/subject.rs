@@ -42,15 +42,15 @@ pub(crate) fn names_servers(certificate: &X509Ref) -> bool {
     names.iter().flatten().any(|name| name.dnsname().is_some() || name.ipaddress().is_some())
 }
 
-/// Returns a name as RFC 4514 writes it; `None` for a name with several values in one part, whose text would be that of
-/// another name.
+/// Returns a name in the form of RFC 4514. Returns `None` for a name with several values in one part, because its text
+/// would be the same as that of another name.
 pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
     let parts: Vec<_> = name.entries().collect();
     if parts.len() != part_count(&name.to_der().ok()?)? {
         return None;
     }
     let mut text = String::new();
-    // The last part of the name is the first of its text (section 2.1).
+    // The last part of the name comes first in its text (RFC 4514, section 2.1).
     for entry in parts.iter().rev() {
         if !text.is_empty() {
             text.push(',');
@@ -61,7 +61,7 @@ pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
             nid => text.push_str(nid.short_name().ok()?),
         }
         text.push('=');
-        // A value that is no valid text could become that of another name. Test:
+        // A value that isn't valid text could become equal to the value of another name. Test:
         // `subjects_are_written_so_that_no_two_are_the_same`.
         let value = entry.data().to_string().ok().filter(|value| !value.contains(char::REPLACEMENT_CHARACTER))?;
         push_escaped(&mut text, &value);
@@ -88,7 +88,7 @@ fn content(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match usize::from(short) {
         length @ ..0x80 => (length, rest),
         form => {
-            // The long form: the number of bytes of the length, and then these (ITU-T X.690, section 8.1.3.5).
+            // The long form: the number of length bytes, followed by these bytes (ITU-T X.690, section 8.1.3.5).
             let (bytes, rest) = rest.split_at_checked(form - 0x80).filter(|(bytes, _)| bytes.len() <= 4)?;
             (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
         }
@@ -96,16 +96,16 @@ fn content(der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// Appends a value: special characters have a backslash, and other bytes than visible ASCII are written in hexadecimal
-/// (section 2.4).
+/// Appends a value: special characters get a backslash, and bytes other than visible ASCII are written in hexadecimal
+/// (RFC 4514, section 2.4).
 fn push_escaped(text: &mut String, value: &str) {
     let last = value.len().saturating_sub(1);
     for (index, byte) in value.bytes().enumerate() {
         match byte {
             b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'\\' | b'=' => text.extend(['\\', char::from(byte)]),
             b'#' if index == 0 => text.push_str("\\#"),
-            // A header's value loses a blank at its end, also one after a backslash.
-            // Test: `subjects_are_written_so_that_no_two_are_the_same`.
+            // The value of a header loses a space at its end, even after a backslash. Test:
+            // `subjects_are_written_so_that_no_two_are_the_same`.
             b' ' if index == 0 || index == last => text.push_str("\\20"),
             b' '..=b'~' => text.push(char::from(byte)),
             // Writing to a `String` does not fail.

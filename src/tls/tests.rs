@@ -1,4 +1,4 @@
-//! Faults and remarks as operators read them, names as text, and the renewal of files.
+//! Tests of the faults and remarks that operators read, of names as text, and of the renewal of files.
 
 use std::path::PathBuf;
 
@@ -31,11 +31,11 @@ use crate::config::{
 const NOW: u64 = 1_800_000_000;
 const DAY: i64 = 86_400;
 
-/// A certificate to be made.
+/// The properties of a certificate that a test makes.
 struct Made<'a> {
     subject: &'a [(Nid, &'a str)],
     hosts: &'a [&'a str],
-    /// In days from now.
+    /// The first and the last day of validity, in days from `NOW`.
     validity: (i64, i64),
     issuer: Option<(&'a X509, &'a PKey<Private>)>,
     client_only: bool,
@@ -183,7 +183,7 @@ fn subjects_are_written_so_that_no_two_are_the_same() {
     assert_eq!(hosts(&Made { hosts: &["A.test", "*.B.test"], ..PLAIN }.with(&own)), ["a.test", "*.b.test"]);
 }
 
-/// A folder of one test, which is removed with it.
+/// A folder for one test, which is removed when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -204,7 +204,7 @@ impl Drop for Folder {
     }
 }
 
-/// A fault is reported once, when it is seen for the second time. Its end is reported too.
+/// A fault is reported once, when it is seen for the second time. The end of the fault is also reported.
 #[test]
 fn files_that_change_one_after_the_other_are_no_fault() {
     let folder = Folder::new("renewal");

@@ -1,9 +1,9 @@
 //! The comparison of a walk with direct listings before and after it.
 //!
-//! The list may change while it is walked, and the direct listings page by number or offset, so that they lose and
-//! repeat items themselves. An item is therefore judged only if both listings contain it with the same bytes: it was in
-//! the list all the time, at whatever place. An item in only one listing was added, removed, or lost by the other
-//! listing, and is not judged.
+//! The list may change while it is walked, and the direct listings page by number or offset, so they lose and repeat
+//! items themselves. An item is therefore judged only if both listings contain it with the same bytes: it was in the
+//! list all the time, at whatever place. An item in only one listing was added, removed, or lost by the other listing,
+//! and is not judged.
 //!
 //! - *Lost*: a judged item that the walk does not contain.
 //! - *Repeated*: an item that the walk contains twice with the same bytes. An item with different bytes has changed in
@@ -77,16 +77,16 @@ pub struct WalkCost {
 /// The items of a walk in its order, and its cost.
 #[derive(Clone, Debug, Default)]
 pub struct WalkedList {
-    /// The items.
+    /// The items, in the order in which the walk read them.
     pub items: Vec<WalkedItem>,
-    /// The cost.
+    /// The cost of the requests.
     pub cost: WalkCost,
 }
 
 /// A number of items, and the ids of the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ItemCount {
-    /// The number.
+    /// The number of items.
     pub count: usize,
     /// The first ids, at most ten.
     pub examples: Vec<String>,
@@ -129,7 +129,7 @@ pub struct WalkComparison {
     /// Items that follow another item in the walk, and precede it in both listings, though the strong keys of the two
     /// differ.
     pub misplaced: ItemCount,
-    /// The same for items whose keys are not known, and may therefore be equal.
+    /// Items that are out of order in the same way, but whose strong keys are unknown and may therefore be equal.
     pub unexplained: ItemCount,
 }
 
@@ -154,7 +154,7 @@ pub struct DirectListings {
 fn indexed(list: WalkedList) -> HashMap<Box<str>, (WalkedItem, usize)> {
     let mut index = HashMap::with_capacity(list.items.len());
     for (at, item) in list.items.into_iter().enumerate() {
-        // A listing may repeat an item, of which the first place is kept.
+        // A listing may repeat an item; only the item's first place is kept.
         index.entry(item.id.clone()).or_insert((item, at));
     }
     index
@@ -182,8 +182,8 @@ impl DirectListings {
         ListChanges { stayed, came, left, changed: both - stayed }
     }
 
-    /// Compares a walk with the listings. `keeps_items` is true if the envelope of the walk keeps the bytes of items,
-    /// so that they can be compared.
+    /// Compares a walk with the listings. `keeps_items` is true if the envelope of the walk keeps the bytes of items.
+    /// Only then can the bytes be compared.
     #[must_use]
     pub fn compare(&self, walk: &WalkedList, keeps_items: bool) -> WalkComparison {
         let mut found = WalkComparison { items: walk.items.len(), ..WalkComparison::default() };
@@ -192,7 +192,7 @@ impl DirectListings {
         for item in &walk.items {
             let versions = seen.entry(&item.id).or_default();
             let is_first = versions.is_empty();
-            // Envelopes that take items apart add cursors to them, so that the bytes of an item differ each time. Test:
+            // Envelopes that take items apart add cursors to them, so the bytes of an item differ each time. Test:
             // `items_that_are_taken_apart_are_compared_by_their_ids`.
             if !versions.insert(item.bytes) || !keeps_items && !is_first {
                 found.repeated.add(&item.id);
@@ -201,8 +201,8 @@ impl DirectListings {
             if keeps_items && stayed.0.bytes != item.bytes {
                 found.altered.add(&item.id);
             }
-            // Both listings must agree on the order of two items: an upstream without an order lists them in any. Test:
-            // `losses_are_distinguished_from_changes`.
+            // Both listings must agree on the order of two items: an upstream without an order lists them in any order.
+            // Test: `losses_are_distinguished_from_changes`.
             if let Some(earlier) = before
                 && earlier.1 > stayed.1
                 && earlier.2 > stayed.2
@@ -234,8 +234,7 @@ impl DirectListings {
             return WalkVerdict::Lossy;
         }
         let is_empty = self.before.is_empty() && self.after.is_empty();
-        // An empty list has no item to lose, so that its walk is lossless. Test:
-        // `losses_are_distinguished_from_changes`.
+        // An empty list has no item to lose, so its walk is lossless. Test: `losses_are_distinguished_from_changes`.
         match found.unexplained.count > 0 || !is_empty && self.changes().stayed == 0 {
             true => WalkVerdict::Open,
             false => WalkVerdict::Lossless,
@@ -268,16 +267,16 @@ mod tests {
             ("a b c", "a b c", "a b c", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a c", "a b c", "a b c", [1, 0, 0, 0, 0], WalkVerdict::Lossy),
             ("a b b c", "a b c", "a b c", [0, 1, 0, 0, 0], WalkVerdict::Lossy),
-            // b was removed and d was added, so that neither is judged.
+            // `b` was removed and `d` was added, so neither is judged.
             ("a c", "a b c", "a c d", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
-            // b changed, so that it may have moved to a place that was already read.
+            // `b` changed, so it might have moved to a place that was already read.
             ("a c", "a b c", "a b' c", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a b c b'", "a b c", "a c b'", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a b' c", "a b c", "a b c", [0, 0, 1, 0, 0], WalkVerdict::Lossy),
             ("a:1 c:3 b:2", "a:1 b:2 c:3", "a:1 b:2 c:3", [0, 0, 0, 1, 0], WalkVerdict::Lossy),
             ("a:1 c:2 b:2", "a:1 b:2 c:2", "a:1 b:2 c:2", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("a c b", "a b c", "a b c", [0, 0, 0, 0, 1], WalkVerdict::Open),
-            // The listings disagree on the order, so that the upstream does not sort these items.
+            // The listings disagree on the order, so the upstream does not sort these items.
             ("a c b", "a b c", "a c b", [0, 0, 0, 0, 0], WalkVerdict::Lossless),
             ("x", "a", "b", [0, 0, 0, 0, 0], WalkVerdict::Open),
             ("", "", "", [0, 0, 0, 0, 0], WalkVerdict::Lossless),

@@ -25,7 +25,7 @@ pub struct DirectPager<'d> {
     dialect: &'d Dialect,
     /// The path at the upstream.
     path: String,
-    /// The parameters of every request, encoded and joined by `&`.
+    /// The parameters of every request apart from paging, encoded and joined by `&`.
     filters: String,
     size: u32,
     /// A hash of the items of the previous page.
@@ -34,8 +34,8 @@ pub struct DirectPager<'d> {
 
 impl<'d> DirectPager<'d> {
     /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, the place is ignored, and
-    /// all others are filters. Without a size, pages have `usual` items. The size is limited to those that the dialect
-    /// allows.
+    /// all others are filters. Without a size, pages have `usual` items. The size is limited to the sizes that the
+    /// dialect allows.
     #[must_use]
     pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
         let pairs = crate::learn::query_of(&format!("?{query}"));
@@ -88,8 +88,7 @@ impl<'d> DirectPager<'d> {
 
     pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
         let ask = self.ask(place)?;
-        // A POST may change data, so that a walk does not send it. Test:
-        // `link_headers_and_dialects_lead_through_upstreams`.
+        // A POST may change data, so a walk does not send it. Test: `link_headers_and_dialects_lead_through_upstreams`.
         if ask.method != Method::GET || ask.edits.is_some() {
             return Err(format!(
                 "the dialect {} asks by {}, and a walk sends GET alone",
@@ -155,7 +154,7 @@ impl<'d> DirectPager<'d> {
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),
             // The offset is increased by the number of items, which may be smaller than the requested size, and by at
-            // least 1, so that an empty answer is passed.
+            // least 1, so an empty answer is passed.
             _ => WalkPlace::Offset(begins + items.max(1)),
         };
         // A dialect for whole lists can't write a request for another place.
@@ -163,7 +162,7 @@ impl<'d> DirectPager<'d> {
     }
 }
 
-/// Returns a hash of the items of an answer.
+/// Returns a hash of an answer's items, by which an upstream that repeats a page is noticed.
 fn shown(answer: &Answer) -> u64 {
     let mut hasher = DefaultHasher::new();
     (0..answer.items().len()).for_each(|index| answer.item(index).hash(&mut hasher));

@@ -16,13 +16,13 @@ pub(super) struct SeenEnvelope {
     pub(super) items: Pointer,
     /// The place of the item in an element.
     pub(super) item: Pointer,
-    /// True if elements consist of parts of items, so that the bytes of items are not in the answer.
+    /// True if elements consist of parts of items, so the bytes of items are not in the answer.
     pub(super) takes_apart: bool,
-    /// The place of a link to the next page.
+    /// The place of a link to the next page; `None` if the envelope has no such link.
     pub(super) link: Option<Pointer>,
-    /// The place of a cursor for the next page, and the parameter for it.
+    /// The place of a cursor for the next page, and the parameter for the cursor.
     pub(super) cursor: Option<(Pointer, String)>,
-    /// The place of the cursor of the last item, and the parameter for it.
+    /// The place of the cursor of the last item, and the parameter for the cursor.
     pub(super) end_cursor: Option<(Pointer, String)>,
     /// The parameter that takes the id of the last item.
     pub(super) after_id: Option<String>,
@@ -50,7 +50,7 @@ const DEPTH: usize = 8;
 impl SeenEnvelope {
     /// Returns the name of the built-in envelope of an answer, and its places. Of several matching envelopes, the one
     /// with the most matching parts is returned. Example: `[…]` has the envelope `bare`, and an object with a member
-    /// that no envelope writes has none.
+    /// that no envelope writes has no envelope.
     pub(super) fn find(answer: &Value) -> Option<(&'static str, Self)> {
         let fitting = preset_envelopes().filter_map(|(name, text)| {
             let preset: Value = serde_json::from_str(text).ok()?;
@@ -82,7 +82,7 @@ impl SeenEnvelope {
             cursor: place("next.cursor").zip(parameter("cursor")),
             end_cursor: place("end.cursor").zip(parameter("after")),
             after_id: parameter("after_id"),
-            // A walk reads forward, so that both flags mean the same.
+            // A walk reads forward, so both flags mean the same.
             more: place("has_next").or_else(|| place("has_more")),
             total: place("total"),
         })
@@ -103,8 +103,8 @@ impl FoundPlaces {
             }
             Value::Array(elements) => {
                 for element in elements {
-                    // The gateway leaves out elements with unknown facts, so that a link is found by its relation and
-                    // not by its index.
+                    // The gateway leaves out elements with unknown facts, so a link is found by its relation and not by
+                    // its index.
                     let (Some(relation), Some(Value::String(text))) = (element["rel"].as_str(), element.get("href"))
                     else {
                         continue;
@@ -122,7 +122,7 @@ impl FoundPlaces {
                 }
                 None => {
                     self.agreements += 1;
-                    // A text that contains placeholders differs from page to page, so that it is not compared.
+                    // A text that contains placeholders differs from page to page, so it is not compared.
                     text.contains('{') || answer == skeleton
                 }
             },
@@ -151,14 +151,14 @@ impl FoundPlaces {
                     return false;
                 }
             } else if is_optional(part, depth) {
-                // A later page may have this member, so that its place is recorded.
+                // A later page may have this member, so its place is recorded.
                 self.absent(part, place(name), depth);
             } else {
                 return false;
             }
         }
-        // Further members show another format, perhaps with pages of its own, so that its first page would be taken for
-        // the whole list. Test: `envelopes_are_told_apart`.
+        // More members show another format, perhaps with its own pages. Its first page would otherwise be taken for the
+        // whole list. Test: `envelopes_are_told_apart`.
         known == own.len()
     }
 

@@ -13,10 +13,10 @@ use crate::{
     pagination::answer::{Answer, Total},
 };
 
-/// The header that marks the answers of the gateway with pages.
+/// The header that marks the gateway's answers with pages.
 const LEVEL: &str = "cursorgate-level";
 
-/// A walk by links and cursors. Only the path and the query of a link are used, so that credentials are never sent to
+/// A walk by links and cursors. Only the path and the query of a link are used, so credentials are never sent to
 /// another host.
 #[derive(Debug)]
 pub struct Follower {
@@ -26,7 +26,7 @@ pub struct Follower {
     id: Pointer,
     /// The places of items and links in answers; `None` before the first answer.
     places: Option<SeenEnvelope>,
-    /// True if an answer led to a next page, so that an answer without a link is the last one.
+    /// True if an answer has led to a next page. An answer without a link is then the last one.
     has_led: bool,
 }
 
@@ -164,14 +164,14 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
         let more = onward.more == Some(true);
         by(&places.end_cursor, &onward.end_cursor)
             .or_else(|| Some(NextPage::Parameter(places.after_id.clone()?, last?)))
-            // The last page has these values too, so that the flag decides.
+            // The last page also has these values, so the flag decides.
             .filter(|_| more)
     };
     link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)
 }
 
-/// Returns the places in the first answer of a walk: those of its built-in envelope, or else those of the list that is
-/// found in it.
+/// Returns the places in the first answer of a walk: the places of its built-in envelope, otherwise those of the list
+/// that is found in the answer.
 fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
     if let Some((_, known)) = SeenEnvelope::find(&document) {
@@ -182,7 +182,7 @@ fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     Ok(SeenEnvelope { items: place(&shape.items)?, item: place(&shape.item)?, ..SeenEnvelope::default() })
 }
 
-/// Returns whether the headers of an answer show its place in a list, so that an answer without a link to the next page
+/// Returns whether the headers of an answer show its place in a list. Without a link to the next page, such an answer
 /// is the last one.
 fn says_its_place(headers: &HeaderMap) -> bool {
     let leads = |relation: &str| cursorgate_link::find_target(headers, relation).is_some();

@@ -44,9 +44,9 @@ pub enum WalkPlace {
 /// A page of a walk.
 #[derive(Debug)]
 pub struct WalkedPage {
-    /// The items; the last key of each row is the id.
+    /// The items of the page; the last key of each row is the id.
     pub answer: Answer,
-    /// The place of the next page; `None` at the end.
+    /// The place of the next page; `None` at the end of the list.
     pub next: Option<WalkPlace>,
 }
 
@@ -85,7 +85,7 @@ impl Pager<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason if the answer is no page, or if it does not show whether another page follows.
+    /// Returns the reason if the answer isn't a page, or if it does not show whether another page follows.
     pub fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
         match self {
             Self::Links(follower) => follower.read(place, answer),
@@ -93,7 +93,7 @@ impl Pager<'_> {
         }
     }
 
-    /// Returns whether the items of pages are those of the upstream, byte for byte.
+    /// Returns whether the items of pages have the upstream's own bytes.
     #[must_use]
     pub fn keeps_items(&self) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl Pager<'_> {
     }
 }
 
-/// Describes an answer that is no page: the status, and the first two of `code`, `detail`, `message`, `title` and
+/// Describes an answer that isn't a page: the status, and the first two of `code`, `detail`, `message`, `title` and
 /// `error` in its body.
 pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     const LONGEST: usize = 300;

@@ -15,11 +15,11 @@ const STYLE: &str = include_str!("report.css");
 pub struct ReportedWalk {
     /// The way in which the list was read, such as `by cursor` or `by page`.
     pub way: &'static str,
-    /// The findings.
+    /// The findings about the walk.
     pub found: WalkComparison,
-    /// The result.
+    /// The verdict on the walk.
     pub verdict: WalkVerdict,
-    /// The cost.
+    /// The cost of the walk.
     pub cost: WalkCost,
     /// True if the bytes of items were compared, because the envelope keeps them.
     pub compares_bytes: bool,
@@ -38,7 +38,7 @@ pub struct WalkReport {
     pub walks: Vec<ReportedWalk>,
     /// The changes of the list during the walk.
     pub changes: ListChanges,
-    /// The cost of both listings.
+    /// The cost of both direct listings together.
     pub listing: WalkCost,
 }
 
@@ -151,7 +151,7 @@ impl WalkReport {
     /// Writes the report as an HTML page without scripts and external resources.
     #[must_use]
     pub fn page(&self) -> String {
-        // The page contains texts of the upstream, so that its policy permits only this style, and no scripts.
+        // The page contains texts of the upstream, so its policy permits only this style, and no scripts.
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
         let Some(first) = self.walks.first() else { return String::new() };

@@ -24,7 +24,7 @@ fn services() -> Value {
     documents(&[FILE]).remove(0)["services"].clone()
 }
 
-/// A running `cursorgate demo`, whose legacy API stands for that of the file. It ends with the test.
+/// A running `cursorgate demo`, whose legacy API replaces the one in the Compose file. Dropping it ends the process.
 struct Demo(Child);
 
 impl Drop for Demo {
@@ -131,7 +131,7 @@ fn the_demo_is_served_by_cursor() {
     let next = page.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     let page = gateway.get(&format!("/users?limit=5&cursor={next}"));
     assert_eq!((page.status, page.header("Cursorgate-Level")), (200, Some("exact")));
-    // Requests of legacy clients, and all others, pass through.
+    // Requests of legacy clients are also answered.
     assert_eq!(gateway.get("/users?page=2&limit=5").status, 200);
     assert_eq!(http::get(gateway.admin, "/readyz").status, 200);
 }

@@ -47,8 +47,8 @@ fn the_context_is_a_workspace() {
 fn compiled() -> Vec<String> {
     let folder = binary().with_file_name("deps");
     let lists = fs::read_dir(&folder).expect("the folder of the build").filter_map(|entry| Some(entry.ok()?.path()));
-    // Of several builds of the library, only the one next to the program is meant: builds for tests and for clippy have
-    // no such file.
+    // Only the newest build of the library counts, which is the one that the program contains. Builds for tests and for
+    // clippy produce no `.rlib`.
     let lists = lists.filter_map(|path| {
         path.file_name()?.to_str()?.strip_prefix("cursorgate-")?.strip_suffix(".d")?;
         let list = fs::read_to_string(&path).ok()?;

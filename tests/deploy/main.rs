@@ -45,7 +45,7 @@ fn installed(path: &str) -> Command {
     Command::new(tool)
 }
 
-/// Returns `promtool` of the test environment, or else that of the system.
+/// Returns `promtool` of the test environment, otherwise the system's.
 fn promtool() -> Command {
     let environment = std::env::var_os("CURSORGATE_TEST_ENV").map_or_else(|| file("target/test-env"), PathBuf::from);
     let tool = environment.join("promtool/usr/bin/promtool");
@@ -78,8 +78,8 @@ fn table(configuration: &str) -> Value {
     tables.remove(0)
 }
 
-/// Runs `cursorgate check` on a configuration whose keys are files below `keys`: one with the content `secret` for each
-/// of these names. Returns whether it succeeded, and its report.
+/// Runs `cursorgate check` on a configuration whose keys are files in the folder `keys`. For each of `names`, the
+/// folder contains a file with the content `secret`. Returns whether the command succeeded, and its report.
 fn check(configuration: &str, keys: &str, names: &[&str], secret: &str) -> (bool, String) {
     let directory = Directory::new();
     for name in names {

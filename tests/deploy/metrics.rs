@@ -17,7 +17,7 @@ const OF_THE_SCRAPE: [&str; 2] = ["job", "instance"];
 /// The words of PromQL that are followed by a list of labels.
 const GROUPING: [&str; 5] = ["by", "without", "on", "ignoring", "group_left"];
 
-/// The metrics of a running gateway: their names with suffixes, and the labels of each.
+/// The metrics of a running gateway: their names with suffixes, the labels of each, and the text of the scrape.
 #[derive(Debug)]
 pub(crate) struct Families {
     labels: BTreeMap<String, BTreeSet<String>>,
@@ -32,7 +32,8 @@ struct Selector<'q> {
 }
 
 impl Families {
-    /// Returns the families of a gateway that has served a page, refused a request in a brownout, and failed one.
+    /// Returns the families of a gateway that has served a page, refused a request in a brownout, and failed to serve a
+    /// page.
     pub(crate) fn scraped() -> Self {
         let upstream = Upstream::start(serve(users(60)));
         let setup = Setup {
@@ -45,7 +46,7 @@ impl Families {
         assert_eq!(gateway.get("/users?offset=5").outcome(), "429 rate_limited", "the brownout is on");
         upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
         assert_eq!(gateway.get("/users?limit=5").status, 502);
-        // Requests are counted after their answers, in any order.
+        // Requests are counted after their answers, in any order, so the test waits for all counts.
         let scrape = eventually("the three requests are counted", || {
             let scrape = gateway.metrics().text().to_owned();
             let counts = ["status=\"2xx\"", "policy=\"brownout\"", "status=\"4xx\"", "status=\"5xx\""];
@@ -132,7 +133,7 @@ fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns the selectors in a query: those of the program's metrics, and of `up`.
+/// Returns the selectors in a query that are of the program's metrics or of `up`.
 fn selectors(query: &str) -> Vec<Selector<'_>> {
     let is_metric = |word: &str| word.starts_with("cursorgate_") || word.starts_with("process_") || word == "up";
     words(query)

@@ -6,7 +6,7 @@ use crate::{
     recovery::{Rig, as_a_page, refused, within},
 };
 
-/// Bodies, each with a description.
+/// Malformed bodies, each with a description.
 const MALFORMED: &[(&str, &str)] = &[
     ("nothing", ""),
     ("blanks", " \r\n"),
@@ -36,14 +36,14 @@ const MALFORMED: &[(&str, &str)] = &[
     ("an empty list without success", r#"{"success":false,"items":[],"total":0}"#),
 ];
 
-/// Shows that each body of [`MALFORMED`] is refused as malformed.
+/// Each body of [`MALFORMED`] is refused as malformed.
 ///
 /// Row: F27, F30
 #[test]
 fn bodies_of_another_shape_are_malformed() {
     let rig = Rig::start();
     for (what, text) in MALFORMED {
-        // Printed if the row fails.
+        // The name of the row is printed if the test fails.
         println!("{what}");
         rig.refuses(as_a_page("502 upstream_malformed"), |exchange| {
             exchange.reply("200 OK", &[("Content-Type", "application/json")], text.as_bytes())
@@ -51,7 +51,7 @@ fn bodies_of_another_shape_are_malformed() {
     }
 }
 
-/// Shows that the bytes of items pass unchanged, whether they are JSON or not.
+/// The bytes of items pass unchanged, whether they are JSON or not.
 #[test]
 fn the_bytes_within_items_pass_unchanged() {
     let rig = Rig::start();
@@ -67,7 +67,7 @@ fn the_bytes_within_items_pass_unchanged() {
     }
 }
 
-/// Shows that items without the keys of the order prove no page.
+/// A page whose items lack the keys of the order is refused as unsorted.
 ///
 /// Row: F40
 #[test]
@@ -77,7 +77,7 @@ fn items_without_their_keys_are_unsorted() {
     }
 }
 
-/// Shows that a page with bytes that are not UTF-8 is refused as malformed.
+/// A page with bytes that are not UTF-8 is refused as malformed.
 ///
 /// Row: A31
 #[test]
@@ -87,7 +87,7 @@ fn bytes_that_are_no_utf_8_are_malformed() {
     });
 }
 
-/// Shows that deeply nested answers are refused and don't crash the process.
+/// Deeply nested answers are refused and don't crash the process.
 ///
 /// Row: A27
 #[test]
@@ -108,7 +108,7 @@ fn deep_nesting_is_refused() {
     }
 }
 
-/// Shows that the route's size limit applies while the answer arrives, regardless of its framing.
+/// The route's size limit applies while the answer arrives, regardless of its framing.
 ///
 /// Row: A28
 #[test]
@@ -134,7 +134,7 @@ fn large_answers_are_refused() {
     });
 }
 
-/// Shows that JSON is recognised by its bytes, regardless of the media type.
+/// JSON is recognised by its bytes, regardless of the media type.
 ///
 /// Row: F29
 #[test]
@@ -152,7 +152,7 @@ fn json_under_another_name_is_a_page() {
     rig.recovers();
 }
 
-/// Shows that a page with an invalid total is served without it.
+/// A page with an invalid total is served without the total.
 ///
 /// Row: A33
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
 const SETUP: Setup = Setup { upstream: "", route: "", more: FORWARD };
 
-/// Shows that an upstream at an address without a listener counts as unavailable.
+/// An upstream at an address without a listener counts as unavailable.
 ///
 /// Row: F01
 #[test]
@@ -30,7 +30,7 @@ fn the_connection_is_closed_at_once() {
     refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Reset));
 }
 
-/// Shows that routes to one upstream are not affected if another one is down.
+/// If one upstream is down, routes to another upstream are not affected.
 #[test]
 fn routes_to_other_upstreams_go_on() {
     let upstream = Upstream::start(serve(users(60)));
@@ -46,7 +46,7 @@ fn routes_to_other_upstreams_go_on() {
     }
 }
 
-/// Shows that a name that can't be resolved fails the request, not the process or its start.
+/// A name that can't be resolved fails the request, not the process or its start.
 ///
 /// Row: F03
 #[test]
@@ -65,14 +65,14 @@ fn a_name_that_does_not_resolve_fails_its_request_alone() {
     assert!(gateway.is_healthy());
 }
 
-/// Shows that the connect timeout ends a handshake that a peer with a full backlog never answers.
+/// The connect timeout ends a handshake that a peer with a full backlog never answers.
 ///
 /// Row: F02
 #[test]
 fn a_handshake_without_an_answer_times_out() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    // The listener does not accept: beyond the backlog, handshakes are dropped.
+    // The listener never accepts connections: once its backlog is full, handshakes are dropped.
     let mut waiting = Vec::new();
     for _ in 0..5_000 {
         match std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(50)) {
@@ -84,7 +84,7 @@ fn a_handshake_without_an_answer_times_out() {
     drop(waiting);
 }
 
-/// Shows that an upstream that was down when the gateway started is used once it listens.
+/// An upstream that was down when the gateway started is used once it listens.
 ///
 /// Row: F01
 #[test]

@@ -1,5 +1,5 @@
 //! A test of ten thousand simultaneous clients of a slow upstream, for some seconds: `make crowd`. The printed times
-//! are those that the gateway measures, because those of ten thousand clients on the same machine say more about the
+//! are measured by the gateway, because times measured by ten thousand clients on the same machine say more about the
 //! clients.
 
 use std::{
@@ -27,11 +27,11 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// The number of clients, if the limit of open files permits it.
+/// The number of clients, if the limit of open files allows that many.
 const CLIENTS: usize = 10_000;
 /// The maximum number of simultaneous requests to the upstream.
 const CONNECTIONS: usize = 100;
-/// The number of requests of a client, each after the answer to the previous one.
+/// The number of requests of each client; each one is sent after the answer to the previous one.
 const REQUESTS: usize = 10;
 /// The time that the upstream needs for an answer.
 const SLOW: Duration = Duration::from_secs(1);
@@ -84,8 +84,8 @@ fn clients() -> usize {
     CLIENTS.min(most.saturating_sub(4 * CONNECTIONS))
 }
 
-/// Shows that the upstream gets no more requests than permitted, that all other clients are told to try again, that no
-/// connection or memory leaks, and that the next client gets its page.
+/// The upstream gets no more requests than permitted, and all other clients are told to try again. No connection or
+/// memory leaks, and the next client gets its page.
 ///
 /// Row: A18, F56
 #[test]

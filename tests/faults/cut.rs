@@ -11,7 +11,7 @@ use crate::{
     recovery::{Kind, Rig, SHORT, as_a_page, refused, within},
 };
 
-/// Returns the answer with a small page, with a length or in chunks of seven bytes.
+/// Returns the answer with a small page: with a content length, or in chunks of seven bytes.
 fn page(text: &str, chunked: bool) -> Vec<u8> {
     if !chunked {
         return message("200 OK", &[("Content-Type", "application/json")], text.as_bytes());
@@ -28,7 +28,8 @@ fn cut_everywhere(chunked: bool, after: After) {
     let rig = Rig::start();
     let text = r#"{"total":2,"items":[{"id":1,"name":"a"},{"id":2,"name":"b"}]}"#;
     let whole = page(text, chunked);
-    // After a page of twenty, a page of two is known to be complete; before, its end would need a confirmation.
+    // A page of twenty items was read before, so a page of two is known to be complete. Otherwise its end would need a
+    // confirmation.
     assert_eq!(rig.gateway.get("/users?limit=20").outcome(), "200");
     let complete = whole.clone();
     let head = whole.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
@@ -56,7 +57,7 @@ fn cut_everywhere(chunked: bool, after: After) {
     rig.recovers();
 }
 
-/// Shows the outcome of a page with a content length if the connection is closed after any of its bytes.
+/// A page with a content length is cut if the connection is closed after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12
 #[test]
@@ -64,7 +65,7 @@ fn a_page_with_a_length_closed_at_every_byte() {
     cut_everywhere(false, After::Close);
 }
 
-/// Shows the outcome of a page with a content length if the connection is reset after any of its bytes.
+/// A page with a content length is cut if the connection is reset after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12, F14
 #[test]
@@ -72,7 +73,7 @@ fn a_page_with_a_length_reset_at_every_byte() {
     cut_everywhere(false, After::Reset);
 }
 
-/// Shows the outcome of a page in chunks if the connection is closed after any of its bytes.
+/// A page in chunks is cut if the connection is closed after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12
 #[test]
@@ -80,7 +81,7 @@ fn a_page_in_chunks_closed_at_every_byte() {
     cut_everywhere(true, After::Close);
 }
 
-/// Shows the outcome of a page in chunks if the connection is reset after any of its bytes.
+/// A page in chunks is cut if the connection is reset after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12, F14
 #[test]
@@ -88,7 +89,7 @@ fn a_page_in_chunks_reset_at_every_byte() {
     cut_everywhere(true, After::Reset);
 }
 
-/// Shows that a page without a length, whose end can't be verified, is used if its JSON is complete, and that its
+/// The end of a page without a length can't be verified. Such a page is used if its JSON is complete, and its
 /// connection is not reused.
 ///
 /// Row: F16
@@ -109,7 +110,7 @@ fn a_page_that_ends_with_its_connection() {
     });
 }
 
-/// Shows the outcome of fewer bytes than announced, followed by silence.
+/// An answer that sends fewer bytes than announced, and then no more, times out.
 ///
 /// Row: F10
 #[test]
@@ -122,8 +123,8 @@ fn a_page_that_stops_in_the_middle() {
     });
 }
 
-/// Shows that bytes beyond the announced length reach no client: the page is served or refused, and the next request
-/// does not get them.
+/// Bytes beyond the announced length reach no client: the page is served or refused, and the next request does not get
+/// these bytes.
 ///
 /// Row: F07
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of the framing and coding of answers: unrequested and broken ones.
+//! Tests of the framing and the content coding of answers: unrequested and broken ones.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,7 +20,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
-/// Shows that a page with an unrequested coding is decoded, while a forwarded answer keeps the upstream's coding.
+/// A page with an unrequested coding is decoded, while a forwarded answer keeps the upstream's coding.
 ///
 /// Row: F18
 #[test]
@@ -46,7 +46,7 @@ fn unsolicited_gzip_is_decoded() {
     }
 }
 
-/// Shows that bodies with a broken or an unknown content coding are refused as malformed.
+/// Bodies with a broken or an unknown content coding are refused as malformed.
 ///
 /// Row: F18
 #[test]
@@ -77,7 +77,7 @@ fn broken_and_unknown_codings_are_malformed() {
     }
 }
 
-/// Shows that the status takes precedence over the coding: the body of a failure is not read.
+/// The status takes precedence over the coding: the body of a failure is not read.
 #[test]
 fn statuses_count_before_codings() {
     for (status, outcome) in [("503 Busy", "503 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
@@ -102,7 +102,7 @@ fn statuses_count_before_codings() {
     rig.recovers();
 }
 
-/// Shows that the decoding of a gzip body stops at the limit of the route.
+/// The decoding of a gzip body stops at the size limit of the route.
 ///
 /// Row: A32
 #[test]
@@ -119,7 +119,7 @@ fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
     rig.recovers();
 }
 
-/// Shows that answers with an invalid, an ambiguous or a too large head are refused.
+/// Answers with an invalid, an ambiguous or a too large head are refused.
 ///
 /// Row: F17
 #[test]
@@ -146,7 +146,7 @@ fn heads_that_are_no_http_are_refused() {
         &large(70_000),
         &large(2 << 20),
     ] {
-        // Printed if the row fails.
+        // The beginning of the head is printed if the test fails.
         println!("{:?}", head.chars().take(60).collect::<String>());
         let bytes = head.as_bytes().to_vec();
         rig.refuses(everywhere("502 upstream_malformed"), move |exchange| {
@@ -155,7 +155,7 @@ fn heads_that_are_no_http_are_refused() {
     }
 }
 
-/// Shows that a connection is not reused after an ambiguous answer, because its state is unknown.
+/// A connection is not reused after an ambiguous answer, because its state is unknown.
 ///
 /// Row: F17
 #[test]
@@ -180,7 +180,7 @@ fn a_connection_whose_answer_has_two_ends_is_not_reused() {
     rig.recovers();
 }
 
-/// Shows that equal lengths count as one (RFC 9110, section 8.6), also for the next reader.
+/// Equal content lengths count as one (RFC 9110, section 8.6), also for the client that gets the answer.
 ///
 /// Row: F17
 #[test]
@@ -204,7 +204,7 @@ fn equal_lengths_are_one() {
     }
 }
 
-/// Shows that bodies with invalid chunks are refused.
+/// Bodies with invalid chunks are refused.
 ///
 /// Row: F13
 #[test]
@@ -224,7 +224,7 @@ fn malformed_chunks_are_refused() {
     }
 }
 
-/// Shows that informational answers before the final one are skipped, and passed on for forwarded requests.
+/// Informational answers before the final one are skipped for pages, and passed on for forwarded requests.
 ///
 /// Row: F15
 #[test]
@@ -246,7 +246,7 @@ fn informational_responses_are_skipped() {
     rig.recovers();
 }
 
-/// Shows that the time of the whole answer and the number of informational answers are limited.
+/// The time of the whole answer and the number of informational answers are limited.
 ///
 /// Row: F15
 #[test]
@@ -255,7 +255,7 @@ fn informational_responses_without_end_are_refused() {
     let rig = Rig::with(&setup);
     rig.upstream.answer(|exchange| {
         loop {
-            // The error of the write ends the loop once the gateway has closed.
+            // Once the gateway has closed the connection, the error of the write ends the loop.
             exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
     });
@@ -273,7 +273,7 @@ fn informational_responses_without_end_are_refused() {
     rig.recovers();
 }
 
-/// Shows that an unrequested switch of protocols is refused, and that the bytes after it are discarded.
+/// An unrequested switch of protocols is refused, and the bytes after it are discarded.
 ///
 /// Row: F15
 #[test]
@@ -284,7 +284,7 @@ fn an_unsolicited_switch_of_protocols_is_refused() {
     });
 }
 
-/// Shows that a switch after an upgrade that was not forwarded is refused. Only WebSocket upgrades are forwarded, and
+/// A switch of protocols is refused after an upgrade that was not forwarded. Only WebSocket upgrades are forwarded, and
 /// none for a legacy client's page.
 ///
 /// Row: F15
@@ -311,7 +311,7 @@ fn a_switch_after_an_upgrade_that_was_not_forwarded_is_refused() {
     rig.recovers();
 }
 
-/// Shows that trailers of an upstream are not sent to clients.
+/// Trailers of an upstream are not sent to clients.
 ///
 /// Row: F19
 #[test]
@@ -330,7 +330,8 @@ fn trailers_reach_no_client() {
         Ok(After::Close)
     });
     for kind in Kind::ALL {
-        // All bytes up to the end of the connection: a client may take trailers for headers of the answer.
+        // All bytes up to the end of the connection are read, because a client may take trailers for headers of the
+        // answer.
         let mut connection = rig.gateway.connect();
         let request = format!("GET {} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n", kind.target());
         connection.send(request.as_bytes()).expect("it is sent");

@@ -1,4 +1,4 @@
-//! Tests of look-ups of items by id: after each fault the page is refused, and the answer is not cached.
+//! Tests of look-ups of items by id: after each fault, the page is refused and the answer is not cached.
 
 use crate::harness::{
     gateway::Gateway,

@@ -27,8 +27,8 @@ fn assert_shed(response: &Response) {
     assert_eq!(response.json()["retryable"], true, "{response:?}");
 }
 
-/// Shows that an upstream gets no more requests than its limit from ten times as many clients, and that the others are
-/// refused while it hangs. When it answers again, so does the gateway.
+/// An upstream gets no more requests than its limit from ten times as many clients. The other clients are refused while
+/// the upstream hangs. When it answers again, so does the gateway.
 ///
 /// Row: F11, F56
 #[test]
@@ -86,7 +86,7 @@ fn a_slow_upstream_gets_no_more_requests_than_its_limit() {
     }
 }
 
-/// Shows that a cancelled request frees its slot.
+/// A request that its client cancels frees its slot.
 ///
 /// Row: F56, F59
 #[test]
@@ -117,17 +117,17 @@ fn clients_that_leave_free_their_slots() {
 
 /// The size of a large page: more than the kernel buffers for a client that does not read.
 const LARGE: usize = 9 << 20;
-/// The memory budget of this test.
+/// The memory budget of the first test of slow readers, and of the last one.
 const MEMORY: u64 = 64 << 20;
-/// The memory of the process beyond the budget, including memory that its allocator has not returned yet.
+/// The memory that the process may use beyond the budget, including memory that its allocator has not returned yet.
 const BESIDE: u64 = 96 << 20;
-/// The number of clients that read nothing; five of their pages fit into the budget.
+/// The number of clients that read nothing. Only five of their pages fit into the budget.
 const READERS: usize = 50;
-/// The number of pages for clients that read, at the same time.
+/// The number of pages that are requested meanwhile by a client that reads.
 const PAGES: usize = 200;
 
-/// Shows that memory stays within the budget, that small pages are served, and that clients that don't read are
-/// disconnected, with ten times as many large pages as fit into the budget.
+/// With ten times as many large pages as fit into the budget, memory stays within the budget, small pages are served,
+/// and clients that don't read are disconnected.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -167,7 +167,7 @@ fn slow_readers_stay_within_the_memory_budget() {
     let peak = gateway.peak_memory();
     assert!(peak < MEMORY + BESIDE, "{peak} bytes at most, of {READERS} pages of {LARGE}");
     assert!(gateway.is_healthy());
-    // The others are refused at once, with a complete answer.
+    // The other readers are refused at once, with a complete answer.
     let refused = readers.iter_mut().filter_map(|reader| {
         let mut text = [0; 12];
         reader.stream().read_exact(&mut text).ok()?;
@@ -177,7 +177,8 @@ fn slow_readers_stay_within_the_memory_budget() {
     assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
 }
 
-/// Shows the same for forwarded answers: each needs a fixed share of memory, so as many fit as the budget has shares.
+/// Slow readers of forwarded answers also stay within the budget. Each answer needs a fixed share of memory, so as many
+/// answers fit as the budget has shares.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -214,8 +215,8 @@ fn slow_readers_of_forwarded_answers_leave_room_for_others() {
     assert_eq!(gateway.get("/rest/large").body.len(), LARGE);
 }
 
-/// Shows that a client at its limit is told so, that a route at its limit refuses all, that other routes are served,
-/// and that each slot is released.
+/// A client at its limit gets 429, and a route at its limit refuses all requests. Other routes are served, and each
+/// slot is released.
 ///
 /// Row: F56
 #[test]
@@ -282,8 +283,8 @@ fn a_route_and_a_client_have_limited_requests_in_flight() {
     }
 }
 
-/// Shows that memory stays within the budget, that all further clients are refused, and that other routes are served,
-/// while two thousand clients request pages of 1 MB and read them very slowly. The measured times are printed.
+/// While two thousand clients request pages of 1 MB and read them very slowly, memory stays within the budget. All
+/// clients beyond it are refused, and other routes are served. The measured times are printed.
 ///
 /// Row: A18, F54, F66
 #[test]
@@ -313,7 +314,7 @@ fn two_thousand_slow_readers_leave_room_for_others() {
             b"HTTP/1.1 200" => readers.push(reader),
             head => panic!("{}", String::from_utf8_lossy(head)),
         }
-        // Each reader reads a byte now and then. Clients that are slower than the minimum rate are disconnected after a
+        // Each reader reads a byte now and then. A client that is slower than the minimum rate is disconnected after a
         // while, which makes room for others.
         for reader in readers.iter().skip(number % 16).step_by(16) {
             let _ = reader.stream().read(&mut byte);

@@ -15,7 +15,7 @@ use crate::{
     recovery::Rig,
 };
 
-/// Returns all ids of a forward walk, or the outcome that ended it.
+/// Returns all ids of a forward walk, or the outcome of the page that was not served.
 fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
     let mut connection = gateway.connect();
     let (mut target, mut ids) = (Some(first.to_owned()), Vec::new());
@@ -31,7 +31,7 @@ fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
     Ok(ids)
 }
 
-/// Shows that a walk loses no item if the upstream returns at most ten items without saying so.
+/// A walk loses no item if the upstream silently returns at most ten items.
 ///
 /// Row: F32
 #[test]
@@ -49,7 +49,7 @@ fn a_silent_cap_loses_nothing() {
     }
 }
 
-/// Shows that an upstream that ignores the offset, and always returns the first page, is noticed.
+/// An upstream that ignores the offset, and always returns the first page, is noticed.
 ///
 /// Row: F33
 #[test]
@@ -64,7 +64,7 @@ fn an_ignored_offset_is_noticed() {
     let before = rig.upstream.count();
     let response = rig.gateway.get(&next);
     if response.status == 200 {
-        // The answer contains the position, because it is large enough from the start, so the page is correct.
+        // If the first answer is large enough to contain the position, the page is served, and it must be correct.
         assert_eq!(response.json()["data"][0]["id"], 6, "{response:?}");
     } else {
         assert!(["502 upstream_stuck", "409 position_lost"].contains(&response.outcome().as_str()), "{response:?}");
@@ -73,7 +73,7 @@ fn an_ignored_offset_is_noticed() {
     rig.recovers();
 }
 
-/// Shows that answers that contradict the declared order are noticed.
+/// Answers that contradict the declared order are noticed.
 ///
 /// Row: F38
 #[test]
@@ -85,7 +85,7 @@ fn an_unsorted_list_is_noticed() {
     rig.recovers();
 }
 
-/// Shows that no item is served twice if an answer contains an id twice.
+/// No item is served twice if an answer contains an id twice.
 ///
 /// Row: F37
 #[test]
@@ -103,7 +103,7 @@ fn a_repeated_item_is_not_served_twice() {
     rig.recovers();
 }
 
-/// Shows that no walk ends early if the total shrinks, is missing or is wrong while the list stays.
+/// No walk ends early if the total shrinks, is missing or is wrong while the list stays the same.
 ///
 /// Row: F35
 #[test]
@@ -121,8 +121,7 @@ fn a_wrong_total_ends_no_walk() {
     }
 }
 
-/// Shows that items that stay are returned exactly once while items before the position of a walk are inserted and
-/// removed.
+/// While items before the position of a walk are inserted and removed, the items that stay are returned exactly once.
 ///
 /// Row: F36
 #[test]
@@ -145,7 +144,8 @@ fn drift_neither_skips_nor_repeats() {
     while let Some(asked) = target {
         let page = connection.request("GET", &asked, &[], b"").expect("a response");
         if page.outcome() == "409 position_lost" {
-            // The position can't be found for now, which is reported. It is found again in the old state.
+            // The position can't be found for now, which the problem reports. The position is found again in the old
+            // state.
             let problem = page.json();
             assert!(problem["restart"].is_string() && problem["nearest"].is_string(), "{problem}");
             shift.store(0, Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Tests of unreachable peers among reachable ones: requests for pages and forwarded requests skip them until they are
-//! reachable again.
+//! Tests of unreachable peers among reachable ones: requests for pages and forwarded requests skip unreachable peers
+//! until they are reachable again.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -17,7 +17,7 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// The maximum number of attempts to reach a peer during a test: each failure doubles the time until the next one.
+/// The largest number of attempts to reach a peer during a test: each failure doubles the time until the next attempt.
 const MOST_TRIES: u64 = 8;
 
 fn start(peers: &[SocketAddr]) -> Gateway {
@@ -44,7 +44,7 @@ fn blackhole() -> (TcpListener, Vec<TcpStream>) {
     (listener, waiting)
 }
 
-/// Requests pages and forwarded answers in turn, without a failure.
+/// Requests pages and forwarded answers in turn. Each request must succeed.
 fn ask(gateway: &Gateway, requests: usize) {
     for _ in 0..requests {
         for target in ["/users?limit=5", "/rest/of/it"] {
@@ -62,7 +62,7 @@ fn told(gateway: &Gateway, what: &str) -> usize {
     gateway.log().iter().filter(|line| line.contains(what)).count()
 }
 
-/// Shows that a peer that refuses connections is skipped, and is used again once it accepts them.
+/// A peer that refuses connections is skipped, and is used again once it accepts them.
 ///
 /// Row: F01, F05
 #[test]
@@ -87,7 +87,7 @@ fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     assert_eq!(back.count() - before, 10, "each has its turn again");
 }
 
-/// Shows that a peer to which no connection can be made in time is skipped.
+/// A peer to which no connection can be made in time is skipped.
 ///
 /// Row: F02, F05
 #[test]
@@ -101,7 +101,7 @@ fn a_peer_that_answers_no_handshake_is_passed_over() {
     drop((listener, waiting));
 }
 
-/// Shows that requests succeed while one peer of three is reachable.
+/// Requests succeed while only one peer of three is reachable.
 ///
 /// Row: F01
 #[test]
@@ -112,8 +112,8 @@ fn one_peer_of_three_is_enough() {
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 2);
 }
 
-/// Shows that a connection with connection-based authentication serves one request and is not pooled: the connection of
-/// an earlier plain request outlives it.
+/// A connection with connection-based authentication serves one request and is not pooled. The pooled connection of an
+/// earlier plain request outlives it.
 #[test]
 fn connections_of_one_request_are_not_kept() {
     const REQUESTS: usize = 20;

@@ -10,11 +10,11 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// Short deadlines, for rows in which a deadline ends the wait. All others use the defaults, which are long enough for
-/// a loaded machine.
+/// Short deadlines, for rows in which a deadline ends the wait. All other rows use the default deadlines, which are
+/// long enough for a loaded machine.
 pub(crate) const SHORT: &str = "timeouts = { connect = \"1s\", first_byte = \"1s\", whole = \"2s\" }";
 
-/// The kinds of routes by which a request reaches the upstream. A fault is written once and occurs on each of them.
+/// The kinds of routes by which a request reaches the upstream. Each fault is written once and is tried on each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A page of a list.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::List, Self::Forward, Self::Legacy, Self::Observe];
-    /// The kinds whose answers are the upstream's own.
+    /// The kinds whose answers are the upstream's own answers.
     pub(crate) const PASSING: [Self; 3] = [Self::Forward, Self::Legacy, Self::Observe];
 
     /// Returns the target of a request, for the first five items.
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// Routes of other kinds than the list, and the legacy policy of the list.
+/// The routes of the other kinds, which are configured in addition to the list.
 const BESIDE: &str = r#"
 [routes.rest]
 path = "/rest/{*rest}"
@@ -59,7 +59,7 @@ order = ["id"]
 legacy = { policy = "passthrough", unmarked = "legacy", sunset = 2036-12-31 }
 "#;
 
-/// The outcome of a forwarded request.
+/// The outcome of a fault for a request whose answer is the upstream's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
     /// A refusal with this status and code.
@@ -75,21 +75,21 @@ pub(crate) enum Passed {
 pub(crate) struct Expected {
     /// The status and code of the refusal of a page.
     pub(crate) list: &'static str,
-    /// The outcome on all other kinds.
+    /// The outcome on all other kinds of routes.
     pub(crate) passed: Passed,
 }
 
-/// Returns the expectation of a refusal on each kind of route.
+/// Returns the expectation that each kind of route refuses with the same outcome.
 pub(crate) const fn everywhere(outcome: &'static str) -> Expected {
     Expected { list: outcome, passed: Passed::Refused(outcome) }
 }
 
-/// Returns the expectation that a page is refused, and that forwarded answers pass.
+/// Returns the expectation that a page is refused, and that forwarded answers pass unchanged.
 pub(crate) const fn as_a_page(list: &'static str) -> Expected {
     Expected { list, passed: Passed::AsItCame }
 }
 
-/// Returns the expectation that a page is refused, and that forwarded answers are truncated.
+/// Returns the expectation that a page is refused, and that forwarded answers are visibly truncated.
 pub(crate) const fn within(list: &'static str) -> Expected {
     Expected { list, passed: Passed::Cut }
 }
@@ -127,7 +127,7 @@ impl Rig {
         self.gateway.connect().request("GET", kind.target(), &[], b"")
     }
 
-    /// Tests a row of the matrix: the fault on a first page, on a later page and on each other kind of route, its
+    /// Tests a row of the matrix: the fault on a first page, on a later page and on each other kind of route, the
     /// outcome, and the recovery afterwards.
     pub(crate) fn refuses(
         &self,
@@ -195,7 +195,7 @@ fn assert_problem(upstream: SocketAddr, outcome: &str, response: &Response) {
     assert!(response.json()["request_id"].is_string(), "{response:?}");
 }
 
-/// Tests a row of the matrix for an address without an upstream: its outcome on each kind of route, twice.
+/// Tests a row of the matrix for an address without an upstream: the outcome on each kind of route, twice.
 pub(crate) fn unreachable(setup: &Setup, address: SocketAddr, outcome: &str) {
     let gateway = Gateway::start(&configuration(setup, address));
     for kind in Kind::ALL.repeat(2) {

@@ -1,6 +1,6 @@
-//! Tests of several peers of an upstream under steady walks: peers that die and return, that hang, that fail, whose
-//! addresses change. No request fails that a peer could have served, no item is skipped or repeated, and the upstream
-//! gets few additional requests.
+//! Tests of several peers of an upstream under steady walks: peers that die and return, that hang, that fail, or whose
+//! addresses change. If a peer could have served a request, the request does not fail. No item is skipped or repeated,
+//! and the upstream gets few additional requests.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::harness::{
 const ITEMS: usize = 120;
 /// The number of clients that walk at the same time.
 const WALKERS: usize = 4;
-/// The reserve: the number of retries that an upstream may have beyond its share.
+/// The number of retries that an upstream may have beyond its share (the reserve of the retry budget).
 const RESERVE: u64 = 10;
 
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
@@ -56,10 +56,10 @@ fn told(gateway: &Gateway, words: &str, peer: SocketAddr) -> usize {
     gateway.log().iter().filter(|line| line.contains(words) && line.contains(&peer)).count()
 }
 
-/// Clients that walk the list and request forwarded answers until they are told to stop.
+/// Clients that walk the list and request forwarded answers until `stop` is set.
 struct Walkers<'a> {
     gateway: &'a Gateway,
-    /// Returns whether a client asks again after an answer that is not 200.
+    /// Returns whether a client may repeat a request after an answer other than 200.
     may_ask_again: fn(&Response) -> bool,
     stop: AtomicBool,
     walks: AtomicUsize,
@@ -73,11 +73,11 @@ impl<'a> Walkers<'a> {
         Self { gateway, may_ask_again, stop: AtomicBool::new(false), walks: zero(), requests: zero(), refused: zero() }
     }
 
-    /// Walks while `during` runs, and prints the counts. No walk skips or repeats an item.
+    /// Walks while `during` runs, and prints the counts. Asserts that no walk skips or repeats an item.
     fn walk(&self, what: &str, during: impl FnOnce()) {
         thread::scope(|scope| {
             let walkers: Vec<_> = (0..WALKERS).map(|_| scope.spawn(|| self.walk_on())).collect();
-            // Stops the walkers also after a panic, so that the scope ends.
+            // The guard stops the walkers even after a panic. Otherwise the scope would never end.
             let stop = Stop(&self.stop);
             during();
             drop(stop);
@@ -138,7 +138,7 @@ impl<'a> Walkers<'a> {
         })
     }
 
-    /// Waits for this many further walks.
+    /// Waits until this many more walks have ended.
     fn go_on(&self, walks: usize) {
         let before = self.walks.load(Ordering::SeqCst);
         eventually("walks go on", || (self.walks.load(Ordering::SeqCst) >= before + walks).then_some(()));
@@ -168,7 +168,7 @@ fn is_asked(upstream: &Upstream) {
     eventually("it is asked", || (upstream.count() > before).then_some(()));
 }
 
-/// Shows that no walk fails while one of two peers ends and starts again.
+/// No walk fails while one of two peers ends and starts again.
 ///
 /// Row: F01, F05
 #[test]
@@ -181,7 +181,7 @@ fn a_peer_dies_and_returns() {
     let mut back = None;
     walkers.walk("death and return", || {
         walkers.go_on(WALKERS);
-        // Kept connections break, and new ones are refused.
+        // Pooled connections break, and new connections are refused.
         dying.answer(|_| Ok(After::Reset));
         drop(dying);
         eventually("it is skipped", || (peer(&gateway, address)["healthy"] == false).then_some(()));
@@ -198,7 +198,7 @@ fn a_peer_dies_and_returns() {
     assert_eq!(told(&gateway, "peer is healthy again", address), 1, "once per change");
 }
 
-/// Shows that no walk fails while one of two peers does not answer, and that the peer is used again once it answers.
+/// No walk fails while one of two peers does not answer. The peer is used again once it answers.
 ///
 /// Row: F08, F11
 #[test]
@@ -226,8 +226,7 @@ fn busy(exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("503 Busy", &[("Retry-After", "7")], b"maintenance")
 }
 
-/// Shows that no walk fails while one of two peers answers with server errors, and that the peer is used again
-/// afterwards.
+/// No walk fails while one of two peers answers with server errors. The peer is used again afterwards.
 ///
 /// Row: F05, F22
 #[test]
@@ -248,14 +247,14 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
     });
 }
 
-/// Shows that an upstream in maintenance gets no more requests than are counted, and that clients get its `Retry-After`
-/// and continue afterwards.
+/// An upstream in maintenance gets no more requests than are counted. Clients get its `Retry-After` and continue after
+/// it.
 ///
 /// Row: F22, F23
 #[test]
 fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
     for (what, upstream, is_spent) in [
-        // One peer is skipped, so the answer of the other one passes: it has a long `Retry-After`.
+        // One peer is skipped, so the other one's answer passes to the client, because its `Retry-After` is long.
         ("maintenance", "", false),
         ("maintenance without ejection", "eject_after = 0", true),
     ] {
@@ -274,15 +273,14 @@ fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
             peers.iter().for_each(|peer| peer.answer(healthy));
             walkers.go_on(WALKERS);
         });
-        // The peers' own count equals that of the gateway.
+        // The peers' own count equals the gateway's count.
         let counted = peers.iter().map(Upstream::count).sum::<usize>() as u64;
         assert_eq!(counted, walkers.upstream_requests());
         assert_eq!(metric(&gateway, "cursorgate_upstream_retries_refused_total") > 0, is_spent, "{what}");
     }
 }
 
-/// Shows that peers follow the addresses of their name, and that the last addresses stay in use if the name can't be
-/// resolved.
+/// Peers follow the addresses of their name. If the name can't be resolved, its last addresses stay in use.
 ///
 /// Row: F03
 #[test]
@@ -324,7 +322,7 @@ fn peers_follow_dns_and_outlive_its_failure() {
     assert!(dns.asked() > 0);
 }
 
-/// Shows that a peer whose health checks fail is skipped although it would answer, and is used again after they pass.
+/// A peer whose health checks fail is skipped although it would answer, and is used again once they pass.
 ///
 /// Row: F05
 #[test]
@@ -361,7 +359,7 @@ fn health_checks_decide_before_clients_notice() {
     assert_eq!(told(&gateway, "peer is healthy again", sick.address), 1);
 }
 
-/// Shows that only requests that read are retried.
+/// Only requests that read are retried.
 ///
 /// Row: F22
 #[test]
@@ -390,7 +388,7 @@ fn writes_are_sent_once() {
     assert_eq!(count() - before, 2, "a page");
 }
 
-/// Shows that the gateway waits for a short `Retry-After`.
+/// The gateway waits for a short `Retry-After`.
 ///
 /// Row: F21
 #[test]
@@ -409,11 +407,11 @@ fn a_short_retry_after_is_obeyed() {
     assert_eq!(strict.get("/users?limit=5").outcome(), "503 upstream_unavailable");
 }
 
-/// Shows that all upstream requests of a page go to one peer, also if peers are used in turn, and that with a hash all
-/// pages of a client do.
+/// All upstream requests of a page go to one peer, even if peers are used in turn. With a hash, all pages of a client
+/// go to one peer.
 #[test]
 fn a_page_stays_at_one_peer_and_a_client_does_with_a_hash() {
-    // Without a total, the end of the list needs further requests.
+    // Without a total, the end of the list needs more requests.
     let answer = |exchange: &mut Exchange| {
         let body = body(exchange, &users(ITEMS)).replace("\"total\"", "\"other\"");
         exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())

@@ -1,4 +1,4 @@
-//! Tests of statuses without a page.
+//! Tests of statuses that come without a page.
 
 use crate::{
     harness::{
@@ -9,7 +9,7 @@ use crate::{
     recovery::{Kind, Rig, as_a_page, refused},
 };
 
-/// Shows the outcome of a page for each server error of the upstream.
+/// A page reports the upstream's 503 and 504 with the same status, and every other server error as 502.
 ///
 /// Row: F22
 #[test]
@@ -26,7 +26,7 @@ fn server_errors_are_unavailable() {
     }
 }
 
-/// Shows that the `Retry-After` of a server error is passed to the client.
+/// The `Retry-After` of a server error is passed to the client.
 ///
 /// Row: F21
 #[test]
@@ -38,7 +38,7 @@ fn a_server_errors_retry_after_is_kept() {
     rig.recovers();
 }
 
-/// Shows that a redirect of the upstream is refused and not followed.
+/// A redirect of the upstream is refused and not followed.
 ///
 /// Row: A15, F26
 #[test]
@@ -51,7 +51,7 @@ fn redirects_are_not_followed() {
     }
 }
 
-/// Shows that a page answered with 304 or 204 is refused as malformed.
+/// A page that is answered with 304 or 204 is refused as malformed.
 ///
 /// Row: F28
 #[test]
@@ -66,8 +66,8 @@ fn a_304_or_204_in_place_of_a_page_is_malformed() {
     });
 }
 
-/// Shows that a 204 that the dialect declares the end means an empty list at the start, where a refusal stays a
-/// refusal.
+/// If the dialect declares that 204 means the end, a 204 at the start means an empty list. A 404 at the start still
+/// passes as a refusal.
 ///
 /// Row: F25
 #[test]
@@ -90,7 +90,7 @@ fn an_end_at_the_start_is_an_empty_list() {
     assert_eq!((page.status, page.text()), (404, "no such tenant"), "{page:?}");
 }
 
-/// Shows that errors that the client may have caused pass unchanged, with their explanation.
+/// Errors that the client may have caused pass unchanged, with their explanation.
 ///
 /// Row: F21
 #[test]
@@ -116,7 +116,7 @@ fn client_errors_pass_as_they_are() {
     }
 }
 
-/// Shows that `Retry-After` is limited to a day, in seconds or as a date, on each kind of route.
+/// `Retry-After` is limited to a day, in seconds or as a date, on each kind of route.
 ///
 /// Row: F21
 #[test]
@@ -138,8 +138,8 @@ fn retry_after_has_a_bound_on_every_kind_of_route() {
     rig.recovers();
 }
 
-/// Shows that the upstream's refusals of the gateway's own paging, which are not the client's fault, result in a
-/// problem with a link to start again. The same refusal at the start passes to the client.
+/// If the upstream refuses the gateway's own paging, which is not the client's fault, the client gets a problem with a
+/// link to start again. The same refusal at the start passes to the client.
 #[test]
 fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
     let rig = Rig::start();
@@ -173,8 +173,8 @@ fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
     rig.recovers();
 }
 
-/// Shows that the upstream is asked for JSON regardless of the media type that the client accepts, because the gateway
-/// writes the client's answer itself.
+/// The upstream is asked for JSON regardless of the media type that the client accepts, because the gateway writes the
+/// client's answer itself.
 #[test]
 fn the_upstream_is_asked_for_json() {
     let rig = Rig::start();
@@ -195,7 +195,7 @@ fn the_upstream_is_asked_for_json() {
     assert_eq!(rig.gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// Shows that a client error within a walk fails only that page.
+/// A client error within a walk fails only that page.
 ///
 /// Row: F24
 #[test]

@@ -14,7 +14,7 @@ use crate::{
 
 const SETUP: Setup = Setup { upstream: SHORT, ..PLAIN };
 
-/// Shows that a request times out if the upstream sends no byte.
+/// A request times out if the upstream sends no byte.
 ///
 /// Row: F08
 #[test]
@@ -25,7 +25,7 @@ fn an_answer_without_a_first_byte_times_out() {
     });
 }
 
-/// Shows that a request times out if the upstream sends only a part of the head.
+/// A request times out if the upstream sends only a part of the head.
 ///
 /// Row: F10
 #[test]
@@ -37,7 +37,7 @@ fn half_a_head_times_out() {
     });
 }
 
-/// Shows that an endless head times out, although each byte arrives within the timeout of one read.
+/// An endless head times out, although each byte arrives within the timeout of one read.
 ///
 /// Row: F09
 #[test]
@@ -45,14 +45,14 @@ fn a_head_of_an_answer_that_drips_times_out() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
         loop {
-            // The error of the write ends the loop once the gateway has closed.
+            // Once the gateway has closed the connection, the error of the write ends the loop.
             exchange.send(b"x")?;
             thread::sleep(Duration::from_millis(20));
         }
     });
 }
 
-/// Shows that an endless series of informational answers times out.
+/// A request times out if the upstream sends informational answers but no final one.
 ///
 /// Row: F15
 #[test]
@@ -76,7 +76,7 @@ fn informational_answers_that_drip_time_out() {
     rig.recovers();
 }
 
-/// Shows that a client that sends its body byte by byte does not occupy a worker of the upstream forever.
+/// A client that sends its body byte by byte does not occupy a worker of the upstream forever.
 ///
 /// Row: A18
 #[test]
@@ -92,7 +92,7 @@ fn a_request_that_drips_is_refused_in_time() {
         .expect("it is sent");
     let mut stream = connection.stream().try_clone().expect("another handle");
     let dripping = thread::spawn(move || {
-        // The error of the write ends the loop once the gateway has closed.
+        // Once the gateway has closed the connection, the error of the write ends the loop.
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(20));
         }
@@ -104,8 +104,8 @@ fn a_request_that_drips_is_refused_in_time() {
     rig.recovers();
 }
 
-/// Shows that streams of unknown length, event streams and upgraded connections live as long as bytes arrive, even
-/// slowly; the last two also survive silence.
+/// Streams of unknown length, event streams and upgraded connections live as long as bytes arrive, even slowly. Event
+/// streams and upgraded connections also survive silence.
 #[test]
 fn streams_live_on() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
@@ -136,8 +136,7 @@ fn streams_live_on() {
     rig.recovers();
 }
 
-/// Shows that after a switch of protocols, all bytes that the client gets are the upstream's, also if the upstream
-/// fails.
+/// After a switch of protocols, all bytes that the client gets are the upstream's, even if the upstream fails.
 ///
 /// Row: F15
 #[test]
@@ -149,7 +148,7 @@ fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
             let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
             exchange.send(head)?;
             let asked = exchange.receive_exactly(4)?;
-            // Much longer than other answers may be silent.
+            // The pause is much longer than other answers may be silent.
             thread::sleep(Duration::from_millis(1_200));
             exchange.send(&asked)?;
             Ok(after)
@@ -170,8 +169,8 @@ fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
     rig.recovers();
 }
 
-/// Shows that a client may pause within its upload for longer than the first-byte timeout: an upstream that waits for
-/// the rest is not late.
+/// A client may pause within its upload for longer than the first-byte timeout, because an upstream that waits for the
+/// rest of the upload is not late.
 #[test]
 fn a_client_may_pause_within_its_upload() {
     const PAUSE: Duration = Duration::from_millis(600);
@@ -189,7 +188,7 @@ fn a_client_may_pause_within_its_upload() {
     assert_eq!((response.status, response.text()), (200, "abcd"), "{response:?}");
 }
 
-/// Shows that an endless body times out, although each byte arrives within the timeout of one read.
+/// An endless body times out, although each byte arrives within the timeout of one read.
 ///
 /// Row: F09
 #[test]
@@ -197,14 +196,14 @@ fn a_body_that_drips_times_out() {
     refused(&SETUP, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
         loop {
-            // The error of the write ends the loop once the gateway has closed.
+            // Once the gateway has closed the connection, the error of the write ends the loop.
             exchange.send(b" ")?;
             thread::sleep(Duration::from_millis(20));
         }
     });
 }
 
-/// Shows that a page that arrives byte by byte in time is served.
+/// A page that arrives byte by byte within the deadlines is served.
 #[test]
 fn a_slow_page_is_a_page() {
     let items = users(5);
@@ -222,7 +221,7 @@ fn a_slow_page_is_a_page() {
     assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(5));
 }
 
-/// Shows that the deadline of the client's request applies to all upstream requests of its page together.
+/// The deadline of the client's request applies to all upstream requests of its page together.
 ///
 /// Row: A20
 #[test]
@@ -243,7 +242,7 @@ fn the_budget_of_time_ends_the_request() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// Shows that requests that wait for a slow upstream don't delay others.
+/// Requests that wait for a slow upstream don't delay other requests.
 #[test]
 fn slow_requests_do_not_hold_up_others() {
     let release = Gate::default();
@@ -259,7 +258,7 @@ fn slow_requests_do_not_hold_up_others() {
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     thread::scope(|scope| {
         let slow = (0..32).map(|_| scope.spawn(|| gateway.get("/users?limit=5&slow=1"))).collect::<Vec<_>>();
-        // These requests are answered while the others still wait, which are released below.
+        // These requests are answered while the slow ones still wait for `release`.
         for _ in 0..10 {
             assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
         }

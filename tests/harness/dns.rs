@@ -20,7 +20,7 @@ const LARGEST: usize = 4_096;
 
 /// A listening DNS server. Dropping it stops the server.
 pub(crate) struct DnsServer {
-    /// The address of its socket.
+    /// The address of the server's socket.
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -44,7 +44,7 @@ impl DnsServer {
         Self { address, shared }
     }
 
-    /// Changes the addresses. With `None`, names don't exist any more.
+    /// Changes the addresses of every name. With `None`, no name exists any more.
     pub(crate) fn change(&self, addresses: Option<&[Ipv4Addr]>) {
         *self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses.map(<[_]>::to_vec);
     }
@@ -58,7 +58,7 @@ impl DnsServer {
 impl Drop for DnsServer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // The packet wakes the thread, so that it ends.
+        // The packet wakes the thread, which then ends.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(b"", self.address));
     }
 }
@@ -73,7 +73,7 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
         shared.asked.fetch_add(1, Ordering::SeqCst);
         let addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = answer(question, addresses).to_vec().expect("an answer can be written");
-        // The client may have closed its socket, which is no fault.
+        // The client may have closed its socket, which isn't a fault.
         let _ = socket.send_to(&bytes, client);
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway under test as a process of the real binary, which is ended with the test.
+//! The gateway under test as a process of the real binary, which ends with the test.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -29,7 +29,7 @@ pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
 const UNFOUNDED: &str = "a page does not follow from its answers";
 /// The number of attempts to start a gateway: another process may take its port first.
 const STARTS: usize = 5;
-/// The time without new lines after which the output counts as complete, and the largest number of such waits.
+/// The time without new lines after which the output counts as complete. At most `SETTLING_ROUNDS` such waits are made.
 const SETTLING: Duration = Duration::from_millis(30);
 const SETTLING_ROUNDS: usize = 20;
 /// The longest time to wait for requests in flight before metrics are returned.
@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     /// The address for operators.
     pub(crate) admin: SocketAddr,
     child: Child,
-    /// The latest process that has taken over from the first one.
+    /// The latest process that has taken over from the first one; `None` before a handover.
     successor: Option<u32>,
     output: Output,
     directory: Directory,
@@ -81,7 +81,7 @@ impl Output {
                 let written = changed.wait_while(output.written(), |written| written.reading == Reading::Rests);
                 let mut written = written.unwrap_or_else(PoisonError::into_inner);
                 written.lines.push(line);
-                // The pipe is dropped after the loop, so that further writes to it fail. Test:
+                // The pipe is dropped after the loop, so further writes to it fail. Test:
                 // `a_log_that_cannot_be_written_stops_no_request`.
                 if written.reading == Reading::Ends {
                     break;
@@ -99,8 +99,8 @@ impl Output {
         self.0.1.notify_all();
     }
 
-    /// Waits until no further lines are written, and returns all lines. The process writes the lines of some
-    /// milliseconds together.
+    /// Waits until no more lines are written, and returns all lines. The process writes the lines of some milliseconds
+    /// together.
     fn lines(&self) -> Vec<String> {
         let mut count = self.written().lines.len();
         // The number of rounds is limited, because a process under load does not stop writing.
@@ -135,7 +135,7 @@ fn prepared(mut command: Command) -> Command {
 }
 
 /// Returns a port without a listener. It is below the range of ports for outgoing connections, and each call returns
-/// another port, so that other processes rarely take it before it is used. Callers retry.
+/// another port. Other processes therefore rarely take it before it is used, and callers retry if one does.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -196,7 +196,7 @@ impl Gateway {
     /// Starts a gateway with these soft and hard limits of open files.
     pub(crate) fn start_limited((soft, hard): (usize, usize), configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
-            // `prlimit` replaces itself with the gateway, so that the process id is that of the gateway.
+            // `prlimit` replaces itself with the gateway, so the process id is the gateway's.
             let mut limited = Command::new("prlimit");
             limited.arg(format!("--nofile={soft}:{hard}")).arg(binary());
             (prepared(limited), Stdio::piped())
@@ -242,8 +242,8 @@ impl Gateway {
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
-            // EADDRINUSE on Linux. This is checked before the end of the process, which it causes, because it calls for
-            // another attempt.
+            // The text of EADDRINUSE on Linux. This is checked first, because the process ends for this reason too, and
+            // then another attempt is made instead of a panic.
             let taken = self.log().iter().any(|line| line.contains("os error 98"));
             if taken {
                 return false;
@@ -266,7 +266,7 @@ impl Gateway {
             .is_ok_and(|response| response.status == 200)
     }
 
-    /// Returns whether this process listens at the address, and not another one that took the port first.
+    /// Returns whether this process listens at the address, and not another process that took the port first.
     fn listens(&self, address: SocketAddr) -> bool {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
         // The kernel writes addresses in the byte order of the machine. 0A is the state of listening sockets.
@@ -302,17 +302,17 @@ impl Gateway {
         http::send(self.public, method, target, headers, body)
     }
 
-    /// Opens a connection.
+    /// Opens a connection to the address for clients.
     pub(crate) fn connect(&self) -> http::Connection {
         http::Connection::open(self.public).expect("the gateway listens")
     }
 
-    /// Returns the URL of a path.
+    /// Returns the URL of a path at the address for clients.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.public)
     }
 
-    /// Returns all output so far.
+    /// Returns all lines of output so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.output.lines()
     }
@@ -379,7 +379,7 @@ impl Gateway {
 
     /// Writes any text to the configuration file.
     pub(crate) fn rewrite_raw(&self, text: &str) {
-        // The file is replaced atomically, so that a reload never reads an incomplete one.
+        // The file is replaced atomically, so a reload never reads an incomplete file.
         let draft = self.directory.file("draft.toml");
         std::fs::write(&draft, text).expect("a file in the test's directory");
         std::fs::rename(&draft, self.directory.file("cursorgate.toml")).expect("a file in the test's directory");
@@ -390,7 +390,7 @@ impl Gateway {
         self.directory.file(name)
     }
 
-    /// Returns the process id.
+    /// Returns the process id of the latest successor, or of the first process if it has none.
     pub(crate) fn process(&self) -> u32 {
         self.successor.unwrap_or_else(|| self.child.id())
     }
@@ -425,13 +425,13 @@ impl Gateway {
         let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
         let numbers = open.filter_map(|file| file.ok()?.file_name().to_string_lossy().parse::<usize>().ok());
         let next = numbers.max().map_or(0, |last| last + 1);
-        // A descriptor below the highest one may be free, so that the limit is set below all open ones.
+        // A descriptor below the highest one may be free, so the soft limit is set below all open ones.
         let status =
             Command::new("prlimit").args([format!("--pid={process}"), format!("--nofile={}:{next}", 3)]).status();
         assert!(status.expect("util-linux is installed").success(), "prlimit");
     }
 
-    /// Returns whether the process runs.
+    /// Returns whether the first process runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }

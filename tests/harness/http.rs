@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// The maximum size of a head in bytes, so that an endless head fails a test instead of filling the memory.
+/// The maximum size of a head in bytes. An endless head then fails a test instead of filling the memory.
 const HEAD_LIMIT: usize = 1 << 20;
 
 /// A complete response.
@@ -34,7 +34,7 @@ impl fmt::Debug for Response {
 }
 
 impl Response {
-    /// Returns the value of the first header field with this name.
+    /// Returns the value of the first header field with this name; `None` if there is no such field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
@@ -49,7 +49,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 
-    /// Returns `code` of a problem document; an empty text for other bodies.
+    /// Returns `code` of a problem document; an empty string for other bodies.
     pub(crate) fn code(&self) -> String {
         if self.header("content-type") != Some("application/problem+json") {
             return String::new();
@@ -62,7 +62,7 @@ impl Response {
         format!("{} {}", self.status, self.code()).trim_end().to_owned()
     }
 
-    /// Returns the target of a relation in the `Link` header.
+    /// Returns the target of a relation in the `Link` header; `None` if the header has no such relation.
     pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let line = self.header("link")?;
         // Targets contain no commas: the gateway encodes them, because many parsers split `Link` at commas.
@@ -225,7 +225,7 @@ impl Connection {
         self.exactly(length, take)
     }
 
-    /// Reads a chunk of a body; returns an empty one at the end.
+    /// Reads a chunk of a body; returns an empty chunk at the end.
     pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let size = self.chunk_size()?;
         let chunk = self.receive(size)?;
@@ -240,9 +240,9 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Waits for bytes of the other side, and returns whether it has closed the connection without sending any.
+    /// Waits for bytes of the other side, and returns whether it has closed the connection without sending bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
-        // `WouldBlock` is a timeout of the read, and no end of the connection.
+        // `WouldBlock` is a timeout of the read, not an end of the connection.
         self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
     }
 
@@ -288,7 +288,7 @@ pub(crate) fn get(address: SocketAddr, target: &str) -> Response {
     send(address, "GET", target, &[], b"")
 }
 
-/// Sends a request on a new connection.
+/// Sends a request on a new connection, and returns the response. Panics if no whole response arrives.
 pub(crate) fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     Connection::open(address)
         .and_then(|mut connection| connection.request(method, target, headers, body))

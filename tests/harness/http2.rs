@@ -23,7 +23,7 @@ pub(crate) const END_HEADERS: u8 = 0x4;
 /// The error code for a client that causes excessive load.
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
-/// A frame.
+/// A frame with its header fields and its payload (RFC 9113, section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -130,7 +130,8 @@ impl Connection {
     pub(crate) fn goes_away(&mut self) -> Option<u32> {
         let mut code = None;
         while let Ok(frame) = self.read() {
-            // A graceful shutdown sends two of them, of which the first only announces the end (RFC 9113, section 6.8).
+            // A graceful shutdown sends two GOAWAY frames, of which the first only announces the end (RFC 9113, section
+            // 6.8).
             if frame.kind == GOAWAY {
                 code = frame.payload[4..8].try_into().ok().map(u32::from_be_bytes);
             }

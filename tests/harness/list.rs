@@ -7,11 +7,11 @@ use super::upstream::{After, Exchange};
 
 /// The configuration of a route `/users` on the list, with additions.
 pub(crate) struct Setup {
-    /// Further lines of `[upstreams.legacy]`.
+    /// More lines for `[upstreams.legacy]`.
     pub(crate) upstream: &'static str,
-    /// Further lines of `[routes.users]`.
+    /// More lines for `[routes.users]`.
     pub(crate) route: &'static str,
-    /// Further tables.
+    /// More tables.
     pub(crate) more: &'static str,
 }
 

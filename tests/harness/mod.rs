@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time after which a test gives up waiting. It ends tests that hang, and is no assertion on speed.
+/// The time after which a test gives up waiting. It ends tests that hang, and isn't an assertion on speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the time, for deadlines of tests.
@@ -27,14 +27,14 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns the value of a sample at `/metrics`, by its name with its labels; 0 if there is none.
+/// Returns the value of a sample at `/metrics`, by its name with its labels; 0 if there is no such sample.
 pub(crate) fn metric(gateway: &gateway::Gateway, sample: &str) -> u64 {
     let metrics = gateway.metrics();
     let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
 }
 
-/// Calls `probe` until it returns a result, and returns that. Panics with `what` after [`PATIENCE`].
+/// Calls `probe` until it returns a result, and returns the result. Panics with `what` after [`PATIENCE`].
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;
     loop {
@@ -64,7 +64,7 @@ impl Directory {
         self.0.join(name)
     }
 
-    /// Returns the path.
+    /// Returns the path of the directory.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.0
     }

@@ -103,7 +103,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Creates a row.
+    /// Creates a row whose note contains the id.
     pub(crate) fn new(id: u64, score: u64) -> Self {
         Self { id, score, note: format!("row {id}") }
     }
@@ -160,7 +160,7 @@ impl Rows {
         self.answer_as(exchange, |body| body)
     }
 
-    /// Answers in the same way, with the body changed by a function.
+    /// Answers like [`Self::answer`], with the body changed by a function.
     pub(crate) fn answer_as(&self, exchange: &mut Exchange, body: impl FnOnce(String) -> String) -> io::Result<After> {
         let request = &exchange.request;
         let rows = self.seen_by(request);
@@ -222,7 +222,7 @@ fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
 /// Sorts rows by a parameter such as `sort=-score,id`. Without it, their order is kept.
 fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let sort = request.parameter("sort").unwrap_or_default().replace("%2C", ",");
-    // Sorts are stable, so that the first term is applied last.
+    // Sorts are stable, so the first term is applied last.
     for term in sort.split(',').collect::<Vec<_>>().into_iter().rev() {
         match term {
             "id" => rows.sort_by_key(|row| row.id),
@@ -236,7 +236,8 @@ fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
 }
 
 /// Returns the slice of the list that the parameters select: `offset` and `limit`; `page` with ten rows or `per_page`;
-/// `after`, the id of the last row, with the next one in a `Link`; or `on` and `back`, with tokens in the body.
+/// `after`, the id of the last row, with the target of the next page in `Link`; or `on` and `back`, with tokens in the
+/// body.
 fn list(rows: Vec<Row>, request: &Request) -> Answer {
     let rows = sorted(filtered(rows, request), request);
     let total = rows.len();

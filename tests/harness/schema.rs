@@ -1,6 +1,6 @@
 //! The part of JSON Schema that the contracts of envelopes need: `type`, `const`, `enum`, `required`, `properties`,
 //! `additionalProperties: false`, `items`, `minItems`, `maxItems`, `minimum`, `minLength`; and `forbidden`, names of
-//! members that must be absent. Unknown keywords are faults, so that no keyword is without effect.
+//! members that must be absent. An unknown keyword causes a panic, so no keyword is ignored.
 
 use serde_json::{Map, Value};
 

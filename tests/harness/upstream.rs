@@ -18,7 +18,7 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// A listening upstream. Dropping it stops the server.
 pub(crate) struct Upstream {
-    /// The address of its listener.
+    /// The address at which the upstream listens.
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -52,12 +52,12 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// Returns the query, encoded; an empty text without one.
+    /// Returns the encoded query; an empty string if there is no query.
     pub(crate) fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Returns the encoded value of a query parameter.
+    /// Returns the encoded value of a query parameter; `None` if the query doesn't have it.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
     }
@@ -137,7 +137,7 @@ impl Exchange {
         self.receive_exactly(length.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bad Content-Length"))?)
     }
 
-    /// Waits until the other side closes the connection. Returns an error if it sends bytes.
+    /// Waits until the other side closes the connection. Returns an error if the other side sends bytes.
     pub(crate) fn wait_for_close(&mut self) -> io::Result<()> {
         self.take_head()?;
         match self.stream.read(&mut [0; 1]) {
@@ -217,7 +217,7 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // The connection wakes the listening thread, so that it ends.
+        // The connection wakes the listening thread, which then ends.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -264,7 +264,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
                 exchange.take_head()?;
                 return stream.shutdown(std::net::Shutdown::Both);
             }
-            // The head is not read from the socket, so that closing it resets the connection.
+            // The head is not read from the socket, so closing the socket resets the connection.
             After::Reset => return Ok(()),
         }
     }

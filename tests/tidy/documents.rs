@@ -1,5 +1,5 @@
-//! Tests of the documents for readers: README.md and the pages of docs/. Configurations in them load, commands in them
-//! are commands of the program, docs/commands.md has all of these, docs/problems.md has each code, docs/reference each
+//! Tests of the documents for readers: README.md and the pages of docs/. Configurations in them load, and commands in
+//! them are commands of the program. docs/commands.md has all commands, docs/problems.md each code, docs/reference each
 //! key, and docs/guides the programs of examples/clients. `make docs` checks their links.
 
 use std::{
@@ -45,10 +45,11 @@ const GUIDES: [(&str, &[&str]); 4] = [
     ("vue.md", &["vue/UserFeed.vue", "vue/UserTable.vue", "vue/main.ts"]),
 ];
 
-/// The name of a file without routes, for a folder of which the page shows no files.
+/// The name of a file without routes. A folder whose files the page doesn't show contains only this file.
 const NOT_SHOWN: &str = "not-shown.toml";
 
-/// The environment of a page: other files that it shows, by the name in the comment with which each of them begins.
+/// The environment of a configuration in a page: the other files that the page shows. The first line of each such file
+/// is a comment that begins with its name.
 struct Page<'p> {
     files: BTreeMap<PathBuf, &'p str>,
 }
@@ -64,7 +65,7 @@ impl<'p> Page<'p> {
 }
 
 impl Environment for Page<'_> {
-    /// Returns no variable: those of documents are secrets, or have a default.
+    /// Returns `None`, because the variables in documents are secrets or have a default.
     fn variable(&self, _: &str) -> Option<String> {
         None
     }
@@ -112,7 +113,7 @@ fn blocks(markdown: &str) -> (Vec<(&str, &str)>, String) {
     (inside, outside)
 }
 
-/// Adds a table to another one. A value replaces one with the same name.
+/// Adds the entries of a table to another table. Tables with the same name are merged; other values are replaced.
 fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -205,7 +206,7 @@ fn commands(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns all commands of the program in a document: those of its blocks, and those between backticks.
+/// Returns all commands of the program in a document: in its blocks, and between backticks.
 fn commands_of(markdown: &str) -> Vec<Vec<String>> {
     let (blocks, outside) = blocks(markdown);
     let mut found = Vec::new();
@@ -226,8 +227,8 @@ fn commands_are_read() {
     assert_eq!(found, ["keygen", "walk http://a/?b c --out x", "dialects", "check --live"]);
 }
 
-/// Shows that commands in documents are commands of the program. Each one is run with `--help`, which the program
-/// answers after it has read all previous arguments.
+/// Commands in documents are commands of the program. Each one is run with `--help`, which the program answers after it
+/// has read all previous arguments.
 #[test]
 fn commands_in_documents_are_those_of_the_program() {
     let (mut faults, mut held) = (Vec::new(), BTreeSet::new());
@@ -247,7 +248,7 @@ fn commands_in_documents_are_those_of_the_program() {
     assert!(held.len() > 20, "{} commands are found", held.len());
 }
 
-/// Shows that the section of each code begins with the facts that the code has in the program.
+/// The section of each code begins with the facts that the code has in the program.
 #[test]
 fn every_code_has_its_section() {
     let page = fs::read_to_string(root().join("docs/problems.md")).unwrap();
@@ -280,7 +281,7 @@ fn help(command: &[&str]) -> String {
 fn subcommands(help: &str) -> impl Iterator<Item = &str> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = listed.lines().take_while(|line| !line.is_empty());
-    // A line that is indented further continues the text of the previous one.
+    // A line that is indented more deeply continues the text of the previous one.
     let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help")
 }
@@ -323,8 +324,8 @@ fn the_pages_of_the_keys_are_written_from_the_definitions() {
     assert_eq!(found.into_iter().collect::<BTreeSet<PathBuf>>(), written, "pages of no table");
 }
 
-/// Adds the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Those of a route
-/// are only under its own table.
+/// Adds the paths of all keys that a JSON Schema admits, with `NAME` for a name that operators choose. Keys of a route
+/// are added only under the route's own table, not under `defaults`.
 fn paths_of(schema: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     for (name, key) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -346,8 +347,8 @@ fn paths_of_elements(schema: &serde_json::Value, path: &str, found: &mut BTreeSe
     }
 }
 
-/// Shows that each key of the JSON Schema, which is another reader of the definitions, has its own address in
-/// docs/reference.md or its folder.
+/// Each key of the JSON Schema, which is another reader of the definitions, has its own address in docs/reference.md or
+/// its folder.
 #[test]
 fn every_key_has_an_address_of_its_own() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema::json_schema()).unwrap();
@@ -391,7 +392,7 @@ fn documents_name_every_built_in_dialect_and_envelope() {
     }
 }
 
-/// Shows that the bytes that the format of cursors explains are those of the cursor next to them.
+/// The bytes that the page on the format of cursors explains are the bytes of the cursor next to them.
 #[test]
 fn the_cursor_that_is_explained_has_these_bytes() {
     let page = fs::read_to_string(root().join("docs/cursor-format.md")).unwrap();
@@ -406,8 +407,8 @@ fn the_cursor_that_is_explained_has_these_bytes() {
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap(), bytes);
 }
 
-/// Shows that the programs of the guides are files. A guide begins with its programs; docs/guides/python.md has a part
-/// of one.
+/// The programs of the guides are files. A guide begins with its programs; docs/guides/python.md has a part of a
+/// program.
 #[test]
 fn the_programs_of_the_guides_are_files() {
     let page = |name: &str| fs::read_to_string(root().join("docs/guides").join(name)).unwrap();
@@ -426,7 +427,7 @@ fn the_programs_of_the_guides_are_files() {
     assert!(file("walk.py").contains(&format!("\n\n{shown}\n\n")), "docs/guides/python.md: {shown}");
 }
 
-/// Shows that each alert has a card, in the order of the alerts.
+/// Each alert has a card, and the cards are in the order of the alerts.
 #[test]
 fn every_alert_has_its_card() {
     let alerts = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).unwrap();

@@ -175,7 +175,7 @@ fn no_files_import_each_other() {
     let graph = graph();
     let mut faults = BTreeSet::new();
     for start in graph.keys().filter(|path| WITHOUT_CIRCLES.contains(&path[0].as_str())) {
-        // The index of a folder may name what it declares; a file below that imports the index closes a circle.
+        // The index of a folder may name what it declares. A file below that imports the index closes a circle.
         let mut seen: BTreeMap<&Path, &Path> = BTreeMap::new();
         let mut queue = vec![start];
         while let Some(path) = queue.pop() {

@@ -1,13 +1,13 @@
-//! Tests of the names of types: each has one meaning.
+//! Tests of the names of types: each name has one meaning.
 
 use std::collections::BTreeMap;
 
 use super::code;
 
-/// The modules whose types share no name with any other type, also of the core.
+/// The modules whose types share no name with any other type, even of the core.
 const KEPT: [&str; 9] = ["json", "pagination", "cursor", "upstream", "downstream", "learn", "walk", "gateway", "admin"];
 
-/// Names that a private type elsewhere has too.
+/// Names that several types share; all but one of the types are private.
 const SHARED: [&str; 5] = [
     "Failure", // of a request; of a command
     "Members", // of a located tree; of a tree that is read
@@ -16,7 +16,7 @@ const SHARED: [&str; 5] = [
     "Vector",  // of one instruction set and of another
 ];
 
-/// Returns the name of the type that a line declares at the outermost level.
+/// Returns the name of the type that a line declares at the outermost level; `None` for other lines.
 fn declared(line: &str) -> Option<&str> {
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
     let line = line.strip_prefix("pub ").unwrap_or(line);

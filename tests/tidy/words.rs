@@ -5,18 +5,18 @@ use super::{Source, rust_files};
 /// The folders with Rust files.
 const FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz", "crates"];
 
-/// Words with which no paragraph of a doc comment begins: its subject is a noun, or it says what a function does.
+/// Words with which no paragraph of a doc comment begins, because it begins with a noun or with what a function does.
 const NO_SUBJECTS: [&str; 11] =
     ["What", "Who", "Whose", "Whoever", "It", "One", "Nothing", "Nobody", "How", "Whether", "Where"];
 
-/// Words with which no name of a test begins: its subject is a noun, too.
+/// Words with which no name of a test begins, because it also begins with a noun.
 const NO_NAMES: [&str; 11] =
     ["what", "who", "whose", "whoever", "whatever", "it", "nothing", "nobody", "none", "how", "whether"];
 
 /// A word that comments avoid, and its replacement.
 const UNWANTED: (&str, &str) = ("behind", "after");
 
-/// Sentences in which such a word has its literal sense.
+/// Sentences in which the unwanted word has its literal sense.
 const LITERAL: [&str; 1] = ["behind a proxy"];
 
 /// Returns the comments of a file: the line of each, whether it is documentation, and its text.

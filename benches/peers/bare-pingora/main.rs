@@ -30,7 +30,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let listen = arguments.next().expect("bare-pingora LISTEN UPSTREAM");
     let upstream = arguments.next().expect("bare-pingora LISTEN UPSTREAM");
-    // One worker thread, as each proxy has (README.md).
+    // One worker thread, like every proxy in the comparison (README.md).
     let configuration = ServerConf { threads: 1, upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, configuration);
     server.bootstrap();

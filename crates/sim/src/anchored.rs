@@ -1,14 +1,15 @@
 //! Lists without a declared order: the real core against a model whose order the core does not know.
 //!
-//! Rows come and go, are edited and moved. The promise is that of the level `anchored` (docs/guarantees.md, "Levels"):
-//! rows that keep their relative positions are neither skipped nor repeated as long as their marks are found. So a row
-//! that stood still since the cursor was made is asserted to come once and in order, as long as more of the rows that
-//! the cursor marks stood still than moved. Example: of five marked rows two moved; the page must begin where the other
-//! three are. Elsewhere only the page itself is checked: its bytes, its length, its level, and that no row is twice on
-//! it.
+//! Rows come and go, are edited and moved. The core promises the level `anchored` (docs/guarantees.md, "Levels"): rows
+//! that keep their relative positions are neither skipped nor repeated as long as their marks are found. So each row
+//! that stood still since the cursor was made must come exactly once and in order, if more of the rows that the cursor
+//! marks stood still than moved. Example: of five marked rows two moved; the page must begin where the other three are.
+//! In all other cases only the page itself is checked: the bytes of its items, its length, its level, and that it
+//! contains no row twice.
 //!
-//! `world` is the list and `upstream` the API in front of it. `scenario` draws both and the client from a seed, `walk`
-//! drives the core, and `promises` holds its pages to the guarantees. `kinds` has the worlds that walks must meet.
+//! `world` is the list, and `upstream` the API in front of it. `scenario` draws the list, the API and the client from a
+//! seed. `walk` drives the core, and `promises` checks the core's pages against the guarantees. `kinds` lists the kinds
+//! of scenarios that walks must meet.
 
 mod kinds;
 mod promises;
@@ -27,16 +28,17 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::{keyed::tally::cause, world_kinds::WorldCounts};
 
-/// The smallest run whose figures are held to their bounds.
+/// The number of walks from which on a run's figures are checked against their bounds; rates of fewer walks vary too
+/// much.
 const LEAST_WALKS: u64 = 15_000;
 
-/// The largest number of walks in a thousand that may be refused without need, as was recorded.
+/// The largest number of walks in a thousand that may be refused without need (`Exchange::is_promised`), as measured.
 const REFUSED_OF_THOUSAND: u64 = 3;
 
-/// The largest number of walks in a thousand that may be refused, with need or without, as was recorded.
+/// The largest number of walks in a thousand that may be refused, with need or without, as measured.
 const ANY_REFUSED_OF_THOUSAND: u64 = 145;
 
-/// The largest number in a million pages that may be asked for by torn cursors, as was recorded, with some room.
+/// The largest number of pages in a million that may be requested by torn cursors: the measured number with some room.
 const TORN_OF_MILLION: u64 = 500;
 
 /// The results of many walks.
@@ -45,15 +47,16 @@ pub(crate) struct Tally {
     pub(crate) walks: u64,
     pages: u64,
     requests: u64,
-    /// The number of pages about which no promise held.
+    /// The number of pages for which only the promises of every page apply (`Judgement::NotPromised` and `Torn`).
     unpromised: u64,
-    /// The number of those whose cursors are torn: the marks are not the rows around the true place.
+    /// The number of unpromised pages whose cursors are torn: the cursor's marks are not the rows around its true
+    /// place.
     torn: u64,
-    /// The number of marks that the core found out of order and overruled by the others.
+    /// The number of marks that the core ignored because the order of the other marks contradicted them.
     stragglers: u64,
     /// The number of walks that were refused without need.
     unneeded: u64,
-    /// The number of refusals and the smallest seed, by cause and whether they were without need.
+    /// The refusals, by cause and by whether they were without need: their number, and the smallest seed of one.
     refused: BTreeMap<(&'static str, bool), (u64, u64)>,
     met: WorldCounts,
 }
@@ -88,7 +91,7 @@ impl Tally {
         }
     }
 
-    /// Returns the figures that are beyond the recorded bounds.
+    /// Returns a message for each figure that is beyond its recorded bound.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let (walks, unneeded) = (self.walks, self.unneeded);
         let refused: u64 = self.refused.values().map(|(times, _)| times).sum();

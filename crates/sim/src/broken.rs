@@ -1,7 +1,8 @@
 //! Broken cores, lies of dialects and faults of caches: proof that the simulator can fail.
 //!
-//! Each must be caught by some walk: the walk breaks a promise with the fault and keeps all promises without it. A lie
-//! has no such second walk, because the dialect is untrue throughout; it must break one of the promises that it names.
+//! Some walk must catch each of these: the walk breaks a promise with the fault, and keeps all promises without it. A
+//! lie has no second walk without the fault, because the dialect is untrue throughout. Instead, a walk with the lie
+//! must break one of the promises that `Lie::breaks` names.
 
 use std::{fs, path::Path};
 
@@ -21,7 +22,7 @@ const TRIES: u64 = 10_000;
 /// breaks.
 pub(crate) type Caught = (u64, Case, Broken);
 
-/// Returns the walks that break a promise without a rule of the core, and keep all with it.
+/// Returns the walks that break a promise without a rule of the core, and keep all promises with the rule.
 pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_rule(seed, rule);
@@ -39,18 +40,19 @@ pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// Returns the walks that break a promise with a fault of the cache, and keep all without it.
+/// Returns the walks that break a promise with a fault of the cache, and keep all promises without the fault.
 pub(crate) fn caught_fault(fault: Fault) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_fault(seed, fault);
         let broken = case.walk(false).violation?;
-        // The same seed is walked without the fault, too: a fault of the core would be taken for the planted one.
+        // The same seed is also walked without the fault. Otherwise a fault of the core would be taken for the planted
+        // fault.
         let sound = Case::from_seed(Family::Cached, seed).walk(false).violation.is_none();
         sound.then_some((seed, case, broken))
     })
 }
 
-/// Returns the promise that a walk breaks without a rule, if the walk keeps all promises with it.
+/// Returns the promise that a walk breaks without a rule, if the walk keeps all promises with the rule.
 fn breaks_without(rule: Rule, case: &Case) -> Option<Broken> {
     let broken = without(rule, || case.walk(false).violation)?;
     case.walk(false).violation.is_none().then_some(broken)
@@ -64,8 +66,8 @@ fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
 /// The number of walks that are shrunk; the smallest scenario is written.
 const SHRUNK: usize = 10;
 
-/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the first walk that catches each,
-/// and writes a shrunk scenario of each to the folder `write`, if there is one.
+/// Returns whether each rule, each lie and each fault of a cache is caught. Prints the first walk that catches each of
+/// them, and writes a shrunk scenario of each to the folder `write`, if there is such a folder.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules = Rule::ALL
         .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));
@@ -164,7 +166,7 @@ fn faults(fault: Fault) -> &'static str {
     }
 }
 
-/// Returns the text of the smallest scenario found that breaks the same promise by the same fault.
+/// Shrinks a scenario as long as the same fault breaks the same promise, and returns the text of the smallest one.
 fn shrunk(rule: Option<Rule>, shows: &str, case: &Case, broken: &Broken) -> String {
     let breaks = |case: &Case| match rule {
         Some(rule) => breaks_without(rule, case),

@@ -6,19 +6,18 @@
 //!
 //! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). An item that was
 //!   there from the oldest of these states to the newest is in all of them.
-//! - Each page moves strictly on. A walk has at most one page more than the items ahead in the oldest state shown and
-//!   those that came since can fill (G4).
-//! - Each page keeps the level that it was made with, and its ends are those of its states (G6).
-//! - No page is older than the cache's settings allow, and none is of a state before a write through the same
-//!   process.
+//! - Each page continues strictly after the page before it. A walk has at most one page more than these items fill: the
+//!   items ahead in the oldest state shown, and the items inserted since (G4).
+//! - Each page keeps the level that it was made with, and claims only ends that the list had in the page's states (G6).
+//! - No page is older than the cache's settings allow, and none is of a state before a write through the same process.
 //!
-//! This follows from the proof of a page (ARCHITECTURE.md), which uses the answers of that page alone, and not time:
-//! each page delivers the items that its states have in its own interval of the list, and the next page's cursor
-//! begins where that interval ends.
+//! These promises follow from the proof of a page (ARCHITECTURE.md). The proof uses only the page's own answers,
+//! whatever their age: each page delivers the items that its states have in its own interval of the list, and the next
+//! page's cursor begins where that interval ends.
 //!
-//! `cache` is a model of a cache. `scenario` draws its settings, the list and the clients from a seed, `walk` drives
-//! the core and the cache, and `promises` holds the pages to the guarantees. `kinds` has the pages and walks that must
-//! occur.
+//! `cache` is a model of a cache. `scenario` draws its settings, the list and the clients from a seed. `walk` drives
+//! the core and the cache, and `promises` checks the pages against the guarantees. `kinds` lists the kinds of pages and
+//! walks that must occur.
 
 mod cache;
 mod kinds;
@@ -37,13 +36,14 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::world_kinds::WorldCounts;
 
-/// The smallest run whose figures are held to their bounds.
+/// The number of walks from which on a run's figures are checked against their bounds; rates of fewer walks vary too
+/// much.
 const LEAST_WALKS: u64 = 5_000;
 
 /// The least number of pages in a hundred that must come from the cache.
 const FROM_CACHE_OF_HUNDRED: u64 = 20;
 
-/// The largest number of refused requests for a thousand pages.
+/// The largest number of refused requests for each thousand pages.
 const REFUSED_OF_THOUSAND: u64 = 60;
 
 /// The results of many walks.
@@ -78,7 +78,7 @@ impl Tally {
         other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
     }
 
-    /// Returns the figures that are beyond the recorded bounds.
+    /// Returns a message for each figure that is beyond its recorded bound.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let Self { walks, pages, from_cache, .. } = *self;
         if walks < LEAST_WALKS {

@@ -6,7 +6,7 @@ use cursorgate_core::pagination::rules::Rule;
 
 use crate::{anchored, cached, keyed, misdeclared, shrink::shrink, text::words, token};
 
-/// A family of lists. Each has a model upstream, scenarios and promises of its own.
+/// A family of lists. Each family has its own model upstream, scenarios and promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Family {
     /// Lists whose order is declared.
@@ -15,7 +15,7 @@ pub(crate) enum Family {
     Token,
     /// Lists without a declared order.
     Anchored,
-    /// Lists that are sorted otherwise than they are declared.
+    /// Lists whose true order differs from the declared one.
     Misdeclared,
     /// Lists whose pages a cache keeps.
     Cached,
@@ -57,7 +57,8 @@ words!(Case {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) violation: Option<Broken>,
-    /// The cause of the first refusal; in the families `keyed` and `anchored` with its need.
+    /// The cause of the first refusal; `None` if nothing was refused. In the families `keyed` and `anchored`, the cause
+    /// is followed by whether the refusal was needed.
     pub(crate) refusal: Option<String>,
     pub(crate) story: Vec<String>,
 }
@@ -70,7 +71,7 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    /// Parses `promise: what`.
+    /// Parses a text of the form `promise: what`.
     fn of(said: &str) -> Self {
         let (promise, what) = said.split_once(": ").unwrap_or((said, ""));
         Self { promise: promise.to_owned(), what: what.to_owned() }
@@ -113,7 +114,8 @@ impl Case {
         Self::Cached(Box::new(cached::Scenario::with_fault(seed, fault)))
     }
 
-    /// Walks as the scenario says. With `telling`, the result has the story. A panic of the core is a violation.
+    /// Walks as the scenario says. If `telling` is true, the result contains the story. A panic of the core is a
+    /// violation.
     pub(crate) fn walk(&self, telling: bool) -> Ended {
         quietly(|| panic::catch_unwind(|| self.walked(telling))).unwrap_or_else(|_| Ended {
             violation: Some(Broken { promise: "panic".to_owned(), what: String::new() }),
@@ -166,7 +168,7 @@ impl Case {
         }
     }
 
-    /// Returns the smallest scenario found for which `same` holds.
+    /// Returns the smallest variant of this scenario found for which `same` returns `true`.
     pub(crate) fn shrunk(&self, same: impl Fn(&Self) -> bool) -> Self {
         shrink(self, Self::smaller, same)
     }
@@ -200,10 +202,10 @@ thread_local! {
     static WALKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` without printing panics of this thread: those of the core are caught, and reported with their walk.
+/// Runs `work` without printing this thread's panics: panics of the core are caught, and reported with their walk.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     static ONCE: Once = Once::new();
-    // The hook is global: it is set once, and each thread has its own flag for whether it walks.
+    // The hook is global, so it is set only once. A flag of each thread tells the hook whether the thread is walking.
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -38,10 +38,10 @@ enum Sim {
     Soak {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// The first seed; another one each time where it is not given
+        /// The first seed; by default another one in each run
         #[arg(long)]
         seed: Option<u64>,
-        /// Walks through this family alone
+        /// Walks only through this family
         #[arg(long)]
         family: Option<Family>,
     },
@@ -49,14 +49,14 @@ enum Sim {
     Walk {
         #[arg(long, default_value_t = WALKS)]
         walks: u64,
-        /// The first seed: many walks can be made in parts
+        /// The first seed, for a run that is made in parts
         #[arg(long, default_value_t = 0)]
         from: u64,
-        /// Walks through this family alone
+        /// Walks only through this family
         #[arg(long)]
         family: Option<Family>,
     },
-    /// Tells one walk, as it was and shrunk
+    /// Tells the story of one walk, as it was and shrunk
     Replay {
         /// `FAMILY:SEED` (such as keyed:123), `small:NUMBER`, or a file such as those in crates/sim/regressions
         what: What,
@@ -74,7 +74,7 @@ enum Sim {
     },
     /// Plants faults in the core, one at a time, and tells which of its tests notice, as `make mutants` does
     Mutants {
-        /// The faults, by their names in crates/mutants/faults; all of them where none is given
+        /// The faults, by their names in crates/mutants/faults; by default all of them
         names: Vec<String>,
     },
 }
@@ -137,7 +137,7 @@ pub(crate) fn run() -> ExitCode {
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs the program that plants faults, and returns whether it succeeds. It is a program of its own because it builds
+/// Runs the program that plants faults, and returns whether it succeeds. It is a separate program because it builds
 /// copies of the core and of this simulator with faults in the core.
 fn mutants(names: &[String]) -> io::Result<bool> {
     let mut cargo = Command::new("cargo");
@@ -158,8 +158,8 @@ fn soak(seconds: u64, seed: u64, mixed: Mix) -> bool {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         (Instant::now() < until).then(|| mix(seed, number))
     });
-    // In a short soak a class has few walks, and one refusal by chance may exceed a bound: a soak asserts promises
-    // alone.
+    // In a short soak a class has few walks, so a single refusal by chance may exceed a bound. A soak therefore asserts
+    // only the promises.
     report.print();
     println!("{}, seed {seed}", report.summary());
     report.violations() == 0
@@ -178,8 +178,8 @@ pub(crate) fn conclude(report: &Report, title: &str) -> bool {
     report.violations() == 0 && beyond.is_empty()
 }
 
-/// Prints the story of a walk and, where it fails or is refused, that of the smallest walk found with the same end.
-/// Returns whether the walk keeps all promises.
+/// Prints the story of a walk. If the walk fails or is refused, also prints the story of the smallest walk found with
+/// the same end. Returns whether the walk keeps all promises.
 fn replay(what: &What, write: Option<&Path>) -> Result<bool, String> {
     let (case, name) = match what {
         What::Seed(family, seed) => (Case::from_seed(*family, *seed), format!("{}:{seed}", family.name())),
@@ -208,8 +208,8 @@ fn replay(what: &What, write: Option<&Path>) -> Result<bool, String> {
     Ok(violation.is_none())
 }
 
-/// Prints the story of the walk of a file and, where the file names a rule, the story without that rule. Returns
-/// whether the result is the expected one.
+/// Prints the story of a file's walk and, if the file names a rule, the story without that rule. Returns whether the
+/// result is the expected one.
 fn replay_file(path: &Path, write: Option<&Path>) -> Result<bool, String> {
     let regression = Regression::open(path)?;
     println!("{}", regression.walk(true).story.join("\n"));
@@ -226,14 +226,15 @@ fn replay_file(path: &Path, write: Option<&Path>) -> Result<bool, String> {
     Ok(fault.is_none())
 }
 
-/// Returns the comment on top of a file.
+/// Returns the comment at the top of a file: its first lines that begin with `#`, without that sign.
 fn comment_of(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     let lines = text.lines().map_while(|line| line.strip_prefix('#'));
     Ok(lines.map(str::trim).collect::<Vec<_>>().join("\n"))
 }
 
-/// Walks through all small worlds. Returns whether they keep the promises, within the recorded bounds.
+/// Walks through all small worlds. Returns whether all walks keep their promises and all figures are within their
+/// bounds.
 pub(crate) fn small_worlds() -> bool {
     let (mut tally, mut failed) = (Tally::default(), BTreeMap::new());
     quietly(|| {

@@ -15,12 +15,12 @@ impl Dice {
         scramble(self.0)
     }
 
-    /// Returns a number from 0 to below `bound`, which is at least 1.
+    /// Returns a number from 0 to `bound - 1`. `bound` must be at least 1.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         (((self.roll() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// Returns true `percent` times in a hundred.
+    /// Returns `true` with a probability of `percent` in a hundred.
     pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.below(100) < percent
     }

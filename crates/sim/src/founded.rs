@@ -1,6 +1,6 @@
-//! The promise "founded": the claim of each page follows from the questions and answers of its request, by the core's
-//! own checker (`cursorgate_core::pagination::checker`). The checker knows fewer arguments than the core, so that it
-//! may find none for a right page.
+//! The promise "founded": the claim of each page follows from the upstream requests and answers that it was made of, as
+//! judged by the core's own checker (`cursorgate_core::pagination::checker`). The checker knows fewer arguments than
+//! the core, so it may find no argument for a correct page.
 
 use cursorgate_core::pagination::{
     answer::Answer,
@@ -13,7 +13,7 @@ use cursorgate_core::pagination::{
 /// The name of the promise.
 pub(crate) const FOUNDED: &str = "founded";
 
-/// The questions and answers of one page.
+/// The upstream requests of one page, and their answers.
 pub(crate) struct Record {
     request: PageRequest,
     exchanges: Vec<(Fetch, Answer)>,
@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
     /// The checker finds no argument for the page. In `keyed` such pages are counted, and `Bounds::unclear` bounds
     /// them.
     Unclear(String),
-    /// An item of the page is in no answer, an id is twice on it, or it is too long: no further argument could
+    /// An item of the page is in no answer, an id occurs twice on the page, or the page is too long. No argument could
     /// justify such a page.
     Unfounded(String),
 }
@@ -53,7 +53,8 @@ impl Record {
         }
     }
 
-    /// Returns the reason that the claim of a page does not follow, for families whose every page must be clear.
+    /// Returns the reason that a page's claim doesn't follow from its answers; `None` if it does. For families in which
+    /// the checker must find an argument for every page.
     pub(crate) fn unfounded(&self, page: &Page) -> Option<String> {
         match self.verdict(page) {
             Verdict::Founded => None,
@@ -74,9 +75,9 @@ mod tests {
     use super::Record;
     use crate::keyed;
 
-    /// The faults that are planted in true pages, and the least number in a hundred of each that the checker must
-    /// find. A page that loses its link to the next one is false only if no answer shows the end of the list, so that
-    /// not all such faults can be found.
+    /// The faults that are planted in true pages, each with the least percentage of these pages that the checker must
+    /// reject. A page that loses its link to the next page is false only if no answer shows the end of the list, so the
+    /// checker can't reject all of these.
     const KINDS: [(&str, u64); 4] =
         [("an item dropped", 95), ("two items swapped", 100), ("an item twice", 100), ("no next page", 95)];
 

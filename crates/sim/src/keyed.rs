@@ -1,14 +1,14 @@
 //! Lists whose order is declared: the real core against a model list of rows with keys.
 //!
-//! - The model: `world` is the list, made of `row`s whose keys have `values`; `upstream` is the API in front of
-//!   it, with the behaviour that `traits` describe; `gateway` is the memory of the gateways.
+//! - The model: `world` is the list, made of `row`s whose keys have `values`; `upstream` is the API in front of it,
+//!   with the behaviour that `traits` describe; `gateway` is the memory of the gateways.
 //! - The walks: `client` and `style` describe a client, and `walk` drives the core for it. A `scenario` is a walk as
-//!   data, which `draw` makes of a seed and `shrink` makes smaller; `small` enumerates all small ones.
-//! - The assertions: `promises` holds each page to the guarantees, with `ends`, `proof`, `leg` and `cost` beside it.
-//!   `need` finds the reason for a refusal. `tally` counts levels and refusals, `bounds` bounds them, and `met` asserts
-//!   that walks meet every kind of world.
-//! - The tests of the simulator itself: `broken` has lies that it must notice. `drift` and `table` measure the cost of
-//!   pages.
+//!   data, which `draw` makes from a seed and `shrink` makes smaller; `small` enumerates all small scenarios.
+//! - The assertions: `promises` checks each page against the guarantees, with the help of `ends`, `proof`, `leg` and
+//!   `cost`. `need` finds the reason for a refusal. `tally` counts levels and refusals, `bounds` bounds them, and `met`
+//!   asserts that walks meet every kind of world.
+//! - The tests of the simulator itself: `broken` has lies that the simulator must notice. `drift` and `table` measure
+//!   the cost of pages.
 
 pub(crate) mod aim;
 pub(crate) mod bounds;

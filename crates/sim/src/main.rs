@@ -1,15 +1,15 @@
 //! The simulator: the real core against model upstreams whose lists change between and during pages.
 //!
-//! `cargo sim --help` describes its commands. A walk is decided by a scenario, which is plain data: a seed makes one,
-//! and a text keeps one. A failing walk is printed with the command that replays it, with its story after shrinking,
-//! and its shrunk scenario is written to a file.
+//! `cargo sim --help` describes its commands. A scenario, which is plain data, decides a walk. A seed generates a
+//! scenario, and a text form stores one. For a failing walk, the simulator prints the command that replays it and its
+//! story after shrinking, and writes the shrunk scenario to a file.
 //!
-//! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (none is), `token` (the upstream
-//! pages by tokens), `misdeclared` (the list is sorted otherwise than it is declared), `cached` (a cache keeps
+//! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (no order is declared), `token` (the
+//! upstream pages by tokens), `misdeclared` (the true order differs from the declared one), `cached` (a cache keeps
 //! pages). In most of them `world` is the list and its changes, and `upstream` answers from it and lets time pass;
 //! `kinds` counts the walks that meet each kind of world (`world_kinds`). A `case` is a scenario of any family. `run`
-//! walks on all processors and makes a `report`; `shrink` makes scenarios small; `text` writes and reads them; a
-//! `regression` is one in a file of `../regressions`; `broken` switches off rules of the core, to see that the
+//! walks on all processors and makes a `report`; `shrink` makes scenarios small; `text` writes and reads scenarios; a
+//! `regression` is a scenario in a file of `../regressions`; `broken` switches off rules of the core, to check that the
 //! simulator notices.
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,17 +1,17 @@
-//! Lists that are sorted otherwise than their order declares: without regard to case, by a language, by ranks, with
-//! nulls on the other side, by instants that are spelt in many ways. Only the answers show that.
+//! Lists whose true order differs from the declared one: without regard to case, by a language, by ranks, with nulls on
+//! the other side, by instants that are spelt in many ways. Only the answers show that.
 //!
-//! Each page is held to its level by the true order. An `exact` page, and each page of a list at rest with ordered
-//! ties, has every row between the place that was asked for and its own last row, or the end of the list, in the
+//! Each page is checked against its level, by the true order. An `exact` page, and each page of a list at rest with
+//! ordered ties, has every row between the requested place and its own last row, or the end of the list, in the
 //! upstream's order (G1, G3, G6).
 //!
-//! The guarantees assume that the declared order is the true one (docs/guarantees.md, "Limits"). Hence one exception:
-//! where a list changes while it is read, the rows that would contradict the order may come and go between two
-//! answers. Such pages are deceived, and have a bound. The core may also claim less or refuse, which is counted for
-//! each world; a list at rest that can be read must not be refused.
+//! The guarantees assume that the declared order is the true one (docs/guarantees.md, "Limits"). So there is one
+//! exception: if a list changes while it is read, the rows that would contradict the order may come and go between two
+//! answers. A page may then be deceived; the number of such pages has a bound. The core may also claim less or refuse,
+//! which is counted for each world. A list at rest that can be read must not be refused.
 //!
-//! `scenario` is a walk as data, `upstream` the list and the API in front of it, `walk` the client, and `promises`
-//! holds its pages to the guarantees.
+//! `scenario` is a walk as data, `upstream` the list and the API in front of it, and `walk` the client. `promises`
+//! checks the pages against the guarantees.
 
 mod promises;
 mod scenario;
@@ -28,10 +28,10 @@ pub(crate) use shrink::smaller;
 use walk::DECEIVED;
 pub(crate) use walk::{Outcome, walk};
 
-/// The smallest run whose figures are held to their bounds.
+/// The number of walks from which on a run's figures are checked against their bounds.
 const LEAST_WALKS: u64 = 5_000;
 
-/// The number of pages of which at most one may be deceived. In long runs 20 of a million are.
+/// The number of pages of which at most one may be deceived. In long runs, 20 pages of a million are.
 const MOST_DECEIVED: u64 = 20_000;
 
 /// The results of many walks.
@@ -65,8 +65,8 @@ impl Tally {
         self.counts.get(&(truth, said, still)).and_then(|counts| counts.get(what)).copied().unwrap_or(0)
     }
 
-    /// Returns the figures that are beyond their bounds: worlds that are met too seldom, lists that are refused
-    /// although they can be read, and deceived pages.
+    /// Returns a message for each figure that is beyond its bound: worlds that are met too seldom, lists that are
+    /// refused although they can be read, and deceived pages.
     pub(crate) fn beyond(&self) -> Vec<String> {
         if self.walks < LEAST_WALKS {
             return Vec::new();
@@ -88,8 +88,8 @@ impl Tally {
                     hold(met * 200 > self.walks, format!("{truth:?} {said:?} {still}: met {met} times"));
                 }
                 // At rest, a list whose key is opaque or without a declared type can be read to its end. A declared
-                // text is compared by its bytes, so that such a list may be refused; so may one whose nulls are
-                // misplaced.
+                // text is compared by its bytes, so such a list may be refused. A list whose nulls are misplaced may
+                // also be refused.
                 let refused = sum(truth, said, true, &refusals);
                 let may_refuse = said == Said::Text || truth == Truth::NullsElsewhere;
                 hold(may_refuse || refused == 0, format!("{truth:?} {said:?} at rest: {refused} refused"));

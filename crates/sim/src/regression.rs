@@ -1,4 +1,5 @@
-//! Scenarios in files: `regressions/` has those that failed once, and those that fail without a rule of the core.
+//! Scenarios in files: `regressions/` has scenarios that failed once, and scenarios that fail without a rule of the
+//! core.
 //!
 //! ```text
 //! # A comment on the fault that the scenario shows.
@@ -7,7 +8,7 @@
 //! FAMILY { … }            the scenario, in the form of `text`
 //! ```
 //!
-//! A scenario without both lines failed once, and must keep its promises. A lie must break its promise.
+//! A scenario with neither line failed once, and must keep its promises. A lie must break its promise.
 
 use std::{fs, path::Path};
 
@@ -43,7 +44,7 @@ impl Regression {
         Self::read(&text).map_err(|fault| format!("{}: {fault}", path.display()))
     }
 
-    /// Returns the file's text, with a comment on top.
+    /// Returns the file's text, with a comment at its top.
     pub(crate) fn write(&self, comment: &str) -> String {
         let mut page = Page::default();
         if let Some(rule) = self.without {
@@ -76,7 +77,7 @@ impl Regression {
         }
     }
 
-    /// Returns the difference from the expected result, if there is one.
+    /// Returns the difference from the expected result; `None` if the result is as expected.
     pub(crate) fn fault(&self) -> Option<String> {
         let told = |broken: Broken| format!("breaks {}: {}", broken.promise, broken.what);
         let is_lie = self.without.is_none() && self.breaks.is_some();
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
     use crate::{case::Family, keyed::broken::Lie, text};
 
-    /// Each scenario failed once, or shows the purpose of a rule of the core.
+    /// Each scenario failed once, or shows what a rule of the core is for.
     #[test]
     fn regressions_have_their_expected_results() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");

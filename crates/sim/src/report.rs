@@ -48,8 +48,8 @@ impl Report {
         self.broken.values().map(Vec::len).sum()
     }
 
-    /// Returns the figures that are beyond their recorded bounds: worlds that are met too seldom, refusals, levels, and
-    /// deceived pages.
+    /// Returns a message for each figure that is beyond its recorded bound: worlds that are met too seldom, refusals,
+    /// levels, and deceived pages.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let mut beyond = self.keyed.beyond(&keyed::bounds::WALKS);
         let needless = self.keyed.refused_without_need();
@@ -82,7 +82,8 @@ impl Report {
         self.print_broken();
     }
 
-    /// Prints the seeds of each broken promise, and the story of the first, shrunk, with the command that replays it.
+    /// Prints the seeds of each broken promise, and the story of the first walk, shrunk, with the command that replays
+    /// it.
     pub(crate) fn print_broken(&self) {
         for ((family, promise), seeds) in &self.broken {
             let mut first = seeds.clone();
@@ -131,10 +132,10 @@ pub(crate) fn tell(case: &Case, promise: &str, name: &str) {
     }
 }
 
-/// Returns the commit of the working copy, with `-dirty` where it has changes.
+/// Returns the commit of the working copy, with `-dirty` if it has changes; `unknown` if git can't tell.
 pub(crate) fn commit() -> String {
     let mut git = Command::new("git");
-    // `--exclude` leaves all tags out, so that the commit itself is named and not its distance from a tag.
+    // `--exclude` leaves out all tags, so git names the commit itself instead of its distance from a tag.
     git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let said = git.output().ok().filter(|output| output.status.success());
     said.map_or_else(|| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -24,7 +24,8 @@ use crate::{
 /// The number of failing walks after which a run stops.
 const ENOUGH: u64 = 500;
 
-/// The families of a run, each with its share: one walk in so many. The remaining walks are of the family `rest`.
+/// The families of a run. Each of `others` has a share: one in this many walks. The remaining walks are of the family
+/// `rest`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
     rest: Family,
@@ -32,13 +33,13 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// All families but `cached`. Most walks are of lists with a declared order, which have the most rules.
+    /// All families except `cached`. Most walks are of lists with a declared order, which have the most rules.
     pub(crate) const ALL: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
     };
 
-    /// All families. A soak has seeds of its own and no recorded figures, so that a further family changes none.
+    /// All families. A soak has its own seeds and no recorded figures, so a new family changes no figure.
     pub(crate) const SOAK: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100), (Family::Cached, 20)],
@@ -65,9 +66,9 @@ struct Progress {
 }
 
 impl Progress {
-    /// Prints the progress to standard error until `ended` returns true: each second on a terminal, elsewhere every ten
-    /// seconds. `ended` waits for the time it is given. Failing walks are printed on the way, so that a run that is
-    /// interrupted has named them.
+    /// Prints the progress to standard error until `ended` returns true: every second on a terminal, otherwise every
+    /// ten seconds. `ended` waits for the given time. Each print also names the walks that have failed since the last
+    /// one. They are then known even if the run is interrupted.
     fn tell(&self, ended: impl Fn(Duration) -> bool) {
         let terminal = stderr().is_terminal();
         let pause = Duration::from_secs(if terminal { 1 } else { 10 });
@@ -88,8 +89,8 @@ impl Progress {
     }
 }
 
-/// Walks with the seeds that `next` returns, on all processors, until it returns `None` or [`ENOUGH`] walks have
-/// failed. With `telling`, prints the progress.
+/// Walks with the seeds that `next` returns, on all processors, until `next` returns `None` or [`ENOUGH`] walks have
+/// failed. If `telling` is true, prints the progress.
 pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> + Sync) -> Report {
     let (report, progress) = (Mutex::new(Report::default()), Progress::default());
     thread::scope(|scope| {
@@ -100,7 +101,7 @@ pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> +
             scope.spawn(move || {
                 let own = quietly(|| walk_some(mix, next, progress));
                 report.lock().unwrap().merge(own);
-                // The channel disconnects when all senders are gone: that ends the progress, also after a panic.
+                // The channel disconnects when all senders are dropped. That ends the progress, even after a panic.
                 drop(ended);
             });
         }
@@ -117,7 +118,7 @@ fn walk_some(mix: Mix, next: impl Fn() -> Option<u64>, progress: &Progress) -> R
     let mut own = Report::default();
     while let Some(seed) = next() {
         let family = mix.family(seed);
-        // A panic breaks a promise of this walk, and does not end the run.
+        // A panic breaks a promise of this walk, but does not end the run.
         let broken = panic::catch_unwind(panic::AssertUnwindSafe(|| walk_one(family, seed, &mut own)));
         let broken = broken.unwrap_or_else(|_| Some("panic".to_owned()));
         let failed = u64::from(broken.is_some());

@@ -1,13 +1,13 @@
-//! The shrinking of scenarios: to the smallest one found with the same result.
+//! The shrinking of a scenario to the smallest one found with the same result.
 
 use std::ops::Range;
 
 /// The largest number of variants that one shrinking tries.
 const ATTEMPTS: u32 = 4_000;
 
-/// Returns the smallest scenario found for which `same` holds. `smaller` returns the variants of a scenario that are
-/// smaller in one respect, those with the largest step first; the search goes on from the first for which `same`
-/// holds. At most [`ATTEMPTS`] variants are tried.
+/// Returns the smallest scenario found for which `same` returns `true`. `smaller` returns the variants of a scenario
+/// that are smaller in one respect, the largest steps first. The search continues from the first variant for which
+/// `same` returns `true`. At most [`ATTEMPTS`] variants are tried.
 pub(crate) fn shrink<S: Clone>(scenario: &S, smaller: impl Fn(&S) -> Vec<S>, same: impl Fn(&S) -> bool) -> S {
     let mut best = scenario.clone();
     let mut attempts = 0;

@@ -1,7 +1,6 @@
 //! The tests of a run: each family, all small worlds, and the broken cores and caches that must be caught.
 //!
-//! `WALKS=n` sets the number of walks of each family, within the range that its test allows; `crates/mutants` uses
-//! that.
+//! `WALKS=n` sets the number of walks of each family, within the range that its test allows. `crates/mutants` sets it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +15,7 @@ use crate::{
     run::{Mix, walk_all},
 };
 
-/// The number of walks of a family that is walked alone.
+/// The number of walks in a test of a single family.
 const WALKS_OF_FAMILY: u64 = 20_000;
 
 /// The number of walks with caches. Such a walk has several clients, and about as many pages as ten other walks.
@@ -26,7 +25,7 @@ const WALKS_WITH_CACHES: u64 = 6_000;
 /// binary that is shipped.
 const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
 
-/// Returns the number of walks that the environment asks for.
+/// Returns the number of walks that the environment variable `WALKS` states; `None` if it isn't set.
 fn wanted() -> Option<u64> {
     let text = std::env::var("WALKS").ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("WALKS={text} is no number")))
@@ -64,7 +63,7 @@ fn walks_without_a_declared_order_keep_the_promises() {
 /// Row: F38
 #[test]
 fn walks_of_misdeclared_lists_keep_the_promises() {
-    // With fewer walks, the figures are not held to their bounds (`misdeclared::Tally::beyond`).
+    // With fewer walks, the figures are not checked against their bounds (`misdeclared::Tally::beyond`).
     let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.clamp(5_000, 200_000));
     assert!(holds("misdeclared", Mix::only(Family::Misdeclared), walks));
 }
@@ -75,7 +74,8 @@ fn walks_with_caches_keep_the_promises() {
     assert!(holds("with caches", Mix::only(Family::Cached), walks));
 }
 
-/// A cache with a fault breaks a promise that the same cache without it keeps, on the very same walk.
+/// For each fault there is a walk that breaks a promise with the faulty cache and keeps all promises with the sound
+/// one.
 #[test]
 fn every_fault_of_a_cache_is_caught() {
     let missed: Vec<Fault> = Fault::ALL
@@ -102,7 +102,7 @@ fn every_lie_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
-/// A core without one of its rules breaks a promise that the whole core keeps, on the very same walk.
+/// For each rule there is a walk that breaks a promise without the rule and keeps all promises with it.
 #[test]
 fn every_broken_core_is_caught() {
     let missed: Vec<Rule> = Rule::ALL
@@ -116,11 +116,11 @@ fn every_broken_core_is_caught() {
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
 
-/// The mark is in this binary, so that its absence from the binary that is shipped is evidence.
+/// The mark is in this binary. Without that, its absence from the binary that is shipped would prove nothing.
 #[test]
 fn a_binary_with_switchable_rules_has_the_mark() {
     let binary = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    // The constant of this test is one occurrence: a second one is that of the core.
+    // The constant of this test is one occurrence; the core's own constant is a second one.
     let times = binary.windows(MARK.len()).filter(|window| *window == MARK).count();
     assert!(times >= 2, "the mark stands there {times} times");
 }

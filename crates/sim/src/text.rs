@@ -1,11 +1,12 @@
-//! Scenarios as text, so that a scenario that failed once can be walked by every later version of the simulator.
+//! Scenarios as text. Every later version of the simulator can walk a scenario that failed once.
 //!
-//! A text is words between blanks; `#` begins a comment that ends with its line. A record is `{ field value … }`, a
-//! list is `[ value … ]`, and `*9 value` in a list stands for nine equal values. Absent options are `-`.
+//! A text consists of words with white space between them; `#` begins a comment that ends with its line. A record is `{
+//! field value … }`, a list is `[ value … ]`, and `*9 value` in a list means nine equal values. An absent option is
+//! `-`.
 //!
-//! A record holds only the fields that differ from its defaults. So a field that is added later needs a default with
-//! which older scenarios keep their meaning, and a default never changes. A field or a word that is renamed in the
-//! code keeps its name in the files: `cargo test` reads all of `regressions/`, and fails where a name is lost.
+//! A record contains only the fields that differ from its defaults. So a field that is added later needs a default with
+//! which older scenarios keep their meaning, and a default never changes. A field or a word that is renamed in the code
+//! keeps its name in the files: `cargo test` reads all of `regressions/`, and fails if a name is lost.
 
 mod core;
 mod page;
@@ -57,7 +58,7 @@ impl<'a> Words<'a> {
         if self.take(word) { Ok(()) } else { Err(self.fault(&[word])) }
     }
 
-    /// Takes the rest of the line of the last word that was taken.
+    /// Takes the remaining words of the line that contains the last word taken.
     pub(crate) fn line(&mut self) -> String {
         let line = self.next.checked_sub(1).map(|before| self.words[before].0);
         let rest = self.words[self.next..].iter().take_while(|(number, _)| Some(*number) == line);
@@ -66,7 +67,7 @@ impl<'a> Words<'a> {
         rest.join(" ")
     }
 
-    /// Returns the message that the next word is none of these.
+    /// Returns a message that the next word, or the end of the text, was found instead of one of the wanted words.
     pub(crate) fn fault(&self, wanted: &[&str]) -> String {
         let wanted = wanted.join(", ");
         match self.words.get(self.next) {
@@ -76,7 +77,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Reads the whole of a text as one value.
+/// Reads a whole text as one value.
 #[cfg(test)]
 pub(crate) fn read<T: Text>(text: &str) -> Result<T, String> {
     let mut words = Words::new(text);
@@ -92,13 +93,13 @@ pub(crate) fn write<T: Text>(value: &T) -> String {
     page.render()
 }
 
-/// Implements [`Text`] for a type with named fields, as a record without the fields that equal the default.
+/// Implements [`Text`] for a type with named fields: a record that leaves out the fields that equal the default.
 macro_rules! record {
     ($name:ty, $default:expr, { $($field:ident),* $(,)? }) => {
         impl $crate::text::Text for $name {
             fn write(&self, page: &mut $crate::text::Page) {
                 let default: Self = $default;
-                // The pattern has no `..`, so that a field that is forgotten here does not compile.
+                // The pattern has no `..`, so a type with a field that is missing here does not compile.
                 let Self { $($field),* } = self;
                 page.group('{', |page| {
                     $(if *$field != default.$field {
@@ -190,7 +191,7 @@ impl Text for bool {
     }
 }
 
-/// A word: a text without blanks and without `#`.
+/// A string is one word, so it contains neither white space nor `#`.
 impl Text for String {
     fn write(&self, page: &mut Page) {
         page.word(self);
@@ -224,7 +225,7 @@ impl<T: Text> Text for Box<T> {
     }
 }
 
-/// The largest number of equal values that `*` may stand for, beyond that of any scenario.
+/// The largest number of equal values that `*` may state. No scenario has that many.
 const MOST_EQUAL: usize = 10_000;
 
 impl<T: Text + Clone + PartialEq> Text for Vec<T> {

@@ -1,16 +1,17 @@
 //! Lists that are paged by the upstream's own tokens: the real core against a model of such an upstream.
 //!
-//! No answer shows the items that a token skips, so that no core can promise them. The guarantees (docs/guarantees.md,
+//! No answer shows the items that a token skips, so no core can promise them. The guarantees (docs/guarantees.md,
 //! "Levels") are about the answers:
 //!
 //! - each item that an answer shows beyond the place of a page, and up to the page's last item, is on that page (G1);
-//! - no item comes twice (G2), and in a declared order items come in it (G3);
+//! - no item comes twice (G2), and in a declared order items come in that order (G3);
 //! - a page of level `checked` skips no item that was there throughout, shown or not (G6);
-//! - where tokens keep their place (keys, snapshots), a walk from the start to the end delivers each item that was
-//!   there throughout (G1).
+//! - if tokens keep their place (keys, snapshots), a walk from the start to the end delivers each item that was there
+//!   throughout (G1).
 //!
-//! `world` is the list and `upstream` the API in front of it. `scenario` draws both and the client from a seed, `walk`
-//! drives the core, and `promises` holds its pages to the guarantees. `kinds` has the worlds that walks must meet.
+//! `world` is the list, and `upstream` the API in front of it. `scenario` draws the list, the API and the client from a
+//! seed. `walk` drives the core, and `promises` checks the pages against the guarantees. `kinds` lists the kinds of
+//! scenarios that walks must meet.
 
 mod kinds;
 mod promises;
@@ -29,16 +30,17 @@ pub(crate) use walk::{Outcome, walk};
 
 use crate::world_kinds::WorldCounts;
 
-/// The smallest run whose figures are held to their bounds.
+/// The number of walks from which on a run's figures are checked against their bounds; rates of fewer walks vary too
+/// much.
 const LEAST_WALKS: u64 = 10_000;
 
-/// The least number of `checked` pages in a hundred pages of lists with a declared order, as was recorded.
+/// The least number of `checked` pages in a hundred pages of lists with a declared order, as measured.
 const CHECKED_OF_HUNDRED: u64 = 45;
 
-/// The largest number of refusals for a thousand pages, as was recorded.
+/// The largest number of refusals for each thousand pages, as measured.
 const ANY_REFUSED_OF_THOUSAND: u64 = 28;
 
-/// The largest number in a thousand walks over tokens that keep their place that may be refused without need.
+/// The largest number of refusals without need in a thousand walks over tokens that keep their place.
 const REFUSED_OF_THOUSAND: u64 = 8;
 
 /// The results of many walks.
@@ -48,10 +50,10 @@ pub(crate) struct Tally {
     pages: u64,
     requests: u64,
     changes: u64,
-    /// The number of pages of lists with a declared order, and of those of level `checked`.
+    /// The number of pages of lists with a declared order. `checked` counts those of level `checked`.
     declared: u64,
     checked: u64,
-    /// The number of walks over tokens that keep their place, and of those that are refused without need.
+    /// The number of walks over tokens that keep their place. `unneeded` counts those that are refused without need.
     perfect: u64,
     unneeded: u64,
     refused: BTreeMap<String, u64>,
@@ -91,14 +93,14 @@ impl Tally {
         other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
     }
 
-    /// Returns the figures that are beyond the recorded bounds.
+    /// Returns a message for each figure that is beyond its recorded bound.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let Self { walks, pages, declared, checked, perfect, unneeded, .. } = *self;
         let refused: u64 = self.refused.values().sum();
         let mut beyond = Vec::new();
         let mut hold = |holds: bool, said: String| beyond.extend((!holds && walks >= LEAST_WALKS).then_some(said));
-        // A page that claims `checked` wrongly is a violation (`Visit::check_level`), so that only too few need a
-        // bound.
+        // A page that claims `checked` wrongly is a violation (`Visit::check_level`), so only too few `checked` pages
+        // need a bound.
         hold(
             checked * 100 >= CHECKED_OF_HUNDRED * declared,
             format!("of {declared} pages by token in a declared order only {checked} are checked"),

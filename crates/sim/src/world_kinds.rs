@@ -1,12 +1,12 @@
-//! The number of walks that meet each kind of world. Each kind has a floor, so that a change to the drawing of
-//! scenarios can't lose a kind unnoticed.
+//! The number of walks that meet each kind of world. Each kind has a floor, which shows if a change to the drawing of
+//! scenarios loses a kind.
 
 use std::collections::BTreeMap;
 
 /// A kind of scenario, with the least share of walks that meet it.
 pub(crate) struct WorldKind<S> {
     name: &'static str,
-    /// The least number of walks in a thousand that must meet it: about seven tenths of the share that was measured.
+    /// The least number of walks in a thousand that must meet the kind: about seven tenths of the measured share.
     floor: u64,
     holds: fn(&S) -> bool,
 }
@@ -22,7 +22,7 @@ impl<S> WorldKind<S> {
 pub(crate) struct WorldCounts(BTreeMap<&'static str, u64>);
 
 impl WorldCounts {
-    /// Counts a walk for each kind that its scenario is of.
+    /// Counts a walk for each kind that its scenario belongs to.
     pub(crate) fn add<S>(&mut self, kinds: &[WorldKind<S>], scenario: &S) {
         for kind in kinds.iter().filter(|kind| (kind.holds)(scenario)) {
             *self.0.entry(kind.name).or_default() += 1;
@@ -37,7 +37,7 @@ impl WorldCounts {
         self.0.get(kind.name).copied().unwrap_or(0)
     }
 
-    /// Returns the kinds that `walks` walks met less often than their floors.
+    /// Returns a message for each kind that `walks` walks met less often than its floor.
     pub(crate) fn missed<S>(&self, kinds: &[WorldKind<S>], walks: u64) -> Vec<String> {
         let said = |kind: &WorldKind<S>| {
             let (WorldKind { name, floor, .. }, met) = (kind, self.met(kind));

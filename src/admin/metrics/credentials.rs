@@ -6,7 +6,7 @@ use crate::{
     tls::{Credentials, report::CertificateState},
 };
 
-/// Adds the metrics of certificates: the end of each, whether it is in use, and the changes of certificate files.
+/// Adds the metrics of certificates: the expiry of each, whether it is in use, and the changes of certificate files.
 pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
     type Value = fn(&CertificateState) -> i64;
@@ -34,7 +34,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
     }
 }
 
-/// Adds the metric of cursor keys: the time since which the process has each of them.
+/// Adds the metric of cursor keys: the time since which the process has each key.
 pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time since which the process has a key of cursors, by its number and use: it signs, or only verifies. A \
                 restart begins anew.";

@@ -1,7 +1,7 @@
 //! Prometheus' text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4).
 //!
-//! A family declares its labels once, and each sample has a value for each label, so that all samples of a family have
-//! the same labels. No library is used: `prometheus-client` writes only OpenMetrics, which `promtool check metrics`
+//! A family declares its labels once, and each sample has a value for each label, so all samples of a family have the
+//! same labels. No library is used: `prometheus-client` writes only OpenMetrics, which `promtool check metrics`
 //! rejects, and both it and `prometheus` keep values in locked maps, which grow with label values from outside. Here,
 //! values are in arrays with an element for each label value that the program knows.
 
@@ -66,7 +66,7 @@ impl Exposition {
         self.family(MetricKind::Counter, name, &[], help).sample(&[], value);
     }
 
-    /// Returns the text.
+    /// Returns all families in the text format.
     pub(super) fn into_text(self) -> String {
         self.text
     }

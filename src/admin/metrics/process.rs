@@ -20,8 +20,8 @@ pub(super) fn build(exposition: &mut Exposition) {
         .sample(&[env!("CARGO_PKG_VERSION"), COMMIT, openssl::version::version()], 1);
 }
 
-/// Adds the resources of the process, with the names that all client libraries of Prometheus use. Leaves out those that
-/// the system does not provide.
+/// Adds the resources of the process, with the names that all client libraries of Prometheus use. Leaves out resources
+/// that the system does not report.
 pub(super) fn figures(exposition: &mut Exposition, started: u64) {
     let Figures { cpu_seconds, resident, virtual_size, open_descriptors, most_descriptors } = figures::read();
     exposition.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", started);
@@ -79,7 +79,7 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     );
 }
 
-/// Adds the metrics of client connections: open, accepted and dropped ones, and failed handshakes.
+/// Adds the metrics of client connections: open, accepted and dropped connections, and failed handshakes.
 pub(super) fn connections(exposition: &mut Exposition, clients: &Admission) {
     exposition.gauge("cursorgate_connections", "Open connections of clients.", clients.open());
     exposition.gauge("cursorgate_connections_limit", "Limit of open connections of clients.", clients.most());

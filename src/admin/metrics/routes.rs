@@ -38,8 +38,8 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
         let mut samples = exposition.family(MetricKind::Counter, family.name, &labels, family.help);
         for metrics in routes {
             for (values, count) in metrics.counts(index) {
-                // A family with further labels has hundreds of counters for each route, so that those with the value 0
-                // are left out. A counter with no label but `route` is always written.
+                // A family with more labels has hundreds of counters for each route, so counters with the value 0 are
+                // left out. A counter with no label but `route` is always written.
                 if count > 0 || values.is_empty() {
                     samples.sample(&[&[metrics.route()], values.as_slice()].concat(), count);
                 }

@@ -1,4 +1,4 @@
-//! Metrics of the store that processes share, which are 0 without one.
+//! Metrics of the store that processes share, which are 0 without a store.
 
 use super::exposition::{Exposition, MetricKind};
 use crate::gateway::{

@@ -97,7 +97,7 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
             family.sample(&[&upstream.name], value(upstream));
         }
     }
-    // Peers whose addresses are no longer in DNS are left out, so that the number of series does not grow.
+    // Peers whose addresses are no longer in DNS are left out, so the number of series does not grow.
     for (name, help, value) in PEER_FAMILIES {
         let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
         for upstream in upstreams.clone() {

@@ -1,17 +1,18 @@
-//! The promises of each page, by the true place of its cursor.
+//! Checks of the promises of each page, by the true place of its cursor.
 //!
-//! A row *stood still* if it was in every state shown since the cursor was made, and was never moved. The core knows no
-//! order, so that a place is where the rows around it are. The promises:
+//! A row *stood still* if every state shown since the cursor was made has the row, and it was never moved. The core
+//! doesn't know the list's order, so it finds a place by the rows around it. The promises:
 //!
 //! - of each page: G5, its items have the bytes that were sent; G2, no row is twice on it; it is full, or ends the
 //!   list; and G6, its level is `anchored` (`broken_wholeness`);
-//! - of each page of a list that never changes: the page is what stands there, and ends where the list does
-//!   (`undisturbed`);
+//! - of each page of a list that never changes: its rows are the list's rows at the place, and it ends where the list
+//!   ends (`undisturbed`);
 //! - of each page whose place can be found: rows that stood still are not skipped (G1) nor repeated (G2), and come in
 //!   order (G3) (`broken_promise`).
 //!
-//! A place can be found if more of the marked rows that still exist stood still than moved, and all are within reach of
-//! the search. The exceptions, `NotPromised` and `Torn`, are counted, and torn cursors have a bound.
+//! A place can be found if more of the marked rows that still exist stood still than moved, and all of them are within
+//! reach of the search. Other pages are judged `NotPromised` or `Torn`. Both are counted, and the number of torn
+//! cursors has a bound (`TORN_OF_MILLION`).
 
 use std::collections::HashSet;
 
@@ -28,8 +29,8 @@ use super::{
     world::{Row, State, marked},
 };
 
-/// The true place of a cursor: a state, the index of the row right after the place in it, and the numbers of the rows
-/// on the page that handed the cursor out. `None` at the start or the end of the list.
+/// The true place of a cursor: a state, the index in that state of the row right after the place, and the numbers of
+/// the rows on the page that handed the cursor out. `None` at the start or the end of the list.
 pub(crate) type Place = Option<(State, usize, Vec<u32>)>;
 
 /// A cursor, and its true place.
@@ -43,26 +44,26 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) enum Judgement {
     Kept,
-    /// No promise but those of every page held.
+    /// Only the promises of every page apply, and the page keeps them.
     NotPromised,
-    /// No promise but those of every page held, because the cursor's marks name another place than its true one.
+    /// Only the promises of every page apply, because the cursor's marks name another place than its true one.
     Torn,
     Broken(String),
 }
 
-/// Returns the number of the answer that an item of a page is from. Bodies begin with it.
+/// Returns the number of the answer that contains an item of a page. The body of each answer begins with its number.
 fn serial(page: &Page, place: ItemPlace) -> usize {
     let body = page.answers[place.answer as usize].body();
     let digits = body.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
 
-/// Returns the rows of a page.
+/// Returns the model's rows that are the items of a page.
 pub(crate) fn rows(page: &Page, shown: &[Showing]) -> Vec<Row> {
     page.items.iter().map(|place| shown[serial(page, *place)].rows[place.item as usize]).collect()
 }
 
-/// Returns the state that an item of a page was shown in, and its index there.
+/// Returns the state of the list that the answer with an item shows, and the index of the item's row in that state.
 fn stands<'a>(page: &Page, shown: &'a [Showing], index: usize) -> (&'a State, usize) {
     let place = page.items[index];
     let showing = &shown[serial(page, place)];
@@ -94,7 +95,8 @@ pub(crate) fn told_target(target: Option<&Target>) -> String {
     }
 }
 
-/// Returns the true place of the cursor after, or before, a page.
+/// Returns the true place of the cursor after a page, or of the cursor before it if `after` is false. `None` if the
+/// page is empty.
 pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
     let last = page.items.len().checked_sub(1)?;
     let (state, at) = stands(page, shown, if after { last } else { 0 });
@@ -103,9 +105,9 @@ pub(crate) fn place(page: &Page, shown: &[Showing], after: bool) -> Place {
 }
 
 impl Cursor {
-    /// Returns whether the marks are not the rows around the cursor's true place, because a row moved while the
-    /// cursor's page was read, or no promise held for that page. The marks then name one place and the page's last row
-    /// another, so that no page after it can be held to either.
+    /// Returns whether the cursor's marks differ from the rows around its true place. The cause is a row that moved
+    /// while the cursor's page was read, or a page whose own place was not promised. The marks then name one place and
+    /// the page's last row another, so the next page can't be checked against either.
     fn is_torn(&self, hides: u32) -> bool {
         let (Position::AfterMarks(marks) | Position::BeforeMarks(marks)) = &self.target.position else { return false };
         let Some((state, at, _)) = &self.place else { return false };
@@ -123,9 +125,9 @@ impl Cursor {
 struct Fate {
     /// The number of shown states that have the row.
     seen: u32,
-    /// The number of its moves in the last of them.
+    /// The number of the row's moves in the newest state that has it.
     moves: u32,
-    /// True if it moved between two of them.
+    /// True if the row moved between two shown states.
     moved: bool,
 }
 
@@ -136,7 +138,7 @@ pub(crate) struct Exchange<'a> {
     limit: u32,
     scenario: &'a Scenario,
     shown: &'a [Showing],
-    /// The state when the page was asked for.
+    /// The state when the page was requested.
     at_first: State,
     /// The history of each row, by its number.
     fates: Vec<Fate>,
@@ -164,7 +166,7 @@ impl<'a> Exchange<'a> {
         exchange
     }
 
-    /// Adds a state that was shown to the histories.
+    /// Counts a shown state in the histories of its rows.
     fn look(&mut self, state: &State) {
         for row in state.iter() {
             let number = row.number as usize;
@@ -203,7 +205,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Returns the number of marked rows that stood still, and of those that were moved.
+    /// Returns the number of marked rows that stood still, and the number of marked rows that moved.
     fn standing(&self) -> (usize, usize) {
         let marks = self.marks();
         let count = |judge: &dyn Fn(Fate) -> bool| marks.iter().filter(|number| judge(self.fate(**number))).count();
@@ -211,9 +213,10 @@ impl<'a> Exchange<'a> {
         (stood, count(&|fate| fate.moved))
     }
 
-    /// Returns whether a refusal of the page has no need: the marked rows are within reach, and either all of them that
-    /// exist stood still, or at least three did and a single one moved. Two moved rows may leave two readings of the
-    /// rest, so that a refusal has its need.
+    /// Returns whether a refusal of the page would be without need. The marked rows must be within reach. Also, all of
+    /// them that still exist stood still, or at least three stood still and exactly one moved, or the cursor is at the
+    /// start or the end of the list. If two marked rows moved, the rest may have two readings, so a refusal is
+    /// justified.
     pub(crate) fn is_promised(&self) -> bool {
         let (stood, moved) = self.standing();
         let clear = (stood > 0 && moved == 0) || (stood >= 3 && moved == 1) || self.cursor.place.is_none();
@@ -232,10 +235,10 @@ impl<'a> Exchange<'a> {
         near(&self.at_first) && self.shown.iter().all(|showing| near(&showing.state))
     }
 
-    /// Returns whether two marked rows moved together and at most two marked rows that stood still were shown: two
-    /// against two. The pair then looks like the rest of the marks after the others were deleted. The core takes it for
-    /// that, and does not search further, because a client that deletes each page before it asks for the next one
-    /// leaves just such a pair.
+    /// Returns whether two neighbouring marked rows moved together, and at most two marked rows that stood still were
+    /// shown. The moved pair then looks like the only marked rows left after the others were deleted. The core takes
+    /// the pair for these and doesn't search further, because a client that deletes each page before it requests the
+    /// next one leaves exactly such a pair.
     fn looks_left_over(&self) -> bool {
         let marks = self.marks();
         let moved = |row: &Row| self.fate(row.number).moved;
@@ -250,14 +253,14 @@ impl<'a> Exchange<'a> {
         still.len() <= 2 && self.shown.iter().any(|showing| showing.rows.windows(2).any(is_pair))
     }
 
-    /// Returns whether a total of another moment than its rows may have ended the list too early, because it equals the
-    /// number of rows that had come by then.
+    /// Returns whether a total that was counted at another moment than its rows may have ended the list too early. Such
+    /// a total can equal the number of rows read so far although more rows follow.
     fn may_be_miscounted(&self, page: &Page) -> bool {
         let changed = self.shown.windows(2).any(|pair| !State::ptr_eq(&pair[0].state, &pair[1].state));
         self.scenario.traits.says == Says::RacedTotal && changed && page.next.is_none()
     }
 
-    /// Checks the promises of a page, and returns which of them held.
+    /// Checks the promises that apply to a page.
     pub(crate) fn judge(&self, page: &Page) -> Judgement {
         let rows = rows(page, self.shown);
         let broken = self
@@ -274,8 +277,8 @@ impl<'a> Exchange<'a> {
         if (self.cursor.place.is_some() && unfindable) || self.may_be_miscounted(page) {
             return Judgement::NotPromised;
         }
-        // A page at the start or the end of the list has no marks: its own items take their part. If all of them moved
-        // while it was read, nothing shows its place.
+        // A page at the start or the end of the list has no marks: its own rows take their part. If all of its rows
+        // moved while the page was read, its place can't be determined.
         let at_edge = self.cursor.place.is_none() && !rows.is_empty();
         if at_edge && rows.iter().all(|row| self.fate(row.number).moved) {
             return Judgement::NotPromised;
@@ -287,7 +290,7 @@ impl<'a> Exchange<'a> {
         self.scenario.is_still() && !self.scenario.traits.lags
     }
 
-    /// Returns the broken promise among those that hold for each page.
+    /// Checks the promises of every page, and returns the first broken one.
     fn broken_wholeness(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let mut body = Vec::new();
         for (index, row) in rows.iter().enumerate() {
@@ -311,12 +314,13 @@ impl<'a> Exchange<'a> {
         None
     }
 
-    /// Returns the broken promise about rows that stood still: none is skipped or repeated, they come in order, and a
-    /// page links back to those on its other side.
+    /// Checks the promises about rows that stood still, and returns the first broken one. No such row is skipped or
+    /// repeated, these rows come in order, and a page links back if one of them lies on the side that the walk came
+    /// from.
     fn broken_promise(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let forward = self.forward();
-        // By the state in which the cursor was made: the rows that the walk had passed, those ahead of it, and those of
-        // the cursor's page.
+        // In the state in which the cursor was made: the rows that the walk had passed, the rows ahead of it, and the
+        // rows of the cursor's page.
         let (served, ahead, own): (&[Row], &[Row], &[u32]) = match &self.cursor.place {
             Some((state, at, own)) if forward => (&state[..*at], &state[*at..], own),
             Some((state, at, own)) => (&state[*at..], &state[..*at], own),
@@ -335,8 +339,9 @@ impl<'a> Exchange<'a> {
             }
             None => HashSet::new(),
         };
-        // A row that moved while the cursor's page was read may be both on that page and ahead of it: it was served.
-        // Other rows ahead are due up to the page's last row, and all of them on the last page.
+        // A row that moved while the cursor's page was read may be both on that page and ahead of the place. The page
+        // has served such a row, so it isn't due. The other rows ahead are due up to the page's last row; on the last
+        // page all of them are.
         let is_due = |row: &Row| !own.contains(&row.number) && (onward.is_none() || passed.contains(&row.number));
         if let Some(row) = ahead.iter().find(|row| self.stood(row) && !got.contains(&row.number) && is_due(row)) {
             return Some(format!("G1 none skipped: row {}", row.number));
@@ -347,7 +352,7 @@ impl<'a> Exchange<'a> {
         if !in_page.eq(in_list.iter().copied()) {
             return Some("G3 in order".to_owned());
         }
-        // Returns whether a row stands on the side of the page that the walk came from.
+        // Returns whether a row lies on the side of the page that the walk came from.
         let beside = |row: &&Row| match last {
             Some(last) => {
                 let (state, at) = stands(page, self.shown, if forward { 0 } else { last });
@@ -360,7 +365,7 @@ impl<'a> Exchange<'a> {
         left.map(|row| format!("ends: row {} lies on the other side, and there is no way back", row.number))
     }
 
-    /// Returns the broken promise among those that hold for a list that never changes.
+    /// Checks the promises about a list that never changes, and returns the first broken one.
     fn undisturbed(&self, page: &Page, rows: &[Row]) -> Option<String> {
         let traits = &self.scenario.traits;
         let visible: Vec<&Row> = self.at_first.iter().filter(|row| !row.is_hidden(traits.hides)).collect();
@@ -368,7 +373,8 @@ impl<'a> Exchange<'a> {
         if !visible.iter().skip(at).take(rows.len()).copied().eq(rows) {
             return Some("G3 in order: not what stands there".to_owned());
         }
-        // Among hidden rows the budget may be spent on answers without items, so that what follows is unknown.
+        // If rows are hidden, the budget may be spent on answers without items. The core then can't know whether more
+        // rows follow.
         let spent = traits.hides > 0 && page.notes.requests >= 8;
         let ends = (page.previous.is_none(), page.next.is_none());
         if !rows.is_empty() && !spent && ends != (at == 0, at + rows.len() == visible.len()) {

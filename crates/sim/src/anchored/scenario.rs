@@ -15,9 +15,9 @@ pub(crate) enum Style {
     Forward,
     /// From the end to the start.
     Backward,
-    /// Any link that a page offers, the cursors of its items, and cursors of earlier pages.
+    /// In any direction: by the links of a page, by the cursors of its items, and by links of earlier pages.
     Wander,
-    /// The client reads a page, deletes a percentage of its rows, and asks for the next.
+    /// The client reads a page, deletes a percentage of its rows, and requests the next page.
     Worker(u32),
 }
 
@@ -30,20 +30,21 @@ pub(crate) enum Click {
     AfterLast,
     /// To the page before the page's first item, by the item's cursor.
     BeforeFirst,
-    /// To a place that an earlier page led to.
+    /// To a place that an earlier page linked to. The number chooses the link.
     Earlier(u32),
 }
 
 /// The events around a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// The changes before the page is asked for.
+    /// The changes before the page is requested.
     pub(crate) before: Vec<Change>,
-    /// A change before each answer of the page but the first, in reverse.
+    /// The changes while the page is read, at most one before each answer but the first, in reverse order.
     pub(crate) during: Vec<Change>,
-    /// The limit with which another client reads the first page before this one, through the same gateway.
+    /// The limit with which another client reads the first page before this page is read, through the same gateway;
+    /// `None` if no other client reads.
     pub(crate) other: Option<u32>,
-    /// The number of places by which the last row of the page moves on after it.
+    /// The number of places by which the page's last row moves on after the page was read; `None` if it doesn't move.
     pub(crate) moves_anchor: Option<i32>,
     /// The next move of a client that wanders.
     pub(crate) click: Click,
@@ -63,28 +64,28 @@ pub(crate) struct Scenario {
     pub(crate) traits: Traits,
     pub(crate) limits: Vec<u32>,
     pub(crate) style: Style,
-    /// The events around each page; later pages have none.
+    /// The events around the first pages, one `Turn` for each. Later pages have no events.
     pub(crate) turns: Vec<Turn>,
     pub(crate) search_items: u32,
     pub(crate) search_budget: u32,
-    /// True if a page learns nothing for the next one, as if another process served each.
+    /// True if each page begins without the upstream profile of earlier pages, as if another process served it.
     pub(crate) forgets: bool,
-    /// The seed by which a worker chooses rows to delete, and answers lag.
+    /// The seed that decides which rows a worker deletes, and which answers lag.
     pub(crate) salt: u64,
 }
 
-/// The frequency of changes to a list. Frequencies are in percent of pages.
+/// The frequencies of changes to a list, in percent of pages.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
     /// The frequency of pages with changes before them, and the largest number of changes before one.
     between: (u32, u32),
     /// The frequency of pages with changes between their answers.
     during: u32,
-    /// True if changes before pages move rows too.
+    /// True if changes before pages also move rows.
     moves: bool,
-    /// The frequency of pages between whose answers one row near the place is moved, and no other change is made.
+    /// The frequency of pages during which one row near the place moves, as the only change.
     moves_during: u32,
-    /// The frequency of pages whose last row is moved on afterwards.
+    /// The frequency of pages whose last row moves on afterwards.
     moves_anchor: u32,
 }
 
@@ -101,7 +102,7 @@ impl Weather {
         }
     }
 
-    /// Draws the events around a page. The list does not change before the first one, nor while it is read.
+    /// Draws the events around a page. The list doesn't change before the first page, nor while that page is read.
     fn turn(self, dice: &mut Dice, is_first: bool, tight: bool, shares: bool) -> Turn {
         let mut turn = Turn { click: Click::draw(dice), ..Turn::CALM };
         if shares && dice.chance(20) {
@@ -126,8 +127,8 @@ impl Weather {
             turn.during = (0..changes).map(|_| Change::draw(dice, false)).collect();
         }
         if dice.chance(self.moves_during) {
-            // A single row moves, so that most of the marks around it stand still and the promise holds.
-            // Regression: `one-row-moves`.
+            // Only one row moves, so most of the marks around it stand still and the promise holds. Regression:
+            // `one-row-moves`.
             let far = 2 + dice.below(16) as i32;
             let far = if dice.chance(60) { far } else { -far };
             turn.during = vec![Change::MoveNear(dice.below(4), far)];
@@ -148,7 +149,7 @@ impl Click {
     }
 }
 
-/// The number of pages with events. The list does not change after them, so that walks end.
+/// The number of pages with events. The list doesn't change afterwards, so every walk ends.
 const TURNS: u32 = 25;
 
 impl Scenario {
@@ -202,7 +203,8 @@ impl Scenario {
         let (sizes, cap) = match (dice.below(8), family) {
             (0, Family::Page) if hides == 0 => (Sizes::Fixed(dice.pick(&[5, 10, 15, 20]).max(most.div_ceil(2))), 1_000),
             (1, Family::Page) if hides == 0 => (Sizes::Listed(vec![10, 25, 50, 100]), 100),
-            // A silent cap and undeclared hidden rows would look the same.
+            // An upstream has a silent cap or hidden rows, never both: a short answer would not show which of the two
+            // cut it.
             (2, _) if hides == 0 => (free(None), cap),
             _ => (free(Some(cap)), cap),
         };
@@ -248,8 +250,8 @@ impl Scenario {
         self.search_items.min((self.search_budget - 10) * most / 4)
     }
 
-    /// Returns a number of pages that no walk can need. While rows move, a walk may go back to earlier rows; after
-    /// the last event it comes to its end.
+    /// Returns a number of pages that no walk can exceed. While rows move, a walk may return to earlier rows; after the
+    /// last event it must reach its end.
     pub(crate) fn most_pages(&self) -> usize {
         let changes = self.turns.iter().flat_map(|turn| turn.before.iter().chain(&turn.during));
         let rows = self.rows + changes.map(|change| change.arrivals()).sum::<u32>();

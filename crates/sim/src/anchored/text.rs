@@ -1,4 +1,5 @@
-//! The text form of scenarios of lists without a declared order. Words never change: files in `regressions/` have them.
+//! The text form of scenarios of lists without a declared order. Its words never change, because files in
+//! `regressions/` contain them.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Family, Sizes};
 

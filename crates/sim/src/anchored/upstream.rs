@@ -12,7 +12,7 @@ use cursorgate_core::{
 use super::world::{Change, Row, State, World};
 use crate::dice::mix;
 
-/// The statement of answers about the size of the list.
+/// The total that answers state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -27,7 +27,7 @@ pub(crate) enum Says {
 pub(crate) enum Past {
     Empty,
     Status,
-    /// The last page once more; for page numbers alone.
+    /// The last page once more; only for upstreams that page by number.
     Repeat,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Traits {
     pub(crate) echoes: bool,
     /// The percentage of rows that are left out after the limit has been applied.
     pub(crate) hides: u32,
-    /// True if no answer can show a page with the items around it. Then boundaries are seen in two answers, between
-    /// which two changes could cancel out, so that a page has one change at most.
+    /// True if no answer can show a page with the items around it. A boundary is then seen in two answers, between
+    /// which two changes could cancel out. So the list changes at most once while such a page is read.
     pub(crate) tight: bool,
     /// True if an answer may show the state of the answer before it instead of the current one.
     pub(crate) lags: bool,
@@ -76,11 +76,11 @@ pub(crate) struct Upstream {
     pub(crate) shown: Vec<Showing>,
     /// The changes before the coming answers, the next one last.
     pub(crate) during: Vec<Change>,
-    /// The number of changes to the list.
+    /// The number of changes to the list so far.
     pub(crate) changes: u64,
     /// The number of requests that were answered.
     answers: u64,
-    /// The seed by which answers lag.
+    /// The seed that decides which answers lag.
     salt: u64,
     pub(crate) story: Option<Vec<String>>,
 }
@@ -97,7 +97,7 @@ impl Upstream {
         }
     }
 
-    /// Makes a change. `MoveNear` needs the rows that were shown last, so that it is made here.
+    /// Makes a change. `MoveNear` is made here, because it needs the rows that were shown last.
     pub(crate) fn happen(&mut self, change: Change) {
         self.tell(|| format!("{change:?}"));
         self.changes += 1;
@@ -112,7 +112,8 @@ impl Upstream {
         self.world.change(change);
     }
 
-    /// Returns the offset at which a slice begins.
+    /// Returns the offset at which a slice begins. If the last page repeats, a page number past the end gives the last
+    /// page.
     fn begins(&self, slice: Slice, size: u32, length: u64) -> u64 {
         match slice {
             Slice::Offset { from, .. } => from.0,

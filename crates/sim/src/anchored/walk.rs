@@ -1,4 +1,4 @@
-//! The walk of a client: drives the core for each page and holds the page to the promises.
+//! The walk of a client: drives the core for each page and checks the page against its promises.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ pub(crate) struct Outcome {
     pub(crate) pages: u64,
     pub(crate) requests: u64,
     pub(crate) changes: u64,
-    /// The number of pages about which no promise held (`Judgement::NotPromised` and `Torn`).
+    /// The number of pages for which only the promises of every page apply (`Judgement::NotPromised` and `Torn`).
     pub(crate) unpromised: u64,
-    /// The number of those that were asked for by torn cursors.
+    /// The number of unpromised pages that were requested by torn cursors.
     pub(crate) torn: u64,
-    /// The number of marks that the core found out of order and overruled by the others.
+    /// The number of marks that the core ignored because the order of the other marks contradicted them.
     pub(crate) stragglers: u64,
     pub(crate) refusal: Option<Refusal>,
     /// True if the refusal had no need (`Exchange::is_promised`).
@@ -44,7 +44,7 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
-/// Walks as the scenario says. With `tells`, the outcome has the story.
+/// Walks as the scenario says. If `tells` is true, the outcome contains the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     let mut walker = Walker::new(scenario, tells);
     walker.walk();
@@ -53,8 +53,8 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// Returns a gateway's knowledge of the upstream after a page: the newest cap and the longest run. Unlike
-/// `gateway::shared::learning`, it never shortens the run.
+/// Returns a gateway's upstream profile after a page: the newest cap and the longest run. Unlike
+/// `gateway::shared::learning`, this function never shortens the run.
 fn merged(known: UpstreamProfile, profile: UpstreamProfile) -> UpstreamProfile {
     UpstreamProfile { run: known.run.max(profile.run), ..profile }
 }
@@ -63,7 +63,7 @@ struct Walker<'a> {
     scenario: &'a Scenario,
     upstream: Upstream,
     order: Arc<Order>,
-    /// The knowledge of the upstream that all clients of the gateway share.
+    /// The upstream profile, which all clients of the gateway share.
     profile: UpstreamProfile,
     outcome: Outcome,
     /// The cursors that earlier pages offered to a client that wanders.
@@ -122,7 +122,8 @@ impl<'a> Walker<'a> {
                 self.upstream.tell(|| format!("deletes {done:?}"));
                 self.upstream.world.delete(&done);
             }
-            // The nearest mark alone would lead to the row's new place. Regression: `without-marks-are-chained`.
+            // The anchor's row moves. A core that used only the nearest mark would continue at the row's new place.
+            // Regression: `without-marks-are-chained`.
             if let Some(far) = turn.moves_anchor
                 && let Some(last) = promises::rows(&page, &self.upstream.shown).last()
             {
@@ -131,11 +132,12 @@ impl<'a> Walker<'a> {
             }
             cursor = next;
         }
-        // G4: after the last event the list rests, so that every walk must end.
+        // G4: the list doesn't change after the last event, so every walk must end.
         self.outcome.violation = Some(format!("it moves: not at the end after {longest} pages"));
     }
 
-    /// Makes a page and checks its promises. Returns `None` if it is refused or breaks one, which the outcome notes.
+    /// Reads a page and checks its promises. Returns `None` if the page is refused or breaks a promise, and records
+    /// that in the outcome.
     fn page(&mut self, cursor: &Cursor, limit: u32) -> Option<Page> {
         self.upstream.shown.clear();
         let at_first = self.upstream.world.state.clone();
@@ -161,7 +163,8 @@ impl<'a> Walker<'a> {
         let shown = std::mem::take(&mut self.upstream.shown);
         let exchange = Exchange::new(cursor, limit, at_first, &shown, self.scenario);
         let Some(page) = page else {
-            // A refusal keeps every promise. Without need it is counted, and the number is bounded.
+            // A refusal breaks no promise. A refusal without need is counted, and `REFUSED_OF_THOUSAND` bounds the
+            // count.
             self.outcome.unneeded = exchange.is_promised();
             return None;
         };
@@ -192,8 +195,8 @@ impl<'a> Walker<'a> {
         Some(*page)
     }
 
-    /// Lets another client read the first page with a limit of its own. What it learns of the upstream is shared; its
-    /// page is not checked.
+    /// Lets another client read the first page with its own limit. The upstream profile of this page is kept for the
+    /// walk; the page isn't checked.
     fn other_client(&mut self, limit: u32) {
         let target = Target { position: Position::Start, hint: Hint::default() };
         self.upstream.tell(|| format!("another client asks for the first {limit}"));
@@ -237,7 +240,7 @@ impl<'a> Walker<'a> {
             Style::Forward | Style::Worker(_) => onward(true),
             Style::Backward => onward(false),
             Style::Wander => {
-                // A client that wanders has no end to reach.
+                // The walk of a client that wanders has no natural end, so it stops here.
                 if number > 12 {
                     return None;
                 }

@@ -21,14 +21,14 @@ pub(crate) enum Look {
     Number,
     /// The id is a string, in another spelling after an edit.
     Text,
-    /// There is no id, so that an edited row is another row.
+    /// Rows have no ids, so an edited row counts as another row.
     Bare,
     /// Every third row has no id.
     Mixed,
 }
 
 impl Row {
-    /// Writes the row. Returns the range of its id in the body, which is empty if it has none.
+    /// Writes the row. Returns the range of its id in the body, which is empty if the row has no id.
     pub(crate) fn write(self, look: Look, body: &mut Vec<u8>) -> (u32, u32) {
         let Self { number, edits, .. } = self;
         let (mut start, mut end) = (0, 0);
@@ -74,7 +74,7 @@ fn push(number: u32, body: &mut Vec<u8>) {
     body.push(b'0' + (number % 10) as u8);
 }
 
-/// The odd factor from row numbers to marks, so that a mark can be turned back into its row.
+/// The factor that turns a row's number into its mark. It is odd, so its inverse turns a mark back into the number.
 const FACTOR: u64 = 0x5a_1b2c_3d4f;
 
 /// Returns a marker that marks ids and whole rows by the first number in their bytes, which is the row's number.
@@ -88,7 +88,7 @@ pub(crate) fn marker() -> Marker {
 
 /// Returns the number of the row with a mark.
 pub(crate) fn marked(mark: Mark) -> u32 {
-    // Newton's iteration for the inverse of an odd factor, by powers of two.
+    // Newton's iteration for the inverse of an odd number modulo 2^64: each step doubles the number of correct bits.
     let inverse =
         (0..6).fold(FACTOR, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse))));
     Mark::of(mark.number().wrapping_mul(inverse)).number() as u32
@@ -100,23 +100,24 @@ pub(crate) type State = Arc<Vec<Row>>;
 /// A change of a list. Places are fractions of its length, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Inserts so many rows at the head.
+    /// Inserts this number of rows at the head.
     Head(u32),
-    /// Inserts so many rows at the tail.
+    /// Inserts this number of rows at the tail.
     Tail(u32),
-    /// Inserts at a place so many rows.
+    /// Inserts, at the first number's place, the second number of rows.
     Amid(u32, u32),
-    /// Deletes from a place on so many rows.
+    /// Deletes, from the first number's place on, the second number of rows.
     Delete(u32, u32),
-    /// Moves the row at a place so many rows on; negative: back.
+    /// Moves the row at a place by a number of rows: forward, or back if the number is negative.
     Move(u32, i32),
     /// Moves the row at a place to another place.
     Jump(u32, u32),
-    /// Moves the row that is so many before the last one shown, by so many rows on; negative: back.
+    /// Moves the row that comes the first number of rows before the last row shown. The second number is the distance:
+    /// forward, or back if negative.
     MoveNear(u32, i32),
-    /// Changes the bytes of the row at a place, and not its place.
+    /// Changes the bytes of the row at a place, but not its place.
     Edit(u32),
-    /// Deletes all rows, and inserts so many.
+    /// Deletes all rows, and inserts this number of new ones.
     Replace(u32),
 }
 
@@ -196,7 +197,7 @@ impl World {
                 let to = (from as i64 + i64::from(far)).clamp(0, length as i64 - 1) as usize;
                 carry(rows, from, to);
             }
-            // `Upstream::happen` makes it: it depends on the rows that were shown last.
+            // `Upstream::happen` makes this change, because it depends on the rows that were shown last.
             Change::MoveNear(..) => {}
             Change::Jump(from, to) => carry(rows, at(from), at(to)),
             Change::Edit(place) => {
@@ -216,7 +217,7 @@ impl World {
         Arc::make_mut(&mut self.state).retain(|row| !numbers.contains(&row.number));
     }
 
-    /// Moves the row with this number by so many rows.
+    /// Moves the row with this number by `far` rows: forward, or back if `far` is negative.
     pub(crate) fn move_row(&mut self, number: u32, far: i32) {
         let rows = Arc::make_mut(&mut self.state);
         if let Some(from) = rows.iter().position(|row| row.number == number) {

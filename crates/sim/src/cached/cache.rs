@@ -1,7 +1,7 @@
 //! A model of a gateway's page cache: pages as they were made, under the request that they answer.
 //!
-//! The model is written from docs/caching.md and shares no code with the gateway, so that it states the contract of a
-//! cache. A [`Fault`] makes it break that contract; the simulator must notice each one.
+//! The model is written from docs/caching.md and shares no code with the gateway, so it states the contract of a cache
+//! independently of the gateway. A [`Fault`] makes the model break that contract; the simulator must notice each fault.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -9,22 +9,22 @@ use cursorgate_core::pagination::{page::Level, position::Target};
 
 use crate::keyed::walk::Made;
 
-/// The settings of a cache. Times are in ticks; shares are one in so many, and 0 is none.
+/// The settings of a cache. Times are in ticks. A share of `n` means one in `n`; a share of 0 means none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) ttl: u32,
     pub(crate) while_revalidate: u32,
     pub(crate) if_error: u32,
-    /// True if the page after one that was served is made at once.
+    /// True if the page after a served page is made at once, before a client requests it.
     pub(crate) prefetch: bool,
-    /// The share of look-ups that find their entry gone.
+    /// The share of look-ups before which the cache loses the entry.
     pub(crate) loses: u32,
-    /// The number of processes, each with entries of its own and knowledge of its own writes.
+    /// The number of processes. Each has its own entries, and knows only the writes that passed through it.
     pub(crate) processes: u32,
-    /// The share of changes to the list that are writes through a process of the cache, which drops the pages from
-    /// before.
+    /// The share of changes to the list that are writes through one of the processes. Such a write drops the pages that
+    /// the process made before the write.
     pub(crate) writes: u32,
-    /// The share of requests that the upstream fails.
+    /// The share of requests for which the upstream fails.
     pub(crate) fails: u32,
     pub(crate) fault: Option<Fault>,
 }
@@ -42,7 +42,7 @@ pub(crate) enum Fault {
     DirectionLeftOut,
     /// Writes drop no page.
     WritesForgotten,
-    /// A page is kept that was being made while a write dropped the pages of its list.
+    /// A page is kept although a write dropped the pages of its list while the page was being made.
     KeptAmidAWrite,
     /// Each request for a page resets its age.
     AgeRenewed,
@@ -75,14 +75,14 @@ pub(crate) struct Request {
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) made: Rc<Made>,
-    /// The tick at which its making began: its age counts from here.
+    /// The tick at which the making of the page began; its age counts from this tick.
     pub(crate) began: usize,
-    /// The number of the list's moment when its making began. A write drops the entries with smaller numbers than its
-    /// own.
+    /// The number of the list's moment at which the making of the page began. A write drops the entries whose numbers
+    /// are smaller than the number of the moment that it begins.
     stamp: usize,
-    /// The index of the walker for which it was made.
+    /// The index of the walker for which the page was made.
     pub(crate) by: usize,
-    /// True if it was made ahead, before a client asked for it.
+    /// True if the page was made in the background: ahead of a request for it, or to replace an old page.
     pub(crate) ahead: bool,
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum Use {
 /// The result of a look-up.
 pub(crate) enum Found {
     Entry(Entry, Use),
-    /// An entry was there, and a write had dropped it.
+    /// An entry existed, but a write has passed since, so it is dropped.
     Dropped,
     Nothing,
 }
@@ -124,17 +124,17 @@ impl Settings {
         }
     }
 
-    /// Returns the age that no page that is served may reach, in ticks.
+    /// Returns the age, in ticks, from which on a page can't be served for any reason.
     pub(crate) fn oldest(&self) -> usize {
         (self.ttl + self.while_revalidate.max(self.if_error)) as usize
     }
 
-    /// Returns the key of a request: process, filter, limit and position with its hint, less the part that a fault
-    /// leaves out.
+    /// Returns the key of a request: process, filter, limit and position with its hint, without the part that the
+    /// planted fault leaves out.
     fn key(&self, request: &Request) -> String {
         let Request { process, view, limit, target } = request;
         let position = match self.fault {
-            // The direction stays: `DirectionLeftOut` is a fault of its own.
+            // The direction stays in the key, because `DirectionLeftOut` is a separate fault.
             Some(Fault::PlaceLeftOut) => format!("{}", target.position.is_backward()),
             Some(Fault::DirectionLeftOut) => format!("{:?}", target.position).replace("Before", "After"),
             _ => format!("{target:?}"),
@@ -163,8 +163,8 @@ impl Entry {
 }
 
 impl Cache {
-    /// Looks for the page of a request. `written` is the number of the moment that the last write through the process
-    /// made.
+    /// Looks up the page of a request. `written` is the number of the moment that the last write through the process
+    /// began.
     pub(crate) fn find(&mut self, request: &Request, now: usize, written: usize, settings: &Settings) -> Found {
         let key = settings.key(request);
         let Some(entry) = self.entries.get_mut(&key) else { return Found::Nothing };
@@ -179,19 +179,19 @@ impl Cache {
         Found::Entry(entry.clone(), used)
     }
 
-    /// Returns whether a fresh page of a request is kept.
+    /// Returns whether the cache has a fresh page for a request.
     pub(crate) fn is_kept(&self, request: &Request, now: usize, settings: &Settings) -> bool {
         let entry = self.entries.get(&settings.key(request));
         entry.is_some_and(|entry| entry.use_at(now, settings) == Some(Use::Fresh))
     }
 
-    /// Removes the entry of a request, as caches do that run out of space. Returns whether the entry existed.
+    /// Removes the entry of a request, like a cache that runs out of space. Returns whether the entry existed.
     pub(crate) fn lose(&mut self, request: &Request, settings: &Settings) -> bool {
         self.entries.remove(&settings.key(request)).is_some()
     }
 
-    /// Keeps a page that is proven and was not cut short, unless a write passed while it was made: its answers may be
-    /// of a state before the write. Returns whether it is kept.
+    /// Keeps a page if it is proven and was not cut short, unless a write passed while the page was made: its answers
+    /// may then show a state before the write. Returns whether the page is kept.
     pub(crate) fn keep(&mut self, request: &Request, entry: Entry, written: usize, settings: &Settings) -> bool {
         let page = &entry.made.page;
         let is_proven = page.level() >= Level::Checked && page.unproven.is_none() && !page.short;
@@ -204,7 +204,8 @@ impl Cache {
         is_proven && is_new
     }
 
-    /// Returns whether a page is kept for another request, which `other` makes of this one by changing one part.
+    /// Returns whether a page is kept for the request that `other` makes of this one, for example by changing its
+    /// limit.
     pub(crate) fn has_beside(&self, request: &Request, settings: &Settings, other: impl FnOnce(&mut Request)) -> bool {
         let mut beside = request.clone();
         other(&mut beside);

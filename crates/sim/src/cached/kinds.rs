@@ -35,8 +35,8 @@ pub(crate) struct Met {
 }
 
 impl Met {
-    /// Counts a page of the cache. `began` is the tick at which the client's walk began; `runs_back`: all its states
-    /// are older than those of the page before it.
+    /// Counts a page from the cache. `began` is the tick at which the client's walk began. `runs_back` is true if all
+    /// states that the page shows are older than those of the page before it.
     pub(crate) fn took(&mut self, given: &Given, used: Use, walk: &Walk<'_>, began: usize, runs_back: bool) {
         let (served, entry) = (&given.served, &given.entry);
         match used {

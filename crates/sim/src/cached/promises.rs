@@ -1,9 +1,9 @@
 //! The promises of pages that come from a cache, and of the walks that they are part of.
 //!
-//! Each page is held to all promises of `keyed`, as if it had been made for the client that gets it: by the client's
-//! own cursor, limit and filter, and by the states that the page's answers showed. Two promises are about the cache and
-//! time (docs/caching.md): "age", that a page is no older than the settings allow, and "write", that a client that asks
-//! after a write through its process gets a page that shows it.
+//! Each page is checked against all promises of `keyed`, as if it had been made for the client that gets it: with the
+//! client's own cursor, limit and filter, and with the states that the page's answers showed. Two more promises concern
+//! the cache and time (docs/caching.md). "age": a page is no older than the settings allow. "write": if a client
+//! requests a page after a write through its process, the page shows that write.
 
 use cursorgate_core::pagination::page::Level;
 
@@ -25,11 +25,11 @@ use crate::keyed::{
 pub(crate) struct Given {
     pub(crate) served: Served,
     pub(crate) entry: Entry,
-    /// The cache's use of it; `None` if it was made for this request.
+    /// The way in which the cache used its entry; `None` if the page was made for this request.
     pub(crate) used: Option<Use>,
-    /// The position that the client asked for.
+    /// The position that the client requested.
     pub(crate) bound: Bound,
-    /// The tick at which it was asked for.
+    /// The tick at which the page was requested.
     pub(crate) now: usize,
     pub(crate) client: usize,
 }
@@ -37,34 +37,35 @@ pub(crate) struct Given {
 /// A walk of one client: the pages that it reads one after the other in one direction.
 pub(crate) struct Journey {
     pub(crate) leg: Leg,
-    /// The tick at which it began.
+    /// The tick at which the walk began.
     began: usize,
     pages: u64,
     from_cache: u64,
-    /// The numbers of the oldest and the newest state of all pages.
+    /// The numbers of the oldest and the newest state of all pages so far; `None` before the first page.
     span: Option<(usize, usize)>,
-    /// The number of the oldest state that the page before showed.
+    /// The number of the oldest state that the page before showed; `None` before the first page.
     last: Option<usize>,
-    /// True if a page showed only states older than all those of the page before it.
+    /// True if some page showed only states older than all states of the page before it.
     backwards: bool,
     /// True if the walk goes from the end to the start.
     is_backward: bool,
 }
 
 impl Given {
-    /// Returns the places of its rows.
+    /// Returns the places of the page's rows.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.served.rows.iter().map(|row| row.place)
     }
 
-    /// Returns the numbers of the oldest and the newest state that it shows.
+    /// Returns the numbers of the oldest and the newest state that the page shows.
     fn span(&self) -> (usize, usize) {
         let numbers = || self.served.made.shown.iter().map(|showing| showing.state.number);
         (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0))
     }
 
-    /// Checks G3 mirror: the page before the next page of a full page is that page, if all three show one state.
-    /// Returns whether it was checked, and one of the three came from the cache.
+    /// Checks G3 mirror: a client that goes from a full page to the next page and back gets the first page again, if
+    /// all three pages show one state. Returns whether the promise was checked and at least one of the three pages came
+    /// from the cache.
     pub(crate) fn mirror(first: &Self, second: &Self, again: &Self) -> Result<bool, Violation> {
         let pages = [first, second, again];
         let state = &first.served.made.shown[0].state;
@@ -78,7 +79,8 @@ impl Given {
         });
         let is_full = first.served.rows.len() == first.served.limit as usize;
         let from_cache = pages.iter().any(|page| page.used.is_some());
-        // Of two rows with one id a page shows the first that it meets; the page back may meet the other one first.
+        // If two rows have the same id, a page shows the row that it meets first. The page back may meet the other row
+        // first.
         let is_certain = is_certain && !state.has_twins();
         let is_held = is_one && is_certain && is_full && first.served.limit == again.served.limit;
         require(!is_held || first.places().eq(again.places()), "G3 mirror", || {
@@ -89,8 +91,8 @@ impl Given {
     }
 }
 
-/// Checks the age of a page, and that it shows the last write (moment `written`) through its process. An upstream that
-/// lags shows old states by itself, so that neither is asserted of it.
+/// Checks the age of a page, and that the page shows the last write (moment `written`) through its process. An upstream
+/// that lags shows old states by itself, so neither is checked for it.
 pub(crate) fn check_given(given: &Given, walk: &Walk<'_>, settings: &Settings, written: usize) -> Kept {
     if walk.scenario.traits.lags() {
         return Ok(());
@@ -122,7 +124,7 @@ impl Journey {
         }
     }
 
-    /// Takes in the next page, and counts its kinds.
+    /// Adds the walk's next page, and counts the kinds that the page belongs to.
     pub(crate) fn take(&mut self, given: &Given, walk: &Walk<'_>, met: &mut Met) {
         self.pages += 1;
         met.pages += 1;
@@ -139,10 +141,10 @@ impl Journey {
         met.took(given, used, walk, self.began, runs_back);
     }
 
-    /// Checks that the walk does not have more than `most` pages. Returns true if it has them and is excused, because
-    /// its pages are served by offset alone.
+    /// Checks that the walk has at most `most` pages. Returns `true` if it has more and is excused, because its pages
+    /// are served only by offset.
     pub(crate) fn is_endless(&self, most: u64, list: &List) -> Result<bool, Violation> {
-        // The same exception as in `keyed::style`: a walk by offset alone proves no end.
+        // The same exception as in `keyed::style`: a walk that is served only by offset proves no end.
         let traits = &list.traits;
         let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense || traits.deceives();
         let unsteady = traits.past == Past::Repeat || !traits.has_one_cap() || traits.surplus > 0 || misled;
@@ -151,7 +153,7 @@ impl Journey {
         Ok(self.pages > most)
     }
 
-    /// Checks G1 at the end of the walk, and counts its kind.
+    /// Checks G1 at the end of the walk, and counts the kinds that the walk belongs to.
     pub(crate) fn finish(self, met: &mut Met) -> Kept {
         let Self { from_cache, span, backwards, is_backward, .. } = self;
         if from_cache > 0 {

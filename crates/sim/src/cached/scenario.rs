@@ -6,13 +6,14 @@ use crate::{
     keyed::{self, world::Mutation},
 };
 
-/// The salt by which the lists of this family differ from those of `keyed` with the same seed.
+/// The salt that makes the lists of this family differ from the lists that `keyed` draws from the same seed.
 const SALT: u64 = 0xcac4_ed00;
 
 /// The largest number of walkers.
 const MOST_WALKERS: u32 = 3;
 
-/// The number of rows beyond which a flood or purge occurs once, though the plan of changes is repeated.
+/// The largest number of rows of a flood or purge that is repeated with the plan. Larger floods and purges occur only
+/// once.
 const MANY: u32 = 12;
 
 /// Everything that decides the walks.
@@ -25,31 +26,31 @@ pub(crate) struct Scenario {
     pub(crate) events: Vec<Event>,
 }
 
-/// A client that walks through the list. All clients have one principal, so that they share pages.
+/// A client that walks through the list. All clients have one principal, so they share pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walker {
     pub(crate) limit: u32,
     /// True if the walk begins at the end.
     pub(crate) backward: bool,
-    /// True if the client asks with a filter, which shows every other row.
+    /// True if the client sends a filter, which shows every other row.
     pub(crate) filtered: bool,
-    /// True if the client asks by cursors of items. They stay the same while their items do, so that more pages are
-    /// found.
+    /// True if the client requests pages by the cursors of items. Such a cursor stays the same as long as its item
+    /// does, so more pages are found in the cache.
     pub(crate) by_items: bool,
 }
 
-/// An event. A number, taken modulo the number of walkers, chooses a walker.
+/// An event. The first number, modulo the number of walkers, chooses the walker; only `Rest` has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A walker asks for its next page; at the end it begins anew.
+    /// A walker requests its next page; after the end of the list it begins a new walk.
     Onward(u32),
-    /// A walker asks for the page on the other side of its last one, and goes on in that direction.
+    /// A walker requests the page on the other side of the page that it read last, and continues in that direction.
     Turn(u32),
-    /// A walker begins anew.
+    /// A walker begins a new walk.
     Begin(u32),
-    /// A walker goes to a place that an earlier page of its list led to, of any walker.
+    /// A walker continues at a place that an earlier page of its list linked to, whichever walker read that page.
     Earlier(u32, u32),
-    /// A walker deletes one of the rows of its last page, through a process.
+    /// A walker deletes a row of the page that it read last, through one of the processes.
     Delete(u32, u32),
     /// This number of ticks passes.
     Rest(u32),
@@ -84,7 +85,7 @@ impl Scenario {
     }
 }
 
-/// Draws walkers. Most of them have the same limit, so that they ask for the same pages.
+/// Draws walkers. Most of them have the same limit, so they request the same pages.
 fn draw_walkers(dice: &mut Dice, limits: &[u32]) -> Vec<Walker> {
     let limit = dice.pick(limits);
     let (count, by_items) = (1 + dice.below(MOST_WALKERS), dice.chance(35));
@@ -97,7 +98,7 @@ fn draw_walkers(dice: &mut Dice, limits: &[u32]) -> Vec<Walker> {
     (0..count).map(walker).collect()
 }
 
-/// Repeats the changes of a plan, so that they go on while several walkers read.
+/// Appends copies of a plan's changes to the plan. Changes then continue while several walkers read.
 fn prolong(plan: &mut Vec<Vec<Mutation>>, times: usize) {
     let is_many = |mutation: &Mutation| match mutation {
         Mutation::Flood { count, .. } | Mutation::Purge { count, .. } => *count > MANY,

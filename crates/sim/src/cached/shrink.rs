@@ -6,7 +6,7 @@ use crate::{
     shrink::{Candidates, chunks},
 };
 
-/// Returns scenarios that are smaller in one respect, those with the largest step first.
+/// Returns scenarios that are smaller in one respect, the largest steps first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     for part in chunks(scenario.events.len()) {

@@ -1,4 +1,4 @@
-//! The text form of scenarios with a cache. Words never change: files in `regressions/` have them.
+//! The text form of scenarios with a cache. Its words never change, because files in `regressions/` contain them.
 
 use super::{
     cache::{Fault, Settings},

@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
     pub(crate) met: Met,
     pub(crate) changes: u64,
-    /// Requests that were refused, by cause.
+    /// The causes of the refused requests, in the order of the requests.
     pub(crate) refused: Vec<&'static str>,
     pub(crate) story: Vec<String>,
 }
@@ -41,9 +41,9 @@ struct Client {
     journey: Journey,
     /// The position of its next page; `None` at the end.
     onward: Option<Aim>,
-    /// The position of the page before its last one.
+    /// The position of the page before the page that the client read last; `None` if there is no such page.
     back: Option<Aim>,
-    /// Its last page, and the one before.
+    /// The page that the client read last. `before_last` is the page that it read before.
     last: Option<Given>,
     before_last: Option<Given>,
 }
@@ -53,18 +53,19 @@ struct Session<'a> {
     /// The walk through the list of each filter.
     views: Vec<keyed::walk::Walk<'a>>,
     cache: Cache,
-    /// The number of the moment that the last write made, by filter and process.
+    /// The number of the moment that began with the last write, by filter and process.
     written: Vec<Vec<usize>>,
-    /// The number of moments of each list in which writes have been looked for.
+    /// The number of each list's moments for which `note_writes` has decided whether they are writes.
     looked: Vec<usize>,
     requests: u64,
     clients: Vec<Client>,
-    /// The positions that pages led to, by filter.
+    /// The positions that pages linked to, by filter.
     cursors: Vec<Vec<Aim>>,
     outcome: Outcome,
 }
 
-/// Walks as the scenario says. With `telling`, the outcome has the story. A panic of the core is a violation.
+/// Walks as the scenario says. If `telling` is true, the outcome contains the story. A panic of the core is a
+/// violation.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let views = scenario.views();
     let mut session = Session::new(scenario, &views, telling);
@@ -114,7 +115,7 @@ impl<'a> Session<'a> {
     }
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
-        // The lists' own lines are older than this one.
+        // The lines that the lists have told so far come before this line.
         for view in &mut self.views {
             let Some(story) = &mut view.upstream.story else { return };
             self.outcome.story.append(story);
@@ -131,8 +132,8 @@ impl<'a> Session<'a> {
             self.pass(1);
             self.happen(*event)?;
         }
-        // After the events, each client goes on to the end of its walk, so that G1 is asserted of it. A client that
-        // is refused stops.
+        // After the events, each client continues to the end of its walk, because G1 is checked there. A client that is
+        // refused stops.
         let mut going: Vec<usize> = (0..self.clients.len()).collect();
         while !going.is_empty() {
             let mut still = Vec::new();
@@ -147,7 +148,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Lets so many ticks pass for all lists.
+    /// Lets this number of ticks pass for all lists.
     fn pass(&mut self, ticks: u32) {
         for view in 0..self.views.len() {
             (0..ticks).for_each(|_| self.views[view].upstream.tick());
@@ -155,7 +156,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Chooses which of the new moments of a list were made by writes through a process, and notes them.
+    /// Decides which of a list's new moments are writes through a process, and records them in `written`.
     fn note_writes(&mut self, view: usize) {
         let (settings, salt) = (self.settings(), self.views[view].scenario.traits.salt);
         let moments = self.views[view].upstream.world.beginnings.len();
@@ -215,10 +216,10 @@ impl<'a> Session<'a> {
         self.clients[client] = begun;
     }
 
-    /// Lets a client ask for the page on the other side of its last one, and checks G3 mirror.
+    /// Lets a client request the page on the other side of the page that it read last, and checks G3 mirror.
     fn turn(&mut self, client: usize) -> Result<(), Violation> {
         let Some(back) = self.clients[client].back.clone() else { return Ok(()) };
-        // The pages are taken before `begin`, which drops those of the walk so far.
+        // The pages are taken before `begin`, because `begin` drops the pages of the walk so far.
         let (last, before) = (self.clients[client].last.take(), self.clients[client].before_last.take());
         self.begin(client, Some(back));
         self.onward(client)?;
@@ -241,7 +242,7 @@ impl<'a> Session<'a> {
         let before = world.beginnings.len();
         world.delete(std::iter::once(place));
         let after = world.beginnings.len();
-        // The process of this write is known, so that `note_writes` must not draw one for it.
+        // The process of this write is known, so `note_writes` must not draw another one.
         self.looked[view] = after;
         if after > before {
             self.written[view][process as usize] = after - 1;
@@ -255,7 +256,7 @@ impl<'a> Session<'a> {
         (mix(salt ^ 0xba1a, self.requests) % u64::from(self.settings().processes.max(1))) as u32
     }
 
-    /// Lets a client ask for its next page. Returns whether its walk goes on.
+    /// Lets a client request its next page. Returns whether the client's walk continues.
     fn onward(&mut self, number: usize) -> Result<bool, Violation> {
         let Some(aim) = self.clients[number].onward.clone() else { return Ok(false) };
         let mut journey = std::mem::replace(&mut self.clients[number].journey, Journey::new(aim.bound, 0));
@@ -273,7 +274,7 @@ impl<'a> Session<'a> {
             }
         };
         let Some(given) = given else {
-            // The upstream failed, and the client asks again.
+            // The upstream failed, so the client will send the request again.
             self.clients[number].journey = journey;
             return Ok(true);
         };
@@ -300,8 +301,7 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    /// Answers one request of a client. Returns `None` if the upstream fails and no page of the cache may take its
-    /// place.
+    /// Answers one request of a client. Returns `None` if the upstream fails and no kept page may be served instead.
     fn ask(&mut self, client: usize, aim: &Aim, journey: &mut Journey) -> Result<Option<Given>, Stop> {
         let (view, limit) = (self.view_of(client), self.clients[client].plan.limit);
         let process = self.process();
@@ -316,7 +316,7 @@ impl<'a> Session<'a> {
         let entry = self.entry(client, &aim, &request, number)?;
         let Some((entry, used)) = entry else { return Ok(None) };
         let walk = &mut self.views[view];
-        // The page is held to the cursor and limit of this client, also if it was made for another one.
+        // The page is checked against this client's cursor and limit, even if it was made for another client.
         let served = walk.serve(&aim, limit, Rc::clone(&entry.made), Some(&mut journey.leg))?;
         let given = Given { served, entry, used, bound: aim.bound, now, client };
         check_given(&given, walk, settings, written)?;
@@ -367,14 +367,14 @@ impl<'a> Session<'a> {
         Ok(Some((entry, None)))
     }
 
-    /// Makes a page, and keeps it if the cache may.
+    /// Makes a page, and keeps it if the cache may keep it.
     fn make(&mut self, aim: &Aim, request: &Request, number: u64, whose: (usize, bool)) -> Result<Entry, Stop> {
         let view = request.view;
         let walk = &mut self.views[view];
         let (began, stamp) = (walk.upstream.ticks, walk.upstream.world.beginnings.len() - 1);
         let made: Made = walk.make(aim, request.limit, number)?;
         let entry = Entry::new(Rc::new(made), began, stamp, whose);
-        // Writes that passed while the page was made are known before it is kept (`Fault::KeptAmidAWrite`).
+        // Writes that passed while the page was made must be known before the page is kept (`Fault::KeptAmidAWrite`).
         self.note_writes(view);
         let written = self.written[view][request.process as usize];
         let is_kept = self.cache.keep(request, entry.clone(), written, self.settings());
@@ -382,16 +382,16 @@ impl<'a> Session<'a> {
         Ok(entry)
     }
 
-    /// Makes a new page after an old one was served.
+    /// Makes a new page after an old page was served.
     fn renew(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         self.tell(|| "  makes a new page for an old one".to_owned());
         self.in_background(client, aim, request)
     }
 
-    /// Makes the page after one that was served, if none is kept.
+    /// Makes the page after a served page in advance, unless a fresh one is kept.
     fn prefetch(&mut self, client: usize, served: &Served, request: &Request) -> Result<(), Stop> {
         let Some(aim) = served.next.clone().filter(|_| self.settings().prefetch) else { return Ok(()) };
-        // The page is kept under the cursor that the client will send, and the cursor of an item has no hint.
+        // The page is kept under the cursor that the client will send. An item's cursor has no hint.
         let aim = if self.clients[client].plan.by_items { aim.without_hint() } else { aim };
         let walk = &self.views[request.view];
         let next = Request { target: walk.carried(&aim.target), ..request.clone() };
@@ -402,7 +402,7 @@ impl<'a> Session<'a> {
         self.in_background(client, &aim, &next)
     }
 
-    /// Makes a page that no client waits for, so that a refusal of it is ignored.
+    /// Makes a page that no client waits for. A refusal of it is therefore ignored.
     fn in_background(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         let number = self.views[request.view].begin_request();
         match self.make(aim, request, number, (client, true)) {
@@ -411,8 +411,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts the requests that a cache with too small a key would take for this one: only with these can the simulator
-    /// notice such a fault.
+    /// Counts the kept pages of other requests that a cache would serve for this one if its key lacked the filter or
+    /// the limit. The simulator can notice these faults only if such pages occur.
     fn note_neighbours(&mut self, request: &Request) {
         let (settings, met) = (&Settings { fault: None, ..*self.settings() }, &mut self.outcome.met);
         let other_view = 1 - request.view;

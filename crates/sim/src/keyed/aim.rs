@@ -1,4 +1,5 @@
-//! The position that a client asks for: the target of its cursor, and the true place in the order that it means.
+//! The position that a client requests: the target of its cursor, and the true place in the order that the target
+//! means.
 
 use std::rc::Rc;
 
@@ -21,8 +22,8 @@ pub(crate) struct Aim {
     pub(crate) bound: Bound,
     /// The total of the walk's first page, if the cursor still carries it.
     pub(crate) first_total: Option<Total>,
-    /// True if the hint is reliable: it comes from a page whose answers showed where they stand in the whole list. A
-    /// cursor of an item has no hint.
+    /// True if the hint is reliable: it comes from a page whose answers showed their offsets in the whole list. Always
+    /// false for the cursor of an item, which has no hint.
     pub(crate) hinted: bool,
 }
 
@@ -41,7 +42,7 @@ impl Bound {
         !matches!(self, Self::End | Self::Before(_))
     }
 
-    /// Returns the place that the bound lies beside, if it lies beside one.
+    /// Returns the place beside which the bound lies; `None` for the start, the end and an offset.
     pub(crate) fn place(self) -> Option<Place> {
         match self {
             Self::After(place) | Self::Before(place) => Some(place),
@@ -51,7 +52,7 @@ impl Bound {
 }
 
 impl Aim {
-    /// Returns a target whose hint has an offset alone.
+    /// Returns an aim whose hint has only an offset.
     pub(crate) fn bare(position: Position, bound: Bound, offset: Offset) -> Self {
         let hint = Hint { offset, ..Hint::default() };
         Self { target: Target { position, hint }, bound, first_total: None, hinted: false }
@@ -77,7 +78,7 @@ impl Aim {
         }
     }
 
-    /// Removes the hint, as in an item's cursor. The start, the end and offsets keep theirs.
+    /// Removes the hint, as in an item's cursor. The start, the end and offsets keep their hints.
     pub(crate) fn without_hint(mut self) -> Self {
         if self.bound.place().is_some() {
             self.target.hint = Hint::default();
@@ -99,7 +100,7 @@ impl Exchange<'_> {
         let edges = [self.rows.first(), self.rows.last()];
         let place_of = |anchor: &Anchor| {
             let own = edges.into_iter().flatten().find(|row| row.anchor(self.shape) == *anchor).map(|row| row.place);
-            // An empty page leads on from the place that was asked for.
+            // An empty page has no items of its own, so its cursors name the place that was requested.
             own.or_else(|| self.bound.place().filter(|_| self.rows.is_empty()))
         };
         let bound = match &target.position {
@@ -125,8 +126,8 @@ impl Exchange<'_> {
             what: format!("{target:?} is not beside the page's own {} items", self.rows.len()),
         })?;
         let first_total = self.aim.first_total.or(self.page.total);
-        // A filtered answer does not show where it stands in the whole list. A false status can make a run of ties seem
-        // to end; rows of the run that it hid may come before the item, so the offset of a `checked` page may be too
+        // A filtered answer doesn't show its offset in the whole list. A false status can make a tie run seem to end.
+        // Rows of the run that the status hid may come before the item, so the offset of a `checked` page may be too
         // small.
         let hoax = self.shown.iter().any(|showing| showing.hoax);
         let misled = hoax && self.page.level() != Level::Exact && !self.shape.is_orderly();

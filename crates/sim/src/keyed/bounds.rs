@@ -12,7 +12,8 @@ use crate::keyed::{
     tally::Tally,
 };
 
-/// The smallest run whose figures are held to their bounds: shares of fewer walks vary too much.
+/// The number of walks from which on a run's figures are checked against their bounds; shares of fewer walks vary too
+/// much.
 const LEAST_WALKS: u64 = 20_000;
 
 /// The recorded bounds of a run.
@@ -20,24 +21,24 @@ const LEAST_WALKS: u64 = 20_000;
 pub(crate) struct Bounds {
     /// The least number of `exact` pages in a hundred, by mode, in the regime `InReach`.
     pub(crate) exact: &'static [(Mode, f64)],
-    /// The largest number of refused walks in a thousand, by regime and cause. A cause that is not listed may not
+    /// The largest number of refused walks in a thousand, by regime and cause. A cause that isn't listed must not
     /// occur.
     pub(crate) refused: &'static [(Regime, &'static [(&'static str, f64)])],
     /// The largest number of walks refused without need (`need`) in a thousand walks of lists that do not change, in
     /// the regime `InReach`.
     pub(crate) needless: f64,
-    /// The same in a thousand such walks whose upstream also keeps to its dialect in full (`Traits::is_plain`). In a
-    /// run of 20,000 walks, two of them are a share of 0.7.
+    /// Like `needless`, but only for walks whose upstream also keeps to its dialect in full (`Traits::is_plain`). A run
+    /// of 20,000 walks has so few of these that two refusals are a share of 0.7.
     pub(crate) plain_needless: f64,
-    /// The largest number in a hundred thousand `checked` pages that lose a row, or claim a false end, because the list
-    /// changed while they were read. The level leaves that open: changes between two answers may cancel out.
+    /// The largest number of `checked` pages in a hundred thousand that lose a row, or claim a false end, because the
+    /// list changed while they were read. The level allows that: changes between two answers may cancel out.
     pub(crate) mistaken: f64,
-    /// The same among the `checked` pages of upstreams whose answers deceive (`Traits::deceives`).
+    /// The same number for the `checked` pages of upstreams whose answers deceive (`Traits::deceives`).
     pub(crate) deceived: f64,
     /// The largest number of walks in a million with an `exact` page that is wrong, in worlds in which single answers
-    /// deceive (`Traits::answers_deceive`). Elsewhere one such page is a violation.
+    /// deceive (`Traits::answers_deceive`). In other worlds a single such page is a violation.
     pub(crate) deceived_at_exact: f64,
-    /// The largest number in a million pages whose claims the core's checker does not follow.
+    /// The largest number of pages in a million for whose claims the core's checker finds no argument.
     pub(crate) unclear: f64,
 }
 
@@ -80,8 +81,8 @@ pub(crate) const WALKS: Bounds = Bounds {
         (
             Regime::Unsaid,
             &[
-                // A search that asks for one window again and again ends as a lost position before its budget is spent:
-                // hence few of these, and many positions lost.
+                // A search that requests one window again and again is refused as a lost position before its budget is
+                // spent. So few walks exceed the budget, and many lose their position.
                 ("budget exceeded", 25.0),
                 ("pivot gone", 38.0),
                 ("position lost", 60.0),
@@ -99,16 +100,16 @@ pub(crate) const WALKS: Bounds = Bounds {
     mistaken: 400.0,
     deceived: 3_500.0,
     deceived_at_exact: 100.0,
-    // 120,000 walks have 185.
+    // Measured in 120,000 walks: 185.
     unclear: 280.0,
 };
 
 /// The bounds of the small worlds, which are the same in each run.
 ///
-/// Nearly all refusals are of runs of ties that no answer can show whole, which `need` confirms for each; nine in ten
-/// of them are by pages of a fixed size. A position is lost where such a run is searched for. Fewer pages are `exact`
-/// than in random walks: lists of up to five rows often end in the first answer of a walk, and an end that rests on a
-/// size which no other answer filled is `checked`.
+/// Nearly all refusals are due to tie runs that no answer can show whole, which `need` confirms for each refusal. Nine
+/// in ten of them concern pages of a fixed size. A search for such a run ends as a lost position. Fewer pages are
+/// `exact` than in random walks: lists of up to five rows often end in the first answer of a walk, and an end that
+/// rests on a size which no other answer filled is `checked`.
 pub(crate) const SMALL: Bounds = Bounds {
     exact: &[(Mode::Offset, 65.0), (Mode::Page, 63.0), (Mode::Fixed, 55.0), (Mode::Keyset, 62.0)],
     refused: &[(
@@ -129,7 +130,7 @@ fn share(times: u64, of: u64, in_every: f64) -> f64 {
 }
 
 impl Tally {
-    /// Returns the figures of a run that are beyond their bounds, and prints all figures that have a bound.
+    /// Returns a message for each figure of a run that is beyond its bound, and prints all figures that have a bound.
     pub(crate) fn beyond(&self, bounds: &Bounds) -> Vec<String> {
         let mut beyond = Vec::new();
         let mut hold = |holds: bool, said: String| {

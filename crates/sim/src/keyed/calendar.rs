@@ -1,4 +1,4 @@
-//! Dates of the model, written and read without the core's code, so that a fault there can't hide itself.
+//! Dates of the model. They are written and read without the core's code, so a fault in that code can't hide itself.
 
 /// Nanoseconds in a second.
 pub(crate) const SECOND: i128 = 1_000_000_000;
@@ -13,7 +13,7 @@ pub(crate) fn civil(instant: i64, separator: char) -> String {
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // A year begins in March here, so that a leap day is its last day.
+    // A year begins in March here, so a leap day is the year's last day.
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
@@ -22,7 +22,7 @@ pub(crate) fn civil(instant: i64, separator: char) -> String {
     format!("{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}")
 }
 
-/// Returns a date, or a date-time with up to nine fractional digits and an optional zone, as nanoseconds of Unix time.
+/// Parses a date, or a date-time with up to nine fractional digits and an optional zone, into nanoseconds of Unix time.
 pub(crate) fn nanoseconds(text: &str) -> Option<i128> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);

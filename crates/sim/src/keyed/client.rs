@@ -5,14 +5,14 @@ use cursorgate_core::pagination::resolver::{ShortPages, Totals, Verify, WhenUnpr
 /// The way of a client through the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// From the start to the end. With `looks_back`, the client also asks for the previous page of each next page,
-    /// which must be the page before it.
+    /// From the start to the end. With `looks_back`, the client also goes back from each next page to its previous
+    /// page, which must be the page that the client came from.
     Forward { looks_back: bool },
     /// From the end to the start.
     Backward,
     /// `turn` pages forward, then back to the start.
     ThereAndBack { turn: u32 },
-    /// The client reads a page, deletes `share` percent of its rows, and asks for the next.
+    /// The client reads a page, deletes `share` percent of its rows, and requests the next page.
     Worker { share: u32 },
     /// Each step follows the next or previous link, a link of an earlier page, an item's cursor, a link to an end, or a
     /// bare offset. Each choice is a number that decides one step.
@@ -23,7 +23,7 @@ pub(crate) enum Style {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Client {
     pub(crate) style: Style,
-    /// The limits of its pages: each page takes the next one, and after the last one the first.
+    /// The limits of the client's pages, in turn. After the last limit the first one is used again.
     pub(crate) limits: Vec<u32>,
     pub(crate) budget: u32,
     pub(crate) search_budget: u32,
@@ -31,15 +31,16 @@ pub(crate) struct Client {
     pub(crate) verify: Verify,
     pub(crate) short_pages: ShortPages,
     pub(crate) totals: Totals,
-    /// The share of requests that find a gateway that has just started, with an empty memory: one in so many; 0: none.
+    /// The share of requests that reach a gateway that has just started, with an empty memory: one request in this
+    /// many; 0 for no request.
     pub(crate) forgets: u32,
-    /// The number of gateways, each with a memory of its own. A balancer chooses one for each request.
+    /// The number of gateways, each with its own memory. A balancer chooses one for each request.
     pub(crate) replicas: u32,
-    /// All principals share one slot for learnt caps, as two scopes do whose hashes collide.
+    /// True if all principals share one slot for learnt caps, like two scopes whose hashes collide.
     pub(crate) crowded: bool,
-    /// Cursors carry ids and fingerprints in place of keys.
+    /// True if cursors contain ids and fingerprints in place of keys.
     pub(crate) seeks: bool,
-    /// The share of cursors that are those of items, which carry no hint: one in so many; 0: none.
+    /// The share of cursors that are cursors of items, which have no hint: one cursor in this many; 0 for no cursor.
     pub(crate) loses_hints: u32,
 }
 

@@ -1,8 +1,8 @@
 //! The largest number of requests that a page may take, and the budgets that can't suffice.
 //!
-//! The bounds, while the list does not change: one request for a page whose place is known and that an answer can hold
-//! with its neighbours; and for a place that has moved by *d* items, at most 2·⌈log₂(max(1, d / cap))⌉ + 4 further
-//! ones. They are asserted only of upstreams that are plain enough for such a bound.
+//! Two bounds hold while the list doesn't change. A page takes one request if its place is known and one answer can
+//! hold the page with its neighbours. If its place has moved by *d* items, at most 2·⌈log₂(max(1, d / cap))⌉ + 4 more
+//! requests are needed. `Exchange::cost` checks these bounds only for upstreams that are plain enough.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -22,15 +22,15 @@ use crate::keyed::{
 
 impl Exchange<'_> {
     /// Checks the number of requests: one for a page where one is enough, and a bound for searches and for pages of a
-    /// fixed size. No bound is stated for lists that change meanwhile, for ties in any order, for caps that are unknown
-    /// or change, for filters and look-ups, and for upstreams that misstate where they are.
+    /// fixed size. No bound is checked for lists that change meanwhile, for ties in any order, for unknown or changing
+    /// caps, for filters and look-ups, or for upstreams whose answers misstate their places.
     pub(crate) fn cost(&self) -> Kept {
         let plain = self.still && self.shape.is_orderly() && !self.traits.is_strange();
         let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.has_one_cap();
         let listed = self.traits.filtering.is_none() && !self.client.seeks && !self.shape.is_coarse();
         let counts = self.client.totals == Totals::Count;
-        // Where the last page comes again past the end, undeclared or without a total, no answer shows where the end
-        // is: hints stay wrong, and each page pays for that.
+        // If an upstream repeats its last page past the end, and doesn't declare that or states no exact total, no
+        // answer shows where the end is. Hints then stay wrong, and each page costs more requests.
         let placed = self.traits.past != Past::Repeat || (self.traits.repeats && self.traits.total == Says::Exactly);
         if !plain || !known || !listed || counts || !placed || self.answers == 1 {
             return Ok(());
@@ -39,7 +39,8 @@ impl Exchange<'_> {
         if self.undisturbed { self.one_request() } else { Ok(()) }
     }
 
-    /// Checks the bound of a search by galloping and halving, by the distance between the hint and the boundary.
+    /// Checks the bound of a search by galloping and halving, which depends on the distance from the hint to the
+    /// boundary.
     fn search(&self) -> Kept {
         // A learnt cap that is too low costs requests until the next first page corrects it.
         let misread = self.before.cap.is_some_and(|cap| cap < self.traits.least_cap());
@@ -47,10 +48,10 @@ impl Exchange<'_> {
             return Ok(());
         }
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
-        // The requests around the wrong place are spent too: hence twice the cover.
+        // The requests around the wrong place count too, so the cover is taken twice.
         let cover = cover(self.traits, self.shape, self.limit);
         // An end of the list that a search reaches is confirmed by answers from up to four places. Where a short answer
-        // proves no end, two further requests confirm it, and two more if the list has just become shorter.
+        // proves no end, two more requests confirm the end, and another two if the list has just become shorter.
         let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
         let at_the_start = self.page.previous.is_none();
         let confirms = match (at_the_end, self.traits.end) {
@@ -73,9 +74,9 @@ impl Exchange<'_> {
         })
     }
 
-    /// Checks that a page takes one request where one answer can hold it with its neighbours.
+    /// Checks that a page takes one request if one answer can hold the page with its neighbours.
     fn one_request(&self) -> Kept {
-        // A page that was cut short by its budget may be the last, and its end is then unconfirmed.
+        // A page that its budget cut short may be the last one; its end is then unconfirmed.
         let spent = self.is_spent();
         let ends = spent || (self.bound.is_forward() && self.page.next.is_none());
         let vouched = match self.traits.end {
@@ -103,16 +104,16 @@ impl Exchange<'_> {
         })
     }
 
-    /// Checks the cost of pages of a fixed size that touch at most one seam. Three requests show it: two neighbouring
-    /// pages and one of them again, or pages of the flipped list. Further requests are allowed
+    /// Checks the cost of pages of a fixed size that touch at most one seam. Three requests prove a seam: two
+    /// neighbouring pages and one of them again, or pages of the flipped list. More requests are allowed:
     ///
     /// - at the end of the list, or without a reliable total: one, and another one if only a short answer shows the
     ///   end;
-    /// - with opaque keys, by which an edge places no answer: two;
-    /// - beside a row without keys, where a seam is read in vain and then from its other side: three.
+    /// - with opaque keys, which can't be compared to find the place of an answer: two;
+    /// - beside a row without keys, where the seam is first read in vain and then from its other side: three.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
-        // An end that only a short answer shows is confirmed by two requests: this one, and that of `ends`.
+        // Two requests confirm an end that only a short answer shows: this one, and the one that `ends` adds.
         let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let most = 3
@@ -142,7 +143,7 @@ impl Exchange<'_> {
 }
 
 impl Traits {
-    /// Returns whether the upstream behaves in a way for which no bound on requests is stated.
+    /// Returns whether the upstream behaves in a way for which no bound on requests is checked.
     pub(crate) fn is_strange(&self) -> bool {
         let odd_sizes = self.surplus > 0 || self.echoes == Echoes::Nonsense || self.hidden > 0;
         self.lags() || self.misleads() || self.lie.is_some() || odd_sizes || self.deceives()
@@ -158,16 +159,16 @@ pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) ->
     let hint = aim.target.hint;
     let truth = if bound.is_forward() { through } else { before } as u64;
     match hint.from_end {
-        // An offset from the end is of no use without the flipped list and without an exact total: the search begins at
-        // the start.
+        // An offset from the end needs the flipped list or an exact total. If the upstream has neither, the search
+        // begins at the start.
         true if !traits.flips && traits.total != Says::Exactly => truth,
         true => (rows.len() as u64).saturating_sub(truth + 1).abs_diff(hint.offset.0),
         false => truth.abs_diff(hint.offset.0),
     }
 }
 
-/// Returns the largest number of further requests of a search over a distance of `drift` items, while the list does not
-/// change: 2·⌈log₂(max(1, drift / cap))⌉ + 4.
+/// Returns the largest number of additional requests that a search over a distance of `drift` items takes, while the
+/// list doesn't change: 2·⌈log₂(max(1, drift / cap))⌉ + 4.
 pub(crate) fn further(drift: u64, cap: u32) -> u64 {
     let ratio = (drift as f64 / f64::from(cap.max(1))).max(1.0);
     2 * ratio.log2().ceil() as u64 + 4
@@ -186,25 +187,26 @@ pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
         }
         (_, Family::Offset) if need <= cap => 1,
         (_, Family::Offset) => {
-            // The overlap of `plan::plan`: at one item, a single deletion would break a seam.
+            // The overlap of `plan::plan`. If answers overlapped in only one item, a single deletion would break a
+            // seam.
             let step = cap - (cap / 4).clamp(1, 10).min(cap - 1);
             1 + (need - cap).div_ceil(step.max(1))
         }
         (_, _) if 2 * cap >= 5 * need => 1,
         (_, _) => 2 * need.div_ceil(cap.div_ceil(2)) + 1,
     };
-    // An undeclared cap is learnt by one request, and may make each answer half as useful; a run that the edge of an
-    // answer cuts is asked for again.
+    // One request learns an undeclared cap, which may make each answer half as useful. A run that the edge of an answer
+    // cuts is requested again.
     let silent = traits.declared_cap() != Some(traits.least_cap()) || !traits.has_one_cap();
     base * if silent { 2 } else { 1 } + u64::from(silent) + if shape.is_orderly() { 0 } else { 3 }
 }
 
-/// Returns whether the budget can't be expected to suffice for a page. Such a refusal has a need.
+/// Returns whether the budget can't be expected to suffice for a page. A refusal of the page is then needed.
 pub(crate) fn is_beyond_budget(scenario: &Scenario, aim: &Aim, bound: Bound, state: &Moment, limit: u32) -> bool {
     let Client { budget, search_budget, .. } = scenario.client;
     let drift = drift(&scenario.traits, aim, bound, state);
     let cover = cover(&scenario.traits, &scenario.shape, limit);
-    // Two further requests confirm an end.
+    // Two more requests confirm an end.
     let page = cover + 2;
     let seeks = u64::from(scenario.client.seeks);
     let near = drift <= u64::from(scenario.traits.least_cap()) / 4;

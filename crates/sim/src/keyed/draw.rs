@@ -23,17 +23,17 @@ use crate::{
     },
 };
 
-/// The first choices for a scenario, on which all further ones depend.
+/// The first choices for a scenario, on which all other choices depend.
 #[derive(Clone, Copy, Debug)]
 struct Draft {
     focus: Focus,
     wild: bool,
     /// True if the endpoint has range filters.
     keyed: bool,
-    /// True if cursors carry ids in place of keys.
+    /// True if cursors contain ids in place of keys.
     seeks: bool,
     limit: u32,
-    /// The number of rows that come or go at once between two early pages.
+    /// The number of rows that come or go at once between two early pages; `None` if no such change happens.
     drift: Option<u32>,
     /// True if hundreds of rows share one to three values of the first key.
     crowd: bool,
@@ -50,7 +50,7 @@ impl Draft {
         if let Focus::Rule(rule) = self.focus { Some(rule) } else { None }
     }
 
-    /// Returns whether any world may be drawn, not only one for a lie or a rule.
+    /// Returns whether any world may be drawn. Otherwise it must suit the lie or the rule.
     fn is_free(&self) -> bool {
         matches!(self.focus, Focus::Any(_))
     }
@@ -106,7 +106,7 @@ impl Scenario {
         if dice.chance(2) {
             count = 150;
         }
-        // A lie or a broken rule shows in lists of several pages.
+        // Only lists of several pages show a lie or a broken rule.
         if !draft.is_free() {
             count = count.max(13);
         }
@@ -131,7 +131,7 @@ impl Scenario {
         let rows = (0..count).map(|_| draw_row(dice, &shape, spoils)).collect();
         let plan = if changes { plan::draw(dice, &draft, &shape, count, roomy) } else { Vec::new() };
         let regime = if let Focus::Any(regime) = focus { regime } else { Regime::InReach };
-        // A dialect that declares an untruth without being a lie would make any page wrong.
+        // A dialect with an untrue declaration that isn't a planted lie would make any page wrong.
         debug_assert!(traits.lie.is_some() || traits.is_as_declared(), "{traits:?}");
         Self { regime, shape, rows, traits, client, plan }
     }
@@ -144,7 +144,7 @@ fn draw_row(dice: &mut Dice, shape: &Shape, spoils: bool) -> RowPlan {
         plan.keys[index] = (!null).then(|| i64::from(dice.below(column.width)));
         plan.parts[index] = dice.below(column.grain);
     }
-    // Opaque values of any kind are compared by equality alone, so that none of them contradicts the order.
+    // Opaque values of any kind are compared only for equality, so no value of another type contradicts the order.
     let comparable = |column: &Column| !column.has_nulls() && column.look != Look::Opaque;
     if spoils && dice.chance(5) && shape.strong.first().is_some_and(comparable) {
         plan.spoilt = Some(dice.pick(&[Spoilt::Missing, Spoilt::Object, Spoilt::OtherType, Spoilt::Null]));

@@ -1,5 +1,5 @@
-//! The number of requests that find a place again after a list has changed, measured on lists of millions of items that
-//! are computed and never held in memory.
+//! The number of requests that find a place again after a list has changed. The lists have millions of items, which are
+//! computed and never held in memory.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -21,7 +21,7 @@ use cursorgate_core::{
 
 use crate::keyed::cost::further;
 
-/// The number of items when the cursor was made. The cursor's item [`ANCHOR`] stands in their middle.
+/// The number of items when the cursor was made. The cursor's item [`ANCHOR`] is in the middle of them.
 const ROWS: u64 = 2_400_000;
 const ANCHOR: i64 = 1_200_000;
 const CAP: u32 = 100;
@@ -31,11 +31,11 @@ const DRIFTS: [u64; 5] = [1, 10, 100, 10_000, 1_000_000];
 /// The change of the list since the cursor was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// Items came before all others.
+    /// Items were inserted before all others.
     Inserts,
-    /// The first items went.
+    /// The first items were deleted.
     Deletes,
-    /// Items came before all others, and as many went after the place, so that the total is the same as before.
+    /// Items were inserted before all others, and as many were deleted after the place, so the total is unchanged.
     Both,
 }
 
@@ -97,7 +97,8 @@ fn order() -> Arc<Order> {
     Arc::new(Order::declared(vec![key("rank")], key("id"), Ties::Ordered))
 }
 
-/// Returns the page after the anchor (`forward`) or before it, and the number of requests that it took.
+/// Returns the page after the anchor, or before it if `forward` is false, and the number of requests that the page
+/// took.
 fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     let number = KeyValue::Number(ANCHOR.to_string());
     let anchor = Anchor { keys: vec![number.clone()], id: number };
@@ -124,8 +125,8 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     }
 }
 
-/// Returns the numbers of requests of the pages after and before the anchor. Asserts that both pages are right and
-/// `exact`.
+/// Returns the number of requests for the page after the anchor, and for the page before it. Asserts that both pages
+/// have the right items and are `exact`.
 fn measured(list: &List) -> [Result<u64, String>; 2] {
     [true, false].map(|forward| {
         let (page, requests) = page(list, forward)?;
@@ -154,8 +155,8 @@ fn a_place_is_found_again_within_the_bound() {
                 [(Family::Offset, true), (Family::Offset, false), (Family::Page, true), (Family::Page, false)]
             {
                 let requests = measured(&List::after(change, drift, family, tells_total));
-                // Where all changes were before the place, the difference of totals is the drift: two requests find the
-                // place, by page number three.
+                // If all changes were before the place, the difference of the totals is the drift. Two requests then
+                // find the place, or three if the upstream pages by number.
                 let one_sided = tells_total && change != Change::Both;
                 let most = if one_sided { bound.min(2 + u64::from(family == Family::Page)) } else { bound };
                 if requests.iter().any(|requests| requests.as_ref().map_or(true, |&requests| requests > most)) {

@@ -1,9 +1,9 @@
-//! G1 of a page, "none skipped", and the promise "ends": a page links to a further page exactly where further items
-//! are.
+//! G1 of a page, "none skipped", and the promise "ends": a page links to another page exactly if there are items in
+//! that direction.
 //!
-//! A false end loses all items after it (G1). A link to a page without items does less harm: it costs a request, and
-//! a claim that proves no end suffices for a link (ARCHITECTURE.md, "Ends"). So all exceptions here are for
-//! superfluous links.
+//! A false end loses all items after it (G1). A link to a page without items does less harm: it costs one request. A
+//! claim that proves no end suffices for a link (ARCHITECTURE.md, "Ends"). So all exceptions here concern superfluous
+//! links.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use crate::keyed::{
 };
 
 impl Exchange<'_> {
-    /// Checks that a link to a further page is there exactly where further items are.
+    /// Checks that the page links to a page in each direction exactly if there are items in that direction.
     pub(crate) fn ends(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let forward = self.bound.is_forward();
@@ -28,8 +28,8 @@ impl Exchange<'_> {
         })?;
         require(!matches!(self.bound, Bound::End) || page.next.is_none(), "ends", || "after the last page".into())?;
         let (upper, lower) = (self.upper(), self.lower());
-        // Of two rows with one id a page delivers one: such an upstream breaks the contract (docs/guarantees.md,
-        // "Limits"). The other one may count as a further item (`any`) or not.
+        // If two rows have one id, a page delivers only one of them: such an upstream breaks the contract
+        // (docs/guarantees.md, "Limits"). The other row may count as an item in that direction (`any`) or not.
         let counts = |row: &Rc<Row>, any: bool| any || rows.iter().all(|own| own.plan.id != row.plan.id);
         let exists_after = |state: &State, any: bool| {
             let past = upper.map_or(0, |last| state.rows().partition_point(|row| row.place <= last));
@@ -43,14 +43,15 @@ impl Exchange<'_> {
             |state: &State, any: bool| if forward { exists_after(state, any) } else { exists_before(state, any) };
         let exists_back =
             |state: &State, any: bool| if forward { exists_before(state, any) } else { exists_after(state, any) };
-        // Three kinds of pages can't know what follows: those that spent their budget, those whose answers misstate
-        // where they begin, and those of lists with hidden rows, whose answers may end in hidden rows alone.
+        // Three kinds of pages can't know what follows: pages that spent their budget, pages whose answers misstate
+        // where they begin, and pages of lists with hidden rows, whose answers may end with nothing but hidden rows.
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
-        // A count may promise more than any answer shows: it is of another moment than the slice, or always too high.
-        // Counts never end a list, but suffice for a link to a further page.
+        // A count may promise more than any answer shows, if it is made at another moment than the slice or is always
+        // too high. Counts never end a list, but they suffice for a link to another page.
         let spoken = (!self.still && self.traits.counts != Counts::Together) || self.traits.off > 0;
-        // Past the end the last page may come again. Without a total no answer shows where it begins, so that a full
-        // page seems to be followed by more. Without a declaration, a walk back from it seems to have pages before it.
+        // An upstream may repeat its last page past the end. Without a total no answer shows where the repeated page
+        // begins, so more items seem to follow a full page. If the repetition is also undeclared, a walk back from the
+        // repeated page seems to have pages before it.
         let counted = self.traits.total == Says::Exactly && self.still;
         let unsaid = self.traits.past == Past::Repeat && !counted && !forward;
         let told = self.traits.off > 0 && ahead.is_some();
@@ -61,15 +62,15 @@ impl Exchange<'_> {
             "ends",
             || "more is promised where there never was any".into(),
         )?;
-        // An empty page at an offset past the end leads back to the list, also if a row was there for a moment.
+        // An empty page at an offset past the end links back to the list, even if a row was there for a moment.
         if self.still && !spent && !(rows.is_empty() && matches!(self.bound, Bound::At(_))) {
             let state = &self.passed[0];
             let (least, most) = (exists_ahead(state, false), exists_ahead(state, true));
             require(ahead.is_some() == least || ahead.is_some() == most || again, "ends", || {
                 format!("ahead {ahead:?}, in truth {most}")
             })?;
-            // A filtered answer shows no item before its beginning. The page links back all the same, because the item
-            // of the cursor was there once.
+            // A filtered answer shows no item before its beginning. The page still links back, because the item of the
+            // cursor was there once.
             let seen = self.shown.iter().all(|showing| showing.plain);
             let exists = exists_back(state, true);
             let right = back.is_some() == exists || back.is_some() == exists_back(state, false);
@@ -78,19 +79,20 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns whether the page may have been cut short by its budget, so that it does not know what follows. One
-    /// request of the budget may be kept for the count.
+    /// Returns whether the budget may have cut the page short. Such a page can't know what follows. One request of the
+    /// budget may be reserved for the count.
     pub(crate) fn is_spent(&self) -> bool {
         let counts = u32::from(self.client.totals == Totals::Count);
         self.client.short_pages == ShortPages::Serve && self.answers + counts >= self.client.budget
     }
 
-    /// Checks that every row that stayed between the bound and the far end of the page is on it, and that no row stayed
-    /// beyond an end of the list that the page claims to touch.
+    /// Checks that the page has every row that stayed between the bound and the far end of the page. Also checks that
+    /// no row stayed beyond an end of the list that the page claims to touch.
     pub(crate) fn completeness(&self) -> Kept {
         let (rows, page) = (self.rows, self.page);
         let forward = self.bound.is_forward();
-        // The page answers for the places between `low` and `high`, both exclusive. `None` is the end of the list.
+        // The page must have all rows between the places `low` and `high`, both exclusive. `None` is the end of the
+        // list.
         let low = match self.bound {
             Bound::After(anchor) => Some(anchor),
             Bound::At(_) if rows.is_empty() => return Ok(()),

@@ -1,5 +1,5 @@
 //! Range filters as the model upstream applies them: to stored values, which are finer than the shown ones, and with
-//! nulls as in SQL, where no comparison with null holds.
+//! nulls as in SQL, where no comparison with null is true.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use crate::keyed::{
     values::Column,
 };
 
-/// A filter whose values are parsed to stored ones.
+/// A filter whose values are parsed into stored values.
 #[derive(Debug)]
 pub(crate) enum Wanted {
     Compare { column: usize, comparison: Comparison, value: Stored },
@@ -25,11 +25,11 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    /// Parses a filter. With `as_text`, the upstream compares numbers as texts.
+    /// Parses a filter. With `as_text`, the upstream compares numbers as strings.
     ///
     /// # Errors
     ///
-    /// Returns the comparison whose value is none of its column.
+    /// Returns a message that names the comparison whose value doesn't belong to its column.
     pub(crate) fn read(filter: &Filter, shape: &Shape, as_text: bool, reads: Reads) -> Result<Self, String> {
         let each = |parts: &[Filter]| {
             parts.iter().map(|part| Self::read(part, shape, as_text, reads)).collect::<Result<Vec<_>, _>>()
@@ -47,7 +47,7 @@ impl Wanted {
         })
     }
 
-    /// Returns whether a row with these stored values passes.
+    /// Returns whether a row with these stored values passes the filter.
     pub(crate) fn passes(&self, stored: &[Stored; 3]) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.passes(stored)),
@@ -55,7 +55,8 @@ impl Wanted {
             Self::Compare { column, comparison, value } => {
                 let own = &stored[*column];
                 let ordering = match (own, value) {
-                    // With `Lie::FiltersCompareText` the value is a text, and so the stored number is compared as one.
+                    // With `Lie::FiltersCompareText` the value is a string, so the stored number is also compared as a
+                    // string.
                     (Stored::Number(_), Stored::Bytes(_)) => own.clone().into_text().compare(value),
                     _ => own.compare(value),
                 };
@@ -72,7 +73,7 @@ impl Wanted {
         }
     }
 
-    /// Returns whether the filter compares the first key, so that items with one value of it pass together.
+    /// Returns whether the filter, or one of its alternatives, compares the first key.
     pub(crate) fn compares_the_first_key(&self, shape: &Shape) -> bool {
         match self {
             Self::Any(any) => any.iter().any(|filter| filter.compares_the_first_key(shape)),
@@ -81,8 +82,8 @@ impl Wanted {
         }
     }
 
-    /// Returns whether every row that could stand after the last one shown (with `before`: before the first one) would
-    /// pass. Then the end of the filtered list is that of the list.
+    /// Returns whether every row that could follow the last row shown would pass the filter; with `before`, every row
+    /// that could precede the first row shown. The filtered list then ends where the whole list ends.
     pub(crate) fn lets_the_last_through(&self, shape: &Shape, before: bool, shown: Option<Place>) -> bool {
         let mut farthest = [Stored::Null, Stored::Null, Stored::Null];
         let mut place: Place = [0; 3];
@@ -93,7 +94,7 @@ impl Wanted {
         }
         let is_beyond = |place: Place| shown.is_none_or(|shown| if before { place < shown } else { place > shown });
         let mut all = !is_beyond(place) || self.passes(&farthest);
-        // Nulls may stand at the end of the list, and a range lets none of them through, as in SQL.
+        // Rows with nulls may be at the end of the list, and a range lets no null through, as in SQL.
         for (index, column) in shape.strong.iter().enumerate().filter(|(_, column)| column.has_nulls()) {
             let (mut null, mut stands) = (farthest.clone(), place);
             null[index] = Stored::Null;
@@ -104,7 +105,8 @@ impl Wanted {
     }
 }
 
-/// Returns the fault of a listing that the core asks for and that the route does not declare, if there is one.
+/// Returns the fault of a listing that the core requests although the route doesn't declare it; `None` if it is
+/// declared.
 pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Option<String> {
     if listing.flipped && !traits.flips {
         return Some("asked for the flipped order, which the upstream has not".to_owned());
@@ -127,7 +129,7 @@ pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Opti
     }
 }
 
-/// Collects the columns in which all rows that pass are equal.
+/// Collects the columns in which all rows that pass the filter are equal.
 fn fixed_columns(filter: &Filter, fixed: &mut Vec<usize>) {
     match filter {
         Filter::Compare { column, comparison: Comparison::Equal | Comparison::Null, .. } => fixed.push(*column),

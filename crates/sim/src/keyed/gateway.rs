@@ -1,5 +1,5 @@
 //! The memory of the gateways in front of the upstream: the learnt limits of the upstream, and the keys of items that
-//! were served, by id. Each replica has its own.
+//! were served, by id. Each replica has its own memory.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +14,8 @@ use cursorgate_core::pagination::{
 
 use crate::{dice::mix, keyed::client::Client};
 
-/// The learnt limits of an upstream, merged over all clients of a gateway as `gateway::shared::learning` does: caps by
-/// view (the principal), all else together.
+/// The learnt limits of an upstream, merged over all clients of a gateway as in `gateway::shared::learning`: caps for
+/// each view (the principal), everything else for all views together.
 #[derive(Debug, Default)]
 struct Learning {
     caps: BTreeMap<usize, u32>,
@@ -31,11 +31,11 @@ impl Learning {
     fn add(&mut self, view: usize, profile: UpstreamProfile) {
         match profile.cap {
             Some(cap) => self.caps.insert(view, cap),
-            // A page that finds no cap forgets the known one, which may have been misread.
+            // A page that finds no cap removes the known cap, which may have been misread.
             None => self.caps.remove(&view),
         };
         self.filters_in_vain = profile.filters_in_vain;
-        // A long run is forgotten by an eighth with each page that meets no run of that length.
+        // The longest run shrinks by an eighth with each page that meets no run of that length.
         self.run = profile.run.max(self.run - self.run / 8);
     }
 }
@@ -59,8 +59,8 @@ impl Gateways {
         Self { all: (0..client.replicas).map(|_| Gateway::default()).collect(), turn: 0, marker }
     }
 
-    /// Chooses the gateway that answers a request, as a balancer does. One request in `Client::forgets` finds a process
-    /// that has just started.
+    /// Chooses the gateway that answers a request, as a balancer does. One in `Client::forgets` requests reaches a
+    /// process that has just started.
     pub(crate) fn choose(&mut self, client: &Client, salt: u64, request: u64) -> &mut Gateway {
         self.turn = mix(salt, request) as usize % self.all.len();
         let forgets = client.forgets > 0 && mix(!salt, request).is_multiple_of(u64::from(client.forgets));
@@ -74,7 +74,7 @@ impl Gateways {
         &mut self.all[self.turn]
     }
 
-    /// Returns a target as the cursor of a route in seek mode carries it: the id and a fingerprint in place of the
+    /// Returns a target as the cursor of a route in seek mode contains it: the id and a fingerprint in place of the
     /// keys.
     pub(crate) fn stripped(&self, target: &Target) -> Target {
         let pivot = |anchor: &Anchor| Pivot {
@@ -106,10 +106,10 @@ impl Gateway {
         self.learning.read(view)
     }
 
-    /// Remembers the limits that a page has shown and, in seek mode, the keys of its first and last item.
+    /// Remembers the limits that a page has shown and, in seek mode, the keys of its first, last and looked-up items.
     pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
         self.learning.add(view, page.notes.profile);
-        // Only cursors of ids need the keys of served items.
+        // Only cursors with ids need the keys of served items.
         if !seeks {
             return;
         }

@@ -1,7 +1,7 @@
 //! G1, G2 and G4 of a whole walk in one direction.
 //!
 //! - G1: each row that was ahead of the walk in every state that its pages showed is delivered.
-//! - G2: each page begins after the end of the one before, so that no row comes twice with the same keys.
+//! - G2: each page begins after the end of the page before, so no row comes twice with the same keys.
 //! - G4: a walk has at most ⌈(rows ahead in the oldest state shown + rows that came since) / limit⌉ + 1 pages.
 
 use std::rc::Rc;
@@ -24,9 +24,9 @@ pub(crate) struct Leg {
     /// The oldest state that was shown: its number, the number of rows ahead in it, and the number of rows that had
     /// come to the list by then.
     oldest: Option<(usize, u64, u64)>,
-    /// The smallest number of rows that a page but the last must have.
+    /// The smallest number of rows that each page but the last must have had so far.
     least_limit: u64,
-    /// True if some page was not certain (`Exchange::is_certain`): then G1 is not asserted of the walk.
+    /// True if some page was not certain (`Exchange::is_certain`). G1 is then not checked for the walk.
     uncertain: bool,
 }
 
@@ -52,9 +52,10 @@ impl Leg {
         }
     }
 
-    /// Takes in the next page of the walk, and checks G2 and G4.
+    /// Adds the next page of the walk, and checks G2 and G4.
     pub(crate) fn take(&mut self, exchange: &Exchange<'_>, arrivals: u64) -> Kept {
-        // One page that may lose a row by chance excuses the whole walk from G1: the row may be missing in it alone.
+        // A single page that may lose a row by chance excuses the whole walk from G1, because a row may be missing only
+        // there.
         self.uncertain |= !exchange.is_certain();
         for showing in exchange.shown {
             self.see(&showing.state);
@@ -77,8 +78,8 @@ impl Leg {
         self.pages += 1;
         let least = if exchange.page.short { exchange.rows.len() as u32 } else { exchange.limit };
         self.least_limit = self.least_limit.min(u64::from(least.max(1)));
-        // Each row that is delivered was there in the oldest state that was shown, or came since. Answers of earlier
-        // states may show rows that went before, which this does not count.
+        // Each delivered row was in the oldest state shown, or came since. Answers of an upstream that lags may also
+        // show rows that were deleted before, which this bound doesn't count.
         let (_, ahead, before) = self.oldest.unwrap_or_default();
         let most = (ahead + arrivals - before).div_ceil(self.least_limit) + 1;
         require(exchange.traits.lags() || self.pages <= most, "G4 ends", || {
@@ -86,12 +87,12 @@ impl Leg {
         })
     }
 
-    /// Takes in a page of level `positional`. After it, G1 is no longer asserted of the walk.
+    /// Adds a page of level `positional`. From then on, G1 is no longer checked for the walk.
     pub(crate) fn give_up(&mut self) {
         self.uncertain = true;
     }
 
-    /// Takes in a state that an answer showed: rows that it lacks have not stayed.
+    /// Adds a state that an answer showed: rows that the state lacks have not stayed.
     fn see(&mut self, state: &State) {
         if self.last_state.as_ref().is_some_and(|last| Rc::ptr_eq(last, state)) {
             return;
@@ -103,7 +104,7 @@ impl Leg {
         }
         match &mut self.stayed {
             Some(stayed) => {
-                // Both are sorted by place, so that one pass over them is enough.
+                // Both lists are sorted by place, so one pass over them is enough.
                 let mut rows = state.rows().iter().map(|row| row.place).peekable();
                 stayed.retain(|&place| {
                     while rows.peek().is_some_and(|&other| other < place) {
@@ -126,7 +127,7 @@ impl Leg {
         let twice = |place: &Place| delivered.iter().any(|other| other[2] == place[2]);
         let mut skipped =
             self.stayed.unwrap_or_default().into_iter().filter(|place| delivered.binary_search(place).is_err());
-        // Of two rows with one id one is delivered.
+        // If two rows have one id, only one of them is delivered.
         let skipped = skipped.find(|place| !twice(place));
         require(self.uncertain || skipped.is_none(), "G1 none skipped", || {
             format!("the row at {skipped:?} stayed throughout the walk")

@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Upstream<'_> {
-    /// Parses a filter; returns `None` if the upstream ignores filters. Notes a value that it can't parse as a fault of
-    /// the core.
+    /// Parses a filter; returns `None` if the upstream ignores filters. A value that can't be parsed is recorded as a
+    /// fault of the core.
     pub(crate) fn read(&mut self, filter: &Filter) -> Option<Wanted> {
         let as_text = self.traits.lie == Some(Lie::FiltersCompareText);
         let ignored = self.traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
@@ -33,14 +33,15 @@ impl Upstream<'_> {
         }
     }
 
-    /// Returns the number of rows of a state that pass a filter, by default of the current state.
+    /// Returns the number of rows that pass a filter in a state, or in the current state if none is given.
     pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
         let rows = state.unwrap_or(&self.world.state).raw();
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
     }
 
-    /// Returns whether a filtered list begins and ends between runs of the first key: its filter lets every row through
-    /// whose first key is that of one of these two places, however it reads values.
+    /// Returns whether a filtered list cuts no run of the first key at its two edges, `places`: the filter lets every
+    /// row through whose first key equals the first key of one of these places. Filter values count as the upstream
+    /// reads them.
     pub(crate) fn is_cut_between_runs(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
         let cut = |row: &&Rc<Row>| {
             let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
@@ -49,8 +50,8 @@ impl Upstream<'_> {
         wanted.compares_the_first_key(&self.shape) && !state.raw().iter().any(|row| cut(&row))
     }
 
-    /// Returns whether an answer shows the start and the end of the whole list. `begins` and `ends` state whether it
-    /// does so of the listing that was asked for, which may be flipped or filtered.
+    /// Returns whether an answer shows the start of the whole list, and whether it shows its end. `begins` and `ends`
+    /// state the same for the listing that was requested, which may be flipped or filtered.
     pub(crate) fn ends(
         &self,
         listing: &Listing,
@@ -100,7 +101,7 @@ impl Upstream<'_> {
                 run.sort_unstable_by_key(|&index| mix(turn, u64::from(rows[index as usize].serial)));
             }
         }
-        // Within one run of equal strong keys, the list by id alone is the list sorted by ids.
+        // A listing by id has only rows with equal strong keys, so it is sorted only by id.
         if listing.by_id {
             order.sort_by_key(|&index| rows[index as usize].place[2]);
         }
@@ -128,7 +129,7 @@ pub(crate) fn told(
     )
 }
 
-/// Writes rows as a JSON array. `roll` decides where blanks stand between items.
+/// Writes rows as a JSON array. `roll` decides between which items white space is written.
 pub(crate) fn render<'r>(rows: impl Iterator<Item = &'r Rc<Row>>, most: usize, roll: u64) -> Answer {
     let mut body = Vec::with_capacity(most * 64 + 2);
     let (mut items, mut keys) = (Vec::with_capacity(most), Vec::with_capacity(most * 3));

@@ -1,7 +1,7 @@
 //! The features of worlds that walks meet, and how often: a world that no walk meets tests nothing.
 //!
-//! A walk counts once for a feature, however many of its pages have it. Each feature has a floor well below the
-//! measured rate, so that a change to the drawing of scenarios can't lose a world unnoticed.
+//! A walk counts once for a feature, however many of its pages have it. Each feature has a floor well below its
+//! measured rate. The floor shows if a change to the drawing of scenarios loses a world.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ use crate::keyed::{
     world::State,
 };
 
-/// The smallest run whose features are held to their floors.
+/// The number of walks from which on a run's features are checked against their floors.
 const LEAST_WALKS: u64 = 20_000;
 
 macro_rules! features {
@@ -32,7 +32,8 @@ macro_rules! features {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Feature { $($name),* }
 
-        /// All features, in words, each with its floor: the least number of walks in a thousand that must meet it.
+        /// All features, each with its description and its floor: the least number of walks in a thousand that must
+        /// meet it.
         const FEATURES: &[(Feature, &str, f64)] = &[$((Feature::$name, $said, $floor)),*];
     };
 }
@@ -104,11 +105,12 @@ pub(crate) struct Met(u64);
 
 impl Met {
     fn add(&mut self, feature: Feature, met: bool) {
-        // Each feature has a bit, so that there can be at most 64.
+        // Each feature has one bit, so there can be at most 64 features.
         self.0 |= u64::from(met) << feature as u32;
     }
 
-    /// Adds the features of a page; `before` is the state when the page before it was asked for.
+    /// Adds the features of a page. `before` is the state when the previous page was requested; `None` for the first
+    /// page.
     pub(crate) fn page(&mut self, exchange: &Exchange<'_>, before: Option<&State>) {
         let Exchange { aim, bound, limit, page, rows, shown, passed, .. } = exchange;
         self.add(Feature::ChangedMeanwhile, passed.len() > 1);
@@ -174,7 +176,7 @@ impl Met {
 }
 
 impl Met {
-    /// Adds the behaviour that the dialect does not declare.
+    /// Adds the features of behaviour that the dialect does not declare.
     fn unsaid(&mut self, scenario: &Scenario) {
         let Scenario { shape, traits, .. } = scenario;
         let first = shape.strong.first().map_or(u32::MAX, |column| column.width);
@@ -200,7 +202,7 @@ impl Met {
     }
 }
 
-/// The number of walks that met each feature.
+/// The number of walks, and the number of them that met each feature.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     walks: u64,
@@ -230,7 +232,8 @@ impl Counted {
         self.times[feature as usize] as f64 * 1_000.0 / self.walks.max(1) as f64
     }
 
-    /// Returns the features that were met less often than their floors, if the run has at least [`LEAST_WALKS`] walks.
+    /// Returns a message for each feature that was met less often than its floor, if there were at least
+    /// [`LEAST_WALKS`] walks.
     pub(crate) fn missed(&self) -> Vec<String> {
         let missed = FEATURES.iter().filter(|(feature, _, floor)| self.share(*feature) < *floor);
         let enough = self.walks >= LEAST_WALKS;

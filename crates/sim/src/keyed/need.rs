@@ -30,19 +30,19 @@ pub(crate) enum Need {
     Status,
     /// The page lies deeper in the list than the upstream answers.
     Ceiling,
-    /// A run of ties in any order is longer than an answer can be, or no aligned page shows it whole.
+    /// A tie run in any order is longer than an answer can be, or no aligned page shows it whole.
     Run,
     /// The budget would not suffice even if the list did not change.
     Budget,
-    /// The list changes by more in one answer than an answer has to spare.
+    /// More rows change between two answers than an answer can hold beside its page.
     Speed,
-    /// Answers show states that differ, and a later one may show an earlier state.
+    /// The answers show different states, and a later answer may show an earlier state.
     Time,
-    /// The upstream misstates the slices that it gives, gives more items than were asked for, or ignores filters.
+    /// The upstream misstates the slices that it gives, gives more items than were requested, or ignores filters.
     Nonsense,
     /// The item that the cursor names by its id is gone or has changed, and this gateway does not remember its keys.
     Pivot,
-    /// The cursor's row, placed by an opaque key, is gone or spelt otherwise, so that its place is unknown.
+    /// The cursor's row has an opaque key, and is gone or spelt otherwise. Its place is then unknown.
     Opaque,
     /// The upstream does not behave as its dialect declares, and its answers don't show that (`Traits::deceives`).
     Deceived,
@@ -50,12 +50,12 @@ pub(crate) enum Need {
 
 impl Walk<'_> {
     /// Returns the need of a refusal; `None` if the world gave no reason. `answered` is the number of answers before
-    /// it.
+    /// the refusal.
     ///
     /// # Errors
     ///
-    /// Returns a violation if the cause that the refusal names can't be true in this world: a list can't be refused as
-    /// unsorted where every answer is in order, nor for a tie run where ties are ordered.
+    /// Returns a violation if the cause that the refusal names can't be true in this world. Examples: the list is
+    /// refused as unsorted although every answer is in order, or for a tie run although ties are ordered.
     pub(crate) fn need(
         &self,
         refusal: &Refusal,
@@ -68,7 +68,8 @@ impl Walk<'_> {
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
-        // Two replicas of which one lags contradict each other, as the answers of a list that is out of order do.
+        // If one of two replicas lags, their answers contradict each other, like the answers of a list that is out of
+        // order.
         let replicas = traits.lags() && differ(&self.upstream.shown);
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
@@ -78,7 +79,8 @@ impl Walk<'_> {
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)
                 .then_some("refused as too deep"),
-            // A list of one page that comes again past the end, undeclared, looks like one that ignores its parameters.
+            // If the upstream repeats its last page without declaring that, a list of one page seems to ignore its
+            // parameters.
             Refusal::Stuck => {
                 let told = (traits.past != Past::Repeat || traits.repeats) && traits.echoes != Echoes::Nonsense;
                 (truthful && still && !traits.lags() && !ignored && told && !deceives).then_some("refused as stuck")
@@ -109,7 +111,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Returns the first obstacle that stands in the way of a page, whatever its refusal says.
+    /// Returns the first obstacle to serving a page, whatever cause the refusal names.
     fn troubles(&self, aim: &Aim, limit: u32, ignored: bool) -> Option<Need> {
         let traits = &self.scenario.traits;
         let shown = &self.upstream.shown;
@@ -117,7 +119,7 @@ impl Walk<'_> {
             return Some(if traits.ceiling.is_some() { Need::Ceiling } else { Need::Status });
         }
         if let Some(ceiling) = traits.ceiling {
-            // The core does not ask beyond a declared depth, so that no answer shows this obstacle.
+            // The core requests nothing beyond a declared depth, so no answer shows this obstacle.
             let hint = aim.target.hint.offset.0;
             let deepest = self.upstream.passed.iter().map(|state| deepest(state, aim.bound)).max().unwrap_or(0);
             let reach = u64::from(limit) + 2;
@@ -132,8 +134,8 @@ impl Walk<'_> {
             return Some(Need::Nonsense);
         }
         let spare = u64::from(traits.least_cap().saturating_sub(limit + 2));
-        // After one change the next request sees its result, and can go on; several changes in one request leave no
-        // such answer.
+        // After a single change, the next answer shows its result, and the core can continue. Several changes between
+        // two requests leave no such answer.
         (self.upstream.passed.len() > 2 && self.upstream.burst * 2 > spare).then_some(Need::Speed)
     }
 
@@ -142,7 +144,7 @@ impl Walk<'_> {
         !self.scenario.rows_are_sound() || has_twins()
     }
 
-    /// Returns whether the item that the cursor names can't be looked up as it was served: it is gone, has another
+    /// Returns whether the item that the cursor names can't be looked up as it was served: it is gone, it has another
     /// version, or the upstream's resources of items are missing or wrong.
     fn pivot_changed(&self, aim: &Aim) -> bool {
         let Some(place) = aim.bound.place() else { return true };
@@ -161,8 +163,9 @@ impl Walk<'_> {
             || !self.upstream.passed.iter().all(|state| same(state))
     }
 
-    /// Returns whether an opaque key places the cursor, and its row is not there as it was served. The rows beside its
-    /// place may then be equal to it in another spelling, and none shows on which side they stand.
+    /// Returns whether the cursor's place depends on an opaque key, and its row is gone or has another version. Rows
+    /// beside the place may then have an equal key in another spelling, and no answer shows on which side of the place
+    /// they are.
     fn is_blind(&self, aim: &Aim) -> bool {
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let Some(place) = aim.bound.place().filter(|_| opaque) else { return false };
@@ -198,8 +201,8 @@ impl Walk<'_> {
             let same = |row: &std::rc::Rc<Row>| row.place[..keys] == rows[from].place[..keys];
             let begins = rows[..from].iter().rposition(|row| !same(row)).map_or(0, |index| index + 1);
             let ends = rows[from..].iter().position(|row| !same(row)).map_or(rows.len(), |index| from + index);
-            // Where the last page comes again past the end and no total shows which page it is, the ties at the end of
-            // the list may be followed by others.
+            // If the upstream repeats its last page past the end, and no total shows which page that is, more ties may
+            // follow the ties at the end of the list.
             let traits = &self.scenario.traits;
             let endless = ends == rows.len() && traits.past == Past::Repeat && traits.total != Says::Exactly;
             if endless || !self.can_show(begins, ends, rows.len(), &rows[begins]) {
@@ -219,7 +222,7 @@ impl Walk<'_> {
         if let Some(filtering) = &traits.filtering {
             let (filters, keys) = (&filtering.filters, self.shape.run_keys());
             let known: Vec<Comparisons> = filters.columns.iter().take(keys).copied().collect();
-            // Exclusive comparisons are needed to go on after the run.
+            // Exclusive comparisons are needed to continue after the run.
             let beyond = |key: usize| known[key].less && known[key].greater;
             let legs = (0..keys).all(|key| match row.plan.keys[key] {
                 None => known[key].nulls,
@@ -236,7 +239,7 @@ impl Walk<'_> {
     }
 }
 
-/// Returns whether one answer can hold the offsets `from..to`.
+/// Returns whether one answer can hold the list's offsets `from..to`.
 fn shows(traits: &Traits, from: usize, to: usize, cap: usize) -> bool {
     let holds = |size: usize| match traits.family {
         Family::Offset => to - from <= size,

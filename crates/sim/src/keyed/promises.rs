@@ -3,7 +3,7 @@
 //! A row *stayed* if it was there, with the same keys, in every state that the upstream showed. Two rows with the same
 //! place are the same row, so places are compared.
 //!
-//! The name of a promise begins with the number of the guarantee of `cursorgate_core::pagination` that it holds:
+//! The name of a promise begins with the number of the guarantee of `cursorgate_core::pagination` that it checks:
 //!
 //! - G1, none skipped: `completeness` for a page, [`Leg::finish`](crate::keyed::leg::Leg::finish) for a walk;
 //! - G2, none repeated: `no_id_twice` in a page, [`Leg::take`](crate::keyed::leg::Leg::take) between pages;
@@ -12,14 +12,15 @@
 //! - G5, verbatim: [`rows_of`];
 //! - G6, honest: `flagged` and `proof`, that a page has the level that it claims.
 //!
-//! The other promises follow from these or are of the contract with clients: "ends" (links to further pages are there
-//! exactly where further items are: part of G1 and G6), "fullness", "total", "edges", "last", "offset" and "drift",
+//! The other promises follow from these or belong to the contract with clients: "ends" (a page links to more pages
+//! exactly if there are more items: part of G1 and G6), "fullness", "total", "edges", "last", "offset" and "drift",
 //! "nearest" (the place that a refusal names), "requests", "cost" and "search bound", "profile", "dialect" (the core
-//! asks only what the dialect allows), and "founded" (the core's own checker follows the claim).
+//! sends only requests that the dialect allows), and "founded" (the core's own checker derives the claim).
 //!
-//! A page of level `checked` may be wrong if its own answers contradict one another unseen, and worlds whose single
-//! answers deceive may fool an `exact` one too (docs/guarantees.md, "Limits" and "Levels"). [`Exchange::is_certain`]
-//! and `is_beyond_knowing` draw these two lines; pages beyond them are counted, and `bounds` bounds their number.
+//! A page of level `checked` may be wrong if its own answers contradict one another without a sign. In worlds whose
+//! single answers deceive, an `exact` page may be wrong too (docs/guarantees.md, "Limits" and "Levels").
+//! [`Exchange::is_certain`] and `is_beyond_knowing` define these two exceptions. Such pages are counted, and `bounds`
+//! bounds their number.
 
 use std::rc::Rc;
 
@@ -63,14 +64,15 @@ pub(crate) struct Exchange<'a> {
     pub(crate) bound: Bound,
     pub(crate) limit: u32,
     pub(crate) client: &'a Client,
-    /// The gateway's knowledge of the upstream when it was asked.
+    /// The gateway's upstream profile when the page was requested.
     pub(crate) before: UpstreamProfile,
     pub(crate) page: &'a Page,
     /// The rows of the page's items.
     pub(crate) rows: &'a [Rc<Row>],
     /// The true content of each answer that the page was made of.
     pub(crate) shown: &'a [Showing],
-    /// The states of the list from the request to the page, the first one first, and earlier ones that answers showed.
+    /// The states of the list from the request to the page, the first state first, and older states that answers
+    /// showed.
     pub(crate) passed: &'a [State],
     /// The number of answers that the core was given.
     pub(crate) answers: u32,
@@ -78,7 +80,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) still: bool,
     /// True if the list has not changed since the walk began, and the hint is reliable (`Aim::hinted`).
     pub(crate) undisturbed: bool,
-    /// True if the core's checker follows the page's claim from its answers.
+    /// True if the core's checker derives the page's claim from its answers.
     pub(crate) founded: bool,
     pub(crate) traits: &'a Traits,
     pub(crate) shape: &'a Shape,
@@ -102,7 +104,7 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
 }
 
 impl Exchange<'_> {
-    /// Checks the promises that hold for each page by itself. `Leg` checks those of a whole walk.
+    /// Checks the promises that hold for each page by itself. `Leg` checks the promises of a whole walk.
     pub(crate) fn keeps_promises(&self) -> Kept {
         // These two promises hold for flagged pages too.
         self.counts()?;
@@ -111,8 +113,8 @@ impl Exchange<'_> {
             return self.flagged();
         }
         if self.page.level() == Level::Anchored {
-            // Answers contradicted an order whose type was left to the core, so that the list is read by marks. What
-            // such pages promise is asserted in the families `misdeclared` and `anchored`.
+            // Answers contradicted an order whose type was left to the core, so the list is read by marks. The families
+            // `misdeclared` and `anchored` check the promises of such pages.
             let lowered =
                 self.page.notes.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
             return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
@@ -126,7 +128,7 @@ impl Exchange<'_> {
         self.cost()
     }
 
-    /// Checks the claims that a proof stands for: the order, the level, the ends, and that no row was skipped.
+    /// Checks the claims that a proven page makes: its order, its level, its ends, and that no row was skipped.
     fn shows_what_it_says(&self) -> Kept {
         self.order()?;
         self.proof()?;
@@ -138,17 +140,17 @@ impl Exchange<'_> {
     }
 
     /// Returns whether a false claim of the page is excused: single answers deceive in this world, and the core's
-    /// checker follows the claim from these answers, so that no core could have known better. A wrong page that the
-    /// checker does not follow stays a violation. Excused pages at `exact` end their walk and are counted;
+    /// checker derives the claim from these answers. No core could have noticed the deception. A wrong page whose claim
+    /// the checker can't derive is still a violation. Excused pages at `exact` end their walk and are counted;
     /// `Bounds::deceived_at_exact` bounds them.
     ///
     /// The guarantees exclude such upstreams: single answers must be honest (docs/guarantees.md, "Limits"). Examples:
     ///
-    /// - an upstream that cuts answers by bytes or time cuts the two answers that confirm an end like the short one
-    ///   before them;
-    /// - a gap between two answers holds hidden rows alone;
-    /// - a filter that reads values in its own way leaves out rows that look like those it shows;
-    /// - a row that is pinned to the head stands out of order by an opaque key, which can't be compared.
+    /// - an upstream that cuts answers by bytes or time also cuts the two answers that confirm an end, like the short
+    ///   answer before them;
+    /// - a gap between two answers contains only hidden rows;
+    /// - a filter that reads values in its own way leaves out rows that look like rows that it lets through;
+    /// - a row that is pinned to the head is out of order by an opaque key, which can't be compared.
     fn is_beyond_knowing(&self) -> bool {
         self.founded && self.traits.answers_deceive()
     }
@@ -159,7 +161,7 @@ impl Exchange<'_> {
         proven && self.is_beyond_knowing() && self.shows_what_it_says().is_err()
     }
 
-    /// Checks the numbers that a page reports, and the knowledge of the upstream that it hands on.
+    /// Checks the numbers that a page reports, and the upstream profile that it hands on.
     fn counts(&self) -> Kept {
         let Self { page, .. } = self;
         require(!self.shown.is_empty(), "G6 proof", || "a page without an answer".into())?;
@@ -169,11 +171,12 @@ impl Exchange<'_> {
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
         let profile = page.notes.profile;
         let (before, now) = (self.aim.target.hint.honoured, page.notes.honoured);
-        // An honoured size is evidence of ends (ARCHITECTURE.md, "Ends"): it may only grow by an answer that filled it.
+        // An honoured size is evidence of ends (ARCHITECTURE.md, "Ends"), so it may grow only to a size that an answer
+        // has filled.
         let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
         require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A learnt cap may be too small, which costs requests until the next first page. It must not be larger than any
-        // answer: then each page would ask for too much.
+        // answer, because each page would then request too much.
         let most = self.traits.greatest_cap() + self.traits.surplus + self.traits.sticky.count();
         let told = self.traits.echoes != Echoes::Nonsense;
         require(!(self.undisturbed && told) || profile.cap.is_none_or(|cap| cap <= most), "profile", || {
@@ -187,15 +190,14 @@ impl Exchange<'_> {
         require(ids.windows(2).all(|pair| pair[0] != pair[1]), "G2 once", || format!("an id twice in a page: {ids:?}"))
     }
 
-    /// Checks a page that is not proven (level `positional`). It promises no more than that the route or the client
-    /// allows such pages, that its flag names a true cause, and that items of one answer keep their sequence or are
-    /// sorted.
+    /// Checks a page that isn't proven (level `positional`). Only three promises apply: the route or the client allows
+    /// such pages, the page's flag names a true cause, and items of one answer keep their sequence or are sorted.
     fn flagged(&self) -> Kept {
         let Self { page, rows, client, .. } = self;
         let positional = page.level() == Level::Positional;
         require(positional, "G6 level", || format!("unproven ({:?}) but {:?}", page.unproven, page.level()))?;
         let chosen = client.verify != Verify::Always || client.unproven == WhenUnproven::Flag;
-        // A client that asks for an offset gets that offset, in every route.
+        // A client that requests an offset gets that offset on every route.
         let by_offset = matches!(self.aim.target.position, Position::At(offset) if offset.0 > 0);
         require(chosen || by_offset, "G6 level", || "not proven, though the route refuses that".into())?;
         let honest = match page.unproven {
@@ -229,13 +231,13 @@ impl Exchange<'_> {
             || self.shown.iter().any(|showing| twins(&showing.state))
     }
 
-    /// Returns whether a state that was shown has a row whose first key is missing or can't be compared.
+    /// Returns whether a state shown has a row whose first key is missing or can't be compared.
     pub(crate) fn shows_spoilt(&self) -> bool {
         let is_spoilt = |state: &State| state.raw().iter().any(|row| row.plan.spoilt.is_some());
         self.shown.iter().any(|showing| is_spoilt(&showing.state))
     }
 
-    /// Checks that a page has as many items as were asked for, unless it touches the end in the direction of reading,
+    /// Checks that a page has as many items as were requested, unless it touches the end in the direction of reading,
     /// or is marked as cut short on a route that serves short pages.
     fn fullness(&self) -> Kept {
         let Self { page, rows, .. } = self;
@@ -257,7 +259,8 @@ impl Exchange<'_> {
             let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(pair[0].place, pair[1].place);
             require(in_order, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
-        // A single row that was seen alone is in any order, whatever the type of its key, unless a type is declared.
+        // If each answer showed at most one row, no order is contradicted, whatever the type of its key, unless one is
+        // declared.
         let alone = self.bound.place().is_none() && self.shown.iter().all(|showing| showing.items <= 1);
         let sound = |row: &Row| row.plan.spoilt.is_none() || (alone && row.is_sound_alone(self.shape));
         let spoilt = rows.iter().find(|row| !sound(row));
@@ -274,16 +277,14 @@ impl Exchange<'_> {
         require(beyond, "G4 strictly on", || format!("{} .. of {:?}", rows[0], self.bound))
     }
 
-    /// Returns whether two rows in the wrong sequence are excused. All of these must hold:
+    /// Returns whether two rows in the wrong sequence are excused. All of these conditions must hold:
     ///
     /// - the page is not certain: it is `checked`, and its answers saw different states or may deceive;
-    /// - no answer showed both rows, so that none shows their sequence;
-    /// - their keys before the opaque one are equal, so that only a comparison that the core can't make tells them
-    ///   apart.
+    /// - no answer showed both rows, so no answer shows their sequence;
+    /// - their keys before the opaque one are equal, so only a comparison that the core can't make distinguishes them.
     ///
-    /// Then a row may have moved between two answers and back before one of them was read again: changes that cancel
-    /// out, which `checked` leaves open (docs/guarantees.md, "Levels"). Keys that can be compared are held to their
-    /// order.
+    /// A row may then have moved between two answers, and back before one of them was read again. `checked` allows such
+    /// changes, which cancel out (docs/guarantees.md, "Levels"). Keys that can be compared must be in order.
     pub(crate) fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
         let together = |showing: &Showing| {
             let spans = |(least, greatest)| [left, right].iter().all(|place| (least..=greatest).contains(place));
@@ -296,29 +297,31 @@ impl Exchange<'_> {
     }
 
     /// Returns whether a page that is not certain loses a row, or makes a false claim about its ends. The level
-    /// `checked` leaves that open; `Bounds::mistaken` and `Bounds::deceived` bound the number of such pages.
+    /// `checked` allows that; `Bounds::mistaken` and `Bounds::deceived` bound the number of such pages.
     pub(crate) fn is_mistaken(&self) -> bool {
         !self.is_certain() && (self.ends().is_err() || self.completeness().is_err())
     }
 
-    /// Returns whether a page is held to G1 and to its ends without exception. An `exact` page always is. A page of
-    /// level `checked` rests on two readings that agree, and is held to them unless these can agree by chance:
+    /// Returns whether the page must keep G1 and must state its ends correctly, without exception. An `exact` page
+    /// always must. A page of level `checked` rests on two readings that agree. It must too, unless the readings can
+    /// agree by chance:
     ///
     /// - its answers saw different states that differ by more than one row that came or went: two changes can cancel
     ///   out, one can't;
     /// - an answer claimed falsely to be past the end (`hoax`);
     /// - one of the readings is a count of another moment than the slice;
-    /// - ties are shuffled between answers that hide rows, so that one item may be hidden in both;
+    /// - ties are shuffled between answers that hide rows, so one item may be hidden in both;
     /// - the upstream does not behave as its dialect declares, and its answers don't show that (`Traits::deceives`).
     pub(crate) fn is_certain(&self) -> bool {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
         let hoax = self.shown.iter().any(|showing| showing.hoax);
-        // Shuffled ties change the list with each query: the hidden places of a run may hide one item in every answer.
+        // Shuffled ties change the list with each query: the hidden places of a run may hide the same item in every
+        // answer.
         let reshuffled = self.traits.hidden > 0
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
-        // The comparison of rows is quadratic, so that the lengths are compared first.
+        // The comparison of rows takes quadratic time, so the lengths are compared first.
         let one_change = self.passed.len() == 2
             && !self.traits.lags()
             && self.passed[0].raw().len().abs_diff(self.passed[1].raw().len()) == 1
@@ -335,7 +338,8 @@ impl Exchange<'_> {
         self.page.level() == Level::Exact || ((one_state || one_change) && vouched)
     }
 
-    /// Checks that the total was true in some state during the request, and is reported as the route's setting demands.
+    /// Checks that the total was true in some state during the request, and is reported as the route's setting
+    /// requires.
     fn totals(&self) -> Kept {
         let Self { page, client, .. } = self;
         if client.totals == Totals::Omit {
@@ -353,7 +357,7 @@ impl Exchange<'_> {
             let length = length as u64;
             if total.exact { length == total.value } else { length >= total.value }
         };
-        // Upstreams may count hidden rows or not, and a wrong count of the upstream is passed on as it comes.
+        // Upstreams may count hidden rows or not, and a wrong count of the upstream is passed on unchanged.
         let off = |length: usize| length.saturating_add_signed(self.traits.off as isize);
         let held = |state: &State| {
             [state.rows().len(), state.raw().len()].into_iter().any(|length| true_of(length) || true_of(off(length)))
@@ -364,8 +368,8 @@ impl Exchange<'_> {
         })
     }
 
-    /// Checks the targets beside the page: edges and neighbours are its own items, `last` is the end, and the offset
-    /// and the drift are true where answers show them.
+    /// Checks the targets beside the page: the edges and neighbours are its own items, `last` is the end, and the
+    /// offset and the drift are true where answers show them.
     fn neighbours(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let anchors = rows
@@ -381,26 +385,26 @@ impl Exchange<'_> {
         let from_end = page.last.as_ref().is_none_or(|last| last.position == Position::End);
         require(from_end, "last", || format!("{:?}", page.last))?;
         let counts = matches!(self.client.totals, Totals::Upstream) && self.traits.total == Says::Exactly;
-        // Where the end is deeper than the dialect lets the core ask, no link leads there.
+        // If the dialect declares a depth, the core may be unable to reach the end, so no link to it is required.
         let reached = self.traits.ceiling.is_none_or(|ceiling| !ceiling.declared);
         require(page.last.is_some() || rows.is_empty() || !(known && counts && reached), "last", || {
             format!("none with total {:?}", page.total)
         })?;
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;
-        // A filtered answer does not show where it stands in the whole list, and offsets count hidden rows too.
+        // A filtered answer does not show its offset in the whole list, and offsets also count hidden rows.
         let plain = self.shown.iter().all(|showing| showing.plain) && self.traits.hidden == 0;
         let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags() && plain;
-        // Where the last page comes again past the end, the offset at which an answer begins is unknown.
+        // If the upstream repeats its last page past the end, the offset at which an answer begins is unknown.
         let counted = counted && self.traits.past != Past::Repeat && !self.traits.deceives();
-        // A false status may have hidden rows of a run that come before those that are shown.
+        // A false status may have hidden rows of a run that come before the rows shown.
         let counted = counted && !self.shown.iter().any(|showing| showing.hoax);
         let honest = !matches!(self.traits.echoes, Echoes::Nonsense | Echoes::Asked);
         if let (true, true, Some(first)) = (counted, honest || self.answers == 1, rows.first()) {
             let truth = self.passed[0].count_before(first.place) as u64;
             let echoed = self.traits.echoes == Echoes::Nonsense;
             require(echoed || page.offset == truth, "offset", || format!("{} instead of {truth}", page.offset))?;
-            // A cursor without its hint leads to pages whose hints are of another place, and so do pages by filters
-            // after it: the page then reports the distance from such a hint. See
+            // A cursor without its hint leads to pages whose hints name another place, and so do later pages by
+            // filters. Such a page reports its distance from that hint. See
             // `regressions/a-page-after-a-cursor-without-its-hint.txt`.
             let distance = cost::drift(self.traits, self.aim, self.bound, &self.passed[0]);
             let is_true = page.notes.drift.is_none_or(|drift| drift == 0 || drift.unsigned_abs() == distance);
@@ -411,7 +415,8 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns the last place of the page in the order; that of its anchor if the page is empty and lies after it.
+    /// Returns the last place of the page in the order. An empty page after an anchor has the anchor's place; other
+    /// empty pages have `None`.
     pub(crate) fn upper(&self) -> Option<Place> {
         match (self.rows.last(), self.bound) {
             (Some(row), _) => Some(row.place),
@@ -420,7 +425,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns the first place of the page in the order; that of its anchor if the page is empty and lies before it.
+    /// Returns the first place of the page in the order. An empty page before an anchor has the anchor's place; other
+    /// empty pages have `None`.
     pub(crate) fn lower(&self) -> Option<Place> {
         match (self.rows.first(), self.bound) {
             (Some(row), _) => Some(row.place),
@@ -429,7 +435,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns the rows strictly between two places that stayed: each state that an answer of this request showed has
+    /// Returns the rows strictly between two places that stayed: every state that an answer of this request showed has
     /// them.
     pub(crate) fn stayed(&self, after: Option<Place>, before: Option<Place>) -> impl Iterator<Item = &Rc<Row>> {
         let first = &self.shown[0].state;

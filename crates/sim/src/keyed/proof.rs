@@ -1,8 +1,8 @@
-//! G6 of an `exact` page: single answers showed it piece by piece.
+//! G6 of an `exact` page: single answers showed the page piece by piece.
 //!
-//! Any two neighbours in the page, with its anchor and the ends of the list that it claims among them, must have been
-//! shown side by side by one answer. Then no item can lie between them, however much the list changed between answers
-//! (ARCHITECTURE.md, "How a page is proven").
+//! Each pair of neighbours in the page must have been shown side by side by one answer. The page's anchor and the ends
+//! of the list that it claims count as its neighbours. No item can then lie between two neighbours, however much the
+//! list changed between answers (ARCHITECTURE.md, "How a page is proven").
 
 use cursorgate_core::pagination::page::Level;
 
@@ -34,7 +34,7 @@ impl Runs<'_> {
         left[..self.keys] == right[..self.keys]
     }
 
-    /// Returns whether an answer shows the run of a place from there to its end.
+    /// Returns whether an answer shows the run of a place from this place to the run's end.
     fn is_seen_after(self, place: Place) -> bool {
         self.shown.iter().any(|showing| {
             let begins = showing.from_start || showing.places.is_some_and(|(least, _)| least <= place);
@@ -43,7 +43,7 @@ impl Runs<'_> {
         })
     }
 
-    /// Returns whether an answer shows the run of a place from its beginning to there.
+    /// Returns whether an answer shows the run of a place from the run's beginning to this place.
     fn is_seen_before(self, place: Place) -> bool {
         self.shown.iter().any(|showing| {
             let ends = showing.to_end || showing.places.is_some_and(|(_, greatest)| greatest >= place);
@@ -55,14 +55,14 @@ impl Runs<'_> {
 
 impl Edge {
     /// Returns whether an answer shows every item between this edge and a later one. An answer shows the list from its
-    /// first item to its last one. Two further cases count:
+    /// first item to its last one. Two more cases count:
     ///
-    /// - a filtered answer may begin within the run of this edge and show all of it (`Showing::whole_runs`); of other
-    ///   items before its first one it shows none, because the filter leaves them out;
-    /// - a run of ties in any order that another answer showed to its end is as good as its last item: an item that
-    ///   came into the run since marks its end as well.
+    /// - a filtered answer shows nothing before its first item, but may show this edge's run whole
+    ///   (`Showing::whole_runs`);
+    /// - another answer showed this edge's run of ties, which come in any order, to its end. Any item of the run then
+    ///   marks the run's end as well as its last item does, even an item that came into the run since.
     fn seen_with(self, later: Self, showing: &Showing, runs: Option<Runs<'_>>) -> bool {
-        // Within one run no answer but one with both rows shows that no item lies between them.
+        // Within one run, only an answer with both rows shows that no item lies between them.
         let apart = |runs: Runs<'_>| match (self, later) {
             (Self::Row(place), Self::Row(later)) => !runs.are_one(place, later),
             _ => true,
@@ -89,7 +89,8 @@ impl Edge {
 }
 
 impl Exchange<'_> {
-    /// Checks that single answers showed an `exact` page piece by piece. A page that was cut short claims less.
+    /// Checks that single answers showed an `exact` page piece by piece. A page that was cut short claims less, so it
+    /// passes.
     pub(crate) fn proof(&self) -> Kept {
         if self.page.level() != Level::Exact || self.page.short {
             return Ok(());
@@ -113,7 +114,8 @@ impl Exchange<'_> {
         let runs = Some(runs).filter(|_| !self.shape.is_orderly());
         let seen = |pair: &[Edge], showing: &Showing| pair[0].seen_with(pair[1], showing, runs);
         let unseen = edges.windows(2).find(|pair| !self.shown.iter().any(|showing| seen(pair, showing)));
-        // Of two rows with one id the second is left out, so that its neighbours were not seen side by side.
+        // If two rows have one id, the page leaves out the second row, so no answer shows that row's neighbours side by
+        // side.
         let twice = |showing: &Showing| {
             showing
                 .state

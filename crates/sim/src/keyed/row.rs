@@ -23,16 +23,16 @@ use crate::{
     },
 };
 
-/// The place of a row in the declared order: the ranks of the strong keys as shown, then that of the id, each in its
-/// own direction, so that places compare as numbers. Two versions with the same place are the same row with the same
-/// keys.
+/// The place of a row in the declared order: the ranks of the strong keys as shown, then the rank of the id. Each rank
+/// follows the direction of its column, so places compare as plain numbers. Two versions with the same place are the
+/// same row with the same keys.
 pub(crate) type Place = [i64; 3];
 
 /// The order in which the upstream lists rows whose shown strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TieOrder {
     ById,
-    /// In an order other than that of ids, always the same.
+    /// In a fixed order other than by id.
     Fixed,
     /// In a new order with each query.
     Shuffled,
@@ -45,9 +45,9 @@ pub(crate) struct Shape {
     pub(crate) strong: Vec<Column>,
     pub(crate) id: Column,
     pub(crate) ties: TieOrder,
-    /// The declared order of ties. Only a lie declares `Ordered` where `ties` are in another order.
+    /// The declared order of ties. Only a lie declares `Ordered` although `ties` says otherwise.
     pub(crate) declared: Ties,
-    /// True if equal values are spelt differently, and bodies hold blanks.
+    /// True if equal values are spelt differently, and items contain white space.
     pub(crate) varied: bool,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Spoilt {
     Missing,
     /// The key is an object.
     Object,
-    /// The key is of another type than those of other rows.
+    /// The key is of another type than the keys of other rows.
     OtherType,
     /// The key is null, and the order declares no place for nulls.
     Null,
@@ -75,14 +75,15 @@ pub(crate) struct RowPlan {
     pub(crate) spoilt: Option<Spoilt>,
 }
 
-/// A version of a row: each edit makes another one.
+/// A version of a row. Each edit makes a new version.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// A number that is unique among all versions of all rows, and is written in the item.
     pub(crate) serial: u32,
     pub(crate) plan: RowPlan,
     pub(crate) place: Place,
-    /// The stored strong keys by which the upstream sorts before ties: the rank, and the hidden part.
+    /// The stored strong keys by which the upstream sorts before it orders ties: for each key its rank and its hidden
+    /// part.
     pub(crate) fine: [(i64, u32); 2],
     pub(crate) bytes: Vec<u8>,
     spans: [Span; 3],
@@ -91,7 +92,7 @@ pub(crate) struct Row {
 }
 
 impl Shape {
-    /// Returns the shape of a list that is sorted by ids alone.
+    /// Returns the shape of a list that is sorted only by id.
     pub(crate) fn by_ids() -> Self {
         let id = Column::plain(Look::Whole, 100);
         Self { strong: Vec::new(), id, ties: TieOrder::ById, declared: Ties::Ordered, varied: false }
@@ -103,9 +104,10 @@ impl Shape {
         Arc::new(Order::declared(strong, self.id.sort_key("id"), self.declared))
     }
 
-    /// Returns whether the shown values decide the order of any two rows, so that no run has to be shown whole.
+    /// Returns whether the shown values decide the order of any two rows. No run then has to be shown whole.
     pub(crate) fn is_orderly(&self) -> bool {
-        // Of a long text a key keeps a part, and a unit cuts a value: rows that look equal may be sorted apart.
+        // A key keeps only a part of a long text, and a unit cuts a value. Rows that look equal may then be sorted
+        // apart.
         let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
         self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
     }
@@ -114,8 +116,8 @@ impl Shape {
         self.strong.iter().any(|column| column.grain > 1)
     }
 
-    /// Returns the number of leading strong keys that the rows of one run share. A key that is shown more coarsely than
-    /// it is sorted is the last of them, because the order within its values can't be seen.
+    /// Returns the number of leading strong keys that the rows of one run share. The count ends with the first key that
+    /// is shown more coarsely than it is sorted, because the order within its values can't be seen.
     pub(crate) fn run_keys(&self) -> usize {
         let unseen = |column: &Column| {
             (column.said && column.unit.is_some()) || matches!(column.look, Look::LongText | Look::Opaque)
@@ -123,7 +125,7 @@ impl Shape {
         self.strong.iter().position(unseen).map_or(self.strong.len(), |index| index + 1)
     }
 
-    /// Returns the column of a key: a strong one, or the id after the last of them.
+    /// Returns the column of a key: a strong key, or the id, whose index follows the last strong key.
     pub(crate) fn column(&self, index: usize) -> Option<&Column> {
         if index == self.strong.len() { Some(&self.id) } else { self.strong.get(index) }
     }
@@ -147,7 +149,8 @@ impl Row {
                 place[2] = column.rank(ordinal);
             } else {
                 place[index] = column.rank(ordinal);
-                // The hidden part is sorted in the direction of its column. Nulls have none, so that they are ties.
+                // The hidden part is sorted in the direction of its column. Nulls have no hidden part, so they are
+                // ties.
                 let part_rank = if column.descending { column.grain - part } else { part };
                 fine[index] = (place[index], if ordinal.is_none() { 0 } else { part_rank });
             }
@@ -178,14 +181,14 @@ impl Row {
         &self.spans[..self.columns]
     }
 
-    /// Returns whether a spoilt row can be compared with rows like itself, and with no others: the type of its first
-    /// key is left to the core, or the key is a number where others have numbers in strings.
+    /// Returns whether a spoilt row can be compared, but only with rows like itself: the core infers the type of its
+    /// first key, or the key is a number where other rows have numbers in strings.
     pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
         let fits = |column: &Column| column.inferred || column.look == Look::WholeInString;
         self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
     }
 
-    /// Returns the anchor that a cursor to this row carries.
+    /// Returns the anchor that a cursor to this row contains.
     pub(crate) fn anchor(&self, shape: &Shape) -> Anchor {
         let spelt = |index: usize| spelling(shape, self.serial, index as u64);
         let keys = shape.strong.iter().enumerate().map(|(index, column)| {
@@ -194,7 +197,7 @@ impl Row {
         });
         let id = shape.id.value(Some(i64::from(self.plan.id)), 0, spelt(shape.strong.len()), true);
         let mut anchor = Anchor { keys: keys.collect(), id };
-        // A spoilt row that compares with itself has a cursor with the value that its item shows.
+        // The anchor of a spoilt row that can be compared with rows like itself has the value that the item shows.
         if self.is_sound_alone(shape)
             && let Some(other) = KeyValue::of_strong(&Kind::Inferred, self.spans[0].of(&self.bytes))
         {
@@ -203,7 +206,7 @@ impl Row {
         anchor
     }
 
-    /// Returns the stored values of the strong keys, and after them that of the id.
+    /// Returns the stored values of the strong keys, followed by the stored value of the id.
     pub(crate) fn stored(&self, shape: &Shape) -> &[Stored; 3] {
         self.stored.get_or_init(|| {
             let mut stored = [Stored::Null, Stored::Null, Stored::Null];
@@ -215,7 +218,7 @@ impl Row {
         })
     }
 
-    /// Returns the serial written in an item's bytes.
+    /// Returns the serial written in an item's bytes; `None` if they contain no number after a colon.
     pub(crate) fn serial_in(item: &[u8]) -> Option<u32> {
         let from = item.iter().position(|&byte| byte == b':')? + 1;
         let length = item[from..].iter().position(|byte| !byte.is_ascii_digit())?;
@@ -228,7 +231,7 @@ fn spelling(shape: &Shape, serial: u32, index: u64) -> u64 {
     if shape.varied { mix(u64::from(serial), index) >> 8 } else { 0 }
 }
 
-/// Returns a value that no value of this look can be compared with.
+/// Returns a value with which no value of this look can be compared.
 fn other_type(look: Look) -> &'static str {
     match look {
         Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => "\"n/a\"",

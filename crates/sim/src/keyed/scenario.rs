@@ -22,8 +22,8 @@ pub(crate) enum Regime {
     InReach,
     /// Any world: false statuses, ceilings, lags, fast changes. Refusals are expected; violations are not.
     Wild,
-    /// The upstream does not keep to its dialect, and only its answers may show that. A wrong page must claim less
-    /// than `exact`, except for those that `Bounds::deceived_at_exact` bounds.
+    /// The upstream does not keep to its dialect, and only its answers may show that. A wrong page must claim less than
+    /// `exact`, except for the pages that `Bounds::deceived_at_exact` bounds.
     Unsaid,
 }
 
@@ -57,13 +57,13 @@ pub(crate) struct Scenario {
     pub(crate) rows: Vec<RowPlan>,
     pub(crate) traits: Traits,
     pub(crate) client: Client,
-    /// The changes at each tick of the clock. There is a tick before each page, one with each answer, and a further one
-    /// between the count and the slice where these are of different moments.
+    /// The changes at each tick of the clock. A tick comes before each page and with each answer. Another one comes
+    /// between the count and the slice if these are of different moments.
     pub(crate) plan: Vec<Vec<Mutation>>,
 }
 
 impl Scenario {
-    /// Returns an empty list that is sorted by ids alone, and an upstream without peculiarities.
+    /// Returns an empty list that is sorted only by id, and an upstream without peculiarities.
     pub(crate) fn plain() -> Self {
         Self {
             regime: Regime::InReach,
@@ -75,11 +75,11 @@ impl Scenario {
         }
     }
 
-    /// Returns a number of pages that no walk can need: a walk that exceeds it goes on for ever.
+    /// Returns a number of pages that no walk can need: a walk with more pages never ends.
     pub(crate) fn most_pages(&self) -> u64 {
         let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
-        // By offset alone, a walk back from the end goes over all offsets that seem to be before it. Regression:
-        // `a-way-back-by-offset-alone`.
+        // A walk back from the end that is served only by offset visits all offsets that seem to come before the end.
+        // Regression: `a-way-back-by-offset-alone`.
         let stretch = if self.is_unverified() { self.traits.stretch() } else { 1 };
         ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64) * stretch
     }
@@ -89,12 +89,12 @@ impl Scenario {
         self.rows.iter().all(|row| row.spoilt.is_none())
     }
 
-    /// Returns whether an id may exist twice.
+    /// Returns whether an id may occur twice in the list.
     pub(crate) fn has_twins(&self) -> bool {
         self.plan.iter().flatten().any(|mutation| matches!(mutation, Mutation::Twin(..)))
     }
 
-    /// Returns whether pages are served by offset alone. Pages of lists with hidden rows never are, because their
+    /// Returns whether pages are served only by offset. Pages of lists with hidden rows never are, because their
     /// offsets count rows that no client sees.
     pub(crate) fn is_unverified(&self) -> bool {
         self.client.verify == Verify::Never && self.traits.hidden == 0

@@ -19,8 +19,8 @@ use crate::{
     shrink::chunks,
 };
 
-/// Returns scenarios that are smaller in one respect, those with the largest step first. Scenarios whose dialect would
-/// state an untruth are left out: only a lie may.
+/// Returns scenarios that are smaller in one respect, the largest steps first. Scenarios whose dialect would become
+/// untrue are left out, unless a lie is planted.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let mut with = |change: &dyn Fn(&mut Scenario)| {

@@ -1,4 +1,4 @@
-//! All small worlds: a wrong rule shows in a handful of rows, if all of their changes are tried.
+//! All small worlds. A handful of rows reveals a wrong rule if all changes of the rows are tried.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ const KEYS: u32 = 3;
 /// An upstream of the small worlds.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// By offset or page, with a cap, which the dialect declares or not.
+    /// By offset or page, with a cap. The flag is true if the dialect declares the cap.
     Free(Family, u32, bool),
-    /// By page of a fixed size, perhaps with a flipped order.
+    /// By page of a fixed size. The flag is true if the list can be flipped.
     Fixed(u32, bool),
-    /// By offset and range filters: inclusive ones alone, or all kinds.
+    /// By offset and range filters: only inclusive filters, or all kinds.
     Filtered { all: bool, flips: bool },
 }
 
@@ -55,8 +55,8 @@ const KINDS: [Kind; 14] = [
     Kind::Filtered { all: true, flips: true },
 ];
 
-/// Walks through each small world, and calls `visit` with the scenario and its outcome until that returns false. Each
-/// world is walked as it stands, and with each single change at each tick of that walk.
+/// Walks through each small world, and calls `visit` with the scenario and its outcome until `visit` returns false.
+/// Each world is walked without changes, and then with each single change at each tick of that walk.
 pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     for keys in key_lists() {
         let changes = changes(&keys);
@@ -81,7 +81,8 @@ pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     }
 }
 
-/// Returns the small world with this number, in the sequence of [`each`], counted from 0.
+/// Returns the small world with this number, in the sequence of [`each`], counted from 0; `None` if there are fewer
+/// worlds.
 pub(crate) fn nth(number: u64) -> Option<Scenario> {
     let (mut found, mut seen) = (None, 0);
     each(|scenario, _| {
@@ -107,8 +108,8 @@ fn worlds(keys: &[u32]) -> Vec<Scenario> {
     worlds
 }
 
-/// Returns all ascending lists of up to five keys out of three. Only the ties of the rows matter, so that other keys
-/// would add no world.
+/// Returns all ascending lists of up to five keys out of three. Only the ties among rows matter, so other keys would
+/// add no world.
 fn key_lists() -> Vec<Vec<u32>> {
     let mut lists = vec![Vec::new()];
     let mut from = 0;
@@ -126,8 +127,8 @@ fn row(id: u32, key: u32) -> RowPlan {
     RowPlan { id, keys: [Some(i64::from(key)), None], parts: [0; 2], spoilt: None }
 }
 
-/// Returns all single changes: each row deleted, and a row inserted at each place: with each key, before and after its
-/// equals by id, and after each row among them.
+/// Returns all single changes: the deletion of each row, and the insertion of a row at each place. An inserted row has
+/// any of the keys, and an id before or after all rows with that key, or right after one of them.
 fn changes(keys: &[u32]) -> Vec<Mutation> {
     let deletes = (0..keys.len() as u32).map(Mutation::Delete);
     let inserts = (0..KEYS).flat_map(|key| [Mutation::Insert(row(1, key)), Mutation::Insert(row(99, key))]);
@@ -135,9 +136,9 @@ fn changes(keys: &[u32]) -> Vec<Mutation> {
     deletes.chain(inserts).chain(among).collect()
 }
 
-/// The rows by which caps and sizes are larger where ties come in any order. Such ties are used as whole runs, each
-/// shown with its neighbours in one answer, so that caps of two to four would refuse nearly every page. With this room
-/// runs of two to four rows are shown, and longer ones are cut.
+/// The number of rows that is added to small caps and sizes where ties come in any order. Such ties are used only as
+/// whole runs, each shown with its neighbours in one answer. With caps of two to four, nearly every page would be
+/// refused. With this room, answers show runs of two to four rows and cut longer ones.
 const ROOM_FOR_RUNS: u32 = 2;
 
 fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scenario {
@@ -150,9 +151,9 @@ fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scen
     let traits = match kind {
         Kind::Free(family, cap, said) => Traits {
             sizes: Sizes::Free { least: 1, most: said.then_some(cap) },
-            // Both answers past the end are covered, by different limits.
+            // Both kinds of answers past the end are covered, by different limits.
             past: if limit == 2 { Past::Status } else { Past::Empty },
-            // A count of an earlier moment than the slice may be wrong for it.
+            // A count that is made before the slice may be wrong for the slice.
             counts: if said { Counts::Together } else { Counts::Before },
             ..Traits::plain(family, cap)
         },

@@ -1,4 +1,4 @@
-//! The values of keys as the upstream stores them. They are finer than the shown ones, and filters compare with them.
+//! The values of keys as the upstream stores them. They are finer than the shown values, and filters compare with them.
 
 use std::cmp::Ordering;
 
@@ -21,11 +21,11 @@ pub(crate) enum Stored {
     Bytes(Vec<u8>),
 }
 
-/// The billionths of one.
+/// The number of billionths in one.
 const ONE: i128 = 1_000_000_000;
 
 impl Stored {
-    /// Compares two values as SQL does: no comparison with null holds.
+    /// Compares two values as SQL does: a comparison with null has no result.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Number(left), Self::Number(right)) => Some(left.cmp(right)),
@@ -35,7 +35,7 @@ impl Stored {
         }
     }
 
-    /// Returns the value as a column of text has it: numbers by their digits.
+    /// Returns the value as a text column stores it: a number becomes its digits.
     pub(crate) fn into_text(self) -> Self {
         match self {
             Self::Number(value) => Self::Bytes((value / ONE).to_string().into_bytes()),
@@ -73,8 +73,8 @@ impl Column {
         }
     }
 
-    /// Returns a value of a filter as the upstream reads it: as it stands, rounded down to four steps, or two steps
-    /// later. Only date-times and whole numbers have steps; other values are read as they stand.
+    /// Returns a value of a filter as the upstream reads it: unchanged, rounded down to a multiple of four steps, or
+    /// shifted by two steps. Only date-times and whole numbers have steps; other values are read unchanged.
     pub(crate) fn misread(&self, value: Stored, reads: Reads) -> Stored {
         let (Stored::Number(number), Look::Datetime | Look::Whole) = (&value, self.look) else { return value };
         let Stored::Number(first) = self.stored(Some(0), 0) else { return value };
@@ -87,7 +87,7 @@ impl Column {
         }
     }
 
-    /// Parses a value that the upstream is asked to compare with; returns `None` if it is none of this column.
+    /// Parses a value from a filter; returns `None` if it isn't a value of this column.
     pub(crate) fn read(&self, value: &KeyValue) -> Option<Stored> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         Some(match (self.look, value) {
@@ -100,7 +100,7 @@ impl Column {
             }
             (Look::WholeInString, KeyValue::Text(bytes)) => Stored::Number(billionths(&text(bytes)?)?),
             (Look::Text | Look::LongText, KeyValue::Text(bytes)) => Stored::Bytes(bytes.clone()),
-            // A spoilt row shows a number in a column of text. Regression: `a-filter-by-a-number-in-a-column-of-text`.
+            // A spoilt row may show a number in a text column. Regression: `a-filter-by-a-number-in-a-column-of-text`.
             (Look::Text | Look::LongText, KeyValue::Number(digits)) => Stored::Bytes(digits.clone().into_bytes()),
             (Look::Uuid, KeyValue::Text(bytes)) => Stored::Bytes(bytes.to_ascii_lowercase()),
             (Look::Datetime, KeyValue::Text(bytes)) => Stored::Number(nanoseconds(&text(bytes)?)?),
@@ -117,7 +117,7 @@ impl Column {
     }
 }
 
-/// Returns a decimal in billionths, rounded down.
+/// Returns a decimal in billionths, rounded down; `None` if it is malformed or too large.
 fn billionths(digits: &str) -> Option<i128> {
     let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let exponent: i32 = exponent.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The ways of clients through a list, and the promise that the page before the next page is the page itself.
+//! The ways of clients through a list, and the promise G3 mirror: the page before the next page is the page itself.
 
 use std::rc::Rc;
 
@@ -35,8 +35,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks in one direction to the end, or for `most` pages. Returns the position from which the last page leads
-    /// back.
+    /// Walks in one direction to the end, or for `most` pages. Returns the position that the last page links to in the
+    /// opposite direction.
     fn straight(&mut self, from: Aim, most: u32, looks_back: bool, share: u32) -> Result<Option<Aim>, Stop> {
         let forward = from.bound.is_forward();
         let mut leg = Leg::new(from.bound);
@@ -57,10 +57,10 @@ impl Walk<'_> {
                 return leg.finish().map(|()| back).map_err(Stop::from);
             };
             if self.outcome.pages > self.scenario.most_pages() {
-                // A walk by offsets alone (`verify = "never"`) proves nothing, and may go on for ever: past the end the
-                // last page may come again, offsets shift under a cap that changes or where more comes than was asked
-                // for, and statuses, offsets and the ends of a replica that lags are believed. No other walk is
-                // excused.
+                // A walk that is served only by offset (`verify = "never"`) proves nothing, and may never end. The last
+                // page may be repeated past the end. Offsets may shift under a changing cap, or if answers have more
+                // items than were requested. The core believes statuses, offsets and the ends of a replica that lags.
+                // No other walk is excused.
                 let traits = &self.scenario.traits;
                 let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense;
                 let unsteady = traits.past == Past::Repeat
@@ -80,8 +80,9 @@ impl Walk<'_> {
         Ok(before.and_then(|served| if forward { served.previous } else { served.next }))
     }
 
-    /// Checks G3 mirror: while the list does not change, the page before the next page of a full page is that page.
-    /// Asserted only where all three pages are certain and none is positional or cut short.
+    /// Checks G3 mirror: while the list doesn't change, the page before the next page of a full page is the full page
+    /// again. Checked only if all three pages are certain, none is positional, and neither reading of the full page is
+    /// cut short.
     fn look_back(&mut self, page: &Served, next: &Served) -> Result<(), Stop> {
         let Some(aim) = next.previous.clone() else {
             return Ok(());
@@ -137,7 +138,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Returns the position beside an item that was served before, as its item cursor names it: without a hint.
+    /// Returns the position beside an item that was served before, as the item's own cursor names it: without a hint.
     fn beside_any(&self, items: &[Rc<Row>], detail: u32) -> Option<Aim> {
         let row = (!items.is_empty()).then(|| &items[detail as usize % items.len()])?;
         Some(Aim::beside(row, row.anchor(&self.shape), detail & (1 << 20) == 0))
@@ -159,8 +160,8 @@ impl Walk<'_> {
         Some(aim)
     }
 
-    /// Returns the position beside an id that the client has from elsewhere: that of the item with the keys that it has
-    /// now.
+    /// Returns the position beside an id that the client has from elsewhere. The keys that the id's item has now decide
+    /// its place.
     fn beside_id(&self, detail: u32) -> Option<Aim> {
         let rows = self.upstream.world.state.rows();
         let row = (!rows.is_empty()).then(|| &rows[detail as usize % rows.len()])?;

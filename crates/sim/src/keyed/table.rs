@@ -46,8 +46,8 @@ const fn bound(first: u32, later: f64, worst: u32, last: u32) -> Bound {
 
 const ONE: Bound = bound(1, 1.0, 1, 1);
 
-/// Returns a list of so many rows, `run` of them with each key. Rows with keys of their own are in order; ties come in
-/// any sequence.
+/// Returns a scenario with a list of `rows` rows, `run` rows for each key. If `run` is 1, rows are in a total order;
+/// otherwise ties come in any order.
 fn scenario(rows: u32, limit: u32, run: u32, traits: Traits) -> Scenario {
     let width = rows.max(1);
     let ties = if run == 1 { Ties::Ordered } else { Ties::Unordered };
@@ -105,7 +105,7 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
         ("page, cap of 2.5 limits", tied(1_003, 20, page(50)), ONE),
         ("page, cap of 2 limits", tied(1_003, 20, page(40)), bound(1, 1.2, 2, 2)),
         ("page, limit = cap", tied(1_003, 20, page(20)), bound(2, 2.2, 3, 3)),
-        // All four divide 100: a seam there is in no page, and is read again.
+        // All four sizes divide 100, so no page contains a seam there, and the seam takes another request.
         ("page, sizes 10, 25, 50, 100", tied(1_003, 20, sized(listed, 100, false)), bound(1, 1.6, 3, 3)),
         ("page, fixed size = limit, flipped", tied(1_003, 20, sized(Sizes::Fixed(20), 20, true)), bound(1, 3.0, 3, 4)),
         (

@@ -18,7 +18,7 @@ pub(crate) struct Class {
     /// True if the list changed during the walk.
     changing: bool,
     mode: Mode,
-    /// True if ties come in any order, so that they are used as whole runs.
+    /// True if ties come in any order, so they are used only as whole runs.
     runs: bool,
     /// True if an answer has no room for a page with a neighbour on each side.
     tight: bool,
@@ -31,7 +31,7 @@ struct Counts {
     pages: u64,
     exact: u64,
     answers: u64,
-    /// The number of refusals and the smallest seed, by cause and need.
+    /// The refusals, by cause and need: their number, and the smallest seed of one.
     refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
 }
 
@@ -42,32 +42,34 @@ pub(crate) struct Tally {
     pub(crate) mutations: u64,
     pub(crate) met: Counted,
     flagged: u64,
-    /// The number of `checked` pages, and of those that changes within their own requests misled.
+    /// The number of `checked` pages. `mistaken` counts those that are wrong because the list changed during their
+    /// requests.
     checked: u64,
     mistaken: u64,
-    /// The number of `checked` pages of upstreams that deceive (`Traits::deceives`), and of those that are wrong.
+    /// The number of `checked` pages of upstreams that deceive (`Traits::deceives`). `deceived` counts those that are
+    /// wrong.
     checked_among_deceits: u64,
     deceived: u64,
-    /// The number of pages whose claims the checker does not follow.
+    /// The number of pages for whose claims the checker finds no argument.
     pub(crate) unclear: u64,
-    /// The seeds of walks with pages whose claims the checker does not follow.
+    /// The seeds of walks with pages for whose claims the checker finds no argument.
     pub(crate) unclear_seeds: Vec<u64>,
     /// The seeds of walks with an `exact` page that is wrong and excused.
     pub(crate) deceived_at_exact: Vec<u64>,
     classes: BTreeMap<Class, Counts>,
     /// The number of walks in the regime `InReach` through lists at rest whose upstream keeps to its dialect in full.
     pub(crate) plain: u64,
-    /// The seeds of those of them that are refused without need.
+    /// The seeds of the walks counted in `plain` that are refused without need.
     pub(crate) plain_needless: Vec<u64>,
 }
 
 /// The largest number of walks in a hundred of one class of the regime `InReach` that may be refused without need. A
-/// class of 500 walks has one or two. Most of these are known faults of the core that are not mended:
+/// class of 500 walks has one or two. Most of these refusals are known faults of the core that are not mended:
 /// `regressions/budget-at-a-cap-of-two.txt` and `budget-under-an-unsaid-cap.txt` show them.
 const NEEDLESS: u64 = 2;
 
 impl Tally {
-    /// Counts a walk, which `seed` replays.
+    /// Counts a walk. `seed` replays the walk.
     pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
         self.mutations += outcome.mutations;
@@ -86,7 +88,8 @@ impl Tally {
             changing: outcome.mutations > 0,
             mode: scenario.mode(),
             runs: !scenario.shape.is_orderly(),
-            // No page of a fixed size shows both sides of a multiple of that size.
+            // A page of a fixed size never shows the rows on both sides of its boundary, so such lists are always
+            // tight.
             tight: scenario.traits.least_cap() < most + 2 || matches!(scenario.traits.sizes, Sizes::Fixed(_)),
         };
         let counts = self.classes.entry(class).or_default();
@@ -138,7 +141,7 @@ impl Tally {
         self.classes.values().map(|counts| counts.pages).sum()
     }
 
-    /// Returns the number of `exact` pages of a mode, and of all its pages, in the regime `InReach`.
+    /// Returns the number of `exact` pages of a mode, and the number of all pages of the mode, in the regime `InReach`.
     pub(crate) fn levels(&self, mode: Mode) -> (u64, u64) {
         let own = self.classes.iter().filter(|(class, _)| class.mode == mode && class.regime == Regime::InReach);
         own.fold((0, 0), |(exact, pages), (_, counts)| (exact + counts.exact, pages + counts.pages))
@@ -156,8 +159,9 @@ impl Tally {
         (walks, causes)
     }
 
-    /// Returns the numbers of `checked` pages that are wrong and of all `checked` pages, twice: of upstreams that keep
-    /// to their dialect, where changes within the requests misled them, and of upstreams that deceive.
+    /// Returns two pairs: the number of wrong `checked` pages, and the number of all `checked` pages. The first pair is
+    /// for upstreams that keep to their dialect, where changes within the requests cause wrong pages. The second is for
+    /// upstreams that deceive.
     pub(crate) fn deceptions(&self) -> [(u64, u64); 2] {
         let plain = self.checked - self.checked_among_deceits;
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
@@ -172,7 +176,7 @@ impl Tally {
     }
 
     /// Returns the classes of the regime `InReach` in which more than [`NEEDLESS`] walks in a hundred are refused
-    /// without need. A single walk of a class is no rate, and does not count.
+    /// without need. A class with only one such walk doesn't count.
     pub(crate) fn refused_without_need(&self) -> Vec<String> {
         let needless = |counts: &Counts| counts.refused(|need| need.is_none());
         let classes = self.classes.iter().filter(|(class, counts)| {

@@ -1,4 +1,5 @@
-//! The text form of scenarios of lists whose order is declared. Words never change: files in `regressions/` have them.
+//! The text form of scenarios of lists whose order is declared. Its words never change: files in `regressions/` contain
+//! them.
 
 use std::sync::Arc;
 

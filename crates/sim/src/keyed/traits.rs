@@ -16,11 +16,11 @@ pub(crate) enum Counts {
     Before,
     Together,
     After,
-    /// Once in so many queries; until the next time its answers have the same number.
+    /// Once in this many queries. Until the next count, answers repeat the last one.
     Cached(u32),
 }
 
-/// The statement of answers about the size of the list.
+/// The total that answers state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -43,7 +43,7 @@ pub(crate) enum More {
 pub(crate) enum Past {
     Empty,
     Status,
-    /// The last page once more; by offset, as many of the last items as were asked for.
+    /// The last page once more; by offset, as many of the last items as were requested.
     Repeat,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Echoes {
     Nothing,
     /// The values that the upstream used.
     Used,
-    /// The values that were asked for, even where others were used.
+    /// The values that were requested, even if the upstream used other values.
     Asked,
     /// Random values.
     Nonsense,
@@ -64,16 +64,16 @@ pub(crate) enum Echoes {
 pub(crate) enum Beyond {
     /// The past-the-end status.
     Status,
-    /// The items up to the ceiling, while the total counts all.
+    /// The items up to the ceiling, while the total counts all items.
     Truncates,
 }
 
 /// The depth beyond which the upstream gives no items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ceiling {
-    /// The offset at which it lies.
+    /// The offset of the ceiling.
     pub(crate) at: u64,
-    /// True if the dialect declares it.
+    /// True if the dialect declares the ceiling.
     pub(crate) declared: bool,
     pub(crate) beyond: Beyond,
 }
@@ -82,19 +82,19 @@ pub(crate) struct Ceiling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     Never,
-    /// For a random share of answers: one in so many.
+    /// For a random share of answers: one in this many.
     Often(u32),
-    /// From the query with a number on, for a number of queries.
+    /// From the query with the first number on, for the second number of queries.
     While(u64, u64),
 }
 
-/// The cuts of answers apart from caps.
+/// The ways in which answers are cut, apart from caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cuts {
     Never,
-    /// An answer has as many items as fit into so many bytes, and at least one.
+    /// An answer has as many items as fit into this number of bytes, and at least one.
     Bytes(u32),
-    /// A share of answers, one in so many, has half of the size, as where a query runs out of time.
+    /// A share of the answers, one in this many, has half of the size, as if a query ran out of time.
     Half(u32),
 }
 
@@ -104,17 +104,17 @@ pub(crate) enum Lag {
     Never,
     /// A quarter of the answers, chosen at random, show any of the states so far.
     AnyState,
-    /// Every other request, from the first one on, is answered by a replica that is so many states late.
+    /// A replica that is this number of states late answers every other request, from the first request on.
     Replica(u32),
 }
 
-/// The items that answers from the very start have in addition to the first ones.
+/// The additional items in answers that begin at the start of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sticky {
     Nothing,
-    /// This number of items beyond those that the cap lets through elsewhere.
+    /// This number of items more than the used size.
     More(u32),
-    /// This number of items of the list before the first ones. They also come in their places.
+    /// This number of the list's items, before the first one. They also occur at their own places.
     Pinned(u32),
 }
 
@@ -131,9 +131,9 @@ impl Sticky {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     AsTold,
-    /// Rounded down to a multiple of four steps, as where of a date-time only the date is read.
+    /// Rounded down to a multiple of four steps, as if only the date of a date-time were read.
     Coarsely,
-    /// Shifted by two steps, as where date-times are read in another zone.
+    /// Shifted by two steps, as if date-times were read in another time zone.
     Shifted,
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct Filtering {
     pub(crate) reads: Reads,
     /// The filters that the dialect and the route declare.
     pub(crate) filters: Arc<Filters>,
-    /// True if the endpoint ignores filters as unknown parameters, so that it gives the whole list.
+    /// True if the endpoint ignores filters as unknown parameters, and gives the whole list.
     pub(crate) ignored: bool,
 }
 
@@ -151,43 +151,43 @@ pub(crate) struct Filtering {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) family: Family,
-    /// The sizes that can be asked for, as the dialect declares them.
+    /// The sizes that can be requested, as the dialect declares them.
     pub(crate) sizes: Sizes,
-    /// The true caps, declared or not, one after the other. The last one stays.
+    /// The true caps, one after the other, declared or not. The last one stays in force.
     pub(crate) caps: Vec<u32>,
-    /// The number of queries for which each cap holds.
+    /// The number of queries for which each cap is in force.
     pub(crate) cap_lasts: u64,
-    /// The caps for other principals, one for each.
+    /// The caps for other principals, one for each principal.
     pub(crate) other_caps: Vec<u32>,
-    /// The cap of filtered lists, if it is another one.
+    /// The cap of filtered lists; `None` if the other caps apply.
     pub(crate) filtered_cap: Option<u32>,
     pub(crate) cuts: Cuts,
     pub(crate) sticky: Sticky,
-    /// The error of all counts; negative: they are too low.
+    /// The error of all counts; negative if they are too low.
     pub(crate) off: i64,
     pub(crate) counts: Counts,
     pub(crate) total: Says,
     pub(crate) more: More,
     pub(crate) past: Past,
-    /// True if the dialect declares that the last page comes again past the end.
+    /// True if the dialect declares that the upstream repeats its last page past the end.
     pub(crate) repeats: bool,
     pub(crate) end: EndEvidence,
     pub(crate) echoes: Echoes,
     pub(crate) ceiling: Option<Ceiling>,
     pub(crate) outage: Outage,
     pub(crate) lag: Lag,
-    /// True if the fetches of one step may be answered in reverse.
+    /// True if the upstream may answer the fetches of one step in reverse order.
     pub(crate) reorders: bool,
-    /// The number of items that answers have beyond the size that was asked for.
+    /// The number of items that answers have beyond the requested size.
     pub(crate) surplus: u32,
-    /// The share of rows that are dropped after the limit has been applied: one in so many; 0: none.
+    /// The share of rows that are dropped after the limit has been applied: one row in this many; 0 for no row.
     pub(crate) hidden: u32,
     /// True if the dialect does not declare hidden rows.
     pub(crate) hidden_unsaid: bool,
-    /// True if the list can be asked for in the opposite order.
+    /// True if the list can be requested in the opposite order.
     pub(crate) flips: bool,
     pub(crate) filtering: Option<Filtering>,
-    /// True if items have resources of their own.
+    /// True if each item has its own resource, by which it can be looked up.
     pub(crate) has_items: bool,
     /// True if the resource of an item gives the item after it.
     pub(crate) mistakes_items: bool,
@@ -242,7 +242,7 @@ impl Traits {
         paging
     }
 
-    /// Returns the cap that the dialect declares.
+    /// Returns the cap that the dialect declares; `None` if it declares no cap.
     pub(crate) fn declared_cap(&self) -> Option<u32> {
         match &self.sizes {
             Sizes::Free { most, .. } => *most,
@@ -251,20 +251,21 @@ impl Traits {
         }
     }
 
-    /// Returns whether page numbers count pages of another size than the one asked for: the dialect names a wrong cap
-    /// or none.
+    /// Returns whether page numbers count pages of another size than the requested one, because the dialect declares a
+    /// wrong cap or no cap.
     pub(crate) fn caps_pages_in_silence(&self) -> bool {
         self.family == Family::Page && self.declared_cap() != Some(self.least_cap())
     }
 
-    /// Returns the largest factor by which an item's offset may seem too large. Under a silent cap, page numbers count
-    /// pages of the size that was asked for; a thousand items are asked for where the dialect names no size.
+    /// Returns the largest factor by which an item's offset may seem too large. Under a silent cap, the core takes page
+    /// numbers to count pages of the requested size, but the upstream's pages are smaller. If the dialect names no
+    /// size, a thousand items are requested.
     pub(crate) fn stretch(&self) -> u64 {
         let asked = if self.caps_pages_in_silence() { self.declared_cap().unwrap_or(1_000) } else { 1 };
         u64::from(asked.div_ceil(self.least_cap().max(1)).max(1))
     }
 
-    /// Returns the cap at a query. Principal 0 is the client whose walk it is.
+    /// Returns the cap that is in force at a query. Principal 0 is the client that walks.
     pub(crate) fn cap_at(&self, query: u64, principal: usize, filtered: bool) -> u32 {
         if let Some(other) = principal.checked_sub(1) {
             return self.other_caps[other];
@@ -311,36 +312,36 @@ impl Traits {
         self.lag != Lag::Never
     }
 
-    /// Returns the reading of the values in filters.
+    /// Returns the way in which the upstream reads values in filters.
     pub(crate) fn reads(&self) -> Reads {
         self.filtering.as_ref().map_or(Reads::AsTold, |filtering| filtering.reads)
     }
 
-    /// Returns whether no declaration of the dialect is untrue. An untrue declaration is a [`Lie`], and no world to
-    /// walk through: the guarantees assume true declarations.
+    /// Returns whether all declarations of the dialect are true. The guarantees assume true declarations, so only a
+    /// [`Lie`] may make an untrue one.
     pub(crate) fn is_as_declared(&self) -> bool {
         let honours = self.has_one_cap() && self.hidden == 0 && self.declared_cap() == Some(self.caps[0]);
         let vouched = self.end != EndEvidence::ShortPage || honours;
         let flagged = self.end != EndEvidence::Flag || self.more == More::Slice;
         let truncates = self.ceiling.is_some_and(|ceiling| ceiling.beyond == Beyond::Truncates);
-        // If neither a declaration nor a total shows the depth at which a list is truncated, it is a list of that
-        // length.
+        // If neither a declaration nor a total shows the depth at which a list is truncated, the list can't be
+        // distinguished from a list of that length.
         let counted = self.total == Says::Exactly && self.counts == Counts::Together && self.off == 0;
         vouched && flagged && (!truncates || (counted && self.end == EndEvidence::Unvouched))
     }
 
     /// Returns whether the upstream does not behave as its dialect declares, and no single answer shows that. Two
-    /// readings that agree may then be wrong together, so that wrong `checked` pages are counted and bounded
-    /// (`Bounds::deceived`). An `exact` page must be right all the same, unless [`Self::answers_deceive`].
+    /// readings that agree may then be wrong together. So wrong `checked` pages are counted and bounded
+    /// (`Bounds::deceived`). An `exact` page must still be right, unless [`Self::answers_deceive`].
     pub(crate) fn deceives(&self) -> bool {
         let several = self.filtered_cap.is_some() || self.sticky != Sticky::Nothing || self.off != 0;
-        // Two readings of one replica agree, whatever the other replica shows.
+        // Both readings of one replica agree, whatever the other replica shows.
         self.answers_deceive() || self.caps.len() > 1 || several || matches!(self.lag, Lag::Replica(_))
     }
 
-    /// Returns whether single answers leave rows out or show them out of place, and no field of them shows that. The
-    /// guarantees exclude such upstreams (docs/guarantees.md, "Limits"), so that even a wrong `exact` page is excused
-    /// where the checker follows it (`Exchange::is_beyond_knowing`).
+    /// Returns whether single answers leave rows out or show them out of place, and no field of the answers shows that.
+    /// The guarantees exclude such upstreams (docs/guarantees.md, "Limits"). So even a wrong `exact` page is excused if
+    /// the checker derives its claim (`Exchange::is_beyond_knowing`).
     pub(crate) fn answers_deceive(&self) -> bool {
         let cut = self.cuts != Cuts::Never || (self.caps.len() > 1 && !self.tells_sizes());
         let hides = self.hidden > 0 && self.hidden_unsaid;
@@ -352,7 +353,7 @@ impl Traits {
         self.outage != Outage::Never || self.ceiling.is_some()
     }
 
-    /// Returns the fault of a slice that the dialect does not allow, if it has one.
+    /// Returns the fault of a slice that the dialect doesn't allow; `None` if the slice is allowed.
     pub(crate) fn forbids(&self, slice: Slice) -> Option<String> {
         let size = slice.size().0;
         let allowed = match &self.sizes {

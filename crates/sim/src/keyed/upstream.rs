@@ -28,22 +28,23 @@ pub(crate) struct Showing {
     /// The state that the slice was cut from.
     pub(crate) state: State,
     pub(crate) items: u32,
-    /// The least and the greatest place among its items; `None` without items.
+    /// The least and the greatest place among the answer's items; `None` without items.
     pub(crate) places: Option<(Place, Place)>,
-    /// True if it shows the start of the whole list: no item of its state precedes it, filtered ones included.
+    /// True if the answer shows the start of the whole list: no item of its state, filtered out or not, comes before
+    /// it.
     pub(crate) from_start: bool,
-    /// True if it shows the end of the whole list: no item of its state follows it, filtered ones included.
+    /// True if the answer shows the end of the whole list: no item of its state, filtered out or not, comes after it.
     pub(crate) to_end: bool,
-    /// True if it shows the run of its least place from that run's beginning, and the run of its greatest place to that
-    /// run's end, because its filter lets all rows with these first keys through.
+    /// Two flags: the answer shows the run of its least place from the run's beginning, and the run of its greatest
+    /// place to the run's end, because its filter lets all rows with these first keys through.
     pub(crate) whole_runs: (bool, bool),
-    /// True if it is a slice of the whole list in its own order, neither filtered nor flipped.
+    /// True if the answer is a slice of the whole list in its own order, neither filtered nor flipped.
     pub(crate) plain: bool,
-    /// True if it falsely stated "past the end", or left out items at the end without a sign.
+    /// True if the answer falsely stated "past the end", or left out items at the end without a sign.
     pub(crate) hoax: bool,
 }
 
-/// Returns whether answers come from different states of the list.
+/// Returns whether answers show different states of the list.
 pub(crate) fn differ(shown: &[Showing]) -> bool {
     shown.iter().any(|showing| !Rc::ptr_eq(&showing.state, &shown[0].state))
 }
@@ -67,7 +68,7 @@ pub(crate) struct Upstream<'a> {
     plan: &'a [Vec<Mutation>],
     pub(crate) ticks: usize,
     pub(crate) queries: u64,
-    /// The principal of the current request: 0 is the client whose walk it is.
+    /// The principal of the current request: 0 is the client that walks.
     pub(crate) principal: usize,
     /// Earlier states, for answers that lag.
     earlier: Vec<State>,
@@ -75,21 +76,21 @@ pub(crate) struct Upstream<'a> {
     cached: Option<(u64, usize, State)>,
     /// The content of the answers since the record was begun.
     pub(crate) shown: Vec<Showing>,
-    /// All states since then, the first one first, with the earlier states that answers showed.
+    /// All states since the record was begun, the first state first, and the older states that answers showed.
     pub(crate) passed: Vec<State>,
-    /// The place of the item that was looked up by its id, since the record was begun.
+    /// The place of the item that was looked up by its id since the record was begun; `None` if no item was.
     pub(crate) looked_up: Option<Place>,
     /// The largest number of changes at one tick since the record was begun.
     pub(crate) burst: u64,
-    /// The first request of the core that the dialect does not allow.
+    /// The first fault of a request that the dialect does not allow; `None` if all requests were allowed.
     pub(crate) fault: Option<String>,
-    /// The lines of the story, if it is wanted.
+    /// The lines of the story; `None` if no story is wanted.
     pub(crate) story: Option<Vec<String>>,
 }
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
-        // A replica lags from the first request on, so that it needs states from before the walk.
+        // A replica lags from the first request on, so it needs states from before the walk.
         let earlier = match traits.lag {
             Lag::Replica(states) => (0..states).rev().map(|newest| world.without_newest(newest + 1)).collect(),
             Lag::Never | Lag::AnyState => Vec::new(),
@@ -164,13 +165,13 @@ impl<'a> Upstream<'a> {
         answers
     }
 
-    /// Returns the number of all rows: the present one, or that of the last count if the upstream caches it.
+    /// Returns the number of all rows: the present number, or the last count if the upstream caches counts.
     fn counted(&mut self) -> usize {
         let now = self.world.state.raw().len();
         let Counts::Cached(lasts) = self.traits.counts else { return now };
         match &self.cached {
             Some((since, counted, state)) if self.queries < since + u64::from(lasts) => {
-                // The count is that of an earlier state, which a page's total may then be true of (`Exchange::totals`).
+                // The count belongs to an earlier state, of which a page's total may then be true (`Exchange::totals`).
                 if !self.passed.iter().any(|passed| Rc::ptr_eq(passed, state)) {
                     self.passed.push(State::clone(state));
                 }
@@ -200,7 +201,7 @@ impl<'a> Upstream<'a> {
             Counts::Together | Counts::After => self.slice(asked, listing, wanted.as_ref(), None, roll),
             Counts::Cached(_) => {
                 let counted = match wanted.as_ref() {
-                    // The cache has the count of the whole list alone.
+                    // The cache has only the count of the whole list.
                     Some(_) => self.count_of(wanted.as_ref(), None),
                     None => self.counted(),
                 };
@@ -209,7 +210,8 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Answers with a slice. Without a count of an earlier moment (`counted`), counts with the slice or after it.
+    /// Answers with a slice. If `counted` gives no count of an earlier moment, the rows are counted with the slice or
+    /// after it.
     fn slice(
         &mut self,
         asked: Asked,
@@ -231,21 +233,21 @@ impl<'a> Upstream<'a> {
         let lengths = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
         let fitting = self.fitting(size, at_the_start, lengths, roll);
         let end = from.saturating_add(fitting).min(length).min(deepest);
-        // If the depth cuts off fewer items than were asked for, the answer looks like one with a count of a little
-        // earlier.
+        // If the depth cuts off rows of a slice that would reach the end of the list, the answer looks like one whose
+        // count is a little older than its slice.
         let truncated = end == deepest && length > end && length <= from.saturating_add(size);
         let range = if status { 0..0 } else { from.min(end)..end };
         let reached = from.saturating_add(range.len());
         let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
-        // Rows are hidden after the limit has been applied, so that an answer is short amid the list.
+        // Rows are hidden after the limit has been applied, so an answer may be short in the middle of the list.
         let rows = range.clone().map(row).filter(is_shown);
         let pinned = if at_the_start && !status { self.pinned(&state) } else { Vec::new() };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
-        // Ties come in any order, so that the first and the last row need not be the least and the greatest.
+        // Ties come in any order, so the first and the last row need not be the least and the greatest.
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
-        // All of its rows are hidden, and no total shows that there is more.
+        // All rows of the answer are hidden, and no total shows that more rows follow.
         let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
         let serials: Option<Vec<u32>> =
             self.story.is_some().then(|| pinned.iter().chain(rows).map(|row| row.serial).collect());
@@ -265,7 +267,7 @@ impl<'a> Upstream<'a> {
         });
         let counted = counted.unwrap_or_else(|| self.count_later(length, wanted));
         if status && self.traits.lie == Some(Lie::StatusIsEnd) {
-            // The lie: a status is read as an empty answer, whose flag ends the list.
+            // The lie: the status is read as an empty answer whose flag ends the list.
             answer.more = Some(false);
         } else if status {
             answer.standing = Standing::PastEnd;
@@ -284,7 +286,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Returns the count beside a slice of a listing of this length: of the same moment, or of a tick later.
+    /// Returns the count that accompanies a slice of a listing of this length: of the same moment, or of a tick later.
     fn count_later(&mut self, length: usize, wanted: Option<&Wanted>) -> usize {
         if self.traits.counts == Counts::Together {
             return length;
@@ -312,7 +314,7 @@ impl<'a> Upstream<'a> {
     }
 
     /// Returns the number of rows of an answer, before a depth or the end of the list cuts it. `lengths` has the
-    /// lengths of its rows in bytes.
+    /// lengths of the rows in bytes.
     fn fitting(&self, size: usize, at_the_start: bool, lengths: impl Iterator<Item = usize>, roll: u64) -> usize {
         let more = match self.traits.sticky {
             Sticky::More(count) if at_the_start => self.traits.surplus + count,
@@ -360,7 +362,7 @@ impl<'a> Upstream<'a> {
         Answer::counted(Some(Total { value, exact: true }))
     }
 
-    /// Returns the state that an answer shows: the current one, or an earlier one where the upstream lags.
+    /// Returns the state that an answer shows: the current state, or an earlier one if the upstream lags.
     fn state_shown(&mut self, roll: u64) -> State {
         let now = State::clone(&self.world.state);
         let before = match self.traits.lag {
@@ -370,7 +372,7 @@ impl<'a> Upstream<'a> {
                 Some(roll as usize / 4 % self.earlier.len()).filter(|_| roll % 4 == 1)
             }
             Lag::Replica(states) => {
-                // A replica is late by states and not by requests: a list at rest adds none.
+                // A replica is late by a number of states, not of requests: a list at rest adds no state.
                 if self.earlier.last().is_none_or(|last| !Rc::ptr_eq(last, &now)) {
                     self.earlier.push(State::clone(&now));
                 }
@@ -442,10 +444,10 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// Returns the size that the upstream uses for a size that is asked for.
+    /// Returns the size that the upstream uses for a requested size.
     fn honoured(&self, asked: u32, filtered: bool) -> u32 {
         let cap = match self.traits.lie {
-            // The first answers fill a size that later ones do not.
+            // The first answers fill a size that later answers don't fill.
             Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
             _ => self.traits.cap_at(self.queries, self.principal, filtered),
         };

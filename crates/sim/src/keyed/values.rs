@@ -1,8 +1,8 @@
-//! The sort keys of the model. A key is a number, its ordinal, that is shown as JSON in the look of its column.
+//! The sort keys of the model. Each key has an ordinal, a number that is shown as JSON in the look of the key's column.
 //!
-//! Ordinals decide the order, so that the model needs no comparison of values of its own, which could share a fault
-//! with the core's. Each look keeps the order of the ordinals under the comparison that its [`Kind`] promises, and one
-//! ordinal has many spellings, all of them equal. `stored` has the values that filters compare with.
+//! Ordinals decide the order, so the model doesn't compare values. Its own comparison could share a fault with the
+//! core's. Each look keeps the order of the ordinals under the comparison that its [`Kind`] promises. One ordinal has
+//! many spellings, which are all equal. `stored` has the values that filters compare with.
 
 use std::fmt::Write as _;
 
@@ -29,15 +29,15 @@ pub(crate) enum Look {
     Exponent,
     WholeInString,
     Text,
-    /// Texts that are longer than the part that a key keeps. Those of one ordinal agree in all of that part, and differ
-    /// after it by the hidden part.
+    /// Texts that are longer than the part that a key keeps. Texts of one ordinal agree in that part, and differ after
+    /// it by the hidden part.
     LongText,
     Datetime,
     Boolean,
     Uuid,
     Rank,
-    /// Values whose order can't be seen in them. Equal values may be spelt differently, as `Smith` and `smith` are
-    /// where the upstream sorts without regard to case.
+    /// Values whose order can't be seen in them. Equal values may be spelt differently, like `Smith` and `smith` in an
+    /// upstream that sorts without regard to case.
     Opaque,
 }
 
@@ -45,23 +45,23 @@ pub(crate) enum Look {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
     pub(crate) look: Look,
-    /// True if the order leaves the kind of the key to the core.
+    /// True if the order doesn't declare the kind of the key, so the core infers it.
     pub(crate) inferred: bool,
     pub(crate) descending: bool,
     pub(crate) nulls: Nulls,
-    /// The number of ordinals: they are below it.
+    /// The number of ordinals, which run from 0 to `width - 1`.
     pub(crate) width: u32,
-    /// The number of stored values that look the same. 1: the upstream sorts no more finely than it shows.
+    /// The number of stored values that look the same; 1 if the upstream sorts no more finely than it shows.
     pub(crate) grain: u32,
-    /// The precision of shown values, if neighbouring ordinals are one step of it apart.
+    /// The precision of shown values, if it is one step between neighbouring ordinals; `None` if the look decides.
     pub(crate) unit: Option<Grain>,
-    /// True if the route declares that precision.
+    /// True if the route declares the precision `unit`.
     pub(crate) said: bool,
 }
 
 const LETTERS: [char; 8] = ['"', '/', '\\', 'a', 'é', '日', 'ﬁ', '🦀'];
 pub(crate) const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
-/// The factor, modulo 2^32, from an ordinal to its opaque value, and its inverse.
+/// The factor, modulo 2^32, that turns an ordinal into its opaque value. `UNSCRAMBLE` is its inverse.
 const SCRAMBLE: u32 = 0x9e37_79b1;
 const UNSCRAMBLE: u32 = 0x0e8b_2f51;
 /// The instant of ordinal 0, in seconds of Unix time: the day before a leap day.
@@ -79,7 +79,7 @@ impl Column {
         let kind = match self.look {
             _ if self.inferred => Kind::Inferred,
             Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => Kind::Number,
-            // JSON:API demands ids that are strings, and by its bytes "10" comes before "9".
+            // JSON:API requires ids to be strings. Compared by bytes, "10" would come before "9".
             Look::WholeInString => Kind::NumberInString,
             Look::Text | Look::LongText => Kind::Text,
             Look::Datetime => Kind::Datetime,
@@ -102,12 +102,12 @@ impl Column {
         }
     }
 
-    /// Returns whether the kind can be left to the core, because it infers the same order from the values.
+    /// Returns whether the kind can be left to the core, which then infers the same order from the values.
     pub(crate) fn can_be_inferred(look: Look) -> bool {
         !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
     }
 
-    /// Returns whether the column has nulls: only those whose order declares their place do.
+    /// Returns whether the column may contain nulls. It may only if the order declares the place of nulls.
     pub(crate) fn has_nulls(&self) -> bool {
         !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
     }
@@ -146,7 +146,7 @@ impl Column {
         }
     }
 
-    /// Returns the key as an anchor carries it: texts are cut after [`TEXT_KEPT`] bytes, unless the key is the id
+    /// Returns the key as an anchor contains it: texts are cut after [`TEXT_KEPT`] bytes, unless the key is the id
     /// (`whole`).
     pub(crate) fn value(&self, ordinal: Option<i64>, part: u32, spelling: u64, whole: bool) -> KeyValue {
         let Some(ordinal) = ordinal else {
@@ -188,7 +188,7 @@ impl Column {
         };
     }
 
-    /// Returns the text between the quotes.
+    /// Returns the text of a value that is shown as a string, without quotes and escapes.
     fn text(&self, ordinal: i64, part: u32, spelling: u64) -> String {
         match self.look {
             Look::Text => letters(ordinal, false),
@@ -226,14 +226,14 @@ impl Column {
             2 => format!("{}{fraction}+02:00", civil(seconds + 7_200, 'T')),
             3 => format!("{}{fraction}-09:30", civil(seconds - 34_200, 'T')),
             4 => format!("{}{fraction}z", civil(seconds, 't')),
-            // A bare date is no date-time to a core that infers the kind.
+            // A core that infers the kind doesn't take a bare date for a date-time.
             5 if self.unit.is_none() && !self.inferred && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
             _ => format!("{}{fraction}Z", civil(seconds, 'T')),
         }
     }
 }
 
-/// Returns the ordinal that an opaque value stands for.
+/// Returns the ordinal of an opaque value.
 pub(crate) fn unscrambled(shown: u32) -> u32 {
     shown.wrapping_mul(UNSCRAMBLE)
 }
@@ -242,7 +242,8 @@ pub(crate) fn uuid(ordinal: i64) -> String {
     format!("{:08x}-ab{:02x}-4cde-8f01-{:012x}", ordinal >> 8, ordinal & 255, ordinal)
 }
 
-/// Returns a text whose first [`TEXT_KEPT`] bytes or more follow from the ordinal, and the rest from the hidden part.
+/// Returns a text of which at least the first [`TEXT_KEPT`] bytes follow from the ordinal, and the rest from the hidden
+/// part.
 pub(crate) fn long_text(ordinal: i64, part: u32) -> String {
     let mut long = letters(ordinal, true);
     while long.len() < TEXT_KEPT {
@@ -288,8 +289,8 @@ fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// Returns a word of up to six letters; words sort by their bytes as their ordinals do. Without padding, final letters
-/// of the lowest rank are dropped, so that the empty text and prefixes of other texts occur.
+/// Returns a word of up to six letters; words sort by their bytes as their ordinals do. Unless `padded`, trailing
+/// letters of the lowest rank are dropped, so the empty text and prefixes of other texts occur.
 pub(crate) fn letters(ordinal: i64, padded: bool) -> String {
     let word: String = (0..6).rev().map(|digit| LETTERS[(ordinal >> (3 * digit)) as usize & 7]).collect();
     if padded { word } else { word.trim_end_matches(LETTERS[0]).to_owned() }

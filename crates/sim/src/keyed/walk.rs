@@ -1,4 +1,4 @@
-//! The walk: drives the core for each page that a client asks for, checks the promises of the page, and checks the
+//! The walk: drives the core for each page that a client requests, checks the promises of the page, and checks the
 //! cause of a refusal against the world.
 
 use std::{
@@ -47,12 +47,13 @@ pub(crate) struct Outcome {
     pub(crate) exact: u64,
     /// The number of pages of level `checked`.
     pub(crate) checked: u64,
-    /// The number of those that are wrong because the list changed within their own requests.
+    /// The number of `checked` pages that are wrong because the list changed during their requests.
     pub(crate) mistaken: u64,
-    /// The number of `checked` pages of an upstream that deceives (`Traits::deceives`), and of those that are wrong.
+    /// The number of `checked` pages of an upstream that deceives (`Traits::deceives`). `deceived` counts those that
+    /// are wrong.
     pub(crate) checked_among_deceits: u64,
     pub(crate) deceived: u64,
-    /// The number of pages whose claims the checker does not follow.
+    /// The number of pages for whose claims the checker finds no argument.
     pub(crate) unclear: u64,
     /// The number of wrong pages of level `exact` that are excused (`Exchange::is_deceived_at_exact`): 0 or 1.
     pub(crate) deceived_at_exact: u64,
@@ -82,7 +83,7 @@ impl Outcome {
 /// The reason that a walk stops before its end.
 pub(crate) enum Stop {
     Refused(Refusal, Option<Need>),
-    /// The walk came to a page after which no promise holds: one that is flagged, read by marks, or excused.
+    /// The walk came to a page after which no promise holds: the page is flagged, read by marks, or excused.
     Unproven,
     Violated(Violation),
 }
@@ -93,19 +94,18 @@ impl From<Violation> for Stop {
     }
 }
 
-/// A page as it was made, with the true content of its answers: all that it is held to, also when a cache serves it
-/// later.
+/// A page as it was made, with everything that its promises are checked against. A cache may serve it again later.
 pub(crate) struct Made {
     pub(crate) page: Page,
-    /// The number of answers that it took.
+    /// The number of answers that the page took.
     answers: u32,
-    /// The gateway's knowledge of the upstream before it was made.
+    /// The gateway's upstream profile before the page was made.
     before: UpstreamProfile,
     pub(crate) shown: Vec<Showing>,
     passed: Vec<State>,
-    /// The place of the item that was looked up for it.
+    /// The place of the item that was looked up for the page; `None` if no item was.
     looked_up: Option<Place>,
-    /// True if the checker follows its claim.
+    /// True if the checker derives the page's claim from its answers.
     founded: bool,
     /// True if the list had not changed since the walk began, and the hint was reliable.
     undisturbed: bool,
@@ -118,7 +118,7 @@ pub(crate) struct Served {
     pub(crate) next: Option<Aim>,
     pub(crate) previous: Option<Aim>,
     pub(crate) last: Option<Aim>,
-    /// True if the page is held to all claims (`Exchange::is_certain`).
+    /// True if all claims of the page are checked (`Exchange::is_certain`).
     pub(crate) certain: bool,
     pub(crate) limit: u32,
 }
@@ -133,23 +133,24 @@ pub(crate) struct Walk<'a> {
     requests: u64,
     /// The number of rows when the walk began.
     pub(crate) first_rows: u64,
-    /// The positions of the next pages of the other principals, each in a walk of its own.
+    /// The positions of the next pages of the other principals, each of which has its own walk.
     others: Vec<Aim>,
-    /// True if the checker follows the claim of the last page.
+    /// True if the checker derives the claim of the last page.
     founded: bool,
-    /// The state when the last page was asked for.
+    /// The state when the last page was requested.
     last_state: Option<State>,
     pub(crate) outcome: Outcome,
 }
 
-/// A page, the number of answers that it took, and the knowledge of the upstream before it.
+/// A page, the number of answers that it took, and the upstream profile before it.
 type Resolved = (Page, u32, UpstreamProfile);
 
-/// Walks as the scenario says. With `telling`, the outcome has the story. A panic of the core is a violation.
+/// Walks as the scenario says. If `telling` is true, the outcome contains the story. A panic of the core is a
+/// violation.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let mut walk = Walk::new(scenario, telling);
     let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
-        // The message of a panic is a `String` if it was formatted, and else a `&str`.
+        // The message of a panic is a `String` if it was formatted, otherwise a `&str`.
         let what = panic.downcast_ref::<String>().cloned();
         let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
         Err(Stop::Violated(Violation { promise: "panic", what }))
@@ -172,7 +173,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
 }
 
 impl<'a> Walk<'a> {
-    /// Returns a walk that has not begun. With `telling`, it writes a story.
+    /// Returns a walk that has not begun. If `telling` is true, it writes a story.
     pub(crate) fn new(scenario: &'a Scenario, telling: bool) -> Self {
         let shape = Rc::new(scenario.shape.clone());
         let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
@@ -196,7 +197,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks for a page with the next limit of the client, after pages of the other principals.
+    /// Requests a page with the next limit of the client, after pages of the other principals.
     pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
         let limits = &self.scenario.client.limits;
         let limit = limits[self.outcome.pages as usize % limits.len()];
@@ -208,8 +209,8 @@ impl<'a> Walk<'a> {
         self.limited_page(aim, leg, limit)
     }
 
-    /// Lets another principal ask for the next page of its own walk through the same gateways. Its pages are held to
-    /// the same promises; after a refusal it begins anew.
+    /// Lets another principal request the next page of its own walk through the same gateways. The page must keep the
+    /// same promises. After a refusal, the principal begins a new walk.
     fn page_of_another(&mut self, other: usize, limit: u32) -> Result<(), Stop> {
         self.upstream.principal = other + 1;
         let aim = std::mem::replace(&mut self.others[other], Aim::start());
@@ -223,18 +224,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Returns the slot of learnt caps of the principal who asks now.
+    /// Returns the slot of learnt caps of the principal that sends the current request.
     fn view(&self) -> usize {
         if self.scenario.client.crowded { 0 } else { self.upstream.principal }
     }
 
     /// Returns whether the list has not changed since the walk began.
     pub(crate) fn is_undisturbed(&self) -> bool {
-        // Two replicas show two lists, also while neither changes.
+        // Two replicas show two lists, even while neither changes.
         self.upstream.world.mutations == 0 && !matches!(self.scenario.traits.lag, Lag::Replica(_))
     }
 
-    /// Asks for a page with a limit, makes it and serves it.
+    /// Requests a page with a limit, makes it and serves it.
     pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
         let number = self.begin_request();
         let lost = self.loses_hint(number).then(|| aim.clone().without_hint());
@@ -249,7 +250,7 @@ impl<'a> Walk<'a> {
         self.requests - 1
     }
 
-    /// Makes the page of a request, without holding it to the promises.
+    /// Makes the page of a request, without checking its promises.
     pub(crate) fn make(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Made, Stop> {
         let (page, answers, before) = self.resolved_or_nearest(aim, limit, number)?;
         self.outcome.pages += 1;
@@ -269,8 +270,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Holds a page to the promises to a client that asked for it by `aim` and `limit`, and serves it. The page may
-    /// have been made for an earlier request (`cached`).
+    /// Checks the promises of a page to a client that requested it by `aim` and `limit`, and serves the page. The page
+    /// may have been made for an earlier request (`cached`).
     pub(crate) fn serve(
         &mut self,
         aim: &Aim,
@@ -302,9 +303,10 @@ impl<'a> Walk<'a> {
             self.last_state = Some(Rc::clone(&made.passed[0]));
         }
         exchange.keeps_promises()?;
-        // A page that the checker does not follow may be right: it is counted, and `Bounds::unclear` bounds the number.
+        // A page whose claim the checker can't derive may be right: it is counted, and `Bounds::unclear` bounds the
+        // number.
         self.outcome.unclear += u64::from(!made.founded);
-        // A wrong page leads on to a wrong place: nothing is promised of the pages after it.
+        // A wrong page leads to a wrong place, so no promise holds for the pages after it.
         if exchange.is_deceived_at_exact() {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
@@ -329,18 +331,19 @@ impl<'a> Walk<'a> {
         Ok(Served { made, rows, next, previous, last, certain, limit })
     }
 
-    /// Returns a target as the client's cursor carries it.
+    /// Returns a target as the client's cursor contains it.
     pub(crate) fn carried(&self, target: &Target) -> Target {
         if self.scenario.client.seeks { self.gateways.stripped(target) } else { target.clone() }
     }
 
-    /// Returns whether the client asks by an item's cursor in this request, which carries no hint.
+    /// Returns whether the client uses an item's cursor for this request. Such a cursor has no hint.
     pub(crate) fn loses_hint(&self, number: u64) -> bool {
         let one_in = u64::from(self.scenario.client.loses_hints);
         one_in > 0 && mix(self.scenario.traits.salt, number).is_multiple_of(one_in)
     }
 
-    /// Resolves one request to its page. After a refusal, also asks for the nearest place that it names.
+    /// Resolves one request to its page. After a refusal, also requests a page at the nearest place that the refusal
+    /// names.
     fn resolved_or_nearest(&mut self, aim: &Aim, limit: u32, number: u64) -> Result<Resolved, Stop> {
         let served = self.resolved(aim, limit, self.scenario.client.unproven, number);
         // A refusal of an offset that the client chose names that offset.
@@ -355,7 +358,7 @@ impl<'a> Walk<'a> {
     /// Resolves one request to its page, or stops with its refusal.
     fn resolved(&mut self, aim: &Aim, limit: u32, unproven: WhenUnproven, number: u64) -> Result<Resolved, Stop> {
         let client = &self.scenario.client;
-        // The anchor is noted before the tick, in which `MoveAnchor` moves the row that this cursor names.
+        // The anchor is noted before the tick, because `MoveAnchor` moves the row that this cursor names in that tick.
         // Regression: `without-keys-decide`.
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();
@@ -364,7 +367,7 @@ impl<'a> Walk<'a> {
         let pivot = gateway.pivot(&target);
         let view = self.view();
         let profile = self.gateways.now().profile(view);
-        // The record begins after the tick: a change before the request is none of those during it.
+        // The record begins after the tick: a change before the request isn't a change during it.
         self.upstream.begin_record();
         self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {profile:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
@@ -386,8 +389,8 @@ impl<'a> Walk<'a> {
         Ok((page, answers, profile))
     }
 
-    /// Drives the core: answers its fetches until it serves or refuses. Checks the budget, the dialect, and that the
-    /// checker finds no false claim.
+    /// Drives the core: answers its fetches until it serves or refuses the page. Checks the budget, the dialect, and
+    /// that the checker finds no false claim.
     fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
         let most = self.scenario.client.search_budget.max(self.scenario.client.budget);
         let mut answered = 0;
@@ -430,12 +433,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks the nearest place that a refusal names, at which a client may go on without a guarantee. It lies within
-    /// the list, and a flagged page there is not empty, unless the list is, or the place is the end and the page leads
-    /// back.
+    /// Checks the nearest place that a refusal names, at which a client may continue without a guarantee. The place
+    /// must lie within the list. A flagged page there must not be empty, unless the list is empty, or the place is the
+    /// end and the page links back.
     ///
-    /// Offsets only aim and prove nothing, so that the place is asserted only where offsets can be known: the
-    /// conditions below name the worlds in which they can't.
+    /// Offsets only aim and prove nothing, so the place is checked only in worlds in which offsets can be known. The
+    /// conditions below exclude the other worlds.
     fn ask_nearest(&mut self, refusal: &Refusal, limit: u32) -> Result<(), Stop> {
         let (Refusal::PositionLost { nearest } | Refusal::TieRun { nearest } | Refusal::PivotGone { nearest }) =
             refusal
@@ -443,14 +446,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let traits = &self.scenario.traits;
-        // Where answers have other sizes than they state, or leave rows out, an offset names a row by chance at most.
+        // If answers have other sizes than they state, or leave rows out, an offset names the right row only by chance.
         let steady = traits.has_one_cap() && traits.surplus == 0 && traits.hidden == 0 && !traits.deceives();
         let steady = steady && traits.echoes != Echoes::Nonsense;
-        // Where the last page comes again past the end, without a total it seems to stand wherever it was asked for.
+        // If the last page is repeated past the end and there is no total, it seems to be at whatever offset was
+        // requested.
         let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
-        // A lower bound of another moment than the items contradicts an answer that ends before it.
+        // A lower bound of another moment than the items may contradict an answer that ends before it.
         let steady = steady && (traits.total != Says::AtLeast || traits.counts == CountTime::Together);
-        // Filtered answers don't show offsets of the whole list: the place is that of the cursor's hint.
+        // Filtered answers don't show offsets of the whole list, so the place is that of the cursor's hint.
         let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
         if !steady || traits.misleads() || traits.lie.is_some() || traits.lags() || !self.scenario.rows_are_sound() {
             return Ok(());
@@ -458,11 +462,11 @@ impl<'a> Walk<'a> {
         let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
         // If no answer showed an item, the offset may lie after the end of the list.
         let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
-        // Under a silent cap, pages by number stand before the place that was asked for. Without a total or an echo,
-        // all offsets are too large by that, so that the nearest place may lie after the end. A request there must
-        // still serve a page that leads back, which is asserted below.
+        // Under a silent cap, pages by number are at smaller offsets than the requested ones. Without a total or an
+        // echo, all offsets seem too large, so the nearest place may be after the end. A request there must still serve
+        // a page that links back, which is checked below.
         let counted = !traits.caps_pages_in_silence() || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
-        // A client that goes to a place after the end finds no item. Regression:
+        // A client that continues at a place after the end finds no item. Regression:
         // `the-nearest-place-after-a-contradiction`.
         if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
@@ -476,7 +480,7 @@ impl<'a> Walk<'a> {
             Ok((page, ..)) => {
                 let still = self.upstream.passed.len() == 1 && Rc::ptr_eq(&state_before, &self.upstream.world.state);
                 let state = &self.upstream.world.state;
-                // At the end of the list an empty page is right if it leads back.
+                // At the end of the list an empty page is right if it links back.
                 let at_end = nearest.0 >= state.raw().len() as u64 && page.previous.is_some();
                 let empty = page.items.is_empty() && !state.rows().is_empty();
                 if still && empty && !at_end {
@@ -491,7 +495,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the true bound of a request. An id without a fingerprint means its item with its present keys, whose place
+/// Returns the true bound of a request. An id without a fingerprint means its item with the present keys, whose place
 /// the look-up has shown.
 fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
     match (looked_up.filter(|_| is_bare(&aim.target.position)), aim.bound) {
@@ -501,7 +505,7 @@ fn bound_of(aim: &Aim, looked_up: Option<Place>) -> Bound {
     }
 }
 
-/// Returns whether a position names its item by the id alone, without a fingerprint of its keys.
+/// Returns whether a position names its item only by id, without a fingerprint of its keys.
 fn is_bare(position: &Position) -> bool {
     matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
 }

@@ -18,7 +18,7 @@ pub(crate) struct Moment {
     seen: Option<Vec<Rc<Row>>>,
     /// The number of moments before this one.
     pub(crate) number: usize,
-    /// The number of rows that had come to the list, or to other places in it, by then.
+    /// The number of rows that had come to the list, or had moved within it, by this moment.
     pub(crate) arrivals: u64,
 }
 
@@ -26,12 +26,12 @@ pub(crate) struct Moment {
 pub(crate) type State = Rc<Moment>;
 
 impl Moment {
-    /// Returns the rows that are not hidden: those that the promises are about.
+    /// Returns the rows that are not hidden. The promises are about these rows.
     pub(crate) fn rows(&self) -> &[Rc<Row>] {
         self.seen.as_ref().unwrap_or(&self.rows)
     }
 
-    /// Returns all rows with the hidden ones, as offsets count them.
+    /// Returns all rows, including hidden ones, as offsets count them.
     pub(crate) fn raw(&self) -> &[Rc<Row>] {
         &self.rows
     }
@@ -41,7 +41,7 @@ impl Moment {
         self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
     }
 
-    /// Returns whether two rows have one id.
+    /// Returns whether two rows have the same id.
     pub(crate) fn has_twins(&self) -> bool {
         let mut ids: Vec<u32> = self.raw().iter().map(|row| row.plan.id).collect();
         ids.sort_unstable();
@@ -54,36 +54,37 @@ impl Moment {
     }
 }
 
-/// A change. A number, taken modulo the number of rows, chooses a row, so that a plan stays valid while it is shrunk.
+/// A change. A number, taken modulo the number of rows, chooses a row, so a plan stays valid while it is shrunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mutation {
     Insert(RowPlan),
     Delete(u32),
     /// Gives a row other keys.
     Rekey(u32, RowPlan),
-    /// Changes a row, and not its keys.
+    /// Changes a row, but not its keys.
     Edit(u32),
     /// Brings back a row that `Delete` removed, with its keys, and with its id if that is still free.
     Restore(u32),
-    /// Gives the row that the client's cursor names the keys of the row so many rows further on; negative: back.
+    /// Gives the row that the client's cursor names the keys of another row: this number of rows after it, or before it
+    /// if negative.
     MoveAnchor(i32),
-    /// Inserts `count` rows: beside the given one, or with the keys of rows all over the list (`spread`).
+    /// Inserts `count` rows: beside the given row, or with the keys of rows all over the list (`spread`).
     Flood {
         like: RowPlan,
         count: u32,
         spread: bool,
     },
-    /// Deletes `count` neighbouring rows from one on.
+    /// Deletes `count` neighbouring rows, from a chosen row on.
     Purge {
         from: u32,
         count: u32,
     },
-    /// Inserts a row with the id of another, and other keys.
+    /// Inserts a row with the id of another row, and other keys.
     Twin(u32, RowPlan),
 }
 
 impl Mutation {
-    /// Returns the largest number of rows that the change brings to the list or to other places in it.
+    /// Returns the largest number of rows that the change brings to the list or moves within it.
     pub(crate) fn arrivals(&self) -> usize {
         match self {
             Self::Flood { count, .. } => *count as usize,
@@ -93,19 +94,19 @@ impl Mutation {
     }
 }
 
-/// The list.
+/// The upstream's list: its current rows, the earlier versions of all rows, and counts of its changes.
 pub(crate) struct World {
     shape: Rc<Shape>,
     /// The current rows.
     pub(crate) state: State,
     /// Every version of a row that ever existed, by its serial.
     pub(crate) registry: Vec<Rc<Row>>,
-    /// The share of rows that are hidden: one in so many; 0: none.
+    /// The share of rows that are hidden: one row in this many; 0 for no row.
     hidden: u32,
     ids: HashSet<u32, std::hash::BuildHasherDefault<Spread>>,
     deleted: Vec<RowPlan>,
     pub(crate) mutations: u64,
-    /// The number of rows that came to the list, or to other places in it, so far. The first rows don't count.
+    /// The number of rows that have come to the list, or have moved within it, so far. The first rows don't count.
     pub(crate) arrivals: u64,
     /// The number of ticks so far.
     pub(crate) now: usize,
@@ -113,11 +114,11 @@ pub(crate) struct World {
     pub(crate) beginnings: Vec<usize>,
     /// The place that the client's cursor names, for [`Mutation::MoveAnchor`].
     pub(crate) anchor: Option<Place>,
-    /// The changes in words, if the story is wanted.
+    /// The changes in words; `None` if no story is wanted.
     pub(crate) said: Option<Vec<String>>,
 }
 
-/// A fast hasher of ids, without protection against chosen ids: the simulator draws them itself.
+/// A fast hasher of ids. It has no protection against chosen ids, because the simulator draws the ids itself.
 #[derive(Default)]
 pub(crate) struct Spread(u64);
 
@@ -194,14 +195,14 @@ impl World {
             Mutation::Rekey(choice, plan) => {
                 if let Some(row) = self.remove(choice) {
                     self.tell(|| format!("re-keys {row}"));
-                    // The id stays: the row is the same one at another place.
+                    // The id stays, because this is the same row at another place.
                     self.insert(RowPlan { id: row.plan.id, ..plan });
                 }
             }
             Mutation::Edit(choice) => {
                 if let Some(row) = self.remove(choice) {
                     self.tell(|| format!("edits {row}"));
-                    // The keys stay: another version of the row at the same place.
+                    // The keys stay, because this is another version of the row at the same place.
                     self.insert(row.plan);
                 }
             }
@@ -220,7 +221,7 @@ impl World {
             Mutation::Twin(choice, plan) => {
                 let rows = &self.state.rows;
                 if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
-                    // Not `created`, which would replace the taken id by a free one.
+                    // `created` would replace the taken id by a free one.
                     let row = self.version(RowPlan { id, ..plan });
                     // Two rows at one place would be one row to the promises.
                     if !self.state.holds(row.place) {
@@ -268,7 +269,7 @@ impl World {
     }
 
     fn flood(&mut self, like: RowPlan, count: u32, spread: bool) {
-        // Ranks and booleans have few ordinals: a greater one has no value.
+        // Ranks and booleans have few ordinals: a greater ordinal has no value.
         let most = self.shape.strong.first().map_or(0, |column| i64::from(Column::most(column.look)) - 1);
         let keys: Vec<[Option<i64>; 2]> = self.state.rows.iter().map(|row| row.plan.keys).collect();
         let mut fresh: Vec<Rc<Row>> = (0..count)
@@ -312,10 +313,10 @@ impl World {
         Some(row)
     }
 
-    /// Inserts a row; if its id is taken, under the next free one. Two rows never have one place.
+    /// Inserts a row. If its id is taken, the row gets the next free id. Two rows never have the same place.
     fn insert(&mut self, plan: RowPlan) {
         let mut row = self.created(plan);
-        // A twin may have the id and the keys of this row: the next free id then makes another place.
+        // A twin may have the id and the keys of this row. The next free id then gives this row another place.
         while self.state.rows.binary_search_by(|other| other.place.cmp(&row.place)).is_ok() {
             row = self.created(row.plan);
         }
@@ -360,7 +361,7 @@ impl World {
     }
 }
 
-/// Returns whether a row is hidden, if one row in `one_in` is. An id decides, so that edits don't show a row.
+/// Returns whether a row is hidden, if one row in `one_in` is. The id decides, so an edit doesn't reveal a hidden row.
 pub(crate) fn is_hidden(row: &Row, one_in: u32) -> bool {
     one_in > 0 && mix(u64::from(row.plan.id), 77).is_multiple_of(u64::from(one_in))
 }

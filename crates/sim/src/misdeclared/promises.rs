@@ -16,8 +16,8 @@ pub(crate) enum Bound {
     Before(Row),
 }
 
-/// Returns the fault of a page, if it has one. Of each page: no id is twice on it (G2). Of the pages that must be
-/// right: the rows are in order (G3), lie on the right side of the place, and none that stayed is missing between the
+/// Returns the fault of a page; `None` if it has no fault. No page may contain an id twice (G2). On a page that must be
+/// right, the rows are in order (G3) and on the right side of the place, and no row that stayed is missing between the
 /// place and the page's far end (G1).
 pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &Bound) -> Option<String> {
     let by_id = upstream.scenario.traits.tied == Tied::ById;
@@ -27,8 +27,8 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
     if ids.windows(2).any(|pair| pair[0] == pair[1]) {
         return Some("an id twice".into());
     }
-    // An `exact` page must be right. So must any page of a list at rest with ordered ties, and a `checked` one whose
-    // answers all showed one state: no two changes can have cancelled out.
+    // An `exact` page must be right. So must any page of a list at rest with ordered ties, and a `checked` page with
+    // ordered ties whose answers all showed one state, because no two changes can have cancelled out.
     let one_state = upstream.shown.windows(2).all(|pair| pair[0] == pair[1]);
     if page.level() != Level::Exact
         && !(upstream.scenario.is_still() || (by_id && one_state && page.level() == Level::Checked))
@@ -55,8 +55,8 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
         _ => return Some("nothing, and more is promised".into()),
     }
     let beyond = |row: &Row| {
-        // Among ties in any order no row is before or after another: rows of the anchor's own run may be on the page
-        // or not.
+        // Among ties in any order, no row is before or after another, so rows of the anchor's own run may be on the
+        // page or not.
         let (at, strict) = (place(row), by_id);
         let after = low.is_none_or(|low| if strict && forward { at > low } else { at >= low });
         let before = high.is_none_or(|high| if strict && !forward { at < high } else { at <= high });

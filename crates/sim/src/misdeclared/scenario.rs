@@ -12,11 +12,11 @@ use crate::dice::{Dice, mix};
 pub(crate) enum Truth {
     /// Without regard to case, as MySQL and SQL Server do by default.
     Caseless,
-    /// By a language: case, accents and characters that are no letters don't count.
+    /// By a language: case, accents, and characters that aren't letters don't count.
     Language,
     /// By ranks of words that the order does not declare.
     Ranks,
-    /// Nulls come first, and are declared to come last.
+    /// Nulls come first, although the order declares that they come last.
     NullsElsewhere,
     /// Date-times with and without fractions, in several zones, by their instants.
     Instants,
@@ -51,8 +51,8 @@ pub(crate) struct Traits {
     pub(crate) flips: bool,
 }
 
-/// A row: its class (rows of one class are equal to the upstream, and classes are sorted by number), its id, and its
-/// key as JSON.
+/// A row: its class (the upstream treats rows of one class as equal, and sorts classes by number), its id, and its key
+/// as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) class: i64,
@@ -67,10 +67,10 @@ pub(crate) enum Change {
     Delete(u32),
 }
 
-/// The item of a page from which a client goes on by the item's cursor, and the direction.
+/// The item of a page beside which a client continues by the item's cursor, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Beside {
-    /// True if it is the last item of the page; else it is the first.
+    /// True for the page's last item, false for its first.
     pub(crate) last: bool,
     pub(crate) forward: bool,
 }
@@ -80,12 +80,12 @@ pub(crate) struct Beside {
 pub(crate) struct Scenario {
     pub(crate) traits: Traits,
     pub(crate) rows: Vec<Row>,
-    /// The change before each answer.
+    /// The change before each answer; `None` for no change.
     pub(crate) plan: Vec<Option<Change>>,
     pub(crate) limit: u32,
     pub(crate) backward: bool,
-    /// The item from which the client goes on after each page; `None`: from the page's own end. The walk has as many
-    /// pages.
+    /// The item beside which the client continues after each page; `None` if the client follows the page's link. The
+    /// walk has at most one page for each turn.
     pub(crate) turns: Vec<Option<Beside>>,
 }
 
@@ -140,7 +140,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn draw(&mut self, dice: &mut Dice) -> Row {
-        // Ids are unique, and not in the sequence in which rows come.
+        // Ids are unique, and in another order than the rows come.
         self.came += 1;
         self.traits.row(dice, mix(self.came, 1) % 90_000 * 1_000 + self.came)
     }
@@ -211,8 +211,8 @@ impl Traits {
         Order::declared(vec![key("name", kind, nulls)], key("id", Kind::Inferred, Nulls::None), ties)
     }
 
-    /// Returns whether clients also go on by cursors of items, which have no hint, so that their place is searched for.
-    /// In lists by ranks, or with nulls on the other side, a search may meet only answers that are in order by
+    /// Returns whether clients also continue by cursors of items. These have no hint, so the core searches for their
+    /// place. In lists by ranks, or with nulls on the other side, a search may meet only answers that are in order by
     /// themselves, and contradict the declared order only together.
     pub(crate) fn is_searchable(&self) -> bool {
         !matches!(self.truth, Truth::Ranks | Truth::NullsElsewhere)
@@ -225,7 +225,7 @@ fn word(class: u32) -> String {
     [letter(class / 4), 'e', letter(7 * (class % 4)), 'r'].iter().collect()
 }
 
-/// Returns a word in one of the spellings that are equal to the upstream.
+/// Returns a word in one of the spellings that the upstream treats as equal.
 fn spelt(dice: &mut Dice, word: &str, truth: Truth) -> String {
     let mut out = String::new();
     for letter in word.chars() {
@@ -241,8 +241,8 @@ fn spelt(dice: &mut Dice, word: &str, truth: Truth) -> String {
     out
 }
 
-/// Returns an instant of a class, a tenth of a second from the next, in one of several zones, with or without trailing
-/// zeros.
+/// Returns the instant of a class, a tenth of a second before that of the next class. The zone and the trailing zeros
+/// are drawn.
 fn instant(dice: &mut Dice, class: u32) -> String {
     let (seconds, tenth) = (class / 10, class % 10);
     let fraction = match (tenth, dice.below(3)) {

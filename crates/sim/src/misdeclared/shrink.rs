@@ -3,7 +3,7 @@
 use super::scenario::Scenario;
 use crate::shrink::{Candidates, chunks};
 
-/// Returns scenarios that are smaller in one respect, those with the largest step first.
+/// Returns scenarios that are smaller in one respect, the largest steps first.
 pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut all = Candidates::new(scenario);
     all.with(|it| it.plan.clear());

@@ -1,4 +1,5 @@
-//! The text form of scenarios of misdeclared lists. Words never change: files in `regressions/` have them.
+//! The text form of scenarios of misdeclared lists. Its words never change, because files in `regressions/` contain
+//! them.
 
 use cursorgate_core::pagination::paging::Family;
 

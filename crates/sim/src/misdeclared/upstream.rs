@@ -1,4 +1,4 @@
-//! A model of an upstream that sorts otherwise than its order declares.
+//! A model of an upstream that sorts in another order than the declared one.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) struct Upstream<'a> {
     pub(crate) changes: u64,
     pub(crate) shown: Vec<Vec<Row>>,
     pub(crate) story: Vec<String>,
-    /// The reason that the last page's claim does not follow from its answers.
+    /// The reason that the last page's claim does not follow from its answers; `None` if it does.
     pub(crate) unfounded: Option<String>,
 }
 

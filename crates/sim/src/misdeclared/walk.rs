@@ -1,4 +1,4 @@
-//! The walk of a client, which at times goes on from an item's cursor instead of from a page's own end.
+//! The walk of a client, which at times continues from an item's cursor instead of a page's own link.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use super::{
 };
 use crate::founded::FOUNDED;
 
-/// The word for a wrong page of a list that changed, which is excused and counted.
+/// The word for a wrong page of a list that changed. Such a page is excused and counted.
 pub(crate) const DECEIVED: &str = "deceived";
 
 /// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// The level of each page, and the end of the walk if that was no end of the list: a refusal, or [`DECEIVED`].
+    /// The level of each page, and after it the reason if the walk ended before the list: a refusal, or [`DECEIVED`].
     pub(crate) met: Vec<&'static str>,
     pub(crate) changes: u64,
     pub(crate) violation: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
-/// Walks as the scenario says. The outcome has the story.
+/// Walks as the scenario says. The outcome contains the story.
 pub(crate) fn walk(scenario: &Scenario) -> Outcome {
     let mut upstream = Upstream::new(scenario);
     let mut outcome = Outcome::default();
@@ -53,7 +53,8 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         let page = match page {
             Ok(page) => page,
             Err(refusal) => {
-                // Without a hint, a distant place among values that can't be compared is not found: that is no fault.
+                // Without a hint, the core can't find a distant place among values that can't be compared. That isn't a
+                // fault.
                 let is_far = matches!(refusal, Refusal::PositionLost { .. }) && target.hint == Hint::default();
                 outcome.met.push(if is_far { "item not found" } else { refused(&refusal) });
                 outcome.refusal = Some(refusal);
@@ -62,8 +63,8 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         };
         if let Some(what) = upstream.unfounded.take() {
             if scenario.traits.said == Said::Opaque && !scenario.is_at_rest() {
-                // The checker knows the order of opaque values from single answers alone. A row that came between two
-                // answers stands in one of them, so that it has no known order to the rows of the other one.
+                // The checker knows the order of opaque values only from single answers. A row that came between two
+                // answers is in only one of them, so its order relative to the rows of the other answer is unknown.
                 outcome.met.push(DECEIVED);
                 return;
             }
@@ -77,7 +78,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
             if scenario.is_at_rest() {
                 outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level()));
             } else {
-                // Rows that came or went hid the true order: no two answers contradict the declared one.
+                // Rows that came or went hid the true order, so no two answers contradict the declared order.
                 outcome.met.push(DECEIVED);
             }
             return;
@@ -134,7 +135,7 @@ fn refused(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Returns the position after an item (`forward`) or before it, as the item's cursor names it.
+/// Returns the position after an item, or before it if `forward` is false, as the item's cursor names it.
 fn beside(item: &Item, forward: bool) -> Position {
     match (item, forward) {
         (Item::Keyed(anchor), true) => Position::After(anchor.clone()),

@@ -1,4 +1,4 @@
-//! The text form of types of the core. Words never change: files in `regressions/` have them.
+//! The text form of types of the core. Its words never change, because files in `regressions/` contain them.
 
 use std::sync::Arc;
 

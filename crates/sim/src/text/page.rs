@@ -3,7 +3,7 @@
 /// The largest width, in characters, of a group on one line.
 const WIDTH: usize = 110;
 
-/// A word, or a group of lines with the character that opens it.
+/// A word, or a group of lines with the character that opens the group.
 #[derive(Debug)]
 enum Node {
     Word(String),

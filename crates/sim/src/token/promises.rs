@@ -1,5 +1,5 @@
-//! The promises of every page, and of the walk that it is part of. Messages begin with the number of the guarantee of
-//! `cursorgate_core::pagination` that is broken, or with "ends".
+//! The promises of every page, and of the walk that the page is part of. Messages begin with the number of the
+//! guarantee of `cursorgate_core::pagination` that is broken, or with "ends".
 
 use std::collections::HashSet;
 
@@ -16,17 +16,18 @@ use super::{
 #[derive(Debug, Default)]
 pub(crate) struct Leg {
     backward: bool,
-    /// The time when its first page was asked for.
+    /// The time of the first answer to the walk's first page.
     since: u64,
-    /// True if it began at the start of the list.
+    /// True if the walk began at the start of the list.
     from_start: bool,
-    /// The number of its last page.
+    /// The number of the walk's last page so far.
     page: u64,
-    /// The items that it has delivered.
+    /// The items that the walk has delivered.
     had: HashSet<Seen>,
-    /// The number of the world's losses when it began.
+    /// The number of the world's losses when the walk began.
     losses: u64,
-    /// True if it went on amid unordered ties, some of which came twice. G2 is not asserted after that.
+    /// True if the walk continued in the middle of unordered ties, and one of them came twice. G2 is then no longer
+    /// checked.
     amid_ties: bool,
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct Leg {
 pub(crate) struct Visit<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) world: &'a World,
-    /// The place that was asked for.
+    /// The requested place.
     pub(crate) at: &'a Node,
     pub(crate) limit: u32,
     /// The number of the page in the walk, from 1 on.
@@ -55,7 +56,7 @@ pub(crate) fn check(visit: &Visit<'_>, leg: &mut Leg) -> Result<(), String> {
     visit.check_leg(leg)
 }
 
-/// Checks G3 mirror: the page before the next page is the page itself, with the same items.
+/// Checks G3 mirror: the page before the next page has the same items as the page itself. A page cut short is excused.
 pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String> {
     if visited.items == items || visited.page.short {
         Ok(())
@@ -64,8 +65,8 @@ pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String
     }
 }
 
-/// Checks that a refusal has a cause in this world. Returns the name of the cause, and whether a page was refused to
-/// which the upstream's tokens led.
+/// Checks that a refusal has a cause in this world. Returns the name of the cause, and whether the refusal was without
+/// need, because the upstream's tokens led to the page.
 ///
 /// # Errors
 ///
@@ -86,16 +87,16 @@ pub(crate) fn check_refusal(
         Place::Keys | Place::Snapshot => false,
     };
     let gone = shown.last().is_some_and(|shown| shown.gone);
-    // Only a client that goes back to an earlier place asks for a token twice.
+    // Only a client that returns to an earlier place uses a token twice.
     let forgets = traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.wanders());
-    // An upstream page with hidden items may have too few left.
+    // An upstream page with hidden items may have too few items left.
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),
-        // In a list that grows with each answer, tokens that are offsets may show one item again and again, like a
-        // circle.
+        // In a list that grows with each answer, tokens that are offsets may show one item again and again, as a circle
+        // does.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
-        // In a circle, served items also come before the place, so that an upstream page may hold too few others.
+        // In a circle, served items also come before the place, so an upstream page may contain too few other items.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
@@ -117,7 +118,7 @@ pub(crate) fn check_refusal(
 }
 
 impl Leg {
-    /// Takes in a page; begins another leg if the page does not go on from the last one.
+    /// Adds a page. Begins another leg if the page does not continue from the last one.
     fn go_on(&mut self, visit: &Visit<'_>) {
         let at = visit.at;
         let goes_on = self.backward == at.backward && self.page == at.by;
@@ -147,14 +148,14 @@ impl Visit<'_> {
         if self.at.backward { items.iter().rev().copied().collect() } else { items.to_vec() }
     }
 
-    /// Returns whether the page links to one beyond it, in the direction of reading.
+    /// Returns whether the page links to another page in the direction of reading.
     fn goes_on(&self) -> bool {
         let page = &self.visited.page;
         if self.at.backward { page.previous.is_some() } else { page.next.is_some() }
     }
 
-    /// Returns whether the page claims the end of the list. A full page back without a link claims none if tokens only
-    /// lead forward: it is the last one that such tokens can show.
+    /// Returns whether the page claims the end of the list. If tokens lead only forward, a full page back without a
+    /// link doesn't claim it: such tokens can't show more.
     fn is_over(&self) -> bool {
         let full = self.visited.items.len() >= self.limit as usize;
         let no_way_back = self.at.backward && !self.scenario.traits.backward && full;
@@ -175,7 +176,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Returns the items that answers showed before the page (`backward`) or after it.
+    /// Returns the items that answers showed beyond the page: before it if `backward` is true, otherwise after it.
     pub(crate) fn pending(&self, backward: bool) -> Vec<Seen> {
         let items = &self.visited.items;
         let Some(edge) = (if backward { items.first() } else { items.last() }) else { return Vec::new() };
@@ -188,7 +189,7 @@ impl Visit<'_> {
     fn check_items(&self) -> Result<(), String> {
         let (items, page, traits) = (self.read(), &self.visited.page, &self.scenario.traits);
         let ids: HashSet<u32> = items.iter().map(|item| item.id).collect();
-        // Without ids, one item that is shown again after changes can't be told from two alike.
+        // Without ids, an item that is shown again after changes can't be distinguished from two items that look alike.
         let can_be_told = self.shape() != Shape::Anonymous || (self.world.changes == 0 && traits.circle.is_none());
         if ids.len() < items.len() && can_be_told {
             return Err("G2: an id twice in one page".to_owned());
@@ -230,13 +231,13 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that a page has as many items as were asked for, unless it ends the list or is marked as cut short.
+    /// Checks that a page has as many items as were requested, unless it ends the list or is marked as cut short.
     fn check_fullness(&self) -> Result<(), String> {
         let (count, limit, page) = (self.visited.items.len(), self.limit as usize, &self.visited.page);
         let traits = &self.scenario.traits;
         let most = self.visited.shown.iter().map(|shown| shown.items.len()).max().unwrap_or(0);
-        // A token for one use can't be asked for again, so that upstream pages that were read to find the place are
-        // served. Regression: `a-page-read-ahead-by-a-token-for-one-use`.
+        // A token for one use can't be sent again, so upstream pages that were read to find the place are also served.
+        // Regression: `a-page-read-ahead-by-a-token-for-one-use`.
         let may_be_longer = traits.single_use && (count < limit + most || !self.shape().is_declared());
         if count > limit && !may_be_longer {
             return Err(format!("{count} items of {limit}"));
@@ -257,7 +258,7 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks that a page ends the list only where an answer showed the end.
+    /// Checks that a page ends the list only if an answer showed the end.
     fn check_ends(&self) -> Result<(), String> {
         let (page, traits, shown) = (&self.visited.page, &self.scenario.traits, &self.visited.shown);
         let (starts, ends) = (shown.iter().any(|shown| shown.at_start), shown.iter().any(|shown| shown.at_end));
@@ -265,7 +266,7 @@ impl Visit<'_> {
         if page.next.is_none() && !ends {
             return Err("ends: no next, and there was more".to_owned());
         }
-        // Where tokens only lead forward, a page back can be offered only within an upstream page that is read again.
+        // If tokens lead only forward, a page back can be offered only within an upstream page that is read again.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
         if page.previous.is_none() && !starts && can_lead_back {
             return Err("ends: no previous, and there was more".to_owned());
@@ -274,7 +275,7 @@ impl Visit<'_> {
     }
 
     /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
-    /// on the page. An item that came since among those that an earlier answer had shown is not due.
+    /// on the page. An item that came among items that an earlier answer had already shown is not due.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
@@ -311,21 +312,21 @@ impl Visit<'_> {
         Ok(())
     }
 
-    /// Checks G6: a page of level `checked` has every item that has been between its place and its last item since
-    /// before the place was handed out, shown or not, whatever the tokens are.
+    /// Checks G6: a page of level `checked` has every item, shown or not, that has been between its place and its last
+    /// item since before the place was handed out. This holds for tokens of any kind.
     fn check_level(&self) -> Result<(), String> {
         let (items, Visited { page, since, .. }) = (self.read(), self.visited);
         if page.level() != Level::Checked {
             return Ok(());
         }
-        // A snapshot shows the list as it was when the walk began, so that later items are not due.
+        // A snapshot shows the list as it was when the walk began, so later items are not due.
         let since = if self.scenario.traits.place == Place::Snapshot { 1 } else { (*since).min(self.at.when) };
         let from = self.at.anchor;
         let is_due = |item: Seen| {
             from.is_none_or(|anchor| self.after(item, anchor))
                 && (self.is_over() || items.last().is_some_and(|last| self.after(*last, item)))
         };
-        // An item that exists and has not changed since was there throughout.
+        // An item that exists and has not changed since that time was there throughout.
         let throughout = |row: &&Row| !row.hidden && row.since < since && is_due(row.seen);
         match self.world.rows.iter().filter(throughout).find(|row| !items.contains(&row.seen)) {
             Some(row) => Err(format!("G6: says that it is checked, and {:?} is not served", row.seen)),
@@ -333,13 +334,13 @@ impl Visit<'_> {
         }
     }
 
-    /// Checks G1 of a place amid an upstream page: the items that were shown beyond it when it was handed out, and
-    /// still exist, are on the page, although the upstream page that is read again may have moved.
+    /// Checks G1 of a place in the middle of an upstream page. The items that were shown beyond the place when it was
+    /// handed out, and still exist, are on the page, although the upstream page that is read again may have moved.
     fn check_pending(&self) -> Result<(), String> {
         let (items, traits) = (self.read(), &self.scenario.traits);
         let astray = traits.place == Place::Item && self.scenario.has_moves();
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
-        // An item that a token leads past looks like a deleted one: so do those past which a circle leads.
+        // An item that a token skips looks like a deleted one. So do the items that a circle skips.
         let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
         if !self.shape().is_declared() || self.at.target.hint.offset.0 == 0 || astray || changed {
             return Ok(());
@@ -356,7 +357,7 @@ impl Visit<'_> {
     fn shown_in_a_row(&self) -> Vec<Seen> {
         let mut flat: Vec<Seen> = Vec::new();
         for shown in &self.visited.shown {
-            // An answer overlaps those before it: the items up to the last common one were passed.
+            // An answer overlaps earlier ones: its items up to the last common item were passed.
             let items = self.way(&shown.items);
             let onward = shown.backward == self.at.backward || flat.is_empty();
             if onward {
@@ -370,9 +371,8 @@ impl Visit<'_> {
         flat
     }
 
-    /// Checks G1 and G2 without a declared order: items that were shown beyond the marks are on the page, items before
-    /// them are not. The returns without a check are places at which the marks themselves don't show where the page
-    /// begins.
+    /// Checks G1 and G2 without a declared order: items that were shown beyond the marks are on the page, and items
+    /// before the marks are not. The function returns without a check if the marks don't show where the page begins.
     fn check_marks(&self, leg: &Leg) -> Result<(), String> {
         if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
             return Ok(());
@@ -380,19 +380,20 @@ impl Visit<'_> {
         let flat = self.shown_in_a_row();
         let passed = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
         let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
-        // Marks that stand in another sequence than they were served in name no single place.
+        // Marks that are in another sequence than they were served name no single place.
         let places = self.at.trail.iter().filter_map(|item| flat.iter().position(|other| other == item));
         if !places.is_sorted() {
             return Ok(());
         }
-        // The majority of marks decides: an earlier item that turns up without those that were beside it is outvoted.
+        // The majority of marks decides. An earlier item that appears without the items that were beside it is
+        // outvoted.
         let upstream_pages = self.visited.shown.iter().map(|shown| self.way(&shown.items));
         let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
         let outvoted = upstream_pages.filter(|items| marked(items) > 0).take(1).any(|items| {
             let passed = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= passed.min(self.at.trail.len())
         });
-        // A single marked item after an answer without any is outvoted too: it may have been moved there.
+        // A single marked item after an answer without marked items is also outvoted: it may have been moved there.
         let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
         let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);
@@ -403,8 +404,8 @@ impl Visit<'_> {
             _ => passed,
         };
         let items = self.read();
-        // Items without ids are recognised by their bytes: G2 is asserted where none of the marks is twice, and none
-        // changed.
+        // Items without ids are recognised by their bytes. G2 is checked for them only if no mark occurs twice and no
+        // item changed.
         let marks: HashSet<&Seen> = self.at.trail.iter().collect();
         let told_apart = self.shape() != Shape::Anonymous
             || (marks.len() == self.at.trail.len()
@@ -417,7 +418,7 @@ impl Visit<'_> {
         let end =
             items.last().and_then(|last| flat.iter().position(|item| item == last)).map_or(place, |place| place + 1);
         let end = if self.is_over() { flat.len() } else { end };
-        // An item that came since the place was handed out may stand on either side of it.
+        // An item that came since the place was handed out may be on either side of the place.
         let since = |item: &Seen| !self.world.had(*item, self.at.when);
         let had = |item: &Seen| leg.had.contains(item) || self.at.trail.contains(item) || since(item);
         match flat[place..end.max(place)].iter().find(|item| !items.contains(item) && !had(item)) {
@@ -426,8 +427,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Checks the whole leg: G2, no item comes twice; and, at the end of a walk from the start whose tokens kept their
-    /// place, G1, each item that was there throughout was delivered.
+    /// Checks the whole leg. G2: no item comes twice. G1, at the end of a walk from the start whose tokens kept their
+    /// place: each item that was there throughout was delivered.
     fn check_leg(&self, leg: &mut Leg) -> Result<(), String> {
         let traits = &self.scenario.traits;
         let known = self.shape().is_declared() || self.world.changes == 0;
@@ -437,8 +438,8 @@ impl Visit<'_> {
             traits.circle.is_some() && matches!(self.shape(), Shape::Undeclared | Shape::Anonymous | Shape::Loose);
         let anchored = self.visited.page.level() == Level::Anchored;
         for item in self.read() {
-            // Amid unordered ties, only the anchor's place among them shows which were served. A token that drifts may
-            // leave it out, and the page is `anchored`, which promises less.
+            // In the middle of unordered ties, only the anchor's place among them shows which ties were served. A token
+            // that drifts may skip the anchor. The page is then `anchored`, which promises less.
             let tied = self.at.anchor.is_some_and(|anchor| anchor.key == item.key);
             let amid = anchored && tied && !traits.keeps_places() && self.shape() == Shape::Loose;
             let twice = !leg.had.insert(item);
@@ -449,7 +450,7 @@ impl Visit<'_> {
         }
         let stays = match traits.place {
             Place::Keys => true,
-            // A client that wanders may go on in the snapshot of another request.
+            // A client that wanders may continue in the snapshot of another request.
             Place::Snapshot => !self.scenario.wanders(),
             Place::Item => !self.scenario.has_moves(),
             Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,

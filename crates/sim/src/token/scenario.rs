@@ -18,7 +18,7 @@ pub(crate) enum Style {
     Forward,
     /// From the start to the end, and back to the start.
     ThereAndBack,
-    /// The client reads a page, deletes its items, and asks for the next.
+    /// The client reads a page, deletes its items, and requests the next page.
     Worker,
     /// The client follows a link for each click.
     Wander(Vec<Click>),
@@ -31,7 +31,7 @@ pub(crate) enum Click {
     Next,
     /// To the previous page; if there is none, to the next one.
     Previous,
-    /// To a place that an earlier page led to.
+    /// To a place that an earlier page linked to. The number chooses the place.
     Earlier(u32),
 }
 
@@ -57,15 +57,16 @@ pub(crate) struct Scenario {
     pub(crate) plan: Vec<Vec<Change>>,
     pub(crate) traits: Traits,
     pub(crate) style: Style,
-    /// The limits of the pages: each page takes the next one, and after the last one the first.
+    /// The limits of the pages, in turn. After the last limit the first one is used again.
     pub(crate) limits: Vec<u32>,
     pub(crate) short_pages: ShortPages,
 }
 
-/// The frequency and the kinds of changes. Kinds are in percent of all changes; the rest are deletions.
+/// The frequency and the kinds of changes. `inserts` and `moves` are percentages of all changes; the others are
+/// deletions.
 #[derive(Clone, Copy, Debug)]
 struct Churn {
-    /// The frequency of a change before an answer, in percent.
+    /// The percentage of answers before which the list changes.
     often: u32,
     inserts: u32,
     moves: u32,
@@ -124,13 +125,13 @@ impl Scenario {
         let ends = dice.pick(&[Ends::Exact, Ends::Promise, Ends::Flag, Ends::Empty]);
         let ends = if place == Place::Item && ends == Ends::Promise { Ends::Flag } else { ends };
         let circle = place == Place::Offset && ends == Ends::Exact && dice.chance(40) && rows > 5;
-        // An upstream page of hidden items alone is empty, which would end a list that an empty page ends.
+        // An upstream page with only hidden items is empty. It would end a list whose end is shown by an empty page.
         let hidden = if ends != Ends::Empty && place != Place::Item && dice.chance(15) { 40 } else { 0 };
-        // A circle of tokens uses each token again.
+        // A circle of tokens uses each token again, so the tokens can't be for one use.
         let single_use = !circle && place != Place::Item && dice.chance(10);
         let often = dice.pick(&[0, 0, 20, 60]);
         let churn = Churn {
-            // Without an order, a circle is detected by a page that comes again as a whole: the list must rest.
+            // Without an order, a circle is detected when a whole page is repeated, so the list must rest.
             often: if circle && !shape.is_declared() { 0 } else { often },
             inserts: dice.pick(&[0, 50, 50, 100]),
             moves: dice.pick(&[0, 0, 20]),
@@ -170,7 +171,7 @@ impl Scenario {
         }
     }
 
-    /// Draws one limit for all pages, or one of three; a client that wanders mostly takes the first.
+    /// Draws one limit for all pages, or one of three for each page. A client that wanders mostly takes the first.
     fn limits(dice: &mut Dice, wanders: bool) -> Vec<u32> {
         let limits: Vec<u32> = (0..dice.pick(&[1, 1, 3])).map(|_| dice.below(7) + 1).collect();
         if limits.len() == 1 {

@@ -1,4 +1,4 @@
-//! The text form of scenarios of lists by token. Words never change: files in `regressions/` have them.
+//! The text form of scenarios of lists by token. Its words never change, because files in `regressions/` contain them.
 
 use cursorgate_core::pagination::{paging::Sizes, resolver::ShortPages};
 

@@ -16,11 +16,11 @@ use super::world::{Row, Seen, Shape, World};
 /// The meaning of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// An offset in disguise: after changes before it, it leads to another place.
+    /// An offset in disguise: after changes before it, the token leads to another place.
     Offset,
-    /// The place of an item in the order, which need not exist any more.
+    /// The place of an item in the order. The item itself need not exist any more.
     Keys,
-    /// An offset in the list as it was when its first page was asked for.
+    /// An offset in the list as it was when the walk's first page was requested.
     Snapshot,
     /// The id of an item, which must exist. The client makes the token from the last item.
     Item,
@@ -29,13 +29,13 @@ pub(crate) enum Place {
 /// The sign by which the upstream ends the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// No token where no item follows.
+    /// A missing token: the upstream gives none if no item follows.
     Exact,
-    /// No token on a page that is not full. A full last page has one, which leads to an empty page.
+    /// A missing token on a page that is not full. A full last page has a token, which leads to an empty page.
     Promise,
-    /// A flag for the direction that was asked for.
+    /// A flag for the requested direction.
     Flag,
-    /// An empty page alone.
+    /// Only an empty page.
     Empty,
 }
 
@@ -44,18 +44,18 @@ pub(crate) enum Ends {
 pub(crate) struct Traits {
     pub(crate) place: Place,
     pub(crate) sizes: Sizes,
-    /// The number of items that the upstream gives whatever size is asked for.
+    /// The number of items that the upstream gives whatever size is requested; `None` if it uses the requested size.
     pub(crate) ignores_size: Option<u32>,
     pub(crate) ends: Ends,
     /// True if there are tokens that lead backward.
     pub(crate) backward: bool,
     /// True if a page has a token that leads backward even if no item is before it.
     pub(crate) previous_always: bool,
-    /// True if a token works once.
+    /// True if a token works only once.
     pub(crate) single_use: bool,
-    /// True if equal places get new tokens each time.
+    /// True if equal places get a new token each time.
     pub(crate) fresh: bool,
-    /// The number of requests after which tokens expire.
+    /// The number of requests after which tokens expire; `None` if they don't.
     pub(crate) lasts: Option<u64>,
     /// The percentage of items that are dropped after the limit has been applied.
     pub(crate) hidden: u32,
@@ -65,7 +65,7 @@ pub(crate) struct Traits {
 }
 
 impl Traits {
-    /// Returns whether tokens keep their place whatever changes.
+    /// Returns whether tokens keep their place, whatever changes in the list.
     pub(crate) fn keeps_places(&self) -> bool {
         matches!(self.place, Place::Keys | Place::Snapshot)
     }
@@ -76,11 +76,11 @@ impl Traits {
 pub(crate) struct Shown {
     pub(crate) items: Vec<Seen>,
     pub(crate) backward: bool,
-    /// The time at which it was given.
+    /// The time at which the answer was given.
     pub(crate) when: u64,
-    /// The number of changes to the list by then.
+    /// The number of changes to the list by that time.
     pub(crate) changes: u64,
-    /// True if it began at the start of the list, and ended at its end.
+    /// True if the answer began at the start of the list; `at_end` is true if it ended at the list's end.
     pub(crate) at_start: bool,
     pub(crate) at_end: bool,
     /// True if the token had no meaning any more.
@@ -130,7 +130,8 @@ impl<'a> Upstream<'a> {
         let size = self.size(fetch.size.0);
         let range = self.range(&rows, parsed.as_ref(), fetch.backward, size);
         (shown.at_start, shown.at_end) = (range.start == 0, range.end == rows.len());
-        // A page of hidden items alone is empty and has a token, as pages of Slack and DynamoDB may: that is no end.
+        // An answer with only hidden items is empty and has a token, as pages of Slack and DynamoDB may. That isn't the
+        // end.
         let visible: Vec<&Row> = rows[range.clone()].iter().filter(|row| !row.hidden).collect();
         shown.items = visible.iter().map(|row| row.seen).collect();
         let mut answer = self.write(&visible);
@@ -229,7 +230,7 @@ impl<'a> Upstream<'a> {
     fn mint(&mut self, offset: usize, rank: u64, snapshot: usize, now: u64) -> Token {
         self.minted += 1;
         let number = if self.traits.place == Place::Keys { rank } else { offset as u64 };
-        // If tokens never come twice, only the items show that the list goes in a circle.
+        // If tokens are never repeated, only the items show that the list goes in a circle.
         let nonce = if self.traits.fresh { self.minted } else { 0 };
         let when = if self.traits.lasts.is_some() { now } else { 0 };
         Token(Arc::from(format!("{number}:{snapshot}:{when}:{nonce}")))
@@ -275,8 +276,8 @@ impl<'a> Upstream<'a> {
         answer
     }
 
-    /// Returns a number as answers show it. Internal numbers ascend in the order of the list; in a descending order the
-    /// shown ones descend.
+    /// Returns a number as answers show it. Internal numbers ascend in the order of the list; in a descending order,
+    /// the shown numbers descend.
     fn shown(&self, value: u32) -> u32 {
         if self.descending && self.shape.is_declared() { 1_000_000 - value } else { value }
     }

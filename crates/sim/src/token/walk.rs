@@ -1,5 +1,4 @@
-//! The walk of a client: drives the core for each page, holds the page to the promises, and returns the first broken
-//! one.
+//! The walk of a client: drives the core for each page, checks the page's promises, and returns the first broken one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -39,7 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) requests: u64,
     pub(crate) changes: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
-    /// True if a page was refused to which the upstream's tokens led.
+    /// True if a page was refused although the upstream's tokens led to it.
     pub(crate) unneeded: bool,
 }
 
@@ -50,29 +49,31 @@ pub(crate) struct Node {
     pub(crate) backward: bool,
     /// The last item before the place in the direction of reading; `None` at the start.
     pub(crate) anchor: Option<Seen>,
-    /// Up to three items before the place in the direction of reading, the nearest one last, of the page that handed it
-    /// out and the pages before; and up to two after it.
+    /// Up to three items before the place in the direction of reading, the nearest one last, of the page that handed
+    /// out the place and the pages before. `ahead` has up to two items after the place.
     pub(crate) trail: Vec<Seen>,
     pub(crate) ahead: Vec<Seen>,
-    /// The items that were shown beyond the place.
+    /// The items that answers showed beyond the place.
     pub(crate) pending: Vec<Seen>,
-    /// The limit of the page that handed it out.
+    /// The limit of the page that handed out the place.
     pub(crate) limit: u32,
-    /// The number of changes before that page, its number in the walk, and the time when it was asked for.
+    /// The number of changes before that page. `by` is the page's number in the walk, and `when` the time of its first
+    /// answer.
     pub(crate) changes: u64,
     pub(crate) by: u64,
     pub(crate) when: u64,
-    /// The page that led to this place, and the one that is expected here, because a client has turned back to it.
+    /// The page that led to this place. `back_to` is the page that is expected here, because the client has turned back
+    /// to it.
     left: Option<Left>,
     back_to: Option<Left>,
 }
 
-/// A full page from which a client went on.
+/// A full page from which a client continued.
 #[derive(Clone, Debug)]
 struct Left {
     items: Vec<Seen>,
     limit: u32,
-    /// The number of changes before it was asked for.
+    /// The number of changes before the page was requested.
     changes: u64,
 }
 
@@ -81,9 +82,9 @@ pub(crate) struct Visited {
     pub(crate) page: Box<Page>,
     pub(crate) items: Vec<Seen>,
     pub(crate) shown: Vec<Shown>,
-    /// The time of its first answer.
+    /// The time of the page's first answer.
     pub(crate) since: u64,
-    /// The numbers of changes and of losses before its first answer.
+    /// The number of changes before the page's first answer. `losses` is the number of losses before it.
     pub(crate) changes: u64,
     pub(crate) losses: u64,
 }
@@ -96,12 +97,12 @@ struct Client<'a> {
     paging: Arc<Paging>,
     leg: Leg,
     outcome: Outcome,
-    /// The reason that the last page's claim does not follow from its answers.
+    /// The reason that the last page's claim does not follow from its answers; `None` if it does.
     unfounded: Option<String>,
     tells: bool,
 }
 
-/// Walks as the scenario says. With `tells`, the outcome has the story.
+/// Walks as the scenario says. If `tells` is true, the outcome contains the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     let mut client = Client {
         world: World::new(scenario.shape, &scenario.rows),
@@ -156,7 +157,7 @@ impl Client<'_> {
             (pages, least) = (pages + 1, least.min(visited.len() as u64));
             at = match (if back { &previous } else { &next }, previous.clone()) {
                 (Some(onward), _) => onward.clone(),
-                // On the way back the same tokens come again, which is no circle. Regression:
+                // On the way back the same tokens are used again, which isn't a circle. Regression:
                 // `without-loops-begin-anew`.
                 (None, Some(previous)) if !back && self.scenario.style == Style::ThereAndBack => {
                     (back, pages, least) = (true, 0, u64::MAX);
@@ -167,8 +168,8 @@ impl Client<'_> {
         }
         // A list that grows ahead of its reader as fast as it is read has no end, which G4 permits.
         let grown = pages <= self.world.arrivals.div_ceil(least.max(1)) + 1;
-        // Without a declared order, a circle is detected by a page that comes again as a whole. A client with changing
-        // limits may not meet one for long.
+        // Without a declared order, a circle is detected when a whole page is repeated. A client with changing limits
+        // might not meet such a page for a long time.
         let limits = &self.scenario.limits;
         let may_meet = self.scenario.shape.is_declared() || limits.iter().all(|limit| *limit == limits[0]);
         match self.scenario.traits.circle {
@@ -177,7 +178,7 @@ impl Client<'_> {
         }
     }
 
-    /// Returns the limit of a page.
+    /// Returns the limit of a page, by its index in the walk.
     fn limit(&self, number: usize) -> u32 {
         self.scenario.limits[number % self.scenario.limits.len()]
     }
@@ -201,7 +202,8 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Makes a page and checks it. Returns its items and the places that it leads to; `None` if it is refused.
+    /// Requests a page and checks it. Returns its items, the next place and the previous place; `None` if it is
+    /// refused.
     #[expect(clippy::type_complexity, reason = "items, next and previous")]
     fn visit(&mut self, at: &Node, limit: u32) -> Result<Option<(Vec<Seen>, Option<Node>, Option<Node>)>, String> {
         self.tell(|| format!("asks for {limit} at {:?}, hint {}", at.target.position, at.target.hint.offset.0));
@@ -243,7 +245,7 @@ impl Client<'_> {
             && left.limit == limit
             && self.scenario.traits.circle.is_none()
             && !(self.scenario.traits.single_use && self.scenario.traits.hidden > 0)
-            // Where tokens work once, whole upstream pages are served, and those of the way back are other ones.
+            // If tokens work only once, whole upstream pages are served, and the way back has other upstream pages.
             && !(self.scenario.traits.single_use && visited.items.len() != limit as usize)
             && (self.scenario.traits.place != Place::Snapshot || left.changes == 0)
         {
@@ -275,8 +277,8 @@ impl Client<'_> {
                     let (mut answers, asked) = (Vec::new(), fetches.clone());
                     for fetch in fetches {
                         let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
-                        // Without a declared order, the list rests between the answers of a page: short answers have
-                        // too few marks to show such changes.
+                        // Without a declared order, the list rests between the answers of a page, because short answers
+                        // have too few marks to show such changes.
                         let during = self.scenario.shape.is_declared() || shown.is_empty();
                         let due = self.scenario.plan.get(self.world.now as usize).filter(|_| during);
                         self.world.tick(due.map_or(&[], Vec::as_slice));
@@ -306,15 +308,15 @@ impl Client<'_> {
         }
     }
 
-    /// Returns whether a page was read past an item that was served earlier and stands elsewhere now. A walk back meets
-    /// it where it is now, so that the mirror is not asserted.
+    /// Returns whether a page was read past an item that was served earlier and has moved since. A walk back meets the
+    /// item at its new place, so G3 mirror is not checked.
     fn passed_over(&self, at: &Node, visited: &Visited) -> bool {
         let mut shown = visited.shown.iter().flat_map(|shown| &shown.items);
         let last = shown.rfind(|item| at.trail.contains(item));
         !self.scenario.shape.is_declared() && last.is_some_and(|item| at.trail.last() != Some(item))
     }
 
-    /// Returns the place before a page (`backward`) or after it, if the page links to one.
+    /// Returns the place before a page (`backward`) or after it; `None` if the page has no link in that direction.
     fn node(&self, visit: &Visit<'_>, left: Option<&Left>, backward: bool) -> Option<Node> {
         let Visit { at, limit, visited, .. } = *visit;
         let page = &visited.page;
@@ -323,7 +325,8 @@ impl Client<'_> {
             if backward { items.iter().rev().copied().collect() } else { items.to_vec() }
         };
         let gone_by = way(&visited.items);
-        // A page that is not full was read on past items that moved and that it has already: the place is after them.
+        // If the page is not full, the core read on past moved items that the page already has. The place is after
+        // them.
         let is_read_on = at.backward == backward && gone_by.len() < limit as usize;
         let passed = gone_by.last().filter(|_| is_read_on).and_then(|last| {
             let beyond = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {

@@ -45,7 +45,7 @@ impl Shape {
     }
 }
 
-/// The identity of an item as answers show it: an item that moved has another key, and is another one.
+/// The identity of an item as answers show it. An item that moved has another key, so it counts as another item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Seen {
     pub(crate) key: u32,
@@ -100,10 +100,10 @@ pub(crate) struct World {
     pub(crate) rows: Vec<Row>,
     /// The number of ticks so far: one before each answer.
     pub(crate) now: u64,
-    /// The number of items that were deleted or moved, and that of all changes.
+    /// The number of items that were deleted or moved. `changes` is the number of all changes.
     pub(crate) losses: u64,
     pub(crate) changes: u64,
-    /// The number of items that came to the list, or to other places in it, the first ones included.
+    /// The number of items that came to the list, or moved within it, including the first ones.
     pub(crate) arrivals: u64,
     next_id: u32,
 }

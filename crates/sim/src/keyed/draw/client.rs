@@ -31,8 +31,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, changes: bool, cap: u32) -> C
     };
     let budget = if wild { dice.pick(&[2, 3, 8, 40]) } else { dice.pick(&[8, 8, 40]) };
     let free = draft.is_free();
-    // A gateway that does not remember the keys of a pivot looks its item up, and gets its present keys. Regression:
-    // `without-pivots-are-known-again`.
+    // A gateway that doesn't remember the keys of a pivot looks the item up, and gets the keys that it has now.
+    // Regression: `without-pivots-are-known-again`.
     let replaced = draft.rule() == Some(Rule::PivotsAreKnownAgain);
     Client {
         style,

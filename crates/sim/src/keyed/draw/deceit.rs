@@ -59,17 +59,17 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
         }
-        // This lie is of the declared order (`shape::draw`), not of the upstream.
+        // This lie is about the declared order (`shape::draw`), not about the upstream.
         Lie::TiesAreOrdered => {}
     }
 }
 
-/// Draws the properties by which a core without this rule can be noticed.
+/// Sets the properties that let a core without this rule break a promise.
 fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32) {
     let roomy = traits.caps[0].max(limit + 12);
     match rule {
         Rule::CountsOnlyAim => {
-            // A count of the slice's own moment is true of it: a core that believes it breaks no promise.
+            // A count that is made together with the slice is correct: a core that believes it breaks no promise.
             traits.counts = dice.pick(&[Counts::Before, Counts::After]);
             traits.total = Says::Exactly;
             traits.end = EndEvidence::Unvouched;
@@ -87,7 +87,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
         }
         Rule::SeamsAreProven => {
             traits.family = dice.pick(&[Family::Offset, Family::Offset, Family::Page]);
-            // An answer that holds a page with its neighbours leaves no seam.
+            // If one answer held a page with its neighbours, there would be no seam.
             traits.caps = vec![dice.pick(&[limit.max(2), (limit / 2).max(3)])];
             traits.sizes = Sizes::Free { least: 1, most: Some(traits.caps[0]) };
         }
@@ -95,7 +95,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(roomy)];
         }
-        // Other families show these rules (`Case::with_rule`).
+        // These rules are needed in other families (`Case::with_rule`).
         Rule::MarksAreChained | Rule::LoopsBeginAnew => {}
     }
     if rule == Rule::PivotsAreKnownAgain {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Filtering {
-    // Most endpoints can do the same with each of their fields.
+    // Most endpoints can do the same with each of their fields, so one kind of comparison is drawn for all columns.
     let kind = if draft.is_free() { dice.below(8) } else { 0 };
     let nulls = !draft.is_free() || dice.chance(60);
     let one = |dice: &mut Dice| {

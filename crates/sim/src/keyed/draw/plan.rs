@@ -15,13 +15,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Anywhere,
-    /// New rows come first, as in lists with the newest first.
+    /// New rows come first, as in a list that begins with the newest item.
     AtTheHead,
-    /// Rows at the head are deleted, as by workers that read a queue.
+    /// Rows at the head are deleted, as by a worker that reads a queue and deletes each item.
     ReadAndDelete,
-    /// New rows come last, ahead of a client that reads forward; in the regime `Wild` faster than it reads.
+    /// New rows come last, ahead of a client that reads forward. In the regime `Wild` they come faster than the client
+    /// reads.
     AtTheTail,
-    /// The row that the client's cursor names is moved.
+    /// The row that the client's cursor names moves.
     AtTheAnchor,
 }
 
@@ -30,15 +31,16 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape, count: u32, ro
     let ticks = 3 * (count / draft.limit + 4).min(60);
     let eager = draft.wild || !draft.is_free();
     let percent = if eager { dice.pick(&[10, 40, 80]) } else { dice.pick(&[5, 15, 30]) };
-    // In the regime `InReach` no more rows change at once than an answer has to spare: a refusal would have a need
-    // (`Need::Speed`).
+    // In the regime `InReach`, at most as many rows change at once as an answer can spare. Beyond that, a refusal would
+    // be needed (`Need::Speed`).
     let burst = match (eager, roomy) {
         (true, _) => dice.pick(&[1, 3, 20]),
         (false, true) => dice.pick(&[1, 1, 2, 5]),
         (false, false) => 1,
     };
     let habit = match draft.rule() {
-        // Only a row that has moved stands elsewhere than the cursor that names it. Regression: `without-keys-decide`.
+        // The rule matters only if the anchor's row has moved since the cursor was made. Regression:
+        // `without-keys-decide`.
         Some(Rule::KeysDecide | Rule::PivotsAreKnownAgain) => Habit::AtTheAnchor,
         // A row at the head, between count and slice, pushes the last row beyond the count.
         // Regression: `without-counts-only-aim`.
@@ -93,7 +95,7 @@ fn change(dice: &mut Dice, draft: &Draft, shape: &Shape, habit: Habit) -> Mutati
     }
 }
 
-/// Draws a row at the head of the list, or at its tail.
+/// Draws a row that belongs at the head of the list, or at its tail if `head` is false.
 fn at_edge(dice: &mut Dice, shape: &Shape, head: bool) -> RowPlan {
     let mut row = draw_row(dice, shape, false);
     let edge = |descending: bool, width: u32| if descending == head { width - 1 } else { 0 };
@@ -104,8 +106,8 @@ fn at_edge(dice: &mut Dice, shape: &Shape, head: bool) -> RowPlan {
     row
 }
 
-/// Adds a change by which `count` rows come or go at once between two early pages, mostly at the head, so that the next
-/// page's place is far from its hint.
+/// Adds a change by which `count` rows come or go at once between two early pages, mostly at the head. The next page's
+/// place is then far from its hint.
 fn drift_far(dice: &mut Dice, shape: &Shape, plan: &mut [Vec<Mutation>], count: u32) {
     let tick = (2 + dice.below(6)).min(plan.len() as u32 - 1) as usize;
     let head = dice.chance(80);

@@ -46,7 +46,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         TieOrder::ById if !dice.chance(15) => Ties::Ordered,
         _ => Ties::Unordered,
     };
-    // Unordered ties are used as whole runs, which must fit into answers. So they are short, except in the regime
+    // Unordered ties are used only as whole runs, which must fit into answers. So runs are short, except in the regime
     // `Wild` and where the endpoint can filter by the run.
     let long_runs = declared == Ties::Ordered || ((draft.wild || draft.keyed) && dice.chance(30));
     let columns = match (lie, rule) {
@@ -75,15 +75,15 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     );
     id.inferred = Column::can_be_inferred(id.look) && dice.chance(30);
     id.descending = dice.chance(25);
-    // Rows that look alike in an undeclared coarse key are sorted by its hidden part, not by id: ties that are declared
-    // to be ordered would contradict that.
+    // Rows that look alike in an undeclared coarse key are sorted by the key's hidden part, not by id. Ties that are
+    // declared to be ordered would contradict that.
     let hidden_grain =
         coarse && strong.iter().any(|column| column.grain > 1 && !column.said && column.look != Look::LongText);
     let declared = if hidden_grain { Ties::Unordered } else { declared };
     for index in 0..strong.len() {
-        // Opaque values are ordered by answers alone. After a key that hides its order, or where ties come in any
-        // order, no answer shows where a run of them ends: such a list is read without an order (ARCHITECTURE.md,
-        // "Values that can only be told apart").
+        // Only the answers show the order of opaque values. After a key that hides its order, or where ties come in any
+        // order, no answer shows where a run of equal opaque values ends. Such a list is read without an order
+        // (ARCHITECTURE.md, "Values that can only be told apart").
         let hides = index > 0 && (strong[index - 1].grain > 1 || strong[index - 1].look == Look::LongText);
         if (hides || declared == Ties::Unordered) && strong[index].look == Look::Opaque {
             strong[index].look = Look::Datetime;
@@ -95,8 +95,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
 fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, bool)) -> Column {
     let look = dice.pick(&LOOKS);
     let few = !long_runs && matches!(look, Look::Boolean | Look::Rank) && index == 0;
-    // An opaque key is always the last one. As the only key it is drawn in the regime `Wild` alone: once its row is
-    // gone, no key is left by which the place can be found.
+    // An opaque key is always the last one. Only in the regime `Wild` may it be the only key: once the row that a
+    // cursor names is gone, no other key could find its place.
     let blind = look == Look::Opaque && !(last && draft.is_free() && (draft.wild || index > 0));
     let look = if few || blind { Look::Datetime } else { look };
     let width = if long_runs { dice.pick(&[1, 2, 3, 8, 40, 300]) } else { dice.pick(&[20, 60, 300]) };
@@ -115,8 +115,8 @@ fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, 
     column
 }
 
-/// Makes a key look coarser than it is sorted. Only the last key may be so without a declaration: by keys after it, the
-/// answers would contradict the order.
+/// Makes a key look coarser than it is sorted. Only the last key may be coarse without a declaration. If keys followed
+/// it, the answers would contradict the order.
 fn coarsen(dice: &mut Dice, strong: &mut [Column], which: usize, draft: &Draft) {
     let last = which + 1 == strong.len();
     let column = &mut strong[which];
@@ -136,7 +136,7 @@ fn coarsen(dice: &mut Dice, strong: &mut [Column], which: usize, draft: &Draft) 
     column.unit = Some(dice.pick(&units));
     column.said = must_be_said || dice.chance(60);
     if must_be_said && draft.keyed && last && column.look == Look::Datetime && column.unit != Some(Grain::Day) {
-        // The digits of a date-time show its grain, so that it need not be declared.
+        // The digits of a date-time show its grain, so the grain needs no declaration.
         column.said = dice.chance(70);
     }
 }

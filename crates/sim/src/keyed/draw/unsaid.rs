@@ -1,4 +1,4 @@
-//! Behaviour of upstreams that no dialect declares, and that no field of an answer states.
+//! Behaviour of upstreams that no dialect declares and no field of an answer states.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Sizes};
 
@@ -10,29 +10,29 @@ use crate::{
 /// A behaviour that the dialect does not declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsaid {
-    /// The cap falls or rises, for a while or for good.
+    /// The cap falls or rises, for some answers or for good.
     CapChanges,
     /// Other principals have other caps.
     CapByPrincipal,
-    /// A filtered list has another cap.
+    /// A filtered list has another cap than the whole list.
     CapByFilter,
-    /// Answers end where a number of bytes is reached.
+    /// An answer ends as soon as its items reach a number of bytes.
     CutByBytes,
-    /// Some answers have half of the items that they should have, as where a query runs out of time.
+    /// Some answers have only half of their items, as if a query ran out of time.
     CutByTime,
-    /// Every other request is answered by a replica that lags.
+    /// A replica that lags answers every other request.
     Replica,
-    /// Counts are too high or too low by a constant.
+    /// Counts are always too high, or always too low, by the same number.
     CountOff,
-    /// The values in filters are read more coarsely, or in another zone.
+    /// The upstream reads values in filters more coarsely, or in another time zone.
     FilterRead(Reads),
-    /// Rows are left out after the limit.
+    /// Rows are left out after the limit, and the dialect declares no hidden rows.
     HiddenUnderACap,
-    /// The first page has more rows than others.
+    /// The first page has more rows than other pages.
     MoreAtFirst,
-    /// The first page has pinned rows on top.
+    /// The first page has pinned rows at its top.
     PinnedAtFirst,
-    /// The resource of an item gives another item.
+    /// The resource of an item returns another item.
     OtherItem,
 }
 
@@ -66,7 +66,8 @@ impl Unsaid {
     pub(super) fn happens(self, dice: &mut Dice, traits: &mut Traits, limit: u32) {
         let cap = traits.caps[0];
         let fewer = dice.pick(&[(cap / 2).max(2), (limit / 2).max(2), 2, 3, limit.max(2)]);
-        // A dialect that lets short answers end lists vouches for sizes: such a behaviour would make that a lie.
+        // If short answers are declared to end lists, every size must be honoured. This behaviour would make that a
+        // lie.
         if traits.end == EndEvidence::ShortPage && !matches!(self, Self::Replica | Self::CountOff) {
             traits.end = EndEvidence::Unvouched;
         }
@@ -101,21 +102,22 @@ impl Unsaid {
                 if dice.chance(70) {
                     free(traits, dice, cap);
                 }
-                // An edge among hidden rows looks like a last page that comes again.
-                // Regression: `an-edge-among-hidden-rows`.
+                // An edge of an answer among hidden rows looks like a last page that is repeated. Regression:
+                // `an-edge-among-hidden-rows`.
                 (traits.hidden, traits.hidden_unsaid) = (dice.pick(&[2, 3, 5, 10]), true);
             }
-            // A larger first page moves later pages by number, and makes counts agree by chance.
-            // Regression: `a-first-page-with-more-than-others`.
+            // A larger first page shifts later pages by number, and can make counts agree by chance. Regression:
+            // `a-first-page-with-more-than-others`.
             Self::MoreAtFirst => traits.sticky = Sticky::More(1 + dice.below(5)),
-            // Two answers then show the same rows in two sequences. Regression: `two-sequences-of-an-opaque-order`.
+            // Two answers then show the same rows in two different orders. Regression:
+            // `two-sequences-of-an-opaque-order`.
             Self::PinnedAtFirst => traits.sticky = Sticky::Pinned(1 + dice.below(3)),
             Self::OtherItem => traits.mistakes_items = true,
         }
     }
 }
 
-/// Declares that any size can be asked for, up to the cap, up to twice the cap, or without a bound.
+/// Declares that any size can be requested, up to the cap, up to twice the cap, or without a bound.
 fn free(traits: &mut Traits, dice: &mut Dice, cap: u32) {
     traits.sizes = Sizes::Free { least: 1, most: dice.pick(&[None, Some(cap), Some(cap * 2)]) };
 }

@@ -25,7 +25,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         (false, _) => 3 * limit + dice.pick(&[12, 30, 100]),
     }
     .max(2);
-    // True if the dialect names a wrong cap or none.
+    // True if the dialect declares a wrong cap or no cap.
     let silent = dice.chance(20);
     let mut traits = Traits {
         sizes: Sizes::Free {
@@ -36,7 +36,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         counts: dice.pick(&[Counts::Before, Counts::Together, Counts::After]),
         total: dice.pick(&[Says::Nothing, Says::Exactly, Says::Exactly, Says::Exactly, Says::AtLeast]),
         more: dice.pick(&[More::Nothing, More::Nothing, More::Slice, More::Count]),
-        // json-server 1 gives its last page again.
+        // json-server 1 repeats its last page past the end.
         past: dice.pick(&[Past::Empty, Past::Empty, Past::Status, Past::Repeat]),
         echoes: dice.pick(&[Echoes::Nothing, Echoes::Nothing, Echoes::Used, Echoes::Asked]),
         reorders: dice.chance(50),
@@ -61,7 +61,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         run_wild(dice, &mut traits);
     }
     if traits.hidden > 0 && traits.past == Past::Repeat && matches!(traits.counts, Counts::Cached(_)) {
-        // With hidden rows, no answer distinguishes a stale count from a last page that comes again.
+        // With hidden rows, no answer distinguishes a stale count from a last page that is repeated.
         traits.counts = Counts::Together;
     }
     deceit::deceive(dice, &mut traits, draft);
@@ -90,7 +90,8 @@ fn say_sizes(dice: &mut Dice, draft: &Draft, traits: &mut Traits, silent: bool) 
     }
 }
 
-/// Lets rows be dropped from answers after the limit has been applied, so that answers are short amid the list.
+/// Lets rows be dropped from answers after the limit has been applied, so answers may be short in the middle of the
+/// list.
 fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
     traits.hidden = dice.pick(&[2, 3, 5]);
     if let Sizes::Free { most, .. } = &mut traits.sizes {
@@ -101,8 +102,8 @@ fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
     traits.surplus = 0;
 }
 
-/// Lets the cap shrink or grow during the walk. Answers must then show their size or that more follows: else no core
-/// could distinguish an answer that a smaller cap cut from the end of the list.
+/// Lets the cap shrink or grow during the walk. Answers must then show their size, or whether more items follow.
+/// Otherwise no core could distinguish an answer that a smaller cap cut from the end of the list.
 fn change_caps(dice: &mut Dice, traits: &mut Traits) {
     if matches!(traits.sizes, Sizes::Fixed(_) | Sizes::Listed(_)) {
         return;
@@ -128,7 +129,8 @@ fn change_caps(dice: &mut Dice, traits: &mut Traits) {
 /// Adds behaviour of the regime `Wild`: lags, false statuses, ceilings, nonsense and stale counts.
 fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     traits.lag = if dice.chance(20) { Lag::AnyState } else { Lag::Never };
-    // An API that is being deployed answers 404 for a while: a core that takes that for the end loses the rest.
+    // An API that is being deployed answers 404 for a while. A core that took the status for the end would lose the
+    // rest.
     traits.outage = match dice.below(20) {
         0..=2 => Outage::Often(5 + dice.below(20)),
         3 => Outage::While(u64::from(dice.below(20)), 1 + u64::from(dice.below(8))),
@@ -141,7 +143,7 @@ fn run_wild(dice: &mut Dice, traits: &mut Traits) {
         let beyond = if truncates { Beyond::Truncates } else { Beyond::Status };
         traits.ceiling = Some(Ceiling { at, declared: dice.chance(50), beyond });
         if truncates {
-            // Only the total distinguishes a truncated list from one that ends there.
+            // Only the total distinguishes a truncated list from a list that ends there.
             traits.end = EndEvidence::Unvouched;
             traits.counts = Counts::Together;
         }
