@@ -1,7 +1,7 @@
-//! Cursors and permits: positions and permissions as signed or sealed texts.
+//! Cursors and permits: positions in lists and permissions of operators, as signed or sealed texts.
 //!
-//! [`cursor`] turns positions into cursors and back, [`permit`] makes permits of operators. This crate does no I/O,
-//! reads no clock and draws no random numbers: time and keys are arguments.
+//! [`cursor`] makes cursors of positions and opens them again. [`permit`] makes and checks permits. This crate does no
+//! I/O, reads no clock and draws no random numbers: times and keys are arguments.
 
 pub mod cursor;
 pub mod permit;

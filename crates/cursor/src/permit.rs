@@ -1,4 +1,5 @@
-//! Permits: signed permissions to have the requests for one path of a route explained, until a time.
+//! Permits: signed permissions to have requests explained. A permit is for one path of a route, and ends at a fixed
+//! time.
 //!
 //! ```text
 //! permit = base64url(end tag)        RFC 4648, section 5, without padding
@@ -6,9 +7,10 @@
 //! tag    = HMAC-SHA-256 of the end, the route and the path
 //! ```
 //!
-//! The signing key is derived from a secret by HKDF-SHA-256 (RFC 5869) with a salt of its own. So a secret that is
-//! configured for cursors as well, by mistake, makes no cursor a permit. A permit carries its end alone: the route and
-//! the path are only signed. A permit that leaks is of use for one path, and for at most [`LONGEST_PERMIT`].
+//! HKDF-SHA-256 (RFC 5869) derives the signing key from a secret, with a salt that is used only for permits. Even if
+//! the same secret is configured for cursors by mistake, a cursor is never a valid permit. A permit contains only its
+//! end; the route and the path are signed but not contained. A leaked permit is useful for only one path, and for at
+//! most [`LONGEST_PERMIT`] seconds.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
@@ -16,32 +18,32 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// The longest life of a permit, in seconds. A permit that ends later than that from now is refused, even if its
+/// The longest lifetime of a permit, in seconds. A permit that ends later than this from now is refused, even if its
 /// signature is valid.
 pub const LONGEST_PERMIT: u64 = 15 * 60;
 
-/// Separates the key from other uses of the same secret.
+/// The salt of the key derivation, which separates permits from other uses of the same secret.
 const SALT: &[u8] = b"cursorgate permit";
 
-/// The size of the end in bytes.
+/// The size of the encoded end, in bytes.
 const END: usize = 8;
 
-/// The size of the tag in bytes.
+/// The size of the tag, in bytes.
 const TAG: usize = 32;
 
-/// The length of every permit in characters.
+/// The length of every permit, in characters.
 const LENGTH: usize = ((END + TAG) * 4).div_ceil(3);
 
 /// The key that signs and verifies permits. It is never printed.
 #[derive(Clone)]
 pub struct PermitKey(Hmac<Sha256>);
 
-/// The requests that a permit is for.
+/// The requests that a permit allows to be explained.
 #[derive(Clone, Copy, Debug)]
 pub struct PermitScope<'a> {
     /// The name of the route.
     pub route: &'a str,
-    /// The path of the request, normalised.
+    /// The normalised path of the request.
     pub path: &'a str,
 }
 
@@ -70,11 +72,11 @@ impl PermitKey {
         URL_SAFE_NO_PAD.encode([&end[..], &tag[..]].concat())
     }
 
-    /// Returns whether a text is a permit for this request at `now`, in seconds since 1970. The time that it takes does
-    /// not depend on the bytes of the tag.
+    /// Returns whether a text is a valid permit for `scope` at `now`, in seconds since 1970. The tag is compared in
+    /// constant time.
     #[must_use]
     pub fn permits(&self, text: &[u8], scope: PermitScope<'_>, now: u64) -> bool {
-        // All permits have one length, so that a text of another length is not even decoded.
+        // All permits have the same length, so a text of another length isn't even decoded.
         if text.len() != LENGTH {
             return false;
         }
@@ -82,13 +84,13 @@ impl PermitKey {
         let (Some(end), Some(tag)) = (bytes.first_chunk::<END>(), bytes.last_chunk::<TAG>()) else { return false };
         let until = u64::from_be_bytes(*end);
         let is_signed = self.state(scope, *end).verify_slice(tag).is_ok();
-        // A longer life than any permit should have is refused although the signature is valid.
-        // Test: `a_permit_is_for_one_route_and_path_until_its_end`.
+        // A permit with too long a lifetime is refused even if its signature is valid. Test:
+        // `a_permit_is_for_one_route_and_path_until_its_end`.
         is_signed && now < until && until - now <= LONGEST_PERMIT
     }
 
-    /// Returns the HMAC state over the end, the route and the path. The two texts are preceded by their lengths, so
-    /// that the same characters can't be divided between them in another way.
+    /// Returns the HMAC state over the end, the route and the path. The lengths of the two texts are included, because
+    /// the same characters could otherwise be divided between them in another way.
     fn state(&self, scope: PermitScope<'_>, end: [u8; END]) -> Hmac<Sha256> {
         let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes();
         let state = self.0.clone().chain_update(end).chain_update(length(scope.route)).chain_update(scope.route);
@@ -120,7 +122,7 @@ mod tests {
             (&key, SCOPE, NOW + 60),
             (&key, PermitScope { route: "orders", ..SCOPE }, NOW),
             (&key, PermitScope { path: "/users/", ..SCOPE }, NOW),
-            // The same characters, divided between route and path in another way.
+            // The same characters as in `SCOPE`, divided between route and path in another way.
             (&key, PermitScope { route: "users/", path: "users" }, NOW),
             (&PermitKey::new(&[8; 32]), SCOPE, NOW),
         ] {

@@ -1,19 +1,20 @@
 //! A parser of `Link` header fields (RFC 8288, appendices B.2 to B.4).
 //!
-//! Targets may contain commas and semicolons, parameters come in any order, relations are quoted or not, and one `rel`
-//! may name several, separated by blanks. A syntax error ends the reading of its field; the other fields are still
-//! read.
+//! Targets may contain commas and semicolons. Parameters come in any order. The value of `rel` may be quoted, and may
+//! contain several relations, separated by blanks. A syntax error ends the parsing of its field; the other fields are
+//! still parsed.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, header::LINK};
 
-/// Returns the target of the first link with this relation whose context is the answer itself, as written and not
-/// resolved.
+/// Returns the target of the first link with this relation, as it is written in the field, without resolving it. Links
+/// with an `anchor` parameter are ignored, because their context is another resource. Relations are compared without
+/// regard to case.
 #[must_use]
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
-        // Each field is parsed by itself, so that a malformed one hides no link of another. Test:
+        // Each field is parsed separately, so a malformed field hides no link of another field. Test:
         // `all_fields_are_searched`.
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
@@ -31,12 +32,13 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
 #[derive(Debug, PartialEq, Eq)]
 struct LinkValue<'a> {
     target: &'a str,
-    /// The value of the first `rel`; section 3.3 requires that further ones are ignored. Empty without a `rel`.
+    /// The value of the first `rel` parameter; empty without one. RFC 8288, section 3.3, requires that later `rel`
+    /// parameters are ignored.
     relations: Cow<'a, str>,
     anchored: bool,
 }
 
-/// The unread rest of a field.
+/// A parser of a field; `rest` is the text that isn't parsed yet.
 struct Parser<'a> {
     rest: &'a str,
 }
@@ -44,10 +46,11 @@ struct Parser<'a> {
 const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Parser<'a> {
-    /// Reads the next link, after empty list elements; returns `None` at the end of the field or at a syntax error.
+    /// Parses the next link, and skips empty list elements before it. Returns `None` at the end of the field or at a
+    /// syntax error.
     fn next_link(&mut self) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
-        // A target may hold commas and semicolons. Test: `targets_hold_commas_and_semicolons`.
+        // A target may contain commas and semicolons, so only `>` ends it. Test: `targets_hold_commas_and_semicolons`.
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
         self.rest = rest;
         let mut relations = None;
@@ -65,7 +68,8 @@ impl<'a> Parser<'a> {
         Some(LinkValue { target, relations, anchored })
     }
 
-    /// Reads the next parameter of the current link; one without `=` has an empty value. Returns `None` after the last.
+    /// Parses the name and the value of the current link's next parameter. The value is empty without `=`. Returns
+    /// `None` after the last parameter.
     fn next_parameter(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
         self.skip_blanks();
         self.rest = self.rest.strip_prefix(';')?;
@@ -85,7 +89,8 @@ impl<'a> Parser<'a> {
         Some((name, value))
     }
 
-    /// Reads a quoted string (appendix B.4); an unterminated one takes the rest of the field.
+    /// Parses a quoted string (RFC 8288, appendix B.4), and decodes its escapes. An unterminated string extends to the
+    /// end of the field.
     fn take_quoted(&mut self) -> Cow<'a, str> {
         let inside = &self.rest[1..];
         let mut unescaped = String::new();
@@ -100,7 +105,7 @@ impl<'a> Parser<'a> {
                 '\\' => {
                     unescaped.push_str(&inside[kept_from..at]);
                     kept_from = at + 1;
-                    // The character after a backslash stands for itself, also a quotation mark or a backslash.
+                    // The character after a backslash is kept as it is, even if it is a quotation mark or a backslash.
                     // Test: `a_relation_is_found_in_every_spelling`.
                     characters.next();
                 }

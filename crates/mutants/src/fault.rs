@@ -1,4 +1,4 @@
-//! The list of faults: files of TOML, each fault a text of the core and the text that takes its place.
+//! The list of faults, which are read from TOML files. A fault replaces a text of the core by another text.
 
 use std::{
     collections::BTreeSet,
@@ -8,19 +8,19 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-/// A fault: a place of the core, and the text to write there.
+/// A fault that can be planted in the core.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    /// The name: letters, digits and underscores. No two faults share one.
+    /// The unique name, of letters, digits and underscores.
     pub(crate) name: String,
-    /// The file, below `crates/core/src/pagination`.
+    /// The path of the file, relative to `crates/core/src/pagination`.
     pub(crate) file: PathBuf,
-    /// The text that is replaced. The file has it once.
+    /// The text that is replaced. It must occur exactly once in the file.
     pub(crate) before: String,
-    /// The text that is written in its place.
+    /// The text that replaces `before`.
     pub(crate) after: String,
     pub(crate) expected: Expected,
-    /// The reason for which a fault outside the judge breaks a guarantee all the same.
+    /// The reason why a fault outside the judge may break a guarantee nevertheless; `None` if it must not.
     pub(crate) breaks: Option<String>,
 }
 
@@ -38,26 +38,27 @@ const JUDGE: [&str; 10] = [
     "grain.rs",
 ];
 
-/// The expected result of the tests with a fault.
+/// The expected result of the tests when a fault is planted.
 #[derive(Debug)]
 pub(crate) enum Expected {
-    /// A test fails.
+    /// At least one test must fail.
     Caught,
-    /// No test can notice the fault, because the core does the same with it, for this reason.
+    /// No test can notice the fault, because the core's behaviour stays the same. The text is the reason.
     Equivalent(String),
-    /// Tests need not notice the fault, for this reason: it costs requests or refusals, and breaks no promise.
+    /// Tests needn't notice the fault, because it only costs requests or refusals. The text is the reason.
     Cost(String),
 }
 
 impl Fault {
-    /// Returns whether the guarantees rest on the file of the fault.
+    /// Returns whether the guarantees depend on the file of the fault.
     pub(crate) fn is_of_the_judge(&self) -> bool {
         JUDGE.iter().any(|part| self.file.starts_with(part))
     }
 
-    /// Returns the text of the file with the fault in it.
+    /// Replaces `before` by `after` in `text`, which is the content of the fault's file. Returns an error message
+    /// unless `before` occurs exactly once.
     pub(crate) fn plant(&self, text: &str) -> Result<String, String> {
-        // A text at two places would plant two faults. Test: `every_fault_names_one_place_of_the_core`.
+        // If the text occurred twice, two faults would be planted. Test: `every_fault_names_one_place_of_the_core`.
         match text.matches(&self.before).count() {
             1 => Ok(text.replacen(&self.before, &self.after, 1)),
             0 => Err(format!("{}: its text no longer stands in {}", self.name, self.file.display())),
@@ -83,12 +84,12 @@ impl Fault {
     }
 }
 
-/// Reads the files of a folder, by name.
+/// Reads the faults of all TOML files in a folder. The files are read in the order of their names.
 pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    // A folder lists its files in any sequence, and the rows of RESULTS.md follow the sequence of the faults.
+    // `read_dir` returns files in any order, but the rows of RESULTS.md must keep the same order in each run.
     files.sort();
     let mut faults = Vec::new();
     for file in files {
@@ -106,7 +107,8 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
     Ok(faults)
 }
 
-/// Checks that each fault has a name of its own and fits the core. The error lists all that do not.
+/// Checks that each fault has a unique name and can be planted in `core`. The error lists all faults for which that
+/// isn't true.
 pub(crate) fn check(faults: &[Fault], core: &Path) -> Result<(), String> {
     let (mut said, mut names) = (Vec::new(), BTreeSet::new());
     for fault in faults {
@@ -128,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    /// A fault whose text does not stand in its file exactly once is planted nowhere: a change to a line changes its
-    /// fault too.
+    /// The text of every fault occurs exactly once in its file. If a line of the core changes, its fault must be
+    /// changed too.
     #[test]
     fn every_fault_names_one_place_of_the_core() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -139,7 +141,7 @@ mod tests {
         check(&faults, &here.join("../core/src/pagination")).unwrap();
     }
 
-    /// The record has rows of faults that are planted, and of no others: a fault that goes takes its row with it.
+    /// Every row of RESULTS.md belongs to a fault in the list. If a fault is removed, its row must be removed too.
     #[test]
     fn every_result_is_of_a_fault() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,20 +1,21 @@
-//! Plants faults in the pagination core, one at a time, and reports which of its tests notice.
+//! Plants faults in the pagination core, one at a time, and reports which tests of the core notice them.
 //!
-//! `make mutants` runs every fault of `faults/`, `make mutants NAMES="a b"` some of them, and so does `cargo sim
-//! mutants`. The core is copied below `target/mutants`, so that the checkout stays as it is; there one fault after
-//! the other is written into the copy, and built. Two questions are answered:
+//! `make mutants` runs every fault of `faults/`, and `make mutants NAMES="a b"` runs the faults `a` and `b`. `cargo sim
+//! mutants` does the same. The core is copied to `target/mutants`, so the checkout stays unchanged. The faults are
+//! planted in the copy, one after the other, and each result is built. There are two questions:
 //!
-//! - Which test notices? The core's own tests run until one fails: unit tests first, then the simulator's walks, then
-//!   its small worlds.
-//! - With `MUTANT_GUARANTEES=200000`, of faults outside the judge: is a guarantee broken in so many walks? The
-//!   guarantees rest on the judge alone, so that a fault of a strategy costs requests or refusals.
+//! - Which test notices the fault? The core's tests run until one fails: unit tests first, then the simulator's walks,
+//!   then its small worlds.
+//! - Does a fault outside the judge break a guarantee? `MUTANT_GUARANTEES=200000` asks this question with 200,000 walks
+//!   per fault. The guarantees depend only on the judge, so a fault of a strategy should only cost requests or
+//!   refusals.
 //!
-//! `fault` reads the list of faults, `scratch` makes the copy and runs it, and `record` writes the results to
+//! `fault` reads the list of faults, `scratch` makes the copy and runs its tests, and `record` writes the results to
 //! `RESULTS.md`.
 //!
-//! `MUTANT_WALKS` is the number of walks of the first question (20,000; 0: unit tests alone), `MUTANT_SECONDS` the
-//! longest that one build or one run may take (300): tests that take longer count as hung, and as having noticed the
-//! fault.
+//! `MUTANT_WALKS` is the number of walks for the first question (default 20,000; with 0, only unit tests run).
+//! `MUTANT_SECONDS` is the time limit of each build and each run (default 300). Tests that take longer count as hung,
+//! and as having noticed the fault.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod fault;
@@ -35,7 +36,7 @@ use scratch::{Build, Outcome, Scratch};
 const WALKS: u64 = 20_000;
 const SECONDS: u64 = 300;
 
-/// The tests that fail with a fault.
+/// The kind of tests that notice a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caught {
     Unit,
@@ -64,9 +65,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plants the faults. Returns whether each one had the result that the list expects.
+/// Plants the faults that the arguments name, or all faults. Returns whether each fault had the expected result.
 fn run() -> Result<bool, String> {
-    // Cargo names the checkout that is run: that of the build may be another one with the same target directory.
+    // At run time, Cargo names the checkout that is run. The path from build time may be another checkout with the same
+    // target directory.
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&package).join("../..");
     let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
@@ -76,8 +78,7 @@ fn run() -> Result<bool, String> {
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|fault| fault.name != **name)) {
         return Err(format!("no fault is named {unknown}"));
     }
-    // All faults are checked, even where a few are run, so that a list that no longer fits the core is noticed at
-    // once.
+    // All faults are checked, even if only a few are run. A fault that no longer fits the core is then noticed at once.
     fault::check(&all, &core)?;
     let chosen = all.iter().filter(|fault| names.is_empty() || names.contains(&fault.name));
     let (walks, limit) = (number("MUTANT_WALKS", WALKS)?, Duration::from_secs(number("MUTANT_SECONDS", SECONDS)?));
@@ -95,14 +96,14 @@ fn run() -> Result<bool, String> {
     Ok(wrong.is_empty())
 }
 
-/// Runs the tests with each fault, and records the first one that fails. Returns a line for each fault whose result
-/// is not the expected one.
+/// Runs the tests with each fault, and records the first test that fails. Returns a line for each fault with an
+/// unexpected result.
 fn tests<'a>(
     scratch: &Scratch,
     chosen: impl Iterator<Item = &'a Fault>,
     mut record: impl FnMut(&Fault, &str, &str) -> Result<(), String>,
 ) -> Result<Vec<String>, String> {
-    // A core that fails by itself would seem to notice every fault.
+    // If the core's tests failed without a fault, every fault would seem to be noticed.
     match look(scratch)? {
         (Caught::Nothing, _) => {}
         (_, said) => return Err(format!("the core fails its tests without any fault: {said}")),
@@ -139,8 +140,8 @@ fn tests<'a>(
     Ok(wrong)
 }
 
-/// Makes so many walks with each fault, and records the guarantees that break. Returns a line for each fault that
-/// breaks one unexpectedly.
+/// Makes `walks` walks with each fault, and records the guarantees that break. Returns a line for each fault that
+/// breaks a guarantee unexpectedly.
 fn promises<'a>(
     scratch: &Scratch,
     chosen: impl Iterator<Item = &'a Fault>,
@@ -164,11 +165,12 @@ fn promises<'a>(
     Ok(wrong)
 }
 
-/// Builds the copy as it stands and runs its tests until one fails.
+/// Builds the copy in its present state, and runs its tests until one fails. Returns the kind of the failed test and
+/// its name; the name is empty if no test fails.
 fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     let stages: [(Build, &[&str], Caught); 3] = [
         (Build::Unit, &["pagination"], Caught::Unit),
-        // The test `small_worlds_keep_the_promises` would match too, and is a stage of its own.
+        // The test `small_worlds_keep_the_promises` would also match, but has its own stage.
         (Build::Simulator, &["promises", "--skip", "small_worlds"], Caught::Simulator),
         (Build::Simulator, &["small_worlds"], Caught::Simulator),
     ];
@@ -183,7 +185,8 @@ fn look(scratch: &Scratch) -> Result<(Caught, String), String> {
     Ok((Caught::Nothing, String::new()))
 }
 
-/// Returns the number in a variable of the environment; `usual` if it is not set or empty.
+/// Returns the number in an environment variable, or `usual` if the variable isn't set or is empty. Any other text is
+/// an error.
 fn number(name: &str, usual: u64) -> Result<u64, String> {
     match env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().map_err(|_| format!("{name} is no whole number: {text}")),

@@ -1,10 +1,10 @@
-//! The results of each fault: a table in `RESULTS.md`. A further run of a fault replaces its row.
+//! The results of all faults: a table in `RESULTS.md`. When a fault is run again, the new result replaces the old one.
 
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf};
 
 use crate::fault::Fault;
 
-/// The beginning of the file.
+/// The text of the file before the rows of the table.
 const HEAD: &str = "\
 # What happened to each planted fault
 
@@ -16,7 +16,8 @@ make mutants`): which guarantees break in so many walks; a run ends before all w
 | --- | --- | --- | --- |
 ";
 
-/// The results by the name of the fault: the test that noticed it, and the guarantees that broke in walks.
+/// The results by the names of the faults. Each row is the test that noticed the fault, and the guarantees that broke
+/// in walks.
 #[derive(Debug)]
 pub(crate) struct Record {
     path: PathBuf,
@@ -24,7 +25,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the table. Returns an empty one if the file does not exist.
+    /// Reads the table, which is empty if the file doesn't exist.
     pub(crate) fn read(path: &std::path::Path) -> Result<Self, String> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -45,15 +46,15 @@ impl Record {
         self.rows.keys().map(String::as_str)
     }
 
-    /// Notes which test noticed a fault, and writes the table: a run of all `faults` takes hours, and may be broken
-    /// off.
+    /// Records which test noticed a fault, and writes the table at once: a run of all `faults` takes hours and may be
+    /// interrupted.
     pub(crate) fn noticed(&mut self, faults: &[Fault], fault: &Fault, by: &str, test: &str) -> Result<(), String> {
-        // A bar in a text would begin another cell of the table.
+        // A bar in the text would begin another cell of the table.
         self.row(fault)[0] = format!("{by}: {}", test.trim().replace('|', "/"));
         self.write(faults)
     }
 
-    /// Records the guarantees that a fault broke in this number of walks, and writes the table.
+    /// Records the guarantees that a fault broke in `walks` walks, and writes the table at once.
     pub(crate) fn walked(&mut self, faults: &[Fault], fault: &Fault, walks: u64, broken: &str) -> Result<(), String> {
         self.row(fault)[1] = format!("{walks}: {}", broken.replace('|', "/"));
         self.write(faults)
@@ -63,7 +64,7 @@ impl Record {
         self.rows.entry(fault.name.clone()).or_insert_with(|| ["–".to_owned(), "–".to_owned()])
     }
 
-    /// Writes the rows of these faults, in the sequence of their list.
+    /// Writes the rows of `faults`, in their order. A fault without results has no row.
     fn write(&self, faults: &[Fault]) -> Result<(), String> {
         let row = |fault: &Fault| {
             let [noticed, walks] = self.rows.get(&fault.name)?;

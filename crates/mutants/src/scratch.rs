@@ -1,5 +1,5 @@
-//! A copy of the core and its simulator, into which the faults are written. It is a workspace of its own, whose build
-//! directory is kept, so that each fault compiles only the crates that depend on it.
+//! A copy of the core and the simulator, in which faults are planted. The copy is a separate workspace, whose build
+//! directory is kept, so a fault recompiles only the crates that depend on the changed file.
 
 use std::{
     fs::{self, File},
@@ -12,21 +12,21 @@ use std::{
 
 use crate::fault::Fault;
 
-/// The largest address space of one run of tests, in KiB, so that a fault that allocates without end is stopped.
+/// The largest address space of a test process, in KiB. It stops a fault that allocates memory without end.
 const MEMORY: u64 = 6 << 20;
 
-/// The packages that are copied.
+/// The folders of the packages that are copied.
 const MEMBERS: [&str; 2] = ["crates/core", "crates/sim"];
 
-/// The interval at which a process is checked for its end.
+/// The interval at which a running process is checked.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A program to build.
+/// A test program to build.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Build {
     /// The core's unit tests.
     Unit,
-    /// The simulator.
+    /// The simulator's tests.
     Simulator,
 }
 
@@ -34,12 +34,12 @@ pub(crate) enum Build {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Passed,
-    /// The first of the tests that failed.
+    /// The name of the first test that failed, or the exit status of a process that ended before it named one.
     Failed(String),
     Hung,
 }
 
-/// The copy, with the number of walks and the time limit of each run.
+/// The copy, with the number of walks of the simulator's tests, and the time limit of each build and each run.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: PathBuf,
@@ -48,7 +48,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Copies the core and the simulator, the parts of the workspace's manifest that they need, and the lock file.
+    /// Copies the core, the simulator, the lock file, and the parts of the workspace's manifest that both packages
+    /// need.
     pub(crate) fn new(root: &Path, walks: u64, limit: Duration) -> Result<Self, String> {
         let folder = root.join("target/mutants");
         let fill = || -> io::Result<()> {
@@ -62,24 +63,24 @@ impl Scratch {
         Ok(Self { folder, walks, limit })
     }
 
-    /// Runs `work` with a fault in the copy, and restores the file.
+    /// Plants a fault in the copy, runs `work`, and restores the file.
     pub(crate) fn with<T>(&self, fault: &Fault, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let path = self.folder.join("crates/core/src/pagination").join(&fault.file);
         let said = |error: io::Error| format!("{}: {error}", path.display());
         let sound = fs::read_to_string(&path).map_err(said)?;
         fs::write(&path, fault.plant(&sound)?).map_err(said)?;
-        // The sound text is restored before a failure is returned: the next fault is planted into it.
+        // The file is restored even if `work` fails, because the next fault must be planted in the original text.
         let result = work();
         fs::write(&path, sound).map_err(said)?;
         result
     }
 
-    /// Builds tests, and runs those that these arguments name.
+    /// Builds a test program, and runs the tests that `arguments` select.
     pub(crate) fn test(&self, build: Build, arguments: &[&str]) -> Result<Outcome, String> {
         let program = self.build(build)?;
         let said = self.folder.join("said.txt");
         let mut command = Command::new("sh");
-        // `exec` puts the test in the place of the shell: `run` kills the test, and no orphan stays.
+        // `exec` replaces the shell by the test program, so `run` kills the test program itself and leaves no orphan.
         command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]).arg(program).args(arguments);
         command.current_dir(self.folder.join("crates/core")).env("WALKS", self.walks.to_string());
         let status = self.run(command, &said, |text| first_failed(text).is_some())?;
@@ -88,13 +89,13 @@ impl Scratch {
             (Some(failed), _) => Outcome::Failed(failed.to_owned()),
             (None, None) => Outcome::Hung,
             (None, Some(status)) if status.success() => Outcome::Passed,
-            // The process ran out of memory or of stack, and ended before it named the test.
+            // The process ran out of memory or stack, and ended before it named the failed test.
             (None, Some(status)) => Outcome::Failed(status.to_string()),
         })
     }
 
-    /// Builds the simulator as `cargo sim` does, and returns the number of walks that were made, at most so many, and
-    /// the guarantees that broke in them, each with the walks that break it.
+    /// Builds the simulator as `cargo sim` does, and makes at most `walks` walks. Returns the number of walks made, and
+    /// a line of the simulator's report for each guarantee that broke.
     pub(crate) fn broken_guarantees(&self, walks: u64) -> Result<(u64, Vec<String>), String> {
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--profile", "sim", "--package", "cursorgate-sim"]).current_dir(&self.folder);
@@ -110,17 +111,17 @@ impl Scratch {
         walk.args(["walk", "--walks", &walks.to_string()]).current_dir(&self.folder);
         let status = self.run(walk, &said, |_| false)?;
         let text = fs::read_to_string(&said).map_err(|error| format!("{}: {error}", said.display()))?;
-        // A page that claims less than it could ("G6 level") loses nothing.
+        // "G6 level" means that a page claims a lower level than it could. That breaks no guarantee.
         let is_broken =
             |line: &&str| line.starts_with('G') && !line.starts_with("G6 level") && line.contains(": broken ");
         let mut broken: Vec<String> = text.lines().filter(is_broken).map(str::to_owned).collect();
-        // A walk that panics ends the simulator before its report.
+        // If a walk panics, the simulator ends without a report.
         let walked = text.lines().find_map(|line| line.strip_prefix("walks ")?.split(',').next()?.parse().ok());
         broken.extend((walked.is_none() && status.is_some()).then(|| "the simulator ends early".to_owned()));
         Ok((walked.unwrap_or(0), broken))
     }
 
-    /// Builds tests, and returns the path of their program.
+    /// Builds a test program, and returns its path. The error contains the compiler's messages.
     fn build(&self, build: Build) -> Result<PathBuf, String> {
         let said = self.folder.join("built.txt");
         let mut command = Command::new(env!("CARGO"));
@@ -144,8 +145,9 @@ impl Scratch {
         messages().filter_map(program).next_back().ok_or_else(|| "cargo names no program".to_owned())
     }
 
-    /// Runs a command with its output in the file `said`, until it ends, `enough` holds for the output, or the time
-    /// limit passes. Returns its status; `None` if it was killed.
+    /// Runs a command, with its output in the file `said`, until the command ends. Kills the command if `enough` is
+    /// true for the output so far, or if the time limit passes. Returns the exit status; `None` if the command was
+    /// killed.
     fn run(
         &self,
         mut command: Command,
@@ -172,13 +174,13 @@ impl Scratch {
     }
 }
 
-/// Returns the first failed test in the output of a run of tests, which may still go on.
+/// Returns the name of the first failed test in the output of a test program, which may still be running.
 fn first_failed(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
 }
 
-/// Returns the manifest of a workspace that has these members alone: the shared settings and the profiles of the real
-/// one.
+/// Returns the manifest of the copy: a workspace with only [`MEMBERS`], and the shared settings and profiles of the
+/// manifest `text`.
 fn manifest(text: &str) -> String {
     let mut wanted = false;
     let shared = text.lines().filter(|line| {
@@ -191,8 +193,8 @@ fn manifest(text: &str) -> String {
     format!("[workspace]\nresolver = \"3\"\nmembers = {MEMBERS:?}\n\n{}\n", shared.join("\n"))
 }
 
-/// Makes the folder `to` equal to `from`. Files that are equal already are not written, so that cargo does not build
-/// them again.
+/// Makes the folder `to` equal to the folder `from`. Files that are already equal aren't written, because cargo would
+/// build them again.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(to)? {
@@ -212,7 +214,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file, unless it has these bytes already.
+/// Writes a file, unless it already has this content.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|there| there == bytes) { Ok(()) } else { fs::write(path, bytes) }
 }

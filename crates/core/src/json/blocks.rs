@@ -1,34 +1,34 @@
-//! A text in blocks of 64 bytes, and the signs in each block that stand outside of strings.
+//! A JSON text in blocks of 64 bytes, and the signs (brackets, braces and colons) outside of its strings.
 //!
-//! All quotes before a byte decide whether it is in a string, and the backslashes before a quote decide whether it
-//! counts. Arithmetic on words decides both for 64 bytes at once (Langdale and Lemire, "Parsing gigabytes of JSON per
-//! second", 2019). The words come from [vector instructions](super::vector), or from [`portable`] code with the same
-//! result.
+//! A byte is in a string if an odd number of unescaped quotes precedes it, and a quote is escaped if an odd number of
+//! backslashes precedes it. Arithmetic on 64-bit words decides both for 64 bytes at once (Langdale and Lemire, "Parsing
+//! gigabytes of JSON per second", 2019). The words come from [vector instructions](super::vector), or from [`portable`]
+//! code with the same result.
 
 use super::tokens::BYTE_ORDER_MARK;
 
 mod portable;
 
-/// The number of blocks that are marked at once: so few that the marks are still in the nearest cache when they are
-/// read.
+/// The number of blocks that are marked at once. It is so small that the marks are still in the fastest cache when they
+/// are read.
 const WINDOW: usize = 16;
 
-/// The size of a window in bytes.
+/// The size of a window, in bytes.
 pub(super) const WINDOW_BYTES: usize = WINDOW * 64;
 
 /// The blocks of a window.
 pub(super) type Blocks = [[u8; 64]; WINDOW];
 
-/// A bit for each byte of the blocks of a window, the lowest of a word for the block's first byte.
+/// A word for each block of a window, with a bit for each byte; the lowest bit is for the block's first byte.
 pub(super) type Words = [u64; WINDOW];
 
-/// The number of places that are written at once. Only as many count as there are signs.
+/// The number of places that are written at once, even if fewer signs are left.
 const AT_ONCE: usize = 4;
 
-/// The marks of the bytes of a window.
+/// The signs of a window, and its bytes in strings.
 pub(super) struct WindowMarks {
     pub(super) signs: Signs,
-    /// A bit for each byte of a string, from the opening quote to the last byte before the closing one.
+    /// A bit for each byte, set from the opening quote of a string to the last byte before its closing quote.
     pub(super) strings: Words,
 }
 
@@ -46,20 +46,21 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Returns the place of the sign with this number.
+    /// Returns the offset in the window of the sign at index `number`; `None` if the window has fewer signs.
     #[inline(always)]
     pub(super) fn get(&self, number: usize) -> Option<usize> {
         if number < self.count { self.places.get(number).map(|place| usize::from(*place)) } else { None }
     }
 
-    /// Adds the signs of a block.
+    /// Adds the signs of the block at index `block`; `signs` has a bit for each byte of the block.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a window has fewer bytes")]
     pub(super) fn push(&mut self, block: usize, signs: u64) {
         let mut rest = signs;
         let mut count = self.count;
         self.count += signs.count_ones() as usize;
-        // The only branch is on whether there are more than four: their exact number would be hard to predict.
+        // The only branch is on whether more than four signs are left, because a branch on the exact number would be
+        // hard to predict.
         while let Some(places) = self.places.get_mut(count..).and_then(<[u16]>::first_chunk_mut::<AT_ONCE>) {
             for place in places {
                 *place = (block * 64) as u16 + rest.trailing_zeros() as u16;
@@ -73,44 +74,46 @@ impl Signs {
     }
 }
 
-/// The faults of a window.
+/// The faults that were found in a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Met {
-    /// The backslashes and the bytes beyond ASCII that stand outside of strings, where they have no place.
+    /// Not 0 if a backslash or a byte beyond ASCII is outside of strings, where neither is allowed.
     pub(super) misplaced: u64,
-    /// True if the window has control characters.
+    /// True if the window has control characters, including line feeds and tabs.
     pub(super) controls: bool,
-    /// True if a character that ends in the window is not UTF-8.
+    /// True if a character that ends in the window isn't valid UTF-8.
     pub(super) not_utf8: bool,
 }
 
-/// The state before a block, from the bytes before it.
+/// The state at the beginning of a block, which follows from all bytes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Before {
-    /// 1 if the first byte of the block is escaped, else 0.
+    /// 1 if the first byte of the block is escaped, otherwise 0.
     pub(super) escaped: u64,
-    /// All bits if a string is open, else 0.
+    /// All bits set if a string is open, otherwise 0.
     pub(super) open: u64,
 }
 
 impl Before {
-    /// Returns the bytes of a block that its backslashes escape.
+    /// Returns a bit for each byte of a block that is escaped by a backslash, and updates the state for the next block.
     ///
-    /// In a run of backslashes, every other one escapes the byte after it, beginning with the first one that is not
-    /// escaped itself. A subtraction carries through the run; the bits that it leaves after the run differ by the
-    /// parity of the run's first place.
+    /// In a run of backslashes, every other backslash escapes the byte after it, beginning with the first one that
+    /// isn't escaped itself. A subtraction carries through the run. The bits that it leaves depend on whether the run
+    /// begins at an even or an odd place.
     #[inline(always)]
     pub(super) const fn escaped(&mut self, backslashes: u64) -> u64 {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
         let beginning = backslashes & !self.escaped;
         let escaping_or_after = ((beginning << 1) | ODD).wrapping_sub(beginning) ^ ODD;
         let escaped = escaping_or_after ^ (backslashes | self.escaped);
-        // A run may go on in the next block. Test: `runs_of_backslashes_are_told_by_their_length_wherever_they_begin`.
+        // A run of backslashes may continue in the next block. Test:
+        // `runs_of_backslashes_are_told_by_their_length_wherever_they_begin`.
         self.escaped = (escaping_or_after & backslashes) >> 63;
         escaped
     }
 
-    /// Returns the bytes in strings: those with an odd number of quotes up to them.
+    /// Returns a bit for each byte of a block that is in a string, and updates the state for the next block. A bit of
+    /// `odd` is set if the number of unescaped quotes up to that byte, from the beginning of the block, is odd.
     #[inline(always)]
     pub(super) const fn strings(&mut self, odd: u64) -> u64 {
         let strings = odd ^ self.open;
@@ -122,15 +125,15 @@ impl Before {
 /// The code that marks windows and finds faults in them.
 #[derive(Clone, Copy)]
 pub(super) enum WindowMarker {
-    /// Vector instructions.
+    /// Code with vector instructions.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Vector(super::vector::Vector),
-    /// Instructions that every processor has. The text must be known to be UTF-8.
+    /// Code for every processor. The caller must check that the text is UTF-8.
     Portable,
 }
 
 impl WindowMarker {
-    /// Returns the best marker that this processor has.
+    /// Returns the fastest marker that this processor supports.
     pub(super) fn best() -> Self {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(instructions) = super::vector::Vector::detect() {
@@ -139,12 +142,12 @@ impl WindowMarker {
         Self::Portable
     }
 
-    /// Returns whether this code detects bytes that are not UTF-8.
+    /// Returns whether this code detects bytes that aren't UTF-8.
     pub(super) const fn judges_utf8(self) -> bool {
         !matches!(self, Self::Portable)
     }
 
-    /// Marks a window and updates `before` for the next one.
+    /// Marks a window, and updates `before` for the next window. `previous` are the 32 bytes before the window.
     fn mark(self, blocks: &Blocks, previous: &[u8; 32], before: &mut Before, marks: &mut WindowMarks) -> Met {
         marks.signs.count = 0;
         match self {
@@ -154,8 +157,8 @@ impl WindowMarker {
         }
     }
 
-    /// Marks the window with this number, and updates `before` for the next one. Returns false if the text can't be
-    /// valid.
+    /// Marks the window at index `window`, and updates `before` for the next window. Returns `false` if the window
+    /// shows that the text isn't JSON.
     pub(super) fn judge(self, text: &[u8], window: usize, before: &mut Before, marks: &mut WindowMarks) -> bool {
         let begin = window * WINDOW_BYTES;
         let rest = text.get(begin..).unwrap_or_default();
@@ -170,7 +173,8 @@ impl WindowMarker {
     }
 }
 
-/// Returns the window at a place, with blanks after the end of the text and in place of a byte order mark.
+/// Copies the window that begins at `begin`. Blanks replace a byte order mark, and fill the window after the end of the
+/// text.
 #[inline(never)]
 fn padded(text: &[u8], begin: usize) -> Blocks {
     let mut blocks = [[b' '; 64]; WINDOW];
@@ -183,7 +187,7 @@ fn padded(text: &[u8], begin: usize) -> Blocks {
     blocks
 }
 
-/// Returns a word with a bit for each place, set if the number of bits at it and below it is odd.
+/// Returns a word in which a bit is set if the number of set bits up to the same place in `bits` is odd.
 pub(super) const fn odd(mut bits: u64) -> u64 {
     let mut distance = 1;
     while distance < 64 {
@@ -193,7 +197,7 @@ pub(super) const fn odd(mut bits: u64) -> u64 {
     bits
 }
 
-/// Returns whether the control characters of a window are whitespace outside of strings.
+/// Returns whether every control character of a window is whitespace outside of strings.
 pub(super) fn controls_are_blanks(text: &[u8], begin: usize, marks: &WindowMarks) -> bool {
     let blocks = text.get(begin..).unwrap_or_default().chunks(64);
     blocks.zip(&marks.strings).all(|(block, strings)| {

@@ -1,5 +1,5 @@
-//! A canonical spelling of JSON values: members sorted by name, no whitespace, one way to escape strings. It is
-//! compared and never sent.
+//! A canonical spelling of JSON values: members sorted by name, no whitespace, a single way to escape strings. The
+//! spelling is only compared, never sent.
 
 use super::{
     JsonError,
@@ -10,9 +10,9 @@ use super::{
 /// The reason why a value has no canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanonicalError {
-    /// The text is not JSON, or is nested too deep.
+    /// The text isn't JSON, or is nested too deep.
     Json(JsonError),
-    /// An object has two members of this name.
+    /// An object has two members with this name, which is given decoded.
     Duplicate(String),
 }
 
@@ -22,11 +22,12 @@ impl From<JsonError> for CanonicalError {
     }
 }
 
-/// Returns the canonical spelling of a value that is nested at most `depth` levels deep. Keep that below a few hundred,
-/// because each level takes some of the thread's stack.
+/// Returns the canonical spelling of a value that is nested at most `depth` levels deep. Each level takes a part of the
+/// thread's stack, so `depth` should be at most a few hundred.
 ///
 /// # Errors
-/// [`CanonicalError`] if the value is not JSON, is nested too deep, or has an object with a member twice.
+/// [`CanonicalError`] if the value isn't JSON, is nested too deep, or contains an object with two members of the same
+/// name.
 pub fn canonical(value: &[u8], depth: u16) -> Result<Vec<u8>, CanonicalError> {
     if let Err(error) = std::str::from_utf8(value) {
         return Err(JsonError::Malformed { at: error.valid_up_to() }.into());
@@ -93,8 +94,8 @@ fn push_object(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), Can
 fn push_scalar(raw: &[u8], out: &mut Vec<u8>) {
     match (scalar::kind(raw), scalar::text(raw)) {
         (ScalarKind::Text, Some(text)) => push_string(&text, out),
-        // A number keeps its spelling, because some services distinguish 1 from 1.0; and so does a string with half a
-        // surrogate pair, which is no text.
+        // A number keeps its spelling, because some services distinguish 1 from 1.0. A string with half a surrogate
+        // pair keeps its spelling because it can't be decoded.
         _ => out.extend_from_slice(raw),
     }
 }

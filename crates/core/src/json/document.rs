@@ -1,5 +1,5 @@
-//! A JSON document that the gateway itself writes for people and tools: a tree whose members keep their order. The
-//! bodies of pages are not made of it.
+//! JSON documents that the gateway itself writes for people and tools: a tree whose members keep their order. The
+//! bodies of pages aren't built with this type.
 
 use super::write::push_text;
 
@@ -8,30 +8,30 @@ use super::write::push_text;
 pub enum Document {
     /// `null`
     Null,
-    /// `true`, `false`
+    /// `true` or `false`
     Boolean(bool),
-    /// A number, in its spelling.
+    /// A number, written exactly as this string.
     Number(String),
     /// A string.
     Text(String),
     /// An array.
     Array(Vec<Self>),
-    /// An object; no name comes twice.
+    /// An object: its members in the order of writing. No name may come twice.
     Object(Vec<(String, Self)>),
 }
 
 impl Document {
-    /// Returns an object of these members.
+    /// Makes an object of these members, in their order.
     pub fn object<N: Into<String>>(members: impl IntoIterator<Item = (N, Self)>) -> Self {
         Self::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// Returns an array of texts.
+    /// Makes an array of strings.
     pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::Array(texts.into_iter().map(|text| Self::Text(text.into())).collect())
     }
 
-    /// Returns the value of a member; `None` if there is none, or if this is no object.
+    /// Returns the value of the member with this name; `None` if there is none, or if this value isn't an object.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {
@@ -40,7 +40,7 @@ impl Document {
         }
     }
 
-    /// Adds a member at the end of an object; other values stay as they are.
+    /// Adds a member at the end of an object. Returns a value of any other type unchanged.
     #[must_use]
     pub fn with(mut self, name: &str, value: Self) -> Self {
         if let Self::Object(members) = &mut self {
@@ -49,7 +49,7 @@ impl Document {
         self
     }
 
-    /// Returns the text of the document, indented by two blanks, with a line end.
+    /// Returns the document as JSON text, indented by two blanks per level, with a line feed at the end.
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = Vec::new();

@@ -1,5 +1,5 @@
-//! Objects that are copied with some of their members changed. All other members keep their bytes and their sequence;
-//! whitespace between members is left out.
+//! Copies of objects with a few members changed. All other members keep their bytes and their sequence. Whitespace
+//! between members is left out.
 
 use super::{
     JsonError,
@@ -7,22 +7,23 @@ use super::{
     write::push_text,
 };
 
-/// A change of a member.
+/// A change of one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// The member gets this JSON value.
     Set(Vec<u8>),
     /// The member is removed.
     Remove,
-    /// The member's own members are edited. A value that is no object is replaced by one, if anything is set in it.
+    /// The member's own members are edited. If these edits set a value, a new object replaces a value that isn't an
+    /// object, and is added for a missing member.
     Within(Vec<(String, Self)>),
 }
 
-/// Changes of the members with these names. All other members stay as they are.
+/// Edits of an object's members, each with the name of its member.
 pub type Edits = Vec<(String, Edit)>;
 
 impl Edit {
-    /// Returns whether this sets a value.
+    /// Returns whether this edit sets a value, itself or in an inner edit.
     fn sets(&self) -> bool {
         match self {
             Self::Set(_) => true,
@@ -32,8 +33,8 @@ impl Edit {
     }
 }
 
-/// Adds an edit of the member to which these names lead, each within the one before. Of two edits of one member the
-/// first counts.
+/// Adds an edit of the member at a path of names, from the outermost to the innermost. Of two edits for the same
+/// member, the first stays. An edit inside a member that is set or removed is dropped.
 pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
     let [name, inner @ ..] = names else { return };
     let known = edits.iter().position(|(known, _)| known == name);
@@ -52,10 +53,10 @@ pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
     }
 }
 
-/// Returns an object with these edits. Members that are set and were absent are appended.
+/// Returns a copy of an object with these edits. A member that is set but was absent is appended.
 ///
 /// # Errors
-/// [`JsonError::Malformed`] if `object` is no object, and [`JsonError::TooDeep`].
+/// [`JsonError::Malformed`] if `object` isn't a JSON object, and [`JsonError::TooDeep`] beyond 65,535 levels.
 pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonError> {
     let mut reader = JsonReader::new(object, u16::MAX);
     if reader.byte() != b'{' {
@@ -67,7 +68,7 @@ pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonEr
     Ok(out)
 }
 
-/// Copies the object whose first byte is the next, with its edits.
+/// Copies the object that begins at the reader's next byte to `out`, with these edits.
 fn edit_object(reader: &mut JsonReader<'_>, edits: &[(String, Edit)], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let mut met = vec![false; edits.len()];
     out.push(b'{');
@@ -93,7 +94,7 @@ fn edit_object(reader: &mut JsonReader<'_>, edits: &[(String, Edit)], out: &mut 
                 push_set(edit, out)?;
             }
             Some(Edit::Remove) => reader.skip()?,
-            // A value that is no object has no member to remove.
+            // A value that isn't an object has no member to remove, so it is copied.
             Some(Edit::Set(_) | Edit::Within(_)) | None => {
                 reader.skip()?;
                 push_name(out, begins, name.quoted());
@@ -120,7 +121,7 @@ fn push_name(out: &mut Vec<u8>, begins: usize, quoted: &[u8]) {
     out.push(b':');
 }
 
-/// Writes the value that an edit sets for an absent member.
+/// Writes the value that an edit sets, without regard to the member's earlier value.
 fn push_set(edit: &Edit, out: &mut Vec<u8>) -> Result<(), JsonError> {
     match edit {
         Edit::Set(value) => out.extend_from_slice(value),

@@ -1,4 +1,4 @@
-//! All members of a small object whose names are not known before, and all elements of a small array.
+//! Readers of small values: all members of an object, whose names needn't be known, and all elements of an array.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use super::{
 /// A member of an object: its decoded name and its raw value.
 pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);
 
-/// The largest number of members, or elements, that are read.
+/// The largest number of members or elements; larger values aren't read.
 const MOST: usize = 1_000;
 
-/// Returns the decoded names and the raw values of an object's members, in their order; of names given twice the last
-/// counts. `None` if `value` is no JSON object, if a name is no Unicode text, or if there are more than 1,000 members,
-/// duplicates included.
+/// Returns the decoded names and the raw values of an object's members, in their order. If a name comes twice, the last
+/// value counts. `None` if `value` isn't a JSON object, if a name isn't Unicode, or if there are more than 1,000
+/// members, including duplicates.
 #[must_use]
 pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut reader = JsonReader::new(value, u16::MAX);
@@ -42,7 +42,7 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     Some(found)
 }
 
-/// Returns the raw elements of an array; `None` where `value` is no JSON array, or has more than 1,000 elements.
+/// Returns the raw elements of an array; `None` if `value` isn't a JSON array, or has more than 1,000 elements.
 #[must_use]
 pub fn elements(value: &[u8]) -> Option<Vec<&[u8]>> {
     let mut reader = JsonReader::new(value, u16::MAX);

@@ -1,10 +1,10 @@
-//! JSON as bytes: the places of the items, the sort keys and the facts of a page in an upstream's body.
+//! JSON as bytes: the places of a page's items, sort keys and facts in an upstream's body.
 //!
-//! No code here builds a tree or copies an item. A scan ([`scan_page`]) returns byte ranges ([`Span`]), and all other
-//! code works on those. The scan reads the places that it looks for, and checks the outline of everything else
-//! (`outline.rs`), so that no part of an item can break out of its place. A [`Pointer`] names a place, [`scalar`] reads
-//! one value, [`mod@write`] writes the gateway's own strings. Of duplicate members the last one counts, everywhere. A
-//! [`Document`] is for the gateway's own descriptions.
+//! The code for pages builds no tree and copies no item. A scan ([`scan_page`]) returns byte ranges ([`Span`]), and all
+//! other code works with these. The scan reads the values at the wanted places and checks the outline of everything
+//! else (`outline.rs`), so an item can't break out of its place. A [`Pointer`] names a place, [`scalar`] reads a single
+//! value, [`mod@write`] writes the gateway's own strings. If a member comes twice, the last value counts, everywhere. A
+//! [`Document`] is a tree for JSON that the gateway itself writes.
 
 mod blocks;
 mod canonical;
@@ -32,26 +32,26 @@ pub use members::{Member, elements, members};
 pub use pointer::{Pointer, PointerError};
 pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 
-/// A half-open byte range of a body; bodies are at most 4 GiB.
+/// A half-open byte range of a body. Bodies are at most 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The place of the first byte.
+    /// The offset of the first byte.
     pub start: u32,
-    /// The place after the last byte.
+    /// The offset after the last byte.
     pub end: u32,
 }
 
 impl Span {
-    /// The range of a missing member: no JSON value is empty.
+    /// The range of a missing member. It is empty, which the range of a JSON value never is.
     pub const ABSENT: Self = Self { start: 0, end: 0 };
 
-    /// Returns whether this stands for a missing member.
+    /// Returns whether this is the range of a missing member.
     #[must_use]
     pub const fn is_absent(self) -> bool {
         self.start == self.end
     }
 
-    /// Returns the bytes of this range in the body it was found in.
+    /// Returns the bytes of this range. `body` must be the body in which the range was found.
     #[must_use]
     pub fn of(self, body: &[u8]) -> &[u8] {
         &body[self.start as usize..self.end as usize]

@@ -1,19 +1,19 @@
-//! The outline of a JSON text: the values that are asked for are read, all others are passed over.
+//! The outline of a JSON text: the reader reads wanted values and passes over all others.
 //!
-//! The parts of a body that are passed over are judged by [the marks of its blocks](super::blocks) alone: the bytes in
-//! strings, and the brackets, braces and colons among the others. This much, and no more, is checked of a value that is
-//! passed over, and of the text around the places that are looked for:
+//! A part that is passed over is judged only by [the marks of its blocks](super::blocks): the bytes in strings, and the
+//! brackets, braces and colons outside of strings. Only these properties are checked for a value that is passed over,
+//! and for the text around wanted places:
 //!
-//! - Its strings are closed, and hold no control characters.
-//! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
-//! - All of it is UTF-8.
-//! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at
-//!   most.
+//! - Strings are closed and contain no control characters.
+//! - Outside of strings there are only ASCII characters other than backslashes. The only control characters are
+//!   whitespace.
+//! - The whole text is UTF-8.
+//! - Each bracket and brace is closed by its own kind, within the value. Nesting stays within the allowed depth.
 //!
-//! So a value ends where every reader of JSON ends it, unless the reader accepts other texts too, such as comments or
-//! other quotes. Text after the value can't be taken for a part of it, nor a part of it for something else. The rest of
-//! the grammar is not checked: the spelling of words (`01`, `nul`, `NaN`), the escapes in strings (`"\x"`), and the
-//! places of names, colons and commas (`{"a" 1}`, `[1,,2]`).
+//! So a value ends where every reader of JSON ends it, unless that reader also accepts comments or other quotes. Text
+//! after a value can't be taken for a part of the value, and no part of a value for text after it. The rest of the
+//! grammar isn't checked: the spelling of words and numbers (`01`, `nul`, `NaN`), the escapes in strings (`"\x"`), and
+//! the places of names, colons and commas (`{"a" 1}`, `[1,,2]`).
 
 use super::{
     JsonError,
@@ -26,27 +26,28 @@ use super::{
 
 mod elements;
 
-/// A place in the outline of a text, and the containers that are open there.
+/// A reader that goes through the outline of a text. It records its place, and the containers that are open there.
 pub(super) struct Outline<'a, 'm> {
     text: &'a [u8],
     at: usize,
     marker: WindowMarker,
     marks: &'m mut WindowMarks,
-    /// The beginning of the marked window.
+    /// The offset of the window that is marked now.
     begin: usize,
-    /// The number of the window's next sign; signs before the current place are passed over.
+    /// The index of the window's next sign. Signs before `at` are passed over.
     next: usize,
-    /// The state before each window that has been marked, and before the next one.
+    /// The state at the beginning of each window that was marked so far, and of the next window.
     before: Vec<Before>,
-    /// True while no window that was marked has a fault.
+    /// True while no marked window has a fault.
     is_sound: bool,
-    /// The byte that closes each open container, outermost first.
+    /// The closing byte of each open container, the outermost first.
     open: Vec<u8>,
     depth: usize,
 }
 
 impl<'a, 'm> Outline<'a, 'm> {
-    /// Begins at the first token after a byte order mark, if there is one.
+    /// Begins at the first token of a text. A byte order mark before it is skipped. `depth` is the largest number of
+    /// open containers.
     pub(super) fn new(marker: WindowMarker, marks: &'m mut WindowMarks, text: &'a [u8], depth: u16) -> Self {
         let mut tokens = TokenReader::new(text);
         tokens.token();
@@ -59,7 +60,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         outline
     }
 
-    /// Returns whether no marked byte must be refused. After the end of the text, this holds for all of it.
+    /// Returns whether all windows marked so far are free of faults. After `end`, these are all windows of the text.
     pub(super) const fn is_sound(&self) -> bool {
         self.is_sound
     }
@@ -72,7 +73,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.tokens().malformed()
     }
 
-    /// Passes the next sign, and returns its place and its byte. The caller sets the current place.
+    /// Passes the next sign, and returns its offset and its byte; `None` at the end of the text. Doesn't change `at`.
     #[inline(always)]
     fn sign(&mut self) -> Option<(usize, u8)> {
         loop {
@@ -89,14 +90,14 @@ impl<'a, 'm> Outline<'a, 'm> {
         }
     }
 
-    /// Goes on to the next window, if there is one.
+    /// Marks the next window; `None` if there is none.
     #[inline(never)]
     fn next_window(&mut self) -> Option<()> {
         let begin = self.begin + WINDOW_BYTES;
         (begin < self.text.len()).then(|| self.mark(begin / WINDOW_BYTES))
     }
 
-    /// Marks a window: one that was marked before, or the first one that was not.
+    /// Marks the window at this index, which was marked before, or is the first one that wasn't.
     #[inline(never)]
     fn mark(&mut self, window: usize) {
         let Some(before) = self.before.get(window) else { return };
@@ -110,14 +111,14 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.next = 0;
     }
 
-    /// Returns the closing quote of the name before a colon.
+    /// Returns the offset of the closing quote of the name before a colon; `None` if no quote is there.
     #[inline(always)]
     fn quote_before(&self, colon: usize) -> Option<usize> {
         let end = colon.checked_sub(1)?;
         if *self.text.get(end)? == b'"' { Some(end) } else { self.far_quote_before(colon) }
     }
 
-    /// Returns the closing quote before a colon, with whitespace between the two.
+    /// Returns the offset of the closing quote before a colon if whitespace is between the two.
     #[inline(never)]
     fn far_quote_before(&self, colon: usize) -> Option<usize> {
         let before = self.text.get(..colon)?;
@@ -125,28 +126,29 @@ impl<'a, 'm> Outline<'a, 'm> {
         (before[end] == b'"').then_some(end)
     }
 
-    /// Returns whether the name that ends here may be wanted: it ends as a wanted name does, or it may end with an
-    /// escape.
+    /// Returns whether the name whose closing quote is at `end` may be wanted: its last byte is that of a wanted name,
+    /// or the name may end with an escape.
     #[inline(always)]
     fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
         let before = end.checked_sub(6).and_then(|begin| self.text.get(begin..)?.first_chunk::<6>());
-        // Names within the first six bytes of the body are rare, and not excluded.
+        // A name in the first six bytes of the body is so rare that it is simply not excluded.
         before.is_none_or(|&[sixth, _, _, _, second, last]| {
             wanted.has_last_byte(last) || second == b'\\' || sixth == b'\\'
         })
     }
 
-    /// Returns the opening quote of the name that ends here.
+    /// Returns the offset of the opening quote of the name whose closing quote is at `end`.
     #[inline(always)]
     fn name_start(&self, end: usize) -> Option<usize> {
-        // A word with the bits of 64 bytes, the highest for the last byte before the closing quote.
+        // `bits` has the marks of the 64 bytes before the closing quote; its highest bit is for the last of these
+        // bytes.
         let place = end.wrapping_sub(self.begin);
         if let Some([before, word]) =
             self.marks.strings.get((place / 64).wrapping_sub(1)..).and_then(<[u64]>::first_chunk)
         {
             let bits = before >> (place % 64) | word << 1 << (63 - place % 64);
             let length = bits.leading_ones() as usize;
-            // A longer name begins before these bytes. Test: `names_of_any_length_are_found`.
+            // A longer name begins before these 64 bytes. Test: `names_of_any_length_are_found`.
             if length < 64 {
                 return (length > 0).then_some(end - length);
             }
@@ -154,21 +156,21 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.far_name_start(end)
     }
 
-    /// Returns the opening quote of a long name, or of one near the beginning of the window.
+    /// Returns the offset of the opening quote of a long name, or of a name near the beginning of the window.
     #[inline(never)]
     fn far_name_start(&self, end: usize) -> Option<usize> {
         let before = self.text.get(..end)?;
         let mut start = end;
         loop {
             start = memchr::memrchr(b'"', &before[..start])?;
-            // The opening quote is not escaped, because no backslash stands outside of strings.
+            // The opening quote isn't after a backslash, because no backslash is outside of strings.
             if start == 0 || before[start - 1] != b'\\' {
                 return Some(start);
             }
         }
     }
 
-    /// Passes over the container whose opening byte is the next.
+    /// Passes the container that begins at the next byte.
     #[inline(never)]
     fn pass_container(&mut self) -> Result<(), JsonError> {
         let outside = self.open.len();
@@ -189,11 +191,11 @@ impl<'a, 'm> Outline<'a, 'm> {
                 if self.open.len() == self.depth {
                     return Err(JsonError::TooDeep);
                 }
-                // In ASCII each closing bracket or brace is the opening one plus two.
+                // In ASCII, a closing bracket or brace is the opening byte plus two.
                 close = sign + 2;
                 self.open.push(close);
             } else {
-                // A sign that closes another container could break out of its place. Test:
+                // A value with a closing sign of the wrong kind could break out of its place. Test:
                 // `values_that_could_break_out_of_their_place_are_refused`.
                 return Err(JsonError::Malformed { at });
             }
@@ -310,7 +312,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
     fn read(&mut self) -> Result<(), JsonError> {
         let mut tokens = self.tokens();
         if matches!(tokens.byte(), b'{' | b'[') {
-            // The levels around the value count too. Test: `nesting_is_bounded_and_never_costs_the_stack`.
+            // The depth includes the levels around the value. Test: `nesting_is_bounded_and_never_costs_the_stack`.
             let mut reader = JsonReader::of_value(tokens, self.depth - self.open.len());
             reader.skip()?;
             self.at = reader.at();
@@ -344,7 +346,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
         if tokens.at < self.text.len() {
             return tokens.malformed();
         }
-        // The windows that were only read were not marked yet.
+        // Windows whose bytes were only read, not passed over, might not be marked yet.
         while self.next_window().is_some() {}
         Ok(())
     }

@@ -1,46 +1,47 @@
-//! The places that a scan looks for, as two trees of steps: one from the root of the body, one from each element.
+//! The places that a scan looks for, as two trees of steps: a tree from the root of the body, and a tree from each
+//! element.
 //!
-//! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that is
-//! wanted at its place.
+//! Pointers with the same first steps share these steps, so the scan compares a member's name only once with each name
+//! that is wanted at its place.
 
 use super::name::{Name, Wanted};
 use super::pointer::{Pointer, PointerStep};
 use super::scan::Shape;
 
-/// A place in one of the trees, as an index into its plan.
+/// A place in one of the trees, as an index into the nodes of its plan.
 pub(super) type PlanPlace = usize;
 
-/// The body itself.
+/// The root of the tree for the body.
 pub(super) const BODY: PlanPlace = 0;
-/// An element of the items array.
+/// The root of the tree for each element of the items array.
 pub(super) const ELEMENT: PlanPlace = 1;
 
-/// The use of a value's range.
+/// The use of a value that a scan finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueUse {
     /// The part of an element that is served.
     Item,
-    /// The column of this number, in an element.
+    /// The column at this index in the row of an element.
     Column(usize),
-    /// The fact of this number, in the body.
+    /// The fact at this index of the body's facts.
     Fact(usize),
 }
 
-/// Both trees. They are chained through flat vectors, because a plan is made for each body.
+/// Both trees. A plan is made for each body, so its nodes are in flat vectors, linked by indexes.
 pub(super) struct Plan<'a> {
     nodes: Vec<Node<'a>>,
-    /// Each target, and the next one at the same place.
+    /// Each use, with the index of the next use of the same place.
     targets: Vec<(ValueUse, Option<usize>)>,
     items: Option<PlanPlace>,
     direct: Option<Direct<'a>>,
 }
 
-/// Columns that are direct members of each element, if the element itself is served: the common case, which has a fast
-/// path (`outline/elements.rs`).
+/// The columns in the common case: each is a direct member of the elements, and the elements themselves are served.
+/// This case has a fast path (`outline/elements.rs`).
 pub(super) struct Direct<'a> {
     /// The name of each column.
     pub(super) names: Vec<&'a [u8]>,
-    /// The filter for the names of wanted members.
+    /// The filter for the names of the columns.
     pub(super) wanted: Wanted,
 }
 
@@ -49,7 +50,7 @@ impl<'a> Direct<'a> {
         let mut direct = Self { names: Vec::with_capacity(shape.columns.len()), wanted: Wanted::default() };
         for column in &shape.columns {
             let [PointerStep::Member(name)] = column.steps.as_slice() else { return None };
-            // In a body, a name with a backslash is spelled with an escape.
+            // A body spells a name that contains a backslash with an escape, which the fast path doesn't decode.
             if name.contains('\\') {
                 return None;
             }
@@ -60,14 +61,14 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// A place, with the heads of two lists: the places one step further, and the uses of its value.
+/// A place, with the heads of two lists: the places one step below it, and the uses of its value.
 #[derive(Default)]
 struct Node<'a> {
     step: Option<&'a PointerStep>,
     first_child: Option<PlanPlace>,
     next_sibling: Option<PlanPlace>,
     first_target: Option<usize>,
-    /// The filter for the names of members that are wanted here.
+    /// The filter for the names of the members that are wanted in an object at this place.
     wanted: Wanted,
 }
 
@@ -97,36 +98,37 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Returns whether the items array is expected here.
+    /// Returns whether this is the place of the items array.
     #[inline]
     pub(super) fn is_items(&self, place: PlanPlace) -> bool {
         self.items == Some(place)
     }
 
-    /// Returns the columns if they are direct members of each element and the element itself is served.
+    /// Returns the columns if each is a direct member of the elements, and the elements themselves are served.
+    /// Otherwise `None`.
     pub(super) fn direct(&self) -> Option<&Direct<'a>> {
         self.direct.as_ref()
     }
 
-    /// Returns whether a place below this one is wanted.
+    /// Returns whether any place below this place is wanted.
     #[inline]
     pub(super) fn has_children(&self, place: PlanPlace) -> bool {
         self.nodes[place].first_child.is_some()
     }
 
-    /// Returns whether the value here has no use, except that it may be served as it came.
+    /// Returns whether the value at this place needn't be read: it has no use, or is only served.
     #[inline]
     pub(super) fn is_served(&self, place: PlanPlace) -> bool {
         self.targets(place).all(|target| target == ValueUse::Item)
     }
 
-    /// Returns whether the value here is only read, and no place below it is wanted.
+    /// Returns whether the value at this place is a column or a fact, and no place below it is wanted.
     #[inline]
     pub(super) fn is_leaf(&self, place: PlanPlace) -> bool {
         !self.has_children(place) && !self.is_items(place) && !self.is_served(place)
     }
 
-    /// Returns the places one step further.
+    /// Returns the places one step below this place, with their steps.
     pub(super) fn children(&self, place: PlanPlace) -> impl Iterator<Item = (PlanPlace, &'a PointerStep)> {
         let mut next = self.nodes[place].first_child;
         std::iter::from_fn(move || {
@@ -136,20 +138,20 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns the filter for the names of members that are wanted here.
+    /// Returns the filter for the names of the members that are wanted at this place.
     #[inline]
     pub(super) fn wanted(&self, place: PlanPlace) -> &Wanted {
         &self.nodes[place].wanted
     }
 
-    /// Returns the place that a member of the object here leads to.
+    /// Returns the place of the member with this name; `None` if the member isn't wanted.
     #[inline]
     pub(super) fn member(&self, place: PlanPlace, name: Name<'_>) -> Option<PlanPlace> {
         let leads = |step: &PointerStep| matches!(step, PointerStep::Member(wanted) if name.is(wanted));
         self.children(place).find(|(_, step)| leads(step)).map(|(child, _)| child)
     }
 
-    /// Returns the place that an element of the array here leads to by its number.
+    /// Returns the place of the array element at `index`; `None` if no pointer names that index.
     pub(super) fn element(&self, place: PlanPlace, index: usize) -> Option<PlanPlace> {
         self.children(place).find(|(_, step)| step.index() == Some(index)).map(|(child, _)| child)
     }
@@ -177,7 +179,7 @@ impl<'a> Plan<'a> {
         self.targets.push((target, first));
     }
 
-    /// Returns the place that a pointer leads to, and adds the steps that are not there yet.
+    /// Returns the place that a pointer leads to from `root`. Adds the steps that are missing in the tree.
     fn grow(&mut self, root: PlanPlace, pointer: &'a Pointer) -> PlanPlace {
         let mut place = root;
         for step in &pointer.steps {

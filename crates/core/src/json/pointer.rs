@@ -1,32 +1,32 @@
 //! Places in a JSON body (RFC 6901), compiled once.
 //!
-//! Beside RFC 6901 there is one more form of step: `[rel=next]` takes the first element of an array that is an object
-//! whose member `rel` is the string `next`. Links are often listed that way (HATEOAS, FHIR bundles). A member whose
-//! own name begins with `[` can't be pointed at.
+//! The step `[rel=next]` is an extension of RFC 6901: it selects the first element of an array that is an object whose
+//! member `rel` is the string `next`. Links are often listed in this way (HATEOAS, FHIR bundles). Because of such
+//! steps, a pointer can't name a member whose name begins with `[`.
 
 use std::fmt;
 
 use super::{Span, scan};
 
-/// The largest number of steps of a pointer: far more than any real answer has. It bounds the depth of a search.
+/// The largest number of steps of a pointer, which bounds the recursion of a scan. No real answer is nested so deep.
 const MAX_STEPS: usize = 64;
 
-/// A compiled JSON Pointer; the default is the whole body.
+/// A compiled JSON Pointer. The default is the pointer to the whole body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pointer {
     pub(crate) steps: Vec<PointerStep>,
 }
 
-/// A step of a pointer, decoded.
+/// A step of a pointer, with its escapes decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PointerStep {
-    /// A member of an object or, if it is a number, an element of an array.
+    /// The member of an object with this name. In an array, the element with this index, if the name is a number.
     Member(String),
     /// The first element of an array that is an object in which `member` is the string `value`.
     Matching {
         /// The member's name.
         member: String,
-        /// The string that the member must be.
+        /// The string that the member's value must be.
         value: String,
     },
 }
@@ -34,7 +34,7 @@ pub enum PointerStep {
 /// The fault of a pointer's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointerError {
-    /// The correction, as the end of a sentence that names the text.
+    /// The correction of the pointer, written to follow a name of the faulty text.
     pub message: String,
 }
 
@@ -47,10 +47,10 @@ impl fmt::Display for PointerError {
 impl std::error::Error for PointerError {}
 
 impl Pointer {
-    /// Compiles `"/a/b"`; `""` is the whole body.
+    /// Compiles a pointer such as `"/a/b"`. The pointer `""` is the whole body.
     ///
     /// # Errors
-    /// [`PointerError`] if the text is no JSON Pointer; its message shows how the place is probably written.
+    /// [`PointerError`] if the text isn't a JSON Pointer. The message shows the pointer that was probably meant.
     pub fn parse(text: &str) -> Result<Self, PointerError> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -71,13 +71,13 @@ impl Pointer {
         &self.steps
     }
 
-    /// Returns the pointer to the place that `further` leads to from this one.
+    /// Returns this pointer followed by the steps of `further`.
     #[must_use]
     pub fn then(&self, further: &Self) -> Self {
         Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
     }
 
-    /// Returns the names of the members that it leads through; `None` if a step is [`PointerStep::Matching`].
+    /// Returns the names of all steps; `None` if a step is [`PointerStep::Matching`].
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
         self.steps
@@ -89,10 +89,10 @@ impl Pointer {
             .collect()
     }
 
-    /// Returns the range of this place in one JSON value, relative to the start of `value`. Of duplicate members the
-    /// last one counts. `None` if the place is missing or `value` is not JSON.
+    /// Returns the range of this place in a JSON value, relative to the start of `value`. If a member comes twice, the
+    /// last one counts. `None` if the place is missing or `value` isn't JSON.
     ///
-    /// This is for single places: the places of a page are found together by [`scan_page`](super::scan_page).
+    /// This method finds a single place. [`scan_page`](super::scan_page) finds all places of a page together.
     #[must_use]
     pub fn find(&self, value: &[u8]) -> Option<Span> {
         scan::find(value, self)
@@ -132,7 +132,7 @@ impl PointerStep {
         }
     }
 
-    /// Returns the index of the array element that this step leads to; `None` if it leads to none.
+    /// Returns the index of the array element that this step names; `None` if the step isn't an index.
     pub(super) fn index(&self) -> Option<usize> {
         let Self::Member(name) = self else { return None };
         // An index has no leading zeros (RFC 6901, section 4).
@@ -141,19 +141,19 @@ impl PointerStep {
     }
 }
 
-/// Decodes `~0` and `~1`.
+/// Decodes the escapes `~0` and `~1` of a step.
 fn unescaped(text: &str) -> Result<String, PointerError> {
     if text.replace("~0", "").replace("~1", "").contains('~') {
         return Err(PointerError {
             message: format!("write \"~\" as \"~0\" and \"/\" inside a name as \"~1\" in \"{text}\" (JSON Pointer)"),
         });
     }
-    // `~01` is `~1`: `~0` is decoded last (RFC 6901, section 4).
+    // `~0` must be decoded last, so `~01` becomes `~1` and not `/` (RFC 6901, section 4).
     Ok(text.replace("~1", "/").replace("~0", "~"))
 }
 
-/// Returns a message with the pointer that a text in another notation probably means: `data.users`, `$.data[0]`,
-/// `#/data`, `data/users`.
+/// Returns a message with the pointer that was probably meant by a text in another notation, such as `data.users`,
+/// `$.data[0]`, `#/data` or `data/users`.
 fn suggestion(text: &str) -> String {
     let path = text.trim().trim_start_matches(['$', '#']);
     let mut pointer = String::new();
@@ -213,7 +213,7 @@ mod tests {
         assert!(Pointer::parse(&"/a".repeat(MAX_STEPS + 1)).is_err());
     }
 
-    /// The document and the table of RFC 6901, section 5.
+    /// The document and the table of examples in RFC 6901, section 5.
     #[test]
     fn the_examples_of_rfc_6901() {
         let document = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,

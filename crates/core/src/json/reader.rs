@@ -1,7 +1,7 @@
-//! The interface by which a scan goes through a text, and the reader that reads all of it.
+//! The interface through which a scan reads a text, and the reader that reads and checks all bytes.
 //!
-//! The reader accepts RFC 8259 and nothing else. Open containers are kept on a stack of its own, so that nesting costs
-//! one byte a level and never the thread's stack.
+//! The reader accepts exactly the texts of RFC 8259. It has its own stack of open containers, which takes one byte per
+//! level, so nesting never uses the thread's stack.
 
 use super::{
     JsonError, Span,
@@ -10,101 +10,102 @@ use super::{
     tokens::TokenReader,
 };
 
-/// Elements that were found.
+/// The elements of the items array that were found so far.
 pub(super) struct Elements {
-    /// The largest number of elements.
+    /// The largest number of elements that may be found.
     pub(super) most: usize,
-    /// The part of each element that is served.
+    /// The range of each element.
     pub(super) items: Vec<Span>,
     /// The columns of the elements, row after row.
     pub(super) columns: Vec<Span>,
 }
 
-/// A way through a text from token to token.
+/// A reader that passes through a text token by token.
 pub(super) trait Read<'a> {
-    /// Returns the place of the next byte.
+    /// Returns the offset of the next byte.
     fn at(&self) -> usize;
 
-    /// Returns the number of bytes that have not been passed.
+    /// Returns the number of bytes that aren't passed yet.
     fn left(&self) -> usize;
 
-    /// Goes back to a place that was passed before, at the same nesting.
+    /// Returns to an offset that was passed before. The same containers must have been open there.
     fn return_to(&mut self, at: usize);
 
-    /// Returns the bytes from `start` to here.
+    /// Returns the bytes from the offset `start` to the next byte.
     fn since(&self, start: usize) -> &'a [u8];
 
-    /// Returns the range from `start` to here. Bodies longer than a [`Span`] can express are refused before.
+    /// Returns the range from the offset `start` to the next byte. Bodies that are too long for a [`Span`] were refused
+    /// before.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
     fn span_from(&self, start: usize) -> Span {
         Span { start: start as u32, end: self.at() as u32 }
     }
 
-    /// Returns the next byte, which begins a value where one is due.
+    /// Returns the next byte. Before a value, that is the value's first byte.
     fn byte(&self) -> u8;
 
-    /// Passes the bracket or brace that opens a container closed by `close`; the next byte is its first token.
-    /// Returns false if the container is empty, and passes all of it.
+    /// Enters the container that begins at the next byte and ends with `close`. Returns `true` if the next byte is now
+    /// the container's first token, and `false` if the container is empty and was passed.
     fn enter(&mut self, close: u8) -> Result<bool, JsonError>;
 
-    /// Returns, after a value in a container, whether another one follows: then its first token is the next byte. Else
-    /// the container is passed.
+    /// Passes the comma or the closing byte after a value in a container. Returns `true` if another value or member
+    /// follows, whose first token is now the next byte, and `false` if the container was passed.
     fn another(&mut self) -> Result<bool, JsonError>;
 
-    /// Passes a member's name and colon; the next byte is the first one of its value.
+    /// Passes a member's name and colon. The next byte is then the first byte of the value.
     fn name(&mut self) -> Result<Name<'a>, JsonError>;
 
-    /// Passes members, from the beginning of one on, up to the next whose name may be wanted, with its name and colon.
-    /// `None` if there is none: then the object is passed.
+    /// Passes members up to the next one whose name may be wanted, with that name and its colon. The next byte must be
+    /// the first one of a member. Returns `None` if no such member follows; the object was then passed.
     fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError>;
 
-    /// Passes the unwanted value that begins at the next byte. An implementation may do so without reading it, and may
-    /// also pass the text after it up to the next sign.
+    /// Passes the unwanted value that begins at the next byte. An implementation may leave the value unread.
     fn skip(&mut self) -> Result<(), JsonError>;
 
-    /// Passes the value that begins at the next byte and is served as a whole. An implementation may do so without
-    /// reading its inside.
+    /// Passes the value that begins at the next byte and is served as a whole. An implementation may leave the inside
+    /// of the value unread.
     fn skip_item(&mut self) -> Result<(), JsonError>;
 
-    /// Passes the value that begins at the next byte, and reads all of it.
+    /// Passes the value that begins at the next byte, and checks all its bytes.
     fn read(&mut self) -> Result<(), JsonError>;
 
-    /// Passes elements on the fast path, from the beginning of one on, and adds them and their columns. Returns false
-    /// if the array has ended; else the next element has to be passed by other methods.
+    /// Passes elements by a fast path, and adds their ranges and columns to `found`. The next byte must be the first
+    /// one of an element. Returns `false` if the array was passed, and `true` if the next element needs the general
+    /// path.
     fn pass_elements(&mut self, _direct: &Direct<'_>, _found: &mut Elements) -> Result<bool, JsonError> {
         Ok(true)
     }
 
-    /// Passes whitespace up to the end of the text; anything else there is an error.
+    /// Passes whitespace up to the end of the text. Any other byte is an error.
     fn end(&mut self) -> Result<(), JsonError>;
 }
 
-/// A place in a JSON text, and the containers that are open there. Everything it passes is read and checked.
+/// A reader that checks every byte that it passes. It records its place, and the containers that are open there.
 pub(super) struct JsonReader<'a> {
     tokens: TokenReader<'a>,
-    /// The byte that closes each open container, outermost first.
+    /// The closing byte of each open container, the outermost first.
     open: Vec<u8>,
     depth: usize,
 }
 
 impl<'a> JsonReader<'a> {
-    /// Begins at the first token after a byte order mark, if there is one. The text must be UTF-8.
+    /// Begins at the first token of a text, which must be UTF-8. A byte order mark before it is skipped. `depth` is the
+    /// largest number of open containers.
     pub(super) fn new(bytes: &'a [u8], depth: u16) -> Self {
         let mut tokens = TokenReader::new(bytes);
         tokens.token();
         Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
-    /// Begins at a value in a text, which may be nested `depth` levels deep.
+    /// Begins at a value in the middle of a text. The value may be nested `depth` levels deep.
     pub(super) const fn of_value(tokens: TokenReader<'a>, depth: usize) -> Self {
         Self { tokens, open: Vec::new(), depth }
     }
 
-    /// Passes the container whose opening byte is the next.
+    /// Passes the container that begins at the next byte, with everything in it.
     fn skip_container(&mut self) -> Result<(), JsonError> {
-        // The place, and the byte that closes the innermost container, are kept in local variables through this loop,
-        // so that they stay in registers.
+        // Local variables for the place and the innermost closing byte stay in registers during the loop.
         let mut tokens = self.tokens;
         let mut close = 0;
         let outside = self.open.len();
@@ -119,7 +120,7 @@ impl<'a> JsonReader<'a> {
             };
             match entered {
                 Some(entered) => close = entered,
-                // A value has ended, and containers around it may end here too.
+                // A value has ended. The containers around it may end here too.
                 None => loop {
                     if self.open.len() == outside {
                         self.tokens = tokens;
@@ -147,7 +148,7 @@ impl<'a> JsonReader<'a> {
 
     #[inline(always)]
     fn open_container(&mut self, tokens: &mut TokenReader<'a>, close: u8) -> Result<bool, JsonError> {
-        // Deeper nesting is refused, so that no body makes `open` grow without bound. Test:
+        // Deeper nesting is refused, so a body can't make `open` grow without bound. Test:
         // `nesting_is_bounded_and_never_costs_the_stack`.
         if self.open.len() == self.depth {
             return Err(JsonError::TooDeep);

@@ -1,6 +1,6 @@
-//! The readers of single values. Their input is a value that a scan found: well-formed, without whitespace around it.
+//! Readers of single values. Their input is a value that a scan found: well-formed JSON without whitespace around it.
 //!
-//! An empty slice, as an absent [`Span`](super::Span) gives, is read as null.
+//! An empty slice, which [`Span::of`](super::Span::of) returns for a missing member, is read as null.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ pub enum ScalarKind {
     Object,
 }
 
-/// Returns the kind of a value, by its first byte.
+/// Returns the kind of a value, which depends only on the first byte.
 #[must_use]
 pub fn kind(raw: &[u8]) -> ScalarKind {
     match raw.first() {
@@ -35,9 +35,9 @@ pub fn kind(raw: &[u8]) -> ScalarKind {
     }
 }
 
-/// Returns the characters of a JSON string as UTF-8, borrowed if no character is escaped.
+/// Returns the decoded characters of a JSON string as UTF-8; borrowed if no character is escaped.
 ///
-/// `None` for values of other kinds, and for strings with half a surrogate pair (`"\ud800"`), which are no text.
+/// `None` for other kinds of values, and for strings with half a surrogate pair (`"\ud800"`), which aren't Unicode.
 #[must_use]
 pub fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
@@ -54,8 +54,8 @@ pub fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(out))
 }
 
-/// Returns a count: a non-negative integer that fits 64 bits, as a number in any spelling that is exactly one (`12`,
-/// `12.0`, `1.2e1`), or as a string of digits (`"12"`). `None` for all other values.
+/// Returns the value of a count, which is a non-negative integer of at most 64 bits. A number may have any spelling
+/// (`12`, `12.0`, `1.2e1`), and a string must consist of digits (`"12"`). `None` for all other values.
 #[must_use]
 pub fn unsigned(raw: &[u8]) -> Option<u64> {
     match kind(raw) {
@@ -68,7 +68,7 @@ pub fn unsigned(raw: &[u8]) -> Option<u64> {
     }
 }
 
-/// Returns the value of `true` and `false`; `None` for all else.
+/// Returns the value of `true` or `false`; `None` for all other values.
 #[must_use]
 pub fn boolean(raw: &[u8]) -> Option<bool> {
     match raw {
@@ -78,13 +78,14 @@ pub fn boolean(raw: &[u8]) -> Option<bool> {
     }
 }
 
-/// Returns whether this is the string `""`.
+/// Returns whether the value is the empty string `""`.
 #[must_use]
 pub fn is_empty_text(raw: &[u8]) -> bool {
     raw == b"\"\""
 }
 
-/// Decodes one escape, whose backslash was just passed, and returns the text after it.
+/// Decodes the escape whose backslash precedes `escape`, and appends its character to `out`. Returns the text after the
+/// escape; `None` if the escape isn't valid.
 fn push_unescaped<'a>(out: &mut Vec<u8>, escape: &'a [u8]) -> Option<&'a [u8]> {
     let (&letter, rest) = escape.split_first()?;
     let plain = match letter {
@@ -101,12 +102,13 @@ fn push_unescaped<'a>(out: &mut Vec<u8>, escape: &'a [u8]) -> Option<&'a [u8]> {
     Some(rest)
 }
 
-/// Decodes the digits of `\uXXXX`, and those of the second half where they are the first of a surrogate pair.
+/// Decodes the digits of a `\uXXXX` escape, and the second escape of a surrogate pair if the digits are the first half.
+/// Returns the text after the escape; `None` for half a pair.
 fn push_code_point<'a>(out: &mut Vec<u8>, digits: &'a [u8]) -> Option<&'a [u8]> {
     let (first, mut rest) = code_unit(digits)?;
     let mut code = first;
     if (0xd800..0xdc00).contains(&first) {
-        // A high half without a low one is no character. Test: `text_is_what_serde_json_reads`.
+        // A high half without a low half isn't a character. Test: `text_is_what_serde_json_reads`.
         let (second, after) = code_unit(rest.strip_prefix(b"\\u")?)?;
         code = 0x1_0000 + ((first - 0xd800) << 10) + second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
         rest = after;
@@ -116,7 +118,7 @@ fn push_code_point<'a>(out: &mut Vec<u8>, digits: &'a [u8]) -> Option<&'a [u8]> 
     Some(rest)
 }
 
-/// Decodes four hexadecimal digits, and returns the text after them.
+/// Decodes four hexadecimal digits. Returns their value and the text after them.
 fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
     let (unit, rest) = digits.split_first_chunk::<4>()?;
     let mut code = 0;
@@ -126,7 +128,7 @@ fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
     Some((code, rest))
 }
 
-/// Returns the value of a JSON number, if it is a non-negative integer that fits.
+/// Returns the value of a JSON number that is a non-negative integer of at most 64 bits; `None` for all other numbers.
 fn exact(raw: &[u8]) -> Option<u64> {
     let mantissa_end = raw.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(raw.len());
     let (mantissa, exponent) = raw.split_at(mantissa_end);
@@ -134,16 +136,16 @@ fn exact(raw: &[u8]) -> Option<u64> {
         Some(dot) => (&mantissa[..dot], &mantissa[dot + 1..]),
         None => (mantissa, &mantissa[mantissa.len()..]),
     };
-    // Zeros at the end are left out, because they would overflow on the way to the value: 1000…000e-30 is a count too.
+    // Trailing zeros are left out, because they could overflow an intermediate value: 1000…000e-30 may be a count too.
     let digits = || whole.iter().chain(fraction);
     let trailing_zeros = digits().rev().take_while(|digit| **digit == b'0').count();
     let significant = digits().count() - trailing_zeros;
     let mut value: u64 = 0;
-    // A sign is no digit, so that -0 is no count. Test: `a_count_is_read_in_every_spelling_of_its_number`.
+    // A minus sign isn't a digit, so -0 isn't a count. Test: `a_count_is_read_in_every_spelling_of_its_number`.
     for digit in digits().take(significant) {
         value = append_digits(value, &[*digit])?;
     }
-    // The exponent of zero may be too large to be read.
+    // The exponent of a zero doesn't matter, and may be too large to parse.
     if value == 0 {
         return Some(0);
     }
@@ -152,7 +154,8 @@ fn exact(raw: &[u8]) -> Option<u64> {
     value.checked_mul(10_u64.checked_pow(u32::try_from(scale).ok()?)?)
 }
 
-/// Returns the number after `e`, or 0 without an exponent; `None` if it does not fit.
+/// Returns the exponent of a number, whose first byte is `e` or `E`, or 0 for an empty slice; `None` if the exponent
+/// doesn't fit into 64 bits.
 fn exponent_value(exponent: &[u8]) -> Option<i64> {
     match exponent {
         [] => Some(0),
@@ -165,7 +168,7 @@ fn exponent_value(exponent: &[u8]) -> Option<i64> {
     }
 }
 
-/// Returns `value` with decimal digits appended; `None` on overflow, or if a byte is no digit.
+/// Returns `value` with decimal digits appended: 12 and `34` give 1234. `None` on overflow, or if a byte isn't a digit.
 fn append_digits(value: u64, digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(value, |value, digit| {
         let digit = char::from(*digit).to_digit(10)?;

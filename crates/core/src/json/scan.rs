@@ -1,8 +1,8 @@
-//! The one pass over a page that finds the places for which a dialect and an order ask.
+//! The single pass over a body that finds the places which a dialect and an order name.
 //!
-//! The pass descends only where its plan wants a place, and has the reader pass over all other values. So its recursion
-//! is as deep as the longest pointer, for any input. There are two readers: pages are read by their outline
-//! (`outline.rs`), and a page that the outline refuses is read once more in full, to find its fault.
+//! The pass descends only into values that contain a wanted place; the reader passes over all others. For any input,
+//! its recursion is therefore only as deep as the longest pointer. There are two readers. A page is first read by its
+//! outline (`outline.rs`). A page that the outline refuses is read again in full, to find its fault.
 
 use super::plan::{BODY, ELEMENT, Plan, PlanPlace, ValueUse};
 use super::pointer::PointerStep;
@@ -14,16 +14,16 @@ use super::{
     outline::Outline,
 };
 
-/// The places that are looked for in a body.
+/// The places that a scan looks for in a body.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
     /// The place of the array of items.
     pub items: Pointer,
-    /// The part of an element that is served, from the element on; by default the element itself.
+    /// The part of an element that is served, relative to the element. By default it is the element itself.
     pub item: Pointer,
-    /// Places in an element, from the element on: one column each.
+    /// Places in an element, relative to the element. Each place is a column of the result.
     pub columns: Vec<Pointer>,
-    /// Places in the body. A place within the array's elements costs a second pass over the array.
+    /// Places in the body. A place inside the items array costs a second pass over that array.
     pub facts: Vec<Pointer>,
 }
 
@@ -32,7 +32,7 @@ pub struct Shape {
 pub struct Limits {
     /// The largest depth of nested arrays and objects.
     pub depth: u16,
-    /// The largest number of elements of the array.
+    /// The largest number of elements of the items array.
     pub items: usize,
 }
 
@@ -42,12 +42,13 @@ impl Default for Limits {
     }
 }
 
-/// The result of a scan. All ranges are of the whole body and include no whitespace around a value.
+/// The result of a scan. All ranges are relative to the whole body, and don't include whitespace around a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageSpans {
-    /// The part of each element that is served; `None` if the array is missing or null.
+    /// The range of the served part of each element; `None` if the array is missing or null.
     pub items: Option<Vec<Span>>,
-    /// `columns.len()` ranges for each item, row after row; [`Span::ABSENT`] where an element lacks the place.
+    /// A row of ranges for each item, with a range for each of [`Shape::columns`]; [`Span::ABSENT`] if the element
+    /// lacks the place.
     pub columns: Vec<Span>,
     /// A range for each fact; [`Span::ABSENT`] if the body lacks the place.
     pub facts: Vec<Span>,
@@ -59,20 +60,20 @@ pub(super) type ScanResult = Result<PageSpans, JsonError>;
 /// The reason why a body can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
-    /// The body is not JSON (RFC 8259) in UTF-8, or is longer than 4 GiB.
+    /// The body isn't JSON (RFC 8259) in UTF-8, or is longer than 4 GiB.
     Malformed {
-        /// The first byte that can't stand where it does.
+        /// The offset of the first byte that isn't allowed there.
         at: usize,
     },
-    /// Arrays and objects are nested deeper than allowed.
+    /// Arrays and objects are nested deeper than [`Limits::depth`].
     TooDeep,
-    /// The array has more elements than allowed.
+    /// The items array has more elements than [`Limits::items`].
     TooManyItems,
-    /// The value at the items' place is not an array.
+    /// The value at the items' place is neither an array nor null.
     NotAnArray,
-    /// An element lacks the part that is to be served.
+    /// An element of the items array lacks the part that is served.
     ItemMissing {
-        /// The number of the element, counted from 0.
+        /// The index of the first such element, counted from 0.
         index: usize,
     },
 }
@@ -91,29 +92,29 @@ impl std::fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Scans a body once: its items with their columns, and its facts.
+/// Scans a body once, and returns the ranges of its items, their columns, and its facts.
 ///
-/// The wanted places are read, and so is the text between them and the beginning of the body. Of the rest only the
-/// outline is checked (`outline.rs`), and the inside of an item is served as it came. Of duplicate members the last one
-/// counts, whatever the earlier one held. A byte order mark at the beginning is passed over.
+/// The values at wanted places are checked in full. Of all other text, also inside items, only the outline is checked
+/// (`outline.rs`). If a member comes twice, the last one counts, whatever the earlier one contained. A byte order mark
+/// at the beginning is skipped.
 ///
 /// # Errors
-/// The first fault of a body whose outline has one, or that has another shape, found by reading all of it:
-/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`], wherever in the body they are,
-/// before the others.
+/// The first fault that a full reading finds, if the outline has a fault or the body has another shape.
+/// [`JsonError::NotAnArray`] and [`JsonError::ItemMissing`] are reported only if the body has no other fault.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
     if u32::try_from(body.len()).is_ok()
         && let Some(found) = outline_page(WindowMarker::best(), body, shape, limits)
     {
         return Ok(found);
     }
-    // The outline does not show which fault there is, and where.
+    // The outline doesn't show the kind and the place of a fault.
     read_page(body, shape, limits)
 }
 
-/// Scans a body by its outline, marked by `marker`. Returns `None` if the body has to be refused, for any reason.
+/// Scans a body by its outline, which `marker` marks. Returns `None` if the body has any fault.
 pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
-    // Parts that are passed over are UTF-8, too. Test: `all_of_a_body_is_utf8_whatever_of_it_is_looked_at`.
+    // The whole body must be UTF-8, even the parts that are passed over. Test:
+    // `all_of_a_body_is_utf8_whatever_of_it_is_looked_at`.
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
     }
@@ -122,25 +123,25 @@ pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, lim
     let reader = Outline::new(marker, &mut marks, body, limits.depth);
     let mut scan = Scan::new(reader, &plan, shape.columns.len(), shape.facts.len(), limits);
     scan.whole().ok()?;
-    // A fault in a part that was passed over is noted, and refuses the body here.
+    // The reader only records a fault in a part that it passes over. Such a body is refused here.
     if scan.reader.is_sound() { scan.finish().ok() } else { None }
 }
 
-/// Scans a body byte by byte: all of it is read and checked.
+/// Scans a body in full: every byte is checked.
 pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> ScanResult {
     read(body, &Plan::of_page(shape), shape.columns.len(), shape.facts.len(), limits)
 }
 
-/// Scans a body once for places in it, and checks that all of it is well-formed. Returns a range for each place,
-/// [`Span::ABSENT`] if the body lacks it.
+/// Scans a body for places, and checks that the whole body is well-formed. Returns a range for each place, or
+/// [`Span::ABSENT`] if the body lacks the place.
 ///
 /// # Errors
-/// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
+/// [`JsonError::Malformed`] or [`JsonError::TooDeep`], as for [`scan_page`].
 pub fn scan_facts(body: &[u8], facts: &[Pointer], limits: Limits) -> Result<Vec<Span>, JsonError> {
     Ok(read(body, &Plan::of_facts(facts), 0, facts.len(), limits)?.facts)
 }
 
-/// Returns the range of a place in one value; `None` if it is missing or the value is not JSON.
+/// Returns the range of a place in a value; `None` if the place is missing or the value isn't JSON.
 pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     let limits = Limits { depth: u16::MAX, ..Limits::default() };
     let found = scan_facts(value, std::slice::from_ref(pointer), limits).ok()?;
@@ -159,33 +160,33 @@ fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limi
     scan.finish()
 }
 
-/// The size of an ordinary element in bytes, by which the number of a body's elements is estimated.
+/// The assumed size of an element in bytes, from which the number of a body's elements is estimated.
 const ORDINARY_ELEMENT: usize = 128;
 
-/// The value at the items' place, as far as it has been seen.
+/// The latest value at the items' place.
 #[derive(Clone, Copy)]
 enum ItemsPlace {
-    /// No value, or null.
+    /// No value so far, or null.
     Empty,
-    /// An array.
+    /// An array, with the index of its first element that lacks the served part, if any does.
     Array { first_without_item: Option<usize> },
-    /// Another value.
+    /// A value that is neither an array nor null.
     Other,
 }
 
-/// A pass over a body.
+/// A single pass over a body.
 struct Scan<'p, R> {
     reader: R,
     plan: &'p Plan<'p>,
     found: PageSpans,
     items_place: ItemsPlace,
-    /// The largest number of elements.
+    /// The largest number of elements of the items array.
     most_items: usize,
     /// The number of columns of a row.
     width: usize,
-    /// The first column of the current element's row.
+    /// The index in `found.columns` at which the current element's row begins.
     row: usize,
-    /// The part of the current element that is served.
+    /// The range of the served part of the current element.
     item: Span,
 }
 
@@ -203,13 +204,13 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         }
     }
 
-    /// Reads the whole text: one value, with whitespace around it.
+    /// Reads the whole text, which is a single value with whitespace around it.
     fn whole(&mut self) -> Result<(), JsonError> {
         self.value(BODY)?;
         self.reader.end()
     }
 
-    /// Returns the ranges that were found, if the body has the wanted shape.
+    /// Returns the ranges that were found, or an error if the body has another shape.
     fn finish(mut self) -> Result<PageSpans, JsonError> {
         match self.items_place {
             ItemsPlace::Empty => self.found.items = None,
@@ -220,12 +221,13 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(self.found)
     }
 
-    /// Reads the value at a place, whose first byte is the next.
+    /// Reads the value at a place. The next byte must be the value's first byte.
     fn value(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let wanted_inside = self.plan.has_children(place);
         if wanted_inside && place != ELEMENT {
-            // A later member of the same name replaces the places within the earlier one. The row of an element is new.
+            // If this member comes a second time, the ranges within the earlier value no longer count. An element's row
+            // is new, so nothing has to be forgotten.
             self.forget_below(place);
         }
         match self.reader.byte() {
@@ -251,7 +253,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Reads an object that a place lies in.
+    /// Reads an object that contains wanted places.
     fn object(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let wanted = self.plan.wanted(place);
         let mut more = self.reader.enter(b'}')?;
@@ -266,7 +268,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Reads the value at a place that is a key or a fact, and in which no other place lies.
+    /// Reads the value of a column or fact that contains no other wanted place.
     #[inline]
     fn leaf(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
@@ -278,7 +280,8 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Reads an array that a place lies in: elements by number as they pass, elements by a member in a second look.
+    /// Reads an array that contains wanted places. Elements that are named by an index are read in the first pass; each
+    /// step that names an element by a member takes another pass.
     fn array(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let mut more = self.reader.enter(b']')?;
@@ -306,7 +309,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Passes an array, and returns the place of its first object in which `member` is the string `value`.
+    /// Passes an array. Returns the offset of its first object in which `member` is the string `value`.
     fn first_matching(&mut self, member: &str, value: &str) -> Result<Option<usize>, JsonError> {
         let mut found = None;
         let mut more = self.reader.enter(b']')?;
@@ -325,7 +328,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(found)
     }
 
-    /// Passes an object, and returns the value of its last member of this name.
+    /// Passes an object. Returns the raw value of its last member with this name.
     fn member(&mut self, wanted: &str) -> Result<Option<&'a [u8]>, JsonError> {
         let mut last = None;
         let mut more = self.reader.enter(b'}')?;
@@ -344,11 +347,12 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
 
     /// Reads the array of items.
     fn items(&mut self) -> Result<(), JsonError> {
-        // A later array of the same name replaces the earlier one. Test: `the_last_of_two_members_counts_everywhere`.
+        // If the items' array comes twice, the later array replaces the earlier one. Test:
+        // `the_last_of_two_members_counts_everywhere`.
         let mut items = self.found.items.take().unwrap_or_default();
         items.clear();
         self.found.columns.clear();
-        // Room for as many elements of ordinary size as the body may have, so that the vectors seldom grow.
+        // Space is reserved for elements of the assumed size, so the vectors seldom grow.
         let room = self.reader.left() / ORDINARY_ELEMENT;
         items.reserve(room);
         self.found.columns.reserve(room * self.width);
@@ -371,7 +375,8 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
             self.row = self.found.columns.len();
             self.found.columns.resize(self.row + self.width, Span::ABSENT);
             self.value(ELEMENT)?;
-            // A fault of the rest of the body is reported first. Test: `invalid_json_is_reported_before_another_shape`.
+            // The index is only recorded, because a fault in the rest of the body must be reported first. Test:
+            // `invalid_json_is_reported_before_another_shape`.
             if self.item.is_absent() {
                 first_without_item = first_without_item.or(Some(items.len()));
             }
@@ -383,7 +388,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Records the kind of the value at the items' place, after it has been passed.
+    /// Records the kind of the value at the items' place, after the value was passed.
     fn note_items(&mut self, kind: ScalarKind) {
         match kind {
             ScalarKind::Array => {}
@@ -406,7 +411,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         }
     }
 
-    /// Forgets the ranges that were found below a place.
+    /// Resets the ranges of all wanted places below a place.
     fn forget_below(&mut self, place: PlanPlace) {
         for (child, _) in self.plan.children(place) {
             for target in self.plan.targets(child) {

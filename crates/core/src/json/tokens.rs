@@ -1,15 +1,15 @@
-//! The tokens of a JSON text, one after the other: RFC 8259 and nothing else.
+//! A reader of the tokens of a JSON text, which accepts exactly the tokens of RFC 8259.
 
 use super::{JsonError, name::Name, strings::string_end};
 
-/// The bytes that may precede a text.
+/// The bytes of a byte order mark, which may precede a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The byte that [`TokenReader::byte`] returns at the end of the text; no token begins with it.
+/// The byte that [`TokenReader::byte`] returns at the end of the text. No token begins with this byte.
 const END: u8 = 0;
 
-/// A place in a JSON text. The methods that pass tokens are inlined, so that loops over tokens keep the place in a
-/// register.
+/// A place in a JSON text. The methods that pass tokens are inlined, which keeps the place in a register in loops over
+/// tokens.
 #[derive(Clone, Copy)]
 pub(super) struct TokenReader<'a> {
     pub(super) bytes: &'a [u8],
@@ -17,18 +17,18 @@ pub(super) struct TokenReader<'a> {
 }
 
 impl<'a> TokenReader<'a> {
-    /// Returns the beginning of a text, after a byte order mark if there is one.
+    /// Begins at the first byte of a text, or after its byte order mark.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 } }
     }
 
-    /// Returns the next byte, [`END`] at the end.
+    /// Returns the next byte, or [`END`] at the end of the text.
     #[inline(always)]
     pub(super) fn byte(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(END)
     }
 
-    /// Passes whitespace and returns the byte after it, which is now the next one.
+    /// Passes whitespace. Returns the byte after it, which is then the next byte.
     #[inline(always)]
     pub(super) fn token(&mut self) -> u8 {
         loop {
@@ -40,13 +40,13 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// Returns the error that the text is not JSON from the next byte on.
+    /// Returns the error that the next byte isn't allowed.
     #[inline(always)]
     pub(super) const fn malformed<T>(&self) -> Result<T, JsonError> {
         Err(JsonError::Malformed { at: self.at })
     }
 
-    /// Passes a member's name and colon; the next byte is the first one of its value.
+    /// Passes a member's name, its colon and whitespace. The next byte is then the first byte of the value.
     #[inline(always)]
     pub(super) fn name(&mut self) -> Result<Name<'a>, JsonError> {
         if self.byte() != b'"' {
@@ -76,7 +76,7 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// Passes a string, whose opening quote is the next byte. Returns true if it has an escape.
+    /// Passes a string whose opening quote is the next byte. Returns whether the string contains an escape.
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<bool, JsonError> {
         match string_end(self.bytes, self.at + 1) {
@@ -88,7 +88,7 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    /// Passes a number.
+    /// Passes a number, by a fast path if the number is short.
     #[inline(always)]
     fn number(&mut self) -> Result<(), JsonError> {
         if let Some(length) = self.short_number() {
@@ -98,13 +98,13 @@ impl<'a> TokenReader<'a> {
         self.long_number()
     }
 
-    /// Returns the length in bytes of the number here if it is short and plain: fewer than eight digits, and fewer than
-    /// eight more after a point. `None` for all other numbers, and for other texts.
+    /// Returns the length, in bytes, of the number that begins at the next byte, if it has at most seven digits before
+    /// the point, at most seven digits after the point, and no exponent. `None` for other numbers and other texts.
     #[inline(always)]
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
         let (digits, mut next) = self.few_digits(whole)?;
-        // A leading zero is followed by no digit (RFC 8259, section 6). Test: `every_short_number`.
+        // No digit may follow a leading zero (RFC 8259, section 6). Test: `every_short_number`.
         if self.bytes[whole] == b'0' && digits > 1 {
             return None;
         }
@@ -117,8 +117,8 @@ impl<'a> TokenReader<'a> {
         (next | 0x20 != b'e').then_some(end - self.at)
     }
 
-    /// Returns the number of digits from a place on, and the byte after them; `None` for no digits and for more than
-    /// seven.
+    /// Returns the number of digits from the offset `at` on, and the byte after them; `None` for no digits, and for
+    /// more than seven.
     #[inline(always)]
     fn few_digits(&self, at: usize) -> Option<(usize, u8)> {
         let chunk = self.bytes.get(at..)?.first_chunk()?;
@@ -129,7 +129,7 @@ impl<'a> TokenReader<'a> {
         Some((digits, *chunk.get(digits)?))
     }
 
-    /// Passes any number.
+    /// Passes a number of any length and form.
     #[inline(never)]
     fn long_number(&mut self) -> Result<(), JsonError> {
         if self.byte() == b'-' {
@@ -154,7 +154,7 @@ impl<'a> TokenReader<'a> {
         Ok(())
     }
 
-    /// Passes digits; at least one is required.
+    /// Passes one or more digits.
     #[inline(always)]
     fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
@@ -171,7 +171,7 @@ impl<'a> TokenReader<'a> {
         if self.at == start { self.malformed() } else { Ok(()) }
     }
 
-    /// Passes `true`, `false` or `null`.
+    /// Passes `word`, which is `true`, `false` or `null`.
     #[inline(always)]
     fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
         if !self.bytes[self.at..].starts_with(word) {
@@ -182,11 +182,12 @@ impl<'a> TokenReader<'a> {
     }
 }
 
-/// Returns the number of digits among eight bytes before the first byte that is none.
+/// Returns the number of leading bytes that are digits, 0 to 8.
 #[inline(always)]
 const fn leading_digits(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    // Digits become their values, and all other lanes get their highest bit set. No lane carries into another.
+    // The exclusive or turns each digit into its value, 0 to 9. Then every lane with another value gets its highest bit
+    // set. No lane carries into another lane.
     let lanes = u64::from_le_bytes(*chunk) ^ (ONES * b'0' as u64);
     let others = ((lanes & (ONES * 0x7f)) + ONES * (0x80 - 10)) | lanes;
     (others & (ONES << 7)).trailing_zeros() as usize / 8

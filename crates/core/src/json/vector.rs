@@ -1,8 +1,8 @@
-//! Vector instructions: the one place with `unsafe`.
+//! Vector instructions. Only this module contains `unsafe` code.
 //!
-//! Everything here is safe to call. Two things are unsafe: to run instructions that a processor lacks, so a value of
-//! `Vector` is a proof that this processor has them; and to load a register from memory, which is done only through
-//! references to arrays of a register's size. Nothing else needs `unsafe`, and no pointer is ever computed.
+//! All functions that other modules can call are safe. Two operations need `unsafe`. Running instructions that a
+//! processor may lack: a value of `Vector` is a proof that this processor has them. Loading a register from memory:
+//! that is done only through references to arrays of a register's size, and no pointer is computed.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -14,8 +14,8 @@ pub(super) use avx2::{Vector, first_stop};
 #[cfg(target_arch = "aarch64")]
 pub(super) use neon::Vector;
 
-/// A table from the lower half of a byte to the sign with that half, with the bit set in which brackets and braces
-/// differ; twice, for both halves of a register.
+/// A table from the lower half of a byte to the sign (`:`, `{` or `}`) with that lower half; brackets have the same
+/// lower halves as braces. The table comes twice, for both halves of a register.
 const SIGNS: [u8; 32] = {
     let mut table = [0; 32];
     let signs = *b":{}";
@@ -28,42 +28,44 @@ const SIGNS: [u8; 32] = {
     table
 };
 
-/// Sets of half bytes that are a fault together: the first byte's high half, its low half, and the second byte's high
-/// half. The lowest bit of each set stands for the value 0.
+/// Faults of UTF-8 in two neighbouring bytes. Each fault is three sets of half bytes: the high half of the first byte,
+/// the low half of the first byte, and the high half of the second byte. Bit 0 of a set is for the value 0.
 const FAULTS: [[u16; 3]; 8] = [
-    // The second byte continues nothing, and the first one begins a character of several.
+    // The first byte begins a character of several bytes, but the second byte doesn't continue it.
     [0xf000, ANY, !CONTINUATION],
-    // The second byte continues an ASCII character.
+    // The second byte continues a character, but the first byte is ASCII.
     [0x00ff, ANY, CONTINUATION],
-    // Two bytes for a character that fits into one: C0 and C1.
+    // Two bytes for a character that fits into one byte: C0 and C1.
     [1 << 0xc, 0b11, CONTINUATION],
-    // Three bytes for a character that fits into two: E0 80 to E0 9F.
+    // Three bytes for a character that fits into two bytes: E0 80 to E0 9F.
     [1 << 0xe, 1 << 0, 0x0300],
     // Halves of surrogate pairs: ED A0 to ED BF.
     [1 << 0xe, 1 << 0xd, 0x0c00],
     // Beyond U+10FFFF: F4 90 and above.
     [1 << 0xf, 0xfff0, 0x0e00],
-    // Four bytes for a character that fits into three, F0 80 to F0 8F; and the rest beyond U+10FFFF, F5 80 and above.
+    // Four bytes for a character that fits into three bytes (F0 80 to F0 8F), and the remaining values beyond U+10FFFF
+    // (F5 80 and above).
     [1 << 0xf, 0xffe1, 0x0100],
-    // Both continue: a fault unless the third or fourth byte of a character is due. The last, so that its bit is the
-    // highest: there a saturating difference shows where they are due.
+    // Both bytes continue a character, which is a fault unless the second byte is the third or fourth byte of a
+    // character. This fault comes last, so its bit is the highest: in the highest bit, a saturating difference shows
+    // where a third or fourth byte is required.
     [CONTINUATION, ANY, CONTINUATION],
 ];
 
-/// Any half byte.
+/// The set of all half bytes.
 const ANY: u16 = 0xffff;
 
-/// The high halves of bytes that continue a character.
+/// The set of the high halves of bytes that continue a character.
 const CONTINUATION: u16 = 0x0f00;
 
-/// The faults that a first byte's high half may be part of, a bit for each; the table comes twice, for both halves of a
-/// register.
+/// A table from the high half of a first byte to the faults in which that half occurs, with a bit for each fault. The
+/// table comes twice, for both halves of a register.
 const FIRST_HIGH: [u8; 32] = table(0);
 
-/// The faults that a first byte's low half may be part of.
+/// The same table for the low half of a first byte.
 const FIRST_LOW: [u8; 32] = table(1);
 
-/// The faults that a second byte's high half may be part of.
+/// The same table for the high half of a second byte.
 const SECOND_HIGH: [u8; 32] = table(2);
 
 const fn table(part: usize) -> [u8; 32] {

@@ -1,13 +1,15 @@
-//! The gateway's own strings and numbers as JSON. Items are never written by this: they are sliced.
+//! The writing of the gateway's own strings and numbers as JSON. Items are never written: their bytes are copied from
+//! the upstream's body.
 
-/// Hexadecimal digits, by value.
+/// The hexadecimal digits in the order of their values.
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Appends `text` as a JSON string, quotes included.
+/// Appends `text` as a JSON string with its quotes.
 ///
-/// Beside the characters that RFC 8259 (section 7) names, `<` and `>` are escaped, so that no element begins if a
-/// client writes a body into HTML, and so are U+007F, a control character, and U+2028 and U+2029, which end a line in
-/// older JavaScript. `&` is not: without the others it is harmless, and links should be easy to read and paste.
+/// In addition to the characters that RFC 8259 (section 7) names, these are escaped: `<` and `>`, which could begin an
+/// element if a client writes a body into HTML; U+007F, which is a control character; and U+2028 and U+2029, which end
+/// a line in older JavaScript. `&` isn't escaped: it is harmless without `<` and `>`, and links should be easy to read
+/// and paste.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -19,7 +21,7 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
         let (escape, length): (u16, usize) = match byte {
             0xe2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (0x2028, 3),
             0xe2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (0x2029, 3),
-            // Other characters begin with this byte, too. Test: `characters_that_must_be_escaped_are_escaped`.
+            // Other characters also begin with this byte. Test: `characters_that_must_be_escaped_are_escaped`.
             0xe2 => {
                 at += 1;
                 continue;
@@ -44,9 +46,10 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Returns the number of leading bytes that are surely written as they are.
+/// Returns the number of leading bytes that need no escape. Stops also at the byte 0xe2, which may begin U+2028 or
+/// U+2029.
 fn plain(bytes: &[u8]) -> usize {
-    // Without branches on bytes within a block, the compiler emits vector instructions.
+    // The compiler emits vector instructions, because there is no branch on a byte within a block.
     let is_other = |byte: &u8| {
         u8::from(*byte < b' ')
             | u8::from(*byte == b'"')

@@ -1,17 +1,18 @@
 //! Lists without a declared order: a place is found again by the marks of the items around it.
 //!
-//! A cursor carries marks of the last three items served and of the next two seen. In an answer, the marks that kept
-//! their order decide where the page begins (`place`), and items that are marked as served are not served again. Each
-//! further answer of a page is held to the same rule, by the marks of the items that were read last. If the marks are
-//! not at their expected places, they are searched for in growing windows (`search`).
+//! A cursor contains the marks of the last three items that were served and of the next two that were seen. In an
+//! answer, the marks that kept their order decide where the page begins (`place`), and items that are marked as served
+//! aren't served again. Each later answer of the page follows the same rule, with the marks of the items that were read
+//! last. If the marks are not at their expected places, they are searched for in growing windows (`search`).
 //!
-//! Items that never moved are neither skipped nor repeated as long as, of the marks that are still there and within
-//! reach, more stood still than moved. More cannot be guaranteed of a list whose order is not declared.
+//! Items that never moved are neither skipped nor repeated, on one condition: of the marked items that still exist and
+//! are within reach, more kept their place than moved. No stronger guarantee is possible for a list whose order isn't
+//! declared.
 //!
-//! The length of a walk has no bound, and needs none: a page goes on from where the majority of its neighbours stands,
-//! so that the reader meets again only items that were put, or moved, ahead of it. A list that grows ahead of its
-//! reader faster than it is read has no end in any order. A bound by the count of served items would end the walk of a
-//! reader who deletes the items it reads from a list that is filled up again.
+//! The length of a walk has no bound and needs none. A page continues where the majority of its neighbours is, so only
+//! items that were inserted or moved ahead of the reader make a walk longer. A list that grows ahead of its reader
+//! faster than it is read has no end in any order. A bound by the number of served items would be wrong: a reader might
+//! delete the items that it reads while the list is refilled.
 
 mod asking;
 mod assembly;
@@ -50,7 +51,7 @@ use super::{
     window::{Offset, Slice},
 };
 
-/// The landmark that an answer must show before anything of it is taken.
+/// The landmark that an answer must show before any of its items are taken.
 #[derive(Debug)]
 enum Landmark {
     /// The start of the list.
@@ -63,21 +64,21 @@ enum Landmark {
     Marks(Sightings),
 }
 
-/// The reason why nothing of an answer is taken.
+/// The reason why no item of an answer is taken.
 #[derive(Debug)]
 enum MarkObstacle {
-    /// The boundary, which is not known by marks, is not in the answer.
+    /// The answer doesn't show the boundary, which is the start, an offset or the end of the list.
     Missed(Box<View>),
     /// The marks that were seen don't decide the place yet.
     Unsettled,
 }
 
-/// The use of an answer.
+/// The outcome of reading an answer.
 #[derive(Debug)]
 enum MarkProgress {
-    /// The answer was used, and so many items of it were passed.
+    /// The answer was used. The number is the items that the reader passed in it.
     Used(usize),
-    /// The boundary is not in the answer.
+    /// The answer doesn't show the boundary, which is the start, an offset or the end of the list.
     Missed(Box<View>),
     /// The marks that were seen don't decide the place yet.
     Unsettled,
@@ -96,7 +97,7 @@ struct MarkReader<'p> {
     boundary: Landmark,
     stand: ExpectedPlace,
     page: PassedItems,
-    /// The marks of items that were served, by earlier pages or by this one, and may now stand ahead of the reader.
+    /// The marks of items that were served, by earlier pages or by this page, and might now be ahead of the reader.
     served: Vec<Mark>,
     search: Option<MarkSearch>,
     caps: Caps,
@@ -105,42 +106,43 @@ struct MarkReader<'p> {
     findings: Findings,
 }
 
-/// The believed place of the page.
+/// The place at which the page is believed to be.
 #[derive(Clone, Copy, Debug, Default)]
 struct ExpectedPlace {
     /// The believed offset of the boundary.
     offset: u64,
-    /// The believed offset of the boundary when the last window was asked for.
+    /// The believed offset of the boundary when the last window was requested.
     aimed: u64,
-    /// The offset of the page if it can only be served by offset.
+    /// The offset at which the page begins if it can be served only by offset.
     nearest: u64,
 }
 
-/// The attempts of a page.
+/// The counts of a page's attempts that made no progress.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effort {
-    /// The number of requests that looked once more at the deciding marks after the search; 0 before that.
+    /// The number of requests after the search that read the items around the deciding marks again; 0 before that.
     closer: u32,
-    /// The number of times that the page was begun anew, because the place that it had reached could not be found
-    /// again.
+    /// The number of times that the page began again because the place that it had reached couldn't be found.
     restarts: u32,
-    /// The number of answers in a row with the items of the one before them, though they were asked for elsewhere.
+    /// The number of answers in a row that repeat the items of the answer before, although their slices begin
+    /// elsewhere.
     alike: u32,
-    /// The number of answers in vain since the last progress.
+    /// The number of answers since the last progress that didn't help.
     misses: u32,
 }
 
-/// The caps that short answers may show.
+/// The silent caps that short answers suggest.
 #[derive(Clone, Copy, Debug, Default)]
 struct Caps {
-    /// True if a short answer of a search was taken for capped.
+    /// True if a search took a short answer for a capped one.
     guessed: bool,
-    /// The number of items of a short answer. If more come after it, that number is a silent cap.
+    /// The number of items of a short answer; `None` without one. If more items follow that answer, the number is a
+    /// silent cap.
     suspected: Option<u32>,
 }
 
 impl Caps {
-    /// Takes the number of items of the suspected answer for a cap: more items came after it.
+    /// Records the suspected number, but at least 2, as a cap: more items followed the short answer.
     fn confirm(&mut self, sizes: &mut KnownSizes) {
         if let Some(cap) = self.suspected.take() {
             sizes.assumed_cap = Some(cap.max(2));
@@ -148,23 +150,23 @@ impl Caps {
     }
 }
 
-/// The counts that answers gave.
+/// The counts that answers state or show.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     total: Option<Total>,
-    /// The offset from which on no item came when an end was confirmed.
+    /// The lowest offset at which the confirmation of an end found no items; `u64::MAX` before that.
     nothing_from: u64,
 }
 
-/// The findings that the page reports beside its items.
+/// The findings that the page reports in addition to its items.
 #[derive(Clone, Copy, Debug, Default)]
 struct Findings {
-    /// The distance from its hint at which the cursor's place was found, once it was.
+    /// The offset at which the cursor's place was found, minus the offset of its hint; `None` before it is found.
     drift: Option<i64>,
     stragglers: u32,
-    /// True if the client itself asks by offset.
+    /// True if the client itself requests the page by offset.
     by_offset: bool,
-    /// The reason why the page is served by offset alone.
+    /// The reason why the page is served only by its offset; `None` if it isn't.
     flagged: Option<Unproven>,
 }
 
@@ -172,16 +174,16 @@ struct Findings {
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     read_from(up, request, Vec::new()).await
 }
 
-/// Reads a page by marks, beginning with slices of the list that have come already.
+/// Reads a page by marks, and begins with slices of the list whose answers were already received (`pairs`).
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read_from(
     up: &mut UpstreamPort,
     request: Box<PageRequest>,
@@ -283,7 +285,7 @@ impl<'p> MarkReader<'p> {
         let by_offset = match &request.target.position {
             Position::Start | Position::End | Position::At(_) => None,
             Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
-            // Without a proof a page stands at its hint, whatever the cursor names.
+            // Without verification, a page begins at the offset of its hint, whatever the cursor names.
             _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
             _ if unchecked => Some(hint.offset.0),
             // A token names no place in a list that is read by marks.
@@ -291,7 +293,7 @@ impl<'p> MarkReader<'p> {
         };
         if let Some(offset) = by_offset {
             if backward {
-                // A page before an offset has no more items than come before that.
+                // A page that ends at an offset can't have more items than precede that offset.
                 request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
             }
             request.target.position = Position::At(Offset(offset));
@@ -319,8 +321,9 @@ impl<'p> MarkReader<'p> {
     }
 }
 
-/// Returns a place that is given by keys as one by the mark of its item: the item is found by its id, wherever it
-/// stands. Test: `keys_lead_to_their_item_by_its_id_wherever_it_stands`.
+/// Returns the position of the request, in which an item that is named by its keys or its id is replaced by the item's
+/// mark. The mark finds the item wherever it is in the list. Test:
+/// `keys_lead_to_their_item_by_its_id_wherever_it_stands`.
 fn by_marks(request: &PageRequest) -> Position {
     let mark = |id| {
         let id = key::identity_of(&request.order.id, id)?;
@@ -338,7 +341,7 @@ fn by_marks(request: &PageRequest) -> Position {
 }
 
 impl MarkReader<'_> {
-    /// Returns the profile of the upstream after a page. A cap that was learnt counts only if an answer filled it:
+    /// Returns the profile of the upstream after a page. A learnt cap counts only if an answer filled it, because
     /// hidden items make answers short too.
     fn profile(&self) -> UpstreamProfile {
         let KnownSizes { profile, assumed_cap: cap, .. } = self.asker.sizes;
@@ -346,7 +349,7 @@ impl MarkReader<'_> {
         UpstreamProfile { cap, ..profile }
     }
 
-    /// Moves to the place where the page begins, with no item read.
+    /// Moves the reader to the place where the page begins, before any item is read.
     fn set_out(&mut self) {
         let position = &self.request.target.position;
         let backward = position.is_backward();
@@ -357,7 +360,7 @@ impl MarkReader<'_> {
             Position::Start | Position::At(Offset(0)) => (Landmark::Start, 0),
             Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
                 let line = MarkLine::new(marks, way);
-                // An item that was served may stand ahead by now, and is not served again. Test:
+                // A served item might be ahead of the place by now. It isn't served again. Test:
                 // `a_straggler_is_counted_and_not_served_again`.
                 self.served = line.served().to_vec();
                 (Landmark::Marks(Sightings::new(line, way, hint, false)), hint)
@@ -379,11 +382,11 @@ impl MarkReader<'_> {
         View::new(answer, slice, &self.request.paging, self.asker.sizes.assumed_cap, belief)
     }
 
-    /// Uses an answer, if it shows the boundary.
+    /// Takes the items of an answer if it shows the boundary.
     fn read(&mut self, view: View) -> MarkProgress {
         let cut = match &mut self.boundary {
-            // An answer to the start shows that the list is empty: wherever the page was to begin, it ends there. Test:
-            // `a_boundary_that_is_gone_is_an_end_only_in_an_empty_list`.
+            // An empty answer at the start shows that the list is empty. The page ends there, wherever it was to begin.
+            // Test: `a_boundary_that_is_gone_is_an_end_only_in_an_empty_list`.
             _ if view.is_empty() && view.from_start && view.ends => 0,
             Landmark::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
             Landmark::At(offset) => {
@@ -394,7 +397,7 @@ impl MarkReader<'_> {
                 }
                 let cut = view.place_at(*offset);
                 let passed = self.take(view, cut, Recognised::default());
-                // A page at an offset after the end has no next. Test:
+                // A page at an offset after the end has no next page. Test:
                 // `an_offset_proves_nothing_and_leads_on_by_marks`.
                 if is_past {
                     self.page.end();
@@ -414,7 +417,8 @@ impl MarkReader<'_> {
         MarkProgress::Used(self.take(view, cut, Recognised::default()))
     }
 
-    /// Takes from the answer in which the marks decided the place, and returns the number of items passed.
+    /// Takes items from the answer in which the marks decided the place. Returns the number of items that the reader
+    /// passed.
     fn find(&mut self, decision: &Decision) -> usize {
         let Landmark::Marks(sightings) = &mut self.boundary else { return 0 };
         let marked = sightings.line().served().to_vec();
@@ -435,28 +439,29 @@ impl MarkReader<'_> {
         self.take(view, cut, recognised)
     }
 
-    /// Takes the items of an answer beyond the boundary, which is right before its item `cut`. Then the boundary is the
-    /// place that the reading has reached. Returns the number of items passed.
+    /// Takes the items of an answer beyond the boundary, which is directly before its item `cut`. Afterwards the
+    /// boundary is the place that the reader has reached. Returns the number of items that the reader passed.
     fn take(&mut self, view: View, cut: usize, recognised: Recognised) -> usize {
         let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;
         let (order, marker) = (&request.order, request.marker_of_target());
         let way = page.way();
         let is_passed = |place: usize| (place < cut) == (way == Way::Forward);
-        // Served items that stand before the place can't come again ahead of it.
+        // Served items that the reader has passed can't appear again ahead of it.
         known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_passed(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
         if let Some(total) = view.answer.total.or(self.counts.total) {
-            // A total of fewer items than came is of another time.
+            // A total that is smaller than the number of items seen was counted at another time.
             self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
-        // Older marks don't lead those of an answer that begins the list: no item stands before its first one.
+        // Older marks aren't put before the marks of an answer that begins the list: no item precedes its first item.
         let is_edge = if way == Way::Forward { view.from_start } else { view.ends };
         let left_out = page.see(view, cut, order, marker);
-        // An item that leaves the page is read again where it stands.
+        // An item that leaves the page is read again at its present place, so it no longer counts as served.
         known.retain(|mark| !left_out.contains(mark));
-        // Items without ids may look the same: of several, only the one that was found as a mark was served.
+        // Items without ids may look the same. Of several identical items, only the item that was recognised as a mark
+        // was served.
         let is_known = |view: &View, place: usize| {
             let marks = view.marks(order, marker);
             let alike = || marks.iter().filter(|mark| **mark == marks[place]).count() > 1;

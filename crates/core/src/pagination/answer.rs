@@ -1,4 +1,4 @@
-//! A response of an upstream, as the dialect reads it: the facts that the core needs.
+//! The response of an upstream after its dialect has read it: the facts that the core needs.
 
 use super::{fetch::Token, key::KeyValue, window::Slice};
 use crate::json::Span;
@@ -8,26 +8,26 @@ use crate::json::Span;
 pub struct Total {
     /// The number of items.
     pub value: u64,
-    /// True if the number is exact; else it is a lower bound.
+    /// True if the number is exact. Otherwise it is a lower bound.
     pub exact: bool,
 }
 
 /// The kind of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// A list, possibly empty; to a [`super::fetch::Fetch::Item`] the one item.
+    /// A list, possibly empty. The answer to a [`super::fetch::Fetch::Item`] lists a single item.
     #[default]
     Listed,
-    /// The dialect's answer past the end of a list (a 404 "Invalid page.", a 416). It helps to aim and never proves an
-    /// end.
+    /// The upstream's answer to a place after the end of a list, such as a 404 "Invalid page." or a 416. It helps to
+    /// aim and never proves an end.
     PastEnd,
-    /// The token or the item that the fetch names does not exist any more.
+    /// The token or the item that the fetch names no longer exists.
     Gone,
-    /// The upstream was not asked: its dialect has no form for a key in the filter of the fetch. The page is read
-    /// without filters.
+    /// No request was sent, because the dialect can't write a key of the fetch's filter. The page is then read without
+    /// filters.
     Unaskable,
-    /// The upstream was not asked: these strong keys of the item are known by now. Only to a
-    /// [`super::fetch::Fetch::Item`].
+    /// No request was sent, because these strong keys of the item are already known. Only a
+    /// [`super::fetch::Fetch::Item`] gets this answer.
     Known(Vec<KeyValue>),
 }
 
@@ -43,22 +43,23 @@ pub struct Answer {
     pub(super) keys: Vec<Span>,
     /// The kind of the answer.
     pub standing: Standing,
-    /// The size of the collection.
+    /// The size of the collection; `None` if the answer doesn't state it.
     pub total: Option<Total>,
-    /// The answer's own statement whether more items follow; `None` if it has none.
+    /// The answer's own statement whether more items follow; `None` without a statement.
     pub more: Option<bool>,
-    /// The offset at which the answer begins, as it states.
+    /// The offset at which the answer begins; `None` if the answer doesn't state it.
     pub offset: Option<u64>,
-    /// The number of the page, counted from 0, as the answer states.
+    /// The number of the page, counted from 0; `None` if the answer doesn't state it.
     pub page: Option<u64>,
-    /// The page size that was used, as the answer states.
+    /// The page size that was used; `None` if the answer doesn't state it.
     pub size: Option<u32>,
-    /// The token that leads on. `None` also if it is the token of the fetch itself and the dialect takes that for the
-    /// end, or if the answer states that no item follows.
+    /// The token of the next upstream page; `None` if none follows. That includes an answer which states that no item
+    /// follows, and one that repeats the fetch's own token, if the dialect takes that for the end.
     pub next: Option<Token>,
-    /// The token that leads back.
+    /// The token of the previous upstream page; `None` if the answer has none.
     pub previous: Option<Token>,
-    /// For each item the raw JSON value that continues the list after it; empty unless the dialect pages by item.
+    /// For each item, the range of the raw JSON value that continues the list after that item. Empty unless the dialect
+    /// pages by item.
     pub item_tokens: Vec<Span>,
 }
 
@@ -94,13 +95,14 @@ impl Answer {
         Self { total, ..Self::default() }
     }
 
-    /// Returns whether an answer to this slice begins the list: it was asked for from the start, and does not state
+    /// Returns whether this answer to `slice` begins the list: the slice is at the start, and the answer doesn't state
     /// that it begins elsewhere.
     pub(super) fn begins_list(&self, slice: Slice) -> bool {
         slice.begins().0 == 0 && self.offset.unwrap_or(0) == 0 && self.page.unwrap_or(0) == 0
     }
 
-    /// Returns the keys that are known without a request ([`Standing::Known`]).
+    /// Returns the strong keys that are known without a request ([`Standing::Known`]); `None` for any other kind of
+    /// answer.
     pub(super) fn known(&self) -> Option<Vec<KeyValue>> {
         match &self.standing {
             Standing::Known(keys) => Some(keys.clone()),
@@ -108,7 +110,7 @@ impl Answer {
         }
     }
 
-    /// Returns the body as it came, with its content coding decoded.
+    /// Returns the body as it was received, with its content coding decoded.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -120,7 +122,7 @@ impl Answer {
         self.body.capacity()
     }
 
-    /// Returns the body, and drops the rest.
+    /// Returns the body and drops all other facts of the answer.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
         self.body
@@ -146,14 +148,15 @@ impl Answer {
         self.keys.get(index * columns..)?.get(..columns)
     }
 
-    /// Returns the raw id of the item at `index`: the last value of its row, empty if it is missing.
+    /// Returns the raw id of the item at `index`, which is the last value of its row. Empty if the id or the item is
+    /// missing.
     #[must_use]
     pub fn id(&self, index: usize) -> &[u8] {
         self.row(index).and_then(|row| row.last()).map_or(&[], |span| span.of(&self.body))
     }
 
-    /// Appends the items of a later answer, and takes over its total, if it states one, and its statement whether more
-    /// items follow. The other facts stay.
+    /// Appends the items of a later answer. The later answer's `more` replaces this answer's, and so does its total if
+    /// it states one. The other facts stay unchanged.
     pub(super) fn append(&mut self, later: Self) {
         let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         let moved = |span: Span| match span.is_absent() {

@@ -1,35 +1,35 @@
-//! An independent checker of pages: it checks whether the claim of a page follows from its questions and answers.
+//! An independent checker of pages. It checks whether the claims of a page follow from its questions and answers.
 //!
-//! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not
-//! import it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and relies on the types of the
-//! contract. It is short enough to be read in one sitting, and stays below 300 lines of code.
+//! The checker is written only from the rules. It shares no code with the strategies or the judge, which must not
+//! import it (`tests/tidy/layers.rs`). It compares single values with `key::compare` and relies on the core's public
+//! types. It stays below 300 lines of code, so it can be read in one sitting.
 //!
-//! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
-//! begins at its first item, or at the start of the list where it was asked from there; it reaches to its last item, or
-//! to the end where it ends the list by evidence. Of items that the upstream does not order among themselves (a *run*)
-//! it shows the first and the last run only in part. A page after an item *A* is founded where a chain of answers leads
-//! from *A* to the page's last item, or to the end where the page claims to be the last: each answer of the chain
-//! begins at or before the place that the chain has reached, reaches beyond it, and all its items on the way are on the
-//! page. A page that is read backward is the mirror image.
+//! **The rule.** Each answer shows every item between two places of the list, a *low* place and a *high* place. The low
+//! place is the answer's first item, or the start of the list if the request began there. The high place is the
+//! answer's last item, or the end of the list if there is evidence of the end. If the upstream doesn't order items
+//! among themselves (a *run*), the answer's first and last run may be incomplete. A page after an item *A* is proven if
+//! a chain of answers leads from *A* to the page's last item, or to the end if the page claims to be the last. Each
+//! answer of the chain begins at or before the place that the chain has reached, and reaches beyond it. All its items
+//! between are on the page. A page that is read backward is the mirror image.
 //!
-//! - Of every page, each item was shown by an answer, no id comes twice, and the limit is kept.
-//! - A page of level `exact` ascends strictly after the place that was asked for, and is held to the rule. A filtered
-//!   answer begins at the values of its own first item, for it shows that the filter lets these through; of
-//!   alternatives of a filter one counts that shows an item of its range. An end needs the evidence of the answer
-//!   itself: what the dialect vouches for, or fewer items than a size that was honoured and a statement of the answer
-//!   that nothing follows. The claims about the page's neighbours agree with it: a page ahead of it is not claimed
-//!   where an answer ends the list, none shows an item more and no total counts more.
-//! - A page of level `checked` is held to the same rule with weaker evidence: filters are believed; an answer begins
-//!   where another ends by its offset, if one of the two was read again around the other and came back the same; and an
-//!   answer ends its list where its total is reached, where it is empty, or where another one that was asked for what
-//!   comes after it shows nothing new.
-//! - Of pages by token, which are never `exact`, and of pages of level `anchored` and `positional`, or flagged as
-//!   unproven, no more is checked than of every page.
+//! - Every page: each item is in an answer, no id comes twice, and the limit is kept.
+//! - A page of level `exact`: its items ascend strictly after the requested place, and follow the rule. A filtered
+//!   answer begins at the values of its own first item, because that item shows that the filter lets these values
+//!   through. An alternative of a filter counts only if the answer shows an item of its range. An end needs evidence of
+//!   the answer itself: evidence that the dialect vouches for, or fewer items than an honoured size together with a
+//!   statement that no item follows. The links to neighbouring pages must agree with the answers: a page must not link
+//!   to a next page if an answer ends the list, no answer shows another item, and no total counts more.
+//! - A page of level `checked`: the same rule with weaker evidence. Filters are believed. Two answers meet by their
+//!   offsets if one of the two was read both before and after the other, with the same items. An answer ends its list
+//!   if it reaches its total, if the list is empty, or if another answer, whose slice extends beyond its end, shows
+//!   nothing new.
+//! - Pages of level `anchored` or `positional`, pages flagged as unproven, and pages by token that aren't `exact`: only
+//!   the checks of every page.
 //!
-//! A page with a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may be right: the core
-//! knows more arguments for `checked` pages, and believes an answer that states that more items follow. The simulator
-//! counts these pages, about two in ten thousand, and bounds their number. If the checker accepts a page that is wrong,
-//! the answers of the page were wrong.
+//! A page with a [`ClaimFault`] other than [`ClaimFault::Verbatim`] or [`ClaimFault::Once`] may still be right: the
+//! core accepts more arguments for `checked` pages, and believes an answer that states that more items follow. The
+//! simulator counts such pages, about two in ten thousand, and bounds their number. If the checker accepts a page that
+//! is wrong, the answers of the page were wrong.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, fmt, rc::Rc};
 
@@ -47,19 +47,20 @@ use super::{
     window::Offset,
 };
 
-/// A claim of a page that does not follow, with the reason: a sentence that names answers by their numbers, counted
-/// from 1, and no values.
+/// A claim of a page that doesn't follow from the answers. The text is the reason: it names items and answers by their
+/// numbers, counted from 1, and contains no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimFault {
-    /// Each item is an item of an answer.
+    /// The claim that each item is an item of an answer.
     Verbatim(String),
-    /// No id stands twice on the page, and the page is not too long.
+    /// The claim that no id comes twice on the page, and that the page keeps its limit.
     Once(String),
-    /// The items are in the declared order, after the place that was asked for.
+    /// The claim that the items are in the declared order, after the requested place.
     Order(String),
-    /// No item that was shown in between is left out, and the pages beside begin where this one ends.
+    /// The claim that no item between two items of the page is left out, and that the neighbouring pages begin where
+    /// this page ends.
     Whole(String),
-    /// The page reaches the ends of the list, and more items follow it, where it claims so.
+    /// The claim that the page is the first or the last page, or that more items follow.
     Ends(String),
 }
 
@@ -70,12 +71,12 @@ impl fmt::Display for ClaimFault {
     }
 }
 
-/// Checks the claims of a page against the questions and answers of its request, in their sequence. Returns the
-/// argument for the page, a sentence in each line.
+/// Checks the claims of a page against the questions and answers of its request, which are in the order of sending.
+/// Returns the argument for the page, one sentence per element.
 ///
 /// # Errors
 ///
-/// The first claim that does not follow.
+/// The first claim that doesn't follow.
 pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) -> Result<Vec<String>, ClaimFault> {
     let PageRequest { order, paging, limit, .. } = request;
     let proven = page.level() >= Level::Checked && page.unproven.is_none();
@@ -84,13 +85,13 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
     for (at, place) in page.items.iter().enumerate() {
         let item = item_of(&page.answers[place.answer as usize], order, place.item as usize);
         require(shown.contains(&item), || ClaimFault::Verbatim(format!("item {} is in none of the answers", at + 1)))?;
-        // Items without ids may look the same.
+        // Items without ids may be identical.
         let is_first = (item.1.is_none() && !proven) || ids.insert(item.1);
         require(is_first, || ClaimFault::Once(format!("the id of item {} stands twice on the page", at + 1)))?;
     }
     let fits = page.items.len() <= *limit as usize || paging.tokens.single_use;
     require(fits, || ClaimFault::Once(format!("{} items are on a page of {limit}", page.items.len())))?;
-    // The seams of pages by token are made by the upstream, and no answer shows them.
+    // The upstream makes the seams of pages by token, and no answer shows both sides of one.
     if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
         return Ok(vec!["Each item is one that an answer shows, and no id is there twice.".to_owned()]);
     }
@@ -117,7 +118,7 @@ fn require(holds: bool, fault: impl FnOnce() -> ClaimFault) -> Result<(), ClaimF
     if holds { Ok(()) } else { Err(fault()) }
 }
 
-/// An item as it is recognised: its bytes, and its id in the canonical spelling.
+/// An item's bytes and its id in the canonical spelling; together they identify an item of an answer.
 type ItemCopy<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 fn item_of<'a>(answer: &'a Answer, order: &Order, item: usize) -> ItemCopy<'a> {
@@ -128,7 +129,7 @@ fn items_of<'a>(answer: &'a Answer, order: &Order) -> HashSet<ItemCopy<'a>> {
     (0..answer.items.len()).map(|item| item_of(answer, order, item)).collect()
 }
 
-/// Returns the place that was asked for.
+/// Returns the requested place; `None` if keys can't express it, or if the keys of its item aren't known.
 fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Bound> {
     match &request.target.position {
         Position::Start | Position::End | Position::At(Offset(0)) => Some(Bound::new(&[], true)),
@@ -146,12 +147,12 @@ fn anchor_of(request: &PageRequest, exchanges: &[(Fetch, Answer)]) -> Option<Bou
     }
 }
 
-/// A place between items, in the direction of reading: right before, or right after, all items with these leading keys.
-/// Without keys: the start, or the end, of the list.
+/// A place between items, in the direction of reading: directly before or directly after all items with these leading
+/// keys. Without keys, the place is the start or the end of the list.
 #[derive(Clone, Debug)]
 struct Bound {
     keys: Rc<[KeyValue]>,
-    /// -1: before them; 1: after them.
+    /// -1 for the place before the items, 1 for the place after them.
     side: i8,
 }
 
@@ -165,9 +166,9 @@ impl Bound {
     }
 }
 
-/// A slice that was asked for, and its answer.
+/// A requested slice and its answer.
 struct ShownSlice<'a> {
-    /// The place of the answer in the transcript.
+    /// The index of the answer among the exchanges.
     number: usize,
     begins: u64,
     size: usize,
@@ -175,11 +176,11 @@ struct ShownSlice<'a> {
     answer: &'a Answer,
     /// The place after each item, in the direction of reading.
     rows: Vec<Bound>,
-    /// True if the answer runs against the direction of reading.
+    /// True if the answer's order is opposite to the direction of reading.
     reversed: bool,
 }
 
-/// The filter of the whole list.
+/// The filter that every item passes.
 static EVERYTHING: Filter = Filter::And(Vec::new());
 
 struct PageChecker<'a> {
@@ -223,8 +224,8 @@ impl PageChecker<'_> {
         require(!is_end, || ClaimFault::Ends("there is more, it says, after an end".into())).map(|()| lines)
     }
 
-    /// Returns the argument that leads from one place to another: answers each of which begins at or before the place
-    /// reached and goes beyond it.
+    /// Returns the argument that leads from `from` to `goal`: a line for each answer of a chain in which each answer
+    /// begins at or before the place reached and extends beyond it.
     fn chain(&self, least: Level, from: &Bound, goal: &Bound) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
         while !self.is_within(goal, &at) {
@@ -237,8 +238,8 @@ impl PageChecker<'_> {
             let leads = |best: &Bound, to: &Bound| self.is_before(best, to) || self.is_within(goal, to);
             let step = steps.reduce(|best, step| if leads(&best.1, &step.1) { step } else { best });
             let passed = self.items.iter().filter(|item| self.is_within(item, &at)).count();
-            // Values that only answers can order may form a circle if the answers contradict each other:
-            // `regressions/answers-that-order-in-a-circle.txt`.
+            // Values that only answers can order may form a circle if answers contradict each other, so the length of a
+            // chain is bounded: `regressions/answers-that-order-in-a-circle.txt`.
             let Some((slice, to)) = step.filter(|_| lines.len() <= self.slices.len() + self.items.len()) else {
                 let why = format!("no answer leads on after {passed} items of the page");
                 return Err(if passed < self.items.len() { ClaimFault::Whole(why) } else { ClaimFault::Ends(why) });
@@ -250,10 +251,12 @@ impl PageChecker<'_> {
         Ok(lines)
     }
 
-    /// Returns how far an answer leads on from a place: to its end, or to an item that is not on the page.
+    /// Returns the place that an answer proves from `at` on: its own end, or an earlier item that isn't on the page.
+    /// `None` if the answer proves nothing beyond `at`.
     fn step(&self, slice: &ShownSlice<'_>, (from, to): (Bound, Bound), least: Level, at: &Bound) -> Option<Bound> {
         let edge = |row, before| self.edge(row, slice.listing.by_id, before);
-        // Only an item of its range shows that an alternative of a filter is understood.
+        // Only an item in the range of an alternative shows that the upstream understands that alternative of the
+        // filter.
         let is_inside = |row: &Bound| self.is_within(&from, row) && self.is_within(row, &to);
         let is_known = least < Level::Exact || slice.rows.is_empty() || slice.rows.iter().any(is_inside);
         let is_usable = is_known && slice.rows.is_sorted_by(|left, right| self.is_before(&edge(left, true), right));
@@ -264,7 +267,7 @@ impl PageChecker<'_> {
         let low = match (slice.rows.first(), seam.and_then(|seam| seam.rows.last())) {
             _ if begins && (from.keys.is_empty() || least < Level::Exact) => from.clone(),
             (first, _) if begins => Bound::new(&first?.keys[..from.keys.len()], true),
-            // An answer that shows the place itself needs no neighbour:
+            // An answer that shows the place itself needs no neighbouring answer:
             // `regressions/a-seam-before-an-opaque-anchor.txt`.
             (Some(first), _) if self.is_within(&edge(first, false), at) => edge(first, false),
             (_, last) => edge(last?, true),
@@ -277,8 +280,8 @@ impl PageChecker<'_> {
         (is_usable && self.is_within(&low, at) && self.is_within(&from, at) && self.is_before(at, &to)).then_some(to)
     }
 
-    /// Returns whether a slice begins where another ends, and one of the two was read before and after the other, and
-    /// was the same.
+    /// Returns whether `next` begins where `one` ends, and one of the two slices was read both before and after the
+    /// other, with the same items.
     fn adjoin(&self, [one, next]: [&ShownSlice<'_>; 2]) -> bool {
         let is_same = |one: &ShownSlice<'_>, again: &ShownSlice<'_>| {
             (one.begins, one.size, one.listing) == (again.begins, again.size, again.listing)
@@ -292,7 +295,8 @@ impl PageChecker<'_> {
         ends.contains(&next.begins) && one.listing == next.listing && (is_around(one, next) || is_around(next, one))
     }
 
-    /// Returns the level at which an answer ends its list, in the direction in which it was asked for.
+    /// Returns the level at which an answer proves the end of its list, in the direction of its request; `None` if it
+    /// doesn't.
     fn ends(&self, one: &ShownSlice<'_>) -> Option<Level> {
         let PageRequest { paging, target, filters, .. } = self.request;
         let others = || self.slices.iter().filter(|other| other.number != one.number);
@@ -317,7 +321,7 @@ impl PageChecker<'_> {
         if is_exact { Some(Level::Exact) } else { is_checked.then_some(Level::Checked) }
     }
 
-    /// Returns the places between which a filter lets items through; `None` where the filter is no range.
+    /// Returns the two places between which a filter lets items through; `None` if the filter isn't a range.
     fn range(&self, filter: &Filter) -> Option<(Bound, Bound)> {
         let parts = if let Filter::And(parts) = filter { parts } else { std::slice::from_ref(filter) };
         let (mut low, mut high, mut keys) = (Bound::new(&[], true), Bound::new(&[], false), Vec::new());
@@ -325,7 +329,7 @@ impl PageChecker<'_> {
             let Filter::Compare { column, comparison, value } = part else { return None };
             let value = value.as_ref().unwrap_or(&KeyValue::Null);
             let at = |value: &KeyValue, before| Bound::new(&[&keys[..], std::slice::from_ref(value)].concat(), before);
-            // Nulls come before or after all values. A comparison lets none of them through.
+            // Nulls come before or after all values. A comparison with a value lets no null through.
             let nulls = self.compare(*column, &KeyValue::Null, &KeyValue::Boolean(true));
             if *column != keys.len() || (nulls.is_none() && *comparison == Comparison::Null) {
                 return None;
@@ -339,7 +343,7 @@ impl PageChecker<'_> {
             let is_exclusive = matches!(comparison, Comparison::Greater | Comparison::Less);
             match comparison {
                 Comparison::Null | Comparison::NotNull => {}
-                // Values that are shown more coarsely than they are stored are not all equal to one that is shown.
+                // Stored values with the same coarse spelling aren't all equal to the value that is shown.
                 Comparison::Equal if key.grain.is_some() => return None,
                 Comparison::Equal => (low, high) = (at(value, true), at(value, false)),
                 _ if is_greater == (key.direction == Direction::Ascending) => low = at(value, !is_exclusive),
@@ -350,7 +354,7 @@ impl PageChecker<'_> {
         Some((low, high))
     }
 
-    /// Returns the place before or after the run of an item; after the item itself where the upstream orders ties.
+    /// Returns the place before or after the run of an item, or after the item itself if the upstream orders ties.
     fn edge(&self, item: &Bound, by_id: bool, before: bool) -> Bound {
         let Order { strong, ties, .. } = &self.order;
         let is_coarse = |(key, value): (&SortKey, &KeyValue)| key.grain.is_some() || value.is_cut(&key.kind);
@@ -372,14 +376,15 @@ impl PageChecker<'_> {
         self.order_of(left, right).is_some_and(Ordering::is_le)
     }
 
-    /// Compares two places by the leading keys that both have. Opaque values are in the order in which an answer shows
-    /// them.
+    /// Compares two places by the leading keys that both have. Opaque values take their order from an answer that shows
+    /// both; `None` if no answer does.
     fn order_of(&self, left: &Bound, right: &Bound) -> Option<Ordering> {
         for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
             let (key, before) = (self.order.keys().nth(column)?, &self.order.strong[..column]);
             match self.compare(column, one, other) {
                 Some(Ordering::Equal) => {}
-                // After a key that is shown coarsely, opaque values decide nothing.
+                // The upstream sorts by the hidden rest of a coarse key first, so opaque values after such a key decide
+                // nothing.
                 None if key.kind == Kind::Opaque && before.iter().any(|key| key.grain.is_some()) => {}
                 None if key.kind == Kind::Opaque => return self.shown_order(left, right, column + 1),
                 known => return known,
@@ -400,7 +405,7 @@ impl PageChecker<'_> {
             let columns = |row: &Bound| 0..row.keys.len().min(place.keys.len()).min(depth);
             slice.rows.iter().position(|row| columns(row).all(|at| is_equal(row, at)))
         };
-        // An opaque order may hold values for equal that differ in their bytes, and order them by the id: an answer
+        // An opaque order may treat values with different bytes as equal, and sort those items by the id. So an answer
         // that shows both items themselves is tried first.
         [usize::MAX, depth].into_iter().find_map(|depth| {
             self.slices.iter().find_map(|slice| Some(find(slice, left, depth)?.cmp(&find(slice, right, depth)?)))

@@ -1,8 +1,8 @@
 //! The number of upstream requests that the pages of a list take while the list does not change.
 //!
-//! The number is counted, not computed by a second copy of the planner: the procedures that serve pages read a list at
-//! rest of the declared shape, at every alignment of pages that matters, in both directions, with and without learnt
-//! sizes. Every request that they make is counted, also one that a later change adds.
+//! The number is counted, not computed by a second copy of the planner. The procedures that serve pages read an
+//! unchanging list of the declared shape, at every alignment of pages that matters, in both directions, with and
+//! without learnt sizes. Every request of these procedures counts, so the cost stays right when a procedure changes.
 
 mod still;
 #[cfg(test)]
@@ -22,31 +22,32 @@ use super::{
     resolver::{Budget, PageRequest, ShortPages, Totals, Verify, WhenUnproven},
 };
 
-/// A fact that answers state about themselves.
+/// A fact that an answer states in addition to its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     /// The number of items of the list.
     Total,
     /// The statement whether more items follow.
     More,
-    /// The offset at which the items begin.
+    /// The offset of the answer's first item.
     Offset,
-    /// The number of the page.
+    /// The number of the answer's page.
     Page,
-    /// The size that was used.
+    /// The page size that the upstream used.
     Size,
-    /// The fact that the end was passed, by an answer of its own.
+    /// The requested place is after the end of the list; the upstream has a separate answer for that.
     PastEnd,
 }
 
-/// The properties of a route that decide the number of requests of its pages. Two routes of one shape cost the same.
+/// The properties of a route that decide the number of requests of its pages. Routes with the same shape have the same
+/// cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostShape {
     paging: Paging,
     order: Order,
     flips: bool,
     filters: Option<Filters>,
-    /// True if cursors hold ids alone, whose keys are looked up.
+    /// True if cursors contain only ids, whose keys are looked up.
     seeks: bool,
     verify: Verify,
     unproven: WhenUnproven,
@@ -57,17 +58,17 @@ pub struct CostShape {
     budget: Budget,
 }
 
-/// The most requests that pages take.
+/// The largest numbers of upstream requests that pages take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// The requests of a page at the start of the list.
     pub first: u32,
-    /// The requests of a page with more items beyond it, in the direction of reading.
+    /// The requests of a page that isn't at the start, with more items beyond it in the direction of reading.
     pub inner: u32,
-    /// The requests of a page that reaches an end of the list, that is reached by the link to the last page, or whose
-    /// cursor carries no size that its walk has seen filled, as item cursors don't.
+    /// The requests of a page in one of three cases: it reaches an end of the list, the link to the last page leads to
+    /// it, or its cursor has no honoured size (an item cursor, for example).
     pub last: u32,
-    /// The refusal of a page of a list that did not change, if one was refused.
+    /// The refusal of a page although the list didn't change; `None` if every page was served.
     pub refusal: Option<Refusal>,
 }
 
@@ -78,7 +79,7 @@ impl Cost {
         self.first.max(self.inner).max(self.last)
     }
 
-    /// Returns whether the budget ended before a page was full.
+    /// Returns whether a page was refused because its budget ended.
     #[must_use]
     pub fn exceeds_budget(&self) -> bool {
         self.refusal == Some(Refusal::BudgetExceeded)
@@ -97,11 +98,12 @@ impl Cost {
 }
 
 impl CostShape {
-    /// Makes the shape of a route from one of its requests. `says` are the facts that the dialect reads of answers.
+    /// Makes the shape of a route from one of its requests. `seeks` is true if cursors contain only ids; `says` are the
+    /// facts that the dialect reads from answers.
     #[must_use]
     pub fn new(request: &PageRequest, seeks: bool, says: Vec<Said>) -> Self {
         Self {
-            // The largest depth costs no requests: beyond it pages are refused as such.
+            // The largest depth doesn't change the cost: pages beyond it are refused.
             paging: Paging { max_depth: None, ..(*request.paging).clone() },
             order: plain(&request.order),
             flips: request.abilities.flips,
@@ -129,17 +131,17 @@ impl CostShape {
         Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
-    /// Returns the largest limit up to `limit` for which `satisfies` is true, for it and all smaller limits; 0 if there
-    /// is none.
+    /// Returns the largest limit, at most `limit`, such that `satisfies` is true for it and for all smaller limits; 0
+    /// if there is none.
     #[must_use]
     pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
         longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
     }
 
-    /// Returns the cost of pages of at most `limit` items, computed until it is `enough`.
+    /// Returns the cost of pages of at most `limit` items. Stops as soon as `enough` returns true for the cost so far.
     fn cost_until(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
         let mut cost = Cost::default();
-        // The dearest limits come first.
+        // Larger limits cost more. They come first, so the loop can end early.
         for limit in self.limits(limit) {
             cost = cost.and(self.cost_of(limit, enough));
             if enough(&cost) {
@@ -149,8 +151,8 @@ impl CostShape {
         cost
     }
 
-    /// Returns the longest run of equal keys over which pages of `limit` items can be read, and the requests of a page
-    /// over it. `None` if runs don't matter, or if every length that was tried can be read.
+    /// Returns the longest run of equal keys that pages of `limit` items can cross, and the most requests of such a
+    /// page. `None` if runs don't matter for this shape, or if pages can cross a run of every length that was tried.
     #[must_use]
     pub fn longest_run(&self, limit: u32) -> Option<(u32, u32)> {
         let loose = self.order.declared && self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
@@ -168,13 +170,13 @@ impl CostShape {
         (run < most).then(|| (run, over(run.max(1)).most()))
     }
 
-    /// Returns the largest size that is asked for at once.
+    /// Returns the largest size that one request can ask for.
     fn cap(&self) -> u32 {
         u32::try_from(plan::most(&self.paging, None)).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Returns the limits that can be dearest among those up to this one: pages that just fill answers, and those
-    /// around them.
+    /// Returns the limits, at most `limit`, whose pages can cost most: `limit` itself, pages that exactly fill their
+    /// answers, and limits next to these.
     fn limits(&self, limit: u32) -> Vec<u32> {
         let limit = limit.max(1);
         let whole = limit / self.cap() * self.cap();
@@ -188,7 +190,7 @@ impl CostShape {
         limits
     }
 
-    /// Returns whether a page takes so many requests that one more or less does not count.
+    /// Returns whether a page takes so many requests that one request more or less doesn't matter.
     fn takes_many(&self, limit: u32) -> bool {
         limit / self.cap() > COUNTED_ANSWERS
     }
@@ -196,8 +198,8 @@ impl CostShape {
     fn cost_of(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
         let cap = u64::from(self.cap());
         let wide = u64::from(limit) + 3 * cap;
-        // The flipped list has its seams elsewhere, unless the size divides the number of items. If many sizes divide
-        // it, few pages show both sides of the end.
+        // The seams of the flipped list are at other places, unless the page size divides the number of items. If many
+        // sizes divide that number, few pages show both sides of the end.
         let whole = 4 * wide.div_ceil(cap) * cap;
         let divisible = 4 * wide.div_ceil(DIVISIBLE_LENGTH) * DIVISIBLE_LENGTH;
         let lists = match self.takes_many(limit) {
@@ -215,15 +217,15 @@ impl CostShape {
             }
             cost = cost.and(walk.at_ends()).and(walk.by_token(cap));
         }
-        // A list that one page holds.
+        // A list that fits into one page.
         cost.and(CostWalk { shape: self, still: Still::new(self, u64::from(limit), 1), limit }.at_ends())
     }
 }
 
-/// Returns the largest number up to `most` that is good, if all smaller ones are good too; 0 if none is.
+/// Returns the largest number, at most `most`, for which `is_good` is true; 0 if there is none. All numbers below a
+/// good number must be good.
 fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     let (mut good, mut bad) = (0, most.saturating_add(1));
-    // Halves the interval between the two.
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if is_good(middle) {
@@ -235,7 +237,8 @@ fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     good
 }
 
-/// Returns an order of the same form whose keys are numbers: the names and values of fields don't change the cost.
+/// Returns an order with as many keys, which are unnamed, ascending, never null, and of the simplest kind that costs
+/// the same.
 fn plain(order: &Order) -> Order {
     let plain = |key: &SortKey| SortKey {
         name: String::new(),

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::limits::MOVED_DIGITS;
 
-/// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, of any length. `None` if a text is no
-/// decimal.
+/// Compares two decimals of any length exactly, in JSON's spelling (RFC 8259, section 6). `None` if one of the texts
+/// isn't a decimal.
 pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
     if is_counted(left) && is_counted(right) {
         return Some(left.len().cmp(&right.len()).then_with(|| left.cmp(right)));
@@ -19,12 +19,12 @@ pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
     })
 }
 
-/// Returns whether a number is spelt as most ids and counts are: digits alone, the first of which is not 0.
+/// Returns whether a number has the spelling of most ids and counts: only digits, without a leading 0.
 fn is_counted(text: &[u8]) -> bool {
     matches!(text, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
 
-/// Returns the canonical spelling of a decimal; `None` if it is a plain integer, which is spelt so already, or no
+/// Returns the canonical spelling of a decimal. `None` if the text already is canonical (a plain integer), or isn't a
 /// decimal.
 pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
@@ -44,14 +44,15 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     Some(plain.into_bytes())
 }
 
-/// Returns the number of digits after the point when the exponent is applied: 2 for `25.10`, 0 for `2.5e1`. `None` for
-/// a text that is no decimal.
+/// Returns the number of digits after the point when the exponent is applied: 2 for `25.10`, 0 for `2.5e1`. `None` if
+/// the text isn't a decimal.
 pub(super) fn digits_after_point(text: &[u8]) -> Option<u64> {
     Spelling::parse(text).map(|spelling| u64::try_from(spelling.after_point).unwrap_or(0))
 }
 
-/// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. It keeps the
-/// digits after the point that it had. `None` for a text that is no decimal, or too long.
+/// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. The result
+/// keeps all digits after the point: `25.10`, moved up at 0, is `26.10`. `None` if the text isn't a decimal, or has
+/// more than `MOVED_DIGITS` digits.
 pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
     let Spelling { negative, mut digits, after_point } = Spelling::parse(text)?;
     let wanted = after_point.max(i64::from(place));
@@ -84,12 +85,12 @@ pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> 
     Some(spell(negative, &digits, scale))
 }
 
-/// A decimal as it is spelt, without its point and exponent.
+/// The digits of a decimal as they are written, without its point and exponent.
 struct Spelling {
     negative: bool,
-    /// Its digits by value, 0 to 9.
+    /// The values of the digits, 0 to 9, with leading and trailing zeros.
     digits: Vec<u8>,
-    /// The number of digits after the point; negative where the exponent adds zeros.
+    /// The number of digits after the point; negative if the exponent appends zeros.
     after_point: i64,
 }
 
@@ -109,7 +110,7 @@ impl Spelling {
     }
 }
 
-/// Adds one to the last digit. The number must have a leading zero, which takes the carry.
+/// Adds one to the last digit. The first digit must be a zero, which receives the carry.
 fn count_up(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         *digit = (*digit + 1) % 10;
@@ -119,7 +120,7 @@ fn count_up(digits: &mut [u8]) {
     }
 }
 
-/// Takes one from the last digit of a number that is not zero.
+/// Subtracts one from the last digit. The number must not be zero.
 fn count_down(digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         *digit = (*digit + 9) % 10;
@@ -129,7 +130,8 @@ fn count_down(digits: &mut [u8]) {
     }
 }
 
-/// Replaces a fraction by its complement to one. Returns true if that is one itself, because the fraction was zero.
+/// Replaces a fraction by its complement to one, such as .3 by .7. Returns `true`, without a change, if the fraction is
+/// zero, because its complement is one.
 fn complement(fraction: &mut [u8]) -> bool {
     let Some(last) = fraction.iter().rposition(|digit| *digit != 0) else { return true };
     for digit in &mut fraction[..last] {
@@ -148,7 +150,8 @@ fn spell(negative: bool, digits: &[u8], scale: usize) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// The parts of a decimal: `0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.
+/// The parts of a decimal, `0.DIGITS × 10^exponent`. The digits are `whole` followed by `fraction`; they neither begin
+/// nor end with a zero, and are empty for zero.
 struct Decimal<'a> {
     negative: bool,
     whole: &'a [u8],
@@ -208,7 +211,8 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Reads an exponent. Exponents beyond ±10^17 count as that: no upstream sorts by them.
+/// Parses an exponent. An exponent beyond ±10^17 is clamped to that bound: no upstream sorts by such numbers. `None` if
+/// the text isn't an exponent.
 fn parse_exponent(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.split_first()? {
         (b'-', rest) => (true, rest),

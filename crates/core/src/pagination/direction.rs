@@ -1,9 +1,9 @@
-//! Directions of reading a list, and sides of what was read.
+//! Directions of reading a list, and the two sides of an answer, a boundary or an item.
 //!
-//! A page that ends before an item is read [`Way::Backward`]: `windows` asks for the slice that ends at the item
-//! (`judge::draft`, `Draft::way`, and `windows::aim`), `anchored` for the slice before its marks, `token` by a token
-//! that leads back. Where the upstream can be asked for the flipped list, and filters or the depth call for it,
-//! `keyset` reads that list forward instead and returns the page in the list's own order.
+//! A page that ends before an item is read [`Way::Backward`]. `windows` requests the slice that ends at the item
+//! (`windows::aim`), `anchored` requests the slice before its marks, and `token` follows a token that leads back. If
+//! the upstream can flip the list, `keyset` may read the flipped list forward instead, because of filters or the
+//! largest depth. It then returns the page in the list's own order.
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// Returns [`Way::Backward`] where `backward` is true.
+    /// Returns [`Way::Backward`] if `backward` is true, and otherwise [`Way::Forward`].
     #[must_use]
     pub(super) fn of(backward: bool) -> Self {
         if backward { Self::Backward } else { Self::Forward }
@@ -34,13 +34,14 @@ impl Way {
         Self::of(!self.is_backward())
     }
 
-    /// Returns the index, in the list's order, of the item that is read as number `place` of `count`.
+    /// Returns the index, in the list's order, of the item that is read at `place` among `count` items. Both numbers
+    /// count from 0.
     #[must_use]
     pub(super) fn index(self, place: usize, count: usize) -> usize {
         if self.is_backward() { count - 1 - place } else { place }
     }
 
-    /// Returns the order in which two items are read, from their order in the list.
+    /// Converts the order of two items in the list into the order in which they are read.
     #[must_use]
     pub(super) fn read(self, ordering: Ordering) -> Ordering {
         if self.is_backward() { ordering.reverse() } else { ordering }

@@ -11,38 +11,38 @@ use super::{
 /// A request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetch {
-    /// Neighbouring items of the list, by their place in it.
+    /// Neighbouring items of the list, named by their place in the list.
     Slice(Slice, Listing),
-    /// The items that a token leads to.
+    /// The upstream page that a token leads to.
     Token(TokenFetch),
-    /// The resource of the item with this id, for its keys as they are now.
+    /// The resource of the item with this id, which has the item's present keys.
     Item(KeyValue),
     /// The number of items of the list.
     Count,
 }
 
-/// The form of the list that a slice is cut from; the default is the list as it is declared.
+/// The form of the list from which a slice is cut. The default is the unfiltered list in its declared order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The filter that the items pass; `None` for all items.
     pub filter: Option<Arc<Filter>>,
-    /// True for the list with its last item first: every key runs the other way, the id too.
+    /// True for the flipped list, whose last item comes first. The direction of every key, and of the id, is reversed.
     pub flipped: bool,
-    /// True for a list that is sorted by the id alone, within a filter in which all strong keys are equal.
+    /// True for a list that is sorted only by the id. The filter then lets through only items with equal strong keys.
     pub by_id: bool,
 }
 
-/// A continuation that the upstream hands out: opaque to the core, written and read by the dialect.
+/// A continuation that the upstream hands out. It is opaque to the core; the dialect reads and writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub Arc<str>);
 
 /// A fetch by token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFetch {
-    /// The token to continue from; `None` for the start.
+    /// The token of the wanted upstream page; `None` for the first page.
     pub token: Option<Token>,
-    /// True if the token leads back: it came as a previous one.
+    /// True if the upstream handed out the token as its *previous* token.
     pub backward: bool,
-    /// The number of items.
+    /// The number of items to ask for.
     pub size: PageSize,
 }

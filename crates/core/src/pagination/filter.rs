@@ -1,9 +1,9 @@
-//! Range filters: those that a route's endpoint offers, and those that the core asks for.
+//! Range filters: the filters that an upstream's endpoint offers, and the filters that the core requests.
 
 use super::key::KeyValue;
 
-/// A comparison of a value, as the endpoint makes it: [`Comparison::Less`] of a descending key selects items that come
-/// later in the list.
+/// A comparison by value, whatever the direction of the key: for a descending key, [`Comparison::Less`] selects items
+/// that come later in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// `<`
@@ -16,22 +16,22 @@ pub enum Comparison {
     GreaterOrEqual,
     /// `=`
     Equal,
-    /// Null.
+    /// The value is null.
     Null,
-    /// Anything but null.
+    /// The value isn't null.
     NotNull,
 }
 
-/// The items that are wanted.
+/// A condition that selects items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// A column of the order compared with a value; without a value for `Null` and `NotNull`.
+    /// A comparison of one column of the order.
     Compare {
-        /// The column: a strong key, or the id after the last of them.
+        /// The index of the column: strong keys first, then the id.
         column: usize,
         /// The comparison.
         comparison: Comparison,
-        /// The value that it is compared with.
+        /// The value to compare with; `None` for `Null` and `NotNull`.
         value: Option<KeyValue>,
     },
     /// Items that pass all of these filters; only if [`Filters::both`] is true.
@@ -53,19 +53,19 @@ pub struct Comparisons {
     pub greater_or_equal: bool,
     /// `=`
     pub equal: bool,
-    /// Null and not null.
+    /// Both `Null` and `NotNull`.
     pub nulls: bool,
 }
 
-/// The filters that an endpoint has, for one order.
+/// The filters that an endpoint offers for one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// The comparisons of each column of the order: the strong keys, then the id.
     pub columns: Vec<Comparisons>,
-    /// True if alternatives can be asked for: [`Filter::Or`].
+    /// True if the endpoint accepts alternatives ([`Filter::Or`]).
     pub either: bool,
-    /// True if several comparisons can be asked for at once: [`Filter::And`].
+    /// True if the endpoint accepts several comparisons at once ([`Filter::And`]).
     pub both: bool,
-    /// True if the endpoint can sort by the id alone: [`super::fetch::Listing::by_id`].
+    /// True if the endpoint can sort only by the id ([`super::fetch::Listing::by_id`]).
     pub sorts_by_id: bool,
 }

@@ -1,5 +1,5 @@
-//! The fingerprint of a pivot's keys as they were served, in 40 bits: it shows whether the values that a cache or the
-//! item's own resource gives now are still the same.
+//! The fingerprint of a pivot's keys, in 40 bits. It shows whether keys that come from a cache, or from the item's own
+//! resource, are those with which the item was served.
 
 use super::{
     decimal::plain_decimal,
@@ -7,20 +7,20 @@ use super::{
     mark::{Mark, Marker},
 };
 
-/// Returns the mark of the values of an item's strong keys. Numbers count by their value in any spelling, texts by
-/// their decoded bytes.
+/// Returns the mark of an item's strong keys. Different spellings of a number, such as `25.0` and `2.5e1`, have the
+/// same mark; strings count by their decoded bytes.
 #[must_use]
 pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
     marker.mark(&canonical(keys))
 }
 
-/// Returns an encoding of keys that differs for different keys: for each a letter for its type, its length, and its
-/// bytes.
+/// Returns an encoding that is different for different keys. Each key is a letter for its type, its length in 8 bytes,
+/// and its bytes.
 fn canonical(keys: &[KeyValue]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
         let plain;
-        // A number and a text of the same bytes are different keys. Test: `other_values_have_another_spelling`.
+        // A number and a string of the same bytes are different keys. Test: `other_values_have_another_spelling`.
         let (letter, bytes): (u8, &[u8]) = match key {
             KeyValue::Null => (b'0', b""),
             KeyValue::Boolean(false) => (b'b', b"0"),
@@ -32,7 +32,7 @@ fn canonical(keys: &[KeyValue]) -> Vec<u8> {
             KeyValue::Text(text) => (b't', text),
         };
         out.push(letter);
-        // The length keeps a value apart from the next one. Test: `other_values_have_another_spelling`.
+        // The length separates a value from the next one. Test: `other_values_have_another_spelling`.
         out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         out.extend_from_slice(bytes);
     }

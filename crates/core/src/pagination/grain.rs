@@ -1,10 +1,10 @@
-//! The grain of values: a shown value may be coarser than the one by which the upstream sorts. A filter is asked for
-//! from the anchor's value, moved outwards by one grain.
+//! The grain of values: a shown value may be coarser than the stored value by which the upstream sorts. So the bound of
+//! a filter is the anchor's value moved by one grain *outwards*, that is towards the start of the list.
 //!
-//! Shown values are cut off (date-times mostly are) or rounded (numbers mostly are). The stored value lies less than
-//! one grain from the shown one, on either side, so a filter that is moved outwards by a whole grain lets everything
-//! through that looks like the anchor, and a little more, which is dropped by the gateway. Example: the stored time
-//! `.123456` is shown as `.123`. In a descending list, the filter `<= .123` loses that item; `<= .124` does not.
+//! Most date-times are cut off, and most numbers are rounded. In both cases the stored value is less than one grain
+//! away from the shown value, on either side. A filter that is moved outwards by a whole grain therefore lets through
+//! every item that looks like the anchor, and a few more, which the gateway drops. Example: the stored time `.123456`
+//! is shown as `.123`. In a descending list, the filter `<= .123` loses that item; the filter `<= .124` doesn't.
 
 use crate::pagination::{
     decimal::{digits_after_point, moved_decimal},
@@ -22,24 +22,24 @@ enum Nature {
     Uuid,
 }
 
-/// Returns whether outwards, which is the way to the start of a list in this direction, is towards larger values.
+/// Returns whether larger values come earlier in a list with this direction, so a bound moves outwards when it grows.
 pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
     direction == Direction::Descending
 }
 
-/// Returns whether an endpoint can be asked for everything from this value on and answers as the list is sorted. That
-/// can't be if only the upstream knows how values compare (`opaque`, and text of no declared kind, which may follow a
-/// collation), if their order is not that of their spelling (`rank`), or for booleans, which divide no list.
+/// Returns whether a filter from this value on selects items in the same order as the list is sorted. There is no such
+/// filter in three cases: only the upstream can compare the values (`opaque`, and strings of undeclared kind, which may
+/// follow a collation); the order of the values isn't the order of their spelling (`rank`); or the values are booleans,
+/// which can't narrow a list.
 pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
     nature(key, value).is_some()
 }
 
-/// Returns a value moved outwards by the grain in which it is shown, or `AsShown` where it is stored as it is shown.
-/// `None` if it can't be moved, or can't be filtered by.
+/// Returns a value moved outwards by its grain, or `AsShown` if the value is stored as it is shown. `None` if the value
+/// can't be moved, or can't be the bound of a filter.
 ///
-/// The grain is the coarser of the declared one and the one that the value shows, because serializers leave out zeros
-/// at the end. A number without digits after its point, and a date, count as stored so unless the route declares a
-/// grain.
+/// The grain is the coarser of the declared grain and the precision of the spelling, because serializers leave out
+/// trailing zeros. An integer or a date counts as stored as it is shown, unless the route declares a grain.
 pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -53,7 +53,7 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
             let shown = unit_shown(text)?;
             let unit = match key.grain {
                 Some(Grain::Day) => TimeUnit::Day,
-                // The digits shown after the grain are zeros, whatever is stored. Test:
+                // Digits beyond the declared grain are shown as zeros, whatever is stored. Test:
                 // `a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by`.
                 Some(Grain::Digits(digits)) => shown.min(TimeUnit::Fraction(digits)),
                 None if shown == TimeUnit::Day => return Some(Widened::AsShown),
@@ -68,15 +68,15 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
 /// The bound of a filter, widened by the grain of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Widened {
-    /// The value is stored as it is shown.
+    /// The value is stored as it is shown, so the bound isn't moved.
     AsShown,
-    /// The value may be stored up to one grain away.
+    /// The stored value may be up to one grain away, so the bound is moved to this value.
     To(KeyValue),
 }
 
-/// Returns a value that surely comes before this one, which is stored as it is shown, with few values in between: for
-/// endpoints that only compare exclusively. `None` if there is none, as before a UUID, or before a text where texts
-/// descend.
+/// Returns a value that certainly comes before `value` in the list, with few values between the two. It is the bound
+/// for an endpoint that compares only exclusively; `value` must be stored as it is shown. `None` if there is no such
+/// value, as before a UUID, or before a string in a descending list.
 pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -85,7 +85,7 @@ pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Opt
         (Nature::Datetime, KeyValue::Text(text)) => {
             Some(KeyValue::Text(moved_instant(text, unit_shown(text)?, up)?.into_bytes()))
         }
-        // A text without its last character comes before the text where texts ascend. Test:
+        // In an ascending list, a string without its last character comes before the string. Test:
         // `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
         (Nature::Text, KeyValue::Text(text)) if !up => {
             let shown = std::str::from_utf8(whole_characters(text)).ok()?;
@@ -96,7 +96,8 @@ pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Opt
     }
 }
 
-/// Returns whether a value is stored as it is shown, so that equality finds all items that look like it and no others.
+/// Returns whether a value is stored as it is shown. If so, a filter by equality finds exactly the items that show this
+/// value.
 pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
     if key.grain.is_some() || value.is_cut(&key.kind) {
         return false;
@@ -114,7 +115,7 @@ pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue)
     }
 }
 
-/// Returns a text cut back to whole characters: the kept part of a long text may end within one.
+/// Returns the longest prefix of whole characters: the kept part of a long string may end in the middle of a character.
 pub(in crate::pagination) fn whole_characters(text: &[u8]) -> &[u8] {
     match std::str::from_utf8(text) {
         Ok(_) => text,
@@ -137,7 +138,8 @@ fn nature(key: &SortKey, value: &KeyValue) -> Option<Nature> {
     }
 }
 
-/// Returns whether this is a UUID in lower case (RFC 9562, section 4): all collations agree with the bytes on these.
+/// Returns whether the text is a UUID in lower case (RFC 9562, section 4). All collations sort such texts in the order
+/// of their bytes.
 fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {
@@ -146,7 +148,8 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// Returns a number moved by its grain: `Some(None)` if it has no grain, `None` if it can't be moved.
+/// Returns a number moved by its grain. `Some(None)` if the number is stored as it is shown, `None` if it can't be
+/// moved.
 #[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
 fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
     let shown = u8::try_from(digits_after_point(digits)?).unwrap_or(u8::MAX);

@@ -1,8 +1,8 @@
-//! Date-times as keys: RFC 3339, and the variants of it that databases and frameworks write.
+//! Date-times as keys, in RFC 3339 and in the variants that databases and frameworks write.
 
 use std::cmp::Ordering;
 
-/// A point in time, to any precision.
+/// A point in time, with any number of digits after the second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Instant<'a> {
     /// Seconds since 1970-01-01T00:00:00Z.
@@ -12,8 +12,9 @@ pub(super) struct Instant<'a> {
 }
 
 impl<'a> Instant<'a> {
-    /// Reads `2026-01-15`, `2026-01-15T10:00:00Z`, `2026-01-15 10:00:00.123456+01:00`. A time without a zone counts as
-    /// UTC: within one collection such times compare correctly with each other. `None` for anything else.
+    /// Parses a date or date-time such as `2026-01-15`, `2026-01-15T10:00:00Z` or `2026-01-15 10:00:00.123456+01:00`. A
+    /// time without a zone counts as UTC; within one collection, such times compare correctly with each other. `None`
+    /// if the text isn't a date-time.
     pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let (year, rest) = number(text, 4)?;
         let (month, rest) = number(expect(rest, b"-")?, 2)?;
@@ -46,7 +47,8 @@ impl<'a> Instant<'a> {
             None => (&[][..], rest),
         };
         let offset = zone(rest)?;
-        // Fractions compare digit by digit, and .120 equals .12. Test: `fractions_of_any_length`.
+        // Fractions are compared digit by digit. Without the trailing zeros, .120 equals .12. Test:
+        // `fractions_of_any_length`.
         let trailing = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
         Some(Self {
             seconds: days * 86_400 + hour * 3_600 + minute * 60 + second - offset,
@@ -54,20 +56,20 @@ impl<'a> Instant<'a> {
         })
     }
 
-    /// Compares two points in time.
+    /// Compares two points in time, with all digits of their fractions.
     pub(super) fn cmp(&self, other: &Self) -> Ordering {
         self.seconds.cmp(&other.seconds).then_with(|| self.fraction.cmp(other.fraction))
     }
 }
 
-/// Reads a date with a time, for values of a field without a declared type. `None` for anything else, also for a date
-/// alone: dates compare by their bytes as they do as instants.
+/// Parses a date with a time, as a value of a field without a declared type. `None` for any other text. A date without
+/// a time needs no parsing, because the order of its bytes is the order in time.
 pub(super) fn date_time(text: &[u8]) -> Option<Instant<'_>> {
-    // The length and this byte exclude most other texts.
+    // The length and the hyphen after the year exclude most other texts cheaply.
     if text.len() > DATE && text[4] == b'-' { Instant::parse(text) } else { None }
 }
 
-/// Returns whether a text is a date with a time.
+/// Returns whether the text is a date with a time (`date_time`).
 pub(super) fn is_date_time(text: &[u8]) -> bool {
     date_time(text).is_some()
 }
@@ -75,15 +77,15 @@ pub(super) fn is_date_time(text: &[u8]) -> bool {
 /// The precision with which a date-time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TimeUnit {
-    /// A date.
+    /// A date without a time.
     Day,
-    /// Hours and minutes.
+    /// Hours and minutes, without seconds.
     Minute,
-    /// This number of digits after the second; without digits, whole seconds.
+    /// Seconds with this number of digits after the point; 0 for whole seconds.
     Fraction(u8),
 }
 
-/// Returns the unit in which a date-time is shown; `None` for a text that is no date-time.
+/// Returns the unit in which a date-time is shown; `None` if the text isn't a date-time.
 pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     Instant::parse(text)?;
     Some(match Layout::of(text) {
@@ -93,8 +95,8 @@ pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     })
 }
 
-/// Returns a date-time moved by one unit, in its own layout, with its zone and its digits. `None` if it is no
-/// date-time, does not show the unit, or would leave the years from 0000 to 9999.
+/// Returns a date-time moved by one unit. The layout, the zone and the number of digits stay the same. `None` if the
+/// text isn't a date-time, doesn't show the unit, or would leave the years 0000 to 9999.
 pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<String> {
     if unit > unit_shown(text)? {
         return None;
@@ -132,10 +134,10 @@ pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<
     String::from_utf8(moved).ok()
 }
 
-/// The length of `2026-01-15`.
+/// The length of a date such as `2026-01-15`, in bytes.
 const DATE: usize = 10;
 
-/// The places of the parts of a date-time in its text.
+/// The byte offsets of the parts of a date-time in its text; `None` for a missing part.
 struct Layout {
     hours: Option<usize>,
     seconds: Option<usize>,
@@ -155,7 +157,8 @@ impl Layout {
     }
 }
 
-/// Counts digits up or down by one. Returns true if they wrapped round.
+/// Adds one to a number of ASCII digits, or subtracts one. Returns whether the number wrapped round, as from 999 to
+/// 000.
 fn roll(digits: &mut [u8], up: bool) -> bool {
     let (last, first) = if up { (b'9', b'0') } else { (b'0', b'9') };
     for digit in digits.iter_mut().rev() {
@@ -168,7 +171,8 @@ fn roll(digits: &mut [u8], up: bool) -> bool {
     true
 }
 
-/// Returns the offset from UTC in seconds, of an empty text, `Z`, `+01`, `+0100` or `+01:00`.
+/// Returns the offset from UTC, in seconds, of a zone: `Z`, `+01`, `+0100`, `+01:00`, or an empty text for UTC. `None`
+/// for any other text.
 fn zone(text: &[u8]) -> Option<i64> {
     let sign = match text.first() {
         None => return Some(0),
@@ -190,7 +194,7 @@ fn zone(text: &[u8]) -> Option<i64> {
     (hours <= 24 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-/// Reads a number of exactly this many digits. Returns it with the rest of the text.
+/// Parses a number of exactly `digits` digits. Returns the number and the rest of the text.
 fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     let (number, rest) = text.split_at_checked(digits)?;
     let value = number
@@ -199,14 +203,14 @@ fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     Some((value, rest))
 }
 
-/// Returns the text after its first byte, if that is one of these.
+/// Returns the text after its first byte if that byte is one of `bytes`.
 fn expect<'a>(text: &'a [u8], bytes: &[u8]) -> Option<&'a [u8]> {
     let (first, rest) = text.split_first()?;
     bytes.contains(first).then_some(rest)
 }
 
-/// Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so
-/// that the leap day ends a year.
+/// Returns the number of days from 1970-01-01 to a date of the proleptic Gregorian calendar. Years are counted from
+/// March on, which makes the leap day the last day of a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -214,7 +218,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + day_of_year - 719_468
 }
 
-/// Returns the date so many days after 1970-01-01.
+/// Returns the date (year, month, day) that is `days` days after 1970-01-01.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

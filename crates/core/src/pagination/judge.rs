@@ -1,16 +1,17 @@
-//! The judge of pages: the evidence in answers, and the pages that follow from it.
+//! The judge of pages: the evidence in answers, and the pages that the evidence proves.
 //!
-//! The guarantee rests on this module alone. *Evidence* is made here, from a question and its answer, and no other
-//! module can set its fields. Pages are made here too: [`draft`] makes one from the answers to one list, and alone
-//! gives the level `exact`; [`parts_page`] joins the pages of several filters, and keeps or lowers their levels;
-//! [`token_seams`] makes a page of the pages of an upstream that pages by token, at best `checked`. [`pivot`] makes
-//! the place of an item that a cursor names by its id. Strategies choose the questions and pass the evidence on; no
-//! estimate of theirs can make a page better than its evidence.
+//! The guarantee rests only on this module. *Evidence* is made here, from a question and its answer, and no other
+//! module can set its fields. Pages are made here too. [`draft`] makes a page from the answers to one list; only it
+//! gives the level `exact`. [`parts_page`] joins the pages of several filters, and keeps or lowers their levels.
+//! [`token_seams`] makes a page from upstream pages, at best `checked`. [`pivot`] makes the place of an item that a
+//! cursor names by its id. Strategies choose the questions and pass the evidence on; their estimates can't make a page
+//! better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it.
-//! The items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is
-//! held to the same rule. Before *A*: the mirror image. Example: for the page after *C*, an answer with the items *B*
-//! to *F* counts. An answer with *D* to *F* does not, because items between *C* and *D* may be missing from it.
+//! The items after *A* are taken. If they are too few, the last item taken becomes the anchor, and the next answer must
+//! follow the same rule. A page before *A* is the mirror image. Example: for the page after *C*, an answer with the
+//! items *B* to *F* counts. An answer with *D* to *F* does not, because items between *C* and *D* may be missing from
+//! it.
 
 pub(super) mod confirmation;
 pub(super) mod draft;

@@ -1,8 +1,8 @@
 //! Values of sort keys, and their comparison.
 //!
-//! Keys are compared as the upstream wrote them: raw JSON values of an answer with each other, or with the values that
-//! an anchor carries. Numbers are compared as decimals of any length, never as floats. Values that can't be compared
-//! give `None`; no order is guessed.
+//! Keys are compared in the upstream's spelling: raw JSON values of an answer with each other, or with the values of an
+//! anchor. Numbers are compared as decimals of any length, never as floats. The comparison of values that can't be
+//! compared returns `None`; no order is guessed.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -13,43 +13,45 @@ use super::{
 };
 use crate::json::scalar::{self, ScalarKind};
 
-/// The longest part of a string key that an anchor carries and that is compared, in bytes. Items whose strings agree in
+/// The number of bytes of a string key that an anchor contains and that are compared. Items whose strings agree in
 /// their first [`TEXT_KEPT`] bytes are a run of ties. Ids are never cut.
 pub const TEXT_KEPT: usize = 64;
 
-/// The longest spelling of a number, date-time, UUID or rank that an anchor carries, in bytes.
+/// The longest spelling of a number, date-time, UUID or rank in an anchor, in bytes.
 pub(super) const SPELLING_KEPT: usize = 256;
 
-/// The value of a key of an anchor, owned.
+/// The value of an anchor's key, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyValue {
     /// JSON null.
     Null,
     /// A boolean.
     Boolean(bool),
-    /// A number, spelt as the upstream spelt it.
+    /// A number, in the upstream's spelling.
     Number(String),
-    /// A string: its decoded UTF-8 bytes, of strong keys at most the first [`TEXT_KEPT`] (which may cut a character).
+    /// A string, as decoded UTF-8 bytes. A strong key keeps at most the first [`TEXT_KEPT`] bytes, which may end in the
+    /// middle of a character.
     Text(Vec<u8>),
 }
 
 impl KeyValue {
-    /// Reads a raw JSON value as the value of a strong key. `None` for a value that can't be a key: a missing member,
-    /// an object, an array, a string that is not Unicode, or a spelling beyond `SPELLING_KEPT` of a key that is
+    /// Parses a raw JSON value as the value of a strong key. `None` for a value that can't be a key: a missing member
+    /// (an empty slice), an object, an array, a string that isn't Unicode, or more than 256 bytes of a key that is
     /// compared as a whole.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
         KeyRef::of_strong(kind, raw).map(KeyRef::into_owned)
     }
 
-    /// Reads a raw JSON value as an id, whole. `None` for a value that can't be an id, null among them.
+    /// Parses a raw JSON value as an id, which is never cut. `None` for a missing value, null, an object, an array, or
+    /// a string that isn't Unicode.
     #[must_use]
     pub fn of_id(raw: &[u8]) -> Option<Self> {
         KeyRef::of_id(raw).map(KeyRef::into_owned)
     }
 
-    /// Returns whether the rest of this text may have been cut off: items with the same value are a tie run, also where
-    /// the upstream is declared to order ties.
+    /// Returns whether this string may have been cut. Items with the same cut string are a tie run even if the upstream
+    /// is declared to order ties.
     pub(super) fn is_cut(&self, kind: &Kind) -> bool {
         matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
     }
@@ -62,29 +64,30 @@ pub enum KeyRef<'a> {
     Null,
     /// A boolean.
     Boolean(bool),
-    /// A number, spelt as the upstream spelt it.
+    /// A number, in the upstream's spelling.
     Number(&'a str),
-    /// A string, as in [`KeyValue::Text`]; borrowed wherever the upstream wrote it without escapes.
+    /// A string, as in [`KeyValue::Text`]; borrowed if the upstream wrote it without escapes.
     Text(Cow<'a, [u8]>),
 }
 
 impl<'a> KeyRef<'a> {
-    /// Reads a value as [`KeyValue::of_strong`] does.
+    /// Parses the value of a strong key, as [`KeyValue::of_strong`] does.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &'a [u8]) -> Option<Self> {
         match kind {
             Kind::Inferred | Kind::Text => Self::read(raw, TEXT_KEPT),
-            // The beginning of a number, a date-time or a rank is another value. Test:
+            // Only a string may be cut: the beginning of a number, a date-time or a rank is a different value. Test:
             // `only_text_is_cut_and_only_text_is_compared_cut`.
             _ => Self::read(raw, usize::MAX),
         }
         .filter(|value| value.len() <= SPELLING_KEPT)
     }
 
-    /// Reads a value as [`KeyValue::of_id`] does.
+    /// Parses an id, as [`KeyValue::of_id`] does.
     #[must_use]
     pub fn of_id(raw: &'a [u8]) -> Option<Self> {
-        // Ids that begin alike name different items. Test: `ids_are_kept_whole_and_are_never_null`.
+        // Ids aren't cut, because ids that begin alike name different items. Test:
+        // `ids_are_kept_whole_and_are_never_null`.
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
     }
 
@@ -130,7 +133,7 @@ impl<'a> From<&'a KeyValue> for KeyRef<'a> {
     }
 }
 
-/// A key value, decoded for a comparison.
+/// A key's value, decoded for a comparison.
 #[derive(Clone, Debug)]
 enum Scalar<'a> {
     Null,
@@ -163,12 +166,12 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// An operand of a comparison.
+/// A value to compare: raw from an answer, or kept in an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operand<'a> {
-    /// A raw JSON value of an answer; empty where the member is missing.
+    /// A raw JSON value of an answer; empty if the member is missing.
     Raw(&'a [u8]),
-    /// A value that an anchor carries.
+    /// A value of an anchor.
     Kept(&'a KeyValue),
 }
 
@@ -180,8 +183,8 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Returns the value, if it is a number spelt as most ids and counts are: at most `MOST_COUNTED` digits, the first
-    /// of which is not 0.
+    /// Returns the value if it is a number in the spelling of most ids and counts: at most `MOST_COUNTED` digits,
+    /// without a leading 0.
     pub(super) fn counted(self) -> Option<u64> {
         let digits = match self {
             Self::Raw(raw) => raw,
@@ -198,14 +201,14 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// The largest number of digits with which every number fits into 64 bits.
+/// The largest number of decimal digits such that every number of that many digits fits into 64 bits.
 const MOST_COUNTED: usize = 19;
 
-/// Returns the canonical spelling of an id, by which it is recognised in another answer: strings decoded, UUIDs in
-/// lower case, numbers without superfluous zeros. Borrowed if the upstream spells it so.
+/// Returns the canonical spelling of an id, by which the id is recognised in other answers: strings are decoded, UUIDs
+/// are in lower case, numbers have no superfluous zeros. Borrowed if the upstream's spelling is already canonical.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
-    // An upstream may spell an id otherwise in its next answer. Test: `an_id_is_known_again_however_it_is_spelt`.
+    // An upstream may spell an id differently in its next answer. Test: `an_id_is_known_again_however_it_is_spelt`.
     match (&key.kind, Scalar::read(raw)) {
         (Kind::Uuid, Some(Scalar::Text(text))) if text.iter().any(u8::is_ascii_uppercase) => {
             Cow::Owned(text.to_ascii_lowercase())
@@ -217,7 +220,7 @@ pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// Returns the canonical spelling of an id that a cursor names; `None` for a value that is no id.
+/// Returns the canonical spelling of an id that a cursor names; `None` if the value can't be an id.
 #[must_use]
 pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a, [u8]>> {
     match id {
@@ -236,18 +239,19 @@ pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a,
 /// The part of a string that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// The first [`TEXT_KEPT`] bytes: strong keys.
+    /// The first [`TEXT_KEPT`] bytes, for strong keys.
     Kept,
-    /// The whole string: ids.
+    /// The whole string, for ids.
     Whole,
 }
 
-/// Compares two values of a key by their places in the list: `Less` comes earlier. `None` if they can't be compared: a
-/// missing member, a null whose place is not declared, values of different types or not of the declared kind.
+/// Compares two values of a key by their places in the list: `Less` means that `left` comes earlier. `None` if the
+/// values can't be compared: a member is missing, a null has no declared place, the types differ, or a value isn't of
+/// the declared kind.
 #[must_use]
 pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
-    // Ties are nearly always spelt alike, and equal bytes need not be decoded, except where they may be of another
-    // kind than the declared one. Test: `a_value_of_another_kind_is_not_even_equal_to_itself`.
+    // Ties nearly always have the same bytes, which then needn't be decoded. The bytes must still be of the declared
+    // kind. Test: `a_value_of_another_kind_is_not_even_equal_to_itself`.
     if let (Operand::Raw(left), Operand::Raw(right)) = (left, right)
         && left == right
         && matches!(
@@ -263,7 +267,8 @@ pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: O
     let (left, right) = (left.scalar()?, right.scalar()?);
     let ascending = match (&left, &right) {
         (Scalar::Null, Scalar::Null) => {
-            // Nulls without a declared place are no ties. Test: `nulls_stand_where_they_are_declared_to`.
+            // Nulls without a declared place don't even tie with each other. Test:
+            // `nulls_stand_where_they_are_declared_to`.
             return (!matches!(key.nulls, Nulls::None | Nulls::Unsaid)).then_some(Ordering::Equal);
         }
         (Scalar::Null, _) => match key.nulls {
@@ -293,14 +298,15 @@ pub(super) fn directed(key: &SortKey, ascending: Ordering) -> Ordering {
     }
 }
 
-/// Compares two values that are not null, ascending; `None` if they can't be compared.
+/// Compares two values that aren't null, in ascending order; `None` if they can't be compared.
 fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar<'_>) -> Option<Ordering> {
     match (kind, left, right) {
         (Kind::Inferred | Kind::Boolean, Scalar::Boolean(left), Scalar::Boolean(right)) => Some(left.cmp(right)),
         (Kind::Inferred | Kind::Number | Kind::NumberInString, Scalar::Number(left), Scalar::Number(right)) => {
             compare_decimals(left, right)
         }
-        // As texts, "10" comes before "9". Test: `numbers_in_strings_compare_as_numbers_only_where_that_is_declared`.
+        // As strings, "10" would come before "9". Test:
+        // `numbers_in_strings_compare_as_numbers_only_where_that_is_declared`.
         (Kind::NumberInString, Scalar::Text(left), Scalar::Text(right)) => compare_decimals(left, right),
         (Kind::Inferred, Scalar::Text(left), Scalar::Text(right)) if extent == Extent::Kept => infer(left, right),
         (Kind::Inferred | Kind::Text, Scalar::Text(left), Scalar::Text(right)) => {
@@ -309,7 +315,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
         }
         (Kind::Datetime, Scalar::Text(left), Scalar::Text(right)) => {
             let instant = Instant::parse(left)?;
-            // Ties are nearly always spelt alike.
+            // Ties nearly always have the same bytes, which needn't be parsed twice.
             if left == right { Some(Ordering::Equal) } else { Some(instant.cmp(&Instant::parse(right)?)) }
         }
         (Kind::Uuid, Scalar::Text(left), Scalar::Text(right)) => {
@@ -319,7 +325,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             let rank = |value: &[u8]| ranks.iter().position(|rank| rank.as_bytes() == value);
             Some(rank(left)?.cmp(&rank(right)?))
         }
-        // Opaque values are equal, or their order is unknown. Test: `opaque_values_are_equal_or_incomparable`.
+        // Opaque values are either equal, or their order is unknown. Test: `opaque_values_are_equal_or_incomparable`.
         (Kind::Opaque, Scalar::Boolean(left), Scalar::Boolean(right)) => (left == right).then_some(Ordering::Equal),
         (Kind::Opaque, Scalar::Number(left), Scalar::Number(right)) => {
             compare_decimals(left, right).filter(|ordering| ordering.is_eq())
@@ -329,10 +335,10 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
     }
 }
 
-/// Compares two texts of a field without a declared type: date-times as instants, because serializers leave out
-/// fractions that are zero, and zones differ; other texts by their bytes. A date-time and another text can't be
-/// compared: it would compare with texts by its bytes and with date-times as an instant. Of three such values each may
-/// then come before the next and the last before the first, and halving finds a wrong place for an anchor.
+/// Compares two strings of a field without a declared type. Date-times are compared as instants, because serializers
+/// leave out zero fractions, and zones differ. Other strings are compared by their bytes. `None` for a date-time and
+/// another string: comparing a date-time by its bytes with strings, but as an instant with date-times, could order
+/// three values in a circle, and a binary search would then find a wrong place for an anchor.
 fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
     match (date_time(left), date_time(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
@@ -432,11 +438,11 @@ mod tests {
             ("2026-01-15T10:00:00.250000+00:00", "2026-01-15T10:00:00.25Z", Some(Ordering::Equal)),
             ("2026-01-15T12:00:00+02:00", "2026-01-15T10:30:00Z", Some(Ordering::Less)),
             ("2026-01-15 10:00", "2026-01-15T10:00:00", Some(Ordering::Equal)),
-            // Dates, and texts that are no date-times, compare by their bytes.
+            // Dates, and strings that aren't date-times, compare by their bytes.
             ("2026-01-15", "2026-01-16", Some(Ordering::Less)),
             ("2026-13-15T10:00:00Z", "2026-13-15T10:00:00.5Z", Some(Ordering::Greater)),
             ("Adam", "adam", Some(Ordering::Less)),
-            // A date-time and another text don't compare.
+            // A date-time and another string can't be compared.
             ("2026-01-15T10:00:00Z", "never", None),
             ("2026-01-15T10:00:00Z", "2026-01-16", None),
         ] {

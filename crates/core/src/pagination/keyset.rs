@@ -1,11 +1,11 @@
-//! Pages found by their keys: the filters and the direction of the list that show the boundary in one request.
+//! Pages that are found by their keys: filters, or the flipped list, show the boundary in one request.
 //!
-//! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run, so that
-//! the proof rule holds as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
-//! filtered list is paged by offset like any other, so that a run longer than an answer only takes more requests. If an
-//! answer to a filter begins before the anchor's first key, or shows nothing, the filter is given up and the page is
-//! read from the whole list; after [`PAGES_IN_VAIN`] such pages in a row, the filter is left out for
-//! [`PAGES_WITHOUT_FILTER`] pages. The items before an anchor are those after it in the flipped list.
+//! A filter on the first key, from the anchor's value on, gives a list that begins with the anchor or its run. The rule
+//! of the proof is the same as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
+//! filtered list is paged by offset, so a run longer than an answer only takes more requests. If an answer to a filter
+//! begins before the anchor's first key, or is empty, the page is read from the whole list without the filter. After
+//! [`PAGES_IN_VAIN`] such pages in a row, the next [`PAGES_WITHOUT_FILTER`] pages don't try the filter. The items
+//! before an anchor are read as the items after the anchor in the flipped list.
 
 mod filtered_place;
 mod reading;
@@ -32,13 +32,13 @@ use super::{
     windows,
 };
 
-/// A way of reading that should show a page in one answer.
+/// A way of reading that is expected to show a page in one answer.
 enum Shortcut {
-    /// The parts of the list, one after the other, by filters.
+    /// The parts of the list, read one after the other by filters.
     Parts(Vec<Part>),
-    /// The parts of the flipped list, one after the other, by filters.
+    /// The parts of the flipped list, read one after the other by filters.
     FlippedParts(Vec<Part>),
-    /// The flipped list.
+    /// The flipped list, without filters.
     Flipped,
 }
 
@@ -46,14 +46,14 @@ enum Shortcut {
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let before = up.requests;
     let rest = request.filters.is_some().then(|| request.clone());
     let outcome = read_with_filters(up, request).await;
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
-    // The requests that were made count: the whole list gets the rest of the budget, at least one request. Test:
+    // The requests made so far count against the budget: the whole list gets the rest, but at least one request. Test:
     // `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
     up.reset();
     rest.budget = rest.budget.after_or_one(spent);
@@ -66,8 +66,8 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>)
         return whole(up, request).await;
     }
     if request.filters.is_some() && request.profile.filters_in_vain >= PAGES_IN_VAIN {
-        // A filter that is ignored, or compares otherwise than the list is sorted, costs a request a page for nothing.
-        // Test: `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
+        // A filter that the upstream ignores, or that compares in another order than the list's, wastes a request on
+        // each page. Test: `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
         let vain = request.profile.filters_in_vain;
         request.profile.filters_in_vain =
             if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };
@@ -81,8 +81,8 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>)
     }
 }
 
-/// Reads a page without the filters that its request names. The sizes that the walk has seen honoured were honoured in
-/// lists filtered by them: they prove nothing here, and are passed on unchanged. Test:
+/// Reads a page without the filters that its request names. The walk's honoured size comes from filtered lists, so it
+/// proves nothing about the whole list. It is left out of this page and passed on unchanged to the next. Test:
 /// `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
 async fn without_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.filters = None;
@@ -92,7 +92,8 @@ async fn without_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     Ok(page)
 }
 
-/// Returns the way that should show a page in one answer, if there is one.
+/// Returns the way of reading that is expected to show a page in one answer; `None` if the page must be read from the
+/// whole list.
 fn shortcut(request: &PageRequest) -> Option<Shortcut> {
     match &request.target.position {
         Position::After(anchor) => {
@@ -105,19 +106,20 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
                 return Some(Shortcut::FlippedParts(parts));
             }
         }
-        // The flipped list begins with the last page, so that no count is needed. Test:
+        // The flipped list begins with the last page, so no count is needed. Test:
         // `the_last_page_is_the_first_of_the_flipped_list`.
         Position::End if request.abilities.flips => return Some(Shortcut::Flipped),
         _ => {}
     }
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    // An item that stands too deep in the list may be within the depth of the flipped one.
+    // An item that is too deep in the list may be within reach in the flipped list.
     (request.abilities.flips && (is_too_deep(request) || only_from_the_end)).then_some(Shortcut::Flipped)
 }
 
-/// Reads a page by a shortcut or, if that proves nothing, from the whole list at its hint: a filter may be ignored,
-/// compare otherwise than the list is sorted, or let no item through any more. The answers to a filter decide whether
-/// it is trusted (`PartsPage::shown_by` of [`super::judge::parts_page`]).
+/// Reads a page by a shortcut. If the shortcut proves nothing, reads the page from the whole list at its hint: the
+/// upstream may ignore a filter, or compare in another order than the list's, or the filter may no longer let any item
+/// through. The answers to a filter decide whether the filter is trusted (`PartsPage::shown_by` of
+/// [`super::judge::parts_page`]).
 async fn read_at_once(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -127,8 +129,8 @@ async fn read_at_once(
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
     let mut careful = request.clone();
-    // A page that the shortcut can't prove may be proven in the whole list: it is not flagged before that was tried.
-    // Test: `a_page_that_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end`.
+    // The whole list may prove a page that the shortcut can't prove. The page isn't flagged before that is tried. Test:
+    // `a_page_that_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end`.
     careful.terms.unproven = WhenUnproven::Refuse;
     let first = match shortcut {
         Shortcut::Parts(parts) => reading::read(up, careful, parts).await,
@@ -158,8 +160,8 @@ async fn read_at_once(
         return Err(placed(refusal, &request, total).into());
     }
     let vain = request.profile.filters_in_vain;
-    // If the shortcut has spent the budget of a page, the whole list is read from the budget of a search, by at most
-    // `AFTER_FILTER_REQUESTS` requests.
+    // If the shortcut has spent the budget of a page, the whole list may still take up to `AFTER_FILTER_REQUESTS`
+    // requests of the budget of a search.
     request.budget = Budget { page: left.page.max(left.search.min(AFTER_FILTER_REQUESTS)), ..left };
     let mut page = whole(up, request).await?;
     if is_filtered {
@@ -168,7 +170,8 @@ async fn read_at_once(
     Ok(page)
 }
 
-/// Reads a page of the flipped list, in parts or as a whole, and returns it as a page of the list itself.
+/// Reads a page of the flipped list, by its parts or from the whole flipped list if `parts` is `None`. Returns it as a
+/// page of the list itself.
 async fn read_flipped(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -185,8 +188,8 @@ async fn read_flipped(
     page.map(|page| Box::new(page.turned()))
 }
 
-/// Returns a refusal with the place of the page in the whole list. A place at or after the end by `total` becomes that
-/// of the last page. Test: `the_end_that_is_refused_is_where_the_list_ends_by_now`.
+/// Returns a refusal whose place is an offset in the whole list. If the place is at or after the end by `total`, it
+/// becomes the place of the last page. Test: `the_end_that_is_refused_is_where_the_list_ends_by_now`.
 fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
     let nearest = request.nearest();
     let nearest = match total {
@@ -200,8 +203,8 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
     }
 }
 
-/// Returns whether a page, with its anchor and the item after it, is expected to reach deeper than the upstream
-/// answers, and not so from the end of the list.
+/// Returns whether the page, with its anchor and the item after it, is expected to reach deeper than the upstream
+/// answers, but within that depth when it is counted from the end of the list.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = request.paging.max_depth else { return false };
     let Some(total) = request.target.hint.total else { return false };
@@ -211,10 +214,11 @@ fn is_too_deep(request: &PageRequest) -> bool {
     boundary.saturating_add(after) > depth && total.saturating_sub(boundary.saturating_sub(before)) <= depth
 }
 
-/// Returns the parts of the list that hold everything after an anchor; `None` if the endpoint can't be asked for them.
+/// Returns the parts of the list that together contain everything after an anchor; `None` if the endpoint's filters
+/// can't express them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
-    // A run that no answer holds is read by itself at once. Test:
+    // A run that is too long for one answer is read separately from the start. Test:
     // `a_run_once_known_to_be_long_costs_one_request_a_page`.
     if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.profile.cap))
         && let Some(parts) = legs::parts_from_run(order, filters, &anchor.keys, Some(&anchor.id), hint.run)
@@ -222,8 +226,9 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
         return Some(parts);
     }
     let parts = range::parts_after(order, filters, anchor, hint)?;
-    // Far after the first item with the anchor's first key, changes to the items between would move the boundary in a
-    // list that is filtered by that key alone. Test: `far_after_the_first_key_the_others_are_filtered_by_too`.
+    // If many items come between the first item with the anchor's first key and the anchor's run, changes to these
+    // items would move the boundary in a list that is filtered only by that key. Test:
+    // `far_after_the_first_key_the_others_are_filtered_by_too`.
     let left_out = hint.within.saturating_sub(hint.run.max(1));
     if hint.within != Hint::LONG_RUN
         && left_out > FILTER_DETOUR
@@ -239,11 +244,11 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
     Some(parts)
 }
 
-/// Reads the whole list, at the hint.
+/// Reads the page from the whole list, at its hint.
 async fn whole(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.target.hint = request.target.hint.counted_from_start(request.target.hint.total);
     if request.target.hint.from_end {
-        // Without a total, the offset from the start is unknown.
+        // An offset from the end gives no offset from the start without a total.
         (request.target.hint.offset, request.target.hint.from_end) = (Offset(0), false);
     }
     if request.filters.is_none() {

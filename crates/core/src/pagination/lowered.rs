@@ -1,10 +1,9 @@
-//! A declared order that can't be used with the answers: the list is read by marks, and its pages report that.
+//! Lists whose declared order can't be used: they are read by marks, and their pages report that.
 //!
-//! There are two cases. A client's own parameters may leave the keys out of the items (`fields=id`). And a text without
-//! a declared type is compared by its bytes until an answer contradicts that: then the upstream sorts it by other
-//! rules, without regard to case or by a language, so that no comparison places its values. In both cases the items can
-//! still be told apart. The page is `anchored`, and so are its cursors: they carry marks, so that no later page
-//! compares the keys again where the answer happens not to contradict them.
+//! There are two cases. First, a client's own parameters may leave the keys out of the items (`fields=id`). Second, an
+//! answer may contradict the order of a string key without a declared type: such strings are compared by their bytes,
+//! but the upstream may sort them without regard to case, or by a language. In both cases the items can still be told
+//! apart, so the page is `anchored`. Its cursors contain marks, so no later page compares the keys again.
 
 use super::{
     anchored,
@@ -23,7 +22,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     if matches!(request.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_)) {
         return anchored::read(up, request).await;
@@ -39,7 +38,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         Err(Stop::Refused(Refusal::Unsorted(why))) if why.cause == Cause::Text => Unkeyed { why, came: Vec::new() },
         outcome => return outcome,
     };
-    // The answers that have come are used again, if they are slices of the whole list in its own order.
+    // The answers received so far are used again if all are slices of the whole list in its own order. They aren't
+    // requested again, so they don't count as spent.
     let spent = up.requests.saturating_sub(u32::try_from(came.len()).unwrap_or(u32::MAX));
     debug_assert!(came.len() <= up.requests as usize, "each answer took a request");
     let left = request.budget.search.saturating_sub(spent);
@@ -53,7 +53,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     Ok(page)
 }
 
-/// Returns whether answers may show that the keys can't be used: items may lack keys, or a key has no declared type.
+/// Returns whether answers may show that the keys can't be used: items may lack keys, or a strong key has no declared
+/// type.
 fn can_be_of_no_use(request: &PageRequest) -> bool {
     request.abilities.may_project || request.order.strong.iter().any(|key| key.kind == Kind::Inferred)
 }

@@ -1,8 +1,8 @@
-//! Marks: keyed fingerprints by which items are recognised where keys can't give their place.
+//! Marks: keyed fingerprints by which items are recognised if keys can't give their place.
 
 use std::{fmt, sync::Arc};
 
-/// A keyed fingerprint of 40 bits: of an item's id, of its bytes where it has none, or of a pivot's key values.
+/// A keyed fingerprint of 40 bits: of an item's id, of the whole item if it has no id, or of a pivot's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(u64);
 
@@ -10,7 +10,7 @@ impl Mark {
     /// The number of bits of a mark.
     pub const BITS: u32 = 40;
 
-    /// Returns the lowest [`Mark::BITS`] bits of a number.
+    /// Makes a mark of the lowest [`Mark::BITS`] bits of a number.
     #[must_use]
     pub const fn of(number: u64) -> Self {
         Self(number & ((1 << Self::BITS) - 1))
@@ -23,7 +23,7 @@ impl Mark {
     }
 }
 
-/// A function that makes marks. The core holds no key, so its caller supplies the function.
+/// A function that makes marks. The core has no secret key, so its caller supplies the function.
 #[derive(Clone)]
 pub struct Marker(Arc<Marking>);
 
@@ -37,7 +37,7 @@ impl Marker {
         Self(Arc::new(mark))
     }
 
-    /// Returns the mark of some bytes.
+    /// Returns the mark of `bytes`.
     #[must_use]
     pub fn mark(&self, bytes: &[u8]) -> Mark {
         (self.0)(bytes)

@@ -1,43 +1,43 @@
-//! The core: it makes pages of an upstream's answers, without an executor, a clock, random numbers or a socket.
+//! The core: it makes pages from an upstream's answers, without an executor, a clock, random numbers or a socket.
 //!
-//! The guarantees of each page that is served unflagged:
+//! Each page that is served unflagged has these guarantees:
 //!
-//! - **none skipped**: every item that exists in every state that the upstream showed is delivered;
+//! - **none skipped**: an item that exists in every state of the list that the upstream showed is delivered;
 //! - **none repeated**: no item comes twice with the same keys, and no id twice in one page;
-//! - **in order**: each page continues in the declared order, ties by id;
-//! - **progress**: each page moves strictly on, ends the walk, or is refused;
+//! - **in order**: each page continues in the declared order, with ties sorted by the id;
+//! - **progress**: each page advances in the list, ends the walk, or is refused;
 //! - **verbatim**: the bytes of an item are the upstream's bytes;
 //! - **honest**: a page claims no stronger proof than it has.
 //!
-//! A single rule keeps them, and `judge` holds it. For a page after an item *A*, an answer is used only if it *begins
-//! at or before* *A* (its first item does not come after *A*, or it was asked from the very start) and *reaches beyond*
-//! it (an item comes after *A*, or the answer ends the collection). The items after *A* are taken; if they are too few,
-//! the last one taken becomes the anchor, and the next answer is held to the same rule. Before *A*: the mirror image.
-//! Only keys decide; offsets, totals and links are estimates that help to aim. An answer ends the collection only by
-//! evidence of its own slice (`judge::end`).
+//! A single rule, which `judge` enforces, gives these guarantees. For a page after an item *A*, an answer is used only
+//! if it *begins at or before* *A* (its first item doesn't come after *A*, or the request began at the start of the
+//! list) and *reaches beyond* *A* (one of its items comes after *A*, or the answer ends the collection). The items
+//! after *A* are taken. If they are too few, the last item taken becomes the anchor, and the next answer must follow
+//! the same rule. A page before *A* is the mirror image. Only keys decide; offsets, totals and links are estimates that
+//! help to aim. An answer ends the collection only by evidence of its own slice (`judge::end`).
 //!
 //! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: requests to make, a page to
-//! serve, or a refusal. A page is read by straight-line `async` functions that await nothing but answers (`port`), so
-//! that the place in the procedure is a line of code, and each bound stands at its loop. Modules, from facts to
-//! decisions:
+//! serve, or a refusal. A page is read by straight-line `async` functions that await only answers (`port`). Each bound
+//! is written at the loop that it bounds. The modules, from facts to decisions:
 //!
 //! - values: [`order`], [`key`], `grain` (values that are shown more coarsely than they are stored), [`window`],
 //!   [`paging`], [`filter`], [`position`], [`mark`];
 //! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that
 //!   show a part of the list);
-//! - what follows from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that rest on them);
-//! - `upstream`: the access to the upstream, which all requests of a page go through and are counted by;
+//! - conclusions from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that these prove);
+//! - `upstream`: the access to the upstream, which sends and counts all requests of a page;
 //! - `slices`: the procedure of every page that is read from slices (locate the place, take, confirm the end, search),
-//!   its requests and budget, and what they teach of sizes;
-//! - strategies: `windows` (slices of a list whose order is declared, by keys), `keyset` (filters and the flipped list,
-//!   and the whole list where these prove nothing), `seek` (keys that are looked up), `anchored` (slices of a list
-//!   without a declared order, by marks; `lowered` turns to it where an order is of no use), `token` (continuations of
-//!   the upstream). `read` chooses one; `policy` defines the meaning of a route's `verify`, `unproven` and
-//!   `short_pages` for all of them; `totals` finds the length of the list;
-//! - [`resolver`] (the loop), [`page`] and [`refusal`] (how it ends; [`unsorted`]: why items can't be compared).
+//!   with its requests, its budget and its knowledge of sizes;
+//! - strategies: `windows` (slices of a list with a declared order, by keys), `keyset` (filters and the flipped list,
+//!   and the whole list if these prove nothing), `seek` (keys that are looked up), `anchored` (slices of a list without
+//!   a declared order, by marks), `lowered` (by keys, or by `anchored` if the order can't be used), `token`
+//!   (continuations of the upstream). `read` chooses the strategy; `policy` defines the meaning of a route's `verify`,
+//!   `unproven` and `short_pages` for all strategies; `totals` finds the length of the list;
+//! - results: [`resolver`] (the steps of a page), [`page`], [`refusal`], and [`unsorted`] (the reason why items can't
+//!   be compared).
 //!
-//! [`observed`] compares the answers to legacy requests with the declarations of their list, before a route serves it
-//! in pages.
+//! [`observed`] compares the answers to legacy requests with the declarations of their list, before a route serves that
+//! list in pages.
 
 mod anchored;
 pub mod answer;

@@ -1,7 +1,7 @@
-//! A small list for tests, with an endpoint that filters it, flips it, sorts it by its ids, counts it and gives single
+//! A small list for tests, with an endpoint that can filter it, flip it, sort it by its ids, count it and return single
 //! items.
 //!
-//! The list compares stored values; the values that it shows may be coarser.
+//! The list is sorted by stored values. The values that it shows may be coarser.
 
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::json::Span;
 
-/// A stored value; `None` is null.
+/// A stored value, or `None` for null.
 pub(super) type Stored = Option<Value>;
 
-/// A stored value, by which the endpoint sorts.
+/// A stored value that isn't null; the endpoint sorts by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Decimal(String),
@@ -48,7 +48,7 @@ impl Value {
         }
     }
 
-    /// Returns a filter's value as a value of this kind.
+    /// Converts a filter's value into a value of the same kind as `self`.
     fn like(&self, asked: &KeyValue) -> Self {
         let text = |asked: &KeyValue| match asked {
             KeyValue::Number(digits) => digits.clone(),
@@ -65,7 +65,7 @@ impl Value {
 }
 
 impl Value {
-    /// Returns a whole number that is larger by `by`; other values unchanged.
+    /// Adds `by` to a whole number. Other values stay unchanged.
     fn shifted(self, by: i64) -> Self {
         match self {
             Self::Decimal(digits) if by != 0 => Self::Decimal((digits.parse::<i64>().unwrap() + by).to_string()),
@@ -74,7 +74,7 @@ impl Value {
     }
 }
 
-/// A row: the strong keys and the id, each as it is stored and as raw JSON.
+/// A row of the list. Each cell is a stored value with the raw JSON that shows it: the strong keys, then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) cells: Vec<(Stored, String)>,
@@ -86,7 +86,7 @@ impl Row {
     }
 }
 
-/// The list, the abilities of its endpoint, and the requests that it got.
+/// The list, the abilities of its endpoint, and the requests that the endpoint received for the last page.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) rows: Vec<Row>,
@@ -95,33 +95,33 @@ pub(super) struct List {
     pub(super) flips: bool,
     pub(super) paging: Paging,
     pub(super) cap: u32,
-    /// True if answers state the number of items that pass the filter.
+    /// True if answers state a total: the number of items that pass the filter.
     pub(super) totals: bool,
-    /// True if filters are ignored.
+    /// True if the endpoint ignores filters.
     pub(super) ignores: bool,
-    /// The number that a filter adds to the whole number that it is asked for, as a filter by times in another zone
-    /// does.
+    /// The number that a filter adds to the whole number of a request. It simulates filters by times that work in
+    /// another zone.
     pub(super) shift: i64,
     pub(super) profile: UpstreamProfile,
     pub(super) asked: Vec<Fetch>,
-    /// A change of the list after each answer.
+    /// A change that is made to the list after each answer; its number is pseudo-random.
     pub(super) change: Option<fn(&mut Self, u64)>,
-    /// The ids of the rows that `change` changed or removed.
+    /// The ids of the rows that `change` has changed or removed.
     pub(super) touched: HashSet<String>,
-    /// The number of queries so far: ties come in another sequence with each.
+    /// The number of queries so far. Unordered ties come in another sequence with each query.
     pub(super) queries: u64,
 }
 
-/// Returns a key that is never null.
+/// Returns a key that is never null and has no grain.
 pub(super) fn key(name: &str, kind: Kind, direction: Direction) -> SortKey {
     SortKey { name: name.into(), direction, kind, nulls: Nulls::None, grain: None }
 }
 
-/// All comparisons.
+/// Every comparison.
 pub(super) const ALL: Comparisons =
     Comparisons { less: true, less_or_equal: true, greater: true, greater_or_equal: true, equal: true, nulls: true };
 
-/// Inclusive comparisons alone.
+/// Only `<=` and `>=`.
 pub(super) const INCLUSIVE: Comparisons = Comparisons {
     less: false,
     less_or_equal: true,
@@ -131,7 +131,7 @@ pub(super) const INCLUSIVE: Comparisons = Comparisons {
     nulls: false,
 };
 
-/// Exclusive comparisons alone.
+/// Only `<` and `>`.
 pub(super) const EXCLUSIVE: Comparisons = Comparisons {
     less: true,
     less_or_equal: false,
@@ -142,7 +142,7 @@ pub(super) const EXCLUSIVE: Comparisons = Comparisons {
 };
 
 impl List {
-    /// Returns a list by these strong keys, whose ids are the numbers from 100 on, in a sequence of their own.
+    /// Returns a list with these strong keys. Its ids are numbers from 100 on, not in the sequence of the rows.
     pub(super) fn new(strong: Vec<SortKey>, rows: impl IntoIterator<Item = Vec<(Stored, String)>>) -> Self {
         let rows = rows.into_iter().enumerate().map(|(number, mut cells)| {
             let id = (100 + (number * 7) % 1_009).to_string();
@@ -207,7 +207,7 @@ impl List {
         }
     }
 
-    /// Returns the rows as the list is sorted, ties in some sequence.
+    /// Returns the rows in the list's order. The sequence of unordered ties depends on `turn`.
     fn sorted(&self, by_id: bool, turn: u64) -> Vec<Row> {
         let mut rows = self.rows.clone();
         let keys: Vec<&SortKey> = self.order.strong.iter().chain([&self.order.id]).collect();
@@ -250,7 +250,7 @@ impl List {
         }
     }
 
-    /// Asserts that the endpoint is asked only for comparisons that it has.
+    /// Asserts that a filter contains only comparisons that the endpoint offers.
     fn check(&self, filter: &Filter) {
         let filters = self.filters.as_ref().expect("there are filters");
         match filter {
@@ -307,7 +307,7 @@ impl List {
         match fetch {
             Fetch::Slice(slice, listing) => self.slice(*slice, listing),
             Fetch::Item(id) => {
-                // As in a path, where an id has no type.
+                // The id is written as in a path, where a number and a string look the same.
                 let written = match id {
                     KeyValue::Number(id) => id.as_bytes(),
                     KeyValue::Text(id) => id,
@@ -335,7 +335,7 @@ impl List {
             .profile(self.profile)
     }
 
-    /// Reads a page; `asked` has its requests.
+    /// Reads a page. Afterwards `asked` contains the requests of the page.
     pub(super) fn resolve(&mut self, request: PageRequest) -> Result<Page, Refusal> {
         self.asked.clear();
         let mut step = resolve(request);
@@ -368,7 +368,7 @@ impl List {
         self.resolve(self.request(target, limit))
     }
 
-    /// Returns the filters that were asked for the last page.
+    /// Returns the filter of each slice that was requested for the last page; `None` for a slice of the whole list.
     pub(super) fn filters_asked(&self) -> Vec<Option<Filter>> {
         let filter = |fetch: &Fetch| match fetch {
             Fetch::Slice(_, listing) => Some(listing.filter.as_deref().cloned()),
@@ -377,7 +377,7 @@ impl List {
         self.asked.iter().filter_map(filter).collect()
     }
 
-    /// Reads every page from a target on, in one direction.
+    /// Reads every page from `from` on, in the direction of its position.
     pub(super) fn walk(&mut self, from: Target, limit: u32) -> Vec<Page> {
         let backward = from.position.is_backward();
         let mut pages: Vec<Page> = Vec::new();
@@ -392,10 +392,10 @@ impl List {
         pages
     }
 
-    /// Returns the ids of all rows in the sequence in which clients are to get them: by the shown keys, ties by the id.
+    /// Returns the ids of all rows in the sequence that clients should get: sorted by the shown keys, then by the id.
     pub(super) fn expected(&self) -> Vec<String> {
         let mut rows = self.sorted(false, 0);
-        // Rows whose shown keys are equal are a run of ties, which clients get sorted by the id.
+        // Rows with equal shown keys are a run of ties, which clients get sorted by the id.
         let kept = |shown: &str| shown.bytes().take(1 + TEXT_KEPT).collect::<Vec<_>>();
         let keys = |row: &Row| row.cells[..row.cells.len() - 1].iter().map(|cell| kept(&cell.1)).collect::<Vec<_>>();
         let column = self.order.strong.len();
@@ -406,7 +406,7 @@ impl List {
     }
 }
 
-/// Returns the items of a page, by their ids.
+/// Returns the ids of a page's items.
 pub(super) fn ids(page: &Page) -> Vec<String> {
     let id = |item: &[u8]| String::from_utf8(item.to_vec()).unwrap().rsplit('|').next().unwrap().to_owned();
     (0..page.items.len()).map(|at| id(page.item(at))).collect()
@@ -420,12 +420,12 @@ pub(super) fn end() -> Target {
     Target { position: Position::End, hint: Hint::default() }
 }
 
-/// Returns a whole number, shown as it is stored.
+/// Returns the cell of a whole number that is shown as it is stored.
 pub(super) fn whole(number: i64) -> (Stored, String) {
     (Some(Value::Decimal(number.to_string())), number.to_string())
 }
 
-/// Returns a text, shown as it is stored.
+/// Returns the cell of a string that is shown as it is stored.
 pub(super) fn text(text: &str) -> (Stored, String) {
     (Some(Value::Text(text.to_owned())), format!("\"{text}\""))
 }
@@ -434,20 +434,22 @@ pub(super) fn null() -> (Stored, String) {
     (None, "null".to_owned())
 }
 
-/// Returns a number of millionths, shown with fewer digits: cut off or rounded.
+/// Returns the cell of a number of millionths. It is shown with only `digits` digits after the point, cut off or
+/// rounded.
 pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, String) {
     let one = 10_i64.pow(6 - digits);
     let shown = if rounded { (millionths + one / 2).div_euclid(one) } else { millionths / one };
     let spelt = |number: i64, digits: u32| {
         let exponent = format!("{number}e-{digits}");
-        // One more in the last digit and one less again: the result is spelt without an exponent.
+        // A step up and a step down in the last digit give the same number, spelt without an exponent.
         let up = moved_decimal(exponent.as_bytes(), u8::try_from(digits).unwrap(), true).unwrap();
         moved_decimal(up.as_bytes(), u8::try_from(digits).unwrap(), false).unwrap()
     };
     (Some(Value::Decimal(spelt(millionths, 6))), spelt(shown, digits))
 }
 
-/// Returns an instant so many microseconds into an hour, shown to the millisecond: cut off or rounded.
+/// Returns the cell of an instant that is `micros` microseconds after 10 o'clock. It is shown with milliseconds, cut
+/// off or rounded.
 pub(super) fn instant(micros: i64, rounded: bool) -> (Stored, String) {
     let time = |micros: i64| format!("{:02}:{:02}", micros / 60_000_000, micros / 1_000_000 % 60);
     let shown = if rounded { micros + 500 } else { micros } / 1_000 * 1_000;

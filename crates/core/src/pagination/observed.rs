@@ -1,7 +1,7 @@
-//! A check of answers that the core did not ask for: those to the requests of legacy clients. They are compared with
-//! the declared order, ids, kinds and sizes by the same checks as the core's own answers.
+//! A check of answers that the core didn't request: answers to legacy requests. The declared order, ids, kinds and
+//! sizes are compared with such an answer by the same checks as with an answer to the core.
 //!
-//! The result predicts whether the route could be served by cursors. It names places and fields, never values.
+//! The result predicts whether the route could be served with cursors. Its text names places and fields, never values.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -16,16 +16,16 @@ use super::{
     window::{Offset, PageSize, Slice},
 };
 
-/// The reason why an answer could not have been used; the text is for the operator.
+/// The reason why the core couldn't use an answer. The text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerFault {
-    /// An id is missing, is no text or number, or stands twice.
+    /// An id is missing, is neither a string nor a number, or comes twice.
     Ids(String),
     /// A key can't be read or compared as it is declared.
     Kinds(String),
     /// The items contradict the declared order.
     Order(String),
-    /// The answer has more items than were asked for, or fewer although more follow.
+    /// The answer has more items than were requested, or fewer although more items follow.
     Size(String),
 }
 
@@ -34,9 +34,9 @@ pub enum AnswerFault {
 pub struct AskedFor {
     /// The expected offset of the first item.
     pub begins: Offset,
-    /// The number of items asked for; `None` if neither the request nor the dialect states it.
+    /// The requested number of items; `None` if neither the request nor the dialect states it.
     pub size: Option<PageSize>,
-    /// True if the answer was requested in the declared order, or comes in it by default.
+    /// True if the request named the declared order, or if that order is the upstream's default.
     pub in_order: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct AskedFor {
 ///
 /// # Errors
 ///
-/// The first [`AnswerFault`]: of ids, of kinds, of the order, of the size, in this sequence.
+/// The first [`AnswerFault`] that is found. Ids are checked first, then kinds, the order and the size.
 pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) -> Result<(), AnswerFault> {
     if answer.standing != Standing::Listed {
         return Ok(());
@@ -54,7 +54,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.declared {
         check_kinds(&answer, order)?;
     }
-    // A legacy client may ask for another order. Test: `an_order_that_was_not_requested_is_not_checked`.
+    // A legacy client may request another order. Test: `an_order_that_was_not_requested_is_not_checked`.
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief::default();
@@ -63,7 +63,8 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     size
 }
 
-/// Checks the ids: with an order every item has one; without an order, all items or none. No id comes twice.
+/// Checks the ids. In a declared order, every item has an id; otherwise, either all items have ids or no item has one.
+/// No id comes twice.
 fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::with_capacity(answer.items.len());
     let id = |item: usize| {
@@ -71,7 +72,7 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
         span.of(&answer.body)
     };
     let count = answer.items.len();
-    // Without an order, items without ids are known by their bytes. Test:
+    // Without a declared order, items without ids are recognised by their bytes. Test:
     // `without_an_order_nothing_is_out_of_it_and_bytes_do_for_ids`.
     if !order.declared && (0..count).all(|item| matches!(id(item), b"" | b"null")) {
         return Ok(());
@@ -94,7 +95,7 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// Checks that each key can be read as its declared kind, and compared with its neighbour's.
+/// Checks that each strong key can be read as its declared kind, and compared with the same key of the item before.
 fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let count = answer.items.len();
     for item in 0..count {
@@ -114,7 +115,7 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
             }
         }
     }
-    // An item alone has no neighbour to be compared with. Test:
+    // A single item has no neighbour to be compared with. Test:
     // `an_item_alone_is_held_against_the_kind_that_is_declared`.
     if count == 1 {
         rows::check_alone(answer, order).map_err(|unsorted| AnswerFault::Kinds(unsorted.said))?;
@@ -127,8 +128,8 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     Ok(())
 }
 
-/// Checks the number of items: more than were asked for, or fewer although more follow, show a size that is ignored or
-/// capped in silence.
+/// Checks the number of items. More items than requested show that the size is ignored; fewer items, although more
+/// follow, show a silent cap.
 fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), AnswerFault> {
     let Some(PageSize(size)) = asked.size else { return Ok(()) };
     let count = answer.items.len() as u64;
@@ -137,8 +138,8 @@ fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), A
     }
     let reached = asked.begins.0.saturating_add(count);
     let counted = answer.total.is_some_and(|total| total.exact && total.value > reached);
-    // Counts of rows that no client is shown are common: a flag overrules them. Test:
-    // `a_size_that_is_ignored_or_capped_in_silence_is_seen`.
+    // Many counts include rows that no client sees, so the answer's own statement whether more items follow overrules a
+    // count. Test: `a_size_that_is_ignored_or_capped_in_silence_is_seen`.
     let more = answer.more == Some(true) || (answer.more.is_none() && counted);
     if count < u64::from(size) && more && !paging.hidden {
         let help = "say size.default and size.max in the dialect as they are, or hidden where items are left out";
@@ -170,8 +171,8 @@ mod tests {
         Order { strong, id: key("id", Kind::Inferred), ties: Ties::Unordered, declared: true }
     }
 
-    /// Returns an answer whose rows are raw values: the age, if there is one, then the id. The empty text is a missing
-    /// member.
+    /// Returns an answer with these rows of raw values: the age, if the order has that key, then the id. An empty
+    /// string is a missing member.
     fn answer(rows: &[&[&str]]) -> Answer {
         let mut body = b" ".to_vec();
         let mut answer = Answer::default();

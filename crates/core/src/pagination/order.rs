@@ -1,24 +1,24 @@
-//! The declared order of a collection: strong keys, by which the upstream sorts, then the id.
+//! The declared order of a collection: the strong keys by which the upstream sorts, then the id.
 
-/// The direction in which a key runs.
+/// The direction in which a list is sorted by a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Smallest first.
+    /// The smallest value comes first.
     Ascending,
-    /// Largest first.
+    /// The largest value comes first.
     Descending,
 }
 
 /// The place of nulls in the upstream's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
-    /// The route does not declare it: a null can't be placed, and a page that has one can't be proven.
+    /// The route doesn't declare the place of nulls. A page with a null can't be proven.
     Unsaid,
-    /// No value is null; a null that comes all the same contradicts the order.
+    /// The route declares that no value is null. A null contradicts the order.
     None,
-    /// Nulls count as less than every value, whatever the direction.
+    /// Nulls count as smaller than every value: they come first in ascending order, and last in descending order.
     Smallest,
-    /// Nulls count as more than every value, whatever the direction.
+    /// Nulls count as larger than every value: they come last in ascending order, and first in descending order.
     Largest,
     /// Nulls come first, whatever the direction.
     First,
@@ -26,66 +26,66 @@ pub enum Nulls {
     Last,
 }
 
-/// The comparison of a key's values.
+/// The kind of a key's values, which decides how they are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// By the type of the values: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false
-    /// before true.
+    /// Any type, compared by the type of the values: numbers as numbers, date-times as instants, other strings by their
+    /// UTF-8 bytes, false before true.
     Inferred,
     /// JSON numbers of any precision.
     Number,
     /// Numbers written as JSON strings.
     NumberInString,
-    /// JSON strings, by their UTF-8 bytes.
+    /// JSON strings, compared by their UTF-8 bytes.
     Text,
-    /// RFC 3339 date-times or dates, as instants.
+    /// RFC 3339 date-times or dates, compared as instants.
     Datetime,
-    /// false before true.
+    /// Booleans, false before true.
     Boolean,
-    /// UUIDs, without regard to case.
+    /// UUIDs, compared without regard to case.
     Uuid,
-    /// Strings in the order of this list.
+    /// Only the strings of this list, in its order.
     Rank(Vec<String>),
-    /// By rules that only the upstream knows: values can only be told apart, and two that are spelt differently may be
-    /// equal to it. Always the last strong key.
+    /// Values that only the upstream can compare. The core can only tell different spellings apart, and the upstream
+    /// may treat two spellings as equal. Always the last strong key.
     Opaque,
 }
 
-/// The precision with which a key is shown, if the upstream sorts it more finely.
+/// The precision with which a key is shown, if the upstream sorts by finer values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
-    /// Whole days, of a key that is sorted by the time of the day too.
+    /// Whole days, although the list is sorted by the time of day too.
     Day,
     /// This number of digits after the point: 0 for whole numbers or seconds, 3 for thousandths or milliseconds.
     Digits(u8),
 }
 
-/// A key of an order.
+/// A field by which a list is sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortKey {
-    /// The field's name, as clients and the upstream's sort call it.
+    /// The name of the field, both for clients and in the upstream's sort parameter.
     pub name: String,
-    /// The direction in which the key runs.
+    /// The direction in which the list is sorted by the key.
     pub direction: Direction,
-    /// The comparison of its values.
+    /// The kind of the key's values.
     pub kind: Kind,
-    /// The place of nulls.
+    /// The place of nulls in the list.
     pub nulls: Nulls,
-    /// The precision with which the key is shown, if the route declares that it is sorted more finely. Items with equal
-    /// values are then a run of ties in any order.
+    /// The precision with which the key is shown, if the route declares that the upstream sorts by finer values. Items
+    /// with equal shown values are then a run of ties in any order. `None` without such a declaration.
     pub grain: Option<Grain>,
 }
 
 impl SortKey {
-    /// Returns a key of this name, smallest value first, whose values compare by their JSON types. The place of nulls
-    /// is not declared.
+    /// Returns an ascending key with this name. Its values are compared by their JSON types, and the place of nulls
+    /// isn't declared.
     #[must_use]
     pub fn ascending(name: &str) -> Self {
         let (kind, nulls) = (Kind::Inferred, Nulls::Unsaid);
         Self { name: name.to_owned(), direction: Direction::Ascending, kind, nulls, grain: None }
     }
 
-    /// Returns a key whose largest value comes first.
+    /// Returns a descending key, otherwise the same as [`SortKey::ascending`].
     #[must_use]
     pub fn descending(name: &str) -> Self {
         Self { direction: Direction::Descending, ..Self::ascending(name) }
@@ -95,7 +95,7 @@ impl SortKey {
 /// The upstream's treatment of items whose strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
-    /// Ties come in any order, and in another one per query: they are used as whole runs only.
+    /// Ties come in any order, which may change with each query. They are used only as whole runs.
     Unordered,
     /// Ties are sorted by the id.
     Ordered,
@@ -104,11 +104,11 @@ pub enum Ties {
 /// The order of a collection: strong keys, then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The keys by which the upstream sorts, most significant first. Empty where the id alone orders the list (then
-    /// there are no ties), and where no order is declared.
+    /// The keys by which the upstream sorts, most significant first. Empty if no order is declared, or if the list is
+    /// sorted only by the id (then there are no ties).
     pub(super) strong: Vec<SortKey>,
-    /// The unique id of an item: the last key of its row ([`super::rows::row`]). `rows::compare_ids` and `rows::relate`
-    /// order items by it, [`super::key::identity`] recognises equal ones.
+    /// The unique id of an item, which is the last key of its row ([`super::rows::row`]). `rows::compare_ids` and
+    /// `rows::relate` sort items by the id; [`super::key::identity`] recognises equal ids.
     pub(super) id: SortKey,
     pub(super) ties: Ties,
     pub(super) declared: bool,
@@ -116,13 +116,13 @@ pub struct Order {
 
 impl Order {
     /// Declares that a list is sorted by these strong keys, most significant first, and then by the unique id. Without
-    /// strong keys the id alone orders the list.
+    /// strong keys the list is sorted only by the id.
     #[must_use]
     pub fn declared(strong: Vec<SortKey>, id: SortKey, ties: Ties) -> Self {
         Self { strong, id, ties, declared: true }
     }
 
-    /// Declares no order: items are distinguished by the id, and an item that has none by its bytes.
+    /// Declares no order. Items are told apart by their ids, or by their bytes if they have no id.
     #[must_use]
     pub fn undeclared(id: SortKey) -> Self {
         Self { strong: Vec::new(), id, ties: Ties::Unordered, declared: false }
@@ -134,7 +134,7 @@ impl Order {
         &self.strong
     }
 
-    /// Returns the id: the tie-breaker, unique.
+    /// Returns the key of the unique id, which breaks ties.
     #[must_use]
     pub fn id(&self) -> &SortKey {
         &self.id
@@ -145,31 +145,31 @@ impl Order {
         self.strong.iter().chain([&self.id])
     }
 
-    /// Returns the order of items that are equal by all strong keys.
+    /// Returns the upstream's treatment of items whose strong keys are equal.
     #[must_use]
     pub fn ties(&self) -> Ties {
         self.ties
     }
 
-    /// Returns whether the list is declared to be sorted.
+    /// Returns whether an order is declared.
     #[must_use]
     pub fn is_declared(&self) -> bool {
         self.declared
     }
 
-    /// Returns this order with this treatment of ties.
+    /// Returns this order with `ties` as the treatment of ties.
     #[must_use]
     pub fn with_ties(self, ties: Ties) -> Self {
         Self { ties, ..self }
     }
 
-    /// Returns this order with ids that run in this direction.
+    /// Returns this order with ids sorted in `direction`.
     #[must_use]
     pub fn with_id_direction(self, direction: Direction) -> Self {
         Self { id: SortKey { direction, ..self.id }, ..self }
     }
 
-    /// Returns the order from the last item to the first.
+    /// Returns the order of the flipped list, from the last item to the first.
     #[must_use]
     pub fn flipped(&self) -> Self {
         let mut flipped = self.clone();
@@ -181,23 +181,24 @@ impl Order {
             key.nulls = match key.nulls {
                 Nulls::First => Nulls::Last,
                 Nulls::Last => Nulls::First,
-                // Nulls that count as the smallest or the largest values turn with the direction.
+                // Nulls that count as the smallest or the largest values change sides with the direction.
                 same => same,
             };
         }
         flipped
     }
 
-    /// Returns whether this order gives the place of one answer's item in another answer, so that two answers can be
-    /// compared. Opaque values can only be told apart, and two that are spelt differently may be equal to the upstream
-    /// (`Smith`, `smith`): they give places only if the upstream sorts ties by the id. After a key that is shown more
-    /// coarsely than it is sorted, they decide nothing.
+    /// Returns whether this order gives the place of one answer's item in another answer. Opaque values can only be
+    /// told apart, and two spellings may be equal to the upstream (`Smith`, `smith`), so they give places only if the
+    /// upstream sorts ties by the id. After a key that is shown more coarsely than it is stored, opaque values decide
+    /// nothing.
     #[must_use]
     pub fn places_items(&self) -> bool {
         self.declared && (self.ties == Ties::Ordered || !self.ends_opaque())
     }
 
-    /// Returns whether the order ends with values that can only be told apart, and depends on them.
+    /// Returns whether the last strong key is opaque and decides the order of items. After a key with a grain, an
+    /// opaque key decides nothing.
     #[must_use]
     pub fn ends_opaque(&self) -> bool {
         match self.strong.split_last() {
@@ -206,7 +207,7 @@ impl Order {
         }
     }
 
-    /// Returns the number of key columns that an answer has for each item: the strong keys, then the id.
+    /// Returns the number of keys per item: the strong keys, and the id.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.strong.len() + 1

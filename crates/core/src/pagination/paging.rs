@@ -1,50 +1,52 @@
-//! The requests that an upstream accepts, and the parts of its answers that can be believed: facts of its dialect.
+//! The requests that an upstream accepts, and the statements of its answers that can be trusted. The upstream's dialect
+//! declares both.
 
 use super::limits::PAGES_IN_VAIN;
 
-/// The way in which a place is named to the upstream.
+/// The way in which a request names a place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// By offset and size: any window is one request.
+    /// By offset and size. Any window is one request.
     Offset,
-    /// By page number and size: only aligned slices.
+    /// By page number and size. Slices begin only at multiples of the size.
     Page,
-    /// By a value that the upstream hands out: a token, the parameters of a link, or an item.
+    /// By a value that the upstream hands out: a token, the parameters of a link, or the id of an item.
     Token,
 }
 
 /// The behaviour of an upstream's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// True if there are tokens that lead back.
+    /// True if the upstream also hands out tokens that lead back.
     pub backward: bool,
-    /// True if every item has a token of its own, which continues the list after it
+    /// True if every item has its own token, which continues the list after that item
     /// ([`super::answer::Answer::item_tokens`]).
     pub by_item: bool,
-    /// True if a token works only once, or expires soon: no upstream page is asked for again.
+    /// True if a token works only once, or expires soon. Then no upstream page is requested again.
     pub single_use: bool,
-    /// True if the end is an empty answer; else it is an answer without a token.
+    /// True if an empty answer marks the end of the list. Otherwise an answer without a token does.
     pub ends_empty: bool,
 }
 
-/// The sizes that can be asked for.
+/// The sizes that a request can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sizes {
-    /// Any size in a range; `most` is the upstream's cap, where it is known.
+    /// Any size from `least` to `most`.
     Free {
-        /// The least size that is accepted, at least 1.
+        /// The least accepted size, at least 1.
         least: u32,
-        /// The cap.
+        /// The upstream's cap; `None` if it isn't known.
         most: Option<u32>,
     },
-    /// The sizes in this list, ascending, at least one.
+    /// Only the sizes in this list, which is ascending and not empty.
     Listed(Vec<u32>),
-    /// This size alone, which the request does not name.
+    /// Only this size, which the request doesn't name.
     Fixed(u32),
 }
 
 impl Sizes {
-    /// Returns these sizes made valid: none is 0, and there is at least one.
+    /// Makes these sizes valid: every size is at least 1, a cap isn't below the least size, and a list is ascending and
+    /// not empty.
     fn made_valid(self) -> Self {
         match self {
             Self::Free { least, most } => {
@@ -62,43 +64,42 @@ impl Sizes {
     }
 }
 
-/// The evidence of an end that the dialect vouches for, beside a short answer against a size that was seen to be
-/// honoured.
+/// The evidence of an end that the dialect vouches for. It comes in addition to evidence from answers: an answer that
+/// is shorter than an honoured size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndEvidence {
-    /// The dialect vouches for none.
+    /// The dialect vouches for no evidence.
     Unvouched,
-    /// The answer's `more` comes from the slice itself (limit + 1), not from a count.
+    /// The answer's `more` is reliable: the upstream reads one item more than requested, and doesn't use a count.
     Flag,
-    /// A short answer: the upstream always honours every size up to its cap, so that an answer with fewer items ends
-    /// the list.
+    /// A short answer ends the list, because the upstream honours every size up to its cap.
     ShortPage,
 }
 
-/// The facts of a dialect that the core decides with.
+/// The facts of a dialect that the core's decisions depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Paging {
-    /// The way in which a place is named.
+    /// The way in which a request names a place.
     pub family: Family,
     pub(super) sizes: Sizes,
-    /// The largest offset + size that the upstream answers.
+    /// The largest sum of offset and size that the upstream answers; `None` for no bound.
     pub max_depth: Option<u64>,
-    /// The evidence of an end.
+    /// The evidence of an end that the dialect vouches for.
     pub end: EndEvidence,
-    /// True if past the end the last page comes again.
+    /// True if the upstream answers a request past the end with the last page.
     pub repeats_last_page: bool,
-    /// True if the upstream leaves items out after it has applied the limit: offsets count them, and short or empty
-    /// answers prove nothing.
+    /// True if the upstream hides items after it has applied the size. Offsets then count hidden items, and short or
+    /// empty answers prove nothing.
     pub hidden: bool,
-    /// The behaviour of tokens, for [`Family::Token`].
+    /// The behaviour of tokens; used only for [`Family::Token`].
     pub tokens: Tokens,
 }
 
 impl Paging {
-    /// Describes an upstream of which nothing else is known. A least or fixed size of 0 is raised to 1, and a cap below
-    /// the least size to that size. Listed sizes are sorted, without 0 and duplicates; an empty list becomes the fixed
-    /// size 1.
+    /// Describes an upstream of which only the family and the sizes are known. A least or fixed size of 0 is raised to
+    /// 1, and a cap below the least size is raised to that size. Listed sizes are sorted, and 0 and duplicates are
+    /// removed; an empty list becomes the fixed size 1.
     #[must_use]
     pub fn new(family: Family, sizes: Sizes) -> Self {
         Self {
@@ -112,41 +113,42 @@ impl Paging {
         }
     }
 
-    /// Returns the sizes that can be asked for.
+    /// Returns the sizes that a request can ask for.
     #[must_use]
     pub fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 }
 
-/// The limits of a route's upstream that its pages have shown in this process, for all clients. They help to aim and
-/// prove nothing. Merging takes the newest `cap` and `filters_in_vain`. Of `run` it takes the newest, or a little less
-/// than the known one if that is more: long runs are seldom alone.
+/// The limits of a route's upstream that earlier pages have shown in this process. They help to aim and prove nothing.
+/// Merging takes the newest `cap` and `filters_in_vain`. The new `run` replaces a shorter one, but a longer one only
+/// shrinks a little, because a list with one long run often has more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamProfile {
-    /// A cap that the upstream applies in silence: more items were asked for, and more were there.
+    /// A cap that the upstream applies silently: more items were requested, and more existed. `None` if none was seen.
     pub cap: Option<u32>,
-    /// The number of items of the longest run of equal strong keys in the answers of a page; 0 if it is not known.
+    /// The number of items of the longest run of equal strong keys in the answers of a page; 0 if it isn't known.
     pub run: u32,
-    /// The number of pages in a row that a filter did not help with, or that were read without it for that reason.
+    /// The number of pages in a row for which a filter didn't help, or that were read without the filter for that
+    /// reason.
     pub filters_in_vain: u8,
 }
 
-/// A page's use of a filter that did not help.
+/// A page's use of a filter that didn't help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FutileFilter {
-    /// The answers to the filter showed neither the item of the cursor nor its ties, and the page was read from the
-    /// whole list.
+    /// The answers to the filter showed neither the cursor's item nor its ties, so the page was read from the whole
+    /// list.
     InVain,
-    /// The same, and the next pages are read without the filter.
+    /// The filter didn't help with this page either, and it is given up: the next pages are read without it.
     GivenUp,
-    /// The page was read without the filter, which had been given up.
+    /// The page was read without the filter, because earlier pages had given it up.
     Spared,
 }
 
 impl UpstreamProfile {
-    /// Returns how the page used a filter that did not help; `None` if the filter helped, or the page needed none.
-    /// `before` is the profile when the page was asked for.
+    /// Returns how a page used a filter that didn't help; `None` if the filter helped, or if the page needed no filter.
+    /// `self` is the profile after the page, `before` the profile when the page was requested.
     #[must_use]
     pub fn futile_filter(self, before: Self) -> Option<FutileFilter> {
         match self.filters_in_vain {

@@ -1,5 +1,5 @@
-//! The parts of a list that an endpoint's filters can show, and the values that they are asked by. Parts only aim: the
-//! answers to them are proven by `judge`.
+//! The parts of a list that an endpoint's filters can select, and the values of these filters. Parts only aim; `judge`
+//! proves the answers.
 
 pub(super) mod legs;
 pub(super) mod look;

@@ -18,17 +18,17 @@ use super::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// A window of believed offsets, `[from, to)`, that an answer must show, and the offsets around it that are asked for
-/// if the upstream gives them in the same answer.
+/// A window of believed offsets, `[from, to)`, that an answer must show, and the offsets around the window that are
+/// requested too if the same answer can contain them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// The first offset that must be seen.
+    /// The first offset that the answer must show.
     pub(super) from: u64,
-    /// The offset after the last one that must be seen.
+    /// The offset after the last one that the answer must show.
     pub(super) to: u64,
-    /// The number of offsets before the window that are welcome.
+    /// The number of useful offsets before the window.
     pub(super) before: u64,
-    /// The number of offsets after the window that are welcome.
+    /// The number of useful offsets after the window.
     pub(super) after: u64,
 }
 
@@ -42,8 +42,9 @@ impl Window {
     }
 }
 
-/// Plans the requests that cover a window: one request if one can hold it, else a chain of at most `most` requests that
-/// overlap, the one with the boundary first. Never empty; a chain may end short of the window.
+/// Plans the requests that cover a window: a single request if one can hold the window, and otherwise a chain of at
+/// most `most` overlapping requests. A chain begins at the end of the window where reading begins, and may not reach
+/// the other end. The result is never empty.
 #[must_use]
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
     debug_assert!(window.from <= window.to, "{window:?} ends before it begins");
@@ -51,7 +52,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     if let Some(slice) = sizes.one(paging.family, window) {
         return vec![slice];
     }
-    // At an overlap of one item, a single deletion would break a seam. Test:
+    // With an overlap of one item, a single deletion would break a seam. Test:
     // `a_chain_overlaps_and_covers_its_window_in_both_directions`.
     let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
     let mut chain: Vec<Slice> = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
         let rest = Window { from, to, before: 0, after: 0 };
         let slice = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
         let (begins, ends) = reach(slice);
-        // Pages are aligned: of a fixed size, the next one that holds the rest may be the same.
+        // Pages are aligned, so the next page that holds the rest of the window may be the same page again.
         if !chain.is_empty() && chain.contains(&slice) {
             break;
         }
@@ -80,16 +81,16 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     chain
 }
 
-/// Returns whether no offset lies between two slices.
+/// Returns whether two slices overlap or adjoin.
 fn meet(one: Slice, other: Slice) -> bool {
     let ((begins, ends), (other_begins, other_ends)) = (reach(one), reach(other));
     begins <= other_ends && other_begins <= ends
 }
 
-/// Returns the request that shows most about the place of a boundary in a window: one that holds all of the window, if
-/// possible. Otherwise it shows both sides of `nearest`, the closest place at which the boundary may be, and as much of
-/// the window on that side as it can; if no page shows both sides, it ends at that place. Without `nearest` it holds
-/// the middle of the window.
+/// Returns the request that shows most about the place of a boundary in a window. If possible, the request holds the
+/// whole window. Otherwise it shows both sides of `nearest`, which is the closest place at which the boundary may be,
+/// and as much of the window as fits. If no page shows both sides, the request reaches from that place into the rest of
+/// the window. Without `nearest`, it holds the middle of the window.
 #[must_use]
 pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
     let sizes = Askable::new(paging, cap);
@@ -101,7 +102,7 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     let Some((side, place)) = nearest else {
         return sizes.widest(paging.family, from + (to - from) / 2);
     };
-    // A page that begins or ends at the place would not show the side. Test:
+    // A page that begins or ends at the place wouldn't show on which side of it the boundary is. Test:
     // `a_place_that_every_size_ends_at_is_found_by_the_page_before_it`.
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
     let shown = Window { from: low, to: high, before: low - from, after: to - high };
@@ -111,45 +112,47 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     })
 }
 
-/// Returns the slice that reaches farthest back from an offset at which it ends: if no page ends there, one that holds
-/// the item before it.
+/// Returns the slice that ends at an offset and reaches farthest back. If no page ends there, returns a page that holds
+/// the item before the offset.
 #[must_use]
 pub(super) fn ending_at(paging: &Paging, cap: Option<u32>, offset: u64) -> Slice {
     Askable::new(paging, cap).farthest(paging.family, 0, offset, Way::Backward)
 }
 
-/// Returns the request that holds a window, and as much of its margins as possible; `None` if no single request does.
+/// Returns the request that holds a window and as much of its margins as possible; `None` if no single request holds
+/// the window.
 #[must_use]
 pub(super) fn holding(paging: &Paging, cap: Option<u32>, window: Window) -> Option<Slice> {
     Askable::new(paging, cap).one(paging.family, window)
 }
 
-/// Returns the largest size that can be asked for under a cap, so the most items that an answer holds.
+/// Returns the largest size that a request can ask for under a cap, which is the most items of an answer.
 #[must_use]
 pub(super) fn most(paging: &Paging, cap: Option<u32>) -> u64 {
     u64::from(Askable::new(paging, cap).most)
 }
 
-/// Returns the largest size that can be asked for and is at most `most`, or the least size if there is none.
+/// Returns the largest permitted size that is at most `most`, or the least permitted size if every size is larger.
 #[must_use]
 pub(super) fn size_within(paging: &Paging, most: u32) -> PageSize {
     let sizes = Askable::new(paging, None);
     PageSize(sizes.between(1, most).next_back().unwrap_or(sizes.least))
 }
 
-/// The requests that show whether a short answer was the end.
+/// The requests that show whether a short answer was the end of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmation {
-    /// A small request that holds the last item that came and the place after it. At the end of the list, it brings
-    /// fewer items than a size that is honoured.
+    /// A small request that holds the last item of the short answer and the place after it. At the end of the list, its
+    /// answer has fewer items than an honoured size.
     pub(super) edge: Slice,
-    /// Another request of that size, before the edge, which should be filled; present if no such size has been seen
-    /// filled yet.
+    /// Another request of the same size, before the edge, whose answer should be full. `None` if the walk has already
+    /// seen that the size is honoured.
     pub(super) filled: Option<Slice>,
 }
 
-/// Returns the requests that show whether a short answer was the end. They hold the offsets from `from` to `last`,
-/// which is that of the answer's last item. `None` if no page holds them and the place after.
+/// Returns the requests that show whether a short answer was the end of the list. The edge holds the offsets from
+/// `from` to `last`, which is the offset of the answer's last item, and the place after. `None` if no request holds all
+/// of these. `honoured` is the honoured size of the walk.
 #[must_use]
 pub(super) fn confirmation(
     paging: &Paging,
@@ -169,7 +172,7 @@ pub(super) fn confirmation(
             if u64::from(size) <= count {
                 return None;
             }
-            // At the end, the edge brings fewer items than a size that is honoured: that needs no further request.
+            // At the end, the edge has fewer items than the honoured size, so no second request is needed.
             if count < honoured {
                 return Some(Confirmation { edge: slice(from), filled: None });
             }
@@ -177,7 +180,7 @@ pub(super) fn confirmation(
             Some(Confirmation { edge: slice(from), filled: Some(filled) })
         }
         Family::Page => {
-            // The page must have room for the place after the last item. Test:
+            // The page must also have room for the place after the last item. Test:
             // `a_confirmation_shows_the_last_item_and_the_place_after_it`.
             let holds = |size: &u32| {
                 let size = u64::from(*size);
@@ -186,7 +189,7 @@ pub(super) fn confirmation(
             let room = |size: &u32| u64::from(*size) - last % u64::from(*size);
             let sizes = || sizes.between(2, LARGEST_SIZE).rev().filter(holds).take(TRIED_SIZES);
             let seen = |size: &u32| last % u64::from(*size) + 1 < honoured;
-            // A page of a size that is honoured begins at its number times its size.
+            // An honoured size is preferred: such a page certainly begins at its number times its size.
             let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
             if let Some(size) = sizes().filter(seen).max_by_key(best) {
                 return Some(Confirmation { edge: page_with(last, size), filled: None });
@@ -199,13 +202,13 @@ pub(super) fn confirmation(
     }
 }
 
-/// Returns two neighbouring pages that meet right after the item at `last`, for upstreams where no page shows both
-/// sides. They hold this many items before and after, or as many as there are pages for. `None` by offset, and where no
-/// such pages can be asked for.
+/// Returns two neighbouring pages that meet directly after the item at `last`, for upstreams where no page shows both
+/// sides. If the sizes allow, the pages hold at least `before` and `after` items. `None` for upstreams that page by
+/// offset, and if no permitted sizes give such pages.
 #[must_use]
 pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, after: u64) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
-    // A slice by offset can show both sides of any seam.
+    // A single slice by offset can show both sides of any seam.
     if paging.family == Family::Offset {
         return None;
     }
@@ -223,7 +226,7 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, af
     Some(pages)
 }
 
-/// Returns the slice of the same size after another.
+/// Returns the slice of the same size that begins where `slice` ends.
 #[must_use]
 pub(super) fn next(slice: Slice) -> Slice {
     match slice {
@@ -232,7 +235,7 @@ pub(super) fn next(slice: Slice) -> Slice {
     }
 }
 
-/// Returns the slice of the same size before another, if there is one.
+/// Returns the slice of the same size that ends where `slice` begins; `None` if it would begin before the list.
 #[must_use]
 pub(super) fn previous(slice: Slice) -> Option<Slice> {
     Some(match slice {
@@ -241,8 +244,8 @@ pub(super) fn previous(slice: Slice) -> Option<Slice> {
     })
 }
 
-/// Returns two neighbouring slices of the largest size that together hold offsets which no single slice holds; `None`
-/// if they don't.
+/// Returns two neighbouring slices of the largest size that together hold a range of offsets which is too long for a
+/// single slice. `None` if two slices can't hold the range either.
 #[must_use]
 pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
@@ -259,13 +262,13 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
     (reach(both.1).1 >= to).then_some(both)
 }
 
-/// Returns a slice, cut at the depth that the upstream answers. `None` if fewer than two items would be left, and for a
-/// page that reaches deeper, because a page can't be cut.
+/// Returns a slice that is cut at the upstream's largest depth. `None` if fewer than two items would be left, or if a
+/// page reaches deeper, because a page can't be cut.
 #[must_use]
 pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
     let (begins, ends) = reach(slice);
     let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(slice) };
-    // A page of another size is another page: only slices by offset can be cut.
+    // With another size, a page would begin elsewhere, so only slices by offset can be cut.
     let Slice::Offset { from, .. } = slice else { return None };
     let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST_SIZE);
     let size = Askable::new(paging, None).between(1, room).next_back()?;
@@ -273,20 +276,20 @@ pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
     (size >= 2).then_some(Slice::Offset { from, size: PageSize(size) })
 }
 
-/// Returns whether a slice covers all these offsets.
+/// Returns whether a slice covers all of `offsets`.
 #[must_use]
 pub(super) fn holds(slice: Slice, offsets: &Range<u64>) -> bool {
     let (begins, ends) = reach(slice);
     begins <= offsets.start && ends >= offsets.end
 }
 
-/// Returns whether a slice covers an offset and the next one.
+/// Returns whether a slice covers the offset `last` and the next offset.
 #[must_use]
 pub(super) fn shows_both_sides(slice: Slice, last: u64) -> bool {
     holds(slice, &(last..last.saturating_add(2)))
 }
 
-/// Returns the believed offsets that a slice covers.
+/// Returns the believed offset at which a slice begins, and the offset after its last one.
 #[must_use]
 pub(super) fn reach(slice: Slice) -> (u64, u64) {
     let begins = slice.begins().0;

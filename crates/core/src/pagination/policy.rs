@@ -1,23 +1,24 @@
-//! The meaning of a route's `verify`, `unproven` and `short_pages`, the same for every strategy.
+//! The meaning of a route's `verify`, `unproven` and `short_pages`, which is the same for every strategy.
 //!
-//! | what happens | `verify = "always"` | `"when-cheap"` | `"never"` |
+//! | case | `verify = "always"` | `"when-cheap"` | `"never"` |
 //! | --- | --- | --- | --- |
-//! | the place is not where it is expected | it is searched for | it is searched for | the page is what stands at the offset |
-//! | the answers of a search show that the place is gone, or a run of ties is too long | `unproven` decides | `unproven` decides | |
+//! | the place is not where it is expected | it is searched for | it is searched for | the page has the items at the offset |
+//! | the answers of a search show that the place is gone, or that a run of ties is too long | `unproven` decides | `unproven` decides | |
 //! | the budget of a search ends before the place is found | refused, 503 `budget_exceeded` | the same | |
 //! | items contradict the order | `unproven` decides | `unproven` decides | |
-//! | only further requests show an end or a seam | they are made | the page is flagged `seam`; without a declared order only a full page is | |
+//! | only more requests can prove an end or a seam | the requests are made | the page is flagged `seam`; without a declared order only if it is full | |
 //! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages` decides |
-//! | the budget ends with the page full, before it is seen what follows | served, with a next page, where an answer says that there is more (`SliceReader::is_full_and_said_to_go_on`); else `short_pages` decides | the same | the same |
+//! | the budget ends when the page is full, but before an answer shows whether items follow | served, with a next page, if an answer states that more items follow (`SliceReader::is_full_and_said_to_go_on`); otherwise `short_pages` decides | the same | the same |
 //!
-//! By keys, an answer's statement that there is more does not count while the place is searched for, nor for the page
-//! at the end of the list, of which no item can be served before the end is found.
+//! In a list by keys, an answer's statement that more items follow has no effect in two cases: while the place is
+//! searched for, and for the page at the end of the list, because none of its items can be served before the end is
+//! found.
 //!
-//! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
-//! `short_pages = "refuse"` refuses it, 503 `budget_exceeded`; `"serve"` serves the items that there are, at least one,
-//! with a next page: `SliceReader::unasked` (`slices.rs`), by token `token.rs`. `read::read` turns `verify = "never"`
-//! into `"always"` for a list with hidden items, and for one without an order whose last page comes again: offsets
-//! alone would lead through these for ever.
+//! `unproven = "refuse"` refuses the page; `"flag"` serves the items at its offset, flagged with the reason.
+//! `short_pages = "refuse"` refuses the page with 503 `budget_exceeded`; `"serve"` serves the items read so far, at
+//! least one, with a next page (`SliceReader::unasked` in `slices.rs`, and `token.rs`). `read::read` turns `verify =
+//! "never"` into `"always"` for a list with hidden items, and for a list without an order whose upstream repeats the
+//! last page: a walk only by offset would never end in such a list.
 
 #[cfg(test)]
 mod tests;
@@ -25,24 +26,23 @@ mod tests;
 use super::request::{PageRequest, ShortPages, Verify, WhenUnproven};
 
 impl PageRequest {
-    /// Returns whether pages are served by their offset, without a proof.
+    /// Returns whether pages are served only by their offset, without a proof.
     pub(super) fn is_unverified(&self) -> bool {
         self.terms.verify == Verify::Never
     }
 
-    /// Returns whether proofs that need further requests are left out: by keys in `windows::take` (ends) and
-    /// `windows::across` (seams), without a declared order in `anchored::asking` and
-    /// `anchored::mark_seam`.
+    /// Returns whether proofs that need more requests are left out. With a declared order, `windows::take` (ends) and
+    /// `windows::across` (seams) leave them out; without one, `anchored::asking` and `anchored::mark_seam` do.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
         self.terms.verify == Verify::WhenCheap
     }
 
-    /// Returns whether a page that can't be proven is served, flagged.
+    /// Returns whether a page that can't be proven is served with a flag, instead of being refused.
     pub(super) fn flags(&self) -> bool {
         self.terms.unproven == WhenUnproven::Flag
     }
 
-    /// Returns whether a page that has this many items when its budget ends is served.
+    /// Returns whether a page is served that has only `items` items when its budget ends.
     pub(super) fn serves_short(&self, items: usize) -> bool {
         self.terms.short_pages == ShortPages::Serve && items > 0
     }

@@ -1,8 +1,8 @@
-//! The port between a page that is read and the upstream that answers: a mailbox of questions and answers.
+//! The port between a page that is being read and the upstream: a mailbox for fetches and their answers.
 //!
-//! The strategies are straight-line `async` functions. Awaiting [`Port::fetch`] is the only way in which they can wait:
-//! it posts the fetches and suspends the page until the answers are there. [`resolver`](super::resolver) polls the page
-//! once per step, with a waker that does nothing. There is no executor, no clock and no IO.
+//! The strategies are straight-line `async` functions that wait only in [`Port::fetch`], which posts the fetches and
+//! suspends the page until their answers are in the mailbox. [`resolver`](super::resolver) polls the page once per
+//! step, with a waker that does nothing. There is no executor, no clock and no IO.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use std::{
 
 use super::{answer::Answer, fetch::Fetch, page::Page, refusal::Refusal};
 
-/// A handle of the mailbox. The page and the [`Task`] that drives it have one each.
+/// A handle of the mailbox. The page and the [`Task`] that polls it have a handle each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Port(Arc<Mutex<Mail>>);
 
@@ -28,7 +28,7 @@ enum Mail {
 }
 
 impl Port {
-    /// Posts fetches and waits for their answers, one for each, in their order.
+    /// Posts fetches and waits for their answers. Returns one answer for each fetch, in the same order.
     pub(super) async fn fetch(&self, fetches: Vec<Fetch>) -> Vec<Answer> {
         debug_assert!(!fetches.is_empty(), "a page that waits has asked for something");
         let before = self.replace(Mail::Questions(fetches));
@@ -49,25 +49,25 @@ impl Port {
     }
 }
 
-/// The result of a page: served, or refused.
+/// The result of reading a page: the page to serve, or a refusal.
 pub(super) type PageResult = Result<Box<Page>, Refusal>;
 
-/// A page that is being read, suspended until its answers come.
+/// A page that is being read, and is suspended until its answers arrive.
 pub(super) struct Task {
     reading: Pin<Box<dyn Future<Output = PageResult> + Send>>,
     port: Port,
-    /// The number of fetches that it awaits.
+    /// The number of fetches whose answers the page awaits.
     asked: usize,
 }
 
-/// The state of a page after it was polled: it needs answers, or it has ended.
+/// The state of a page after a poll: it needs answers, or it has ended.
 pub(super) enum TaskState {
     Ask(Vec<Fetch>, Task),
     End(PageResult),
 }
 
 impl Task {
-    /// Reads a page as far as it gets without an answer.
+    /// Begins to read a page, up to its first fetches or its end.
     pub(super) fn begin<F>(read: impl FnOnce(Port) -> F) -> TaskState
     where
         F: Future<Output = PageResult> + Send + 'static,
@@ -76,7 +76,7 @@ impl Task {
         Self { reading: Box::pin(read(port.clone())), port, asked: 0 }.poll()
     }
 
-    /// Reads on with the answers to the fetches that were asked last.
+    /// Reads on with the answers to the last fetches, up to the next fetches or the end.
     pub(super) fn resume(self, answers: Vec<Answer>) -> TaskState {
         debug_assert_eq!(answers.len(), self.asked, "one answer for each fetch");
         let before = self.port.replace(Mail::Answers(answers));
@@ -94,7 +94,8 @@ impl Task {
                 }
                 Mail::Empty | Mail::Answers(_) => {
                     debug_assert!(false, "a page awaits nothing but answers to its questions");
-                    // No waker would resume such a page: in a release build it is refused, and does not hang.
+                    // No waker would ever resume such a page. A release build refuses the page, so the request doesn't
+                    // hang.
                     TaskState::End(Err(Refusal::BudgetExceeded))
                 }
             },

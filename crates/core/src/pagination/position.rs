@@ -1,99 +1,101 @@
-//! The place of a client in a collection.
+//! Places in a collection, as cursors contain them.
 
 use super::{answer::Total, fetch::Token, key::KeyValue, mark::Mark, window::Offset};
 
-/// The item that a position refers to: its keys and id as they were served. It need not exist any more.
+/// The item that a position refers to, by the keys and the id with which it was served. The item might no longer exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// The strong keys, in the order's sequence.
+    /// The strong keys, most significant first.
     pub keys: Vec<KeyValue>,
-    /// The id.
+    /// The item's id, whole.
     pub id: KeyValue,
 }
 
-/// An anchor without its keys, which are looked up.
+/// An item that is named only by its id. Its keys are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pivot {
-    /// The id.
+    /// The item's id.
     pub id: KeyValue,
-    /// The mark of the keys as they were served: values with another mark are not used. `None`: the item's place is
-    /// that of its keys now.
+    /// The mark of the keys with which the item was served; keys with another mark aren't used. With `None`, the place
+    /// is that of the item's present keys.
     pub fingerprint: Option<Mark>,
 }
 
-/// The items around a place where no order is declared.
+/// The items around a place in a list without a declared order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The items before the place, in the list's order, the nearest last; at most [`Marks::PASSED`].
+    /// The marks of the items before the place, in the list's order, so the nearest item is last. At most
+    /// [`Marks::PASSED`].
     pub before: Vec<Mark>,
-    /// The items after it, the nearest first; at most [`Marks::PASSED`].
+    /// The marks of the items after the place, in the list's order, so the nearest item is first. At most
+    /// [`Marks::PASSED`].
     pub after: Vec<Mark>,
 }
 
 impl Marks {
-    /// The number of marked items that have been served.
+    /// The largest number of marked items on the side of the place that was served.
     pub const PASSED: usize = 3;
-    /// The number of marked items that have been seen and not yet served.
+    /// The largest number of marked items that have been seen but not yet served.
     pub const AHEAD: usize = 2;
 }
 
-/// An item of a list without a declared order, its neighbours, and its offset: without that, an item deep in a long
-/// list could not be found again, because no keys guide a search.
+/// An item of a list without a declared order, with its neighbours and its offset. The offset is needed because no keys
+/// can guide the search for an item deep in a long list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkedItem {
     /// The mark of the item.
     pub item: Mark,
-    /// The marks of its neighbours, before it and after it.
+    /// The marks of the items before and after it.
     pub around: Marks,
-    /// The offset at which it is believed to stand.
+    /// The believed offset of the item.
     pub offset: Offset,
 }
 
 /// An item as an item cursor names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// The item is named by its keys and its id.
+    /// An item of a list with a declared order, by its keys and its id.
     Keyed(Anchor),
-    /// The item is named by its mark and those of its neighbours.
+    /// An item of a list without a declared order, by its mark and the marks of its neighbours.
     Marked(MarkedItem),
 }
 
-/// A place within a page of the upstream.
+/// A place within an upstream page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceInPage {
-    /// The place is before its first item in the direction of reading.
+    /// The place is before the page's first item in the direction of reading.
     Whole,
     /// The place is beyond this item, in the direction of reading.
     Keys(Anchor),
-    /// The place is amid the items with these marks.
+    /// The place is between the items with these marks.
     Marks(Marks),
 }
 
-/// The state that detects whether an upstream's tokens go round in a circle: two numbers and a hash of the ids at the
-/// ends of its pages, by Brent's algorithm. It begins anew when the direction changes.
+/// The state of Brent's algorithm, which detects whether an upstream's tokens go round in a circle. The state is reset
+/// when the direction changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loop {
-    /// The number of pages after which the hash is replaced; 0: no page was read in this direction yet.
+    /// The number of upstream pages after which the hash is replaced; 0 if no page was read in this direction yet.
     pub power: u32,
-    /// The number of pages since it was replaced.
+    /// The number of upstream pages since the hash was replaced.
     pub steps: u32,
-    /// The hash of the first and the last id of the page that is kept for comparison.
+    /// The hash of the first and the last id of an earlier upstream page, with which each new page is compared.
     pub hash: u64,
 }
 
 /// A place in a list that the upstream pages by token. The offset of its hint is the number of items between the place
-/// to which the token leads and this place: 0 if the token was handed out for it.
+/// to which the token leads and this place; 0 if the token leads directly here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenPlace {
-    /// The token that leads to the upstream page with the place; `None`: the first page.
+    /// The token that leads to the upstream page with the place; `None` for the first page.
     pub token: Option<Token>,
-    /// True if the token leads back: it came as a previous one.
+    /// True if the upstream handed out the token as its *previous* token.
     pub token_backward: bool,
     /// True if the client's page is read backward from the place.
     pub backward: bool,
-    /// The place within that page.
+    /// The place within the upstream page.
     pub within: PlaceInPage,
-    /// The state that detects a circle.
+    /// The state that detects tokens that go round in a circle.
     pub circle: Loop,
 }
 
@@ -104,26 +106,26 @@ pub enum Position {
     Start,
     /// After the last item; the page reads backward.
     End,
-    /// Right after this item; the page reads forward.
+    /// Directly after this item; the page reads forward.
     After(Anchor),
-    /// Right before this item; the page reads backward.
+    /// Directly before this item; the page reads backward.
     Before(Anchor),
-    /// Right after the item with this id; the page reads forward.
+    /// Directly after the item with this id; the page reads forward.
     AfterPivot(Pivot),
-    /// Right before the item with this id; the page reads backward.
+    /// Directly before the item with this id; the page reads backward.
     BeforePivot(Pivot),
-    /// Amid these items; the page reads forward.
+    /// Between the items with these marks; the page reads forward.
     AfterMarks(Marks),
-    /// Amid these items; the page reads backward.
+    /// Between the items with these marks; the page reads backward.
     BeforeMarks(Marks),
-    /// In an upstream page; [`TokenPlace::backward`] has the direction.
+    /// In an upstream page; [`TokenPlace::backward`] gives the direction.
     Token(Box<TokenPlace>),
-    /// At this offset, as the upstream counts. Only offset 0 can be proven. The page reads forward.
+    /// At this offset in the upstream's list; the page reads forward. Only offset 0 can be proven.
     At(Offset),
 }
 
 impl Position {
-    /// Returns whether a page from here is read backward.
+    /// Returns whether a page at this position is read backward.
     #[must_use]
     pub fn is_backward(&self) -> bool {
         match self {
@@ -134,46 +136,46 @@ impl Position {
     }
 }
 
-/// An estimate that helps to aim and never proves.
+/// An estimate of a position's place. It helps to aim and never proves.
 ///
-/// The hints of a page's neighbours are made where the page is put together: in `judge::draft::assembly` by keys, in
-/// `anchored::assembly` by marks, in `token::assembly` by token. `keyset::reading` and `Page::turned` restate them for
-/// the whole list.
+/// The hints of the links to neighbouring pages are made when a page is put together: in `judge::draft::assembly` (by
+/// keys), `anchored::assembly` (by marks) and `token::assembly` (by token). `keyset::reading` and `Page::turned`
+/// convert hints of a filtered or flipped list into hints of the whole list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
-    /// The believed offset of the boundary: of the first item after it.
+    /// The believed offset of the boundary, which is the offset of the first item after it.
     pub offset: Offset,
-    /// True if the offset is counted from the end of the list: it is that of the first item before the boundary, and
-    /// the last item has offset 0.
+    /// True if `offset` is counted from the end of the list: the last item has offset 0, and `offset` is that of the
+    /// first item before the boundary.
     pub from_end: bool,
-    /// The number of items beside the boundary, on the anchor's side and including it, that share the anchor's strong
-    /// keys; 0 if ties are ordered. A window must begin (or end) beyond all of them to show the whole run.
+    /// The number of items next to the boundary, on the anchor's side and with the anchor, that share the anchor's
+    /// strong keys; 0 if ties are ordered. A window must reach past all these items to show the whole run.
     pub run: u32,
-    /// The number of items on the anchor's side, including it, that have its first strong key at its grain (without
-    /// strong keys its id, so 1): the place of the boundary in the list filtered by that key. 0 if it is not known,
-    /// `LONG_RUN` if it is more than an answer holds.
+    /// The place of the boundary in the list filtered by the anchor's first strong key: the number of items on the
+    /// anchor's side, with the anchor, that show the same value of that key (1 without strong keys). 0 if the number
+    /// isn't known, `u32::MAX` if it is more than an answer holds.
     pub within: u32,
-    /// The collection's total when the page was served.
+    /// The collection's total when the page was served; `None` if it isn't known.
     pub total: Option<u64>,
-    /// The collection's total on the first page of the walk, where the route keeps that.
+    /// The collection's total on the first page of the walk; `None` if the route doesn't keep it.
     pub first_total: Option<Total>,
-    /// For a place in an upstream page, in a declared order: the mark of the keys and the id of the item right beyond
-    /// it, if an answer showed the two together. A page that begins with that item has lost no item in between, even if
-    /// the anchor was deleted.
+    /// The mark of the keys and the id of the item directly beyond the place, if an answer showed that item together
+    /// with the anchor. Only for a place in an upstream page, in a declared order. A page that begins with that item
+    /// has lost no item, even if the anchor was deleted.
     pub ahead: Option<Mark>,
-    /// The largest size that an answer of this walk filled: sizes up to it are honoured, for this principal and with
-    /// these filters, as far as the walk has seen. If the route asks for filters by the order's keys, only answers of
-    /// filtered lists count, because the whole list may be capped otherwise. Item cursors belong to no walk and carry
-    /// 0.
+    /// The largest size that an answer of this walk has filled. The upstream honours sizes up to it, for this principal
+    /// and with these filters. If the route filters by the order's keys, only answers of filtered lists count, because
+    /// the whole list may have another cap. 0 in an item cursor, which belongs to no walk.
     pub honoured: u32,
 }
 
 impl Hint {
-    /// The value of `within` for an anchor in a run of equal strong keys that is longer than an answer and was read by
-    /// itself.
+    /// The value of `within` for an anchor in a run of equal strong keys that is longer than an answer, so it is read
+    /// separately.
     pub(in crate::pagination) const LONG_RUN: u32 = u32::MAX;
 
-    /// Returns the place counted from the start of the list; unchanged if no total gives the length of the list.
+    /// Returns this hint with its offset counted from the start of the list. The hint stays unchanged without a total,
+    /// or if it is already counted from the start.
     #[must_use]
     pub(super) fn counted_from_start(self, total: Option<u64>) -> Self {
         match total {
@@ -184,7 +186,7 @@ impl Hint {
         }
     }
 
-    /// Returns the place so many items further on in the list.
+    /// Returns this hint for a boundary that is `items` items later in the list.
     #[must_use]
     pub(super) fn moved_on(self, items: usize) -> Self {
         let offset = self.offset.believed().0;
@@ -197,18 +199,18 @@ impl Hint {
     }
 }
 
-/// A position and the estimate of its place: the content of a page cursor.
+/// A position and the estimate of its place. A page cursor contains a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The position.
+    /// The position, which decides where the page begins.
     pub position: Position,
-    /// The estimate of its place.
+    /// The estimate of the position's place.
     pub hint: Hint,
 }
 
 impl Target {
-    /// Returns this target of a list as one of the flipped list. A place counted from the end becomes one from the
-    /// start, if a total is known.
+    /// Converts this target into a target of the flipped list. A hint counted from the end is then counted from the
+    /// start if `total` is known. Marks, tokens and offsets keep their position.
     #[must_use]
     pub(super) fn turned(self, total: Option<u64>) -> Self {
         let Self { position, hint } = self;

@@ -1,4 +1,4 @@
-//! The choice of the strategy that reads a page, by its list and its target.
+//! The choice of the strategy that reads a page.
 
 use super::{
     anchored, lowered,
@@ -11,17 +11,17 @@ use super::{
     window::Offset,
 };
 
-/// Reads a page by the strategy that its list and its target ask for.
+/// Reads a page by the strategy that its list and its request require.
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {
-        // By offset alone a walk would go on for ever: offsets count hidden items, and an end that comes again is no
-        // end.
+        // A walk only by offset would never end: hidden items make answers look like the end, or the upstream repeats
+        // its last page for ever.
         request.terms.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {
@@ -34,7 +34,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let page = lowered::read(up, request).await?;
     let is_reversed = up.sequences.take().is_some_and(|sequences| sequences.are_reversed_on(&page));
     if page.level() >= Level::Checked && is_reversed {
-        // Two answers show the page's items in two sequences: neither of them proves one. Test:
+        // Two answers show items of the page in opposite sequences, so neither answer proves its sequence. Test:
         // `a_page_of_which_an_answer_shows_another_sequence_is_refused`.
         return Err(Refusal::PositionLost { nearest: Offset(page.offset) }.into());
     }

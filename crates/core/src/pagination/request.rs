@@ -1,4 +1,4 @@
-//! The request of one page: its place, its number of items, the list, and the terms of its route.
+//! The request of one page: its place, its limit, its list, and the terms of its route.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -13,12 +13,12 @@ use super::{
     window::Offset,
 };
 
-/// The treatment of a page that can't be proven. The table in `policy` lists the cases.
+/// The treatment of a page that can't be proven. The table in the documentation of `policy` lists the cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnproven {
     /// The page is refused.
     Refuse,
-    /// The page is served by its hint, flagged.
+    /// The page is served at the offset of its hint, and flagged.
     Flag,
 }
 
@@ -27,7 +27,7 @@ pub enum WhenUnproven {
 pub enum ShortPages {
     /// The page is refused.
     Refuse,
-    /// The page is served with the items that there are, at least one.
+    /// The page is served with the items read so far, if there is at least one.
     Serve,
 }
 
@@ -36,26 +36,26 @@ pub enum ShortPages {
 pub enum Verify {
     /// Every page is proven in full.
     Always,
-    /// Only proofs that need no further request are made; a page that lacks one is served flagged.
+    /// Proofs that need more requests are left out. A page without such a proof is served flagged.
     WhenCheap,
-    /// No proof is made: pages are served by their offsets.
+    /// Pages are served by their offsets, without any proof.
     Never,
 }
 
 /// The source of a page's total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Totals {
-    /// The answers that list the whole collection.
+    /// The answers that list the whole collection, if they state a total.
     Upstream,
-    /// None: pages have no total.
+    /// No source: pages have no total.
     Omit,
-    /// A request of its own, if no answer has an exact total.
+    /// A separate request for the count, if no answer has an exact total.
     Count,
-    /// The first page of the walk.
+    /// The first page of the walk, whose total all later pages repeat.
     FirstPage,
 }
 
-/// The number of items of a page, at least 1.
+/// The largest number of items of a page; at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limit(NonZeroU32);
 
@@ -82,30 +82,30 @@ impl Limit {
     }
 }
 
-/// The largest numbers of upstream requests for one page. No page causes more than `search`, look-ups and the count
-/// included. The strategies pass on the rest (`Budget::after`), and the loops over requests end with it
-/// (`slices::Asker::left`, `token::TokenPage::is_spent`). The network may send each request a second time.
+/// The largest numbers of upstream requests for one page. No page causes more than `search` requests, including
+/// look-ups and the count. The strategies pass on the rest (`Budget::after`), which bounds every loop over requests
+/// (`slices::Asker::left`, `token::TokenPage::is_spent`). The network layer may send each request a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(super) page: u32,
-    /// The requests of a page whose place is searched for; at least `page`.
+    /// The most requests of a page whose place must be searched for; at least `page`.
     pub(super) search: u32,
 }
 
 impl Budget {
-    /// Allows `page` requests for a page that is where its hint says, and `search` for a page whose place must be
-    /// searched for: at least `page`.
+    /// Allows `page` requests for a page that is where its hint says, and `search` requests for a page whose place must
+    /// be searched for. A smaller `search` is raised to `page`.
     #[must_use]
     pub fn new(page: u32, search: u32) -> Self {
         Self { page, search: search.max(page) }
     }
 
-    /// Returns the rest after so many requests.
+    /// Returns the rest of the budget after `requests` requests; 0 if more were made than allowed.
     pub(super) fn after(self, requests: u32) -> Self {
         Self { page: self.page.saturating_sub(requests), search: self.search.saturating_sub(requests) }
     }
 
-    /// Returns the rest after so many requests, but at least one request.
+    /// Returns the rest of the budget after `requests` requests, but at least one request.
     pub(super) fn after_or_one(self, requests: u32) -> Self {
         let Self { page, search } = self.after(requests);
         Self { page: page.max(1), search: search.max(1) }
@@ -128,7 +128,7 @@ pub(super) struct RouteTerms {
     pub(super) search_items: u32,
 }
 
-/// The abilities of an upstream and its route beside paging; the setters of [`PageRequest`] describe them.
+/// The abilities of an upstream and its route, other than paging. The setters of [`PageRequest`] describe them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Abilities {
     pub(super) flips: bool,
@@ -137,9 +137,9 @@ pub(super) struct Abilities {
     pub(super) may_project: bool,
 }
 
-/// The request of a page.
+/// The request of one page.
 ///
-/// [`PageRequest::new`] makes a request with defaults, and a method for each further property changes one:
+/// [`PageRequest::new`] makes a request with defaults. Each other property has a method that changes it:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -162,7 +162,7 @@ pub(super) struct Abilities {
 #[derive(Clone, Debug)]
 pub struct PageRequest {
     pub(super) target: Target,
-    /// At least 1, as a [`Limit`] is.
+    /// The largest number of items; at least 1, because it comes from a [`Limit`].
     pub(super) limit: u32,
     pub(super) order: Arc<Order>,
     pub(super) paging: Arc<Paging>,
@@ -176,7 +176,7 @@ pub struct PageRequest {
     pub(super) terms: RouteTerms,
 }
 
-/// Writes a method for each property, which takes the value and returns the request with it.
+/// Defines a setter for each property: it takes the value and returns the changed request.
 macro_rules! properties {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty => $($field:ident).+;)+) => {
         $(
@@ -191,8 +191,9 @@ macro_rules! properties {
 }
 
 impl PageRequest {
-    /// Requests a page of a list with this order, from an upstream of which nothing else is known: everything is
-    /// proven, within the usual budget ([`Budget`]). `marker` makes the marks of ids and the fingerprints of keys.
+    /// Requests a page of a list with this order. By default every page is proven in full, within the default
+    /// [`Budget`], and the upstream has no ability beyond paging. `marker` makes the marks of items and the
+    /// fingerprints of keys.
     #[must_use]
     pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {
         Self {
@@ -218,32 +219,34 @@ impl PageRequest {
     }
 
     properties! {
-        /// True if the list can be requested in the flipped order, and the upstream sorts by all of its strong keys.
+        /// Sets whether the upstream can flip the list, and sorts the flipped list by all strong keys.
         flips: bool => abilities.flips;
-        /// The filters of the endpoint, if pages are to be found by their keys.
+        /// Sets the filters of the endpoint by which pages can be found; `None` if they must not be used.
         filters: Option<Arc<Filters>> => filters;
-        /// The cached keys of the target's pivot. They count only if their mark is the pivot's fingerprint.
+        /// Sets the cached keys of the target's pivot. They are used only if their mark is the pivot's fingerprint.
         pivot: Option<Vec<KeyValue>> => pivot;
-        /// The maker of the marks and fingerprints in the target, if the target's cursor was made with another key.
+        /// Sets the marker that made the target's marks and fingerprints, if the cursor was made with another secret
+        /// key.
         target_marker: Option<Marker> => target_marker;
-        /// The limits of the upstream that earlier pages showed.
+        /// Sets the limits of the upstream that earlier pages have shown.
         profile: UpstreamProfile => profile;
-        /// The number of items each way among which a place is searched for where no order is declared.
+        /// Sets the number of items, on each side of the hint, among which a place is searched for if no order is
+        /// declared.
         search_items: u32 => terms.search_items;
-        /// The proof that is demanded.
+        /// Sets the proof that the page needs.
         verify: Verify => terms.verify;
-        /// The treatment of a page that can't be proven.
+        /// Sets the treatment of the page if it can't be proven.
         unproven: WhenUnproven => terms.unproven;
-        /// The treatment of a page that is not full when its budget ends.
+        /// Sets the treatment of the page if it isn't full when its budget ends.
         short_pages: ShortPages => terms.short_pages;
-        /// The source of the total.
+        /// Sets the source of the page's total.
         totals: Totals => terms.totals;
-        /// True if the upstream can be asked for a count, also where the route does not insist on one.
+        /// Sets whether the upstream can be asked for a count, even if the route doesn't require one.
         counts: bool => abilities.counts;
-        /// True if answers that list the whole collection contain its total.
+        /// Sets whether answers that list the whole collection contain its total.
         tells_total: bool => abilities.tells_total;
-        /// True if the client's own parameters go to the upstream and may leave keys out of the items: a page without
-        /// them is read by marks. Otherwise items without keys are a fault of the route.
+        /// Sets whether the client's own parameters are sent to the upstream and may leave keys out of the items. If
+        /// so, a page without keys is read by marks. Otherwise items without keys are a fault of the route.
         may_project: bool => abilities.may_project;
     }
 
@@ -253,26 +256,26 @@ impl PageRequest {
         Self { budget, ..self }
     }
 
-    /// Returns the place of the page.
+    /// Returns the position of the page and its hint.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Returns the keys of the pivot, if they are known.
+    /// Returns the cached keys of the pivot; `None` if they aren't known.
     #[must_use]
     pub fn known_pivot(&self) -> Option<&[KeyValue]> {
         self.pivot.as_deref()
     }
 
-    /// Returns the offset in the whole list at which the page is expected to begin.
+    /// Returns the offset in the whole list at which the page is expected to begin; 0 if it isn't known.
     pub(super) fn nearest(&self) -> Offset {
         let hint = self.target.hint.counted_from_start(self.target.hint.total);
         let boundary = match &self.target.position {
             Position::Start => 0,
             Position::End => hint.total.unwrap_or(0),
             Position::At(offset) => offset.0,
-            // An offset from the end of a list of unknown length is no offset from its start.
+            // Without a total, an offset from the end gives no offset from the start.
             _ if hint.from_end => 0,
             _ => hint.offset.0,
         };
@@ -280,7 +283,7 @@ impl PageRequest {
         Offset(boundary.saturating_sub(back)).believed()
     }
 
-    /// Returns the maker of the marks and fingerprints that the target carries.
+    /// Returns the marker that made the marks and fingerprints of the target.
     pub(super) fn marker_of_target(&self) -> &Marker {
         self.target_marker.as_ref().unwrap_or(&self.marker)
     }

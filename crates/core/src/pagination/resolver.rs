@@ -1,8 +1,8 @@
-//! The interface of the core: a page asks, is answered, asks again, and is served or refused.
+//! The interface of the core: a page sends fetches, gets answers, sends more fetches, and is served or refused.
 //!
-//! [`resolve`] begins a page, and [`Pending::resume`] goes on with the answers. A `Pending` is consumed by its answers,
-//! so that the compiler checks the contract with the caller who fetches; dropping it cancels the page. Every turn
-//! spends budget, so the loop ends.
+//! [`resolve`] begins a page, and [`Pending::resume`] continues it with the answers. `resume` consumes the `Pending`,
+//! so a step can't be answered twice. Dropping a `Pending` cancels its page. Every step spends budget, so a page always
+//! ends.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -22,8 +22,8 @@ pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify,
 /// The next step of a page.
 #[derive(Debug)]
 pub enum Step {
-    /// These fetches are to be made, at the same time if possible. The answers go to [`Pending::resume`] in the same
-    /// order.
+    /// The caller makes these fetches, at the same time if possible, and passes their answers to [`Pending::resume`] in
+    /// the same order.
     Fetch(Vec<Fetch>, Pending),
     /// The page is complete.
     Serve(Box<Page>),
@@ -35,8 +35,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Pending(Task);
 
-/// Begins a page, and returns its first step. The caller retries requests that fail: to go on, a page needs an answer
-/// to each fetch. The answer to a [`Fetch::Count`] may be [`Answer::counted`] without a total.
+/// Begins a page and returns its first step. The page needs an answer to each fetch, so the caller must retry failed
+/// requests. If a [`Fetch::Count`] fails, its answer may be [`Answer::counted`] without a total.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
     debug_assert!(
@@ -44,8 +44,7 @@ pub fn resolve(request: PageRequest) -> Step {
         "limits and budgets are checked types"
     );
     debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
-    // Where a token works only once, a page takes all items of the upstream page that it ends in, also beyond its
-    // limit.
+    // If a token works only once, a page takes all items of the upstream page in which it ends, even beyond its limit.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
     let order = Arc::clone(&request.order);
     let request = Box::new(request);
@@ -61,7 +60,7 @@ pub fn resolve(request: PageRequest) -> Step {
     }))
 }
 
-/// Asserts, in debug builds, the invariants of every page of any level.
+/// Asserts, in debug builds, the invariants of every page, whatever its level.
 fn assert_whole(page: &Page, most: usize) {
     let stands = |place: &ItemPlace| {
         let answer = page.answers.get(place.answer as usize);
@@ -84,7 +83,7 @@ fn assert_whole(page: &Page, most: usize) {
 }
 
 impl Pending {
-    /// Goes on with the answers to the fetches of this step, one for each, in their order.
+    /// Continues the page with the answers to the fetches of this step: one answer for each fetch, in the same order.
     #[must_use]
     pub fn resume(self, answers: Vec<Answer>) -> Step {
         step(self.0.resume(answers))

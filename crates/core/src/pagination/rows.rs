@@ -1,5 +1,5 @@
-//! The items of an answer as rows of keys: the comparison of two of them, or of one with an anchor, and the faults if
-//! they can't be compared.
+//! The items of an answer as rows of keys: the comparison of two items, or of an item with an anchor, and the faults if
+//! a comparison is impossible.
 
 mod fault;
 
@@ -22,26 +22,28 @@ pub(super) use fault::{
 /// The place of an item relative to an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relation {
-    /// The order by the strong keys, as far as they tell runs apart.
+    /// The order by the strong keys that tell runs apart. A key with a grain, or with a cut value, and the keys after
+    /// it don't.
     pub(super) strong: Ordering,
     /// The order by all strong keys, then the id.
     pub(super) whole: Ordering,
 }
 
-/// The place of an item relative to the one before it.
+/// The place of an item relative to the item before it in the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextItem {
     /// The item is in the same run of ties.
     Tied,
-    /// The item is in a run that comes later.
+    /// The item is in a later run.
     Later,
-    /// Their opaque values differ: it is in a run that comes later, or in the same one, spelt otherwise.
+    /// The opaque values of the two items differ. The item is in a later run, or in the same run with another spelling
+    /// of the value.
     Apart,
-    /// By its keys, the item comes before the other one: a contradiction.
+    /// By its keys, the item belongs before the other item: a contradiction.
     Earlier,
 }
 
-/// Compares an item with an anchor; `None` if they can't be compared.
+/// Compares an item with an anchor; `None` if their keys can't be compared.
 pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Relation> {
     let row = row(answer, order, item);
     if anchor.keys.len() != order.strong.len() {
@@ -49,7 +51,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     }
     let mut coarse = false;
     for ((key, span), kept) in order.strong.iter().zip(row).zip(&anchor.keys) {
-        // After a key that is shown coarsely, opaque values decide nothing.
+        // After a key that is shown more coarsely than it is stored, opaque values decide nothing.
         if coarse && key.kind == Kind::Opaque {
             continue;
         }
@@ -57,14 +59,16 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
         if ordering != Ordering::Equal {
             return Some(Relation { strong: if coarse { Ordering::Equal } else { ordering }, whole: ordering });
         }
-        // Items that look equal at this key come in any order by the keys after it.
+        // The upstream sorts items that look equal at this key by finer values, so the keys after it tell no runs
+        // apart.
         coarse |= is_coarse(key, kept);
     }
     let whole = relate_id(answer, order, item, anchor)?;
     Some(Relation { strong: Ordering::Equal, whole })
 }
 
-/// Compares an item with an anchor by the first strong key, or by the id where there is none.
+/// Compares an item with an anchor by the first strong key, or by the id if there are no strong keys. `None` if the
+/// keys can't be compared.
 pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let (Some(key), Some(kept)) = (order.strong.first(), anchor.keys.first()) else {
         return relate_id(answer, order, item, anchor);
@@ -73,7 +77,7 @@ pub(super) fn relate_first_key(answer: &Answer, order: &Order, item: usize, anch
     key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
-/// Returns whether an item has these strong keys; false for more or fewer than there are.
+/// Returns whether the strong keys of an item are equal to `keys`; false for another number of keys.
 pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
     keys.len() == order.strong.len()
         && order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
@@ -82,9 +86,9 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
         })
 }
 
-/// The names by which an item of an answer is recognised: its anchor, its id, its mark.
+/// The anchor, the id and the mark of an item, by which the item is recognised.
 impl Answer {
-    /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
+    /// Returns an item as an anchor; `None` if the answer has no such item, or if its keys or id can't be in a cursor.
     #[must_use]
     pub fn anchor(&self, order: &Order, item: usize) -> Option<Anchor> {
         if item >= self.items.len() {
@@ -96,8 +100,8 @@ impl Answer {
         Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&self.body))? })
     }
 
-    /// Returns the id of an item in its canonical spelling: equal ids have equal spellings. `None` if the item has no
-    /// id, or an id that is an object or an array.
+    /// Returns the id of an item in its canonical spelling, which is the same for equal ids. `None` if the id is
+    /// missing, null, an object or an array.
     pub(super) fn identity(&self, order: &Order, item: usize) -> Option<Cow<'_, [u8]>> {
         match row(self, order, item).last()?.of(&self.body) {
             b"" | b"null" | [b'{' | b'[', ..] => None,
@@ -105,7 +109,7 @@ impl Answer {
         }
     }
 
-    /// Returns the mark of an item: of its id, or of its bytes if it has no id.
+    /// Returns the mark of an item's id, or of the item's bytes if it has no id.
     #[must_use]
     pub fn mark(&self, order: &Order, marker: &Marker, item: usize) -> Mark {
         match self.identity(order, item) {
@@ -122,9 +126,9 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
     &answer.keys[item * columns..(item + 1) * columns]
 }
 
-/// Compares the item `right` with `left`, the one before it; `None` if they can't be compared. After a value that is
-/// shown more coarsely than it is sorted, the other keys decide nothing: the items are in one run. Without strong keys
-/// the id is the whole order.
+/// Compares the item `right` with `left`, the item before it; `None` if the two can't be compared. Items with the same
+/// coarse value (of a key with a grain, or a cut string) are in the same run, whatever their other keys are. Without
+/// strong keys, the ids are compared.
 pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<NextItem> {
     let named = |ordering| match ordering {
         Ordering::Less => NextItem::Later,
@@ -137,7 +141,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         let (left, right) = (left.of(&answer.body), right.of(&answer.body));
         match key::compare(key, Extent::Kept, Operand::Raw(left), Operand::Raw(right)) {
-            // The upstream sorts by more than is shown: the keys after this one decide nothing. Test:
+            // The upstream sorts by a finer value than it shows, so the keys after this one decide nothing. Test:
             // `after_a_coarse_key_the_others_tell_no_runs_apart`.
             Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
             Some(Ordering::Equal) => {}
@@ -149,7 +153,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
     Some(NextItem::Tied)
 }
 
-/// Compares two items of one run as the gateway orders them: by all strong keys, then the id.
+/// Compares two items of the same run in the gateway's order: by all strong keys that aren't opaque, then by the id.
 pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         if key.kind == Kind::Opaque {
@@ -164,7 +168,8 @@ pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: u
     compare_ids(answer, order, left, right)
 }
 
-/// Compares the strong keys of two items; without strong keys the id is the whole order.
+/// Compares the strong keys of two items, or their ids if there are no strong keys. `None` if the items can't be
+/// compared, also because of different opaque values.
 pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     match follow(answer, order, left, right)? {
         NextItem::Later => Some(Ordering::Less),
@@ -174,7 +179,8 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
     }
 }
 
-/// Returns whether an answer contradicts the order: by its keys, an item comes before the one that it follows.
+/// Returns whether an answer contradicts the order: by its keys, or by its id among ordered ties, an item belongs
+/// before the item that it follows.
 pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     (1..answer.items.len()).any(|place| match follow(answer, order, place - 1, place) {
         Some(NextItem::Earlier) => true,
@@ -185,8 +191,8 @@ pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     })
 }
 
-/// Returns whether the ids are the whole order, are plain numbers, and follow one another strictly in their direction.
-/// This holds for most lists by id, and then their order needs no other check.
+/// Returns whether the list is sorted only by the id, and the answer's ids are plain numbers in strict order. This is
+/// true for most lists by id, whose order then needs no other check.
 pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
         return false;
@@ -194,36 +200,36 @@ pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     let mut ids = answer.keys.iter().map(|id| Operand::Raw(id.of(&answer.body)).counted());
     let Some(Some(mut before)) = ids.next() else { return false };
     ids.all(|id| {
-        // An id that comes twice is left to the full check, which refuses it. Test:
-        // `an_id_that_comes_twice_is_refused`.
+        // An id that comes twice fails here, and the full check refuses it. Test: `an_id_that_comes_twice_is_refused`.
         let follows = id.is_some_and(|id| key::directed(&order.id, before.cmp(&id)) == Ordering::Less);
         before = id.unwrap_or(before);
         follows
     })
 }
 
-/// Compares the ids of two items.
+/// Compares the ids of two items in the order's direction; `None` if they can't be compared.
 pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     let id = |item| row(answer, order, item).last().copied().unwrap_or_default().of(&answer.body);
     key::compare(&order.id, Extent::Whole, Operand::Raw(id(left)), Operand::Raw(id(right)))
 }
 
-/// Returns whether two items share the first strong key; false without strong keys.
+/// Returns whether the first strong key of two items is equal; false without strong keys.
 pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right: usize) -> bool {
     let Some(key) = order.strong.first() else { return false };
     let first = |item| row(answer, order, item).first().copied().unwrap_or_default().of(&answer.body);
     key::compare(key, Extent::Kept, Operand::Raw(first(left)), Operand::Raw(first(right))) == Some(Ordering::Equal)
 }
 
-/// Returns the opaque key, if it tells runs apart from the anchor's: then only equality gives the anchor's place among
-/// items whose other strong keys are the same.
+/// Returns the opaque key if it separates the anchor's run from others. Among items whose other strong keys are equal
+/// to the anchor's, only an equal opaque value then gives the anchor's place. `None` if there is no opaque key, or if
+/// it comes after a coarse value of the anchor.
 pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a SortKey> {
     let (last, before) = order.strong.split_last()?;
     let decided_before = before.iter().zip(&anchor.keys).any(|(key, kept)| is_coarse(key, kept));
     (last.kind == Kind::Opaque && !decided_before).then_some(last)
 }
 
-/// Compares an item with an anchor by the strong keys before the opaque one.
+/// Compares an item with an anchor by the strong keys before the last, which is the opaque key.
 pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let before = order.strong.len().checked_sub(1)?;
     debug_assert_eq!(anchor.keys.len(), order.strong.len(), "an anchor has a value for each strong key");
@@ -236,28 +242,29 @@ pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, 
     Some(Ordering::Equal)
 }
 
-/// Compares the opaque value of an item with the anchor's; `None` if they differ, because only the sequence of the
-/// answer orders them.
+/// Compares the opaque value of an item with the anchor's value. `None` if the values differ, because only the sequence
+/// of an answer gives their order.
 pub(super) fn relate_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let (key, kept) = (order.strong.last()?, anchor.keys.last()?);
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
     key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
-/// Compares an item with an anchor by the id.
+/// Compares the id of an item with the anchor's id; `None` if they can't be compared.
 pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let id = row(answer, order, item).last()?.of(&answer.body);
     key::compare(&order.id, Extent::Whole, Operand::Raw(id), Operand::Kept(&anchor.id))
 }
 
-/// Returns the opaque value of an item in its canonical spelling.
+/// Returns the opaque value of an item in its canonical spelling; `None` if the last strong key isn't opaque.
 pub(super) fn opaque_value<'a>(answer: &'a Answer, order: &Order, item: usize) -> Option<Cow<'a, [u8]>> {
     let key = order.strong.last().filter(|key| key.kind == Kind::Opaque)?;
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
     Some(key::identity(key, span.of(&answer.body)))
 }
 
-/// Returns whether items with this value may come in any order: the upstream sorts by more than is shown or kept.
+/// Returns whether items with this value may come in any order, because the upstream sorts by a finer value than
+/// `value`.
 fn is_coarse(key: &SortKey, value: &KeyValue) -> bool {
     key.grain.is_some() || value.is_cut(&key.kind)
 }
@@ -267,12 +274,12 @@ fn is_opaque(raw: &[u8]) -> bool {
 }
 
 fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
-    // The raw value is never shorter than its text, so that most values need not be decoded.
+    // A raw value is never shorter than its decoded string, so most values needn't be decoded.
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
-/// Checks the keys of a single item, which has no neighbour to be compared with: they must still be readable and of
-/// their kinds, which the comparison of each with itself shows. Test: `an_item_alone_must_be_of_its_kind`.
+/// Checks the keys of a single item, which has no neighbour to be compared with. Each key must be readable and of its
+/// kind, which a comparison of the key with itself shows. Test: `an_item_alone_must_be_of_its_kind`.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
@@ -288,9 +295,9 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
     }
 }
 
-/// Returns whether a strong key of an item is a text so long that only its beginning is compared. The upstream sorts
-/// such items by the rest, so that those that look equal are a run of ties in any order, even if the upstream is
-/// declared to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
+/// Returns whether a strong key of an item is a string so long that only its beginning is compared. The upstream also
+/// sorts by the rest of the string, so items with the same beginning are a run of ties in any order, even if the
+/// upstream is declared to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

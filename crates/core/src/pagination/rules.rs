@@ -1,30 +1,32 @@
-//! The rules that the guarantees rest on, by name, so that the simulator can switch one off and check that it notices.
+//! The rules on which the guarantees rest, by name. The simulator switches off a rule and checks that it notices the
+//! fault.
 //!
-//! The switch is compiled in by the core's own tests and by the feature `rules`, which only the package
-//! `cursorgate-sim` turns on. In every other build each rule holds, and no switch exists.
+//! The switch exists only in the core's own tests and with the feature `rules`, which only the package `cursorgate-sim`
+//! enables. In every other build all rules are in force.
 
 /// A rule of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// A total, a last page, a `next` computed from a count never end a list.
+    /// A total, the link to the last page, or a `next` that is computed from a count never ends a list.
     CountsOnlyAim,
-    /// A past-the-end status never ends a list.
+    /// An upstream's past-the-end status never ends a list.
     StatusesOnlyAim,
-    /// A short answer ends a list only against a size that was seen to be honoured.
+    /// A short answer ends a list only if it is shorter than an honoured size.
     ShortProvesNothing,
-    /// With a declared order only keys decide, never the presence of the anchor's id.
+    /// In a declared order, only keys decide the place, never the presence of the anchor's id.
     KeysDecide,
-    /// Ties that the upstream does not order are used as whole runs.
+    /// Ties that the upstream doesn't order are used only as whole runs.
     RunsAreClosed,
-    /// Every further answer of a page is proven against the last item taken.
+    /// Every later answer of a page is proven against the last item taken.
     SeamsAreProven,
-    /// A filter is widened to what is stored more finely than it is shown, and trusted only where it shows its anchor.
+    /// The bound of a filter is widened if values are stored more finely than they are shown, and a filter is trusted
+    /// only if its answer shows the anchor.
     FiltersAreProven,
-    /// Values of a pivot count only if they are those that were served.
+    /// The keys of a pivot are used only if they are the keys with which it was served.
     PivotsAreKnownAgain,
-    /// Without a declared order the longest chain of marks decides, not the nearest mark.
+    /// Without a declared order, the longest chain of marks decides the place, not the nearest mark.
     MarksAreChained,
-    /// The detection of a circle of tokens begins anew when the direction changes.
+    /// The detection of a circle of tokens is reset when the direction changes.
     LoopsBeginAnew,
 }
 
@@ -50,8 +52,8 @@ mod switch {
 
     use super::Rule;
 
-    /// A mark in every binary whose core has the switch, used or not: `tests/end_to_end` checks that the shipped binary
-    /// does not have it, and the simulator's tests that theirs does.
+    /// A text that is in every binary whose core has the switch. `tests/end_to_end` checks that the shipped binary
+    /// doesn't contain it; the simulator's tests check that their binary does.
     #[used]
     static MARK: [u8; 46] = *b"cursorgate-core: its rules can be switched off";
 
@@ -59,7 +61,7 @@ mod switch {
         static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
     }
 
-    /// Runs `work` with a rule switched off on this thread.
+    /// Runs `work` with a rule switched off on this thread, and then switches all rules on again.
     pub fn without<T>(rule: Rule, work: impl FnOnce() -> T) -> T {
         OFF.set(Some(rule));
         let result = work();
@@ -82,7 +84,7 @@ pub(super) fn holds(rule: Rule) -> bool {
     switch::holds(rule)
 }
 
-/// Returns whether a rule is in force: always.
+/// Returns `true`: without the switch, every rule is in force.
 #[cfg(not(any(test, feature = "rules")))]
 #[must_use]
 pub(super) const fn holds(_rule: Rule) -> bool {

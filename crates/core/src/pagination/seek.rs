@@ -1,8 +1,8 @@
-//! Cursors that carry an id alone: the keys of the item are looked up, and used only if they are those that were
-//! served.
+//! Cursors that contain only an item's id: the keys of the item are looked up, and used only if the item was served
+//! with the same keys.
 //!
-//! An item's resource gives the values of now. If the item was changed since its page was served, they give another
-//! place in the list, and a walk that went on there would begin again, or skip the items in between:
+//! An item's resource gives its present keys. If the item has changed since its page was served, these keys give
+//! another place in the list. A walk that continued there would repeat or skip the items between the two places:
 //! `regressions/without-pivots-are-known-again.txt`.
 
 #[cfg(test)]
@@ -22,30 +22,31 @@ use super::{
     windows,
 };
 
-/// Reads a page by its keys, after those of its pivot were looked up if it has one.
+/// Reads a page by its keys. If the position is a pivot, looks up the pivot's keys first.
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let pivot = match &request.target.position {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.clone(),
         _ => return keyset::read(up, request).await,
     };
     if let Some(place) = PivotPlace::of_id(&request, &pivot) {
-        // The id is the whole order, so that no keys need to be looked up. Test:
+        // The list is sorted only by the id, so no keys need to be looked up. Test:
         // `an_order_by_the_id_alone_needs_no_look_up`.
         return go_on(up, request, place).await;
     }
-    // Without a fingerprint the item's place is wanted as it is now, which no cache knows; with one, cached keys place
-    // an item that was deleted since. Test: `a_deleted_pivot_is_found_by_what_a_cache_remembers_alone`.
+    // Without a fingerprint, the item's present place is wanted, which a cache doesn't have. With a fingerprint, cached
+    // keys give the place even if the item was deleted. Test:
+    // `a_deleted_pivot_is_found_by_what_a_cache_remembers_alone`.
     let cached = request.pivot.as_ref().filter(|_| pivot.fingerprint.is_some());
     if let Some(place) = cached.and_then(|keys| PivotPlace::of_keys(&request, &pivot, keys)) {
         return go_on(up, request, place).await;
     }
     let answer = up.fetch(vec![Fetch::Item(pivot.id.clone())]).await?.pop();
     if let Some(Answer { standing: Standing::Known(keys), .. }) = answer {
-        // Another request has looked the item up meanwhile. Test: `keys_that_are_known_by_now_cost_no_request`.
+        // Another request has looked up the item in the meantime. Test: `keys_that_are_known_by_now_cost_no_request`.
         return match PivotPlace::of_keys(&request, &pivot, &keys) {
             Some(place) => go_on(up, request, place).await,
             None => gone(up, request, &pivot, Some(Anchor { keys, id: pivot.id.clone() })).await,
@@ -68,14 +69,14 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     }
 }
 
-/// Reads the page by the keys of its pivot.
+/// Reads the page at the place that the pivot's keys give.
 async fn go_on(up: &mut UpstreamPort, mut request: Box<PageRequest>, place: PivotPlace) -> Result<Box<Page>, Stop> {
     request.target.position = place.position(&request.target.position);
     keyset::read(up, request).await
 }
 
-/// Ends a page whose pivot has lost the keys with which it was served: it is refused, or served at the hint and
-/// flagged. `now` are the keys of the item as they are.
+/// Handles a page whose pivot no longer has the keys with which it was served. The page is refused, or served flagged
+/// at the offset of its hint. `now` is the item with its present keys, if it still exists.
 async fn gone(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,
@@ -83,7 +84,7 @@ async fn gone(
     now: Option<Anchor>,
 ) -> Result<Box<Page>, Stop> {
     let nearest = request.nearest();
-    // An id that a client wrote comes from no page, so no hint gives its place. Test:
+    // A pivot without a fingerprint is an id that the client itself named. No hint gives its place. Test:
     // `an_id_alone_means_where_the_item_is_now`.
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());
@@ -91,7 +92,7 @@ async fn gone(
     request.target.position = Position::At(nearest);
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.notes.looked_up = now;
-    // The page is proven for its own offset, which may not be the pivot's place. Test:
+    // The proof of the page is for its own offset, which might not be the pivot's place. Test:
     // `a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one`.
     Ok(Box::new(page.flagged(Unproven::Pivot)))
 }

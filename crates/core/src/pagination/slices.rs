@@ -1,9 +1,10 @@
-//! A page that is read from slices of a list. Its place is found by keys (`windows`) or by marks (`anchored`).
+//! The reading of a page from slices of a list. The place of the page is found by keys (`windows`) or by marks
+//! (`anchored`).
 //!
-//! The window around the place is asked for. An answer that shows the place gives its items to the page; its last item
-//! is the place from which the page goes on. If an answer does not show the place, the place is searched for; a short
-//! answer is confirmed to be the end; and if no answer shows both sides of the place, neighbouring slices are read
-//! together.
+//! The reader requests the window around the place. If an answer shows the place, the page takes its items, and the
+//! last item is the next place. If the answer doesn't show the place, the reader searches for it. After a short answer,
+//! the reader confirms the end of the list. If no answer can show both sides of the place, the reader reads
+//! neighbouring slices together.
 
 mod asker;
 mod sizes;
@@ -17,43 +18,43 @@ use std::fmt::Debug;
 
 use super::{judge::end::Witness, page::Page, refusal::Refusal, request::PageRequest, upstream::Stop};
 
-/// Answers that are looked at in turn.
+/// Answers to take items from, one after the other.
 #[derive(Debug)]
 pub(super) struct Look<A> {
-    /// The answers, in the order of asking.
+    /// The answers, in the order of their requests.
     pub(super) answers: Vec<A>,
-    /// The evidence that other answers give of an end, if these were asked for to confirm it.
+    /// The evidence of an end that other answers gave, if they were requested to confirm the end.
     pub(super) witness: Witness,
 }
 
-/// The use of an answer to a page.
+/// The result of taking items from an answer.
 #[derive(Debug)]
 pub(super) enum AnswerUse<T, O> {
     /// The page is complete.
     All,
-    /// Some of the answer was taken, and more is needed.
+    /// The answer was used, and the page needs more.
     Some(T),
-    /// The answer does not show the place. That matters only if the answer was asked for to show it; any other was
-    /// speculation.
+    /// The answer doesn't show the place. This matters only for the first answer of a chain; a later one was requested
+    /// speculatively.
     None(O),
-    /// The answer shows a fault that matters even if the answer was speculation.
+    /// The answer shows a fault that matters even if the answer was requested speculatively.
     Alarm(O),
 }
 
-/// The next turn of a page.
+/// The next step in the reading of a page.
 #[derive(Debug)]
 pub(super) enum Turn<A, S> {
-    /// Ask for the window around the place.
+    /// Request the window around the place.
     Window,
-    /// Ask for these slices: a chain of answers, each proven by the one before.
+    /// Request these slices, as a chain in which each answer is proven by the one before.
     Ask(Vec<AskedSlice>),
-    /// Look at answers.
+    /// Take items from answers.
     Look(Look<A>),
-    /// Read slices that show a seam together.
+    /// Read neighbouring slices that together show a seam.
     Seam(S),
-    /// Serve the page as it stands: complete, or cut off by the budget.
+    /// Serve the page with the items taken so far.
     Serve {
-        /// True if the budget ended before the page was complete.
+        /// True if the budget or the upstream's depth ended the page before it was complete.
         cut_off: bool,
     },
 }
@@ -61,9 +62,9 @@ pub(super) enum Turn<A, S> {
 /// The reason why a procedure stops early.
 #[derive(Debug)]
 pub(super) enum Halt<T> {
-    /// The page goes on with this turn.
+    /// The page continues with this turn.
     Instead(T),
-    /// The page ends here.
+    /// The reading ends here, without a page.
     Stop(Stop),
 }
 
@@ -81,49 +82,50 @@ impl<T> From<Refusal> for Halt<T> {
 
 type TurnOf<R> = Turn<<R as SliceReader>::Answer, <R as SliceReader>::Seam>;
 
-/// The next turn of a page, or the reason why the procedure stops early.
+/// The next turn of a page, or the reason why a procedure stops early.
 type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
 
 /// A page that is being read from slices. Each procedure returns the [`Turn`] that comes next.
 pub(super) trait SliceReader: Sized {
-    /// An answer, as it is looked at.
+    /// An answer together with its slice and its evidence.
     type Answer: Debug;
-    /// The knowledge of the place after some of an answer was taken.
+    /// The facts about the new place after items of an answer were taken.
     type Progress;
-    /// The reason why nothing of an answer is taken.
+    /// The reason why no item of an answer is taken.
     type Obstacle;
-    /// Slices that show a seam together.
+    /// Neighbouring slices that together show a seam.
     type Seam: Debug;
 
     /// Returns the request of the page.
     fn request(&self) -> &PageRequest;
-    /// Returns the number of items that the page has.
+    /// Returns the number of items taken so far that could be served.
     fn count(&self) -> usize;
-    /// Returns whether the page is full and more items are stated to follow: by a count, by the answer, or by the
-    /// offset of its start.
+    /// Returns whether the page is full, and a count, the last answer, or (for a page read backward) the offset states
+    /// that more items follow.
     fn is_full_and_said_to_go_on(&self) -> bool;
-    /// Returns the turn that asks for the slices which should show the place.
+    /// Returns the turn that requests the slices at which the place is expected.
     fn locate(&mut self) -> Next<Self>;
-    /// Asks for slices that should show the place.
+    /// Requests slices at which the place is expected, and returns the turn that looks at their answers.
     async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next<Self>;
-    /// Takes from an answer what it proves; `is_first`: it was asked for to show the place.
+    /// Takes the items that an answer proves. `is_first` is true if the answer must show the place, and isn't a later
+    /// answer of a chain.
     fn take(
         &mut self,
         answer: Self::Answer,
         is_first: bool,
         witness: Witness,
     ) -> AnswerUse<Self::Progress, Self::Obstacle>;
-    /// Searches for a place that the answer which was asked for it does not show.
+    /// Searches for the place after an answer that should have shown the place but didn't.
     async fn search(&mut self, untaken: Self::Obstacle, confirming: bool) -> Next<Self>;
-    /// Goes on after the last answer of which some was taken: confirms the end, or asks for more.
+    /// Continues after all answers were looked at: confirms the end, or requests more.
     async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
-    /// Reads slices that show a seam together.
+    /// Reads neighbouring slices that together show a seam.
     async fn seam(&mut self, seam: Self::Seam) -> Next<Self>;
-    /// Makes the page of the items taken so far.
+    /// Makes the page from the items taken so far.
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, Halt<TurnOf<Self>>>;
 
-    /// Returns the end of a page that can ask for no more. It is served as it stands, with a next page, if it is full
-    /// and goes on, or if `policy` serves short pages; else it is refused.
+    /// Ends a page that can't request more slices. The page is served with a next page if it is full and more items are
+    /// stated to follow, or if the budget is spent and the route serves short pages. Otherwise it is refused.
     fn unasked(&self, why: Unasked) -> Halt<TurnOf<Self>> {
         let (refusal, is_spent) = match why {
             Unasked::Spent => (Refusal::BudgetExceeded, true),
@@ -137,15 +139,15 @@ pub(super) trait SliceReader: Sized {
     }
 }
 
-/// Reads a page, beginning with this turn. The procedures that most pages don't need have boxed futures, which makes
-/// the future of a page less than half as large.
+/// Reads a page, beginning with the turn `first`. Procedures that most pages don't need have boxed futures, which more
+/// than halves the size of this future.
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served so.
+/// [`Stop`] if no page can be served in this way.
 pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Result<Box<Page>, Stop> {
     let mut turn = first;
-    // The loop ends: each turn that asks spends budget, and between two of those no turn comes twice.
+    // The loop ends: each turn that sends requests spends budget, and between two such turns no turn repeats.
     loop {
         let next = match turn {
             Turn::Window => reader.locate(),
@@ -164,8 +166,9 @@ pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Re
     }
 }
 
-/// Takes from answers in turn. The first must show the place, each further one the place that the page has reached by
-/// then. A further answer that does not was speculation: it is asked for again from the place of the page.
+/// Takes items from answers, one after the other. The first answer must show the place; each later answer must show the
+/// place that the page has reached by then. A later answer that doesn't is dropped, and the page continues from the
+/// place that it has reached.
 async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
     let Look { answers, witness } = look;
     let confirming = witness != Witness::None;

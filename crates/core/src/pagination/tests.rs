@@ -1,4 +1,5 @@
-//! Walks over small static lists, each after a fault that was found. The simulator tests changes and random lists.
+//! Walks over small lists that don't change; each test covers a fault that was found. The simulator tests changing and
+//! random lists.
 
 mod apart;
 mod chance;
@@ -37,23 +38,23 @@ fn key(name: &str) -> SortKey {
     }
 }
 
-/// A list of rows, each a raw strong key and a raw id, and the properties of its requests.
+/// A list of rows, each a raw strong key and a raw id, with the terms of its page requests.
 struct List {
     rows: Vec<(String, String)>,
     paging: Paging,
     /// The largest number of rows of an answer.
     cap: u32,
-    /// The total that the answers state.
+    /// The total that the answers state; `None` if they state no total.
     total: Option<u64>,
     unproven: WhenUnproven,
     verify: Verify,
     short_pages: ShortPages,
     /// The kind of the strong key.
     kind: Kind,
-    /// The declared order of ties.
+    /// The declared treatment of ties.
     ties: Ties,
     profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled, if the cursor carries no larger one.
+    /// The least honoured size of each request, whatever its target's hint says.
     honoured: u32,
 }
 
@@ -103,7 +104,7 @@ impl List {
         self.page_of(target, limit, Self::answer)
     }
 
-    /// Reads a page from answers other than those of the list.
+    /// Reads a page of the list, with answers that `answer` makes.
     fn page_of(
         &mut self,
         mut target: Target,
@@ -138,7 +139,7 @@ impl List {
         }
     }
 
-    /// Returns all items of a walk to the end, and its pages.
+    /// Walks from the start to the end. Returns all items and the pages.
     fn walk(&mut self, limit: u32) -> Result<(Vec<String>, Vec<Page>), Refusal> {
         self.walk_of(limit, Self::answer)
     }
@@ -253,7 +254,7 @@ fn a_total_that_the_items_disprove_is_not_told() {
     }
 }
 
-/// Returns a list of sixty rows with these keys, by which the upstream sorts.
+/// Returns a list of sixty rows, with the strong keys that `key` makes for the numbers of the rows.
 fn keyed(kind: Kind, key: impl Fn(usize) -> String) -> List {
     let list = List::new(Family::Offset, (0..60).map(|row| (key(row), (100 + row).to_string())));
     List { kind, ..list }
@@ -453,8 +454,8 @@ fn hostile_places_neither_overflow_nor_loop() {
     }
 }
 
-/// Reads pages of one item back from the end by offsets alone. Returns their items, those of each page before those of
-/// the page that led to it.
+/// Walks back from the end in pages of one item, only by offsets. Returns the items in the sequence of reading, the
+/// last item of the list first. Asserts that each page is at a smaller offset than the page before it.
 fn walk_back_by_offset(
     list: &mut List,
     mut answer: impl FnMut(&List, Slice) -> Answer,
@@ -482,7 +483,7 @@ fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_m
     let mut list = List::new(Family::Offset, numbers());
     list.total = Some(114);
     assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
-    // An answer that names another offset for a place in the middle.
+    // A single answer in the middle of the list states a wrong offset.
     let elsewhere = |list: &List, slice: Slice| {
         let offset = (slice.begins().0 == 106).then_some(52);
         Answer { offset, ..list.answer(slice) }

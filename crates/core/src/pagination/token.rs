@@ -1,32 +1,33 @@
-//! Lists that the upstream pages by values that it hands out: tokens, next-links, or the ids of last items.
+//! Lists that the upstream pages by values that it hands out: tokens, next-links, or the ids of items.
 //!
-//! A client's page is put together from the pages of the upstream (*upstream pages*). Its cursor carries the token that
-//! leads to the upstream page which holds the place, and the place within it: beyond an item, by its keys if the order
-//! is declared, else amid marks. If a page ends with its upstream page, its cursor carries the token that leads to the
-//! next one, so that sizes which align take one request a page. The item or the marks go along all the same, because
-//! the tokens of many upstreams are encoded offsets: items that were served already and come again are passed over.
+//! A client's page is put together from the pages of the upstream (*upstream pages*). Its cursor contains a token that
+//! leads to an upstream page, and a place within that upstream page: an item's keys if the order is declared, and
+//! otherwise marks. If the client's page ends where its upstream page ends, the cursor contains the token of the next
+//! upstream page. With aligned sizes, each page then takes one request. The cursor contains the item or the marks in
+//! that case too, because the tokens of many upstreams are encoded offsets: items that come again after they were
+//! served are passed over.
 //!
-//! An answer does not show the items that its token skipped: one that begins after the last item served looks the same
-//! whether the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` if
-//! the order is declared and each of its upstream pages begins at or before the item that it goes on from, with the
-//! item that was seen right after that, or at the start of the list; or if the list is sorted by its ids, and the token
-//! is the item's ([`super::judge::token_seams`]). Any other page is `anchored`. All other faults can be seen:
+//! An answer doesn't show whether its token skipped items. Suppose that the answer begins after the last served item: a
+//! token that means "after that item" gives this answer, but so does an encoded offset after an earlier item was
+//! deleted. So a page is `checked` in two cases ([`super::judge::token_seams`]). First, the order is declared, and each
+//! upstream page begins at or before the last served item, with the item that was seen directly after it, or at the
+//! start of the list. Second, the list is sorted by its ids, and the token is the item's id. Any other page is
+//! `anchored`. All other faults are visible:
 //!
-//! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
-//!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
-//!   a page that begins amid such a run is `anchored` too.
-//! - **marks** decide where no order is declared ([`chain`]), and [`circle`] detects tokens that go round.
-//! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the
-//!   upstream page before it is read too, where tokens lead back; else the place is lost.
-//! - **Ends** are the upstream's statements: no token, "there is no more", or for some only an empty page. An answer
-//!   that states that more items follow and has no token is a fault.
+//! - **Keys** decide the place in a declared order. Each item must come after the one before it, so a list whose tokens
+//!   go round is refused before an item repeats. Items that the upstream doesn't order among themselves keep the
+//!   upstream's sequence; a page that begins in the middle of such a run is `anchored`.
+//! - **Marks** decide the place without a declared order ([`chain`]), and [`circle`] detects tokens that go round.
+//! - **Lost places**: if an upstream page no longer reaches back to the cursor's item, items after the cursor's item
+//!   might be missing. If tokens lead back, the upstream page before it is read too. Otherwise the place is lost.
+//! - **Ends** are statements of the upstream: no token, a statement that no item follows, or for some upstreams an
+//!   empty page. An answer which states that more items follow but has no token is a fault.
 //!
-//! The code is written once, in the direction of reading: a page backward is the mirror image ([`Way`]).
+//! The code is written in terms of the direction of reading ([`Way`]), so it serves both directions.
 //!
-//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then
-//! ends where an upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, but at
-//! least one upstream page, which may be more than the limit. The page before it can only be reached by a token that
-//! leads back.
+//! If tokens work only once (`single_use`), no upstream page is requested again, and a client's page ends where an
+//! upstream page ends. With upstream pages of a fixed size, the limit is rounded down to whole upstream pages, but a
+//! page has at least one, which may exceed the limit. The previous page can be reached only by a token that leads back.
 
 mod assembly;
 mod chain;
@@ -67,33 +68,33 @@ use crate::json::write;
 /// The upstream pages that were read.
 #[derive(Debug, Default)]
 struct ReadPages {
-    /// The pages that were gone through, in the direction of reading.
+    /// The upstream pages that were gone through, in the direction of reading.
     read: Vec<UpstreamPage>,
-    /// The pages after these that were read while the place was looked for; the nearest last.
+    /// The upstream pages after `read`, which were read during the search for the place; the nearest is last.
     ahead: Vec<UpstreamPage>,
-    /// The number of items of the last page that were gone through.
+    /// The number of items of the last page of `read` that were gone through.
     consumed: usize,
 }
 
-/// The place that the reading has reached.
+/// The place that the reader has reached.
 #[derive(Debug)]
 struct ReachedPlace {
-    /// The last item gone by.
+    /// The last item that the reader passed; `None` before it passes an item with known keys.
     anchor: Option<Anchor>,
-    /// The number of items before the anchor, itself included, that share its strong keys.
+    /// The number of items up to and including the anchor that share the anchor's strong keys.
     run: u32,
-    /// The marks of the last items gone by.
+    /// The marks of the last items that the reader passed.
     trail: Vec<Mark>,
     /// The marks of the cursor.
     around: Around,
 }
 
-/// The advance of a page through the list.
+/// The progress of a page through the list, by which tokens that lead nowhere are noticed.
 #[derive(Debug, Default)]
 struct Advance {
-    /// The farthest place that the pages reached.
+    /// The farthest place that the upstream pages have reached.
     farthest: Option<Reached>,
-    /// The number of pages in a row that reached no farther.
+    /// The number of upstream pages in a row that reached no farther.
     idle: u32,
 }
 
@@ -101,19 +102,19 @@ struct Advance {
 #[derive(Debug, Default)]
 struct TakenItems {
     items: Vec<TakenItem>,
-    /// The ids of those that come from upstream pages before the last one.
+    /// The ids of the items that come from upstream pages before the last one.
     earlier_ids: HashSet<Vec<u8>>,
 }
 
-/// The state that detects a circle.
+/// The state that detects tokens that go round in a circle.
 #[derive(Debug)]
 struct CircleState {
-    /// The state before the last page.
+    /// The state before the last upstream page.
     before: Loop,
     now: Loop,
 }
 
-/// The findings that a page reports beside its items.
+/// The findings that a page reports in addition to its items.
 #[derive(Debug, Default)]
 struct TokenFindings {
     flagged: Option<Unproven>,
@@ -127,16 +128,16 @@ struct TokenPage<'p> {
     up: &'p mut UpstreamPort,
     request: Box<PageRequest>,
     way: Way,
-    /// True if the declared order is relied on.
+    /// True if the keys of the declared order decide the place.
     is_keyed: bool,
-    /// True if the first token is an item's id, on the assumption that such upstreams continue their lists by ids.
+    /// True if the first token is an item's id, which assumes that the upstream uses the ids of its items as tokens.
     by_id: bool,
     pages: ReadPages,
     place: ReachedPlace,
     advance: Advance,
     taken: TakenItems,
     circle: CircleState,
-    /// True if the page has the budget of a search, because the list moved.
+    /// True if the page may use the budget of a search, because its place has moved.
     searching: bool,
     findings: TokenFindings,
 }
@@ -145,7 +146,7 @@ struct TokenPage<'p> {
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served.
+/// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
@@ -157,13 +158,14 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
         Some(seek) => walk.find_place(seek, first).await?,
         None => walk.go_through(first)?,
     }
-    // The loop ends: each turn takes an upstream page that was read already, or spends budget.
+    // The loop ends: each turn uses an upstream page that was already read, or spends budget.
     while !walk.is_full() {
         let next = match walk.pages.ahead.pop() {
             Some(next) => next,
             None => match walk.lead()? {
                 None => break,
-                // A spent budget does not end the list. Test: `a_spent_budget_ends_no_list`.
+                // A spent budget doesn't end the list: the page has a link to the next one. Test:
+                // `a_spent_budget_ends_no_list`.
                 Some(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
                 Some(token) => walk.ask(Some(token), walk.way, 0).await?,
             },
@@ -173,7 +175,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     Ok(Box::new(walk.page(false)?))
 }
 
-/// The place at which a page begins.
+/// The place at which a page begins, and the token that leads there.
 struct Begin {
     token: Option<Token>,
     token_way: Way,
@@ -183,7 +185,7 @@ struct Begin {
 }
 
 impl Begin {
-    /// Returns the place at which a page begins; `None` if the upstream can't be asked for it.
+    /// Returns the place at which a page begins; `None` if no token leads there.
     fn of(request: &PageRequest) -> Option<Self> {
         let tokens = request.paging.tokens;
         let by_item = |id: &KeyValue, way: Way, within: PlaceInPage| {
@@ -216,7 +218,7 @@ impl Begin {
     }
 }
 
-/// Returns an id as a raw JSON value; `None` for a null, a boolean, and a text that is not Unicode.
+/// Returns an id as a raw JSON value; `None` for null, a boolean, and a string that isn't Unicode.
 fn spelt(id: &KeyValue) -> Option<String> {
     match id {
         KeyValue::Number(digits) => Some(digits.clone()),
@@ -233,7 +235,7 @@ impl<'p> TokenPage<'p> {
     fn new(up: &'p mut UpstreamPort, request: Box<PageRequest>, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
-        // Marks made with another key can't be compared with those made with this one. Test:
+        // Marks that were made with another secret key can't be compared with new marks. Test:
         // `marks_made_with_an_older_key_are_compared_with_that_key`.
         let known_again = request.target_marker.is_none();
         let circle = match &request.target.position {
@@ -279,7 +281,7 @@ impl<'p> TokenPage<'p> {
         self.request.limit.max(1) as usize
     }
 
-    /// Returns whether the budget is spent and the items so far may be served all the same.
+    /// Returns whether the budget is spent, but the route allows the items taken so far to be served as a short page.
     fn may_be_cut_off(&self) -> bool {
         self.is_spent() && self.request.serves_short(self.taken.items.len())
     }
@@ -289,7 +291,7 @@ impl<'p> TokenPage<'p> {
         self.up.requests >= allowed.max(1)
     }
 
-    /// Asks for the upstream page that a token leads to; the place is expected after `depth` of its items.
+    /// Requests the upstream page that a token leads to. The place is expected after `depth` items of that page.
     async fn ask(&mut self, token: Option<Token>, way: Way, depth: usize) -> Result<UpstreamPage, Stop> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
@@ -299,7 +301,7 @@ impl<'p> TokenPage<'p> {
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
         let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
         if answer.standing != Standing::Listed {
-            // The very start can't be gone. A token that leads to a past-the-end status is no longer known.
+            // The start of the list always exists. A token that leads to a past-the-end status is no longer valid.
             let refusal = if asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone };
             return Err(refusal.into());
         }
@@ -309,7 +311,7 @@ impl<'p> TokenPage<'p> {
         );
         self.findings.total = answer.total.or(self.findings.total);
         let upstream_page = UpstreamPage::new(&self.request, answer, asked);
-        // The id that a cursor names was sent as a token: the answer must show that its items' tokens are their ids.
+        // The cursor's id was sent as a token, so the answer must show that the tokens of its items are their ids.
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
@@ -319,7 +321,8 @@ impl<'p> TokenPage<'p> {
         Ok(upstream_page)
     }
 
-    /// Returns the size to ask for: the number of items needed, or more if the place would not be within that.
+    /// Returns the size to request: the number of items that the page needs, or more if the place, after `depth` items,
+    /// would otherwise not be in the answer.
     fn size(&self, way: Way, depth: usize) -> u32 {
         let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
         let fit = |wanted: usize| {
@@ -342,25 +345,25 @@ impl<'p> TokenPage<'p> {
         }
     }
 
-    /// Goes on where the order can't be relied on: the page is refused, or served by its marks, flagged.
+    /// Handles keys that contradict the order. The page is refused, or it is read by marks and flagged.
     fn contradicted(&mut self, unsorted: Unsorted) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::Unsorted(unsorted));
         }
-        // Keys that contradict their order give no place; marks still do. Test:
+        // Keys that contradict their order can't give a place, but marks can. Test:
         // `items_that_contradict_the_order_are_refused_or_served_by_their_marks`.
         self.is_keyed = false;
         self.findings.flagged = Some(Unproven::Order);
         Ok(())
     }
 
-    /// Returns whether a page that can't be proven is served, flagged.
+    /// Returns whether a page that can't be proven is served with a flag.
     fn may_flag(&self) -> bool {
         self.request.flags() || self.request.is_unverified()
     }
 }
 
-/// Marks of a cursor, in the direction of reading.
+/// Converts a cursor's marks from the list's order into the direction of reading.
 fn around(way: Way, marks: &Marks) -> Around {
     let reversed = |marks: &[Mark]| marks.iter().rev().copied().collect();
     match way {

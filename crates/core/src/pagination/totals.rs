@@ -1,7 +1,7 @@
-//! The total of a collection, as the route wants it reported, and the link to its last page.
+//! The total that a page reports, as the route configures it, and the link to the last page.
 //!
-//! Only an answer to the whole list, a count of its own, or the walk's first page has the total. The size that an
-//! answer to a filtered list states is that of the filtered list.
+//! Only an answer to the whole list, a separate count, or the first page of the walk has the total of the collection.
+//! An answer to a filtered list states only the filtered list's total.
 
 #[cfg(test)]
 mod tests;
@@ -16,25 +16,25 @@ use super::{
     upstream::{CountBeside, Stop, UpstreamPort},
 };
 
-/// The route's source of totals, and the knowledge of the total before the page is read.
+/// The route's source of totals, and the facts about totals that are known before the page is read.
 #[derive(Debug)]
 struct Teller {
     totals: Totals,
-    /// The total of the first page of the walk.
+    /// The total of the walk's first page; `None` if the route doesn't repeat it, or on the first page itself.
     first: Option<Total>,
-    /// True if the flipped list can be read, so that the last page is its first.
+    /// True if the flipped list can be read. Its first page is the last page of the list.
     flips: bool,
-    /// True if the last page can be reached: not by token.
+    /// True if the last page can be requested. Upstreams that page by token can't be asked for it.
     has_last: bool,
-    /// The number of items that can be read from the start of the list, if it can't be read from its end.
+    /// The upstream's largest depth, if the list can't be read from its end; `None` if the whole list can be read.
     reach: Option<u64>,
 }
 
-/// Reads a page, and sets its total and the link to the last page as the request wants them.
+/// Reads a page, and sets its total and its link to the last page as the request demands.
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// The same as for [`read`].
 pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let hint = request.target.hint;
     let may_count = match request.terms.totals {
@@ -42,7 +42,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         Totals::FirstPage => request.abilities.counts && hint.first_total.is_none(),
         Totals::Upstream | Totals::Omit => false,
     };
-    // A budget of one request is spent on the page.
+    // If the budget is a single request, the page gets it.
     let may_count = may_count && request.budget.search > 1;
     let teller = Teller {
         totals: request.terms.totals,
@@ -52,7 +52,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         reach: request.paging.max_depth.filter(|_| !request.abilities.flips),
     };
     if may_count {
-        // One request is kept for the count.
+        // One request of the budget is reserved for the count.
         request.budget = request.budget.after_or_one(1);
         up.count_beside(CountBeside { tells_total: request.abilities.tells_total, filters: request.filters.is_some() });
     }
@@ -61,7 +61,8 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         up.count().await;
     }
     let mut page = teller.told(page, up.counted);
-    // A count is a request, too. Test: `a_count_goes_beside_the_first_request_where_no_answer_will_tell`.
+    // The count is a request of the page, but isn't in `up.requests`. Test:
+    // `a_count_goes_beside_the_first_request_where_no_answer_will_tell`.
     page.notes.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
     Ok(page)
 }
@@ -75,23 +76,24 @@ impl Teller {
             Totals::Omit => None,
             Totals::Upstream => said,
             Totals::Count => known,
-            // A walk has one total, though the list changes. Test: `the_first_page_tells_for_the_whole_walk`.
+            // All pages of a walk report the same total, although the list changes. Test:
+            // `the_first_page_tells_for_the_whole_walk`.
             Totals::FirstPage => self.first.or(known),
         });
-        // A list that can be flipped can be empty, too. Test: `an_empty_list_has_no_last_page`.
+        // An empty list has no last page, even if it can be flipped. Test: `an_empty_list_has_no_last_page`.
         let is_empty = page.items.is_empty() && page.next.is_none() && page.previous.is_none();
         let exact = known.filter(|total| total.exact).map(|total| total.value);
         if self.has_last && page.last.is_none() && !is_empty && (self.flips || exact.is_some_and(|total| total > 0)) {
             page.lead_to_the_end(Some(Hint { total: exact, ..Hint::default() }));
         }
         if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {
-            // Deeper than the upstream answers, the link would lead to a refusal.
+            // The last page would be deeper than the upstream answers, so the link would lead to a refusal.
             page.lead_to_the_end(None);
         }
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         let honoured = page.notes.honoured;
         for hint in page.hints() {
-            // The next page holds a short answer against the sizes that the walk has seen filled. Test:
+            // The next page compares a short answer with the honoured size of the walk. Test:
             // `a_client_that_deletes_the_items_it_reads_goes_on`.
             (hint.first_total, hint.honoured) = (first_total, honoured);
         }

@@ -1,5 +1,5 @@
-//! The access of a page to its upstream. All requests go through one [`UpstreamPort`]: it knows which form of the list
-//! is read, counts the requests, and examines each answer for the facts that concern the page as a whole.
+//! The access of a page to its upstream. All requests of a page pass through one [`UpstreamPort`]. It records which
+//! form of the list is read, counts the requests, and examines each answer for facts that concern the whole page.
 
 mod keys;
 mod runs;
@@ -24,34 +24,34 @@ use super::{
     window::Slice,
 };
 
-/// The reason why a way of reading a page ends without a page.
+/// The reason why an attempt to read a page ends without a page.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The page is refused, if no other way shows it.
+    /// The attempt ends with this refusal. The caller may still try to read the page in another way.
     Refused(Refusal),
-    /// The keys of the items can't be used. With the slices that came so far.
+    /// The keys of the items can't be used. Contains the answers so far.
     Marks(Box<Unkeyed>),
-    /// The upstream can't be asked by a filter that the page needs.
+    /// The dialect can't write a filter that the page needs.
     Unaskable,
-    /// A run of ties that fills answers was met: it is read by itself.
+    /// A run of ties fills whole answers, so it must be read separately.
     Run(Box<Beyond>),
 }
 
-/// The answers whose keys can't be used.
+/// The fault of keys that can't be used, and the answers so far.
 #[derive(Debug)]
 pub(super) struct Unkeyed {
     /// The fault of the keys.
     pub(super) why: Unsorted,
-    /// The slices of the whole list, in its own order, that came; empty if any answer was of another form.
+    /// The slices of the whole list, in its own order, with their answers. Empty if any fetch was of another form.
     pub(super) came: Vec<(Slice, Answer)>,
 }
 
 impl Stop {
-    /// Returns the refusal of a page for which no other way is left.
+    /// Returns the refusal of a page that can't be read in any other way.
     pub(super) fn into_refusal(self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal,
-            // These are raised only under a watch, whose setter handles them.
+            // The setter of a watch handles the other reasons, so they don't reach this point.
             Self::Marks(unkeyed) => Refusal::Unsorted(unkeyed.why),
             Self::Unaskable | Self::Run(_) => Refusal::Unsupported,
         }
@@ -64,57 +64,58 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// The facts that answers of the unfiltered list show while a shorter way to a page is tried.
+/// The facts that answers of the unfiltered list show while a shortcut to the page is tried.
 #[derive(Debug)]
 pub(super) struct Noted {
     /// The order of the list.
     pub(super) order: Arc<Order>,
-    /// The length of the list, as its last answer stated it.
+    /// The exact total that the latest answer with a total stated; `None` if no answer stated one.
     pub(super) total: Option<u64>,
     /// True if an answer of the flipped list contradicts the flipped order.
     contradicts_flipped: bool,
-    /// True if an answer of the flipped list contradicts the order of the list, so that the direction was not ignored.
+    /// True if an answer of the flipped list contradicts the order of the list itself. If not, the upstream may have
+    /// ignored the direction.
     contradicts_order: bool,
 }
 
-/// The access of a page to its upstream.
+/// The access of a page to its upstream: the form of the list that is read, the counts, and the watches.
 ///
-/// `flipped` and `part` are the form of the list that slices are cut from. The five fields after these are watches: a
-/// way of reading that needs a fact of every answer, whichever strategy below it asks for that, sets its watch, reads,
-/// and takes the watch back. Each watch has one setter, which is named with it.
+/// `flipped` and `part` are the form of the list from which slices are cut. The five fields after them are watches. A
+/// strategy that needs a fact from every answer of the strategies that it calls sets a watch, reads the page, and
+/// removes the watch. Each watch has a single setter, which its comment names.
 #[derive(Debug)]
 pub(super) struct UpstreamPort {
     port: Port,
-    /// The number of requests that the page took, without counts.
+    /// The number of requests of the page so far, without the count.
     pub(super) requests: u32,
-    /// A count that goes out beside the first fetches.
+    /// The condition for a count that is sent together with the first fetches; `None` without such a count.
     count: Option<CountBeside>,
-    /// The result of that count.
+    /// The answer to the count: `None` before a count was made, `Some(None)` if the count gave no total.
     pub(super) counted: Option<Option<Total>>,
-    /// True if the list is read from its other end (`keyset::read_flipped`).
+    /// True while the flipped list is read (`keyset::read_flipped`).
     pub(super) flipped: bool,
     /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
     pub(super) part: Option<PartOf>,
-    /// The check that keys can be compared. Set by `lowered`, which reads by marks where they can't.
+    /// The check that keys can be compared. Set by `lowered`, which reads the page by marks if the check fails.
     pub(super) keys: Option<KeyWatch>,
-    /// The length of the whole list, and its disorder. Set by `keyset` while it tries a filter, for the refusal if
-    /// nothing helps.
+    /// The length of the whole list, and its disorder. Set by `keyset` while it tries a shortcut, for the refusal if
+    /// the page can't be read.
     pub(super) noted: Option<Noted>,
-    /// Runs of ties that fill answers. Set by `keyset::reading`, which then reads such a run by itself.
+    /// The watch for runs of ties that fill answers. Set by `keyset::reading`, which reads such a run separately.
     pub(super) runs: Option<RunWatch>,
-    /// The end of a full page, and whether an answer showed an item after it. Set by `keyset::reading`, for its next
-    /// part.
+    /// The end of a full page, and whether an answer showed an item after it. Set by `keyset::reading` for the next
+    /// part of the list.
     pub(super) beyond: Option<PageEnd>,
-    /// The sequences in which answers show items, where keys can't decide their order. Set by `read`.
+    /// The sequences in which answers show items whose order keys can't decide. Set by `read`.
     pub(super) sequences: Option<ShownSequences>,
 }
 
-/// The last item of a full page, of which only whether an item follows is still asked.
+/// The last item of a full page. The only open question is whether an item follows.
 #[derive(Debug)]
 pub(super) struct PageEnd {
     pub(super) last: Anchor,
     pub(super) order: Arc<Order>,
-    /// True if an answer showed an item that comes after it.
+    /// True if an answer has shown an item that comes after `last`.
     pub(super) was_seen: bool,
 }
 
@@ -127,12 +128,13 @@ impl PageEnd {
     }
 }
 
-/// The condition for a count beside the first fetches: none of their answers will have the total.
+/// The condition for a count that is sent together with the first fetches: no answer to these fetches will have the
+/// total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountBeside {
     /// True if answers that list the whole collection contain its total.
     pub(super) tells_total: bool,
-    /// True if the list is mostly read through filters, whose answers do not have the total of the list.
+    /// True if the page is probably read through filters, whose answers don't have the total of the list.
     pub(super) filters: bool,
 }
 
@@ -141,7 +143,7 @@ pub(super) struct CountBeside {
 pub(super) struct PartOf {
     /// The filter of the part; `None` for the whole list.
     pub(super) filter: Option<Arc<Filter>>,
-    /// True if the part is sorted by the id alone.
+    /// True if the part is sorted only by the id.
     pub(super) by_id: bool,
 }
 
@@ -162,28 +164,29 @@ impl UpstreamPort {
         }
     }
 
-    /// Goes back to the whole list in its own order, and drops all watches but those of keys and sequences.
+    /// Returns to the whole list in its own order. Removes all watches except `keys` and `sequences`.
     pub(super) fn reset(&mut self) {
         (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
     }
 
-    /// Adds a count to the next fetches, unless their answers will have the total.
+    /// Sends a count together with the next fetches, unless their answers will have the total.
     pub(super) fn count_beside(&mut self, beside: CountBeside) {
         self.count = Some(beside);
     }
 
-    /// Asks for the number of items of the list.
+    /// Requests the number of items of the list, and records the answer in `counted`.
     pub(super) async fn count(&mut self) -> Option<Total> {
         let answer = self.port.fetch(vec![Fetch::Count]).await.pop();
         *self.counted.insert(answer.and_then(|answer| answer.total))
     }
 
-    /// Asks for slices of the list, in the form that is read. The answers come in the same order.
+    /// Requests slices of the present form of the list; `true` in a pair flips that form for the slice. Returns the
+    /// answers in the same order.
     ///
     /// # Errors
     ///
-    /// [`Stop::Marks`] and [`Stop::Run`] where the answers show that the page must be read in another way, and
-    /// [`Stop::Unaskable`] where the dialect can't ask for a slice.
+    /// [`Stop::Marks`] or [`Stop::Run`] if the answers show that the page must be read in another way.
+    /// [`Stop::Unaskable`] if the dialect can't write the filter.
     pub(super) async fn slices(
         &mut self,
         mut slices: impl Iterator<Item = (Slice, bool)> + Clone,
@@ -193,25 +196,26 @@ impl UpstreamPort {
         if let Some(passed) = &mut self.beyond {
             passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
         }
-        // The start of the flipped list is the end of this one: only slices of this one can show a run at its start.
+        // The start of the flipped list is the end of this list, so only slices of this list can show a run at its
+        // start.
         let first = slices.next().filter(|(_, flipped)| !flipped).map(|(slice, _)| slice);
         runs::watch(self, first, &answers).await?;
         Ok(answers)
     }
 
-    /// Sends requests of any kind, and returns their answers in the same order.
+    /// Makes fetches of any kind, and returns their answers in the same order.
     ///
     /// # Errors
     ///
-    /// [`Stop::Unaskable`] where the upstream can't be asked by a filter, [`Stop::Marks`] where an answer shows keys
-    /// that are of no use.
+    /// [`Stop::Unaskable`] if the dialect can't write a filter. [`Stop::Marks`] if an answer shows keys that can't be
+    /// used.
     pub(super) async fn fetch(&mut self, mut fetches: Vec<Fetch>) -> Result<Vec<Answer>, Stop> {
         self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
         let counts = self.count.take().is_some_and(|count| !count.will_be_told(&fetches));
         if counts {
             fetches.push(Fetch::Count);
         }
-        // Only watches need the fetches afterwards.
+        // Only watches need the fetches after the answers have arrived.
         let is_watched = self.keys.is_some() || self.noted.is_some() || self.sequences.is_some();
         let asked = if is_watched { fetches.clone() } else { Vec::new() };
         let count = fetches.len();
@@ -223,7 +227,7 @@ impl UpstreamPort {
         let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
         let unasked = answers.iter().filter(unasked).count();
         debug_assert!(self.requests as usize >= unasked, "these requests were counted just now");
-        // A fetch that the caller answered itself was no request: it costs no budget. Test:
+        // A fetch that the caller answered without a request costs no budget. Test:
         // `a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list`.
         self.requests -= u32::try_from(unasked).unwrap_or(0);
         if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
@@ -251,10 +255,11 @@ impl UpstreamPort {
 }
 
 impl CountBeside {
-    /// Returns whether the answer to one of these fetches will have the length of the whole list.
+    /// Returns whether the answer to any of these fetches will state the total of the whole list.
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
-            // A filtered answer counts only its own items. Test: `a_filtered_answer_tells_no_total_of_the_list`.
+            // The total of a filtered answer is only that of the filtered list. Test:
+            // `a_filtered_answer_tells_no_total_of_the_list`.
             Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
             Fetch::Token(_) => true,
             Fetch::Item(_) => !self.filters,
@@ -283,15 +288,16 @@ impl Noted {
         }
     }
 
-    /// Returns whether the answers of the flipped list are out of order in both directions: then no way of reading
-    /// proves anything. Two answers may show that together, each in order in one direction:
+    /// Returns whether the answers of the flipped list contradict both the list's order and the flipped order. Then no
+    /// other way of reading can prove the page. Two answers, each sorted in another direction, can show that together:
     /// `regressions/nulls-on-the-other-side-of-a-flipped-list.txt`.
     pub(super) fn is_disordered(&self) -> bool {
         self.contradicts_flipped && self.contradicts_order
     }
 }
 
-/// Returns the slices and their answers if all of these are slices of the whole list in its own order; else none.
+/// Pairs slices with their answers, if all fetches are slices of the whole list in its own order. Otherwise returns no
+/// pairs.
 fn plain(fetches: &[Fetch], answers: Vec<Answer>) -> Vec<(Slice, Answer)> {
     let plain = |fetch: &Fetch| match fetch {
         Fetch::Slice(slice, listing) if *listing == Listing::default() => Some(*slice),

@@ -1,8 +1,8 @@
-//! A page of a list with a declared order, read from slices: the place of the page is found by keys.
+//! The reading of a page from slices of a list with a declared order. The place of the page is found by keys.
 //!
-//! A boundary at its expected offset costs one request. If it is elsewhere, `bracket` aims the search. If no slice
-//! shows both sides of the boundary, `across` reads the flipped list, or `key_seam` reads two neighbouring slices and
-//! one of them again.
+//! A boundary at its expected offset costs one request. If the boundary is elsewhere, `bracket` aims the search. If no
+//! slice shows both sides of the boundary, `across` reads the flipped list, or `key_seam` reads two neighbouring slices
+//! and then one of them again.
 //!
 //! The loop is `slices::read`. Each procedure here returns the [`KeyTurn`] that comes next.
 
@@ -48,7 +48,7 @@ use super::{
 struct Missed {
     slice: Slice,
     view: Box<Evidence>,
-    /// The bracket as it was before this answer.
+    /// The state of the bracket before this answer.
     bracket: Bracket,
 }
 
@@ -64,56 +64,58 @@ struct KeyReader<'p> {
     ground: Ground,
     draft: Draft,
     search: KeySearch,
-    /// The evidence of a search about the order of the answers.
+    /// The evidence against the declared order that the answers of a search show.
     contradictions: Contradictions,
     ending: EndChecks,
     seams: SeamAttempts,
-    /// The run of ties that the last answer cut.
+    /// The run of ties that the last answer cut; `None` if it cut no run.
     cut: Option<Cut>,
-    /// The reason why the page is served by offset alone.
+    /// The reason why the page is flagged; `None` while it isn't.
     flagged: Option<Unproven>,
 }
 
-/// The search for a boundary since the last progress.
+/// The state of the search for the boundary since the last progress.
 #[derive(Debug, Default)]
 struct KeySearch {
     bracket: Bracket,
-    /// True if the offset that the change of the total predicts has been tried.
+    /// True if the offset that the change of the total predicts was already tried.
     shifted: bool,
-    /// The last answer that was found to lie before the boundary.
+    /// The latest answer that is before the boundary.
     last_missed: Option<Missed>,
-    /// The slice before the boundary, and how far after it no item was found, where items are hidden.
+    /// For lists with hidden items: the slice before the boundary, and the offset up to which no item was found after
+    /// it.
     edge: Option<HiddenEdge>,
-    /// The windows that were asked for and did not show the boundary: `WINDOW_LOOKS` bounds how often each may come.
+    /// The requested windows that didn't show the boundary. `WINDOW_LOOKS` bounds the number of requests for the same
+    /// window.
     asked: Vec<Vec<AskedSlice>>,
 }
 
-/// The attempts since the last progress to see both sides of a boundary that no single answer shows.
+/// The attempts to see both sides of a boundary that no single answer shows.
 #[derive(Clone, Copy, Debug, Default)]
 struct SeamAttempts {
-    /// The number of vain readings of the flipped list.
+    /// The number of readings of the flipped list since the last progress that didn't help.
     flips: u32,
-    /// The number of vain attempts of four kinds, each of which has its own bound: readings of neighbouring slices,
-    /// readings of two slices for a run of ties, looks among hidden items, and answers that have nothing at their
-    /// offset. They share one counter, because a list that changes fast makes all of them vain.
+    /// The number of failed attempts of four kinds since the last progress: readings of neighbouring slices, readings
+    /// of two slices for a run of ties, requests among hidden items, and answers without items at their offset. Each
+    /// kind has its own bound. The kinds share a counter because a fast-changing list makes all of them fail.
     vain: u32,
-    /// The number of answers that did not show on which side of them the boundary is.
+    /// The number of answers since the last progress that didn't show on which side of them the boundary is.
     apart: u32,
-    /// The slice asked for last whose edge is assumed to be the boundary, without a proof.
+    /// The last requested slice whose edge is assumed, without a proof, to be the boundary.
     assumed: Option<Slice>,
-    /// True if only pages of one size are joined, because those of different sizes did not fit.
+    /// True if only pages of the same size are joined, because pages of different sizes didn't fit together.
     one_size: bool,
-    /// The slice that the page took items from last.
+    /// The slice from which the page last took items.
     taken_from: Option<Slice>,
-    /// True if a suspected cap made a run of ties seem too long, and was then doubted.
+    /// True if a suspected cap was dropped because it made a run of ties seem too long.
     uncapped: bool,
 }
 
-/// Reads a page by keys, from slices.
+/// Reads a page by keys, from slices. `ground` is the list from which the slices are cut.
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served so.
+/// [`Stop`] if no page can be served in this way.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>, ground: Ground) -> Result<Box<Page>, Stop> {
     slices::read(&mut KeyReader::new(up, request, ground), KeyTurn::Window).await
 }
@@ -129,8 +131,8 @@ impl slices::SliceReader for KeyReader<'_> {
     }
 
     fn count(&self) -> usize {
-        // While the end is looked for, the items read so far are not the last ones: none of them can be served. Test:
-        // `a_short_page_is_never_served_as_the_last`.
+        // While the end is searched for, the items read so far aren't the last items of the list, so they can't be
+        // served. Test: `a_short_page_is_never_served_as_the_last`.
         if self.draft.seeks_the_end() { 0 } else { self.draft.len() }
     }
 
@@ -143,8 +145,7 @@ impl slices::SliceReader for KeyReader<'_> {
             }
             (Way::Forward, None) => false,
         };
-        // A statement about another place than the page's proves nothing, and no page follows the last one, if that is
-        // looked for.
+        // An answer of a search states facts about another place, and no page follows the last page.
         said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
@@ -194,7 +195,7 @@ impl<'p> KeyReader<'p> {
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         let mut asker = Asker::new(up, &request, draft.is_at_start());
-        // The runs of this page are counted anew.
+        // The longest run is measured again for each page.
         asker.sizes.profile.run = 0;
         Self {
             asker,
@@ -210,16 +211,17 @@ impl<'p> KeyReader<'p> {
         }
     }
 
-    /// Forgets the search: the page has taken items, so the boundary was found.
+    /// Resets the search: the page has taken items, so the boundary was found.
     fn progressed(&mut self) {
-        // The hint is of the place that the cursor names. From now on the boundary is the last item taken.
+        // The offset that the change of the total predicts is for the cursor's place. From now on the boundary is the
+        // last item taken.
         self.search = KeySearch { shifted: true, ..KeySearch::default() };
         self.cut = None;
         (self.seams.flips, self.seams.vain, self.seams.apart) = (0, 0, 0);
     }
 }
 
-/// Returns whether the client itself asks by an offset other than 0.
+/// Returns whether the client itself requests a page at an offset other than 0.
 fn asks_by_offset(request: &PageRequest) -> bool {
     matches!(request.target.position, Position::At(offset) if offset.0 > 0)
 }

@@ -1,8 +1,8 @@
-//! The encoding of cursors: claims to bytes and back.
+//! The encoding of a cursor's claims as bytes, and the decoding.
 //!
-//! Each claim has exactly one encoding, and each encoding is read back as one claim: over-long varints, integers spelt
-//! as text, flags without meaning, and trailing bytes are refused. Equal claims therefore make equal cursors, which
-//! relay clients, HTTP caches and logs rely on.
+//! Each claim has exactly one encoding. Over-long varints, integers encoded as strings, flags without a meaning, and
+//! trailing bytes are refused. Equal claims therefore make equal cursors, on which Relay clients, HTTP caches and logs
+//! rely.
 //!
 //! ```text
 //! payload = kind [flags] [begin] hint place            a page cursor
@@ -18,7 +18,8 @@
 //! honoured = the largest size that the walk has seen filled; present if HONOURED is set
 //! ```
 //!
-//! Integers are LEB128 varints. `place` encodes the part that is specific to each kind, `value` the values of keys.
+//! Integers are LEB128 varints. The module `place` encodes the part that depends on the kind, and `value` encodes the
+//! values of keys.
 
 mod bytes;
 mod place;
@@ -48,34 +49,34 @@ const AT: u8 = 4;
 const ITEM: u8 = 5;
 const AFTER_PIVOT: u8 = 6;
 const BEFORE_PIVOT: u8 = 7;
-/// After a pivot without a fingerprint: after the item with that id, with the keys that it has now.
+/// After a pivot without a fingerprint, which is the item with this id and its present keys.
 const AFTER_ID: u8 = 8;
-/// Before a pivot without a fingerprint.
+/// Before a pivot without a fingerprint, which is the item with this id and its present keys.
 const BEFORE_ID: u8 = 9;
 const AFTER_MARKS: u8 = 10;
 const BEFORE_MARKS: u8 = 11;
 const TOKEN: u8 = 12;
 const MARKED_ITEM: u8 = 13;
 
-/// The start of a time bucket is present.
+/// Flag: the start of a time bucket is present.
 const BUCKET: u16 = 0x10;
-/// A total is present.
+/// Flag: a total is present.
 const TOTAL: u16 = 0x20;
-/// The hint's `within` equals its run, which is not 0.
+/// Flag: the hint's `within` equals its run, which isn't 0.
 const WITHIN_RUN: u16 = 0x40;
-/// The kind's byte announces a byte of rare flags: those from [`FROM_END`] on.
+/// Flag: the byte of the kind is followed by a byte of rare flags, which are those from [`FROM_END`] on.
 const FURTHER: u8 = 0x80;
-/// The hint's offset is counted from the end.
+/// Flag: the hint's offset is counted from the end of the list.
 const FROM_END: u16 = 0x0100;
-/// The hint's `within` is neither 0 nor its run, and is present.
+/// Flag: the hint's `within` is present, because it is neither 0 nor its run.
 const WITHIN: u16 = 0x0200;
-/// The total of the walk's first page is present.
+/// Flag: the total of the walk's first page is present.
 const FIRST_TOTAL: u16 = 0x0400;
-/// The total of the walk's first page is a lower bound.
+/// Flag: the total of the walk's first page is only a lower bound.
 const FIRST_BOUND: u16 = 0x0800;
-/// The mark of the item on the other side of the position is present.
+/// Flag: the mark of the item directly beyond the position is present.
 const AHEAD: u16 = 0x1000;
-/// The largest size that the walk has seen filled is present, and not 0.
+/// Flag: the honoured size of the walk is present, because it isn't 0.
 const HONOURED: u16 = 0x2000;
 
 /// The content of a cursor.
@@ -83,18 +84,19 @@ const HONOURED: u16 = 0x2000;
 pub enum Claims {
     /// A page cursor: a position and its hint.
     Page(Target),
-    /// An item cursor: the item, with an offset only if it has no keys. The parameter that carries the cursor (`after`
-    /// or `before`) decides the direction.
+    /// An item cursor: the item, with an offset only if it has no keys. The query parameter that contains the cursor
+    /// (`after` or `before`) decides the direction.
     Item(Item),
 }
 
-/// Returns whether page cursors with this position are always sealed. Those with a token of the upstream are, because a
-/// token may contain host names or secrets.
+/// Returns whether page cursors with this position are always sealed. This is true for positions with a token of the
+/// upstream, because a token may contain host names or secrets.
 pub(super) fn is_secret(position: &Position) -> bool {
     kind(position) == TOKEN
 }
 
-/// Appends the payload of a page cursor. `bucket` is the start of the current time bucket, on routes with a lifetime.
+/// Appends the payload of a page cursor. `bucket` is the start of the current time bucket; `None` if the route has no
+/// lifetime.
 pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>) {
     let kind = kind(&target.position);
     let hint = match target.position {
@@ -102,7 +104,7 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
         Position::At(offset) => {
             Hint { offset, first_total: target.hint.first_total, honoured: target.hint.honoured, ..Hint::default() }
         }
-        // Only a place within an upstream page is found by the mark ahead of it.
+        // The mark ahead is used only for a place within an upstream page.
         Position::Token(_) => target.hint,
         _ => Hint { ahead: None, ..target.hint },
     };
@@ -156,8 +158,8 @@ pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
     }
 }
 
-/// Appends the payload of a cursor of an item with keys: `count` strong keys, then the id. Returns false if one of them
-/// can't be read; the bytes appended are then invalid.
+/// Appends the payload of a cursor of an item with keys. `values` are `count` strong keys, then the id. Returns `false`
+/// if a value is `None`; the appended bytes are then invalid.
 pub(super) fn write_keyed<'a>(
     out: &mut Vec<u8>,
     count: usize,
@@ -172,7 +174,8 @@ pub(super) fn write_keyed<'a>(
     true
 }
 
-/// Appends the payload of a cursor of an item with marks: its own, those of its neighbours, and its estimated offset.
+/// Appends the payload of a cursor of an item with marks: the item's mark, the marks before and after it, and its
+/// estimated offset.
 pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, around: (&[Mark], &[Mark]), offset: Offset) {
     out.push(MARKED_ITEM);
     write_marked_item(out, item, around, offset);
@@ -215,17 +218,18 @@ fn flags(hint: &Hint) -> u16 {
         | set(hint.honoured > 0, HONOURED)
 }
 
-/// The head of a payload (kind, flags and bucket), which decides form and age before the rest is read.
+/// The head of a payload (kind, flags and bucket). The form and the age of a cursor are checked before the rest is
+/// read.
 pub(super) struct PayloadHead<'a> {
     kind: u8,
     flags: u16,
     rest: ByteReader<'a>,
-    /// The start of the time bucket in which a page cursor was made, in seconds since 1970.
+    /// The start of the time bucket in which a page cursor was made, in seconds since 1970; `None` without a lifetime.
     pub(super) bucket: Option<u64>,
 }
 
 impl<'a> PayloadHead<'a> {
-    /// Reads the head of a payload; returns `None` if it is invalid.
+    /// Decodes the head of a payload; `None` if it is invalid.
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
         let mut rest = ByteReader(payload);
         let byte = rest.byte()?;
@@ -233,13 +237,13 @@ impl<'a> PayloadHead<'a> {
         let mut flags = u16::from(byte & 0x70);
         if byte & FURTHER != 0 {
             let rare = rest.byte()?;
-            // No rare flag is set: without this byte the same flags have a shorter encoding.
+            // Without a rare flag, this byte is superfluous, and would give the claim a second encoding.
             if rare == 0 {
                 return None;
             }
             flags |= u16::from(rare) << 8;
         }
-        // A flag without a meaning for its kind would give one claim a second encoding. Test:
+        // A flag without a meaning for its kind would give the claim a second encoding. Test:
         // `other_encodings_are_refused`.
         let allowed = match kind {
             ITEM | MARKED_ITEM => 0,
@@ -255,17 +259,17 @@ impl<'a> PayloadHead<'a> {
         Some(Self { kind, flags, rest, bucket })
     }
 
-    /// Returns whether this is the payload of an item cursor, which has no age.
+    /// Returns whether this is the payload of an item cursor. Item cursors have no age.
     pub(super) fn is_item(&self) -> bool {
         matches!(self.kind, ITEM | MARKED_ITEM)
     }
 
-    /// Returns whether the cursor is always sealed, as [`is_secret`] decides.
+    /// Returns whether cursors with this payload are always sealed, as [`is_secret`] decides.
     pub(super) fn is_secret(&self) -> bool {
         self.kind == TOKEN
     }
 
-    /// Reads the rest of the payload; returns `None` unless all of it is the canonical encoding of one claim.
+    /// Decodes the rest of the payload. Returns `None` unless the whole payload is the canonical encoding of a claim.
     pub(super) fn open(mut self) -> Option<Claims> {
         let claims = match self.kind {
             ITEM => Claims::Item(Item::Keyed(read_anchor(&mut self.rest)?)),
@@ -275,7 +279,7 @@ impl<'a> PayloadHead<'a> {
                 Claims::Page(Target { position: self.position(hint.offset)?, hint })
             }
         };
-        // Trailing bytes would be a second encoding. Test: `left_over_and_missing_bytes_are_refused`.
+        // Trailing bytes would give the claim a second encoding. Test: `left_over_and_missing_bytes_are_refused`.
         self.rest.0.is_empty().then_some(claims)
     }
 
@@ -304,7 +308,7 @@ impl<'a> PayloadHead<'a> {
         if set(HONOURED) {
             hint.honoured = rest.number()?;
         }
-        // Redundant or meaningless flags differ from those that this hint is written with.
+        // If the flags aren't those with which this hint would be written, they are redundant or meaningless.
         (self::flags(&hint) == *flags & !BUCKET).then_some(hint)
     }
 

@@ -1,7 +1,8 @@
-//! The context of a cursor: a cursor opens only for the list that it was made for.
+//! The context of a cursor, which binds the cursor to the list for which it was made.
 //!
-//! A cursor carries a keyed fingerprint of its context: 64 bits of the whole and 8 bits of each part. The whole decides
-//! whether the cursor belongs to the list. The parts only help a refusal to name the part that differs.
+//! A cursor contains a keyed fingerprint of its context: 64 bits of the whole context, and 8 bits of each part. The 64
+//! bits decide whether the cursor belongs to the list. The bits of the parts only help a refusal to name the part that
+//! differs.
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,15 +22,15 @@ pub enum ContextPart {
     Filters,
     /// The order of the page.
     Order,
-    /// The headers of the configuration that cursors are bound to.
+    /// The request headers to which the configuration binds cursors.
     Headers,
 }
 
 impl ContextPart {
-    /// All parts, in the order in which a cursor carries their fingerprints.
+    /// All parts, in the order of their fingerprints in a cursor.
     pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
 
-    /// Returns the name by which a refusal names the part.
+    /// Returns the name of the part in refusals.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,48 +50,48 @@ impl std::fmt::Display for ContextPart {
     }
 }
 
-/// The parts of a context. Each must be in canonical spelling, because another spelling is another context.
+/// The parts of a context. Each part must be in a canonical spelling, because another spelling makes another context.
 #[derive(Clone, Copy)]
 pub struct ContextParts<'a> {
     /// The name of the route.
     pub route: &'a str,
-    /// The host of the request in lower case; empty if the route serves one list under every name.
+    /// The host of the request in lower case; empty if the route serves the same list under every host name.
     pub host: &'a str,
     /// The path of the request with its parameters, without the optional final slash.
     pub path: &'a str,
     /// The filters in a canonical form.
     pub filters: &'a [u8],
-    /// The order of the page. The upstream's treatment of ties is not part of the context.
+    /// The order of the page. The upstream's treatment of ties and the grains of keys aren't part of the context.
     pub order: &'a Order,
-    /// The bound headers in the order of the configuration: an entry for each value received, names in lower case. An
-    /// absent header has no entry.
+    /// The bound headers in the order of the configuration, with names in lower case. A header has an entry for each
+    /// value that was received, so an absent header has none.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// The context of cursors. It may contain credentials and is never printed.
+/// The context of cursors. It may contain credentials, so it is never printed.
 #[derive(Clone)]
 pub struct CursorContext {
     /// The bytes of all parts, one after the other.
     bytes: Vec<u8>,
-    /// The end of each part in `bytes`, in the order of [`ContextPart::ALL`].
+    /// The end offset of each part in `bytes`, in the order of [`ContextPart::ALL`].
     ends: [usize; ContextPart::ALL.len()],
-    /// The fingerprint under the key that was used first. A request usually opens and seals cursors with one key.
+    /// The fingerprint under the first key that was used. Most requests open and make cursors with the same key.
     remembered: OnceLock<Computed>,
-    /// The default context of the route, whose fingerprints are reused for equal parts.
+    /// The default context of the route, whose digests are reused for equal parts; `None` without [`Self::beside`].
     usual: Option<Arc<Self>>,
 }
 
-/// A computed fingerprint, with the digests of the parts that it was computed from.
+/// A fingerprint, with the digests of the parts from which it was computed.
 #[derive(Clone, Copy)]
 struct Computed {
-    /// The [`RingKey::identity`] of the key that computed it.
+    /// The [`RingKey::identity`] of the key of this fingerprint.
     identity: [u8; 16],
     digests: [[u8; 32]; ContextPart::ALL.len()],
     fingerprint: Fingerprint,
 }
 
 impl CursorContext {
-    /// Creates a context of its parts. No fingerprint is computed yet.
+    /// Creates a context of its parts. The fingerprint is computed only when it is needed.
     #[must_use]
     pub fn new(parts: ContextParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(256);
@@ -103,7 +104,7 @@ impl CursorContext {
                 ContextPart::Filters => bytes.extend_from_slice(parts.filters),
                 ContextPart::Order => write_order(&mut bytes, parts.order),
                 ContextPart::Headers => {
-                    // The lengths keep the end of a name apart from its value. Test:
+                    // The lengths separate the end of a name from its value. Test:
                     // `the_part_of_the_context_that_differs_is_named`.
                     for &(name, value) in parts.headers {
                         write_prefixed(&mut bytes, name.as_bytes());
@@ -116,8 +117,7 @@ impl CursorContext {
         Self { bytes, ends, remembered: OnceLock::new(), usual: None }
     }
 
-    /// Creates the default context of a route, for [`Self::beside`], and computes its fingerprint under the signing
-    /// key.
+    /// Creates the default context of a route for [`Self::beside`], and computes its fingerprint under the signing key.
     #[must_use]
     pub fn usual(parts: ContextParts<'_>, keys: &KeyRing) -> Arc<Self> {
         let usual = Self::new(parts);
@@ -125,46 +125,46 @@ impl CursorContext {
         Arc::new(usual)
     }
 
-    /// Adds the default context of the route, so that parts equal to its parts are not hashed again.
+    /// Sets the default context of the route. Parts that are equal in both contexts aren't hashed again.
     #[must_use]
     pub fn beside(self, usual: &Arc<Self>) -> Self {
         Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
-    /// Returns the fingerprint under a key. Only that under the key that is used first is kept for further calls.
+    /// Returns the fingerprint under a key. Only the fingerprint under the first key is kept for later calls.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
-        // After a rotation, a context that was used with another key remembers nothing of it. Test:
-        // `keys_rotate_in_two_steps`.
+        // After a rotation, cursors are opened and made with different keys. The fingerprint under the second key is
+        // computed anew. Test: `keys_rotate_in_two_steps`.
         if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
     }
 
     fn compute(&self, key: &RingKey) -> Computed {
         const WHOLE: u8 = u8::MAX;
         let usual = self.usual.as_deref().and_then(|usual| Some((usual, usual.remembered.get()?)));
-        // The default context is computed under one key: digests under another key are other ones.
+        // The digests of the default context can be reused only under the same key.
         let usual = usual.filter(|(_, computed)| computed.identity == key.identity);
         let mut is_usual = usual.is_some();
         let digests = std::array::from_fn(|part| match usual {
             Some((usual, computed)) if usual.part(part) == self.part(part) => computed.digests[part],
             _ => {
                 is_usual = false;
-                // The label of a part is its index, which is below 6.
+                // The label of a part is its index, 0 to 5.
                 key.fingerprint(u8::try_from(part).unwrap_or(WHOLE), self.part(part))
             }
         });
         if let (Some((_, computed)), true) = (usual, is_usual) {
             return *computed;
         }
-        // The whole is a hash of digests of equal length, so that bytes can't move from one part to the next unnoticed.
-        // Test: `parts_do_not_run_into_their_neighbours`.
+        // The whole is a hash of digests of equal length, so moving bytes from one part to the next changes the
+        // fingerprint. Test: `parts_do_not_run_into_their_neighbours`.
         let mut whole = [0; 8];
         whole.copy_from_slice(&key.fingerprint(WHOLE, digests.as_flattened())[..8]);
         let fingerprint = Fingerprint { whole, parts: digests.map(|digest: [u8; 32]| digest[0]) };
         Computed { identity: key.identity, digests, fingerprint }
     }
 
-    /// Returns the bytes of a part, by its index in [`ContextPart::ALL`].
+    /// Returns the bytes of the part at this index in [`ContextPart::ALL`].
     fn part(&self, part: usize) -> &[u8] {
         let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[start..self.ends[part]]
@@ -177,7 +177,7 @@ impl std::fmt::Debug for CursorContext {
     }
 }
 
-/// The fingerprint of a context in a cursor.
+/// The keyed fingerprint of a context, as a cursor contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     whole: [u8; 8],
@@ -185,7 +185,7 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The size in a cursor, in bytes: 8 of the whole, and one of each part.
+    /// The size of a fingerprint in a cursor, in bytes: 8 for the whole context, and one for each part.
     pub(super) const SIZE: usize = 8 + ContextPart::ALL.len();
 
     pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
@@ -201,7 +201,7 @@ impl Fingerprint {
         out.extend_from_slice(&self.parts);
     }
 
-    /// Returns the parts that differ. A difference in one part goes unnoticed in 1 of 256 cases, so the result may be
+    /// Returns the parts that differ. The difference of a part goes unnoticed in 1 of 256 cases, so the result may be
     /// empty for different contexts.
     pub(super) fn differs(&self, other: &Self) -> Vec<ContextPart> {
         ContextPart::ALL
@@ -217,14 +217,15 @@ impl Fingerprint {
     }
 }
 
-/// Appends all that decides the sequence of items. Ties and grains only change the reading of answers, and are left
-/// out. Test: `every_property_that_changes_the_order_is_part_of_the_context`.
+/// Appends all properties of an order that decide the sequence of items. The treatment of ties and the grains are left
+/// out, because they only change how answers are read. Test:
+/// `every_property_that_changes_the_order_is_part_of_the_context`.
 fn write_order(out: &mut Vec<u8>, order: &Order) {
     for key in order.keys() {
         write_key(out, key);
     }
-    // The positions of a list without a declared order are marks, which have no meaning in a list with one, and vice
-    // versa.
+    // Positions in a list without a declared order are marks, which have no meaning if an order is declared. The
+    // converse is true for keys.
     if !order.is_declared() {
         out.push(0);
     }
@@ -259,7 +260,7 @@ fn write_key(out: &mut Vec<u8>, key: &SortKey) {
         Kind::Rank(_) => 7,
         Kind::Opaque => 8,
     });
-    // A further rank can't be taken for the next key.
+    // The number of ranks is included, so an additional rank can't be taken for the next key.
     write_length(out, ranks.len());
     for rank in ranks {
         write_prefixed(out, rank.as_bytes());

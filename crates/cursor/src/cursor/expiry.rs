@@ -1,10 +1,11 @@
 //! The age of page cursors, in time buckets.
 //!
-//! A cursor carries the time bucket in which it was made instead of the exact time, so that all pages made from the
-//! same answers within one bucket have the same bytes. Buckets of different contexts begin at different times, so that
-//! the cursors of many lists don't change at once.
+//! A cursor contains the time bucket in which it was made, instead of the exact time. Pages that are made from the same
+//! answers within a bucket therefore have the same bytes. Buckets of different contexts begin at different times;
+//! otherwise the cursors of many lists would change at once.
 
-/// The farthest start of a bucket in the future that is accepted, in seconds, because the clocks of replicas differ.
+/// The largest number of seconds by which the start of a bucket may be in the future, because the clocks of replicas
+/// differ.
 const SKEW: u64 = 60;
 
 /// The time at which a cursor is made, and the lifetime of the route's cursors.
@@ -12,42 +13,42 @@ const SKEW: u64 = 60;
 pub struct Expiry {
     /// The time in seconds since 1970.
     pub now: u64,
-    /// The lifetime in seconds. A cursor lives at least this long, and at most a quarter longer.
+    /// The lifetime in seconds. A cursor is valid for at least this long, and for at most a quarter longer.
     pub ttl: u64,
 }
 
 impl Expiry {
-    /// Returns the start of the current bucket. `phase` shifts the buckets: contexts with different phases change
-    /// buckets at different times.
+    /// Returns the start of the current bucket, in seconds since 1970. `phase` shifts the buckets, so contexts with
+    /// different phases change buckets at different times.
     pub(super) fn bucket(self, phase: u64) -> u64 {
         let width = width(self.ttl);
-        // Both terms are below a quarter of the range of numbers (or below 1), so the sum can't overflow.
+        // Both terms are below the width, which is at most a quarter of the range of `u64`, so the sum can't overflow.
         let into = (self.now % width + phase % width) % width;
         self.now.saturating_sub(into)
     }
 }
 
-/// The age of a bucket.
+/// The age of a cursor, by the bucket in which it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
     Live,
     Expired,
-    /// The bucket begins more than [`SKEW`] seconds from now: no honest process made the cursor.
+    /// The bucket begins more than [`SKEW`] seconds in the future, so no honest process made the cursor.
     Future,
 }
 
-/// Returns the age at `now` of the bucket that began at `begin`, by the route's current lifetime `ttl`. So a lifetime
-/// that is shortened ends old cursors sooner.
+/// Returns the age at `now` of the bucket that began at `begin`. The route's current lifetime `ttl` decides, so a
+/// shortened lifetime also ends old cursors sooner.
 pub(super) fn age(begin: u64, now: u64, ttl: u64) -> Age {
     if begin > now.saturating_add(SKEW) {
         return Age::Future;
     }
-    // An expiry beyond the range of seconds never comes.
+    // An expiry that overflows is never reached.
     let expires = begin.checked_add(width(ttl)).and_then(|end| end.checked_add(ttl));
     if expires.is_some_and(|expires| now >= expires) { Age::Expired } else { Age::Live }
 }
 
-/// Returns the length of a bucket: a quarter of the lifetime, at least a second.
+/// Returns the length of a bucket in seconds: a quarter of the lifetime, but at least 1.
 fn width(ttl: u64) -> u64 {
     (ttl / 4).max(1)
 }

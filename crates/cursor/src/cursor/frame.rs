@@ -1,13 +1,14 @@
-//! The frame of a cursor: form, key id, context fingerprint, and the tag over all of it.
+//! The frame of a cursor: the version, the key id, the context fingerprint and the payload, with a tag over all of
+//! them.
 //!
 //! ```text
 //! cursor = base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
 //! ```
 //!
-//! The version is one byte, so that other forms can follow; the key id is a varint. The version alone determines the
-//! algorithm: no other part of a cursor can choose one. The tag of a signed cursor (version 1) is HMAC-SHA-256 of
-//! everything before it, truncated to 128 bits. The payload of a sealed cursor (version 2) is encrypted, and its tag is
-//! that of AES-SIV over the payload and everything before it.
+//! The version is one byte, and the key id is a varint. Only the version determines the algorithm; no other part of a
+//! cursor can choose one. The tag of a signed cursor (version 1) is the HMAC-SHA-256 of all bytes before the tag,
+//! truncated to 128 bits. The payload of a sealed cursor (version 2) is encrypted, and the tag is the AES-SIV tag of
+//! the payload and all bytes before it.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,7 @@ use super::{
 /// The protection of a cursor's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorForm {
-    /// Signed with HMAC-SHA-256: every holder can read the payload.
+    /// Signed with HMAC-SHA-256: every holder of the cursor can read the payload.
     Signed,
     /// Encrypted and authenticated with AES-SIV: only holders of the key can read the payload.
     Sealed,
@@ -43,17 +44,18 @@ impl CursorForm {
     }
 }
 
-/// The cursor would be longer than the route accepts. It is not made, because it would be refused when it comes back.
+/// The error that a cursor would be longer than the route accepts. Such a cursor isn't made, because the route would
+/// refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor would have {length} characters, and {longest} are allowed")]
 pub struct TooLong {
     /// The length that the cursor would have, in characters.
     pub length: usize,
-    /// The maximum length in characters.
+    /// The largest length that is allowed, in characters.
     pub longest: usize,
 }
 
-/// Returns the cursor of one payload. [`Mint`] makes several more cheaply.
+/// Makes a single cursor. [`Mint`] is cheaper for several cursors.
 pub(super) fn mint(
     key: &RingKey,
     form: CursorForm,
@@ -67,15 +69,16 @@ pub(super) fn mint(
     Ok(String::from_utf8(text).expect("base64 is ASCII"))
 }
 
-/// Makes cursors of one form in one context. The common beginning is made once, and no memory is allocated per cursor.
+/// A maker of cursors of the same form in the same context. It makes their common beginning once, and allocates no
+/// memory per cursor.
 pub(super) struct Mint<'a> {
     key: &'a RingKey,
-    /// The cipher, if the cursors are sealed.
+    /// The cipher of sealed cursors; `None` for signed cursors.
     cipher: Option<Cipher>,
     longest: usize,
     /// The common beginning (version, key id and fingerprint), followed by the rest of the last cursor.
     bytes: Vec<u8>,
-    /// The length of the common beginning in bytes.
+    /// The length of the common beginning, in bytes.
     head: usize,
 }
 
@@ -90,7 +93,8 @@ impl<'a> Mint<'a> {
         Self { key, cipher, longest, bytes, head }
     }
 
-    /// Appends the cursor with a payload to `text`; appends nothing if it would be longer than `longest` characters.
+    /// Appends a cursor to `text`, with the payload that `write_payload` appends. Returns an error and appends nothing
+    /// if the cursor would be longer than `longest` characters.
     pub(super) fn push(&mut self, text: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLong> {
         let Self { key, cipher, longest, bytes, head } = self;
         bytes.truncate(*head);
@@ -99,7 +103,7 @@ impl<'a> Mint<'a> {
             // The padding hides the lengths of keys. Test: `the_length_of_a_sealed_cursor_reveals_little`.
             sealed::pad(bytes, *head);
         }
-        // The length is known before the tag is computed, so that a cursor that is too long costs no cryptography.
+        // The length is known before the tag is computed, so a cursor that is too long costs no cryptography.
         let length = ((bytes.len() + TAG) * 4).div_ceil(3);
         if length > *longest {
             return Err(TooLong { length, longest: *longest });
@@ -120,18 +124,18 @@ impl<'a> Mint<'a> {
     }
 }
 
-/// Decodes the text of a cursor as strict base64url, so that one cursor has one text. Padding, blanks, characters of
-/// other alphabets and unused bits are refused.
+/// Decodes the text of a cursor as strict base64url. Returns `None` for padding, blanks, characters of other alphabets,
+/// and unused bits that aren't 0, so each cursor has exactly one text.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    // HTTP caches and logs rely on one spelling. Test: `a_cursor_has_one_spelling`.
+    // HTTP caches and logs rely on a single spelling. Test: `a_cursor_has_one_spelling`.
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// A framed cursor, not verified.
+/// The parts of a cursor whose tag isn't verified yet.
 pub(super) struct Frame<'a> {
-    /// The id of the key that the cursor claims to be made with.
+    /// The id of the key with which the cursor was made, as the cursor claims.
     pub(super) key: u32,
-    /// The form that its version claims.
+    /// The form, as the version claims.
     pub(super) form: CursorForm,
     /// All bytes before the tag.
     body: &'a [u8],
@@ -142,32 +146,33 @@ pub(super) struct Frame<'a> {
 
 /// The content of a cursor whose tag is valid.
 pub(super) struct Verified<'a> {
-    /// The fingerprint of the context for which it was made.
+    /// The fingerprint of the context for which the cursor was made.
     pub(super) fingerprint: Fingerprint,
-    /// The payload, decrypted, for [`PayloadHead::read`](super::codec::PayloadHead::read).
+    /// The decrypted payload, which [`PayloadHead::read`](super::codec::PayloadHead::read) decodes.
     pub(super) payload: Cow<'a, [u8]>,
 }
 
 impl<'a> Frame<'a> {
-    /// Splits the bytes of a frame; returns `None` if they are too few or of an unknown version.
+    /// Splits the bytes of a cursor into the parts of its frame. Returns `None` if there are too few bytes, the version
+    /// is unknown, or the key id isn't a minimal varint of 32 bits.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (body, tag) = bytes.split_last_chunk()?;
         let mut rest = ByteReader(body);
         let form = CursorForm::of_version(rest.byte()?)?;
-        // A key id with another encoding would give one cursor a second text. Test:
+        // Another encoding of the key id would give the cursor a second text. Test:
         // `only_known_versions_and_a_minimal_key_id_are_read`.
         let key = rest.number()?;
         let (fingerprint, payload) = rest.0.split_first_chunk()?;
         Some(Self { key, form, body, tag, fingerprint, payload })
     }
 
-    /// Checks the tag in constant time, and decrypts the payload of a sealed cursor. The content of a frame is
-    /// accessible in no other way.
+    /// Checks the tag in constant time, and decrypts the payload of a sealed cursor. Returns `None` if the tag is
+    /// wrong. The content of a frame isn't accessible in any other way.
     pub(super) fn verify(&self, key: &RingKey) -> Option<Verified<'a>> {
         #[cfg(test)]
         key.verified.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        // The version is under the tag in both forms, so that one can't be turned into the other.
-        // Test: `a_form_is_not_changed_by_its_version`.
+        // In both forms the tag covers the version, so a cursor can't be turned into the other form. Test:
+        // `a_form_is_not_changed_by_its_version`.
         let payload = match self.form {
             CursorForm::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
             CursorForm::Signed => return None,

@@ -1,5 +1,5 @@
-//! The inspection of cursors by operators, for `cursorgate` commands: the form, the key, and the content once the tag
-//! is verified. Context and age are not checked, because both depend on a route.
+//! The inspection of cursors by operators, for commands of `cursorgate`. It shows the form, the key and, if the tag is
+//! valid, the content. The context and the age aren't checked, because both depend on a route.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -15,7 +15,7 @@ use crate::pagination::{
     position::{Anchor, Hint, Item, Marks, Pivot, PlaceInPage, Position, TokenPlace},
 };
 
-/// The result of an inspection. Its display has a line per fact, with escaped texts, for a terminal.
+/// The result of an inspection. Its `Display` output is for a terminal: a line per fact, with strings escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The length of the text in bytes.
@@ -24,54 +24,55 @@ pub struct Inspection {
     pub finding: Finding,
 }
 
-/// The findings about a cursor.
+/// The findings about the text of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The text is no cursor: not base64url, too short, or of an unknown version.
+    /// The text isn't a cursor: it isn't base64url, is too short, or has an unknown version.
     Foreign,
-    /// The frame of a cursor that is not verified. Only its form and key id were read, and they may be forged.
+    /// The text has the frame of a cursor, but its tag isn't verified. Only the form and the key id were read, and both
+    /// may be forged.
     Unverified {
-        /// The form that its version claims.
+        /// The form, as the version claims.
         form: CursorForm,
-        /// The id of the key that the cursor claims to be made with.
+        /// The id of the key with which the cursor was made, as the cursor claims.
         key: u32,
-        /// The obstacle to verification.
+        /// The reason why the tag isn't verified.
         reason: Unverified,
     },
-    /// A cursor with a valid tag whose payload is unknown: another version of cursorgate made it.
+    /// The tag is valid, but the payload can't be decoded: another version of cursorgate made the cursor.
     Unreadable {
         /// The form of the cursor.
         form: CursorForm,
-        /// The id of its key.
+        /// The id of the key that made the cursor.
         key: u32,
     },
-    /// A cursor with a valid tag. Its age and context are checked only by routes.
+    /// The tag is valid, and the content was decoded. Only routes check the age and the context.
     Verified {
         /// The form of the cursor.
         form: CursorForm,
-        /// The id of its key.
+        /// The id of the key that made the cursor.
         key: u32,
-        /// The keyed fingerprint of its context: equal for all cursors of one list under one key.
+        /// The keyed fingerprint of the context, which is equal for all cursors of the same list under the same key.
         context: u64,
-        /// The start of the time bucket in which it was made, in seconds since 1970; `None` without a lifetime.
+        /// The start of the time bucket in which the cursor was made, in seconds since 1970; `None` without a lifetime.
         issued: Option<u64>,
-        /// The position or item that it names.
+        /// The position or item that the cursor names.
         says: Claims,
     },
 }
 
-/// The reasons that a cursor is not verified.
+/// The reason why the tag of a cursor isn't verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
-    /// No keys are available.
+    /// No keys were given to the inspection.
     NoKeys,
-    /// The key is not among the available ones.
+    /// The ring has no key with the cursor's key id.
     UnknownKey,
     /// The tag is wrong.
     BadTag,
 }
 
-/// Inspects a cursor. Its payload is decoded only after its tag has been verified.
+/// Inspects the text of a cursor. The payload is decoded only if `keys` can verify the tag.
 #[must_use]
 pub fn inspect(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let bytes = frame::decode(text);
@@ -88,11 +89,12 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(key) = keys.find(frame.key) else {
         return unverified(Unverified::UnknownKey);
     };
-    // A forged payload is not shown. Test: `the_content_of_an_unverified_cursor_is_not_shown`.
+    // An unverified payload may be forged, so it isn't shown. Test: `the_content_of_an_unverified_cursor_is_not_shown`.
     let Some(verified) = frame.verify(key) else {
         return unverified(Unverified::BadTag);
     };
-    // A valid tag does not vouch for the payload. Test: `an_unreadable_payload_with_a_valid_tag_is_reported`.
+    // A valid tag doesn't guarantee a payload that can be decoded. Test:
+    // `an_unreadable_payload_with_a_valid_tag_is_reported`.
     let Some(head) = PayloadHead::read(&verified.payload) else {
         return Finding::Unreadable { form, key: key.id };
     };
@@ -137,7 +139,7 @@ impl Display for Inspection {
 }
 
 impl CursorForm {
-    /// Returns the word for the tag of this form.
+    /// Returns the word for the tag of a cursor in this form.
     const fn tag(self) -> &'static str {
         match self {
             Self::Signed => "signature",
@@ -208,8 +210,8 @@ fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Resul
     }
 }
 
-/// Writes the place by token without the upstream's token: it may contain credentials, and this output may be passed
-/// on.
+/// Writes a place in an upstream page, but not the upstream's token: the token may contain credentials, and operators
+/// may pass the output on.
 fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result {
     let way = |backward| if backward { "backward" } else { "forward" };
     line(out, "position", format_args!("in a page of the upstream's, reading {}", way(place.backward)))?;
@@ -235,7 +237,8 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
     line(out, "circle", format_args!("power {}, steps {}, hash {:x}", circle.power, circle.steps, circle.hash))
 }
 
-/// Writes the fields of the hint that are set, except for an offset that is the position itself.
+/// Writes the fields of a hint that are set. The offset of `Position::At` is left out, because it is the position
+/// itself.
 fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt::Result {
     let mut says = Vec::new();
     if !matches!(position, Position::At(_)) {
@@ -275,7 +278,7 @@ fn line(out: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result 
     writeln!(out, "{word:<10} {says}")
 }
 
-/// The display of a key's value, with the characters escaped that a terminal would interpret.
+/// The display of a key's value. Characters that a terminal would interpret are escaped.
 struct ShownValue<'a>(&'a KeyValue);
 
 impl Display for ShownValue<'_> {
@@ -303,7 +306,7 @@ impl Display for ShownMarks<'_> {
     }
 }
 
-/// Seconds since 1970, displayed as a date-time of RFC 3339 up to the year 9999, and as a number after it.
+/// Seconds since 1970, displayed as a date-time of RFC 3339 up to the year 9999, and as a number after that year.
 struct ShownTime(u64);
 
 impl Display for ShownTime {
@@ -313,13 +316,13 @@ impl Display for ShownTime {
             return write!(out, "{} seconds since 1970", self.0);
         }
         let (days, second) = (self.0 / 86_400, self.0 % 86_400);
-        // Days are counted from 0000-03-01, so that a leap day is the last day of its year, of four years (1,461 days),
-        // of a century (36,524) and of four centuries (146,097).
+        // Days are counted from 0000-03-01. A leap day is then the last day of its year, and of periods of four years
+        // (1,461 days), a century (36,524 days) and four centuries (146,097 days).
         let days = days + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        // From March on, months have 31 and 30 days in turn: 153 days in five months.
+        // From March on, five months in a row have 153 days: 31, 30, 31, 30 and 31.
         let month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month + 2) / 5 + 1;
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };

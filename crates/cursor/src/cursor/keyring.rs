@@ -1,8 +1,8 @@
-//! The keys of cursors: one signs, all verify.
+//! The keys of cursors: one key signs new cursors, and all keys verify cursors.
 //!
-//! Configured keys are not used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
-//! fingerprints of contexts, marks of items, counts of clients, names and values in a shared store), so that a leak of
-//! one reveals nothing about the others. Their HMAC states are computed once, when the ring is made.
+//! Configured keys aren't used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose: signing, sealing,
+//! fingerprints of contexts, marks of items, counts of clients, and names and values in a shared store. A leaked subkey
+//! reveals nothing about the others. The HMAC states of the subkeys are computed once, when the ring is made.
 
 use aes::Aes256;
 use aes_siv::siv::Aes256Siv;
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::pagination::mark::{Mark, Marker};
 
-/// The minimum length of a key in bytes.
+/// The shortest allowed key, in bytes.
 pub const SHORTEST_KEY: usize = 32;
 
-/// The size of a tag in bytes: a truncated HMAC, or the whole tag of AES-SIV.
+/// The size of a tag, in bytes: a truncated HMAC, or the whole tag of AES-SIV.
 pub(super) const TAG: usize = 16;
 
-/// Separates these subkeys from other uses of the same secret.
+/// The salt of the key derivation, which separates these subkeys from other uses of the same secret.
 const SALT: &[u8] = b"cursorgate cursor";
 
 /// The keys that sign and verify cursors. They are never printed.
@@ -32,7 +32,7 @@ pub struct KeyRing {
     signing: usize,
 }
 
-/// The reasons that a ring can't be made of some keys. Keys are named by their ids.
+/// The reason why a ring can't be made of the given keys. Messages name keys only by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// A key is shorter than [`SHORTEST_KEY`].
@@ -46,31 +46,32 @@ pub enum KeyRingError {
     /// Two keys have the same id.
     #[error("two cursor keys have the id {id}")]
     DuplicateId {
-        /// The id that both have.
+        /// The id of both keys.
         id: u32,
     },
-    /// Two ids have the same key: removing one of them would revoke nothing.
+    /// Two ids have the same key. Removing one of these ids would revoke nothing.
     #[error("cursor keys {first} and {second} are the same key")]
     DuplicateKey {
-        /// The id that comes first.
+        /// The first id with the key.
         first: u32,
-        /// The id that has the same key.
+        /// The second id with the same key.
         second: u32,
     },
-    /// The signing key is missing.
+    /// The ring has no key with the id of the signing key.
     #[error("the signing key {id} is not among the cursor keys")]
     NoSigningKey {
-        /// The id that was to sign.
+        /// The id of the missing signing key.
         id: u32,
     },
 }
 
 impl KeyRing {
-    /// Creates a ring of keys with their ids. The key with the id `signing` signs new cursors; all open them.
+    /// Creates a ring of keys with their ids. The key with the id `signing` signs new cursors; cursors of all keys can
+    /// be opened.
     ///
     /// # Errors
     ///
-    /// Returns an error for a key shorter than [`SHORTEST_KEY`], a duplicate id or key, or a missing signing key.
+    /// [`KeyRingError`] for a key shorter than [`SHORTEST_KEY`], a duplicate id or key, or a missing signing key.
     pub fn new(signing: u32, keys: &[(u32, &[u8])]) -> Result<Self, KeyRingError> {
         for (index, &(id, key)) in keys.iter().enumerate() {
             if key.len() < SHORTEST_KEY {
@@ -91,8 +92,8 @@ impl KeyRing {
         Ok(Self { keys: keys.iter().map(|&(id, key)| RingKey::derive(id, key)).collect(), signing: position })
     }
 
-    /// Returns the marker of the key with this id, if the ring has it. Marks can be recognised only with the key that
-    /// made them.
+    /// Returns the marker of the key with this id; `None` if the ring doesn't have the key. Marks can be recognised
+    /// only with the key that made them.
     #[must_use]
     pub fn marker(&self, id: u32) -> Option<Marker> {
         self.find(id).map(|key| key.marker.clone())
@@ -110,8 +111,8 @@ impl KeyRing {
         self.signing().id == id
     }
 
-    /// Returns a keyed hash of a client's identification, so that clients can be counted without their secrets being
-    /// kept.
+    /// Returns a keyed hash of the bytes by which a client is known. With this hash, clients can be counted without
+    /// storing their secrets.
     #[must_use]
     pub fn client_mark(&self, known_by: &[u8]) -> u64 {
         let digest = self.signing().client.clone().chain_update(known_by).finalize().into_bytes();
@@ -128,7 +129,8 @@ impl KeyRing {
         &self.keys[self.signing]
     }
 
-    /// Returns the key with this id. An id that a client sent is only compared with those of the few keys.
+    /// Returns the key with this id; `None` if the ring doesn't have it. The id may come from a client: it is only
+    /// compared, never used as an index.
     pub(super) fn find(&self, id: u32) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
@@ -146,41 +148,42 @@ impl std::fmt::Debug for KeyRing {
 }
 
 /// A check at compile time that the states of ciphers and MACs are wiped when they are dropped. The crates implement
-/// `ZeroizeOnDrop` only under a feature, which a changed manifest could lose.
+/// `ZeroizeOnDrop` only with a feature, which a change to the manifest could remove.
 const _: () = {
     const fn wiped<T: ZeroizeOnDrop>() {}
-    // The states of HMAC and of HKDF, which is an HMAC, are states of SHA-256.
+    // HMAC and HKDF (which uses HMAC) keep their states as states of SHA-256.
     wiped::<Sha256>();
-    // Those of AES-SIV: the key, and the round keys of its two halves.
+    // The states of AES-SIV are the key and the round keys of its two halves.
     wiped::<Aes256Siv>();
     wiped::<Aes256>();
 };
 
-/// The subkeys of one key.
+/// The subkeys of one configured key.
 pub(super) struct RingKey {
-    /// The id that its cursors carry.
+    /// The id of the key, which its cursors contain.
     pub(super) id: u32,
-    /// A derived value that distinguishes the key from another one with the same id, as after a reload that replaced
-    /// it.
+    /// A derived value that distinguishes the key from another key with the same id, for example after a reload has
+    /// replaced the key.
     pub(super) identity: [u8; 16],
     /// The key that seals and opens payloads of cursors.
     pub(super) sealer: Sealer,
     /// The key that seals and opens values in a shared store.
     pub(super) store: Sealer,
-    /// The HMAC state that hashes the names of these values.
+    /// The HMAC state that hashes the names of values in a shared store.
     names: Hmac<Sha256>,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
     client: Hmac<Sha256>,
-    /// The fingerprints of the empty part, by label. They are computed once, because many parts of contexts are empty.
+    /// The fingerprints of an empty part, indexed by label. They are computed once, because many parts of contexts are
+    /// empty.
     empty: [[u8; 32]; LABELS],
     marker: Marker,
-    /// The number of cursors whose tags were verified with this key.
+    /// The number of tags that were checked with this key.
     #[cfg(test)]
     pub(super) verified: std::sync::atomic::AtomicUsize,
 }
 
-/// The number of labels with a precomputed fingerprint of the empty part: one for each part of a context.
+/// The number of labels with a precomputed fingerprint of the empty part: one label for each part of a context.
 const LABELS: usize = ContextPart::ALL.len();
 
 impl RingKey {
@@ -208,23 +211,23 @@ impl RingKey {
         }
     }
 
-    /// Returns the tag of these bytes: their HMAC, truncated to [`TAG`] bytes.
+    /// Returns the tag of `bytes`, which is their HMAC, truncated to [`TAG`] bytes.
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; TAG] {
         let mut tag = [0; TAG];
         tag.copy_from_slice(&self.sign.clone().chain_update(bytes).finalize().into_bytes()[..TAG]);
         tag
     }
 
-    /// Checks in constant time whether this is the tag of these bytes.
+    /// Returns whether `tag` is the tag of `bytes`, and compares in constant time.
     pub(super) fn verify(&self, bytes: &[u8], tag: &[u8; TAG]) -> bool {
         self.sign.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()
     }
 
-    /// Returns the keyed hash of the parts of a name in a shared store.
+    /// Returns the keyed hash of a name in a shared store; `parts` are the parts of the name.
     pub(super) fn name_hash(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut state = self.names.clone();
-        // Each part is preceded by its length, so that (`ab`, `c`) and (`a`, `bc`) have different names.
-        // Test: `stored_names_and_values_reveal_no_content`.
+        // The length precedes each part, so (`ab`, `c`) and (`a`, `bc`) have different names. Test:
+        // `stored_names_and_values_reveal_no_content`.
         for part in parts {
             state.update(&(part.len() as u64).to_le_bytes());
             state.update(part);
@@ -232,7 +235,7 @@ impl RingKey {
         state.finalize().into_bytes().into()
     }
 
-    /// Returns the keyed fingerprint of a label and some bytes.
+    /// Returns the keyed fingerprint of a label, such as the index of a context part, and `bytes`.
     pub(super) fn fingerprint(&self, label: u8, bytes: &[u8]) -> [u8; 32] {
         if let (true, Some(known)) = (bytes.is_empty(), self.empty.get(usize::from(label))) {
             return *known;
@@ -248,7 +251,7 @@ fn subkey<const LENGTH: usize>(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizi
     bytes
 }
 
-/// Creates the marker of a key. Its marks are HMACs, truncated to 64 bits and then to [`Mark::BITS`].
+/// Makes the marker of a key. A mark is an HMAC, truncated to [`Mark::BITS`] bits.
 fn marker(state: Hmac<Sha256>) -> Marker {
     Marker::new(move |bytes| {
         let digest = state.clone().chain_update(bytes).finalize().into_bytes();

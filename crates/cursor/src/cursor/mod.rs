@@ -1,18 +1,19 @@
-//! Cursors: positions as tokens that are opaque to clients, signed, and bound to their list.
+//! Cursors: positions as texts that are opaque to clients, signed or sealed, and bound to their list.
 //!
-//! There are two kinds. A *page cursor* is a position with its hint. It is a function of the request and of the
-//! upstream's answers, and expires on routes with a lifetime for cursors. An *item cursor* is an item alone. It has the
-//! same characters as long as the item's keys stay the same, because clients compare cursors when they splice pages.
+//! There are two kinds of cursors. A *page cursor* contains a position with its hint. It depends only on the request
+//! and the upstream's answers, and it expires if the route has a lifetime for cursors. An *item cursor* contains only
+//! an item. Its characters stay the same as long as the item's keys do, because clients compare cursors when they
+//! splice pages.
 //!
-//! Text from outside becomes a position only in [`open`], and of a cursor that is not verified only the form and the
-//! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. Routes
-//! can seal their cursors, which encrypts them; cursors with a token of the upstream are always sealed.
+//! Only [`open`] turns text from outside into a position. Before the tag of a cursor is verified, only the form and the
+//! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. A route
+//! can seal its cursors, which encrypts them. Cursors with a token of the upstream are always sealed.
 //!
-//! `frame` is the outermost layer, with the tags; `codec` encodes the payload and `sealed` encrypts it; `context`
-//! binds a cursor to a list, `expiry` limits its age, and `keyring` has the keys. `inspect` shows a cursor to an
-//! operator. `stored` names and seals the values that processes share, by the same keys.
+//! `frame` is the outermost layer, with the tags. `codec` encodes the payload, and `sealed` encrypts it. `context`
+//! binds a cursor to a list, `expiry` limits its age, and `keyring` contains the keys. `inspect` shows a cursor to an
+//! operator. `stored` uses the same keys to name and seal the values that processes share.
 //!
-//! Times are arguments and no random number is drawn: equal arguments make equal cursors.
+//! Times are arguments, and no random numbers are drawn, so equal arguments make equal cursors.
 
 mod codec;
 mod context;
@@ -46,40 +47,41 @@ use frame::{Frame, Mint};
 /// An opened cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The id of the key that made the cursor. Its [`KeyRing::marker`] made the marks in the claims.
+    /// The id of the key that made the cursor. [`KeyRing::marker`] of this id made the marks in the claims.
     pub key: u32,
     /// The position or item that the cursor names.
     pub claims: Claims,
 }
 
-/// The reasons that a cursor can't be used.
+/// The reason why a cursor can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// The cursor is malformed, too long, of an unknown key, without a valid tag, of the other form than the route's,
-    /// or from the future. Which of these is not disclosed.
+    /// The cursor is malformed, too long, made with an unknown key, without a valid tag, not in the route's form, or
+    /// from the future. The exact reason isn't disclosed.
     #[error("the cursor is not valid")]
     Invalid,
-    /// The cursor is too old, or was made when the route's cursors had no age.
+    /// The cursor is too old, or was made before the route had a lifetime for cursors.
     #[error("the cursor has expired")]
     Expired,
     /// The cursor belongs to another list.
     #[error("the cursor belongs to another list")]
     Mismatch {
-        /// The parts that differ, in the order of [`ContextPart::ALL`]. A difference goes unnoticed in 1 of 256 cases,
-        /// so this may be empty.
+        /// The parts that differ, in the order of [`ContextPart::ALL`]. The difference of a part goes unnoticed in 1 of
+        /// 256 cases, so the list may be incomplete or empty.
         differs: Vec<ContextPart>,
     },
 }
 
-/// Makes a page cursor. It is sealed if `sealed` is set or if it contains a token of the upstream, else it is signed.
-/// The same target, context and time bucket make the same characters.
+/// Makes a page cursor. The cursor is sealed if `sealed` is true or if it contains a token of the upstream, and
+/// otherwise signed. The same target, context and time bucket make the same characters.
 ///
-/// Not all of a hint is carried: see `codec`. Of [`Position::At`](crate::pagination::position::Position::At), the
-/// opened cursor's hint has the offset itself, the walk's first total and its honoured size.
+/// A cursor doesn't contain all fields of a hint. The mark `ahead` is kept only for a place in an upstream page. For
+/// [`Position::At`](crate::pagination::position::Position::At), only the offset itself, the walk's first total and its
+/// honoured size are kept.
 ///
 /// # Errors
 ///
-/// Returns an error if the cursor is longer than `longest` characters: it would be refused when it comes back.
+/// [`TooLong`] if the cursor is longer than `longest` characters, because the route would refuse such a cursor.
 pub fn seal(
     keys: &KeyRing,
     context: &CursorContext,
@@ -90,18 +92,19 @@ pub fn seal(
 ) -> Result<String, TooLong> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
-    // The buckets of each list begin at a time of their own, so that not all lists change their cursors at once.
+    // The buckets of different lists begin at different times. Otherwise all lists would change their cursors at once.
     // Test: `buckets_of_different_lists_tick_at_different_times`.
     let bucket = expiry.map(|expiry| expiry.bucket(fingerprint.number()));
     let form = form(sealed || codec::is_secret(&target.position));
     frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
 }
 
-/// Makes an item cursor, sealed if `sealed` is set, else signed: the item without direction, hint or time.
+/// Makes an item cursor, which contains no direction, hint or time. The cursor is sealed if `sealed` is true, and
+/// otherwise signed.
 ///
 /// # Errors
 ///
-/// Returns an error if the cursor is longer than `longest` characters: it would be refused when it comes back.
+/// [`TooLong`] if the cursor is longer than `longest` characters, because the route would refuse such a cursor.
 pub fn seal_item(
     keys: &KeyRing,
     context: &CursorContext,
@@ -114,24 +117,25 @@ pub fn seal_item(
     frame::mint(key, form(sealed), &fingerprint, longest, |out| codec::write_item(out, item))
 }
 
-/// Makes the item cursors of a page into the caller's buffer, like [`seal_item`], with the common parts computed once.
+/// A maker of the item cursors of a page. It makes the same cursors as [`seal_item`], but computes their common parts
+/// only once, and appends the cursors to the caller's buffer.
 pub struct ItemMint<'a>(Mint<'a>);
 
 impl<'a> ItemMint<'a> {
-    /// Computes the common parts. The arguments are those of [`seal_item`].
+    /// Computes the common parts. The arguments are the same as for [`seal_item`].
     #[must_use]
     pub fn new(keys: &'a KeyRing, context: &CursorContext, longest: usize, sealed: bool) -> Self {
         let key = keys.signing();
         Self(Mint::new(key, form(sealed), &context.fingerprint(key), longest))
     }
 
-    /// Appends the cursor of an item. Returns false and appends nothing if it would be too long.
+    /// Appends the cursor of an item to `out`. Returns `false` and appends nothing if the cursor would be too long.
     pub fn push(&mut self, item: &Item, out: &mut Vec<u8>) -> bool {
         self.0.push(out, |payload| codec::write_item(payload, item)).is_ok()
     }
 
-    /// Appends the cursor of an item with keys: `count` strong ones, followed by its id. Returns false and appends
-    /// nothing if one of them can't be read or the cursor would be too long.
+    /// Appends the cursor of an item with keys to `out`. `values` are `count` strong keys, then the id. Returns `false`
+    /// and appends nothing if a value is `None`, or if the cursor would be too long.
     pub fn push_keyed<'k>(
         &mut self,
         count: usize,
@@ -141,30 +145,31 @@ impl<'a> ItemMint<'a> {
         let start = out.len();
         let mut readable = false;
         let made = self.0.push(out, |payload| readable = codec::write_keyed(payload, count, values));
-        // `push` has made a cursor of the values before the unreadable one, which is removed.
+        // `push` has made a cursor of the values before the first `None`. That cursor is removed.
         if !readable {
             out.truncate(start);
         }
         readable && made.is_ok()
     }
 
-    /// Appends the cursor of an item with marks: its own, those of its neighbours, and its estimated offset. Returns
-    /// false and appends nothing if it would be too long.
+    /// Appends the cursor of an item with marks to `out`. `around` are the marks of the items before and after it, and
+    /// `offset` is its estimated offset. Returns `false` and appends nothing if the cursor would be too long.
     pub fn push_marked(&mut self, item: Mark, around: (&[Mark], &[Mark]), offset: Offset, out: &mut Vec<u8>) -> bool {
         self.0.push(out, |payload| codec::write_marked(payload, item, around, offset)).is_ok()
     }
 }
 
-/// Opens a client's cursor at `now` (seconds since 1970) on a route whose cursors live for `ttl` seconds and are
-/// `sealed` or signed. A cursor of the form that the route would not make is invalid.
+/// Opens a client's cursor at `now` (seconds since 1970). The route's cursors have a lifetime of `ttl` seconds, and are
+/// sealed if `sealed` is true. A cursor in a form that the route wouldn't make is invalid.
 ///
-/// The checks are, in order: length, alphabet, version, key, tag, context, form, age, payload. If the route has a
-/// lifetime, a page cursor without an age has expired; if it has none, ages are ignored. Item cursors have no age.
+/// The checks are, in this order: length, alphabet, version, key, tag, context, form, age, payload. If the route has a
+/// lifetime, a page cursor without a time bucket has expired. If `ttl` is `None`, ages are ignored. Item cursors have
+/// no age.
 ///
 /// # Errors
 ///
-/// Returns [`CursorError::Invalid`] for all cursors without a valid tag, and the other errors only for cursors with
-/// one.
+/// [`CursorError::Invalid`] for every cursor without a valid tag. The other errors occur only for cursors with a valid
+/// tag.
 pub fn open(
     keys: &KeyRing,
     context: &CursorContext,
@@ -174,25 +179,25 @@ pub fn open(
     longest: usize,
     sealed: bool,
 ) -> Result<Opened, CursorError> {
-    // The length is checked before anything is decoded, so that a long text costs no memory.
+    // The length is checked before the text is decoded, so a long text costs no memory.
     if text.len() > longest {
         return Err(CursorError::Invalid);
     }
     let bytes = frame::decode(text).ok_or(CursorError::Invalid)?;
     let frame = Frame::parse(&bytes).ok_or(CursorError::Invalid)?;
-    // A tag is computed even for an unknown key id, so that the time of a refusal does not reveal which ids exist.
-    // Test: `a_tag_is_computed_for_unknown_keys_too`.
+    // A tag is computed even for an unknown key id. Otherwise the time of a refusal would reveal which ids exist. Test:
+    // `a_tag_is_computed_for_unknown_keys_too`.
     let key = keys.find(frame.key);
     let verified = frame.verify(key.unwrap_or_else(|| keys.signing()));
     let (Some(key), Some(verified)) = (key, verified) else { return Err(CursorError::Invalid) };
 
-    // The context comes before form and age, so that a client that moved a cursor to another list learns that.
-    // Tests: `the_part_of_the_context_that_differs_is_named`, `page_cursors_expire_and_item_cursors_do_not`.
+    // The context is checked before form and age. A client that uses a cursor for another list should get exactly that
+    // error. Tests: `the_part_of_the_context_that_differs_is_named`, `page_cursors_expire_and_item_cursors_do_not`.
     let here = context.fingerprint(key);
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
-    // A valid tag does not vouch for the payload: the key may have leaked. Test:
+    // A valid tag doesn't guarantee a valid payload: the key may have leaked. Test:
     // `hostile_payloads_with_a_good_tag_do_no_harm`.
     let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
     // An expired cursor of the other form is invalid, not expired. Test: `the_form_comes_before_the_age`.
@@ -202,7 +207,7 @@ pub fn open(
     if let Some(ttl) = ttl
         && !head.is_item()
     {
-        // A cursor without an age was made before the route had a lifetime: its age is unknown.
+        // A cursor without a time bucket was made before the route had a lifetime, so its age is unknown.
         match head.bucket.map_or(Age::Expired, |begin| expiry::age(begin, now, ttl)) {
             Age::Live => {}
             Age::Expired => return Err(CursorError::Expired),
@@ -213,7 +218,7 @@ pub fn open(
     Ok(Opened { key: key.id, claims })
 }
 
-/// Signs arbitrary bytes as a cursor's payload, so that the fuzzer gets past the tag.
+/// Signs arbitrary bytes as a cursor's payload. The fuzzer needs valid tags to reach the code after their check.
 #[cfg(fuzzing)]
 pub fn sign_anything(keys: &KeyRing, context: &CursorContext, payload: &[u8]) -> Option<String> {
     let key = keys.signing();

@@ -1,8 +1,8 @@
 //! The encryption of sealed cursors: AES-SIV (RFC 5297, `AEAD_AES_SIV_CMAC_512`).
 //!
-//! AES-SIV needs no nonce: the tag is a keyed function of the payload and of the bytes before it in the cursor, and the
-//! payload is encrypted under the tag. Equal cursors have equal bytes, as intended; two different cursors reveal
-//! nothing else, and no number must be unique. The payload is padded to whole blocks, so that the length of a cursor
+//! AES-SIV needs no nonce: the tag is a keyed function of the payload and the bytes before it in the cursor, and the
+//! tag serves as the nonce of the encryption. Equal payloads in the same context have equal bytes, as intended. Sealed
+//! cursors reveal nothing but this equality and their length. The payload is padded to whole blocks, so the length
 //! reveals little.
 
 use aes_siv::{
@@ -11,25 +11,25 @@ use aes_siv::{
 };
 use zeroize::Zeroizing;
 
-/// The size of the key in bytes: one half authenticates, the other encrypts.
+/// The size of the key, in bytes: one half authenticates, and the other half encrypts.
 pub(super) const KEY: usize = 64;
 
-/// The size of a block; padded payloads are multiples of it.
+/// The size of a block, in bytes. The length of a padded payload is a multiple of it.
 const BLOCK: usize = 16;
-/// The first byte of the padding; the others are 0 (ISO/IEC 9797-1, padding method 2).
+/// The first byte of the padding. The other bytes are 0 (ISO/IEC 9797-1, padding method 2).
 const PADDING: u8 = 0x80;
 
-/// Pads the bytes from `start` on to whole blocks, by 1 to 16 bytes.
+/// Pads the bytes from `start` on to whole blocks, with 1 to 16 bytes.
 pub(super) fn pad(bytes: &mut Vec<u8>, start: usize) {
     bytes.push(PADDING);
     let length = (bytes.len() - start).next_multiple_of(BLOCK);
     bytes.resize(start + length, 0);
 }
 
-/// Removes the padding; returns `None` unless it is what [`pad`] appends.
+/// Removes the padding. Returns `None` if [`pad`] wouldn't append exactly this padding.
 fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     let end = padded.iter().rposition(|&byte| byte != 0)?;
-    // A further block of padding would give one payload a second encoding. Test: `other_padding_is_refused`.
+    // An additional block of padding would give the payload a second encoding. Test: `other_padding_is_refused`.
     if padded[end] != PADDING || padded.len() != (end + 1).next_multiple_of(BLOCK) {
         return None;
     }
@@ -37,7 +37,7 @@ fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     Some(padded)
 }
 
-/// A key that encrypts and decrypts payloads. It is wiped when it is dropped.
+/// A key that encrypts and decrypts payloads. Its bytes are wiped when it is dropped.
 pub(super) struct Sealer(Zeroizing<[u8; KEY]>);
 
 impl Sealer {
@@ -45,13 +45,13 @@ impl Sealer {
         Self(key)
     }
 
-    /// Returns the cipher, whose round keys are computed once for all payloads.
+    /// Returns a cipher, whose round keys are then computed and can be used for several payloads.
     pub(super) fn cipher(&self) -> Cipher {
         Cipher(Aes256Siv::new((&*self.0).into()))
     }
 
-    /// Decrypts a payload and removes its padding; returns `None` if its tag, checked in constant time, is not that of
-    /// [`Cipher::seal`] with this head.
+    /// Decrypts a payload and removes its padding. Returns `None` if [`Cipher::seal`] didn't make the tag for this
+    /// payload and head. The tag is compared in constant time.
     pub(super) fn open(&self, head: &[u8], payload: &[u8], tag: &[u8; IV_SIZE]) -> Option<Vec<u8>> {
         let mut payload = payload.to_vec();
         self.cipher().0.decrypt_inout_detached([head], payload.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
@@ -59,11 +59,11 @@ impl Sealer {
     }
 }
 
-/// A cipher with its round keys.
+/// A cipher with computed round keys.
 pub(super) struct Cipher(Aes256Siv);
 
 impl Cipher {
-    /// Encrypts a padded payload in place, and returns the tag over the payload and the head before it.
+    /// Encrypts a padded payload in place. Returns the tag of the head and the payload.
     pub(super) fn seal(&mut self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
         #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
         let tag = self.0.encrypt_inout_detached([head], payload.into()).expect("there is one head");
@@ -85,7 +85,7 @@ mod tests {
         for start in [0, 7, 16] {
             for length in 0..50 {
                 let mut bytes = vec![0xaa; start];
-                // A payload may itself end with zeros or with the byte of the padding.
+                // A payload may itself end with zeros or with the first byte of the padding.
                 bytes.extend((0..length).map(|index| if index % 3 == 0 { 0x80 } else { 0 }));
                 let payload = bytes[start..].to_vec();
                 pad(&mut bytes, start);

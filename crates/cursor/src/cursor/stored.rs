@@ -1,13 +1,13 @@
-//! Values in a store that processes share: their names are keyed hashes, and the values are sealed.
+//! Values in a shared store: their names are keyed hashes, and the values are sealed.
 //!
 //! ```text
 //! name  = prefix ":" version ":" kind ":" base64url(hash)
 //! value = key tag ciphertext        the key's id, 4 bytes, little-endian; AES-SIV binds the value to the name
 //! ```
 //!
-//! A name reveals nothing about its value without the key. A value is bound to its whole name, with the version in it,
-//! so that it opens under no other name. A value carries the id of its key, so that every process with that key opens
-//! it, whichever key signs there.
+//! Without the key, a name reveals nothing about its value. A value is bound to its whole name, including the version,
+//! so it can't be opened under another name. A value contains the id of its key, so every process with that key can
+//! open it, even if another key signs there.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -16,13 +16,14 @@ use super::{
     sealed,
 };
 
-/// The version of the form of names and sealed values. Processes with different versions don't see each other's values.
+/// The version of the format of names and sealed values. Processes with different versions don't find each other's
+/// values.
 const VERSION: u8 = 1;
 
 /// The size of the keyed hash in a name, in bytes.
 const HASH: usize = 24;
 
-/// The size of a key's id before a sealed value, in bytes.
+/// The size of the key's id at the beginning of a sealed value, in bytes.
 const NUMBER: usize = 4;
 
 impl KeyRing {
@@ -37,25 +38,25 @@ impl KeyRing {
         self.all().iter().map(|key| key.id)
     }
 
-    /// Returns the name of a value under the key with this number: `PREFIX:VERSION:KIND:HASH`. Returns `None` if the
-    /// ring does not have that key.
+    /// Returns the name of a value under the key with this number: `PREFIX:VERSION:KIND:HASH`. The hash is of `kind`
+    /// and `value`. Returns `None` if the ring doesn't have the key.
     #[must_use]
     pub fn stored_name(&self, number: u32, prefix: &str, kind: &str, value: &[u8]) -> Option<String> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
         Some(format!("{prefix}:{VERSION}:{kind}:{}", URL_SAFE_NO_PAD.encode(&digest[..HASH])))
     }
 
-    /// Returns the place, from 0 to below `places`, of a value in a table that processes share, by the key with this
-    /// number. Returns `None` if the ring does not have that key.
+    /// Returns the index, below `places`, of a value in a table that processes share. The index depends on the key with
+    /// this number. Returns `None` if the ring doesn't have the key.
     #[must_use]
     pub fn stored_place(&self, number: u32, kind: &str, value: &[u8], places: u16) -> Option<u16> {
         let digest = self.find(number)?.name_hash(&[kind.as_bytes(), value]);
-        // The last 8 bytes of the hash decide: a name shows only the first 24, so that the two share none.
+        // Only the last 8 bytes of the hash decide, because a name shows the first 24 bytes.
         let hash = u64::from_le_bytes(*digest.last_chunk()?);
         u16::try_from(hash % u64::from(places.max(1))).ok()
     }
 
-    /// Seals a value for its name under the key with this number. Returns `None` if the ring does not have that key.
+    /// Seals a value for its name under the key with this number. Returns `None` if the ring doesn't have the key.
     #[must_use]
     pub fn seal_stored(&self, number: u32, name: &str, value: &[u8]) -> Option<Vec<u8>> {
         let key = self.find(number)?;
@@ -64,14 +65,16 @@ impl KeyRing {
         sealed.extend_from_slice(&[0; TAG]);
         let start = sealed.len();
         sealed.extend_from_slice(value);
-        // Values of similar lengths take equally many bytes. Test: `stored_names_and_values_reveal_no_content`.
+        // The padding gives values of similar lengths the same length. Test:
+        // `stored_names_and_values_reveal_no_content`.
         sealed::pad(&mut sealed, start);
         let tag = key.store.cipher().seal(name.as_bytes(), &mut sealed[start..]);
         sealed[NUMBER..start].copy_from_slice(&tag);
         Some(sealed)
     }
 
-    /// Opens a sealed value. Returns `None` if its key is unknown, or if it was not sealed for this name.
+    /// Opens a sealed value. Returns `None` if the ring doesn't have the value's key, or if the value wasn't sealed for
+    /// this name.
     #[must_use]
     pub fn open_stored(&self, name: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (number, rest) = sealed.split_first_chunk::<NUMBER>()?;

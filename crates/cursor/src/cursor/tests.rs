@@ -1,5 +1,5 @@
-//! Cursors that are made and opened again. `tampering`, `binding` and `sealing` test cursors that must not open,
-//! `lengths` the lengths of cursors.
+//! Tests of cursors that are made and opened again, with the fixtures of all tests of cursors. `tampering`, `binding`
+//! and `sealing` test cursors that must not open; `lengths` tests the lengths of cursors.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ mod lengths;
 mod sealing;
 mod tampering;
 
-/// The values of which claims consist.
+/// The types of which claims consist.
 pub(super) mod claims {
     pub(in crate::cursor) use crate::pagination::{
         answer::Total,
@@ -31,7 +31,7 @@ pub(super) const NOW: u64 = 1_768_000_000;
 const FIRST_KEY: &[u8] = b"the first key, of thirty-two bytes";
 const SECOND_KEY: &[u8] = b"the second key, of thirty-two bytes";
 
-/// A xorshift generator: equal seeds give equal numbers, so that a failure comes again.
+/// A xorshift generator. Equal seeds give equal numbers, so a failure can be reproduced.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -58,7 +58,7 @@ impl Random {
         self.below(of) == 0
     }
 
-    /// Returns a number of at most 1 to 64 bits; each of these widths is equally likely.
+    /// Returns a number whose largest number of bits is 1 to 64; each of these widths is equally likely.
     pub(super) fn number(&mut self) -> u64 {
         let shift = self.below(64);
         self.next() >> shift
@@ -124,7 +124,7 @@ fn random_token_place(random: &mut Random) -> TokenPlace {
 }
 
 fn random_hint(random: &mut Random) -> Hint {
-    // `within` is often 0, often the run, and often neither: each has an encoding of its own.
+    // `within` is 0, the run, or another number, because each of the three cases has its own encoding.
     let run = if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() };
     let within = match random.below(3) {
         0 => 0,
@@ -171,7 +171,7 @@ pub(super) fn random_item(random: &mut Random) -> Item {
     }
 }
 
-/// Returns the part of a target that a cursor carries.
+/// Returns the part of a target that a cursor contains.
 pub(super) fn as_carried(target: &Target) -> Target {
     let mut carried = target.clone();
     match target.position {
@@ -225,17 +225,17 @@ pub(super) fn text(text: &str) -> KeyValue {
     KeyValue::Text(text.as_bytes().to_vec())
 }
 
-/// Returns the content of an opened page cursor that the first key made.
+/// Returns the expected result of opening a page cursor that the first key made.
 pub(super) fn page(target: &Target) -> Opened {
     Opened { key: 1, claims: Claims::Page(target.clone()) }
 }
 
-/// Opens a cursor in its context, on a route that seals its cursors or not.
+/// Opens a cursor in the context of these tests, on a route that seals its cursors if `sealed` is true.
 pub(super) fn open_here(text: &str, sealed: bool) -> Result<Opened, CursorError> {
     open(ring(), context(), text, NOW, None, LONGEST, sealed)
 }
 
-/// Returns random page and item cursors of a route that seals its cursors or not.
+/// Returns random page and item cursors of a route that seals its cursors if `sealed` is true.
 pub(super) fn random_cursors(seed: u64, count: usize, sealed: bool) -> Vec<String> {
     let mut random = Random::new(seed);
     let (keys, context) = (ring(), context());
@@ -272,7 +272,7 @@ fn cursors_open_as_they_were_sealed() {
     }
 }
 
-/// Cursors must open after an upgrade. The expected ones were computed by other code, from the description of the
+/// Cursors must still open after an upgrade. Independent code computed the expected cursors from the description of the
 /// format.
 #[test]
 fn the_format_stays() {
@@ -325,7 +325,7 @@ fn a_cursor_longer_than_the_limit_is_not_minted() {
     }
 }
 
-/// Marks can be recognised only with the key that made them, whose id the cursor carries.
+/// Marks can be recognised only with the key that made them. The cursor contains the id of that key.
 #[test]
 fn marks_are_those_of_their_key() {
     let ring = |signing| KeyRing::new(signing, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();

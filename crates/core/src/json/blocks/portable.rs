@@ -1,8 +1,8 @@
-//! Blocks marked by instructions that every processor has.
+//! The marking of blocks with instructions that every processor has.
 
 use super::{Before, Blocks, Met, WindowMarks, odd};
 
-/// Marks a window. The text is known to be UTF-8.
+/// Marks a window, and updates `before` for the next one. The caller has checked that the text is UTF-8.
 pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks) -> Met {
     let mut met = Met::default();
     for (index, block) in blocks.iter().enumerate() {
@@ -18,10 +18,10 @@ pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks
     met
 }
 
-/// Returns a word with a bit for each byte of a block, set if `is_meant` is true of it.
+/// Returns a word with a bit for each byte of a block, which is set if `is_meant` is true for the byte.
 #[inline(always)]
 fn marked(block: &[u8; 64], is_meant: impl Fn(u8) -> bool) -> u64 {
-    // This factor gathers eight bytes of 0 and 1 in the highest byte of the product, where no other bits meet.
+    // A product with this factor gathers eight bytes, each 0 or 1, as the bits of its highest byte.
     const GATHERING: u64 = 0x0102_0408_1020_4080;
     let bytes = block.map(|byte| u8::from(is_meant(byte)));
     let (lanes, _) = bytes.as_chunks();

@@ -1,8 +1,9 @@
-//! Both ways of marking blocks give the same marks as a plain look at each byte.
+//! The tests of block marking: both markers must give the same marks as a simple loop over the bytes.
 
 use super::*;
 
-/// Returns a pseudo-random number below `bound`, by Marsaglia's xorshift: the same numbers on every platform.
+/// Returns a pseudo-random number below `bound`, by Marsaglia's xorshift, which gives the same numbers on every
+/// platform.
 fn below(state: &mut u64, bound: usize) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -10,14 +11,15 @@ fn below(state: &mut u64, bound: usize) -> usize {
     usize::try_from(*state >> 33).unwrap() % bound
 }
 
-/// Returns the marks of a text by one way: its signs, the bytes in strings, and whether the text may be valid.
+/// Returns the marks that `marker` makes for a text: the offsets of the signs, whether each byte is in a string, and
+/// whether the text may be valid.
 fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut before, mut marks) = (Before::default(), WindowMarks::new());
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), true);
     for window in 0..text.len().div_ceil(WINDOW_BYTES) {
         is_sound &= marker.judge(text, window, &mut before, &mut marks);
         let begin = window * WINDOW_BYTES;
-        // The vector code marks a control character too, which is refused anyway.
+        // The vector code also marks the control character 0x1a as a sign; such a text is refused anyway.
         let found = (0..).map_while(|number| marks.signs.get(number)).map(|place| begin + place);
         signs.extend(found.filter(|at| text[*at] != 0x1a));
         strings.extend((0..WINDOW_BYTES).map(|place| marks.strings[place / 64] >> (place % 64) & 1 == 1));
@@ -26,7 +28,7 @@ fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     (signs, strings, is_sound && (marker.judges_utf8() || std::str::from_utf8(text).is_ok()))
 }
 
-/// Returns the same marks, decided byte after byte.
+/// Returns the expected marks, in the form of `marked`, from a loop over the bytes.
 fn seen(text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), std::str::from_utf8(text).is_ok());
     let (mut is_open, mut is_escaped) = (false, false);
@@ -63,7 +65,7 @@ fn random_texts_are_marked_as_a_look_at_each_byte_says() {
     for round in 0..3_000 {
         let mut text = String::from(if below(&mut random, 20) == 0 { "\u{feff}" } else { "" });
         let length = [70, 300, 1_100, 4_000][below(&mut random, 4)];
-        // Some are all of one kind, and so without a fault.
+        // Two thirds of the texts use only the first 4 or 11 pieces, which contain no fault.
         let kinds = [4, 11, 15][round % 3];
         while text.len() < length {
             let pieces = [
@@ -134,16 +136,16 @@ fn every_two_bytes_and_every_telling_sequence_are_judged_as_the_standard_library
     }
     let mut random = 0x2545_f491_4f6c_dd1d;
     for sequence in sequences {
-        // Across the halves of a register, of blocks, and of windows, and after other characters.
+        // The sequence crosses the edge of a half register, a block or a window, or comes after other characters.
         let edge = [0, 32, 64, 96, 128, WINDOW_BYTES][below(&mut random, 6)];
         let mut text = vec![b'x'; edge + 1 - edge.min(5) + below(&mut random, 6)];
         text.insert(0, b'"');
         text.extend_from_slice(&sequence);
-        // The next block may be ASCII, or not.
+        // The next block is ASCII in half of the cases.
         text.extend_from_slice(&[b'x'; 70][..70 * below(&mut random, 2)]);
         text.extend_from_slice("x€x".as_bytes());
         let (_, _, is_sound) = marked(WindowMarker::best(), &text);
-        // A quote among them closes the string, outside of which the last characters are no text.
+        // A quote in the sequence closes the string; then the last characters are outside of strings, which is a fault.
         assert_eq!(is_sound, seen(&text).2, "{sequence:x?} after {edge}");
     }
 }

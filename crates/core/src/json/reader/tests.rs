@@ -1,5 +1,5 @@
-//! The definition of JSON where all of a text is read: the verdict of serde_json's strict parser, and UTF-8, and
-//! nothing else.
+//! Tests of the accepted texts: a text that is read in full is accepted if it is UTF-8 and serde_json's strict parser
+//! accepts it, and is refused otherwise.
 
 use crate::json::{
     JsonError, Limits, Pointer, Shape,
@@ -7,8 +7,8 @@ use crate::json::{
     scan_page,
 };
 
-/// Returns two shapes, one of which leads into objects and arrays, so that values are judged in both ways: read, and
-/// passed over.
+/// Returns two shapes. With the first, all values are passed over; the second leads into objects and arrays, so values
+/// are also read.
 fn shapes() -> [Shape; 2] {
     let pointer = |text: &str| Pointer::parse(text).unwrap();
     let walking = Shape {
@@ -38,7 +38,8 @@ fn compare(body: &[u8], shapes: &[Shape]) {
     }
 }
 
-/// Compares the verdicts on `before` + a string + `after`, for every string over the alphabet up to a length.
+/// Compares the verdicts on `before` + s + `after`, for every byte string s over the alphabet of at most `length`
+/// bytes.
 fn compare_all(alphabet: &[u8], length: usize, before: &[u8], after: &[u8]) {
     let shapes = shapes();
     let mut chosen = vec![0; length];
@@ -99,7 +100,8 @@ fn every_byte_at_every_place_of_a_string() {
     }
 }
 
-/// Texts in the manner of the JSON parsing test suite that every parser must accept, or that this one accepts.
+/// Texts, after those of the JSON parsing test suite, that every parser must accept, or that this parser accepts
+/// although it needn't.
 const ACCEPTED: [&[u8]; 46] = [
     b"[[]   ]",
     b"[\"\"]",
@@ -272,7 +274,7 @@ fn nesting_is_bounded_and_never_costs_the_stack() {
                 format!("{{\"a\":{}1{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1)),
             ];
             for body in &bodies {
-                // In a text that is never closed, an exceeded depth is still reported before the missing end.
+                // An unclosed text is refused too, whatever its depth.
                 let unclosed = &body[..body.len() / 2];
                 for shape in shapes() {
                     for limit in [0, 1, 64, 128, u16::MAX] {

@@ -1,16 +1,17 @@
-//! Properties that hold for every body: for the tests, and for the fuzzer.
+//! Assertions about scans that must be true for every body. The tests and the fuzzer use them.
 
 use serde::de::IgnoredAny;
 
 use super::*;
 
-/// Returns whether `serde_json` accepts a body as JSON, and all of it is UTF-8.
+/// Returns whether `serde_json` accepts a body, after a byte order mark, and the whole body is UTF-8.
 pub fn serde_json_accepts(body: &[u8]) -> bool {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
-/// Asserts that reading a body in full accepts the bodies that `serde_json` accepts, apart from the bounds.
+/// Asserts that a full reading accepts a body if and only if `serde_json` does. Bodies that exceed a limit aren't
+/// compared.
 pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     let is_json = match read_page(body, shape, Limits { depth: 120, ..Limits::default() }) {
         Ok(_) | Err(JsonError::NotAnArray | JsonError::ItemMissing { .. }) => true,
@@ -20,8 +21,9 @@ pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     assert_eq!(is_json, serde_json_accepts(body), "{:?}", String::from_utf8_lossy(body));
 }
 
-/// Asserts that all ways of scanning find the same in a well-formed body, and that the outline accepts other bodies
-/// only if no part can break out of its place. Returns the number of items of an accepted body that is not JSON.
+/// Asserts that all ways of scanning find the same ranges in well-formed JSON, and that the outline accepts another
+/// body only if no part can break out of its place. Returns the number of items if the outline accepted a body that
+/// isn't JSON, and otherwise `None`.
 pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     let limits = Limits::default();
     let plain = read_page(body, shape, limits);
@@ -38,7 +40,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     for item in &items {
         assert!(is_closed(item.of(body)), "{:?} of {:?}", item, String::from_utf8_lossy(body));
     }
-    // With other values in place of the items, the rest of the body is read as before.
+    // If each item is replaced by `null`, the rest of the body must be read in the same way.
     let mut other = Vec::new();
     let mut copied = 0;
     for item in &items {
@@ -53,7 +55,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
         assert_eq!(again.len(), items.len());
         assert!(again.iter().all(|item| item.of(&other) == b"null"));
     }
-    // Keys are read in full and so are JSON, except those that contain other wanted places.
+    // Columns are read in full, so they must be JSON, except columns that contain other wanted places.
     for (number, span) in found.columns.iter().enumerate() {
         let steps = &shape.columns[number % shape.columns.len()].steps;
         let mut wanted = shape.columns.iter().chain([&shape.item]);
@@ -66,7 +68,8 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     Some(items.len())
 }
 
-/// Returns whether strings and brackets are closed within these bytes, decided byte by byte in the simplest way.
+/// Returns whether all strings, brackets and braces are closed within these bytes. A simple loop over the bytes
+/// decides.
 fn is_closed(bytes: &[u8]) -> bool {
     let mut open = Vec::new();
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).iter();

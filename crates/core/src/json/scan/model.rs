@@ -1,4 +1,4 @@
-//! Random pages and shapes, compared with a plain reading of the tree that serde_json builds.
+//! Random bodies and shapes: the result of a scan is compared with the tree that serde_json builds.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::super::pointer::PointerStep;
 use super::compare::{compare_ways, serde_json_accepts};
 use super::*;
 
-/// Marsaglia's xorshift generator: small, and with the same numbers on every platform.
+/// Marsaglia's xorshift generator, which gives the same numbers on every platform.
 struct Random(u64);
 
 impl Random {
@@ -22,7 +22,8 @@ impl Random {
     }
 }
 
-/// Appends a random value with blanks, duplicates and escaped names; no number comes twice in it.
+/// Appends a random value with blanks, duplicate members and escaped names. Its numbers count up from `count`, so a
+/// wrong range is noticed.
 fn push_value(out: &mut String, random: &mut Random, depth: usize, count: &mut usize) {
     let blank = |random: &mut Random| random.one_of(&["", "", "", " ", "\n\t", "\r "]);
     let kind = match depth {
@@ -36,7 +37,7 @@ fn push_value(out: &mut String, random: &mut Random, depth: usize, count: &mut u
             out.push_str(&count.to_string());
         }
         2 if random.below(12) == 0 => {
-            // Long strings reach across blocks, and some across windows.
+            // Long strings extend over several blocks, and sometimes over several windows.
             let piece = random.one_of(&["x", "é", "\\\\", "\\\"]", "{\\n", "\\u005c"]);
             let most = [40, 40, 40, 700][random.below(4)];
             let count = random.below(most);
@@ -97,7 +98,7 @@ fn look<'v>(value: &'v Value, pointer: &Pointer) -> Option<&'v Value> {
     })
 }
 
-/// Asserts that a span holds this value and nothing around it.
+/// Asserts that a span contains exactly this value, or is absent if `expected` is `None`.
 #[track_caller]
 fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     let slice = span.of(body);
@@ -105,7 +106,8 @@ fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     assert_eq!(serde_json::from_slice::<Value>(slice).ok().as_ref(), expected, "{}", String::from_utf8_lossy(body));
 }
 
-/// Compares one scan with the model. Returns false if the body is not JSON, or has values that the tree can't hold.
+/// Compares a scan with the tree. Returns `false` if serde_json can't build a tree, because the body isn't JSON or has
+/// values that a tree can't represent.
 fn compare(body: &[u8], shape: &Shape) -> bool {
     let scanned = read_page(body, shape, Limits::default());
     let malformed = matches!(scanned, Err(JsonError::Malformed { .. }));

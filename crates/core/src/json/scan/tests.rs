@@ -1,4 +1,4 @@
-//! The results of scans, by example. The tests of the reader define the accepted texts; the model has random pages.
+//! Examples of scans and their results. The tests of the reader define the accepted texts; `model` tests random bodies.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn shape(items: &str, item: &str, columns: &[&str], facts: &[&str]) -> Shape {
     }
 }
 
-/// The result of a scan as text: items, columns and facts; `-` where absent.
+/// The result of a scan as texts: the items, the columns and the facts. An absent range is `-`.
 type Found = Result<(Option<Vec<String>>, Vec<String>, Vec<String>), JsonError>;
 
 fn scanned(body: &str, shape: &Shape) -> Found {
@@ -218,7 +218,7 @@ fn the_number_of_elements_is_bounded() {
     assert_eq!(scanned(3).unwrap().items.map(|items| items.len()), Some(2));
 }
 
-/// Text in an item that is not JSON may be served as it came: it can't break out of its place.
+/// Text in an item that isn't JSON is accepted and served unchanged, because it can't break out of its place.
 #[test]
 fn values_that_are_not_asked_for_are_not_read() {
     let shape = shape("/data", "", &["/id"], &["/total"]);

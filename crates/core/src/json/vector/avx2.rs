@@ -1,11 +1,11 @@
-//! The instructions of x86-64: all processors have SSE2, most have AVX2.
+//! The vector instructions of x86-64. All processors have SSE2, and most have AVX2.
 
 use std::arch::x86_64::*;
 
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
 use crate::json::blocks::{Before, Blocks, Met, WindowMarks};
 
-/// Returns the place of the first of 16 bytes that is a quote, a backslash or a control character; 16 if none is.
+/// Returns the index of the first quote, backslash or control character among 16 bytes, or 16 if there is none.
 #[inline(always)]
 pub(in crate::json) fn first_stop(chunk: &[u8; 16]) -> usize {
     // SAFETY: all processors of this architecture have SSE2.
@@ -15,7 +15,7 @@ pub(in crate::json) fn first_stop(chunk: &[u8; 16]) -> usize {
 #[inline]
 #[target_feature(enable = "sse2")]
 fn stop_of_sixteen(chunk: &[u8; 16]) -> usize {
-    // SAFETY: the reference is to as many bytes as are read, and they need not be aligned.
+    // SAFETY: the reference is to exactly the 16 bytes that are read, and the instruction needs no alignment.
     let bytes = unsafe { _mm_loadu_si128(chunk.as_ptr().cast()) };
     let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
     let quotes = _mm_cmpeq_epi8(bytes, all(b'"'));
@@ -25,13 +25,13 @@ fn stop_of_sixteen(chunk: &[u8; 16]) -> usize {
     (stops.cast_unsigned() | 1 << 16).trailing_zeros() as usize
 }
 
-/// The proof that this processor has AVX2 and the instructions that came with it: processors for servers have had them
-/// since 2013.
+/// The proof that this processor has AVX2 and the other instructions that `mark` needs. Processors for servers have had
+/// them since 2013.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::json) struct Vector(());
 
 impl Vector {
-    /// Returns the proof, if the processor has these instructions.
+    /// Returns the proof if the processor has these instructions; otherwise `None`.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx2")
@@ -41,7 +41,7 @@ impl Vector {
         has.then_some(Self(()))
     }
 
-    /// Marks a window; `previous` are the bytes before it in the text.
+    /// Marks a window, and updates `before` for the next one. `previous` are the 32 bytes before the window.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -50,8 +50,7 @@ impl Vector {
         before: &mut Before,
         marks: &mut WindowMarks,
     ) -> Met {
-        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they
-        // are.
+        // SAFETY: the function requires these instructions, and `self` exists only if the processor has them.
         unsafe { mark(blocks, previous, before, marks) }
     }
 }
@@ -61,10 +60,11 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = _mm256_setzero_si256();
-    // The least byte that each lane had so far, or a blank.
+    // The least byte of each lane so far, but at most a blank.
     let mut least = all(b' ');
     let mut previous = load(previous);
-    // All bits if no character can be cut by the end of the block before.
+    // All bits set if the block before can't end in the middle of a character, because its last three bytes are ASCII;
+    // otherwise 0.
     let plain = |last: u64| if last >> 29 == 0 { u64::MAX } else { 0 };
     let mut is_plain_before = plain(bits(previous));
     for (index, (block, strings)) in blocks.iter().zip(&mut marks.strings).enumerate() {
@@ -72,8 +72,8 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
         least = _mm256_min_epu8(least, _mm256_min_epu8(low, high));
         let (low_quotes, high_quotes) = (_mm256_cmpeq_epi8(low, all(b'"')), _mm256_cmpeq_epi8(high, all(b'"')));
         let non_ascii = _mm256_or_si256(low, high);
-        // Most blocks are ASCII text of a string that neither begins nor ends within them. They have no marks, unless
-        // the last byte may escape the next one.
+        // In most bodies, many blocks are ASCII text inside a long string. Such a block has no signs, so the rest is
+        // skipped, unless its last byte may escape the next block's first byte.
         if is_plain_before & before.open != 0
             && bits(_mm256_or_si256(_mm256_or_si256(low_quotes, high_quotes), non_ascii)) == 0
             && block[63] != b'\\'
@@ -102,40 +102,42 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Returns a word with a bit for each place, set if the number of bits at it and below it is odd.
+/// Returns a word in which a bit is set if the number of set bits up to the same place in `bits` is odd.
 #[inline]
 #[target_feature(enable = "avx2,pclmulqdq")]
 fn odd(bits: u64) -> u64 {
-    // A product without carries by all ones: each bit adds itself to all above it.
+    // The carry-less product with all ones: each bit is added, modulo 2, to itself and all higher bits.
     let product = _mm_clmulepi64_si128(_mm_set_epi64x(0, bits.cast_signed()), _mm_set1_epi8(-1), 0);
     _mm_cvtsi128_si64(product).cast_unsigned()
 }
 
-/// Returns a vector with all bits set in the bytes that are brackets, braces and colons; and in a control character,
-/// which is refused anyway.
+/// Returns a vector with all bits set in each byte that is a bracket, a brace or a colon. The same is true for the
+/// control character 0x1a, but a text that contains it is refused anyway.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn signs(bytes: __m256i) -> __m256i {
-    // In ASCII a bracket and a brace are one bit apart, which colons have set.
+    // A bracket and its brace differ only in bit 5. With that bit set, brackets become braces, and a colon stays the
+    // same.
     _mm256_cmpeq_epi8(looked_up(&SIGNS, bytes), _mm256_or_si256(bytes, all(b' ')))
 }
 
-/// Returns a word with a bit for each byte of a block that equals `byte`.
+/// Returns a word with a bit for each byte of a block, which is set if the byte equals `byte`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
     bits(_mm256_cmpeq_epi8(low, all(byte))) | bits(_mm256_cmpeq_epi8(high, all(byte))) << 32
 }
 
-/// Returns the faults of 32 bytes, those of characters that end in them included; 0 is no fault.
+/// Returns the UTF-8 faults of 32 bytes, including faults of characters that begin in `previous`. A lane is 0 if its
+/// byte shows no fault.
 ///
-/// This is Keiser's and Lemire's check ("Validating UTF-8 in less than one instruction per byte", 2021). All faults but
-/// one are seen in two neighbouring bytes, by three of their four halves. The one left is a third or fourth byte that
-/// is missing where the first one calls for it, or comes elsewhere.
+/// This is the check by Keiser and Lemire ("Validating UTF-8 in less than one instruction per byte", 2021). Two
+/// neighbouring bytes show all faults but one, by three of their four halves. The remaining fault is a third or fourth
+/// byte that is missing although the first byte requires it, or that comes without such a first byte.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn utf8_faults(previous: __m256i, bytes: __m256i) -> __m256i {
-    // Each lane of `first` has the byte before that of `bytes`.
+    // Each lane of `first` has the byte before the byte in the same lane of `bytes`.
     let cut = _mm256_permute2x128_si256(previous, bytes, 0x21);
     let first = _mm256_alignr_epi8(bytes, cut, 15);
     let two = _mm256_and_si256(
@@ -145,35 +147,36 @@ fn utf8_faults(previous: __m256i, bytes: __m256i) -> __m256i {
         ),
         looked_up(&SECOND_HIGH, high_halves(bytes)),
     );
-    // The highest bit is left if the byte two or three places before begins a character of three or four bytes.
+    // The highest bit stays set if the byte two (or three) places earlier begins a character of at least three (or
+    // four) bytes.
     let third = _mm256_subs_epu8(_mm256_alignr_epi8(bytes, cut, 14), all(0xe0 - 0x80));
     let fourth = _mm256_subs_epu8(_mm256_alignr_epi8(bytes, cut, 13), all(0xf0 - 0x80));
     let due = _mm256_and_si256(_mm256_or_si256(third, fourth), all(0x80));
     _mm256_xor_si256(two, due)
 }
 
-/// Returns the higher half of each byte.
+/// Returns the high half of each byte.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn high_halves(bytes: __m256i) -> __m256i {
     _mm256_and_si256(_mm256_srli_epi16(bytes, 4), all(0x0f))
 }
 
-/// Returns the entry of a table for each byte below 16.
+/// Replaces each byte, which must be below 128, by the table's entry for its low half.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn looked_up(table: &[u8; 32], bytes: __m256i) -> __m256i {
     _mm256_shuffle_epi8(load(table), bytes)
 }
 
-/// Returns a vector with the byte in all lanes.
+/// Returns a vector with `byte` in all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn all(byte: u8) -> __m256i {
     _mm256_set1_epi8(byte.cast_signed())
 }
 
-/// Returns the highest bit of each byte.
+/// Returns a word with the highest bit of each byte.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bits(bytes: __m256i) -> u64 {
@@ -193,6 +196,6 @@ fn halves(block: &[u8; 64]) -> (__m256i, __m256i) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(bytes: &[u8; 32]) -> __m256i {
-    // SAFETY: the reference is to as many bytes as are read, and they need not be aligned.
+    // SAFETY: the reference is to exactly the 32 bytes that are read, and the instruction needs no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }

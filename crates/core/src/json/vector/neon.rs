@@ -1,4 +1,4 @@
-//! The instructions of AArch64: all processors that Linux runs on have NEON.
+//! The vector instructions of AArch64. All AArch64 processors that Linux runs on have NEON.
 
 use std::arch::{aarch64::*, is_aarch64_feature_detected};
 
@@ -9,17 +9,17 @@ use crate::json::blocks::{Before, Blocks, Met, WindowMarks, odd};
 #[derive(Clone, Copy, Debug)]
 pub(in crate::json) struct Vector(());
 
-/// The four quarters of a block.
+/// The four quarters of a block, 16 bytes each.
 type Quarters = [uint8x16_t; 4];
 
 impl Vector {
-    /// Returns the proof, if the processor has these instructions.
+    /// Returns the proof if the processor has NEON; otherwise `None`.
     #[inline]
     pub(in crate::json) fn detect() -> Option<Self> {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
-    /// Marks a window; `previous` are the bytes before it in the text.
+    /// Marks a window, and updates `before` for the next one. `previous` are the 32 bytes before the window.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -28,8 +28,7 @@ impl Vector {
         before: &mut Before,
         marks: &mut WindowMarks,
     ) -> Met {
-        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they
-        // are.
+        // SAFETY: the function requires NEON, and `self` exists only if the processor has it.
         unsafe { mark(blocks, previous, before, marks) }
     }
 }
@@ -39,10 +38,10 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = vdupq_n_u8(0);
-    // The least byte that each lane had so far, or a blank.
+    // The least byte of each lane so far, but at most a blank.
     let mut least = vdupq_n_u8(b' ');
     let mut previous = load(previous.last_chunk().unwrap_or(&[0xff; 16]));
-    // True if no character can be cut by the end of the block before.
+    // True if the block before can't end in the middle of a character.
     let mut is_plain_before = is_plain(previous);
     for (index, (block, strings)) in blocks.iter().zip(&mut marks.strings).enumerate() {
         let quarters = quarters(block);
@@ -50,8 +49,8 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
         least = vminq_u8(least, vminq_u8(vminq_u8(one, two), vminq_u8(three, four)));
         let quotes = quarters.map(|bytes| equal(bytes, b'"'));
         let all = any(quarters);
-        // Most blocks are ASCII text of a string that neither begins nor ends within them. They have no marks, unless
-        // the last byte may escape the next one.
+        // In most bodies, many blocks are ASCII text inside a long string. Such a block has no signs, so the rest is
+        // skipped, unless its last byte may escape the next block's first byte.
         if is_plain_before && before.open != 0 && vmaxvq_u8(vorrq_u8(any(quotes), all)) < 0x80 && block[63] != b'\\' {
             *strings = u64::MAX;
             before.escaped = 0;
@@ -79,24 +78,24 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Returns whether no character is cut by the end of these bytes.
+/// Returns whether the last three bytes are ASCII, so the bytes can't end in the middle of a character.
 #[inline]
 #[target_feature(enable = "neon")]
 fn is_plain(bytes: uint8x16_t) -> bool {
     vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 3) & 0x8080_8000 == 0
 }
 
-/// Returns a vector with all bits set in the bytes that are brackets, braces and colons; and in a control character,
-/// which is refused anyway.
+/// Returns a vector with all bits set in each byte that is a bracket, a brace or a colon. The same is true for the
+/// control character 0x1a, but a text that contains it is refused anyway.
 #[inline]
 #[target_feature(enable = "neon")]
 fn signs(bytes: uint8x16_t) -> uint8x16_t {
-    // `[` and `{`, and `]` and `}`, differ in the bit 0x20 alone. With that bit set, brackets become braces, and `:`
-    // stays as it is.
+    // A bracket and its brace differ only in the bit 0x20. With that bit set, brackets become braces, and a colon stays
+    // the same.
     vceqq_u8(looked_up(&SIGNS, vandq_u8(bytes, vdupq_n_u8(0x0f))), vorrq_u8(bytes, vdupq_n_u8(b' ')))
 }
 
-/// Returns a vector with all bits set in the bytes that equal `byte`.
+/// Returns a vector with all bits set in each byte that equals `byte`.
 #[inline]
 #[target_feature(enable = "neon")]
 fn equal(bytes: uint8x16_t, byte: u8) -> uint8x16_t {
@@ -109,19 +108,20 @@ fn any([one, two, three, four]: Quarters) -> uint8x16_t {
     vorrq_u8(vorrq_u8(one, two), vorrq_u8(three, four))
 }
 
-/// Returns a word with a bit for each byte of a block; each byte has all bits or none.
+/// Returns a word with a bit for each byte of a block. Each byte must have all bits set, or none.
 #[inline]
 #[target_feature(enable = "neon")]
 fn bits(quarters: Quarters) -> u64 {
-    // Each byte keeps the bit of its place in eight, and neighbours are added until eight of them are one byte.
+    // Each byte keeps only the bit for its place in a group of eight. Neighbours are added until each group is a single
+    // byte.
     let places = load(&[1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128]);
     let [one, two, three, four] = quarters.map(|bytes| vandq_u8(bytes, places));
     let sums = vpaddq_u8(vpaddq_u8(one, two), vpaddq_u8(three, four));
     vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0)
 }
 
-/// Returns the faults of 16 bytes, those of characters that end in them included; 0 is no fault. The check is that of
-/// `avx2.rs`.
+/// Returns the UTF-8 faults of 16 bytes, including faults of characters that begin in `previous`. A lane is 0 if its
+/// byte shows no fault. The check is the same as in `avx2.rs`.
 #[inline]
 #[target_feature(enable = "neon")]
 fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
@@ -133,21 +133,22 @@ fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
         ),
         looked_up(&SECOND_HIGH, vshrq_n_u8(bytes, 4)),
     );
-    // The highest bit is left if the byte two or three places before begins a character of three or four bytes.
+    // The highest bit stays set if the byte two (or three) places earlier begins a character of at least three (or
+    // four) bytes.
     let third = vqsubq_u8(vextq_u8(previous, bytes, 14), vdupq_n_u8(0xe0 - 0x80));
     let fourth = vqsubq_u8(vextq_u8(previous, bytes, 13), vdupq_n_u8(0xf0 - 0x80));
     let due = vandq_u8(vorrq_u8(third, fourth), vdupq_n_u8(0x80));
     veorq_u8(two, due)
 }
 
-/// Returns the entry of a table for each byte, all of which are below 16.
+/// Replaces each byte, which must be below 16, by the table's entry for it.
 #[inline]
 #[target_feature(enable = "neon")]
 fn looked_up(table: &[u8; 32], bytes: uint8x16_t) -> uint8x16_t {
     vqtbl1q_u8(load(table.first_chunk().unwrap_or(&[0xff; 16])), bytes)
 }
 
-/// Returns the quarters of a block.
+/// Loads the four quarters of a block.
 #[inline]
 #[target_feature(enable = "neon")]
 fn quarters(block: &[u8; 64]) -> Quarters {
@@ -160,6 +161,6 @@ fn quarters(block: &[u8; 64]) -> Quarters {
 #[inline]
 #[target_feature(enable = "neon")]
 fn load(bytes: &[u8; 16]) -> uint8x16_t {
-    // SAFETY: the reference is to as many bytes as are read, and they need not be aligned.
+    // SAFETY: the reference is to exactly the 16 bytes that are read, and the instruction needs no alignment.
     unsafe { vld1q_u8(bytes.as_ptr()) }
 }

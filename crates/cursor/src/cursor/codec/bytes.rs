@@ -1,4 +1,4 @@
-//! A reader of bytes, and LEB128 varints of 64 bits in their shortest encoding.
+//! A reader of bytes, and the encoding of LEB128 varints of 64 bits, in which only the shortest form is valid.
 
 pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     loop {
@@ -12,7 +12,7 @@ pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// The unread rest of some bytes. Every method returns `None` where bytes are missing, and allocates no memory.
+/// The unread rest of a payload. Each method returns `None` if bytes are missing, and allocates no memory.
 pub(in crate::cursor) struct ByteReader<'a>(pub(in crate::cursor) &'a [u8]);
 
 impl<'a> ByteReader<'a> {
@@ -22,14 +22,14 @@ impl<'a> ByteReader<'a> {
         Some(byte)
     }
 
-    /// Reads a varint; returns `None` for one beyond 64 bits, and for one with a final byte of 0, because a shorter
-    /// varint has the same value.
+    /// Reads a varint. Returns `None` for a varint of more than 64 bits, and for a varint with a superfluous final byte
+    /// of 0.
     pub(in crate::cursor) fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
             let low = u64::from(byte & 0x7f);
-            // Bits that the shift loses are beyond 64; a final 0 is redundant. Test: `varints_are_minimal`.
+            // The shift loses bits beyond the 64th, and a final 0 is superfluous. Test: `varints_are_minimal`.
             if low << shift >> shift != low || (byte == 0 && shift > 0) {
                 return None;
             }
@@ -41,7 +41,7 @@ impl<'a> ByteReader<'a> {
         None
     }
 
-    /// Reads a varint; returns `None` for one beyond 32 bits.
+    /// Reads a varint. Returns `None` for a varint of more than 32 bits.
     pub(in crate::cursor) fn number(&mut self) -> Option<u32> {
         u32::try_from(self.varint()?).ok()
     }

@@ -1,4 +1,4 @@
-//! The encoding of positions: by keys, by an id, by marks, or within an upstream page.
+//! The encoding of places: by keys, by an id, by marks, or within an upstream page.
 //!
 //! ```text
 //! anchor  = count *value value                         the strong keys, then the id
@@ -21,23 +21,23 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// The size of a mark in bytes.
+/// The size of a mark, in bytes.
 const MARK: usize = Mark::BITS as usize / 8;
-/// The maximum number of marks on one side, limited by two bits of `counts`.
+/// The largest number of marks on each side, because `counts` has two bits for each side.
 const MOST_MARKS: usize = 3;
 const _: () = assert!(Marks::PASSED <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
 
-/// A token is present.
+/// Flag: a token is present.
 const GIVEN: u8 = 0x01;
-/// The token leads backward.
+/// Flag: the token leads backward.
 const TOKEN_BACKWARD: u8 = 0x02;
-/// The client's page is read backward.
+/// Flag: the client's page is read backward.
 const BACKWARD: u8 = 0x04;
-/// The position within the upstream page is given by keys.
+/// Flag: keys give the place within the upstream page.
 const WITHIN_KEYS: u8 = 0x08;
-/// The position within the upstream page is given by marks.
+/// Flag: marks give the place within the upstream page.
 const WITHIN_MARKS: u8 = 0x10;
-/// The numbers by which circles of tokens are detected are present.
+/// Flag: the state that detects circles of tokens is present.
 const CIRCLE: u8 = 0x20;
 
 pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
@@ -49,7 +49,8 @@ pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
 
 pub(super) fn read_anchor(rest: &mut ByteReader<'_>) -> Option<Anchor> {
     let count = rest.varint()?;
-    // A claimed count reserves no memory: the loop ends where the bytes end. Test: `hostile_lengths_are_refused`.
+    // No memory is reserved for the count, which may be forged: the loop ends where the bytes end. Test:
+    // `hostile_lengths_are_refused`.
     let mut keys = Vec::new();
     for _ in 0..count {
         keys.push(read_value(rest)?);
@@ -74,7 +75,8 @@ pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
     write_around(out, &marks.before, &marks.after);
 }
 
-/// Appends marks; of more than [`MOST_MARKS`] on one side, the nearest ones. Test: `the_nearest_marks_are_kept`.
+/// Appends at most [`MOST_MARKS`] marks of each side, which are the marks nearest to the place. Test:
+/// `the_nearest_marks_are_kept`.
 fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
     let before = &before[before.len().saturating_sub(MOST_MARKS)..];
     let after = &after[..after.len().min(MOST_MARKS)];
@@ -86,7 +88,7 @@ fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
 
 pub(super) fn read_marks(rest: &mut ByteReader<'_>) -> Option<Marks> {
     let counts = rest.byte()?;
-    // Each side has two bits: the others have no meaning. Test: `other_encodings_are_refused`.
+    // Each side has two bits. The other four bits have no meaning. Test: `other_encodings_are_refused`.
     if counts >> 4 != 0 {
         return None;
     }
@@ -165,7 +167,7 @@ pub(super) fn read_token_place(rest: &mut ByteReader<'_>) -> Option<TokenPlace> 
     let mut circle = Loop::default();
     if set(CIRCLE) {
         circle = Loop { power: rest.number()?, steps: rest.number()?, hash: rest.varint()? };
-        // Numbers that equal the default are not written: this would be a second encoding.
+        // The default state isn't written, so this would be a second encoding.
         if circle == Loop::default() {
             return None;
         }

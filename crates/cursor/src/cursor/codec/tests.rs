@@ -1,4 +1,4 @@
-//! Each claim has one encoding, and every other encoding is refused.
+//! Tests of the encoding: each claim has exactly one encoding, and every other encoding is refused.
 
 use super::{
     AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, ByteReader, Claims, END, FIRST_BOUND,
@@ -35,7 +35,7 @@ fn write(bucket: Option<u64>, claims: &Claims) -> Vec<u8> {
     }
 }
 
-/// Returns the first byte or two of a payload: a kind with its flags.
+/// Returns the first byte, or the first two bytes, of a payload: a kind with its flags.
 fn head(kind: u8, flags: u16) -> Vec<u8> {
     let [rare, common] = flags.to_be_bytes();
     if rare == 0 { vec![kind | common] } else { vec![kind | common | FURTHER, rare] }
@@ -165,7 +165,7 @@ fn an_offset_is_its_own_hint() {
     assert_eq!(at(Hint { honoured: 9, ..hint }), [head(AT, HONOURED), vec![40, 9]].concat());
 }
 
-/// Of more marks than a cursor holds, those nearest to the place are carried.
+/// If a place has more marks than fit into a cursor, the cursor contains the marks nearest to the place.
 #[test]
 fn the_nearest_marks_are_kept() {
     let marks = |numbers: std::ops::Range<u64>| numbers.map(Mark::of).collect::<Vec<_>>();
@@ -175,7 +175,7 @@ fn the_nearest_marks_are_kept() {
     assert_eq!(read(&payload), Some((None, Claims::Page(expected))));
 }
 
-/// Bytes that are accepted equal the encoding of the claims that they are read as.
+/// If changed or random bytes are accepted as claims, the encoding of these claims is the same bytes.
 ///
 /// Row: A04
 #[test]
@@ -203,7 +203,7 @@ fn there_is_one_encoding_for_each_claim() {
     for _ in 0..300_000 {
         let length = random.below(24);
         let mut payload: Vec<u8> = (0..length).map(|_| random.byte()).collect();
-        // Half of them consist of small numbers, as payloads do, so that many are read far before they are refused.
+        // Half of the payloads consist of small numbers, as real payloads do, so many are refused only near their end.
         if random.chance(2) {
             for byte in &mut payload {
                 *byte %= 14;
@@ -298,7 +298,7 @@ fn a_uuid_takes_seventeen_bytes() {
     assert_eq!(item(&keyed(&[], text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"))).len(), 2 + 17);
 }
 
-/// Payloads that another signer could write, and `codec` never writes.
+/// Payloads that `codec` never writes are refused, although another holder of the key could sign them.
 ///
 /// Row: A04
 #[test]
@@ -358,7 +358,7 @@ fn other_encodings_are_refused() {
     assert!(read(&long_offset(1)).is_some(), "the greatest offset");
 }
 
-/// Lengths and counts beyond the bytes that follow are refused.
+/// A length or count that exceeds the bytes after it is refused.
 #[test]
 fn hostile_lengths_are_refused() {
     let mut greatest = Vec::new();

@@ -1,4 +1,4 @@
-//! The encoding of key values. The first byte gives the kind and, for texts of up to 191 bytes, the length.
+//! The encoding of key values. The first byte gives the kind and, for strings of up to 191 bytes, the length.
 
 use super::bytes::{ByteReader, write_varint};
 use crate::pagination::key::{KeyRef, KeyValue};
@@ -8,17 +8,17 @@ const FALSE: u8 = 1;
 const TRUE: u8 = 2;
 /// An integer from 0 to 2^64 - 1, as a varint.
 const NATURAL: u8 = 3;
-/// An integer from -1 down to 1 - 2^64, as a varint of -1 - n.
+/// An integer n from -1 down to 1 - 2^64, as a varint of -1 - n.
 const NEGATIVE: u8 = 4;
-/// Any other number, such as `1.0`, `1e400` or `-0`, as its spelling.
+/// Any other number, such as `1.0`, `1e400` or `-0`, as the length and the bytes of its spelling.
 const NUMBER: u8 = 5;
-/// A text that is a UUID in canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
+/// A string that is a UUID in lower case (RFC 9562, section 4), as its 16 bytes.
 const UUID: u8 = 6;
-/// A text whose length exceeds the first byte: a varint of the length beyond [`SHORT_TEXTS`].
+/// A string that is too long for [`TEXT`], as a varint of its length minus [`SHORT_TEXTS`], and its bytes.
 const LONG_TEXT: u8 = 7;
-/// The first byte of the empty text; a text of `n` bytes begins with `TEXT + n`.
+/// The first byte of the empty string. A string of `n` bytes, at most 191, begins with `TEXT + n`.
 const TEXT: u8 = 0x40;
-/// The number of lengths that the first byte can give: 0 to 191.
+/// The number of lengths that the first byte can express: 0 to 191.
 const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
 
 pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyRef<'_>) {
@@ -61,17 +61,17 @@ fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// An integer in canonical spelling: without leading zeros, fraction or exponent, and not `-0`.
+/// An integer of 64 bits in canonical spelling: without leading zeros, fraction or exponent, and not `-0`.
 enum Integer {
     Natural(u64),
-    /// -1 minus the number.
+    /// A negative integer n, as -1 - n.
     Negative(u64),
 }
 
 impl Integer {
     fn from_spelling(spelling: &str) -> Option<Self> {
         let digits = spelling.strip_prefix('-').unwrap_or(spelling);
-        // Numbers that are spelt otherwise keep their spelling. Test: `spellings_of_numbers_are_kept`.
+        // Numbers in any other spelling are encoded by their spelling. Test: `spellings_of_numbers_are_kept`.
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         let magnitude: u64 = if plain { digits.parse().ok()? } else { return None };
         if digits.len() == spelling.len() {
@@ -82,9 +82,9 @@ impl Integer {
     }
 }
 
-/// The positions of hyphens in a canonical UUID.
+/// The indexes of the hyphens in a UUID.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-/// The length of a canonical UUID.
+/// The length of a UUID, in characters.
 const UUID_TEXT: usize = 36;
 
 fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
@@ -103,8 +103,8 @@ fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
-            // A UUID in upper case is written as a text, so that it comes back in its own spelling.
-            // Test: `kinds_of_values_do_not_run_into_each_other`.
+            // A UUID in upper case is encoded as a string, which keeps its spelling. Test:
+            // `kinds_of_values_do_not_run_into_each_other`.
             _ => return None,
         };
         packed[digits / 2] = packed[digits / 2] << 4 | digit;
@@ -136,8 +136,8 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
         NUMBER => {
             let length = rest.varint()?;
             let spelling = std::str::from_utf8(rest.take(length)?).ok()?;
-            // An integer has a kind of its own: as a spelling it would have a second encoding.
-            // Test: `other_encodings_are_refused`.
+            // An integer has its own kind. Its spelling would be a second encoding. Test:
+            // `other_encodings_are_refused`.
             if Integer::from_spelling(spelling).is_some() {
                 return None;
             }
@@ -150,7 +150,7 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
         }
         byte => {
             let text = rest.take(u64::from(byte.checked_sub(TEXT)?))?;
-            // A canonical UUID has a kind of its own, too: as a text it would have a second encoding.
+            // A UUID in lower case has its own kind. As a string it would have a second encoding.
             if pack_uuid(text).is_some() {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! The parts of a cursor that an operator sees, and those that stay hidden.
+//! Tests of the inspection: the parts of a cursor that an operator sees, and the parts that stay hidden.
 
 use super::{Finding, ShownTime, Unverified, inspect};
 use crate::cursor::{

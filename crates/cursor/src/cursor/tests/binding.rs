@@ -1,4 +1,4 @@
-//! A cursor opens only with its key, in its context, and within its lifetime.
+//! Tests that a cursor opens only with its key, in its context, and within its lifetime.
 
 use super::{
     FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, page, parts, random_cursors, ring, sort_key,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The default context saves hashing and changes no fingerprint.
+/// A default context only saves hashing: cursors are the same with and without it, whichever parts differ.
 #[test]
 fn the_default_context_changes_no_cursor() {
     let order = newest_first();
@@ -65,7 +65,7 @@ fn the_part_of_the_context_that_differs_is_named() {
         (ContextPart::Headers, ContextParts { headers: &[], ..own }),
     ];
     for (part, there) in changed {
-        // The differing part is named also on a route whose form of cursors (signed or sealed) is another one.
+        // The differing part is named even if the route opens cursors of the other form (signed or sealed).
         for (made, opened) in [(false, false), (true, true), (false, true), (true, false)] {
             for cursor in random_cursors(6, 8, made) {
                 let opened = open(ring(), &CursorContext::new(there), &cursor, NOW, None, LONGEST, opened);
@@ -144,7 +144,7 @@ fn every_property_that_changes_the_order_is_part_of_the_context() {
             }
         }
     }
-    // The treatment of ties and the grain of a key change only the reading of answers, so cursors stay valid.
+    // The treatment of ties and the grain of a key only change how answers are read, so cursors stay valid.
     let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, false).unwrap();
     for same in [own.clone().with_ties(Ties::Ordered), with(&|strong, _| strong[0].grain = Some(Grain::Digits(3)))] {
         assert!(open(ring(), &CursorContext::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());

@@ -1,4 +1,4 @@
-//! Lengths of typical cursors, in characters.
+//! Tests of the lengths of typical cursors, in characters.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Sealed cursors: their content can't be read, and they don't open where signed ones are expected.
+//! Tests of sealed cursors: their content can't be read, and they don't open on a route with signed cursors.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -54,7 +54,7 @@ fn sealed_and_signed_are_not_interchangeable() {
     }
 }
 
-/// The form is checked before the age: an expired cursor of the other form is invalid.
+/// An expired cursor of the other form is invalid, not expired, because the form is checked before the age.
 #[test]
 fn the_form_comes_before_the_age() {
     let (keys, here) = (ring(), context());
@@ -67,7 +67,7 @@ fn the_form_comes_before_the_age() {
     }
 }
 
-/// The version of one form on the bytes of another is refused: the tag covers the version.
+/// A cursor whose version byte is changed to the other form is refused, because the tag covers the version.
 ///
 /// Row: A05
 #[test]
@@ -96,7 +96,8 @@ fn a_sealed_cursor_hides_its_content() {
     assert!(!holds(&cursor, b"internal") && !holds(&cursor, b"secret"));
 }
 
-/// Equal contents in one context are equal; one bit of the content or the context changes all of the encrypted bytes.
+/// Equal contents in the same context make equal cursors. Any change of the content or the context changes almost all
+/// encrypted bytes.
 ///
 /// Row: A08
 #[test]

@@ -1,4 +1,4 @@
-//! Cursors that this key ring did not make don't open.
+//! Tests that cursors which this key ring didn't make don't open.
 
 use std::sync::atomic::Ordering;
 
@@ -13,19 +13,19 @@ use crate::{
     },
 };
 
-/// Makes a cursor with a valid tag around any payload.
+/// Makes a cursor with a valid tag and any payload.
 fn forge(form: CursorForm, payload: &[u8]) -> String {
     let key = ring().signing();
     frame::mint(key, form, &context().fingerprint(key), LONGEST, |out| out.extend_from_slice(payload)).unwrap()
 }
 
-/// Signs any bytes as a whole frame.
+/// Makes a signed cursor of any bytes before the tag.
 fn forge_frame(body: &[u8]) -> String {
     let tag = ring().signing().sign(body);
     BASE64_URL_SAFE_NO_PAD.encode([body, &tag].concat())
 }
 
-/// Seals any bytes after any head of a frame.
+/// Makes a sealed cursor of any head and any padded payload.
 fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
     let mut payload = payload.to_vec();
     let tag = ring().signing().sealer.cipher().seal(head, &mut payload);
@@ -36,7 +36,7 @@ fn bytes_of(text: &str) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// Checks that a text is refused by a route that signs its cursors, and by one that seals them.
+/// Asserts that a text is refused by a route with signed cursors, and by a route with sealed cursors.
 #[track_caller]
 fn assert_invalid(text: &str) {
     for sealed in [false, true] {
@@ -133,7 +133,7 @@ fn random_texts_are_invalid() {
         let length = random.below(160);
         let text: String = match round % 4 {
             0 => (0..length).map(|_| char::from(ALPHABET[random.below(64)])).collect(),
-            // The frame of a cursor of the first key, signed or sealed, with random bytes in place of all else.
+            // The version and the id of the first key, for a signed or a sealed cursor, followed by random characters.
             1 => "AQE".chars().chain((0..length).map(|_| char::from(ALPHABET[random.below(64)]))).collect(),
             2 => "AgE".chars().chain((0..length).map(|_| char::from(ALPHABET[random.below(64)]))).collect(),
             _ => (0..length).map(|_| char::from(random.byte())).collect(),
@@ -191,7 +191,7 @@ fn only_known_versions_and_a_minimal_key_id_are_read() {
     }
 }
 
-/// A refusal computes one tag, for a key id that exists and for any other.
+/// A refusal checks exactly one tag, whether the key id exists or not.
 ///
 /// Row: A09
 #[test]
@@ -207,13 +207,14 @@ fn a_tag_is_computed_for_unknown_keys_too() {
             let opened = open(&ring, context(), &text, NOW, None, LONGEST, sealed);
             assert_eq!(opened, Err(CursorError::Invalid), "{named}, {sealed}");
             let [first, second] = [1, 2].map(|id| ring.find(id).unwrap().verified.load(Ordering::Relaxed));
-            // The key that signs stands in for those that do not exist.
+            // The signing key is used in place of a key that doesn't exist.
             assert_eq!((first, second), if named == 2 { (0, 1) } else { (1, 0) }, "{named}, {sealed}");
         }
     }
 }
 
-/// A valid tag does not vouch for the payload: the key may be shared with another version, or have leaked.
+/// A hostile payload with a valid tag causes no panic. Such payloads are possible if the key has leaked, or if another
+/// version uses it.
 #[test]
 fn hostile_payloads_with_a_good_tag_do_no_harm() {
     let mut random = Random::new(8);
