@@ -1,5 +1,5 @@
-//! The next request, for the window around the boundary or for the list after a short answer; and the end of a page
-//! that can't be completed.
+//! The next request of a page that is read by marks, for the window around the boundary or for the list after a short
+//! answer. Also the end of a page that can't be completed.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Asks for the slices that should show the boundary.
+    /// Requests the slices that should show the boundary.
     pub(super) fn next_window(&mut self) -> MarkNext {
         self.stand.aimed = self.stand.offset;
         let way = self.page.way();
@@ -31,7 +31,7 @@ impl MarkReader<'_> {
             && slices.first().is_some_and(|slice| !plan::shows_both_sides(*slice, last))
         {
             if sightings.line().leads_on() {
-                // No answer shows both sides, but the first item not served has a mark, and is recognised by that.
+                // No answer shows both sides, but the first unserved item has a mark, by which it is recognised.
                 let ahead = match way {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
@@ -42,21 +42,22 @@ impl MarkReader<'_> {
             }
         }
         if matches!(paging.sizes, Sizes::Fixed(_)) {
-            // Pages of one size never overlap: each further one would have to be asked for again.
+            // Pages of one fixed size never overlap, so a second one would have to be requested again as a seam.
             slices.truncate(1);
         }
         Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
-    /// Returns the window of believed offsets to ask for: the marked items, the items needed, and one more.
+    /// Returns the window of expected offsets to request: the marked items, the items needed, and one more.
     fn window(&self) -> Window {
         let need = self.page.need();
         let margin = if self.request.paging.family == Family::Page { 0 } else { MARGIN };
-        // Items may be hidden: more offsets must be covered to show as many items.
+        // Items may be hidden, so the window must cover more offsets to show as many items.
         let margin = if self.request.paging.hidden { margin + need } else { margin };
         let (offset, beside) = (self.stand.offset, MARKS_BESIDE + margin);
         match (&self.boundary, self.page.way()) {
-            // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
+            // The window is as large as later ones, so the walk sees this size honoured before the end of the list
+            // depends on it.
             (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, after: MARKS_BESIDE + 2 * margin + 1 },
             (Landmark::At(_), _) if self.request.paging.hidden => {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: 0, after: margin }
@@ -76,12 +77,12 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer of which `passed` items were passed, if the page is not complete.
+    /// Returns the next turn after an answer in which `passed` items were passed, if the page isn't complete.
     pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_unverified() {
-            // Without a proof the answer's own statement counts. Test: `unverified_pages_take_one_request_each`.
+            // Without proofs the answer's own claim decides. Test: `unverified_pages_take_one_request_each`.
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {
@@ -90,7 +91,7 @@ impl MarkReader<'_> {
             }
             return Ok(MarkTurn::Window);
         }
-        // More items came after a short answer: its number of items is a silent cap.
+        // More items came after a short answer, so its number of items is a silent cap.
         if passed > 0 && way == Way::Forward {
             self.caps.confirm(&mut self.asker.sizes);
         }
@@ -108,7 +109,7 @@ impl MarkReader<'_> {
             && !last.is_empty()
             && last.same_items(before)
         {
-            // The same items came from two places. Test: `an_upstream_that_ignores_its_parameters_is_found_out`.
+            // Two different places gave the same items. Test: `an_upstream_that_ignores_its_parameters_is_found_out`.
             self.effort.alike += 1;
             if self.effort.alike > ALIKE_ANSWERS {
                 return Err(Refusal::Stuck.into());
@@ -118,7 +119,8 @@ impl MarkReader<'_> {
         if no_further { self.look_beyond(way) } else { Ok(MarkTurn::Window) }
     }
 
-    /// Returns a small request that shows the item at an offset and the place after it.
+    /// Returns a small request that shows the item at offset `last` and the place after it. `None` if no request shows
+    /// both, or if its size isn't known to be honoured.
     pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
         let honoured = self.asker.ledger.honoured().by_walk();
         let confirmation =
@@ -126,10 +128,12 @@ impl MarkReader<'_> {
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
-    /// Asks whether a short answer was the end: by a small request at its end, of a size that is known to be honoured,
-    /// and at once by one after all that was asked for, which shows the items after hidden ones. The second is left out
-    /// if the answer itself claims that no item follows. If no page can show the end, the list is read on and the
-    /// answer read again. Test: `items_that_are_hidden_without_a_word_end_no_list`.
+    /// Requests proof that a short answer was the end: a small slice at its end, of a size that is known to be
+    /// honoured, and at once a slice after all that was requested, which shows the items after hidden ones. The second
+    /// slice is omitted if the answer itself claims that no item follows.
+    ///
+    /// If no page can show the end, the list is read on and the answer is read again. Test:
+    /// `items_that_are_hidden_without_a_word_end_no_list`.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
@@ -145,7 +149,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Asks for a slice that confirms an end, and for slices that may lie beyond it.
+    /// Requests a slice that confirms an end, and at once any slices beyond it. `slices` has the confirming one first.
     pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> MarkNext {
         let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
@@ -155,7 +159,7 @@ impl MarkReader<'_> {
                 return self.look_beyond(Way::Forward);
             }
             self.counts.nothing_from = self.counts.nothing_from.min(slice.begins().0);
-            // Two readings that agree on the last item, with none beyond, overrule a count of more. Test:
+            // Two answers that agree on the last item, with no item beyond, overrule a larger count. Test:
             // `a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end`.
             if pairs.iter().all(|(_, edge)| self.ends_like_the_last(edge)) {
                 witness = Witness::SameAndNothingBeyond;
@@ -164,14 +168,14 @@ impl MarkReader<'_> {
         Ok(MarkTurn::Look(Look { answers: pairs, witness }))
     }
 
-    /// Returns whether an answer ends with the same item as the last one that was used.
+    /// Returns whether an answer ends with the same item as the last answer used.
     fn ends_like_the_last(&self, edge: &Answer) -> bool {
         let last = |answer: &Answer| answer.items.len().checked_sub(1).map(|last| answer.item(last).to_vec());
         self.page.views.last().is_some_and(|view| last(&view.answer) == last(edge))
     }
 
-    /// Returns whether an answer from beyond the last one holds an item that this one does not. If the last page comes
-    /// again past the end, it holds none.
+    /// Returns whether an answer from beyond the last one contains an item that the last one doesn't. If the upstream
+    /// repeats its last page past the end, there is no such item.
     fn shows_more(&self, beyond: &Answer) -> bool {
         let Some(view) = self.page.views.last() else { return false };
         let known: HashSet<&[u8]> = (0..view.len()).map(|place| view.answer.item(place)).collect();
@@ -182,7 +186,8 @@ impl MarkReader<'_> {
     pub(super) fn look_beyond(&mut self, way: Way) -> MarkNext {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
-            // Only further requests would show whether an item follows: a full page is served with a next page.
+            // Only more requests would show whether an item follows, so a full page is served with a link to a next
+            // page.
             self.page.more = Some(true);
             return Ok(MarkTurn::Serve { cut_off: false });
         }
@@ -192,14 +197,14 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer without a boundary that is not known by marks.
+    /// Returns the next turn after an answer without the boundary, if that is the start, the end or an offset.
     pub(super) async fn missed(&mut self, view: View, confirming: bool) -> MarkNext {
         self.effort.misses += 1;
         match &self.boundary {
             Landmark::Tail(_) => self.missed_tail(view, confirming).await,
-            // The start came empty although a count shows that there are items: it is asked for once more.
+            // The start came empty although a count shows that the list has items, so it is requested once more.
             Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.slice]).await,
-            // A silent cap ended the answer before its offset.
+            // A silent cap ended the answer before the requested offset.
             Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, after: 0 };
@@ -211,7 +216,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Asks for slices of the list.
+    /// Requests slices of the list, and returns each with its answer.
     pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
         let asked = slices.into_iter().map(AskedSlice::from).collect();
         match self.asker.send(asked, &self.request.paging, |_| true).await {
@@ -220,11 +225,11 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Ends a page whose place can't be found: it is refused, or served by its offset and flagged, as the route
-    /// decides.
+    /// Ends a page whose place can't be found: the page is refused, or served by its offset and flagged, as the route
+    /// decides. A page that has taken items is first begun anew, once.
     pub(super) fn lost(&mut self) -> MarkHalt {
         if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
-            // The items that were read last are gone since. No page has been served yet, so it can begin anew.
+            // The items that were read last have since gone. No page has been served yet, so the page can begin anew.
             self.effort.restarts += 1;
             self.set_out();
             return MarkHalt::Instead(MarkTurn::Window);
@@ -246,12 +251,12 @@ impl MarkReader<'_> {
         MarkHalt::Instead(MarkTurn::Window)
     }
 
-    /// Makes the page of the items read so far. A flagged page without items is refused, unless the client itself asks
-    /// by offset.
+    /// Makes the page of the items read so far. A flagged page without items is refused, unless the client requested an
+    /// offset.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, MarkHalt> {
         if self.findings.flagged.is_some() && !self.page.has_items() && !self.findings.by_offset {
-            // A page that is served instead of a place that can't be found must not end the list: no answer shows that
-            // it does.
+            // A page by offset replaces a page whose place can't be found. It must not end the list, because no answer
+            // shows that the list ends.
             return Err(Refusal::PositionLost { nearest: Offset(self.stand.nearest) }.into());
         }
         Ok(self.assemble(cut_off))

@@ -1,4 +1,4 @@
-//! The page made of the items read, with the marks around its two ends, and its level.
+//! The page made of the items read, with the marks around both of its ends, and its level.
 
 use super::{
     MarkReader,
@@ -14,9 +14,9 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Makes the page of the items read so far. A page that is `cut_off` by the budget has a next page.
+    /// Makes the page of the items read so far. A page that is `cut_off` by the budget has a link to a next page.
     pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
-        // A spent budget does not end the list. Test: `a_page_that_the_budget_cuts_off_is_refused_or_short`.
+        // A spent budget doesn't end the list. Test: `a_page_that_the_budget_cuts_off_is_refused_or_short`.
         if cut_off {
             self.page.more = Some(true);
         }
@@ -40,7 +40,7 @@ impl MarkReader<'_> {
         };
         let list_end = Target { position: Position::End, hint: hint(self.stand.offset) };
         let list_start = Target { position: Position::Start, hint: Hint::default() };
-        // The place that the reading has reached, and the place at which it began.
+        // `onward` is the place that the reading has reached, `back` the place where it began.
         let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.stand.offset));
         let back = self.page.follows_something().then(|| match self.page.began() {
             Some(offset) => place((&read, first), forward, offset),
@@ -70,19 +70,19 @@ impl MarkReader<'_> {
         page
     }
 
-    /// Returns the last total that an answer gave. It is not exact if the list was seen to end before it.
+    /// Returns the last total that an answer gave. The total isn't exact if the list was seen to end before it.
     fn total(&self) -> Option<Total> {
         let is_end = self.page.more == Some(false) && self.page.way() == Way::Forward;
         let end = Some(self.stand.offset).filter(|_| is_end && !self.request.paging.hidden && !self.page.is_empty());
         self.counts.total.map(|total| Total { exact: total.exact && end.is_none_or(|end| total.value <= end), ..total })
     }
 
-    /// Returns the marks around a place, in the list's order: [`Marks::PASSED`] of the side that counts as served in
-    /// this direction of reading, [`Marks::AHEAD`] of the other.
+    /// Returns the marks around a place, in the list's order: [`Marks::PASSED`] on the side that counts as served in
+    /// this direction of reading, [`Marks::AHEAD`] on the other.
     fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
         let backwards = stands[..at].iter().rev();
         let forward = self.page.way() == Way::Forward;
-        // An item that moved while the page was read may be on both sides: it then counts as served.
+        // An item that moved while the page was read may be on both sides. It then counts as served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
                 let before = self.nearest(backwards, Marks::PASSED, &[]);
@@ -109,7 +109,7 @@ impl MarkReader<'_> {
 
     /// Returns at most `most` marks of the first items of a sequence, chosen as by `passed::nearest`.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
-        // A new cursor has marks by the key that signs it, whichever key made those of the old one. Test:
+        // The key that signs the new cursor makes its marks, whichever key made the marks of the old one. Test:
         // `marks_are_read_with_the_key_that_made_them`.
         let (order, marker) = (&self.request.order, &self.request.marker);
         let mark = |spot: &'a Spot| {
@@ -119,16 +119,16 @@ impl MarkReader<'_> {
         nearest(spots.map(mark), most, other)
     }
 
-    /// Returns an item as an item cursor names it: with the neighbours that the latest answer shows, if that shows the
-    /// item; else with those that were read with it.
+    /// Returns an item as an item cursor names it. Its neighbours are those in the latest answer if that answer
+    /// contains the item; otherwise those that were read with it.
     fn marked(&self, read: &[Spot], item: Spot) -> MarkedItem {
         let view = &self.page.views[item.view];
         let mark = view.mark_with(&self.request.order, &self.request.marker, item.place);
         let offset = Offset(view.offset_of(item.place));
         let (stands, _) = self.page.stands();
         let at = |spots: &[Spot]| spots.iter().position(|spot| *spot == item);
-        // An earlier answer's item stands beside items of the latest one that no answer shows beside it:
-        // `regressions/an-item-beside-no-neighbour.txt`.
+        // An item of an earlier answer may be next to items of the latest one although no answer shows them side by
+        // side: `regressions/an-item-beside-no-neighbour.txt`.
         let is_latest = item.view + 1 == self.page.views.len();
         let (around, at) = match at(stands).filter(|_| is_latest) {
             Some(at) => (stands, at),
@@ -144,7 +144,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns a marked item between others, in the list's order.
+    /// Returns an item with the marks of its neighbours, in the list's order.
     fn between(&self, item: Mark, offset: Offset, before: &[Spot], after: &[Spot]) -> MarkedItem {
         let mut before = self.nearest(before.iter().rev(), Marks::AHEAD, &[item]);
         before.reverse();

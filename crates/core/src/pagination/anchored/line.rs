@@ -1,4 +1,4 @@
-//! The marks around a boundary in the direction of reading, and their places in an answer.
+//! The marks around a boundary in the direction of reading, and the places in an answer at which they are seen.
 
 use super::{
     super::{
@@ -10,27 +10,27 @@ use super::{
 };
 use crate::pagination::direction::Way;
 
-/// The marks around a boundary in the direction of reading: those served already come first.
+/// The marks around a boundary in the direction of reading: first those of items already served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MarkLine {
     /// The marks, in the direction of reading.
     pub(super) marks: Vec<Mark>,
-    /// The number of marks that were served.
+    /// The number of marks whose items were served; these come first.
     pub(super) passed: usize,
 }
 
-/// The sighting of one of a line's marks in an answer.
+/// A mark of a line that was seen in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sight {
-    /// The number of the mark in its line.
+    /// The index of the mark in its line.
     pub(super) rank: usize,
-    /// The place of the item in the answer.
+    /// The index of the item in the answer.
     pub(super) place: usize,
 }
 
 impl MarkLine {
-    /// Returns the marks of a position, in the direction of reading: at most [`Marks::PASSED`] of items that were
-    /// served, and [`Marks::AHEAD`] of others.
+    /// Returns the marks of a position, in the direction of reading: at most [`Marks::PASSED`] of served items, and at
+    /// most [`Marks::AHEAD`] of others.
     pub(super) fn new(marks: &Marks, way: Way) -> Self {
         let (mut served, mut ahead) = match way {
             Way::Forward => (marks.before.clone(), marks.after.clone()),
@@ -45,7 +45,7 @@ impl MarkLine {
         Self { marks: served, passed }
     }
 
-    /// Returns these marks, with those of the other line on a side where there is none.
+    /// Returns these marks. A side without any mark gets the marks of the other line's side.
     pub(super) fn or(self, other: Self) -> Self {
         let (mut own, mut others) = (self.marks, other.marks);
         let (ahead, others_ahead) = (own.split_off(self.passed), others.split_off(other.passed));
@@ -55,9 +55,10 @@ impl MarkLine {
         Self { marks, passed }
     }
 
-    /// Returns these marks after older ones that an answer may have left out, as far as there is room: those before the
-    /// first mark that both have. The few marks that a short answer shows would not outvote one of them that moves:
-    /// `regressions/marks-that-a-short-answer-leaves-out.txt`. Test: `older_marks_lead_the_few_that_an_answer_shows`.
+    /// Returns these marks after older ones that an answer may have left out: those before the first mark that both
+    /// lines have, as far as [`Marks::PASSED`] allows. Without the older marks, one that moves could outvote the few
+    /// marks of a short answer: `regressions/marks-that-a-short-answer-leaves-out.txt`. Test:
+    /// `older_marks_lead_the_few_that_an_answer_shows`.
     pub(super) fn led_by(mut self, older: &Self) -> Self {
         let is_shown = |mark: &Mark| self.marks.contains(mark);
         let joint = older.served().iter().position(is_shown).unwrap_or(older.passed);
@@ -68,17 +69,18 @@ impl MarkLine {
         self
     }
 
-    /// Returns the marks of items served already.
+    /// Returns the marks of items already served.
     pub(super) fn served(&self) -> &[Mark] {
         &self.marks[..self.passed]
     }
 
-    /// Returns whether the first item that was not served has a mark.
+    /// Returns whether the first unserved item has a mark.
     pub(super) fn leads_on(&self) -> bool {
         self.passed < self.marks.len()
     }
 
-    /// Returns the offset of a mark when the boundary was at the offset `boundary`.
+    /// Returns the offset at which a mark is expected if the boundary is at offset `boundary`; `None` if it would be
+    /// negative.
     fn expected(&self, rank: usize, boundary: u64, way: Way) -> Option<u64> {
         let (rank, passed) = (rank as u64, self.passed as u64);
         match way {
@@ -87,16 +89,16 @@ impl MarkLine {
         }
     }
 
-    /// Returns whether a mark stands right where it is believed to.
+    /// Returns whether the item with a mark is exactly at its expected offset.
     pub(super) fn is_in_place(&self, rank: usize, at: u64, boundary: u64, way: Way) -> bool {
         self.expected(rank, boundary, way) == Some(at)
     }
 
-    /// Returns the marks that are seen in an answer, and their places.
+    /// Returns the marks that an answer shows, and their places.
     ///
-    /// If all are at their expected places, no other item is looked at. Several items may have one mark (items without
-    /// ids that are alike, or lists that show an item twice): such a mark counts only where it stands among the others
-    /// as it did when the cursor was made.
+    /// If all marks are at their expected places, no other item is looked at. Several items may have the same mark:
+    /// items without ids that look alike, or an item that the list contains twice. Such a mark counts only if its place
+    /// relative to the other marks is the same as when the cursor was made.
     pub(super) fn sight(&self, view: &View, boundary: u64, way: Way, order: &Order, marker: &Marker) -> Vec<Sight> {
         let expected = |rank: usize| -> Option<usize> {
             let place = self.expected(rank, boundary, way)?.checked_sub(view.begins)?;
@@ -115,7 +117,7 @@ impl MarkLine {
             let sight = |rank| Some(Sight { rank, place: places(rank).next()? });
             return (0..self.marks.len()).filter_map(sight).collect();
         }
-        // Items that look the same are told apart by their places among the others. Test:
+        // Items that look the same are distinguished by their places relative to the other marks. Test:
         // `items_without_ids_are_known_by_their_bytes`.
         let Some(shift) = self.shift(view, boundary, way, marks) else {
             return Vec::new();
@@ -132,7 +134,8 @@ impl MarkLine {
         (0..self.marks.len()).filter_map(sight).collect()
     }
 
-    /// Returns the shift at which most marks coincide with items that have them; of several such shifts the least.
+    /// Returns the shift of offsets at which most marks coincide with items that have them; of several, the smallest
+    /// shift.
     fn shift(&self, view: &View, boundary: u64, way: Way, marks: &[Mark]) -> Option<i128> {
         let expected = |rank: usize| self.expected(rank, boundary, way).map(i128::from);
         let begins = i128::from(view.begins);
@@ -158,7 +161,7 @@ impl MarkLine {
 mod tests {
     use super::*;
 
-    /// Reads a line as letters, with a bar where the page begins.
+    /// Parses a line from letters, one for each mark, with a bar where the page begins.
     fn line(letters: &str) -> MarkLine {
         let marks = letters.bytes().filter(|letter| *letter != b'|').map(|letter| Mark::of(letter.into())).collect();
         MarkLine { marks, passed: letters.find('|').unwrap() }
@@ -171,7 +174,7 @@ mod tests {
             ("abc|d", "d|", "bcd|"),
             ("abc|d", "cde|", "cde|"),
             ("abc|d", "d|e", "bcd|e"),
-            // The answer shows where `a` stands, and what came after it is gone or elsewhere.
+            // The answer shows where `a` is, and the items after it are gone or elsewhere.
             ("abc|d", "ad|e", "ad|e"),
             ("|d", "d|e", "d|e"),
         ] {

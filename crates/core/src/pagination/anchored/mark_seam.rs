@@ -1,5 +1,5 @@
-//! Seams that no single answer shows. The items beyond an answer count only if that answer, read again after them, is
-//! the same: then no item moved across the seam in between.
+//! Seams that no single answer shows. The items beyond an answer count only if the answer is unchanged when it is read
+//! again after them. Then no item moved across the seam in between.
 
 use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLine, passed::Recognised, view::View};
 use crate::pagination::{
@@ -13,21 +13,21 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// An answer, and the slice that is read beyond it.
+/// A seam: an earlier answer, and the slice to read beyond it.
 #[derive(Debug)]
 pub(super) struct MarkSeam {
     toward: Way,
     earlier: Slice,
-    /// The marks that the earlier answer showed.
+    /// The marks of all items of the earlier answer.
     marks: Vec<Mark>,
     total: Option<u64>,
-    /// The slice that is asked for beyond it.
+    /// The slice to request beyond the earlier answer.
     beyond: Slice,
     empty: u32,
 }
 
 impl MarkSeam {
-    /// Returns the seam at one edge of an answer; `None` where nothing can be asked for beyond it.
+    /// Returns the seam at one edge of an answer; `None` if no slice can lie beyond that edge.
     pub(super) fn new(view: &View, toward: Way, request: &PageRequest) -> Option<Box<Self>> {
         Some(Box::new(Self {
             toward,
@@ -40,7 +40,7 @@ impl MarkSeam {
     }
 }
 
-/// Returns the slice right beyond an answer.
+/// Returns the slice right beyond an answer; `None` before the start of the list.
 fn beyond(slice: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice> {
     Some(match (slice, toward) {
         (Slice::Page { number, size }, Way::Forward) => Slice::Page { number: PageNumber(number.0 + 1), size },
@@ -56,17 +56,17 @@ fn beyond(slice: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 }
 
 impl MarkReader<'_> {
-    /// Reads a seam: first the slice beyond it, then the earlier answer again. Both count only if that is the same.
+    /// Reads a seam: first the slice beyond it, then the earlier answer again. Both count only if the earlier answer
+    /// hasn't changed.
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
-        // The loop ends: by a total, by EMPTY_ANSWERS, and by the budget.
+        // The loop ends by a total, by `EMPTY_ANSWERS`, or by the budget.
         let found = loop {
             let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(slice, answer, Witness::None);
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
-                    // The earlier answer was cut by a cap, under which this page begins elsewhere than its number and
-                    // its size give.
+                    // A cap cut the earlier answer, so this page begins elsewhere than its number and size say.
                     self.caps.confirm(&mut self.asker.sizes);
                     view = self.view(slice, view.answer, Witness::None);
                 }
@@ -89,13 +89,14 @@ impl MarkReader<'_> {
         let view = self.view(slice, again, Witness::None);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
-        // Answers that count otherwise are of two states. Test: `answers_that_count_otherwise_make_no_seam`.
+        // Answers with different totals come from two states of the list. Test:
+        // `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
-        // An empty answer beyond is no end while a count shows that more items follow. Test:
+        // An empty answer beyond isn't the end if a count shows that more items follow. Test:
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
-        // Where other items come the second time, one may have crossed the seam. Test:
+        // If the second reading has other items, an item may have crossed the seam. Test:
         // `an_answer_that_shows_other_items_the_second_time_makes_no_seam`.
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(&seam, found, Some(view)).await;
@@ -112,7 +113,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns whether items may lie beyond an empty answer, where items are hidden.
+    /// Returns whether items may lie beyond an empty answer, where the upstream hides items.
     fn may_go_on(&self, seam: &MarkSeam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
@@ -123,8 +124,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Goes on after a seam was read: with the answer from beyond it, if that has items, and the second reading of the
-    /// earlier answer.
+    /// Continues after a seam was read. `found` is the answer from beyond it, if that has items; `again` is the second
+    /// reading of the earlier answer.
     async fn sewn(&mut self, seam: &MarkSeam, found: Option<View>, again: Option<View>) -> MarkNext {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
@@ -134,8 +135,8 @@ impl MarkReader<'_> {
             if !self.request.paging.repeats_last_page {
                 return Err(Refusal::Stuck.into());
             }
-            // If the last page comes again past the end, the same items once more are the end. Read backward, they are
-            // the last page under another number, and the one before it is asked for.
+            // If the upstream repeats its last page past the end, the same items once more are the end. Backward, these
+            // items are the last page under another number, so the page before it is requested.
             if seam.toward == Way::Backward {
                 let seam = found.and_then(|view| MarkSeam::new(&view, seam.toward, &self.request));
                 return match seam {
@@ -173,11 +174,11 @@ impl MarkReader<'_> {
         if self.page.is_done() { Ok(MarkTurn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
     }
 
-    /// Returns the place in an answer from beyond a seam at which the items not yet read begin; `None` where a silent
-    /// cap may have left a gap.
+    /// Returns the place in an answer from beyond a seam at which the unread items begin; `None` if a silent cap may
+    /// have left a gap.
     fn cut_beyond(&self, seam: &MarkSeam, view: &View, line: &MarkLine) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // Where items are hidden, the two answers may overlap; and they must if a silent cap may have left a gap.
+        // If items are hidden, the two answers may overlap. They must overlap if a silent cap may have left a gap.
         let marks = view.marks(order, marker);
         let covers_all = view.reaches() >= view.begins.saturating_add(u64::from(seam.beyond.size().0));
         let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
@@ -188,7 +189,7 @@ impl MarkReader<'_> {
                 first => first.unwrap_or(view.len()),
             },
         };
-        // Items that the page has from an even earlier answer may stand between the two.
+        // Items that the page took from an even earlier answer may be between the two.
         let is_served = |mark: &&Mark| line.served().contains(*mark);
         Some(match seam.toward {
             Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),

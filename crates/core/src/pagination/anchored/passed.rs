@@ -1,4 +1,4 @@
-//! The items of a page that were read so far: which of them are taken, and their neighbours.
+//! The items of a page that were read so far: which of them the page takes, and their neighbours.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -16,41 +16,40 @@ use crate::pagination::direction::Way;
 /// An item of an answer that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// The index into [`PassedItems::views`].
+    /// The index of the answer in [`PassedItems::views`].
     pub(super) view: usize,
-    /// The answer's item.
+    /// The index of the item in that answer.
     pub(super) place: usize,
 }
 
-/// The reading of a page so far. Sequences are in the direction of reading.
+/// The items that a page has read so far. Sequences are in the direction of reading.
 #[derive(Debug)]
 pub(super) struct PassedItems {
     way: Way,
     limit: usize,
-    /// The answers that were used.
+    /// The answers used, in the sequence of their requests.
     pub(super) views: Vec<View>,
-    /// The items that were passed, and whether each is taken.
+    /// The items passed, and whether the page takes each of them.
     spots: Vec<(Spot, bool)>,
     /// The items right before the first item passed, in the answer that showed it; at most [`Marks::PASSED`].
     lead: Vec<Spot>,
-    /// The items around the place that the reading has reached: those of the latest answer, and beyond its edges those
-    /// of earlier ones.
+    /// The items around the place reached: those of the latest answer, and beyond its edges those of earlier answers.
     stands: Vec<Spot>,
-    /// The number of items of `stands` before the place.
+    /// The number of items of `stands` before the place reached.
     end: usize,
     taken: usize,
-    /// True if an item follows in the direction of reading; `None` if that is not known.
+    /// True if an item follows in the direction of reading, false if none does; `None` if that isn't known.
     pub(super) more: Option<bool>,
-    /// True if the boundary is the very start, or, of a page that is read backward, the very end.
+    /// True if the boundary is the very start of the list, or the very end for a page that is read backward.
     closed: bool,
 }
 
-/// The items that are recognised in an answer.
+/// The served items that are recognised in an answer.
 #[derive(Debug, Default)]
 pub(super) struct Recognised {
-    /// The marks of served items that the answer shows, with their places.
+    /// The marks of served items that the answer shows, each with its place.
     pub(super) served: Vec<(Mark, usize)>,
-    /// The marks around the boundary, which stay if no more of the answer is read.
+    /// The marks around the boundary, which are kept if no more of the answer is read.
     pub(super) line: MarkLine,
 }
 
@@ -71,27 +70,26 @@ impl PassedItems {
         }
     }
 
-    /// Returns the direction of reading.
     pub(super) fn way(&self) -> Way {
         self.way
     }
 
-    /// Returns whether an item is taken.
+    /// Returns whether the page takes at least one item so far.
     pub(super) fn has_items(&self) -> bool {
         self.taken > 0
     }
 
-    /// Returns how many items are taken.
+    /// Returns the number of items taken so far.
     pub(super) fn count(&self) -> usize {
         self.taken
     }
 
-    /// Returns how many more items are needed.
+    /// Returns the number of items still needed to fill the page.
     pub(super) fn need(&self) -> u64 {
         (self.limit - self.taken) as u64
     }
 
-    /// Returns whether the page is complete: it has all the items it can have, and it is known whether more follow.
+    /// Returns whether the page is complete: it has as many items as it can have, and it is known whether more follow.
     pub(super) fn is_done(&self) -> bool {
         self.more == Some(false) || (self.more == Some(true) && self.taken == self.limit)
     }
@@ -101,15 +99,17 @@ impl PassedItems {
         self.spots.is_empty()
     }
 
-    /// Adds an answer: the part of the list that it shows replaces that part as earlier answers showed it. The boundary
-    /// is right before its item `cut`, in the order of the list. Returns the marks of the items that leave the page.
+    /// Adds an answer. The part of the list that it shows replaces that part as earlier answers showed it. In the
+    /// list's order, the boundary is right before the answer's item `cut`. Returns the marks of the items that leave
+    /// the page.
     ///
-    /// Items stand where the latest answer shows them. Items before the boundary that it does not show stay only if
-    /// they may lie before the first, or after the last, of its items that were known: between two of these, an item is
-    /// gone, or was moved, or others were put before it. Once the items around it were gone, its mark would lead to a
-    /// place that was never read: `regressions/marks-of-a-later-answer.txt`. An item that was taken and now stands
-    /// beyond the boundary leaves the page, and is read again where it stands. An item that is not shown at all stays,
-    /// because its neighbours may be the ones that were moved. Test:
+    /// Items are where the latest answer shows them. An item before the boundary that this answer doesn't show is kept
+    /// only if it may lie before the first, or after the last, of the answer's known items. Between two known items it
+    /// would be gone or moved, or others were put before it. If its neighbours then disappeared too, its mark would
+    /// lead to a place that was never read: `regressions/marks-of-a-later-answer.txt`.
+    ///
+    /// A taken item that is now beyond the boundary leaves the page, and is read again at its new place. A taken item
+    /// that isn't shown at all stays on the page, because its neighbours may be the ones that were moved. Test:
     /// `the_marks_are_those_of_what_the_latest_answer_shows`.
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
@@ -128,8 +128,8 @@ impl PassedItems {
         let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
         let marks: Vec<Mark> = latest.iter().map(mark).collect();
         let stood: Vec<Mark> = self.stands[..self.end].iter().map(mark).collect();
-        // Items without ids may look the same. Of several, the one nearest to the expected place is meant, and no other
-        // one shows that it stands elsewhere.
+        // Items without ids may look the same. Of several such items, the one nearest to the expected place is meant,
+        // and no other one counts as moved.
         let is_alike = |mark: &Mark| [&stood, &marks].iter().any(|all| all.iter().filter(|it| *it == mark).count() > 1);
         let joint = |step: usize| {
             let believed = (self.end + step).saturating_sub(passed);
@@ -141,7 +141,7 @@ impl PassedItems {
             _ if begins => 0,
             _ => (0..passed).find_map(joint).unwrap_or(self.end),
         };
-        // The items after the last item of an answer are not contradicted by it.
+        // An answer doesn't contradict the items after its last item.
         let from = match passed {
             1.. if passed == count && !ends => (0..passed).rev().find_map(joint).map_or(self.end, |last| last + 1),
             _ => self.end,
@@ -157,7 +157,7 @@ impl PassedItems {
         let mut left_out = Vec::new();
         for (spot, taken) in self.spots.iter_mut().filter(|(_, taken)| *taken) {
             let mark = self.views[spot.view].mark(order, marker, spot.place);
-            // An item that moved beyond the place is read again there. Test:
+            // An item that moved beyond the place reached is read again there. Test:
             // `the_marks_are_those_of_what_the_latest_answer_shows`.
             if beyond.contains(&mark) {
                 *taken = false;
@@ -169,8 +169,8 @@ impl PassedItems {
         left_out
     }
 
-    /// Takes items of the latest answer, from the boundary on. An item that is `known` is passed over, and so is an id
-    /// that the page has already. Returns the number of items passed.
+    /// Takes items of the latest answer, from the boundary on. Skips an item that is `known`, and an item whose id the
+    /// page already has. Returns the number of items passed, including those skipped.
     pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
         let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
         let ends = match self.way {
@@ -193,7 +193,7 @@ impl PassedItems {
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
         }
-        // An item that the page has already, and that stands ahead now, was moved: it does not show that more follow.
+        // An item that the page already has and that is now ahead was moved, so it doesn't show that more items follow.
         let is_new = |spot: &Spot| view.id(order, spot.place).is_none_or(|id| !had.contains(&id));
         self.more = match ahead[spots.len()..].iter().any(is_new) {
             true => Some(true),
@@ -201,7 +201,7 @@ impl PassedItems {
         };
         drop(had);
         if self.spots.is_empty() {
-            // Only this answer shows which items stand right before its first one by now.
+            // Only this answer shows which items are now right before its first one.
             let before = self.stands[..self.end].iter().rev().take_while(|spot| spot.view == index);
             self.lead = before.take(Marks::PASSED).copied().collect();
             self.lead.reverse();
@@ -213,7 +213,7 @@ impl PassedItems {
         steps
     }
 
-    /// Returns the place of an answer's item that is met after so many others.
+    /// Returns the index of the answer's item after `step` others in the direction of reading.
     fn place(&self, step: usize, count: usize) -> usize {
         match self.way {
             Way::Forward => step,
@@ -226,7 +226,7 @@ impl PassedItems {
         self.more = Some(false);
     }
 
-    /// Returns the taken items, in the order of the list.
+    /// Returns the taken items, in the list's order.
     pub(super) fn items(&self) -> Vec<Spot> {
         let mut items: Vec<Spot> = self.spots.iter().filter(|(_, taken)| *taken).map(|(spot, _)| *spot).collect();
         if self.way == Way::Backward {
@@ -235,14 +235,14 @@ impl PassedItems {
         items
     }
 
-    /// Returns whether there is an item on the side away from the direction of reading: before the page, or after it if
-    /// it is read backward.
+    /// Returns whether an item exists on the side where the reading began: before the page, or after a page that is
+    /// read backward.
     pub(super) fn follows_something(&self) -> bool {
         !self.closed || self.spots.first().is_some_and(|(_, taken)| !taken)
     }
 
-    /// Returns the items that were read, in the direction of reading, and how many of them come before the first item
-    /// taken: by the answers that showed them, whatever later ones show.
+    /// Returns the items that were read, in the direction of reading, and the number of them before the first taken
+    /// item. Each is placed as the answer that showed it first had it.
     pub(super) fn read(&self) -> (Vec<Spot>, usize) {
         let first = self.spots.iter().position(|(_, taken)| *taken).unwrap_or(0);
         let spots = self.spots.iter().map(|(spot, _)| *spot);
@@ -250,13 +250,13 @@ impl PassedItems {
         (all.collect(), self.lead.len() + first)
     }
 
-    /// Returns the list around the place where the page ends in the direction of reading, and the number of its items
+    /// Returns the items around the place where the page ends in the direction of reading, and the number of items
     /// before that place.
     pub(super) fn stands(&self) -> (&[Spot], usize) {
         (&self.stands, self.end)
     }
 
-    /// Returns the offset of the boundary right before the first item taken.
+    /// Returns the offset of the boundary right before the first taken item; `None` if no item is taken.
     pub(super) fn began(&self) -> Option<u64> {
         let (spot, _) = self.spots.iter().find(|(_, taken)| *taken)?;
         Some(self.offset_of(*spot, self.way == Way::Backward))
@@ -275,22 +275,22 @@ impl PassedItems {
         MarkLine { marks, passed }
     }
 
-    /// Returns the offset of the boundary that the reading has reached, by the last item passed.
+    /// Returns the offset of the place reached, right beyond the last item passed; `None` if no item was passed.
     pub(super) fn reached(&self) -> Option<u64> {
         let (spot, _) = self.spots.last()?;
         Some(self.offset_of(*spot, self.way == Way::Forward))
     }
 
-    /// Returns the offset right before an item, or right after it, in the order of the list.
+    /// Returns the offset right before an item, or right after it, in the list's order.
     fn offset_of(&self, spot: Spot, after: bool) -> u64 {
         self.views[spot.view].offset_of(spot.place + usize::from(after))
     }
 }
 
-/// Returns the first `most` marks of a sequence, each of which comes with whether it is of an id. A mark of an id
-/// counts once, and not if it is on the `other` side: an item that moved may have been read twice. Marks of items
-/// without ids count each time: such items may look the same, and then their number distinguishes a place from the one
-/// before it.
+/// Returns the first `most` marks of a sequence. Each mark comes with a flag: true if it is the mark of an id. A mark
+/// of an id counts once, and not at all if it is in `other`, the marks of the other side: an item that moved may have
+/// been read twice. A mark of an item without an id counts each time: such items may look the same, and then their
+/// number distinguishes a place from the one before it.
 pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize, other: &[Mark]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(most);
     for (mark, is_of_id) in sequence {
@@ -328,7 +328,7 @@ mod tests {
         Marker::new(|bytes| Mark::of(u64::from(bytes[0])))
     }
 
-    /// Returns an answer with an item for each letter, which is its mark.
+    /// Returns an answer with one item for each letter, which is the item's mark.
     fn view(from: u64, letters: &str) -> View {
         let body = letters.as_bytes().to_vec();
         let spans = (0..).take(body.len()).map(|start| Span { start, end: start + 1 });
@@ -341,7 +341,8 @@ mod tests {
         View::new(answer, slice, &paging, None, belief)
     }
 
-    /// Reads answers, each from its own place on; the page, and the marks around the place where it ends.
+    /// Reads these answers: the offset of each, its items, and the item before which the boundary is. Returns the
+    /// page's items, and the marks around the place where the page ends.
     fn read(limit: u32, answers: &[(u64, &str, usize)]) -> (String, String) {
         let (order, marker) = (order(), marker());
         let mut page = PassedItems::new(Way::Forward, limit);
@@ -360,17 +361,17 @@ mod tests {
     #[test]
     fn the_marks_are_those_of_what_the_latest_answer_shows() {
         for (limit, answers, items, line) in [
-            // In one answer, and in two that meet.
+            // One answer, and two that meet.
             (2, &[(0, "abcdef", 3)][..], "de", "cde|f"),
             (3, &[(0, "abc", 2), (3, "def", 0)], "cde", "cde|f"),
-            // `d` is not between `c` and `x`: others were put before it, or it is gone.
+            // `d` isn't between `c` and `x`: items were put before it, or it is gone.
             (3, &[(0, "abcd", 2), (2, "cxy", 1)], "cdx", "bcx|y"),
-            // `d` is after the item that was put before it: it is read again there, and not on this page.
+            // `d` is after the item that was put before it, so it is read again there, and this page lacks it.
             (3, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxy", "cxy|d"),
             (4, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxyd", "xyd|"),
             // `b` was moved between `c` and `d`, which stay.
             (3, &[(0, "abcd", 2), (2, "cbdx", 3)], "cdx", "bdx|"),
-            // The items after the last item of an answer are not contradicted by it.
+            // An answer doesn't contradict the items after its last item.
             (3, &[(0, "abcd", 1), (0, "abc", 3)], "bcd", "bcd|"),
             // Items that look the same prove nothing about each other.
             (4, &[(0, "zzz", 1), (3, "zzz", 0)], "zzzz", "zzz|z"),

@@ -1,12 +1,13 @@
 //! The place at which a page begins, by the marks that were seen again.
 //!
-//! The items that a cursor marks were side by side when it was made, so any item between two of them now was put there
-//! since. The boundary is anywhere between the first and the last of those that have not moved, but before those that
-//! were not served yet (items that were served are recognised and not served again). Which of them moved is unknown.
-//! But as long as fewer have moved than stood still, the ones that stood still are among the majorities that keep their
-//! order. So the place is one that no such majority contradicts. Two majorities have a mark in common, so there is such
-//! a place, unless a served item and one not served yet have changed their order, and the majority depends on which of
-//! the two has moved.
+//! The items that a cursor marks were side by side when it was made, so any item that is now between two of them was
+//! put there later. The boundary is between the first and the last of the marked items that haven't moved. It is before
+//! the unserved ones among these; served ones are recognised and not served again.
+//!
+//! Which marked items moved is unknown. But as long as fewer moved than stood still, those that stood still form a
+//! majority that keeps its order. The place is therefore one that no such majority contradicts. Two majorities always
+//! share a mark, so such a place exists, with one exception: a served and an unserved item have changed their order,
+//! and the majority depends on which of the two has moved.
 //!
 //! Example: `abc` were served, `de` come next. If the list shows `abdexxxc`, then `c` has moved on, and the page begins
 //! before `d`.
@@ -19,7 +20,7 @@ use crate::pagination::{
 /// A mark that was seen again. Both numbers count in the direction of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The number of the mark in the cursor: those already served come first.
+    /// The index of the mark in the cursor; marks of served items come first.
     pub(super) rank: usize,
     /// The place of the marked item.
     pub(super) at: i64,
@@ -28,26 +29,26 @@ pub(super) struct Seen {
 /// The place at which a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The page begins right before the item here.
+    /// The place of the item right before which the page begins.
     pub(super) cut: i64,
-    /// The number of marks of the longest chain that keeps its order.
+    /// The number of marks in the longest chain that keeps its order.
     pub(super) chain: usize,
 }
 
-/// A set of marks that kept its order, and the places at which a page may begin if they stood still.
+/// A set of marks that kept its order, and the places at which a page may begin if exactly these marks stood still.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
     size: usize,
-    /// The place right after its last mark served, or right before its first one not served.
+    /// The place right after the chain's last served mark; if it has none, its first unserved mark's place.
     cut: i64,
-    /// The first place at which a page can begin without skipping or repeating a mark of this chain.
+    /// The first place at which a page can begin without skipping or repeating an item that this chain marks.
     least: i64,
-    /// The last such place.
+    /// The last place at which a page can begin without skipping or repeating an item that this chain marks.
     most: i64,
 }
 
-/// Returns the place at which the page begins, by the marks that were seen, at most [`MARKS_COMPARED`]; the first
-/// `passed` ranks were served already. `None` if no mark was seen, or no majority of them agrees.
+/// Returns the place at which the page begins, by at most [`MARKS_COMPARED`] of the marks seen. Marks with a rank below
+/// `passed` are of served items. `None` if no mark was seen, or if no majority of the marks agrees.
 pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -57,10 +58,10 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     }
     let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, passed)).collect();
     let longest = chains.iter().map(|chain| chain.size).max()?;
-    // Without another item between the marks that were seen, no item can be skipped between them.
+    // If no other item is between the marks seen, no item can be skipped between them.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
     let place = |cut| Some(Place { cut, chain: longest });
-    // If all marks keep their order, the last chain is that of all of them.
+    // If all marks keep their order, the last chain contains all of them.
     let majorities = || chains.iter().filter(|chain| chain.size * 2 > seen.len());
     let least = majorities().map(|chain| chain.least).max();
     let most = majorities().map(|chain| chain.most).min();
@@ -68,37 +69,37 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
         _ if unbroken && longest == seen.len() => place(chains.last()?.cut),
         Some((least, most)) if least <= most => {
             let cut = chains.iter().filter(|chain| chain.size == longest).map(|chain| chain.cut).min()?;
-            // The place harms no majority of the marks. Test: `the_page_begins_where_no_majority_is_harmed`.
+            // The place contradicts no majority of the marks. Test: `the_page_begins_where_no_majority_is_harmed`.
             place(cut.clamp(least, most))
         }
-        // No other item is between them: whichever mark has moved, only marked items could be skipped or repeated, and
-        // those that were served are recognised.
+        // No other item is between the marks. Whichever mark has moved, only marked items could be skipped or repeated,
+        // and the served ones are recognised.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
         // Any place here could skip items that stood still. Test: `without_a_majority_nothing_is_decided`.
         _ => None,
     }
 }
 
-/// The possible places of marks that an answer does not show.
+/// The possible places of marks that an answer doesn't show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
-    /// True if some may stand before the part that it shows, in the direction of reading.
+    /// True if unseen marks may be before the part that the answer shows, in the direction of reading.
     pub(super) before: bool,
-    /// True if some may stand after it.
+    /// True if unseen marks may be after the part that the answer shows.
     pub(super) after: bool,
-    /// True if the unseen marks may be the ones that stood still, while all that are seen have moved.
+    /// True if only the unseen marks may have stood still, while all marks seen have moved.
     pub(super) alone: bool,
 }
 
-/// Returns whether a page that begins at `cut` skips and repeats no item, wherever the unseen ones of `marks` marks
-/// are: gone, or, as `unseen` allows, beyond the part that was looked at. Any majority that they make with some of the
-/// seen marks may be the one that stood still.
+/// Returns whether a page that begins at `cut` certainly skips and repeats no item. The unseen ones of the cursor's
+/// `marks` marks may be anywhere: gone, or, as `unseen` allows, beyond the part that was looked at. Any majority that
+/// they form with some of the marks seen may be the one that stood still.
 pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
     let missing: Vec<usize> =
         (0..marks.min(MARKS_COMPARED)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
-    // Each mark is gone, or before the part that was looked at, or after it.
+    // Each unseen mark is gone, before the part that was looked at, or after it.
     let ways = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
     let ranks = |way: u32, side: u32| -> Vec<usize> {
         let places = (0..).zip(&missing);
@@ -106,7 +107,7 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
     };
     (0..1_u32 << seen.len()).all(|set| {
         let still: Vec<Seen> = members(&seen, set).collect();
-        // The caller knows that not all of the marks in view have moved. Test:
+        // The caller knows that not all marks in view have moved. Test:
         // `three_marks_in_their_order_are_certain_and_fewer_are_not`.
         if !unseen.alone && still.is_empty() {
             return true;
@@ -115,7 +116,7 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
             let (before, after) = (ranks(way, 1), ranks(way, 2));
             let in_view = || still.iter().map(|seen| seen.rank);
             let line: Vec<usize> = before.iter().copied().chain(in_view()).chain(after.iter().copied()).collect();
-            // Marks that stood still decide only where they outnumber those that moved. Test:
+            // Marks that stood still decide only if they outnumber those that moved. Test:
             // `a_decision_of_a_part_of_the_list_holds_wherever_the_other_marks_are`.
             let possible = (unseen.before || before.is_empty())
                 && (unseen.after || after.is_empty())
@@ -127,12 +128,12 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
     })
 }
 
-/// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if exactly these marks did:
-/// `still` of those that were seen, the last of those before the part that was looked at, and the first of those after
-/// it.
+/// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if exactly these marks stood
+/// still: `still` among those seen. `beyond` contains the rank of the last such mark before the part that was looked
+/// at, and of the first such mark after it.
 fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), passed: usize, cut: i64) -> bool {
     let (before, after) = beyond;
-    // A stretch of marked items alone does no harm: served ones are recognised, and moved ones have no guarantee.
+    // A stretch of only marked items does no harm: served ones are recognised, and moved ones have no guarantee.
     let only_marks = |from: i64, to: i64| (from..to).all(|at| seen.iter().any(|seen| seen.at == at));
     let repeats = before.is_none() && still.first().is_none_or(|first| cut < first.at && !only_marks(cut, first.at));
     let next = still.iter().find(|seen| seen.rank >= passed);
@@ -146,12 +147,13 @@ fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), 
     repeats || skips
 }
 
-/// Returns the marks of a set.
+/// Returns the marks whose bits are in `set`, by index.
 fn members(seen: &[Seen], set: u32) -> impl Iterator<Item = Seen> {
     seen.iter().enumerate().filter(move |(bit, _)| set & (1 << bit) != 0).map(|(_, seen)| *seen)
 }
 
-/// Returns a set of the marks, sorted by place, as a chain; `None` where they are not in their order.
+/// Returns the marks in `set` as a chain; `None` if their ranks and places aren't in the same order. `seen` is sorted
+/// by place.
 fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     let mut members = members(seen, set);
     let first = members.next()?;
@@ -174,8 +176,8 @@ fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     Some(Chain { size, cut: served.map_or(most, |at| at + 1), least: first.at, most })
 }
 
-/// Returns the place by the one mark nearest to the boundary, which may have moved: the core without
-/// [`Rule::MarksAreChained`] (`regressions/without-marks-are-chained.txt`).
+/// Returns the place by the one mark nearest to the boundary, which may have moved. Only used when a simulation has
+/// switched off [`Rule::MarksAreChained`] (`regressions/without-marks-are-chained.txt`).
 fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
@@ -187,8 +189,8 @@ fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
 mod tests {
     use super::*;
 
-    /// Reads a list as letters: `abc` were served, `de` come next, anything else is another item. Returns the list with
-    /// a bar where the page begins.
+    /// Decides for a list of letters: `abc` were served, `de` come next, any other letter is another item. Returns the
+    /// list with a bar where the page begins, or "lost".
     fn page(list: &str) -> String {
         let seen: Vec<Seen> =
             list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();
@@ -203,31 +205,31 @@ mod tests {
     fn the_page_begins_where_no_majority_is_harmed() {
         for (list, expected) in [
             ("xabcdex", "xabc|dex"),
-            // Items that were put between the last one served and the first one not served are served.
+            // Items that were put between the last served and the first unserved item are served.
             ("abcxxde", "abc|xxde"),
             ("axbycxde", "axbyc|xde"),
             ("cxd", "c|xd"),
             ("bcxd", "bc|xd"),
-            // Read a page, delete it, ask for the next.
+            // A client reads a page, deletes its items, and requests the next page.
             ("xxdexx", "xx|dexx"),
             ("xexx", "x|exx"),
             ("xxc", "xxc|"),
             ("abc", "abc|"),
-            // One that was served moves on past what was not.
+            // A served item moves past unserved ones.
             ("abdexxxc", "ab|dexxxc"),
             ("abdxecx", "ab|dxecx"),
             ("cabde", "cab|de"),
             ("cxxabde", "cxxab|de"),
-            // Two of them.
+            // Two served items move past unserved ones.
             ("adexxbc", "a|dexxbc"),
             ("adxebxxc", "a|dxebxxc"),
-            // One that was not served moves back.
+            // An unserved item moves back.
             ("exxxabcd", "exxxabc|d"),
             ("dabce", "dabc|e"),
-            // The rest of the marks is gone: the two that stood still outvote the third.
+            // The rest of the marks are gone: the two that stood still outvote the third.
             ("abxxxc", "ab|xxxc"),
             ("cxxxde", "cxxx|de"),
-            // Two neighbours changed places. No item is between them, so that the page skips and repeats none.
+            // Two neighbours changed places. No other item is between them, so the page skips and repeats none.
             ("abdce", "ab|dce"),
             ("dc", "|dc"),
         ] {
@@ -252,10 +254,10 @@ mod tests {
         }
     }
 
-    /// Checks every way in which a minority of the marks moves, or marks go, among other items, with the marks that
-    /// stood still.
+    /// Calls `check` for every list in which a minority of the marked items moved and some are gone, with a predicate
+    /// for the items that stood still.
     fn each_minority(mut check: impl FnMut(&[char], &dyn Fn(char) -> bool)) {
-        // Served: S a b c, to come: d e T. The marks are a to e.
+        // `S`, `a`, `b` and `c` were served; `d`, `e` and `T` come next. The marks are of `a` to `e`.
         let still = "SabcdeT";
         for gone in 0..1_u32 << 5 {
             for moved in 0..1_u32 << 5 {
@@ -324,8 +326,8 @@ mod tests {
         assert!(certain > 1_000 && uncertain > 1_000, "{certain} {uncertain}");
     }
 
-    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and returns whether that is
-    /// certain: where not all that is seen can have moved, and where it can.
+    /// Decides as [`page`] does for a part of a list that goes on at both sides. Returns whether the decision is
+    /// certain, first if not all visible marks can have moved, then if they can.
     fn certain(list: &str) -> (bool, bool) {
         let seen: Vec<Seen> =
             list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();
@@ -342,7 +344,7 @@ mod tests {
         for list in ["de", "xdex", "xcdx", "xbcx"] {
             assert_eq!(certain(list), (true, false), "{list}");
         }
-        // Those that are not seen may be the majority with one of these.
+        // The unseen marks may form a majority with one of these.
         for list in ["ebc", "becd", "exbcx", "xcxdex"] {
             assert_eq!(certain(list), (false, false), "{list}");
         }

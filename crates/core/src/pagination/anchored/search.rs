@@ -1,5 +1,5 @@
-//! The search for marks that are not at their expected places: in growing windows on both sides, first around the hint,
-//! then also around the offset to which the change of the total points.
+//! The search for marks that aren't at their expected places. It reads growing windows on both sides of the hint, and
+//! then also around the offset that the change of the total points to.
 
 use crate::pagination::{
     direction::Way,
@@ -7,15 +7,15 @@ use crate::pagination::{
     plan::Window,
 };
 
-/// A stretch of the list that was read around an aim.
+/// A stretch of the list that was read around an aim, as expected offsets.
 #[derive(Clone, Copy, Debug)]
 struct Area {
     aim: u64,
     from: u64,
     to: u64,
-    /// True if no more items are to be found before `from`.
+    /// True if no more items can be found before `from`.
     left_done: bool,
-    /// True if no more items are to be found after `to`.
+    /// True if no more items can be found after `to`.
     right_done: bool,
 }
 
@@ -24,47 +24,47 @@ struct Area {
 pub(super) struct Probe {
     /// The window to cover.
     pub(super) window: Window,
-    /// The end of the window from which it is covered, if no answer holds all of it.
+    /// The end of the window to begin with, if no single answer covers all of it.
     pub(super) way: Way,
-    /// An offset of the window that no answer has covered yet.
+    /// An offset in the window that no answer has covered yet.
     pub(super) new: u64,
     area: usize,
-    /// The side on which it extends its area; `None` for the first window of an area.
+    /// The side on which the probe extends its area; `None` for the first window of an area.
     side: Option<Way>,
 }
 
 /// The part of the list that an answer showed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Covered {
-    /// The believed offsets that the answer covers: from `from` to before `to`.
+    /// The expected offsets that the answer covers: from `from` to before `to`.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// True if the answer is the end of the list, or lies after it: the search goes no further right.
+    /// True if the answer is the end of the list, or after it. The search then goes no further right.
     pub(super) ends: bool,
-    /// True if the answer begins the list.
+    /// True if the answer begins at the start of the list.
     pub(super) starts: bool,
 }
 
 /// A search for the marks around a boundary.
 #[derive(Debug)]
 pub(super) struct MarkSearch {
-    /// The number of items that are looked at each way.
+    /// The largest number of items to read on each side of an aim.
     bound: u64,
     areas: Vec<Area>,
     /// The index of the area that was extended last.
     turn: usize,
-    /// The offset to which the change of the total points; `None` once it was looked at.
+    /// The offset that the change of the total points to; `None` once it was looked at.
     pointed: Option<u64>,
-    /// The offset at which, and after which, no item is believed to be.
+    /// The offset from which on no item is expected.
     end: u64,
-    /// The number of strides to the left from after the end that found no item.
+    /// The number of strides to the left, from after the end, that found no item.
     strides: u32,
     probes: u32,
 }
 
 impl MarkSearch {
-    /// Begins a search after a first answer, around `aim`, that did not show the place. `bound` is the number of items
-    /// that are looked at each way.
+    /// Begins a search around `aim`, after a first answer that didn't show the place. `bound` is the largest number of
+    /// items to read on each side of an aim.
     pub(super) fn new(aim: u64, covered: Covered, bound: u64) -> Self {
         let area = Area { aim, from: aim, to: aim, left_done: false, right_done: false };
         let mut search =
@@ -78,7 +78,7 @@ impl MarkSearch {
         self.end = self.end.min(end);
     }
 
-    /// Adds the offset to which the difference between two totals points.
+    /// Adds the offset that the difference between two totals points to.
     pub(super) fn point(&mut self, offset: u64) {
         self.pointed = Some(offset);
     }
@@ -88,7 +88,7 @@ impl MarkSearch {
         self.cover(probe.area, probe.side, covered);
     }
 
-    /// Notes that no more can be asked for on the side of a probe.
+    /// Notes that no more items can be requested on the side of a probe.
     pub(super) fn give_up(&mut self, probe: Probe) {
         match probe.side {
             Some(Way::Backward) => self.areas[probe.area].left_done = true,
@@ -100,7 +100,7 @@ impl MarkSearch {
         }
     }
 
-    /// Returns the next window to look at; `None` when all places in bounds were covered.
+    /// Returns the next window to look at; `None` when all places within bounds were covered.
     pub(super) fn next(&mut self) -> Option<Probe> {
         self.probes += 1;
         if let Some(aim) = self.pointed.take() {
@@ -126,11 +126,11 @@ impl MarkSearch {
         None
     }
 
-    /// Returns the next window beside an area, on the side that was looked at less.
+    /// Returns the next window next to an area, on the side that was read less far; `None` if both sides are done.
     fn extend(&mut self, index: usize) -> Option<Probe> {
         let size = SEARCH_WINDOW << (self.probes / 2).min(10);
         let (end, bound) = (self.end, self.bound);
-        // The parts that were read around another aim are not read again.
+        // The parts that were read around another aim aren't read again.
         for other in 0..self.areas.len() {
             let Area { from, to, .. } = self.areas[other];
             let area = &mut self.areas[index];
@@ -140,7 +140,7 @@ impl MarkSearch {
         }
         let area = &mut self.areas[index];
         if area.from >= end {
-            // Nothing is here: the end of the list lies further left.
+            // No item is here, so the end of the list lies further left.
             area.aim = end;
             (area.from, area.to) = (end, end);
             if area.left_done || end == 0 {
@@ -192,12 +192,12 @@ impl MarkSearch {
         }
         let (from, to) = (area.from, area.to);
         if side == Some(Way::Backward) && covered.ends && covered.to < from {
-            // All answers so far were from after the end, where the last items come again.
+            // All answers so far were from after the end, where the upstream repeats the last items.
             return;
         }
         match side {
             None => (area.from, area.to) = (covered.from, covered.to),
-            // The part between the two was not seen, so the area does not grow.
+            // The part between the two wasn't seen, so the area doesn't grow.
             Some(_) if covered.from > to || covered.to < from => {}
             Some(Way::Forward) => area.to = area.to.max(covered.to),
             Some(Way::Backward) => area.from = area.from.min(covered.from),
@@ -205,7 +205,7 @@ impl MarkSearch {
         if side.is_none() && !(area.from..=area.to).contains(&area.aim) {
             area.aim = area.aim.clamp(area.from, area.to);
         }
-        // An answer that shows nothing new goes no further.
+        // An answer that shows no new offset means that its side is done.
         area.right_done |= side == Some(Way::Forward) && area.to == to;
         area.left_done |= (side == Some(Way::Backward) && area.from == from) || covered.starts;
     }

@@ -1,4 +1,4 @@
-//! The steps of a search for marks that are not at their expected places.
+//! The steps of a search for marks that aren't at their expected places.
 
 use super::{
     Landmark, MarkHalt, MarkNext, MarkProgress, MarkReader, MarkTurn,
@@ -18,7 +18,7 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Looks for marks elsewhere, because those that were seen don't decide the place.
+    /// Begins or continues to look for marks elsewhere, because those seen don't decide the place.
     pub(super) async fn unsettled(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
@@ -35,14 +35,14 @@ impl MarkReader<'_> {
             return self.look_beside().await;
         }
         if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
-            // The items that were read last may have only hidden items beside them.
+            // The neighbours of the items that were read last may all be hidden.
             self.effort.misses += 1;
             let way = self.page.way();
             return self.look_beyond(way);
         }
         let (total, end) = (view.answer.total.map(|total| total.value), self.covered(view));
-        // If the last answer was empty, the search begins at the last one that had items; only by offset, because under
-        // a silent cap a page is another page.
+        // If the last answer was empty, the search begins at the last one that had items. This applies only to pages by
+        // offset: under a silent cap, a page number means another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
         let mut search = MarkSearch::new(self.stand.offset, begin, u64::from(self.request.terms.search_items));
@@ -50,14 +50,14 @@ impl MarkReader<'_> {
             search.believe_end(end.from);
         }
         if let Some(total) = total.filter(|_| self.request.paging.hidden) {
-            // If items are hidden, empty answers don't show where the list ends: the total does.
+            // If items are hidden, empty answers don't show where the list ends, but the total does.
             search.believe_end(total.saturating_add(MARGIN));
         }
         if let (Some(now), Some(then)) = (total, self.hint.total)
             && now != then
             && !sightings.is_fresh()
         {
-            // Items that came before the place moved it on by as many. Test:
+            // Items inserted before the place moved it by as many offsets. Test:
             // `a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted`.
             search.point(self.stand.offset.saturating_add(now).saturating_sub(then).min(now));
         }
@@ -69,10 +69,11 @@ impl MarkReader<'_> {
         self.look_elsewhere().await
     }
 
-    /// Looks at one window of the search. Returns the next turn, or `None` if the next window is to be looked at.
+    /// Looks at one window of the search. Returns the next turn, or `None` if the search must continue with the next
+    /// window.
     async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<MarkTurn>, MarkHalt> {
         let mut wanted = slice;
-        // The loop ends: it goes on only under another cap, and caps only fall.
+        // The loop ends: it repeats only under a lower cap, and caps only fall.
         loop {
             let Some((slice, answer)) = self.send(vec![wanted]).await?.pop() else { return Err(self.lost()) };
             let view = self.view(slice, answer, Witness::None);
@@ -93,7 +94,7 @@ impl MarkReader<'_> {
             } else if covered.ends {
                 self.unguess_cap();
             }
-            // Under a cap the window may be in another slice.
+            // Under a cap, another slice may cover the window.
             let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
             let again = self.slice_of(probe).filter(|again| (cap.is_some() || falls_short) && *again != slice);
             match again {
@@ -108,36 +109,36 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the silent cap that a short answer shows, if it ends before the offset that it was asked for. Any short
-    /// page shows one, because under a cap a page that is not the first is another page, of another size. Such a slice
-    /// must be asked for again.
+    /// Returns the silent cap that a short answer shows; `None` if it shows none. An answer by offset shows a cap only
+    /// if it ends before `offset`. A short page by number always shows one: under a cap, every page but the first is a
+    /// page of another size, so its slice must be requested again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
         let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.assumed_cap);
         let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
-        // An answer that reaches the total is short because of the end. Test:
+        // The end of the list, not a cap, makes an answer short if it reaches the total. Test:
         // `an_answer_that_the_end_makes_short_is_no_cap`.
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
     }
 
-    /// Drops a guessed cap: the end made an answer short, unless answers were as long as the cap.
+    /// Drops a guessed cap: the end made an answer short. The cap is kept if other answers were as long as it.
     fn unguess_cap(&mut self) {
         if self.caps.guessed && self.asker.sizes.assumed_cap > Some(self.asker.ledger.honoured().by_walk()) {
             (self.asker.sizes.assumed_cap, self.caps.guessed) = (self.request.profile.cap, false);
         }
     }
 
-    /// Returns the part of the list that an answer covers, for a search.
+    /// Returns the part of the list that an answer covers, as a search counts it.
     fn covered(&self, view: &View) -> Covered {
         let nothing = view.is_empty() && !self.request.paging.hidden;
         Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }
     }
 
-    /// Looks at one window after the other. If none is left, the marks that were seen decide.
+    /// Looks at one window of the search after the other. If none is left, the marks seen so far decide.
     async fn look_elsewhere(&mut self) -> MarkNext {
         while self.asker.left() > AFTER_SEARCH_REQUESTS
             && let Some(probe) = self.search.as_mut().and_then(MarkSearch::next)
@@ -159,8 +160,8 @@ impl MarkReader<'_> {
         let Landmark::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
-                // Few marks are left: the items around them are looked at once more, beyond the reach of the search
-                // too. Test: `marks_that_a_search_missed_are_seen_beside_those_it_found`.
+                // Few marks are left, so the items around them are read once more, even beyond the reach of the search.
+                // Test: `marks_that_a_search_missed_are_seen_beside_those_it_found`.
                 (self.stand.offset, self.effort.closer) = (sightings.offset(&decision), 1);
                 sightings.look_closer();
                 Ok(MarkTurn::Window)
@@ -170,8 +171,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Looks once more at the deciding marks and their neighbours, after all the list within reach was looked at: some
-    /// marks may have been missed because the list changed meanwhile. Then the marks that were seen decide.
+    /// Reads the deciding marks and their neighbours once more, after the search has covered the list within reach.
+    /// Some marks may have been missed because the list changed meanwhile. Then the marks seen decide.
     async fn look_beside(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
@@ -190,7 +191,7 @@ impl MarkReader<'_> {
                 return Ok(MarkTurn::Ask(vec![slice.into()]));
             }
         }
-        // Where the last page comes again, the places of answers relative to each other are not known.
+        // If the upstream repeats its last page, the relative places of answers aren't known.
         let seen = matches!(beside, Beside::Seen) && !self.request.paging.repeats_last_page;
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {
@@ -209,7 +210,7 @@ impl MarkReader<'_> {
         self.slice_showing(probe.window, probe.way, probe.new)
     }
 
-    /// Returns the request that shows most of a window, and the new part in it.
+    /// Returns the request that shows most of a window and its new part; `None` if no request shows the new part.
     fn slice_showing(&self, window: Window, way: Way, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
         let plan = |window| plan::plan(paging, self.asker.sizes.assumed_cap, window, way, 1).into_iter().next();

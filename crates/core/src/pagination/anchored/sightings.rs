@@ -1,8 +1,7 @@
 //! The answers in which a boundary's marks were seen, and their evidence of its place.
 //!
-//! A single answer decides if it shows enough marks, because its items are known to be in that order. Only after all
-//! the list within reach was looked at, and no answer showed enough, are the answers taken together, by their expected
-//! offsets.
+//! A single answer decides if it shows enough marks, because its items certainly have that order. If no answer within
+//! the search's reach shows enough marks, all answers decide together, by their expected offsets.
 
 use super::{
     super::{mark::Marker, order::Order},
@@ -13,22 +12,23 @@ use super::{
 };
 use crate::pagination::direction::Way;
 
-/// A boundary that is known by the marks around it, and what was seen of them.
+/// A boundary that is known by the marks around it, and the answers that show some of these marks.
 #[derive(Debug)]
 pub(super) struct Sightings {
     line: MarkLine,
     way: Way,
     /// The expected offset of the boundary.
     boundary: u64,
-    /// True if the place was read in this request: a mark that is where it was a moment ago has not moved.
+    /// True if this request has read the place itself; false if a cursor names it. A mark that is where it was a moment
+    /// ago hasn't moved.
     fresh: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
-    /// The index of the first answer that looked at the deciding marks once more.
+    /// The index of the first answer that looked at the deciding marks once more; `None` before that.
     closer: Option<usize>,
 }
 
-/// A stretch of the list that was looked at once more.
+/// A stretch of the list that was looked at once more, as expected offsets.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     from: u64,
@@ -51,40 +51,40 @@ enum StretchEdge {
 /// The place at which the boundary was found.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The answer that shows it.
+    /// The answer that shows the place.
     pub(super) view: View,
-    /// The item of the answer right before which the boundary is, in the order of the list.
+    /// The index of the answer's item right before which the boundary is, in the list's order.
     pub(super) cut: usize,
-    /// The number of marks that were out of their order.
+    /// The number of marks that are out of sequence.
     pub(super) stragglers: u32,
-    /// The marks that were seen again.
+    /// The marks of served items that were recognised.
     pub(super) recognised: Recognised,
 }
 
-/// The knowledge of the items right beside the marks that were looked at once more.
+/// The knowledge of the items right next to the marks that were looked at once more.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Beside {
-    /// They were seen.
+    /// The neighbouring items were seen.
     Seen,
-    /// They are to be asked for: on this side, from this offset on, this number of items.
+    /// The neighbouring items must be requested: on this side, from this offset on, this number of items.
     Ask(Way, u64, u64),
-    /// They cannot be seen.
+    /// The neighbouring items can't be seen.
     Unreachable,
 }
 
-/// A place in one of the answers.
+/// A place in one of the answers at which the page may begin.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decision {
     place: Place,
     view: usize,
     cut: usize,
-    /// True if an unserved item may stand right before the page: the page begins with its answer, and the mark there is
-    /// not that of the next item.
+    /// True if an unserved item may be right before the page: the page begins at the edge of its answer, and the mark
+    /// there isn't the next item's.
     pub(super) open: bool,
 }
 
 impl Sightings {
-    /// Begins with no answer.
+    /// Begins without any answer.
     pub(super) fn new(line: MarkLine, way: Way, boundary: u64, fresh: bool) -> Self {
         Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
@@ -94,7 +94,7 @@ impl Sightings {
         &self.line
     }
 
-    /// Returns whether the place was read in this request, and does not come from a cursor.
+    /// Returns whether this request read the place itself; false if the place comes from a cursor.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
     }
@@ -109,8 +109,8 @@ impl Sightings {
         self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
     }
 
-    /// Returns whether the upstream ignores the place that is asked for: each later answer is the first one again,
-    /// which does not end the list.
+    /// Returns whether the upstream ignores the requested offset: every later answer repeats the first one, which
+    /// doesn't end the list.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.slice.begins().0 == 0 && !view.ends && !view.short);
@@ -120,7 +120,7 @@ impl Sightings {
         })
     }
 
-    /// Adds an answer. Returns the place at which the page begins, if the answer alone makes it certain.
+    /// Adds an answer. Returns the place at which the page begins, if this answer alone makes it certain.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
         let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
@@ -133,10 +133,10 @@ impl Sightings {
         self.closer = Some(self.views.len());
     }
 
-    /// Returns the decision of all answers together, after all the list within reach was looked at. Of each mark the
-    /// last answer that showed it counts; the sequence is that of their expected offsets. If the deciding marks were
-    /// looked at once more, those answers must show the place, and earlier sightings in the part that they cover don't
-    /// count.
+    /// Returns the decision of all answers together, after the whole list within reach was looked at. For each mark,
+    /// the last answer that showed it counts; the answers' expected offsets determine the sequence of the marks. If the
+    /// deciding marks were looked at once more, these later answers must show the place, and earlier sightings in the
+    /// part that they cover don't count.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
         let is_stale = |index: usize, at: u64| {
@@ -163,7 +163,7 @@ impl Sightings {
         beside.max_by_key(|decision| (!decision.open, self.goes_on(decision), decision.view))
     }
 
-    /// Returns the stretch that was looked at once more.
+    /// Returns the stretch that was looked at once more; `None` before that.
     fn stretch(&self) -> Option<Stretch> {
         let mut views = self.views.get(self.closer?..)?.iter().map(|(view, _)| view);
         let first = views.next()?;
@@ -192,8 +192,8 @@ impl Sightings {
         Some(stretch)
     }
 
-    /// Returns the side that must still be looked at once more: beside marks that were seen there may be others, or
-    /// those that came between them since.
+    /// Returns the side that must still be looked at once more. Next to marks that were seen there may be other marks,
+    /// or items that were put between them later.
     pub(super) fn beside(&self) -> Beside {
         let (Some(stretch), Some(since)) = (self.stretch(), self.closer) else { return Beside::Unreachable };
         let items = self.line.marks.len() as u64;
@@ -212,19 +212,19 @@ impl Sightings {
         }
     }
 
-    /// Returns the expected offset of the place that was decided for.
+    /// Returns the expected offset of a decision's place.
     pub(super) fn offset(&self, decision: &Decision) -> u64 {
         let (view, cut) = (&self.views[decision.view].0, decision.cut);
-        // Hidden items may follow the last item before the place: the page is expected right after that item.
+        // Hidden items may follow the last item before the place, so the page is expected right after that item.
         let after_last = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
         after_last.unwrap_or(u64::MAX).min(view.offset_of(cut))
     }
 
-    /// Returns the place that was decided for, with the answer that shows it.
+    /// Returns a decision's place, with the answer that shows it.
     pub(super) fn find(mut self, decision: &Decision) -> Found {
         let is_ahead = |sight: &Sight| sight.rank >= self.line.passed;
         if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
-            // The next items are no longer those that the cursor marks.
+            // The items that come next are no longer exactly those that the cursor marks.
             self.line.marks.truncate(self.line.passed);
         }
         let (view, sights) = self.views.swap_remove(decision.view);
@@ -234,13 +234,13 @@ impl Sightings {
         Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line } }
     }
 
-    /// Returns the marks that one answer shows, and their places in it.
+    /// Returns the marks that one answer shows, and their places in it in the direction of reading.
     fn seen_in(&self, index: usize) -> Vec<Seen> {
         let seen = |sight: &Sight| Seen { rank: sight.rank, at: self.along(sight.place as u64) };
         self.views[index].1.iter().map(seen).collect()
     }
 
-    /// Returns the decision of one answer.
+    /// Returns the decision of one answer; `None` if its marks don't decide.
     fn decide_by(&self, index: usize) -> Option<Decision> {
         let view = &self.views[index].0;
         let seen = self.seen_in(index);
@@ -254,8 +254,8 @@ impl Sightings {
         Some(self.decision(place, index, cut, at_cut))
     }
 
-    /// Returns a place right before the item `cut` of an answer. `at_cut` is the rank of the mark right after it, in
-    /// the direction of reading.
+    /// Returns the decision for the place right before the item `cut` of an answer. `at_cut` is the rank of the mark
+    /// right after the place in the direction of reading; `None` if no mark is there.
     fn decision(&self, place: Place, view: usize, cut: usize, at_cut: Option<usize>) -> Decision {
         let answer = &self.views[view].0;
         let at_edge = match self.way {
@@ -265,7 +265,7 @@ impl Sightings {
         Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.passed) }
     }
 
-    /// Returns whether the answer shows an item beyond the place.
+    /// Returns whether the answer shows an item beyond the place in the direction of reading.
     fn goes_on(&self, decision: &Decision) -> bool {
         match self.way {
             Way::Forward => decision.cut < self.views[decision.view].0.len(),
@@ -273,19 +273,21 @@ impl Sightings {
         }
     }
 
-    /// Returns a place in the list, or in an answer, in the direction of reading.
+    /// Converts a place in the list, or in an answer, to one that counts in the direction of reading.
     fn along(&self, place: u64) -> i64 {
         let place = i64::try_from(place).unwrap_or(i64::MAX / 2);
         if self.way == Way::Forward { place } else { -place }
     }
 
-    /// Returns whether an answer alone makes a decision certain.
+    /// Returns whether one answer makes a decision certain.
     ///
-    /// A decision is certain if all marks are seen; if a mark right beside the boundary stands at its expected place
-    /// and was read a moment ago; or if the missing marks could not change it, wherever they are. Otherwise, and if no
-    /// other answer shows the missing marks, two neighbouring marks side by side are enough, if the missing ones would
-    /// be in view or the two are at their expected places: the others were deleted, and the two have not moved
-    /// together. An open decision is never certain.
+    /// An open decision is never certain. Any other decision is certain in three cases: the answer shows all marks; a
+    /// mark right next to the boundary was read a moment ago and is at its expected place; or the missing marks
+    /// couldn't change the decision, wherever they are.
+    ///
+    /// If no other answer shows the missing marks, two marks that are still neighbours suffice too, on one of two
+    /// conditions: the missing marks would have to be in view, or the two are at their expected places. The missing
+    /// ones were then deleted, and the two haven't moved together.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, passed) = (self.line.marks.len(), self.line.passed);
@@ -293,7 +295,7 @@ impl Sightings {
             let at = view.begins.saturating_add(sight.place as u64);
             self.line.is_in_place(sight.rank, at, self.boundary, self.way)
         };
-        // Only the marks right beside the boundary pin it. Test:
+        // Only the marks right next to the boundary fix its place. Test:
         // `an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last`.
         let is_beside = |sight: &Sight| sight.rank == passed || sight.rank + 1 == passed;
         let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));

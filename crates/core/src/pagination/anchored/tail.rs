@@ -1,5 +1,5 @@
-//! The search for the end of a list: first at the total; then further on as long as items come; then by halving between
-//! the last item and the first offset that is empty.
+//! The search for the end of a list: first at the total, then in growing strides while items come, then by halving the
+//! range between the last item and the first empty offset.
 
 use super::{Landmark, MarkNext, MarkReader, MarkTurn, mark_seam::MarkSeam, view::View};
 use crate::pagination::{
@@ -9,13 +9,13 @@ use crate::pagination::{
     plan::Window,
 };
 
-/// The knowledge of the end of a list.
+/// The knowledge of where a list ends.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     aim: u64,
     /// The offset up to which items were seen.
     low: u64,
-    /// The least offset at which no item was seen.
+    /// The smallest offset at which no item was seen; `None` if items were seen everywhere.
     high: Option<u64>,
     strides: u32,
     /// The seam after the last answer that had any items.
@@ -23,7 +23,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Begins with the offset at which the list is expected to end.
+    /// Begins a search at the offset where the list is expected to end.
     pub(super) fn new(aim: u64) -> Self {
         Self { aim, ..Self::default() }
     }
@@ -34,8 +34,8 @@ impl Tail {
         Window { from, to: self.aim.saturating_add(1), before: TAIL_MARGIN, after: TAIL_MARGIN }
     }
 
-    /// Adds an answer that does not show the end of a list with hidden items, whose total is `total`. Returns whether
-    /// there is a new place to look at.
+    /// Adds an answer that doesn't show the end of a list with hidden items. `total` is the list's total. Returns
+    /// whether the search has a new offset to look at.
     fn saw_some(&mut self, view: &View, total: u64) -> bool {
         let aim = match view.reaches() < total {
             true => total,
@@ -45,8 +45,8 @@ impl Tail {
         std::mem::replace(&mut self.aim, aim) != aim
     }
 
-    /// Adds an answer between these offsets that does not show the end, and aims anew. Returns whether there is a new
-    /// place to look at.
+    /// Adds an answer that covers these offsets and doesn't show the end, and aims anew. Returns whether the search has
+    /// a new offset to look at.
     fn saw(&mut self, from: u64, to: u64, total: Option<Total>) -> bool {
         if from == to {
             self.high = Some(self.high.map_or(from, |high| high.min(from)));
@@ -75,13 +75,14 @@ impl Tail {
 }
 
 impl MarkReader<'_> {
-    /// Returns the next turn after an answer that does not show the end of the list.
+    /// Returns the next turn after an answer that doesn't show the end of the list.
     pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> MarkNext {
         self.asker.searching = true;
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.slice.size().0) {
-            // A second answer with the same number of items is cut by a cap, under which a page is another page.
+            // A second answer with the same number of items was cut by a cap, under which a page number means another
+            // page.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
             return Ok(MarkTurn::Window);
@@ -106,7 +107,7 @@ impl MarkReader<'_> {
         let seam = MarkSeam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
-        // Past the end the last page may come again: after a short answer no other place shows more.
+        // If the upstream repeats its last page past the end, no other offset than that of a short answer shows more.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
             return Ok(MarkTurn::Window);

@@ -1,4 +1,4 @@
-//! Walks over small lists without a declared order. The simulator tests random changes.
+//! Walks through small lists without a declared order. The simulator tests random changes.
 
 mod amid;
 
@@ -31,25 +31,25 @@ fn start() -> Target {
     Target { position: Position::Start, hint: Hint::default() }
 }
 
-/// A list of items as they are written, and the behaviour of its upstream.
+/// A list of items as raw text, and the behaviour of its upstream.
 struct List {
-    /// The raw id of each item, if it has one, and the rest of its bytes.
+    /// The raw id of each item, if the item has one, and the rest of its bytes.
     items: Vec<(Option<String>, String)>,
     cap: u32,
     total: bool,
     /// The number of items by which the total is too high.
     overcount: u64,
-    /// True if every request gets the first items.
+    /// True if the upstream answers every request with the first items.
     ignores: bool,
-    /// The number whose multiples are the items, counted from 1, that answers leave out after the limit; the paging
-    /// does not declare that.
+    /// The `n` for which answers omit every `n`th item after the limit is applied, although the paging declares no
+    /// hidden items.
     hides_each: Option<usize>,
-    /// The number of items that come to the head before the second answer for a page.
+    /// The number of items inserted at the head before the second answer for a page.
     arrivals: u32,
     profile: UpstreamProfile,
     /// The number of requests that the last page took.
     requests: u32,
-    /// The requests that pages are asked with.
+    /// The request that pages are read with, apart from target and limit.
     request: PageRequest,
 }
 
@@ -155,7 +155,7 @@ impl List {
         }
     }
 
-    /// Reads all pages from the start to the end, and calls `between` after each. Returns the items of each page.
+    /// Reads all pages from start to end, and calls `between` after each. Returns the items of each page.
     fn walk(&mut self, limit: u32, mut between: impl FnMut(&mut Self, &Page)) -> Vec<Vec<String>> {
         let (mut pages, mut target) = (Vec::new(), start());
         loop {
@@ -265,7 +265,7 @@ fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
     let flagged = list.page(next, 20).unwrap();
     assert_eq!((flagged.level(), flagged.unproven), (Level::Positional, Some(Unproven::Position)));
     assert_eq!(texts(&flagged), numbers(120..140));
-    // From there it goes on by marks.
+    // From there the walk continues by marks.
     list.items.remove(0);
     let after = list.page(flagged.next.clone().unwrap(), 20).unwrap();
     assert_eq!((texts(&after), after.level(), after.notes.drift), (numbers(140..160), Level::Anchored, Some(-1)));
@@ -284,7 +284,7 @@ fn after_the_end_the_way_back_is_the_last_page() {
 #[test]
 fn items_without_ids_are_known_by_their_bytes() {
     for family in FAMILIES {
-        // Many of them look the same; nothing changes, so that each is delivered once.
+        // Many of the letters are alike. The list doesn't change, so each item is served exactly once.
         for letters in ["aaaaaaaaaaaaaaaaaaaa", "abababababababababab", "okokkokokkoookkkokok", "abcdefghijklmnopqrst"]
         {
             for limit in [1, 2, 3, 7] {
@@ -307,7 +307,7 @@ fn an_id_is_known_in_any_spelling_and_served_once() {
     list.items[1].0 = Some("2.0".to_owned());
     list.items[2].0 = Some("\"\\u006b\"".to_owned());
     list.items.insert(0, (Some("0".to_owned()), String::new()));
-    // Shown twice, as by a join.
+    // The list contains an item twice, as after a join.
     list.items.insert(6, (Some("5".to_owned()), String::new()));
     let second = list.page(first.next.clone().unwrap(), 3).unwrap();
     assert_eq!(texts(&second), ["4", "5", "6"]);
@@ -325,7 +325,7 @@ fn a_straggler_is_counted_and_not_served_again() {
     assert_eq!(second.notes.drift, Some(-1));
 }
 
-/// Returns a target amid the marks of these numbers, with an offset as its hint.
+/// Returns a target amid the marks of these ids, with an offset as its hint.
 fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
     let marks = |numbers: &[u32]| numbers.iter().map(|number| marker(1).mark(number.to_string().as_bytes())).collect();
     let position = Position::AfterMarks(Marks { before: marks(before), after: marks(after) });
@@ -334,7 +334,7 @@ fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
 
 #[test]
 fn two_marks_that_moved_past_unseen_ones_do_not_decide() {
-    // 13 and 14 went on, and stand where they are believed to be.
+    // 13 and 14 moved forward, and are at their expected places.
     let list = [8, 1, 2, 4, 5, 7, 12, 11, 9, 3, 13, 14, 10, 6];
     for family in FAMILIES {
         for cap in [9, 12, 20, 100] {
@@ -354,7 +354,7 @@ fn marks_that_a_search_missed_are_seen_beside_those_it_found() {
             let mut list = List { arrivals, ..List::new(family, items).capped(family, 5) };
             match list.page(amid(&[8, 9, 10], &[11, 12], 5), 5) {
                 Ok(page) => assert_eq!(texts(&page), ["11", "52", "12", "14", "15"], "{family:?}, {arrivals}"),
-                // All marks came to stand where no mark was.
+                // The insertions moved every mark to a place where no mark had been seen.
                 Err(refusal) => assert!((4..7).contains(&arrivals), "{family:?}, {arrivals}: {refusal:?}"),
             }
         }
@@ -366,7 +366,7 @@ fn items_that_a_silent_cap_hides_from_a_search_are_asked_for_again() {
     for family in FAMILIES {
         for cap in [10, 14, 20] {
             for (total, hint) in [(false, 44), (false, 55), (false, 59), (true, 44), (true, 55), (true, 59)] {
-                // 32 was moved to the end, and all stands far before its hint.
+                // 32 was moved to the end, and the place is far before its hint.
                 let items = (1..32).chain(33..46).chain([32]).map(|id| (Some(id.to_string()), String::new()));
                 let mut list = List { total, ..List::new(family, items).capped_in_silence(family, cap) };
                 let page = list.page(amid(&[28, 29, 30], &[31, 32], hint), 4).unwrap();
@@ -380,8 +380,7 @@ fn items_that_a_silent_cap_hides_from_a_search_are_asked_for_again() {
 fn an_answer_that_the_end_makes_short_is_no_cap() {
     for family in FAMILIES {
         for (total, hint) in [(false, 122), (false, 126), (true, 122), (true, 126), (true, 200)] {
-            // The item that was passed last was moved to the end, two others are gone, and all items stand before the
-            // hint.
+            // The item served last was moved to the end, two others are gone, and all items are before the hint.
             let items = (300..410).chain([207, 205]).chain(216..223).chain([215]);
             let items = items.map(|id| (Some(id.to_string()), String::new()));
             let mut list = List { total, ..List::new(family, items) };
@@ -397,7 +396,7 @@ fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
     for total in [false, true] {
         for cap in [8, 10, 13, 20] {
             let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
-            // Every page meets the cap anew, and must see what follows it.
+            // Every page must discover the cap anew, which takes more requests.
             list.request.budget.page = 12;
             let mut target = amid(&[7, 8, 9], &[10, 11], 10);
             for first in (10..50).step_by(10) {
@@ -566,8 +565,8 @@ fn items_that_are_hidden_without_a_word_end_no_list() {
                         delivered.extend(texts(&page));
                         target.clone_from(&page.next);
                     }
-                    // Nothing shows what is beside the place, or it takes more requests than a page has: that is no
-                    // end.
+                    // No answer shows the neighbours of the place, or showing them takes more requests than the budget
+                    // has. Neither case is the end of the list.
                     Err(Refusal::PositionLost { .. } | Refusal::BudgetExceeded) => {
                         refused += 1;
                         break;

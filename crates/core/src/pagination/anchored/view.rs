@@ -1,4 +1,4 @@
-//! An answer of a list without a declared order: its expected place, and the marks of its items.
+//! An answer of a list without a declared order: its expected offset, and the marks of its items.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -11,37 +11,38 @@ use super::super::{
     window::{Offset, Slice},
 };
 
-/// An answer with its expected place and its evidence.
+/// An answer with its expected offset and its evidence.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) answer: Answer,
-    /// The slice that was asked for.
+    /// The requested slice.
     pub(super) slice: Slice,
-    /// The expected offset of its first item.
+    /// The expected offset of the answer's first item.
     pub(super) begins: u64,
-    /// True if no item comes before it: it was asked from the very start.
+    /// True if no item comes before the answer: it was requested from the very start and begins there.
     pub(super) from_start: bool,
-    /// True if the answer ends the collection, by its own evidence.
+    /// True if the answer ends the list, by its own evidence.
     pub(super) ends: bool,
-    /// True if the answer has fewer items than were asked for, which proves nothing: a silent cap or the end made it
-    /// short.
+    /// True if the answer has fewer items than were requested without proof that it ends the list: a silent cap or the
+    /// end made it short.
     pub(super) short: bool,
-    /// The number of places of the list that it covers: more than it has items where some are hidden.
+    /// The number of offsets that the answer covers. Where items are hidden, it is larger than the number of items.
     pub(super) span: u64,
     marks: OnceLock<Vec<Mark>>,
 }
 
 impl View {
-    /// Makes a view of an answer, whose end is judged by `belief`.
+    /// Makes a view of an answer, whose end is judged by `belief`. `cap` is the assumed silent cap.
     pub(super) fn new(answer: Answer, slice: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
         let begins = believed_begin(&answer, slice, paging, cap);
         let from_start = slice.begins().0 == 0 && begins == 0;
         let count = answer.items.len() as u64;
         let End { ends, short, .. } = End::judge(&answer, slice, begins, from_start, paging, belief);
         let (ends, short, span) = if paging.hidden {
-            // Short and empty answers prove nothing where items are hidden after the limit.
+            // Short and empty answers prove nothing where items are hidden after the limit is applied.
             let ends = paging.end == EndEvidence::Flag && answer.more == Some(false) && ends;
-            // A silent cap can't be told from hidden items: only a size that is known to be honoured is covered.
+            // A silent cap can't be distinguished from hidden items, so the answer covers only a size that is known to
+            // be honoured.
             let declared =
                 matches!(&paging.sizes, Sizes::Free { most: Some(_), .. } | Sizes::Listed(_) | Sizes::Fixed(_));
             let honoured = if declared { u32::MAX } else { belief.honoured.by_walk() };
@@ -54,27 +55,25 @@ impl View {
         Self { answer, slice, begins, from_start, ends, short, span, marks: OnceLock::new() }
     }
 
-    /// Returns whether another answer has the very same items.
+    /// Returns whether two answers have the same items in the same order, byte for byte.
     pub(super) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len() && (0..self.len()).all(|place| self.answer.item(place) == other.answer.item(place))
     }
 
-    /// Returns the number of items.
     pub(super) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
-    /// Returns whether there are no items.
     pub(super) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
-    /// Returns the end of the answer: one past the last offset that it covers.
+    /// Returns the offset after the last one that the answer covers.
     pub(super) fn reaches(&self) -> u64 {
         self.begins.saturating_add(self.span)
     }
 
-    /// Returns the expected offset of the item at a place. Hidden items are expected to be spread evenly.
+    /// Returns the expected offset of the item at a place. Hidden items are assumed to be spread evenly.
     pub(super) fn offset_of(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
         if self.span == count || count == 0 {
@@ -83,7 +82,8 @@ impl View {
         self.begins.saturating_add(place.saturating_mul(self.span) / count)
     }
 
-    /// Returns the first item that is expected at an offset or after it.
+    /// Returns the place of the first item that is expected at or after an offset; the number of items if there is
+    /// none.
     pub(super) fn place_at(&self, offset: u64) -> usize {
         let from = offset.saturating_sub(self.begins);
         let (span, count) = (self.span.max(1), self.len() as u64);
@@ -91,12 +91,12 @@ impl View {
         usize::try_from(place.min(count)).unwrap_or(0)
     }
 
-    /// Returns the id of an item, in the spelling by which ids are compared; `None` if it has none.
+    /// Returns the id of an item in the form by which ids are compared; `None` if the item has no id.
     pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         self.answer.identity(order, place)
     }
 
-    /// Returns the mark of an item: of its id, else of its bytes.
+    /// Returns the mark of an item: the hash of its id, or of its bytes if it has no id.
     pub(super) fn mark(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
         if let Some(marks) = self.marks.get() {
             return marks[place];
@@ -104,7 +104,7 @@ impl View {
         self.mark_with(order, marker, place)
     }
 
-    /// Returns the mark that a marker makes of an item, whichever marker made the marks that are known already.
+    /// Returns the mark that `marker` makes of an item, even if marks of another marker are stored.
     pub(super) fn mark_with(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
         match self.id(order, place) {
             Some(id) => marker.mark(&id),
@@ -112,15 +112,16 @@ impl View {
         }
     }
 
-    /// Returns the marks of all items.
+    /// Returns the marks of all items. The first call stores them.
     pub(super) fn marks(&self, order: &Order, marker: &Marker) -> &[Mark] {
         self.marks.get_or_init(|| (0..self.len()).map(|place| self.mark_with(order, marker, place)).collect())
     }
 }
 
-/// Returns the expected offset of an answer's first item: the one that the answer states, else the one that was asked
-/// for. That of a page is its number times the size that the answer states, or times the size asked for, at most the
-/// assumed cap. Where the last page comes again past the end, a total shows which page that is.
+/// Returns the expected offset of an answer's first item: the offset that the answer states, or otherwise the requested
+/// one. The offset of a page is its number times the size that the answer states. If the answer states no size, the
+/// size is the requested one, but at most the assumed cap. If the upstream repeats its last page past the end, a total
+/// shows which page that is.
 fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     // Under a silent cap, a page begins at its number times the cap. Test:
     // `a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is`.

@@ -1,5 +1,6 @@
-//! A list that does not change, at an upstream that does as its dialect declares. Item *n* has the id *n*. The items of
-//! a run share their strong keys, and the upstream gives them in another sequence with every answer.
+//! A list that doesn't change, at an upstream that behaves as its dialect declares. Item *n* has the id *n*. The items
+//! of a run share their strong keys. If ties are unordered, the upstream returns a run in another sequence with every
+//! answer.
 
 use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
 
@@ -27,7 +28,7 @@ pub(super) struct Still {
     pub(super) paging: Arc<Paging>,
     pub(super) filters: Option<Arc<Filters>>,
     says: Vec<Said>,
-    /// The number of items that share their strong keys.
+    /// The number of items in each run, which share their strong keys.
     run: u64,
     answers: Cell<u64>,
 }
@@ -45,7 +46,7 @@ impl Still {
         }
     }
 
-    /// Returns the largest size that is honoured.
+    /// Returns the largest size that the upstream honours.
     pub(super) fn honours(&self) -> u32 {
         match &self.paging.sizes {
             Sizes::Free { most, .. } => most.unwrap_or(u32::MAX),
@@ -59,7 +60,8 @@ impl Still {
         self.says.contains(&Said::Total)
     }
 
-    /// Returns the place right after an item, the last of its run, as the cursor of a page that ends with it.
+    /// Returns the target right after an item that is the last of its run, as in the cursor of a page that ends with
+    /// the item.
     pub(super) fn after(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::After(self.anchor(item)?),
@@ -68,7 +70,8 @@ impl Still {
         Some(Target { position, hint: self.hint(item + 1) })
     }
 
-    /// Returns the place right before an item, the first of its run, as the cursor of a page that begins with it.
+    /// Returns the target right before an item that is the first of its run, as in the cursor of a page that begins
+    /// with the item.
     pub(super) fn before(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::Before(self.anchor(item)?),
@@ -124,7 +127,7 @@ impl Still {
         if self.paging.repeats_last_page && from >= count {
             from = count.saturating_sub(1) / u64::from(size) * u64::from(size);
         }
-        // The offset and the page that the answer states may lie after the end, as those of the request do.
+        // The offset and the page number that the answer states may be after the end, as those of the request may.
         let begins = from;
         let (from, to) = (from.min(count), from.saturating_add(u64::from(size)).min(count));
         let shown = match listing.flipped {
@@ -144,8 +147,8 @@ impl Still {
         }
     }
 
-    /// Returns the answer to a token. A token is the number of the item that it leads to, or beside which it leads if
-    /// the dialect pages by item.
+    /// Returns the answer to a token. A token is the number of the first item that it leads to. If the dialect pages by
+    /// item, a token is the number of the item next to these.
     fn by_token(&self, fetch: &TokenFetch) -> Answer {
         let size = u64::from(fetch.size.0.min(self.honours()));
         let tokens = self.paging.tokens;
@@ -174,7 +177,7 @@ impl Still {
         answer
     }
 
-    /// Returns the items that pass a filter. They are neighbours, because all keys ascend with the item's number.
+    /// Returns the items that pass a filter. These are consecutive, because all keys ascend with the item's number.
     fn passing(&self, filter: &Filter) -> Range<u64> {
         let all = 0..self.items;
         match filter {
@@ -208,7 +211,7 @@ impl Still {
         }
     }
 
-    /// Returns an answer with these items, in a form of the list.
+    /// Returns an answer with these items, flipped or in the order of their ids as `listing` asks.
     fn show(&self, range: Range<u64>, listing: &Listing) -> Answer {
         let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
         let (strong, columns) = (self.order.strong.len(), self.order.columns());
@@ -238,7 +241,8 @@ impl Still {
         shown
     }
 
-    /// Returns the item at a place in this answer: within a run whose ties are unordered, another one with each answer.
+    /// Returns the number of the item at a place in this answer. In a run of unordered ties, it differs from answer to
+    /// answer.
     fn shuffled(&self, place: u64) -> u64 {
         if self.order.ties == Ties::Ordered {
             return place;
@@ -254,7 +258,7 @@ pub(super) fn mark(bytes: &[u8]) -> Mark {
     Mark::of(bytes.iter().fold(0, |number: u64, byte| number.wrapping_mul(31).wrapping_add(u64::from(*byte))))
 }
 
-/// Returns the number that a key is; `None` for a key of another type.
+/// Returns a numeric key's value; `None` for a key of another type.
 fn number(value: &KeyValue) -> Option<f64> {
     match value {
         KeyValue::Number(digits) => digits.parse().ok(),
@@ -262,7 +266,7 @@ fn number(value: &KeyValue) -> Option<f64> {
     }
 }
 
-/// Returns the least whole number that is not less than a value, at least 0.
+/// Returns the smallest whole number that isn't less than a value, and not less than 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "items are counted from 0, and are few")]
 fn at_least(value: f64) -> u64 {
     value.ceil().max(0.0) as u64

@@ -1,4 +1,4 @@
-//! The cost computed from a few places and limits is the cost of all of them.
+//! Tests that the cost computed from a few places and limits is the cost of all places and limits.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn fixed(size: u32) -> Paging {
     Paging::new(Family::Page, Sizes::Fixed(size))
 }
 
-/// Computes the cost of every limit, at every place of a list of every length that matters.
+/// Computes the cost of every limit up to `limit`, at every place of a list, for every list length that matters.
 fn everywhere(shape: &CostShape, limit: u32) -> Cost {
     let cap = u64::from(shape.cap());
     let mut all = Cost::default();
@@ -42,7 +42,7 @@ fn everywhere(shape: &CostShape, limit: u32) -> Cost {
         for items in (5 * cap + u64::from(limit))..=(6 * cap + u64::from(limit)) {
             let walk = CostWalk { shape, still: Still::new(shape, items, 1), limit };
             all = all.and(walk.at_ends());
-            // No page leads on from the last item.
+            // The last item has no next page.
             all = (0..items - 1).map(|item| walk.around(item)).fold(all, Cost::and);
         }
     }
@@ -90,7 +90,7 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
             let need = shape.without_budget().cost(limit).most();
             let with = |budget| CostShape { budget: Budget::new(budget, budget), ..shape.clone() }.cost(limit);
             assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
-            // Up to three requests only confirm an end: without them the page claims less, or is not served.
+            // Up to three requests only confirm an end. Without these, the page claims less or isn't served.
             assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");
         }
     }
@@ -144,7 +144,7 @@ fn runs_of_equal_keys_walk_up_to_a_length() {
 #[test]
 fn an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
-    // An item cursor carries no size that was honoured: near the end, a page is read in small answers.
+    // An item cursor carries no honoured size, so near the end a page is read in small answers.
     let shape = CostShape::new(&request(hidden), false, vec![Said::Total]).without_budget();
     for limit in [20, 99, 100] {
         let cost = shape.cost(limit);

@@ -1,4 +1,4 @@
-//! Pages of one limit, read from one list at rest by the procedures that serve pages.
+//! Pages of one limit, read from an unchanging list by the same procedures that serve pages.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::pagination::{
     resolver::{Limit, PageRequest, Step, resolve},
 };
 
-/// A walk of pages of one limit over a list that does not change.
+/// A walk through pages of one limit over a list that doesn't change.
 pub(super) struct CostWalk<'a> {
     pub(super) shape: &'a CostShape,
     pub(super) still: Still,
@@ -20,8 +20,8 @@ pub(super) struct CostWalk<'a> {
 }
 
 impl CostWalk<'_> {
-    /// Returns items around which pages are read: at every place of the upstream's own pages that matters in the middle
-    /// of the list, and near its end.
+    /// Returns the items around which pages are read: in the middle of the list, one for each kind of place in the
+    /// upstream's own pages, and some near the end. `cap` is the size of the upstream's pages.
     pub(super) fn places(&self, cap: u64) -> Vec<u64> {
         let (limit, items) = (u64::from(self.limit), self.still.items);
         let middle = items / 2 / cap * cap;
@@ -29,7 +29,7 @@ impl CostWalk<'_> {
             Family::Token => return Vec::new(),
             // A slice can begin at any offset.
             Family::Offset => vec![0],
-            // The offsets within an upstream page at which a page may begin, and those at which it may end. Test:
+            // The offsets in an upstream page at which a page may begin, and those at which it may end. Test:
             // `a_few_places_and_limits_stand_for_all_of_them`.
             Family::Page => {
                 let ends = [0, 1, 2].map(|past| limit.div_ceil(cap) * cap + cap + past - limit);
@@ -40,13 +40,13 @@ impl CostWalk<'_> {
                 steps
             }
         };
-        // Near the end a page may just reach the end, or leave one item.
+        // Near the end a page may reach exactly to the end, or leave one item.
         let near = items - limit.min(items - 2);
         let before_end = [2, 3, 4, 5, 6, 7].map(|left| items - left.min(items));
         steps.into_iter().map(|step| middle + step).chain([near - 2, near - 1, near]).chain(before_end).collect()
     }
 
-    /// Returns the cost of the first page and the next, and of the last and the one before it, if a link leads there.
+    /// Returns the cost of the first two pages, and of the last page and the one before it if a link leads there.
     pub(super) fn at_ends(&self) -> Cost {
         let at = |position| Target { position, hint: Hint::default() };
         let cost = self.from(&at(Position::Start), UpstreamProfile::default(), 2);
@@ -56,7 +56,8 @@ impl CostWalk<'_> {
         cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
     }
 
-    /// Returns the cost of pages over runs of equal keys, from the end of one on and from the start of another back.
+    /// Returns the cost of pages over runs of equal keys, forward from the end of one run and backward from the start
+    /// of another.
     pub(super) fn over_runs(&self, run: u64) -> Cost {
         let pages = u32::try_from(run / u64::from(self.limit)).unwrap_or(u32::MAX).saturating_add(3);
         let targets = [self.still.after(run - 1), self.still.before(3 * run)];
@@ -67,11 +68,11 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// Returns the cost of the page after an item and of the one before it, by cursors that carry the right place.
+    /// Returns the cost of the page after an item and of the page before it, by cursors that carry the right offset.
     pub(super) fn around(&self, item: u64) -> Cost {
         let targets = [self.still.after(item), self.still.before(item)];
         let costs = targets.into_iter().flatten().flat_map(|target| {
-            // An item cursor carries no sizes that a walk has seen filled.
+            // An item cursor carries no size that a walk has seen filled.
             let unsure = self.from(&target, UpstreamProfile::default(), 1);
             let unsure = Cost { first: 0, inner: 0, last: unsure.most(), ..unsure };
             [self.from(&self.sure(target), UpstreamProfile::default(), 1), unsure]
@@ -79,14 +80,14 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// Returns a target of a walk that has seen all sizes filled that the upstream honours.
+    /// Returns a target as in a walk that has seen every size filled that the upstream honours.
     fn sure(&self, mut target: Target) -> Target {
         target.hint.honoured = self.still.honours();
         target
     }
 
-    /// Returns the cost of pages by token. Only the start can be asked for, so first pages of several sizes move the
-    /// pages after them.
+    /// Returns the cost of pages by token. Only the start can be requested without a token, so first pages of several
+    /// sizes are read to move the later pages.
     pub(super) fn by_token(&self, cap: u64) -> Cost {
         let mut cost = Cost::default();
         if self.shape.paging.family != Family::Token {
@@ -105,7 +106,7 @@ impl CostWalk<'_> {
         cost
     }
 
-    /// Returns the cost of `pages` pages from a target on, and of one back from the end if that is met.
+    /// Returns the cost of `pages` pages from a target on, and of a page back from the end if the walk reaches the end.
     fn from(&self, target: &Target, mut profile: UpstreamProfile, pages: u32) -> Cost {
         let mut cost = Cost::default();
         let mut target = target.clone();
@@ -160,7 +161,7 @@ impl CostWalk<'_> {
 
     fn page(&self, request: PageRequest) -> Result<Page, Refusal> {
         let mut step = resolve(request);
-        // The loop ends: every turn spends budget.
+        // The loop ends because every turn spends budget.
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
@@ -173,7 +174,7 @@ impl CostWalk<'_> {
     }
 }
 
-/// Returns the target as a cursor that holds ids alone names it.
+/// Returns the target as in a cursor that contains only ids.
 fn by_id(target: Target) -> Target {
     let pivot = |id| Pivot { id, fingerprint: None };
     let position = match target.position {

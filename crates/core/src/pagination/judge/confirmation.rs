@@ -1,5 +1,5 @@
-//! The confirmation of a short answer: its edge, asked for again, and a request beyond it show whether it ends the
-//! list.
+//! The confirmation of a short answer. Two more requests, one for the edge of the answer and one beyond it, show
+//! whether the answer ends the list.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -15,34 +15,32 @@ use crate::pagination::{
 /// The result of a confirmation.
 #[derive(Debug)]
 pub(in crate::pagination) enum Confirmed {
-    /// The edge, which ends the list or does not.
+    /// The evidence of the edge, which ends the list or doesn't.
     Edge(Result<Box<Evidence>, Unsorted>),
-    /// The edge ends the list, but an item comes from beyond it: items are hidden in between, the list has changed, or
-    /// under a silent cap a page is another page, of another size. With the first such item; `None` if its keys can't
-    /// be kept.
+    /// The edge ends the list, but the answer from beyond has another item. Causes: items in between are hidden, the
+    /// list has changed, or a silent cap made a page one of another size. The anchor is the first item of the answer
+    /// from beyond; `None` if its keys can't be kept.
     MoreBeyond(Option<Anchor>),
-    /// The list ends before the last item that came: the list has changed, or its offsets count hidden items.
+    /// The edge lacks the last item that came before: the list has changed, or its offsets count hidden items.
     Before,
 }
 
-/// The items of a short answer with which its confirmation is compared. An item is `None` if the answer has none there,
-/// or if its keys can't be kept.
+/// The items of a short answer that its confirmation is compared with. An item is `None` if the answer has no item at
+/// that place, or if the item's keys can't be kept.
 #[derive(Debug)]
 pub(in crate::pagination) struct Came {
-    /// The first item.
     first: Option<Anchor>,
-    /// The last item.
     last: Option<Anchor>,
-    /// The item at the place at which the edge begins.
+    /// The item at the place where the edge begins.
     at_edge: Option<Anchor>,
-    /// The ids of the items that came of the last item's run; empty if ties are ordered.
+    /// The ids of the items in the last item's run; empty if ties are ordered.
     last_run: Vec<Vec<u8>>,
-    /// The offset after all that its request asked for.
+    /// The offset after the last one that the request for the short answer covered.
     asked_to: u64,
 }
 
 impl Came {
-    /// Returns the items of a short answer, by its view, that an edge is compared with.
+    /// Returns the items of the short answer in `view` that its edge is compared with.
     pub(in crate::pagination) fn of(view: &Evidence, edge: Slice, order: &Order) -> Self {
         let place = edge.begins().0.checked_sub(view.begins()).and_then(|place| usize::try_from(place).ok());
         let anchor = |place: Option<usize>| view.anchor(order, place.filter(|place| *place < view.len())?);
@@ -54,34 +52,35 @@ impl Came {
         Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run, asked_to }
     }
 
-    /// Returns the items of an answer to the request for `slice` that has none.
+    /// Returns the items of an empty answer to the request for `slice`.
     pub(in crate::pagination) fn nothing(slice: Slice) -> Self {
         let asked_to = plan::reach(slice).1;
         Self { first: None, last: None, at_edge: None, last_run: Vec::new(), asked_to }
     }
 
-    /// Returns whether an item of the last run, whose ties come in any order, is among the items that came.
+    /// Returns whether an item of the edge, in the last run, is among the items that came before. True for an item
+    /// without an id.
     fn holds(&self, edge: &Answer, order: &Order, item: usize) -> bool {
         edge.identity(order, item).is_none_or(|id| self.last_run.iter().any(|came| **came == *id))
     }
 }
 
-/// The order and the paging of a list, by which evidence is made.
+/// The terms of a list by which evidence is made.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct ListTerms<'a> {
     pub(in crate::pagination) order: &'a Order,
-    /// The sizes, ends and flags of its dialect.
+    /// The sizes, the end evidence and the flags of the list's dialect.
     pub(in crate::pagination) paging: &'a Paging,
-    /// True if answers are taken as they came, by offset alone.
+    /// True if answers are used as received, by offset only.
     pub(in crate::pagination) unchecked: bool,
 }
 
 impl Evidence {
-    /// Makes evidence of an answer.
+    /// Makes evidence of an answer to the request for `slice`.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where the items contradict the order, lack its keys, or hold an id twice.
+    /// [`Unsorted`] if the items contradict the order, lack its keys, or contain an id twice.
     pub(in crate::pagination) fn of(
         slice: Slice,
         answer: Answer,
@@ -91,8 +90,8 @@ impl Evidence {
         Self::witnessed(slice, answer, terms, ledger, Witness::None)
     }
 
-    /// Makes evidence of an answer of the flipped list, which is expected to have `total` items: the start of the
-    /// flipped list is the end of the list, and the other way round.
+    /// Makes evidence of an answer of the flipped list, which is expected to have `total` items. The start of the
+    /// flipped list is the end of the list, and its end is the start.
     ///
     /// # Errors
     ///
@@ -124,8 +123,8 @@ impl Evidence {
     }
 }
 
-/// Judges a short answer by two further answers: the one from its edge, and the one from beyond all that had been asked
-/// for. `came` are the items of the short answer.
+/// Judges a short answer by two more answers: one from its edge, and one from beyond all that was requested. `came`
+/// contains the items of the short answer.
 pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
     beyond: Option<(Slice, &Answer)>,
@@ -133,42 +132,42 @@ pub(in crate::pagination) fn confirm(
     terms: ListTerms<'_>,
     ledger: &Ledger,
 ) -> Confirmed {
-    // Under a cap, a page of another size stands before the place that its number names, and so does the page after it:
+    // Under a cap, a page of another size begins before the place that its number names, and so does the page after it:
     // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. A last page that comes
     // again begins before its place too, and proves nothing about the list beyond:
     // `regressions/an-edge-among-hidden-rows.txt`.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
-    // An answer from beyond stands there if it has a new item or is the last page once more; else it stands before
-    // its place, too.
+    // An answer from beyond is at its place if it has a new item or repeats the short answer's first item, as a last
+    // page that comes again does. Otherwise it begins before its place, too.
     let is_beside = |beyond: &Answer| {
         let came_first =
             |item| rows::relate(beyond, terms.order, item, came.first.as_ref()?).map(|it| it.whole.is_eq());
         let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
-    // A request that begins within what was asked for shows no more than the edge does. Test:
+    // A request that begins inside the range of the short answer's request shows no more than the edge does. Test:
     // `a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond`.
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came, terms.order) {
-        // Pages that stand before their places show the items that came again, and not the end:
+        // Pages that begin before their places show the earlier items again, not the end of the list:
         // `regressions/edge-before-its-place.txt`.
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
         // The list goes on: a cap, or a limit of bytes or time, made the answer short. Tests:
         // `answers_that_are_cut_by_bytes_end_no_list`, `answers_that_are_cut_by_time_end_no_list`.
         Ordering::Greater => Witness::None,
-        // An edge that begins before its place is one reading alone: among hidden rows it is no last page that comes
-        // again.
+        // An edge that begins before its place counts as a single reading: among hidden rows it isn't a last page that
+        // comes again.
         Ordering::Equal if is_beyond && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
-        // The last item that came is missing: it was deleted, or is hidden at the edge. Test:
+        // The last item of the short answer is missing: it was deleted, or is hidden at the edge. Test:
         // `an_edge_without_the_last_item_that_came_confirms_no_end`.
         Ordering::Less => return Confirmed::Before,
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
-        // An item after all that was asked for denies an end that a total claims. Test:
+        // An item beyond the requested range denies an end that a total claims. Test:
         // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
@@ -177,17 +176,17 @@ pub(in crate::pagination) fn confirm(
     }
 }
 
-/// Compares the last item of an answer with the last one of the short answer. An answer without items is less than
-/// one with items.
+/// Compares the greatest item of an edge with the last item of the short answer. An answer without items is less than
+/// any other.
 fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     let items = 0..edge.items.len();
     let Some(last) = &came.last else {
         return if items.is_empty() { Ordering::Equal } else { Ordering::Greater };
     };
     let compared = |item| match rows::relate(edge, order, item, last) {
-        // An item that can't be compared may be one more.
+        // An item that can't be compared may be an additional item.
         None => Ordering::Greater,
-        // Ties come in any order, so another item of the last run may be one more, wherever it stands. Test:
+        // Ties come in any order, so another item of the last run may be an additional item at any place. Test:
         // `another_item_of_the_last_run_confirms_no_end`.
         Some(relation) if relation.strong.is_eq() && loose(order) && !came.holds(edge, order, item) => {
             Ordering::Greater
@@ -197,31 +196,31 @@ fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     items.map(compared).max().unwrap_or(Ordering::Less)
 }
 
-/// Returns whether an answer begins with an item that comes before the one that came at its place.
+/// Returns whether the first item of an edge comes before the item that the short answer had at that place.
 fn begins_before(edge: &Answer, at_edge: Option<&Anchor>, order: &Order) -> bool {
     let Some(at_edge) = at_edge.filter(|_| !edge.items.is_empty()) else { return false };
     rows::relate(edge, order, 0, at_edge)
         .is_some_and(|relation| if loose(order) { relation.strong.is_lt() } else { relation.whole.is_lt() })
 }
 
-/// Returns whether an answer holds an item that comes after the last one of a view.
+/// Returns whether an answer contains an item after the last item of a view.
 fn shows_more(view: &Evidence, beyond: &Answer, terms: ListTerms<'_>) -> bool {
     let last = view.len().checked_sub(1).and_then(|place| view.anchor(terms.order, place));
     holds_more(beyond, last.as_ref(), terms)
 }
 
-/// Returns whether an answer holds an item that comes after this one. The items of a last page that comes again past
-/// the end do not.
+/// Returns whether an answer contains an item after `last`. A last page that comes again past the end contains no such
+/// item.
 fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
     let mut items = 0..beyond.items.len();
     let Some(last) = last.filter(|_| !unchecked) else { return !beyond.items.is_empty() };
     let stands = |item| rows::relate(beyond, order, item, last);
     let held_at = items.clone().rfind(|item| stands(*item).is_some_and(|relation| relation.whole.is_eq()));
     items.any(|item| match stands(item) {
-        // Values that can't be compared stand in the list as in the answer. Test:
+        // Values that can't be compared have the sequence of the answer. Test:
         // `a_last_page_of_opaque_values_that_comes_again_shows_no_more`.
         None => held_at.is_none_or(|held_at| item > held_at),
-        // Ties come in any order: next to an item that was seen before, another item of its run proves nothing.
+        // Ties come in any order: if the answer contains `last` too, another item of its run proves nothing.
         Some(relation) if relation.strong.is_eq() && loose(order) => held_at.is_none(),
         Some(relation) => relation.whole.is_gt(),
     })
@@ -249,8 +248,8 @@ mod tests {
         Slice::Page { number: PageNumber(number), size: PageSize(size) }
     }
 
-    /// All items are one run and come in any order: an edge with an item that did not come before shows that the
-    /// short answer lacked one.
+    /// All items are one run in any order. An edge with an item that the short answer lacked shows that the list goes
+    /// on.
     #[test]
     fn another_item_of_the_last_run_confirms_no_end() {
         let order = Order { strong: vec![SortKey::ascending("rank")], id: id(), ties: Ties::Unordered, declared: true };
@@ -303,7 +302,8 @@ mod tests {
         }
     }
 
-    /// A list by opaque values, then by the id, whose last page comes again past the end.
+    /// A list by opaque values, then by the id, repeats its last page past the end. The repeated page shows no further
+    /// item.
     #[test]
     fn a_last_page_of_opaque_values_that_comes_again_shows_no_more() {
         let strong = vec![SortKey { kind: Kind::Opaque, ..SortKey::ascending("name") }];
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    /// A count of more is overruled by a request beyond all that was asked for, and by no other.
+    /// A count of more items is only overruled by a request that begins beyond the range of the short answer's request.
     #[test]
     fn a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
@@ -349,7 +349,7 @@ mod tests {
         }
     }
 
-    /// An edge alone does not show whether an item was deleted or is hidden: the end is searched for anew.
+    /// An edge without the last item doesn't show whether that item was deleted or is hidden, so no end is confirmed.
     #[test]
     fn an_edge_without_the_last_item_that_came_confirms_no_end() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };

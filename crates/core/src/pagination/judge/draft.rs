@@ -1,5 +1,5 @@
-//! A page that is being put together: the boundary that the next answer must prove, the items taken, and the knowledge
-//! of more items on both sides.
+//! A page that is being put together: the boundary that the next answer must prove, the items taken, and whether more
+//! items exist on each side.
 
 mod assembly;
 mod take;
@@ -17,69 +17,68 @@ use crate::pagination::{
 
 pub(in crate::pagination) use assembly::Verdict;
 
-/// The list that slices are cut from.
+/// The list that slices are requested from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Ground {
-    /// The whole list: an answer from the very start begins at its start.
+    /// The whole list. An answer from offset 0 begins at the start of the list.
     Whole,
-    /// The items that pass a filter, which should let the anchor through. An answer from the start of such a list
-    /// proves the boundary only if its first item does not come after the anchor; if it does, the filter is trusted,
-    /// and the page is `checked`. An empty answer proves nothing: the position is lost, and the strategy goes back to
-    /// the whole list.
+    /// The items that pass a filter, which should let the anchor through. An answer from the start of this list proves
+    /// the boundary if its first item doesn't come after the anchor. If the first item does, the filter is trusted, and
+    /// the page is `checked`. An empty answer proves nothing: the position is lost, and the strategy returns to the
+    /// whole list.
     Filtered,
 }
 
-/// The place that an answer must show before any of its items is taken.
+/// The place that an answer must show before a page takes any of its items.
 #[derive(Clone, Debug)]
 pub(in crate::pagination) enum Boundary {
-    /// The page begins with the first item.
+    /// The page begins with the first item of the list.
     Start,
-    /// The page goes on right after this item; `whole`: after all items that tie with it.
+    /// The page continues right after this item, or after all items that tie with it if `whole`.
     After { anchor: Anchor, whole: bool },
-    /// The page goes back from right before this item; `whole`: before all items that tie with it.
+    /// The page continues backward from right before this item, or before all items that tie with it if `whole`.
     Before { anchor: Anchor, whole: bool },
     /// The page begins at this offset, whatever item is there.
     At(u64),
-    /// The page is the end of the list.
+    /// The page ends with the last item of the list.
     Tail,
 }
 
-/// The use of an answer to the page.
+/// The result of offering an answer to the page.
 #[derive(Debug)]
 pub(in crate::pagination) enum Progress {
     /// The page is complete.
     Done,
-    /// The answer was used, and more is needed.
+    /// The answer was used, but the page needs another one.
     More,
-    /// The boundary was seen, but a run of ties beside it is cut by an edge of the answer.
+    /// The answer shows the boundary, but an edge of the answer cuts a run of ties next to it.
     Cut(Cut, Box<Evidence>),
-    /// The boundary is not in the answer, but on this side of it.
+    /// The answer doesn't contain the boundary, which is on this side of the answer.
     Missed(Box<Evidence>, Side),
-    /// The boundary has no place among the answer's items. The side is the one on which it is expected beside them, if
-    /// it can be there.
+    /// The answer's items don't show the place of the boundary. The side is the one on which to look for the boundary;
+    /// `None` if it is expected among these items.
     Apart(Box<Evidence>, Option<Side>),
 }
 
-/// A run of ties that is cut by an edge of an answer.
+/// A run of ties that an edge of an answer cuts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Cut {
-    /// The offsets that one answer must hold to show the run closed. They are known to be needed, and may not be
-    /// enough.
+    /// The offsets that one answer must cover to show the whole run. They are necessary, but may not suffice.
     pub(in crate::pagination) needed: Range<u64>,
-    /// The run goes on before them.
+    /// True if the run may continue before the answer.
     pub(in crate::pagination) left: bool,
-    /// The run goes on after them.
+    /// True if the run may continue after the answer.
     pub(in crate::pagination) right: bool,
 }
 
-/// An item taken, by its view and its place in the view's arrangement.
+/// A taken item: the index of its view, and its place in the view's arrangement.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     view: usize,
     place: usize,
 }
 
-/// The page that is asked for, which stays the same while it is read.
+/// The requested page, as it stays while answers are read.
 #[derive(Debug)]
 struct WantedPage {
     order: Arc<Order>,
@@ -88,7 +87,7 @@ struct WantedPage {
     hint: Hint,
     /// The offset at which the page begins if it can only be served by offset.
     nearest: u64,
-    /// True if answers are taken as they came, by offset alone.
+    /// True if answers are used as received, by offset only.
     unchecked: bool,
 }
 
@@ -98,32 +97,32 @@ struct NextBoundary {
     boundary: Boundary,
     /// The expected offset of the boundary.
     offset: u64,
-    /// The number of items beside it that are expected to tie with the anchor.
+    /// The number of items next to the boundary that are expected to tie with the anchor.
     run: u64,
 }
 
-/// The knowledge of more items on each side of the page; `None` where nothing has shown it yet.
+/// The existence of more items on each side of the page; `None` while no answer has shown it.
 #[derive(Debug, Default)]
 struct MoreItems {
     before: Option<bool>,
     after: Option<bool>,
 }
 
-/// The facts by which a page is less than exact.
+/// The reasons for which a page is less than exact.
 #[derive(Debug, Default)]
 struct Weakness {
-    /// True if a fact that the page rests on was seen only in two answers together, or is trusted.
+    /// True if a fact that the page relies on was shown only by two answers together, or is trusted.
     checked: bool,
-    /// True if a fact that the page rests on is not shown at all.
+    /// True if a fact that the page relies on was not shown by any answer.
     assumed: bool,
 }
 
-/// A page under way.
+/// A page that is being put together from answers.
 #[derive(Debug)]
 pub(in crate::pagination) struct Draft {
     wanted: WantedPage,
     next: NextBoundary,
-    /// True while all items up to the end of the list are taken, of which the last `limit` are kept.
+    /// True while all items up to the end of the list are taken, of which only the last `limit` are kept.
     to_the_end: bool,
     views: Vec<Evidence>,
     taken: Vec<Taken>,
@@ -131,14 +130,14 @@ pub(in crate::pagination) struct Draft {
     weakness: Weakness,
     drift: Option<i64>,
     total: Option<Total>,
-    /// The offset at which two answers agree that the list ends, against any count.
+    /// The offset at which two answers agree that the list ends, whatever a count says.
     ended_at: Option<u64>,
-    /// The number of empty answers that were passed over after the offset that is asked for.
+    /// The number of empty answers that were skipped at or after the requested offset.
     skipped: u32,
 }
 
 impl Draft {
-    /// Begins a page of `limit` items at a target, taking answers as they come where `unchecked`.
+    /// Begins a page of `limit` items at a target. Answers are used as received, by offset only, if `unchecked`.
     pub(in crate::pagination) fn new(
         order: Arc<Order>,
         target: &Target,
@@ -146,7 +145,7 @@ impl Draft {
         ground: Ground,
         unchecked: bool,
     ) -> Self {
-        // A cursor or a client may name any offset: offsets are bounded, so that sums of them don't overflow. Test:
+        // A cursor or a client may name any offset. Offsets are bounded to keep their sums from overflowing. Test:
         // `hostile_places_neither_overflow_nor_loop`.
         let believed = |offset: u64| Offset(offset).believed().0;
         let hint =
@@ -157,7 +156,7 @@ impl Draft {
         };
         let (boundary, offset) = match &target.position {
             Position::Start => (Boundary::Start, 0),
-            // Without proofs a page stands at its offset, wherever its item has moved to. Test:
+            // Without proofs a page begins at the offset of its hint, wherever its item has moved to. Test:
             // `a_place_that_moved_is_searched_for_unless_pages_are_by_offset`.
             Position::After(_) if unchecked => by_offset(hint.offset.0),
             Position::Before(_) if unchecked => by_offset(hint.offset.0.saturating_sub(u64::from(limit))),
@@ -165,7 +164,7 @@ impl Draft {
             Position::End => (Boundary::Tail, hint.total.unwrap_or(hint.offset.0)),
             Position::After(anchor) => (Boundary::After { anchor: anchor.clone(), whole: false }, hint.offset.0),
             Position::Before(anchor) => (Boundary::Before { anchor: anchor.clone(), whole: false }, hint.offset.0),
-            // These name no item by its keys: their hint is all that counts here.
+            // These positions don't name an item by its keys, so only their hint counts here.
             Position::AfterPivot(_)
             | Position::BeforePivot(_)
             | Position::AfterMarks(_)
@@ -180,7 +179,7 @@ impl Draft {
             to_the_end: matches!(boundary, Boundary::Tail),
             wanted: WantedPage { order, ground, limit: limit as usize, hint, nearest, unchecked },
             next: NextBoundary { boundary, offset, run: u64::from(hint.run) },
-            // Most pages are made of one answer.
+            // Most pages need only one answer.
             views: Vec::with_capacity(1),
             taken: Vec::new(),
             more: MoreItems::default(),
@@ -192,77 +191,75 @@ impl Draft {
         }
     }
 
-    /// Begins anew at an offset, taking answers as they come where `unchecked`.
+    /// Restarts the page at an offset. Answers are used as received, by offset only, if `unchecked`.
     pub(in crate::pagination) fn restart_at(&mut self, offset: u64, unchecked: bool) {
         let target = Target { position: Position::At(Offset(offset)), hint: self.wanted.hint };
         let limit = u32::try_from(self.wanted.limit).unwrap_or(u32::MAX);
         *self = Self::new(Arc::clone(&self.wanted.order), &target, limit, self.wanted.ground, unchecked);
     }
 
-    /// Returns whether answers are taken as they came.
+    /// Returns whether answers are used as received, by offset only.
     pub(in crate::pagination) fn is_unchecked(&self) -> bool {
         self.wanted.unchecked
     }
 
-    /// Returns whether the page begins with the first item, and has none yet.
+    /// Returns whether the page begins with the first item of the list and hasn't taken any item yet.
     pub(in crate::pagination) fn is_at_start(&self) -> bool {
         matches!(self.next.boundary, Boundary::Start)
     }
 
-    /// Returns the expected offset of the boundary.
+    /// Returns the offset at which the boundary is expected.
     pub(in crate::pagination) fn offset(&self) -> u64 {
         self.next.offset
     }
 
-    /// Expects the boundary at another offset if it can be searched for; a start or an offset stays where it is.
+    /// Changes the expected offset of a boundary that can be searched for. A start or an offset stays where it is.
     pub(in crate::pagination) fn believe(&mut self, offset: u64) {
         if self.can_be_searched_for() {
             self.next.offset = Offset(offset).believed().0;
         }
     }
 
-    /// Returns whether the boundary can stand anywhere: beside an item, or at the end.
+    /// Returns whether the boundary may be at any offset: next to an item, or at the end.
     pub(in crate::pagination) fn can_be_searched_for(&self) -> bool {
         matches!(self.next.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
     }
 
-    /// Returns the hint of the target.
     pub(in crate::pagination) fn hint(&self) -> Hint {
         self.wanted.hint
     }
 
-    /// Returns the number of items taken so far.
     pub(in crate::pagination) fn len(&self) -> usize {
         self.taken.len()
     }
 
-    /// Returns the answer that items were taken from last.
+    /// Returns the last answer that the page took items from; `None` if there isn't one.
     pub(in crate::pagination) fn last_view(&self) -> Option<&Evidence> {
         self.views.last()
     }
 
-    /// Returns the offset at which a page that can't be proven would begin, however far it has been read since.
+    /// Returns the offset at which the page begins if it can't be proven, however many items have been taken since.
     pub(in crate::pagination) fn nearest(&self) -> u64 {
         self.wanted.nearest
     }
 
-    /// Returns whether all items up to the end are being read, so that no page short of the end can be served.
+    /// Returns whether all items up to the end are being read. While they are, no page can be served.
     pub(in crate::pagination) fn seeks_the_end(&self) -> bool {
         self.to_the_end
     }
 
-    /// Returns whether the page is asked for by an offset, and no item at or after that offset has been taken.
+    /// Returns whether the page was requested by an offset and has no item at or after that offset yet.
     pub(in crate::pagination) fn is_nothing_by_offset(&self) -> bool {
         matches!(self.next.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
-    /// Returns whether the list was seen to be empty, whatever the counts.
+    /// Returns whether answers have shown that the list is empty, whatever counts say.
     pub(in crate::pagination) fn is_nothing(&self) -> bool {
         self.taken.is_empty() && self.more.before == Some(false) && self.more.after == Some(false)
     }
 
-    /// Notes that more items follow in the direction of reading, as an answer claims. A claim never proves an end,
-    /// but suffices for a link to a further page.
+    /// Notes an answer's claim that more items follow in the direction of reading. A claim never proves an end, but it
+    /// suffices for a link to another page.
     pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
             Way::Forward => self.more.after = Some(true),
@@ -270,12 +267,12 @@ impl Draft {
         }
     }
 
-    /// Notes that no item is at the offset that was asked for, nor after it.
+    /// Notes that the list has no item at or after the requested offset.
     pub(in crate::pagination) fn end_here(&mut self) {
         self.more.after = Some(false);
     }
 
-    /// Returns whether the page has all the items it can have.
+    /// Returns whether the page has reached its limit.
     pub(in crate::pagination) fn is_full(&self) -> bool {
         self.taken.len() >= self.wanted.limit
     }
@@ -288,7 +285,7 @@ impl Draft {
         }
     }
 
-    /// Returns the number of items that the page still needs: the whole limit while all items up to the end are
+    /// Returns the number of items that the page still needs, or the whole limit while all items up to the end are
     /// taken.
     pub(in crate::pagination) fn need(&self) -> u64 {
         if self.to_the_end { self.wanted.limit as u64 } else { (self.wanted.limit - self.taken.len()) as u64 }
@@ -299,12 +296,11 @@ impl Draft {
         &self.next.boundary
     }
 
-    /// Returns the number of items beside the boundary that are expected to tie with its anchor.
+    /// Returns the number of items next to the boundary that are expected to tie with its anchor.
     pub(in crate::pagination) fn tied(&self) -> u64 {
         self.next.run
     }
 
-    /// Returns the order of the list.
     pub(in crate::pagination) fn order(&self) -> &Order {
         &self.wanted.order
     }

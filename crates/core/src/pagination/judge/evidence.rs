@@ -1,9 +1,9 @@
-//! The evidence of one answer: whether its items are in the declared order, whether a boundary stands among them, and
-//! whether it ends the list.
+//! The evidence of one answer: whether its items are in the declared order, whether a boundary lies among them, and
+//! whether the answer ends the list.
 //!
-//! Ties that the upstream does not order are used as whole runs only: an answer must reach past a run of equal strong
-//! keys on both sides before any item of it counts, because the same items may come in another order in the next
-//! answer. Within a run the gateway orders the items by id.
+//! Ties that the upstream doesn't order are used only as whole runs. An item of such a run counts only if the answer
+//! extends beyond the run on both sides, because the next answer may have the same items in another order. Within a run
+//! the gateway orders the items by id.
 
 mod check_order;
 mod stand;
@@ -28,28 +28,28 @@ use crate::pagination::{
 
 pub(in crate::pagination) use stand::{Stand, Unplaced};
 
-/// An answer, checked against the order and arranged by it.
+/// An answer whose items have been checked against the order, and arranged by it.
 ///
 /// Places in the arrangement are counted from 0; the item at place *p* is expected at offset `begins + p`.
 #[derive(Debug)]
 pub(in crate::pagination) struct Evidence {
-    /// The slice that was asked for.
+    /// The requested slice.
     pub(super) slice: Slice,
     pub(super) answer: Answer,
     pub(super) offsets: CoveredOffsets,
-    /// True if no item comes before it: it was asked from the very start, or it ends the flipped list.
+    /// True if no item comes before the answer: it was requested from the very start, or it ends the flipped list.
     pub(super) from_start: bool,
-    /// The conclusion about the end; its `checked` is also true of an end that a count places.
+    /// The conclusion about the end of the list. `End::checked` is also true if a count places the answer.
     pub(super) end: End,
-    /// True if pages from the answer are at most `checked`: it was joined of two answers that agree; its start is a
-    /// `checked` end of the flipped list; or its filter is trusted to let the anchor through.
+    /// True if a page from the answer is at most `checked`: two answers that agree were joined, a `checked` end of the
+    /// flipped list is its start, or its filter is trusted to let the anchor through.
     pub(super) checked: bool,
-    /// The edges of the answer that are assumed to be at the boundary, or to be the end, without evidence.
+    /// The edges of the answer that are assumed, without evidence, to be at the boundary or at the end of the list.
     pub(super) assumed: Assumed,
-    /// True if the answer is the page of the number that was asked for, but of a smaller size, so that it stands before
-    /// the place asked for.
+    /// True if the upstream answered with the requested page number but a smaller page size, so the answer begins
+    /// before the requested offset.
     pub(super) falls_short: bool,
-    /// True if the answer may cover more offsets than it has items, because the rest is hidden.
+    /// True if the answer may cover more offsets than it has items, because the upstream hides items.
     pub(super) hides: bool,
     pub(super) arranged: Arrangement,
 }
@@ -57,30 +57,29 @@ pub(in crate::pagination) struct Evidence {
 /// The offsets of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CoveredOffsets {
-    /// The expected offset of its first item.
+    /// The expected offset of the answer's first item.
     pub(super) begins: u64,
-    /// The end of the offsets that were asked for.
+    /// The offset after the last requested one.
     pub(super) asked_to: u64,
-    /// The end of the offsets that it covers for certain, where items are hidden.
+    /// The offset after the last one that the answer certainly covers. Only used where the upstream hides items.
     covers_to: u64,
 }
 
-/// The items of an answer by place, and the places that can be used.
+/// The items of an answer by place, and the places that a page can use.
 #[derive(Debug)]
 pub(super) struct Arrangement {
-    /// The indices of the items by place; `None` if that is the upstream's own sequence.
+    /// For each place, the index of its item in the answer; `None` if the items keep the upstream's sequence.
     places: Option<Vec<u32>>,
-    /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not looked
-    /// at.
+    /// The length of the longest run of equal strong keys, as far as the answer shows it; 0 if runs weren't looked at.
     pub(super) longest_run: u32,
-    /// The places that can be used: all of them, or those in runs that are seen closed.
+    /// The places that a page can use: all, except those in loose runs that an edge of the answer may cut.
     pub(super) usable: Range<usize>,
-    /// The places among them that could be used without assumptions.
+    /// The places in `usable` that a page could use without assumptions. Only meaningful once an edge is assumed.
     sure: Range<usize>,
 }
 
 impl Arrangement {
-    /// Returns `count` items in the upstream's own sequence, all of them usable.
+    /// Returns the arrangement of `count` items in the upstream's own sequence, with all places usable.
     fn as_received(count: usize) -> Self {
         Self { places: None, longest_run: 0, usable: 0..count, sure: 0..count }
     }
@@ -94,18 +93,18 @@ pub(in crate::pagination) struct Assumed {
 }
 
 impl Assumed {
-    /// Returns whether an edge is assumed.
+    /// Returns whether at least one edge is assumed.
     pub(in crate::pagination) fn any(self) -> bool {
         self.left || self.right
     }
 }
 
 impl Evidence {
-    /// Checks and arranges an answer.
+    /// Checks the answer's items against the order and arranges them by it.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where the items contradict the order, lack its keys, or hold an id twice.
+    /// [`Unsorted`] if the items contradict the order, lack its keys, or contain an id twice.
     pub(in crate::pagination) fn new(
         answer: Answer,
         slice: Slice,
@@ -118,9 +117,9 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Checks and arranges an answer of the flipped list, turned round: the start of the flipped list is the end of
-    /// the list, and the other way round. `total` is the expected length of the list, for an answer without an exact
-    /// total.
+    /// Checks and arranges an answer of the flipped list, reversed into the list's own order. The start of the flipped
+    /// list is the end of the list, and its end is the start. `total` is the expected length of the list, for an answer
+    /// without an exact total.
     ///
     /// # Errors
     ///
@@ -144,7 +143,7 @@ impl Evidence {
             offsets: CoveredOffsets { begins: asked_to.saturating_sub(covered), asked_to, covers_to: 0 },
             from_start: view.end.ends,
             end: End { ends: view.from_start, short: false, capped: false, checked: false },
-            // The end of the flipped list is the start of the list, and is no surer. Test:
+            // The end of the flipped list is the start of the list, so the start is only as certain as that end. Test:
             // `the_start_is_as_sure_as_the_end_of_the_flipped_list`.
             checked: view.end.checked,
             falls_short: false,
@@ -154,10 +153,12 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Joins two neighbouring answers that no single answer could replace: one was read again after the other and was
-    /// the same, so no item moved across the seam in between. If the later answer is empty, or the last page that
-    /// `comes_again`, the earlier one is the end, unless a count contradicts that. The count of a list that was
-    /// `recounted` meanwhile may differ by the changes, though never by more items than were asked for.
+    /// Joins two neighbouring answers that no single answer could replace. One of them was read again after the other
+    /// and hadn't changed, so no item moved across the seam meanwhile.
+    ///
+    /// The earlier answer ends the list if the later one is empty, or is the last page that `comes_again`, unless a
+    /// count contradicts that. The count of a list that was `recounted` meanwhile may differ by the changes, but not by
+    /// more items than were requested.
     ///
     /// # Errors
     ///
@@ -173,8 +174,8 @@ impl Evidence {
         let Self { offsets: CoveredOffsets { begins, asked_to, .. }, from_start, hides, .. } = earlier;
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
-        // A count beyond the items that came denies the end, unless the list changed between two counts. Test:
-        // `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
+        // A count larger than the number of items received denies the end, unless the list changed between two counts.
+        // Test: `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
         let all_counted = counted
             <= match (hides, recounted) {
                 (true, _) => later.offsets.covers_to,
@@ -182,8 +183,8 @@ impl Evidence {
                 (false, false) => reaches,
             };
         let nothing_after = later.is_empty() || comes_again;
-        // A count of fewer items than came is of another time, and shows nothing about hidden items. Test:
-        // `a_count_of_fewer_than_come_is_no_end_of_what_is_hidden`.
+        // A count smaller than the number of items received dates from another time, and shows nothing about hidden
+        // items. Test: `a_count_of_fewer_than_come_is_no_end_of_what_is_hidden`.
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
@@ -195,7 +196,8 @@ impl Evidence {
             arranged: Arrangement::as_received(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
-            // No single answer shows the end and the seam. Test: `joined_answers_prove_no_more_than_two_that_agree`.
+            // No single answer shows both the end and the seam. Test:
+            // `joined_answers_prove_no_more_than_two_that_agree`.
             end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
             checked: true,
             assumed: Assumed::default(),
@@ -206,20 +208,20 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Makes evidence of an answer as it came, by its offsets alone: its order is not checked.
+    /// Makes evidence of an answer by its offsets only. The order of its items isn't checked.
     #[must_use]
     pub(in crate::pagination) fn unchecked(answer: Answer, slice: Slice, paging: &Paging, belief: Belief) -> Self {
         let (begins, counted) = believed_begin(&answer, slice, paging, belief);
-        // An answer that was asked from the very start begins there, whatever offset it names.
+        // An answer requested from the very start begins there, whatever offset it names.
         let from_start = slice.begins().0 == 0;
         let mut end = End::judge(&answer, slice, begins, from_start, paging, belief);
-        // A count that places an answer implies by itself that no item follows, so it is no second witness. Test:
-        // `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`. See
+        // A count that places an answer implies by itself that no item follows, so the count isn't a second witness.
+        // Test: `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`. See
         // `regressions/last-page-again-and-cut.txt`.
         end.checked |= end.ends && counted;
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { slice.size().0 }));
-        // The least size of a dialect counts as honoured.
+        // The smallest size that the dialect allows counts as honoured.
         let honoured = belief.honoured.size();
         let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
         let covers_to = match slice {
@@ -242,9 +244,9 @@ impl Evidence {
         }
     }
 
-    /// Assumes an edge of the answer to be at the boundary, without evidence.
+    /// Assumes, without evidence, that an edge of the answer is at the boundary.
     pub(in crate::pagination) fn assume_edge(&mut self, side: Side) {
-        // Both edges may be assumed: the places that were sure are those before the first of the two. Test:
+        // If both edges are assumed, the certain places are those from before the first assumption. Test:
         // `a_short_page_after_a_seam_is_assumed_at_both_its_edges`.
         if !self.assumed.any() {
             self.arranged.sure = self.arranged.usable.clone();
@@ -255,85 +257,84 @@ impl Evidence {
         }
     }
 
-    /// Assumes the answer to end the list, without evidence.
+    /// Assumes, without evidence, that the answer ends the list.
     pub(in crate::pagination) fn assume_end(&mut self) {
         (self.end.ends, self.end.short) = (true, false);
         self.assume_edge(Side::After);
     }
 
-    /// Assumes an empty answer to be the end, right at the boundary, without evidence.
+    /// Assumes, without evidence, that the list ends at the boundary, where this empty answer was requested. An edge
+    /// must have been assumed before.
     pub(in crate::pagination) fn assume_nothing_beyond(&mut self) {
         debug_assert!(self.assumed.any(), "a page that rests on it is not proven");
         self.end.ends = true;
     }
 
-    /// Returns the slice that was asked for.
+    /// Returns the requested slice.
     pub(in crate::pagination) fn slice(&self) -> Slice {
         self.slice
     }
 
-    /// Returns the answer.
     pub(in crate::pagination) fn answer(&self) -> &Answer {
         &self.answer
     }
 
-    /// Returns the expected offset of its first item.
+    /// Returns the expected offset of the answer's first item.
     pub(in crate::pagination) fn begins(&self) -> u64 {
         self.offsets.begins
     }
 
-    /// Returns whether no item comes before it.
+    /// Returns whether no item of the list comes before the answer.
     pub(in crate::pagination) fn is_from_start(&self) -> bool {
         self.from_start
     }
 
-    /// Returns whether it ends the list, by its own evidence.
+    /// Returns whether the answer ends the list, by its own evidence or by an assumption.
     pub(in crate::pagination) fn ends(&self) -> bool {
         self.end.ends
     }
 
-    /// Returns whether it has fewer items than were asked for, and that proves nothing.
+    /// Returns whether the answer has fewer items than were requested without proof that it ends the list.
     pub(in crate::pagination) fn short(&self) -> bool {
         self.end.short
     }
 
-    /// Returns whether its size seems to be capped: it is short, and claims that there is more.
+    /// Returns whether a cap seems to have shortened the answer: it is short, and claims that more items follow.
     pub(in crate::pagination) fn capped(&self) -> bool {
         self.end.capped
     }
 
-    /// Returns the edges of it that are assumed to be at the boundary.
+    /// Returns the edges of the answer that are assumed to be at the boundary.
     pub(in crate::pagination) fn assumed(&self) -> Assumed {
         self.assumed
     }
 
-    /// Returns the number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not
+    /// Returns the length of the longest run of equal strong keys, as far as the answer shows it; 0 if runs weren't
     /// looked at.
     pub(in crate::pagination) fn longest_run(&self) -> u32 {
         self.arranged.longest_run
     }
 
-    /// Returns whether an item at these places counts only because an edge of the answer is assumed to be the boundary.
+    /// Returns whether the item at one of these places counts only because an edge of the answer is assumed.
     pub(in crate::pagination) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
         self.assumed.any() && places.any(|place| !self.arranged.sure.contains(&place))
     }
 
-    /// Returns the number of items.
     #[must_use]
     pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
-    /// Returns whether there are no items.
     #[must_use]
     pub(in crate::pagination) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
-    /// Returns the expected offset right after its last item.
+    /// Returns the expected offset after the answer: after its last item, or after the last requested offset if items
+    /// are hidden.
     #[must_use]
     pub(in crate::pagination) fn reaches(&self) -> u64 {
-        // Offsets count hidden items, so that an answer covers all that was asked for.
+        // Offsets count hidden items, so an answer covers every requested offset.
         if self.hides {
             self.offsets.asked_to.max(self.offsets.begins)
         } else {
@@ -341,14 +342,16 @@ impl Evidence {
         }
     }
 
-    /// Returns the least length of the list that the items show: the offset after the last of them, 0 if there is none.
+    /// Returns the least length of the list that the items show: the offset after the last item, or 0 if the answer is
+    /// empty.
     #[must_use]
     pub(in crate::pagination) fn shown_to(&self) -> u64 {
         if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
     }
 
-    /// Returns the expected offset of the item at a place; at the number of items, that of the item after the last one.
-    /// Hidden items may be anywhere: if a total bounds them, they are expected to be spread evenly.
+    /// Returns the expected offset of the item at a place. The place may be the number of items, which stands for the
+    /// item after the last one. Hidden items may be anywhere: if a total limits their number, they are assumed to be
+    /// spread evenly.
     #[must_use]
     pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
@@ -363,13 +366,13 @@ impl Evidence {
         }
     }
 
-    /// Returns the last offset at which the item at a place can be.
+    /// Returns the largest offset at which the item at a place can be.
     #[must_use]
     pub(in crate::pagination) fn latest_offset(&self, place: usize) -> u64 {
         self.reaches().saturating_sub((self.len() - place) as u64)
     }
 
-    /// Returns the answer's item at a place.
+    /// Returns the index in the answer of the item at a place.
     #[must_use]
     pub(in crate::pagination) fn item(&self, place: usize) -> usize {
         self.arranged.places.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
@@ -381,14 +384,14 @@ impl Evidence {
         self.answer.anchor(order, self.item(place))
     }
 
-    /// Returns the id of the item at a place, in the spelling by which ids are compared; `None` if it has none.
+    /// Returns the id of the item at a place, in the form by which ids are compared; `None` if the item has no id.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         self.answer.identity(order, self.item(place))
     }
 
-    /// Returns the number of items up to a place, itself included, that are in one run with it; 0 where ties are
-    /// ordered.
+    /// Returns the number of items that end at a place, this place included, and are in one run with its item; 0 where
+    /// ties are ordered.
     #[must_use]
     pub(in crate::pagination) fn run_through(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
@@ -397,8 +400,8 @@ impl Evidence {
         count((0..place).rev().take_while(|other| self.ties(order, *other, *other + 1)))
     }
 
-    /// Returns the number of items from a place on, itself included, that are in one run with it; 0 where ties are
-    /// ordered.
+    /// Returns the number of items that begin at a place, this place included, and are in one run with its item; 0
+    /// where ties are ordered.
     #[must_use]
     pub(in crate::pagination) fn run_from(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
@@ -407,28 +410,31 @@ impl Evidence {
         count((place + 1..self.len()).take_while(|other| self.ties(order, *other - 1, *other)))
     }
 
-    /// Returns the number of items up to a place, itself included, that share its first strong key.
+    /// Returns the number of consecutive items, up to and including the one at a place, that share its first strong
+    /// key.
     #[must_use]
     pub(in crate::pagination) fn within_through(&self, order: &Order, place: usize) -> u32 {
         count((0..place).rev().take_while(|other| self.share_first_key(order, *other, place)))
     }
 
-    /// Returns the number of items from a place on, itself included, that share its first strong key.
+    /// Returns the number of consecutive items, from and including the one at a place, that share its first strong key.
     #[must_use]
     pub(in crate::pagination) fn within_from(&self, order: &Order, place: usize) -> u32 {
         count((place + 1..self.len()).take_while(|other| self.share_first_key(order, place, *other)))
     }
 
-    /// Returns whether this answer has the very items of another, in the same order but for ties.
+    /// Returns whether two answers have the same items in the same order, after ties have been arranged.
     #[must_use]
     pub(in crate::pagination) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len()
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
 
-    /// Returns whether an answer from a later place ends with all items of this one, so that the last page of the
-    /// list has come again. If ties are shuffled, a part of a run may come twice by chance: only items before another
-    /// run can't come again after it, and neither can items that a count leaves no room for. Test:
+    /// Returns whether an answer from a later place ends with all items of this one, because the upstream repeats its
+    /// last page.
+    ///
+    /// If ties are shuffled, part of a run may come twice by chance. This answer therefore must contain more than one
+    /// run, end the list, or reach an exact total, which leaves no room for its items to come again. Test:
     /// `a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more`.
     #[must_use]
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
@@ -438,31 +444,32 @@ impl Evidence {
         (0..self.len()).all(same) && (self.end.ends || counted_out || !self.is_loose_run(order))
     }
 
-    /// Returns whether all of it is one run of ties that come in any order: such an answer may come twice by chance.
+    /// Returns whether all items are one run of ties in any order. The upstream may send such an answer twice by
+    /// chance.
     #[must_use]
     pub(in crate::pagination) fn is_loose_run(&self, order: &Order) -> bool {
         !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))
     }
 
-    /// Returns whether this answer ends with the same item as another.
+    /// Returns whether this answer and another end with the same item, byte for byte. False if either is empty.
     #[must_use]
     pub(in crate::pagination) fn ends_like(&self, other: &Self) -> bool {
         let last = |view: &Self| view.answer.items.last().map(|span| span.of(&view.answer.body).to_vec());
         last(self).is_some() && last(self) == last(other)
     }
 
-    /// Returns whether the items at two neighbouring places are in one run, or may be.
+    /// Returns whether the items at two neighbouring places are in one run, or might be.
     #[must_use]
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
-        // The upstream's order shows only up to the first key that is sorted more finely than it is shown: no key
-        // after it is compared.
+        // The upstream's order is visible only up to the first key that it sorts more finely than it shows. Later keys
+        // aren't compared.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
             Some(next) => matches!(next, NextItem::Tied | NextItem::Apart),
             None => false,
         }
     }
 
-    /// Returns whether the upstream may give the ties of the item at a place in any order.
+    /// Returns whether the upstream may give the items that tie with the one at a place in any order.
     fn is_loose(&self, order: &Order, place: usize) -> bool {
         loose(order) || (holds(Rule::RunsAreClosed) && rows::is_cut(&self.answer, order, self.item(place)))
     }
@@ -472,10 +479,10 @@ impl Evidence {
     }
 }
 
-/// Returns whether ties are used as whole runs.
+/// Returns whether ties are used only as whole runs.
 #[must_use]
 pub(in crate::pagination) fn loose(order: &Order) -> bool {
-    // The upstream sorts a coarse key by more than it shows, so that items with equal shown values come in any order.
+    // The upstream sorts a coarse key by more digits than it shows, so items with equal shown values come in any order.
     // Test: `rows_that_look_equal_at_a_coarse_grain_are_one_run`.
     let coarse = |key: &SortKey| key.grain.is_some();
     holds(Rule::RunsAreClosed)
@@ -483,27 +490,30 @@ pub(in crate::pagination) fn loose(order: &Order) -> bool {
         && (order.ties == Ties::Unordered || order.strong.iter().any(coarse))
 }
 
-/// Returns whether ties with an anchor are used as whole runs: because those of all items are, or because its text may
-/// have been cut.
+/// Returns whether ties with an anchor are used only as whole runs: because all ties are, or because one of the
+/// anchor's strings may have been cut.
 pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
-    // The upstream sorts by all of a text, and a cursor keeps its beginning. Test:
+    // The upstream sorts by the whole string, and a cursor keeps only its beginning. Test:
     // `texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs`.
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }
 
-/// Returns the number of these neighbours and the item itself.
+/// Returns the number of these neighbours plus one, for the item itself.
 fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
     u32::try_from(neighbours.count() + 1).unwrap_or(u32::MAX)
 }
 
 /// Returns the expected offset of an answer's first item, and whether a count places the answer.
 ///
-/// The offset is the one that the answer names. If it names none, a slice by offset begins where it was asked for,
-/// and a page where its number says, by the size that was used. A page with fewer items than were asked for shows
-/// that size if it has just as many as were honoured in earlier requests, and claims that there is more. An offset
-/// after the place asked for is not believed. A count places an answer that is a page which was cut short in silence,
-/// or the last page that comes again.
+/// The offset is the one that the answer names, but never one after the requested place. If the answer names none, a
+/// slice by offset begins where it was requested. A page begins at its number times the page size that the answer
+/// states. If it states no size, the size is the requested one, with an exception: the answer claims that more items
+/// follow, and has fewer items than requested but exactly as many as the largest size that an earlier page filled.
+/// Then its number of items is the size.
+///
+/// A count places an answer in two cases: the page is short and would still extend beyond the count (a silent cap), or
+/// the upstream repeats its last page.
 pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(slice);
     let asked = slice.size().0;
@@ -519,9 +529,9 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
         (None, Slice::Offset { .. }) => begins,
     };
     let count = answer.items.len() as u64;
-    // The last page that comes again ends where the list does. So does a page that would reach beyond the total: it was
-    // cut short in silence, so that it is a page of a smaller size. Hidden items make pages short as well. Test:
-    // `a_count_of_another_time_moves_no_page_among_hidden_rows`.
+    // A last page that comes again ends where the list does. So does a page that would extend beyond the total: a
+    // silent cap has made it a page of a smaller size. Hidden items make pages short as well, so they are excluded.
+    // Test: `a_count_of_another_time_moves_no_page_among_hidden_rows`.
     let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));

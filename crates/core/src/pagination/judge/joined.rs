@@ -1,30 +1,30 @@
-//! Neighbouring slices, some of which are read before and after the others.
+//! Neighbouring slices, some of which are read twice: before and after the others.
 //!
-//! The slices count only if those that were read twice are the same the second time, and each seam lies beside one of
-//! them: then no item moved across it in between. A page that rests on them is `checked` at most.
+//! The slices count only if two conditions hold: those read twice are the same both times, and each seam is next to one
+//! of them. Then no item moved across a seam in between. A page that relies on these slices is at most `checked`.
 
 use super::{evidence::Evidence, ledger::Ledger};
 use crate::pagination::{order::Order, window::Slice};
 
-/// The reason for which slices can't be joined.
+/// The reason why slices can't be joined.
 #[derive(Debug)]
 pub(in crate::pagination) enum Unjoined {
     /// A slice that was read twice differs the second time.
     Changed(Box<Evidence>),
-    /// The slices don't fit together.
+    /// The slices can't be shown to be neighbours.
     Apart,
-    /// A slice that was read twice lies within one run of ties, and its neighbours were read once: it may look the same
-    /// though an item of the run has passed through it. With the slices, each as it was read last.
+    /// A slice that was read twice lies within one run of ties, and its neighbours were read only once. It may look the
+    /// same although an item of the run has moved through it. Contains the slices, each as last read.
     Adrift(Vec<Evidence>),
 }
 
 impl Evidence {
-    /// Joins neighbouring slices that were read between the two readings of others, the earlier and the later of each.
-    /// `between`: `None` where one of them can't be compared.
+    /// Joins neighbouring slices. `readings` are the slices read twice, each with its earlier and later reading.
+    /// `between` are the slices read in between; `None` if one of them can't be compared.
     ///
     /// # Errors
     ///
-    /// [`Unjoined`] where they prove nothing together.
+    /// [`Unjoined`] if the slices don't prove anything together.
     pub(in crate::pagination) fn joined(
         readings: Vec<(&Self, Self)>,
         between: Option<Vec<Self>>,
@@ -45,13 +45,13 @@ impl Evidence {
         parts.extend(between.into_iter().map(|part| (part, false)));
         parts.sort_by_key(|(part, _)| part.slice.begins());
         if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
-            // An item that leaves one of two neighbours draws the first item of the next one into it, unseen:
+            // An item that leaves one of two neighbours pulls the first item of the next slice into it unseen:
             // `regressions/a-chain-of-hidden-rows.txt`. Test:
             // `a_seam_beside_no_slice_that_is_read_twice_joins_nothing`.
             return Err(Unjoined::Apart);
         }
         let is_adrift = |three: &[(Self, bool)]| !three[0].1 && !three[2].1 && three[1].0.is_loose_run(order);
-        // Ties come in any order, so an item that leaves such a slice is replaced by another one of the run. Test:
+        // Ties come in any order, so another item of the run may replace one that leaves the slice. Test:
         // `a_slice_within_one_run_pins_no_seam`.
         let is_adrift = parts.windows(3).any(is_adrift);
         let parts = parts.into_iter().map(|(part, _)| part).collect();
@@ -59,25 +59,25 @@ impl Evidence {
     }
 }
 
-/// Joins slices, in their sequence.
+/// Joins slices in their sequence; `None` if two of them can't be shown to be neighbours.
 fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<Evidence> {
     if let Some(end) = parts.iter().position(|part| part.end.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {
-        // Empty answers after the end agree with it, at whatever places they were asked for.
+        // Empty answers after the end agree with it, wherever they were requested.
         parts.truncate(end + 1);
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The answers are of two states, or of replicas of which one lags: two equal readings of one slice prove
-        // nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
+        // The answers come from two states of the list, or from replicas of which one lags. Two equal readings of one
+        // slice then prove nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());
     for pair in parts.windows(2) {
         let [earlier, later] = pair else { continue };
-        // Only among pages of one size does an equal page show that no other follows. An answer that names a false
-        // beginning leads back to itself. Test: `an_answer_that_leads_back_to_itself_is_no_end`.
+        // An equal page shows that the list has ended only if both pages have the same size. An answer that names a
+        // false beginning leads back to itself. Test: `an_answer_that_leads_back_to_itself_is_no_end`.
         let elsewhere = earlier.slice.begins() < later.slice.begins();
         let same_size = earlier.slice.size() == later.slice.size();
         let comes_again = ledger.repeats() && elsewhere && same_size && earlier.comes_again(order, later);
@@ -92,11 +92,11 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     parts.zip(steps).try_fold(first, join)
 }
 
-/// Returns whether no item is between two slices.
+/// Returns whether no item can be between two slices.
 ///
-/// Under a silent cap only pages of one size are neighbours; and an answer that was cut by a limit of bytes or time
-/// leaves a gap before the next page. So the earlier one must have all items that were asked for, or as many as the
-/// later one, or name the size that it used. Tests: `pages_of_two_sizes_are_no_neighbours_under_a_silent_cap`,
+/// Under a silent cap only pages of one size are neighbours, and an answer cut by a limit of bytes or time leaves a gap
+/// before the next page. The earlier slice must therefore have all requested items, as many items as the later one, or
+/// as many as the size that it states. Tests: `pages_of_two_sizes_are_no_neighbours_under_a_silent_cap`,
 /// `pages_of_which_the_first_was_cut_have_a_gap_between_them`.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
@@ -108,12 +108,12 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let adjoining = match later.slice {
         Slice::Offset { from, .. } => from.0 == earlier.reaches(),
         Slice::Page { .. } if earlier.slice.size() == later.slice.size() => {
-            // No item of an empty page can be missing from between: the two readings show that the list ends there.
+            // No item can be missing before an empty page: the two readings show that the list ends there.
             is_whole(earlier) || earlier.len() == later.len() || later.is_empty()
         }
         Slice::Page { .. } => filled(earlier) && in_place,
     };
-    // An answer may name another offset than was asked for: it then does not begin at the seam. Test:
+    // An answer that names another offset than the requested one doesn't begin at the seam. Test:
     // `a_page_that_says_it_begins_elsewhere_is_no_neighbour`.
     let elsewhere = later.answer.offset.is_some_and(|said| said != later.slice.begins().0);
     adjoining && !elsewhere
@@ -133,7 +133,8 @@ mod tests {
         },
     };
 
-    /// Two neighbours that are read once each: a row that leaves the first draws the second's first row into it.
+    /// Two neighbouring slices are read once each. A row that leaves the first pulls the first row of the second into
+    /// it.
     #[test]
     fn a_seam_beside_no_slice_that_is_read_twice_joins_nothing() {
         let order = Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered);
@@ -167,8 +168,8 @@ mod tests {
         }
     }
 
-    /// A run of three items lies over three slices. A deletion before the run, and another sequence of its items, leave
-    /// the slice in the middle as it was, and the run's first item in no slice.
+    /// A run of three items spans three slices. After a deletion before the run and a change in the sequence of ties,
+    /// the slice in the middle is unchanged, but the run's first item is in no slice.
     #[test]
     fn a_slice_within_one_run_pins_no_seam() {
         let order = Order::declared(vec![SortKey::ascending("rank")], SortKey::ascending("id"), Ties::Unordered);
@@ -192,7 +193,7 @@ mod tests {
             let [first, again] = readings;
             let joined = Evidence::joined(vec![(&first, again)], Some(between), &order, &Ledger::of_sizes(2, false));
             assert_eq!(matches!(joined, Err(Unjoined::Adrift(_))), is_adrift, "{within:?}: {joined:?}");
-            // All slices read twice are of one state.
+            // If every slice is read twice, all are from one state.
             let mut all = || [part(0, before), part(2, within), part(4, after)];
             let (firsts, agains) = (all(), all());
             let joined = Evidence::joined(

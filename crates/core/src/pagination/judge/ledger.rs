@@ -1,5 +1,5 @@
-//! The facts that the answers of one page show beside their items: the sizes that are honoured, the totals, and whether
-//! the places of pages agree.
+//! The facts that the answers of one page show besides their items: the honoured sizes, the totals, and whether pages
+//! are where their numbers say.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -15,41 +15,42 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The facts that the answers of a page show. Each answer is entered before its evidence is made.
+/// The facts that the answers of a page show. Each answer is entered before evidence is made of it.
 #[derive(Clone, Debug)]
 pub(in crate::pagination) struct Ledger {
     honoured: Honoured,
-    /// The largest size that was honoured in all requests before this one.
+    /// The largest size that was honoured on the walk's pages before this one.
     honoured_before: u32,
     /// The exact total of the last answer that has one.
     total: Option<u64>,
-    /// True if the last total differs from the one before.
+    /// True if the last exact total differs from the one before.
     recounted: bool,
-    /// True if past the end the last page comes again, as its dialect declares or as was seen.
+    /// True if the upstream repeats its last page past the end, as its dialect declares or as its answers have shown.
     repeats: bool,
-    /// The item that the cursor names, and the first and the last item of each answer by page that has an exact
-    /// total. The budget of requests bounds them.
+    /// The item that the cursor names, and the first and last item of each answer to a page number that has an exact
+    /// total. The request budget limits the length.
     edges: Vec<Edge>,
-    /// The comparison of the offsets at which answers show one item.
+    /// The comparison of the offsets at which several answers show the same item.
     places: PlaceAgreement,
 }
 
 /// The first or the last item of an answer, or the item that a cursor names.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
-    /// The hash of its id as it is written. Two ids that share one make an end `checked` at worst.
+    /// The hash of the item's id as it is written. If two ids have the same hash, an end is at worst `checked` instead
+    /// of `exact`.
     id: u64,
-    /// The offset at which it is believed to be.
+    /// The offset at which the item is expected.
     offset: u64,
-    /// True if the offset is one of the flipped list.
+    /// True if the offset counts in the flipped list.
     is_flipped: bool,
-    /// The exact total of its answer.
+    /// The exact total of the answer that contains the item.
     total: u64,
 }
 
 impl Edge {
-    /// Returns the item that a cursor names, at the place where the walk's earlier page had it, if that page had a
-    /// total.
+    /// Returns the item that a cursor names, at the offset where an earlier page of the walk had it; `None` if that
+    /// page had no total.
     fn of_target(target: &Target) -> Option<Self> {
         let (id, offset) = match &target.position {
             Position::After(anchor) => (&anchor.id, target.hint.offset.0.checked_sub(1)?),
@@ -66,7 +67,8 @@ impl Edge {
     }
 }
 
-/// Returns the hash of an id, by which a string with an escape is another id than the same string without it.
+/// Returns the hash of an id without its quotes. A string with an escape counts as another id than the same string
+/// without it.
 fn hash_of(id: &[u8]) -> u64 {
     let plain = id.strip_prefix(b"\"").and_then(|id| id.strip_suffix(b"\"")).unwrap_or(id);
     let mut hasher = DefaultHasher::new();
@@ -75,18 +77,18 @@ fn hash_of(id: &[u8]) -> u64 {
 }
 
 impl Ledger {
-    /// Opens the ledger of a page at a target, whose hint has the sizes that the walk has seen honoured.
+    /// Opens the ledger of a page at a target, whose hint contains the largest size that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, paging: &Paging) -> Self {
         let hint = &target.hint;
-        // The walk of a cursor that is no farther from its end of the list than the largest size may have seen only its
-        // first answer, which may have more items than others. Test:
+        // If the cursor is no farther from its end of the list than the largest size, the walk may have seen only its
+        // first answer, which may have more items than later ones. Test:
         // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
             honoured: Honoured::before(hint.honoured, beyond_start),
-            // Places are compared by page alone.
+            // Places are compared only where the upstream pages by number.
             edges: match paging.family {
-                // Under a cap that fell since, the cursor's item stands at another offset by the same count:
+                // Under a cap that has fallen since, the cursor's item is at another offset by the same count:
                 // `regressions/a-count-under-a-cap-that-fell.txt`.
                 Family::Page => Edge::of_target(target).into_iter().collect(),
                 Family::Offset | Family::Token => Vec::new(),
@@ -95,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// Opens the ledger of a page of a walk that has seen sizes honoured up to this, and places of no item.
+    /// Opens the ledger of a page in a walk that has seen this size honoured, and has no item to compare places with.
     pub(super) fn of_sizes(honoured_before: u32, repeats: bool) -> Self {
         Self {
             honoured: Honoured::before(honoured_before, honoured_before),
@@ -108,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// Enters an answer of the list, or of the flipped list.
+    /// Enters an answer of the list, or of the flipped list if `is_flipped`.
     pub(in crate::pagination) fn enter(
         &mut self,
         (slice, is_flipped): (Slice, bool),
@@ -125,15 +127,17 @@ impl Ledger {
         }
     }
 
-    /// Compares the offset of each item with the offset at which an earlier answer, of this page or of the one that the
-    /// cursor is from, showed it. A page stands where its number says only if each page before it has as many items as
-    /// it was asked for: if the first page has more than others, or pages are capped in silence, an item seems to stand
-    /// at two offsets. An item that stands at one offset in both shows that the pages before it are full. Tests:
+    /// Compares the offset of each item with the offset at which an earlier answer showed it, of this page or of the
+    /// page that the cursor is from.
+    ///
+    /// A page begins where its number says only if each page before it has as many items as were requested. If the
+    /// first page has more than the others, or if a silent cap shortens pages, an item seems to be at two offsets. An
+    /// item at the same offset in both answers shows that the pages before it are full. Tests:
     /// `a_count_ends_no_page_that_stands_at_two_places` and
     /// `a_count_ends_no_page_that_stands_elsewhere_than_its_cursor`.
     fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
-        // A page that a count places is `checked` as it is, and without a count none ends the list.
+        // A page that a count places is `checked` anyway, and a page without a count doesn't end the list.
         let total = answer.total.filter(|total| total.exact && !is_counted && !paging.hidden);
         let Some((total, last)) = total.zip(answer.items.len().checked_sub(1)) else { return };
         let edge = |item: usize| {
@@ -157,17 +161,16 @@ impl Ledger {
         self.edges.extend([edge(0), edge(last)]);
     }
 
-    /// Enters that more items came after an answer of `count` items, so that larger sizes are not honoured any more.
+    /// Notes that more items came after an answer of `count` items, so larger sizes are no longer honoured.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.honoured.fell_to(count);
     }
 
-    /// Enters that the same items came from two places other than the start: the last page comes again past the end.
+    /// Notes that two places other than the start gave the same items: the upstream repeats its last page past the end.
     pub(in crate::pagination) fn came_again(&mut self) {
         self.repeats = true;
     }
 
-    /// Returns the sizes that are honoured.
     pub(in crate::pagination) fn honoured(&self) -> Honoured {
         self.honoured
     }
@@ -177,17 +180,18 @@ impl Ledger {
         self.total
     }
 
-    /// Returns whether the last page comes again past the end.
+    /// Returns whether the upstream repeats its last page past the end.
     pub(in crate::pagination) fn repeats(&self) -> bool {
         self.repeats
     }
 
-    /// Returns whether the last total differs from the one before: counts may be off by the changes in between.
+    /// Returns whether the last exact total differs from the one before. Counts may then be off by the changes in
+    /// between.
     pub(super) fn recounted(&self) -> bool {
         self.recounted
     }
 
-    /// Returns the knowledge of sizes and places with which an answer is judged.
+    /// Returns the knowledge of sizes and places by which an answer is judged.
     pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
         Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness, places: self.places }
     }
@@ -207,7 +211,7 @@ mod tests {
         },
     };
 
-    /// The answers of an upstream that gives two items a page, and two more on the first one.
+    /// An upstream gives two items a page, but four on the first one, so items of later pages are at two offsets.
     #[test]
     fn a_count_ends_no_page_that_stands_at_two_places() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
@@ -222,9 +226,9 @@ mod tests {
             (end.ends, end.checked)
         };
         assert_eq!(end_of(0, 4, "abcd"), (false, false));
-        // The answer stands at offset 4 by its number and at 2 by its items, and would end the list by the count.
+        // The answer is at offset 4 by its number and at offset 2 by its items. By the count it would end the list.
         assert_eq!(end_of(1, 4, "cd"), (true, true));
-        // An answer that shows no item of the others ends the list as surely as without them.
+        // An answer that shares no item with the others leaves the comparison as it was.
         let mut ledger = Ledger::of_sizes(0, false);
         for (number, ids, total, places) in [
             (0, "abcd", 6, PlaceAgreement::Unseen),
@@ -243,7 +247,7 @@ mod tests {
         }
     }
 
-    /// The cap falls from ten to five in the middle of a walk: the second page of eight has the items of offset 5.
+    /// The cap falls from ten to five in the middle of a walk: the second page of eight has the items from offset 5.
     #[test]
     fn a_count_ends_no_page_that_stands_elsewhere_than_its_cursor() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
@@ -266,20 +270,19 @@ mod tests {
         };
         let number = |digits: &str| KeyValue::Number(digits.into());
         let numbers = ["5", "6", "7", "8", "9"];
-        // The answer has item 9 at offset 12 of 13, and the page of the cursor had it at offset 9 of 13.
+        // The answer has item 9 at offset 12 of 13; the cursor's page had it at offset 9 of 13.
         assert_eq!(end_after(number("9"), 10, 13, false, &numbers), (true, true));
         let texts = [r#""a""#, r#""b""#, r#""c""#, r#""d""#, r#""e""#];
         assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
-        // The page of the cursor had it at the same offset.
+        // The cursor's page had the item at the same offset.
         assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
-        // The list has grown, the offset counts from the other end, or the item is not in the answer: nothing is
-        // compared.
+        // Offsets aren't compared if the list has grown, if the answer is of the flipped list, or if it lacks the item.
         assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, true));
         assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, true));
         assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, true));
     }
 
-    /// The first page has an item more than its cap of two, and was the one that honoured a size of three.
+    /// The first page has one item more than the cap of two, and is the only one that honoured a size of three.
     #[test]
     fn a_count_ends_no_page_that_only_a_size_of_the_first_page_places() {
         let end_of_last = |sizes: Sizes, target: Target| {
@@ -297,14 +300,15 @@ mod tests {
         let hint = Hint { total: Some(5), honoured: 3, ..Hint::default() };
         let end = Target { position: Position::End, hint };
         assert_eq!(end_of_last(free.clone(), end.clone()), (true, true));
-        // No cap lowers a size that is fixed, and an item that stands where the walk had it shows what is before it.
+        // No cap lowers a fixed size. An item at the same offset as on an earlier page shows that the pages before it
+        // are full.
         assert_eq!(end_of_last(Sizes::Fixed(3), end), (true, false));
         let anchor = Anchor { keys: Vec::new(), id: KeyValue::Number("3".into()) };
         let after = Target { position: Position::After(anchor), hint: Hint { offset: Offset(4), ..hint } };
         assert_eq!(end_of_last(free, after), (true, false));
     }
 
-    /// The first answer has an item more than the cap of ten, and a count of another time is just what was reached.
+    /// The first answer has one item more than the cap of ten, and an outdated count equals the offset reached.
     #[test]
     fn a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled() {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
@@ -327,12 +331,12 @@ mod tests {
         };
         let unseen = Hint::default();
         assert_eq!(end_of_second(unseen, &[(0, 11, 11), (10, 11, 10)]), (true, true));
-        // An answer elsewhere filled it, of this page or before the place of the cursor.
+        // Another answer than the first filled the size, on this page or before the cursor's position.
         assert_eq!(end_of_second(unseen, &[(0, 11, 11), (5, 11, 11), (10, 11, 10)]), (true, false));
         let near = Hint { offset: Offset(10), honoured: 11, ..Hint::default() };
         assert_eq!(end_of_second(near, &[(10, 11, 10)]), (true, true));
         assert_eq!(end_of_second(Hint { offset: Offset(12), ..near }, &[(10, 11, 10)]), (true, false));
-        // All of the list is in the first answer.
+        // The first answer contains the whole list.
         assert_eq!(end_of_second(near, &[(0, 50, 20)]), (true, true));
     }
 }

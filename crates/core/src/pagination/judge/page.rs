@@ -1,4 +1,4 @@
-//! The result of the core, for the envelope.
+//! The page that the core returns, with the facts that an envelope writes.
 
 use std::ops::{Deref, Range};
 
@@ -11,7 +11,7 @@ use crate::pagination::{
     unsorted::Unsorted,
 };
 
-/// The place of an item of a page: an answer, and the item's place in it.
+/// The place of an item of a page: the index of an answer, and the item's index in that answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemPlace {
     /// Index into [`PageFacts::answers`].
@@ -20,113 +20,115 @@ pub struct ItemPlace {
     pub item: u32,
 }
 
-/// Items of a page that stand in an answer as they would be written: one after the other, separated by a comma alone.
+/// Consecutive items of a page that are also consecutive in one answer, separated only by a comma. Their bytes can be
+/// copied as one range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByteRun {
     /// The number of items; at least one.
     pub items: usize,
     /// Index into [`PageFacts::answers`].
     pub answer: usize,
-    /// The bytes of that answer's body in which they are.
+    /// The range of these items in that answer's body, in bytes.
     pub range: Range<usize>,
 }
 
 /// The strength of a page's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The page is read by offset alone.
+    /// The page was read by offset only.
     Positional,
-    /// The page is read by marks of the items around: an item that keeps its place relative to its neighbours is
-    /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream: no
-    /// item that its answers show is skipped, but items that the token leads past are not shown.
+    /// The page was read by marks of the neighbouring items, or by a token of the upstream. By marks, an item that
+    /// keeps its place relative to its neighbours is neither skipped nor repeated, as long as one of the cursor's marks
+    /// is found. By a token, no item of the answers is skipped, but items that the token skips are missing.
     Anchored,
-    /// As exact, but a seam or an end was seen only in two answers that agree, or in an answer and a count, or rests
-    /// on a filter that is trusted: changes between two answers may cancel out. The best level of a page by token.
+    /// As exact, but a seam or an end was shown only by two answers that agree, by an answer and a count, or by a
+    /// trusted filter. Changes between two answers may cancel out. This is the best level of a page by token.
     Checked,
     /// No item is skipped and none repeated, however much the list changes.
     Exact,
 }
 
-/// The reason for which a page that is served flagged is not proven.
+/// The reason why a page isn't proven, and is served with a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unproven {
-    /// Its place was not in the answers.
+    /// The answers don't contain the page's place.
     Position,
     /// The items contradict the declared order, or lack its keys.
     Order,
-    /// A run of equal keys was longer than the answer.
+    /// A run of equal keys is longer than the answer.
     TieRun,
-    /// The item that the cursor names is gone or changed, and its keys are not known.
+    /// The item that the cursor names is gone or changed, and its keys aren't known.
     Pivot,
-    /// A seam or an end that only further requests would show was assumed, as the route says.
+    /// A seam or an end was assumed, because only more requests would show it and the route allows the assumption.
     Seam,
 }
 
-/// The findings of a page beside its items: for logs and metrics, and for the pages that follow.
+/// The findings about a page besides its items, for logs, metrics and later pages.
 #[derive(Clone, Debug, Default)]
 pub struct PageNotes {
-    /// The reason for which the declared order was of no use, so that the page was read by marks.
+    /// The reason why the declared order couldn't be used and the page was read by marks; `None` if it wasn't.
     pub lowered: Option<Unsorted>,
-    /// The distance in items of the boundary from its hint, positive if it is farther from the start; `None` if there
-    /// was no hint, or no distance.
+    /// The number of items between the boundary and its hint, positive if the boundary is farther from the start;
+    /// `None` without a hint, or if the two are equal.
     pub drift: Option<i64>,
-    /// The profile of the upstream after the page.
+    /// The profile of the upstream after the page's answers.
     pub profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled, this page included. Its cursors carry it on.
+    /// The largest page size that an answer of the walk has filled, on this page or an earlier one. The page's cursors
+    /// carry it on.
     pub honoured: u32,
-    /// The number of upstream requests that it took.
+    /// The number of upstream requests for the page.
     pub requests: u32,
-    /// The number of the cursor's marks that were found out of their order, so that the others decided.
+    /// The number of the cursor's marks that were found out of sequence and ignored.
     pub stragglers: u32,
-    /// The item whose keys were looked up for this page, with its keys as they are now, for the cache of pivots.
+    /// The item whose keys were looked up for this page, with its present keys, for the pivot cache.
     pub looked_up: Option<Anchor>,
 }
 
 /// A page of items in order.
 ///
-/// Its facts can be read by everyone. Those of a proven page are set or checked in the judge alone: no estimate of a
-/// strategy adds an item to it, leaves one out, or ends the list.
+/// Any module can read the facts. Only the judge sets or checks the facts of a proven page: no estimate of a strategy
+/// adds an item, omits one, or ends the list.
 #[derive(Clone, Debug)]
 pub struct Page {
     facts: PageFacts,
-    /// The strength of the proof, which is only ever lowered.
+    /// The strength of the proof. After the page is made, it is only ever lowered.
     level: Level,
-    /// The list that its answers were held to; `None` for a page that was not read by keys.
+    /// The list that the answers were checked against; `None` for a page that wasn't read by keys.
     pub(super) held_to: Option<ListHeldTo>,
-    /// The findings beside the items.
+    /// The findings besides the items.
     pub notes: PageNotes,
 }
 
-/// The list that the answers of a page were compared with. A list without a filter begins where its first answer does,
-/// and ordered ties are used one by one.
+/// The list that the answers of a page were checked against. An unfiltered list begins where its first answer does, and
+/// ordered ties are used one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListHeldTo {
     pub(super) is_filtered: bool,
     pub(super) ties: Ties,
 }
 
-/// The items of a page and its neighbours.
+/// The items of a page, its neighbours, and the other facts that an envelope writes.
 #[derive(Clone, Debug, Default)]
 pub struct PageFacts {
-    /// The answers that the items are slices of.
+    /// The answers that contain the items.
     pub answers: Vec<Answer>,
-    /// The items, in order; at most the limit.
+    /// The items in order, at most as many as the limit.
     pub items: Vec<ItemPlace>,
-    /// The place at which the next page begins; `None` at the end of the list.
+    /// The place where the next page begins; `None` at the end of the list.
     pub next: Option<Target>,
-    /// The place at which the previous page ends; `None` at the start.
+    /// The place where the previous page ends; `None` at the start of the list.
     pub previous: Option<Target>,
-    /// The last page, if the list is not empty and its total is exact, or if the list can be read from its end.
+    /// The last page; `None` if the list is empty, or if its total isn't exact and the list can't be read from its end.
     pub last: Option<Target>,
-    /// The size of the list by the last answer, or as the route's `totals` says.
+    /// The size of the list by the last answer, or by the route's `totals`.
     pub total: Option<Total>,
-    /// The expected offset of the first item.
+    /// The expected offset of the first item, counted from 0.
     pub offset: u64,
-    /// The reason for which the page is not proven.
+    /// The reason why the page isn't proven; `None` if it is.
     pub unproven: Option<Unproven>,
     /// True if the budget ended before the page was full, and the route serves short pages.
     pub short: bool,
-    /// The first and the last item; `None` on an empty page, or if the keys can't be read.
+    /// The first and the last item; `None` on an empty page, or if the items' keys can't be read.
     pub edges: Option<(Item, Item)>,
 }
 
@@ -141,9 +143,9 @@ impl Deref for Page {
 /// A level that needs no evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Unfounded {
-    /// The page is read by offset alone.
+    /// The page was read by offset only.
     Positional,
-    /// The page is read by marks, or by a token.
+    /// The page was read by marks, or by a token.
     Anchored,
 }
 
@@ -157,30 +159,28 @@ impl Page {
         Self::new(level, facts)
     }
 
-    /// Makes a page of items that stand where they were asked for, with no neighbours: [`Level::Positional`].
+    /// Makes a page of items at the requested offset, without neighbours. Its level is [`Level::Positional`].
     #[must_use]
     pub fn positional(answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
         Self::new(Level::Positional, PageFacts { answers, items, ..PageFacts::default() })
     }
 
-    /// Makes a page of this level.
     pub(super) fn new(level: Level, facts: PageFacts) -> Self {
         Self { facts, level, held_to: None, notes: PageNotes::default() }
     }
 
-    /// Returns the facts mutably, for the judge.
+    /// Returns the facts mutably, for the other modules of the judge.
     pub(super) fn facts_mut(&mut self) -> &mut PageFacts {
         &mut self.facts
     }
 
-    /// Returns the facts mutably, so that the simulator can plant faults in them and check that the checker finds
-    /// these.
+    /// Returns the facts mutably. The simulator plants faults in them to test that the checker finds these.
     #[cfg(feature = "rules")]
     pub fn spoil(&mut self) -> &mut PageFacts {
         &mut self.facts
     }
 
-    /// Returns the items and the neighbours alone.
+    /// Returns the facts without the level and the notes.
     #[must_use]
     pub fn into_facts(self) -> PageFacts {
         self.facts
@@ -192,34 +192,34 @@ impl Page {
         self.level
     }
 
-    /// Lowers the page to at most this level.
+    /// Lowers the level to `level` if it is higher.
     pub(in crate::pagination) fn lower(&mut self, level: Level) {
         self.level = self.level.min(level);
     }
 
-    /// Returns whether the answers of a proven page were compared with the whole list, in this order. True of a page by
-    /// token, which was held to tokens instead, and of a page that claims no proof.
+    /// Returns whether the answers of a proven page were checked against the whole list in this order. Also true of a
+    /// page by token, which is checked against tokens instead, and of a page that claims no proof.
     pub(in crate::pagination) fn is_held_to(&self, order: &Order) -> bool {
         let whole = ListHeldTo { is_filtered: false, ties: order.ties };
         self.level < Level::Checked || self.held_to.is_none_or(|held| held == whole)
     }
 
-    /// Marks the page as not proven: [`Level::Positional`].
+    /// Returns the page marked as not proven, for this reason. Its level becomes [`Level::Positional`].
     #[must_use]
     pub fn flagged(mut self, why: Unproven) -> Self {
         (self.facts.unproven, self.level) = (Some(why), Level::Positional);
         self
     }
 
-    /// Marks the page as cut off by the budget.
+    /// Returns the page marked as cut off by the budget.
     #[must_use]
     pub fn cut_short(mut self) -> Self {
         self.facts.short = true;
         self
     }
 
-    /// Returns a page of the flipped list as one of the list: its items, its neighbours and its edges are turned round.
-    /// A place counted from the start of one list is a place counted from the end of the other.
+    /// Returns a page of the flipped list as a page of the list: its items, neighbours and edges are reversed. A place
+    /// counted from the start of one list becomes a place counted from the end of the other.
     pub(in crate::pagination) fn turned(mut self) -> Self {
         let facts = &mut self.facts;
         let counted = facts.total.filter(|total| total.exact).map(|total| total.value);
@@ -233,7 +233,7 @@ impl Page {
             facts.next.as_ref().is_none_or(|next| !next.position.is_backward()),
             "the next page of a turned page is read forward"
         );
-        // The last page of the flipped list is the first one of the list.
+        // The last page of the flipped list is the first page of the list.
         facts.last = None;
         facts.offset = match &facts.previous {
             None => 0,
@@ -244,12 +244,12 @@ impl Page {
         self
     }
 
-    /// Returns the position of the next page, and its hint, so that a strategy can improve the estimate.
+    /// Returns the position of the next page, and its hint, whose estimate a strategy may improve.
     pub(in crate::pagination) fn aim_next(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.next.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
 
-    /// Returns the position of the previous page, and its hint, so that a strategy can improve the estimate.
+    /// Returns the position of the previous page, and its hint, whose estimate a strategy may improve.
     pub(in crate::pagination) fn aim_previous(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.previous.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
@@ -259,7 +259,7 @@ impl Page {
         self.facts.offset = offset;
     }
 
-    /// Sets the total of the page, which is no part of its proof.
+    /// Sets the total of the page, which isn't part of the proof.
     pub(in crate::pagination) fn tell(&mut self, total: Option<Total>) {
         self.facts.total = total;
     }
@@ -269,7 +269,7 @@ impl Page {
         self.facts.last = last.map(|hint| Target { position: Position::End, hint });
     }
 
-    /// Returns the hints of the neighbours and of the last page.
+    /// Returns the hints of the next, the previous and the last page, as far as the page links to them.
     pub(in crate::pagination) fn hints(&mut self) -> impl Iterator<Item = &mut Hint> {
         let PageFacts { next, previous, last, .. } = &mut self.facts;
         [next, previous, last].into_iter().flatten().map(|target| &mut target.hint)
@@ -282,7 +282,7 @@ impl Page {
         self.answers[place.answer as usize].item(place.item as usize)
     }
 
-    /// Returns the longest run that begins with the item at `index`.
+    /// Returns the longest byte run that begins with the item at `index`.
     #[must_use]
     pub fn run(&self, index: usize) -> ByteRun {
         let first = self.items[index];

@@ -1,9 +1,10 @@
 //! A page that is put together from parts of the list: the pages of several filters, one after the other.
 //!
-//! Parts are held to the rule for answers: each begins at or before the place that the page has reached. A part that
-//! goes on shows the list up to its last item; one that ends shows it up to the end of the stretch that its filter
-//! lets through. A filter is believed by its answers: if one of them shows the item from which it was asked, the
-//! filter compares as the list is sorted. A page that goes on in a part which shows no such item is `checked`.
+//! Parts follow the rule for answers: each begins at or before the place that the page has reached. A part with a next
+//! page shows the list up to its last item. A part without one shows the list up to the end of the stretch that its
+//! filter lets through. A filter is trusted by its answers: if one of them contains the item that the filter started
+//! from, the filter compares values as the list is sorted. A page that continues in a part without such an item is
+//! `checked`.
 
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -22,18 +23,18 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// The question that a part answers.
+/// The request that a part answers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct PartQuestion<'a> {
     /// The filter of the part; `None` for the whole list.
     pub(in crate::pagination) filter: Option<&'a Filter>,
-    /// True if the part is sorted by the id alone.
+    /// True if the part is sorted only by the id.
     pub(in crate::pagination) by_id: bool,
-    /// The place in the part at which the page goes on.
+    /// The place in the part from which the page continues.
     pub(in crate::pagination) position: &'a Position,
 }
 
-/// A slice of the list, or of a part of it, and its answer.
+/// A slice of the list, or of a part of it, with the upstream's answer.
 #[derive(Debug)]
 pub(in crate::pagination) struct SliceOfPart {
     pub(in crate::pagination) slice: Slice,
@@ -42,21 +43,21 @@ pub(in crate::pagination) struct SliceOfPart {
     pub(in crate::pagination) answer: Answer,
 }
 
-/// The error that the page of a part does not show that it goes on from the place of the page.
+/// The error that the page of a part doesn't prove to continue from the place that the page has reached.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct NotShown;
 
-/// A page under way.
+/// A page that is being put together from parts.
 #[derive(Debug)]
 pub(in crate::pagination) struct PartsPage {
     order: Arc<Order>,
     limit: usize,
-    /// The item after which the page begins; `None` if it begins with the list.
+    /// The item after which the page begins; `None` if the page begins at the start of the list.
     asked: Option<Anchor>,
     page: Option<Box<Page>>,
-    /// True if the page begins in the whole list, where the answers show whether an item comes before it.
+    /// True if the page's first part is the whole list, where answers show whether an item comes before the page.
     shows_before: bool,
-    /// The place up to which no item is missing from the page.
+    /// The place up to which the page contains every item.
     reached: PlaceByKeys,
     /// A slice that may show the item right after the page.
     shown: Option<Box<SliceOfPart>>,
@@ -75,36 +76,37 @@ impl PartsPage {
         Self { order, limit: limit as usize, asked, page: None, shows_before: true, reached, shown: None }
     }
 
-    /// Returns the page as far as it has got.
+    /// Returns the page made of the parts so far; `None` before the first part.
     pub(in crate::pagination) fn page(&self) -> Option<&Page> {
         self.page.as_deref()
     }
 
-    /// Returns the number of items that the page has.
+    /// Returns the number of items on the page so far.
     pub(in crate::pagination) fn count(&self) -> usize {
         self.page().map_or(0, |page| page.items.len())
     }
 
-    /// Returns whether the page has all the items it can have.
+    /// Returns whether the page has reached its limit.
     pub(in crate::pagination) fn is_full(&self) -> bool {
         self.count() >= self.limit
     }
 
-    /// Returns the last item.
+    /// Returns the last item of the page as an anchor; `None` if there is no item, or if its keys can't be read.
     pub(in crate::pagination) fn last(&self) -> Option<&Anchor> {
         last_of(self.page()?)
     }
 
-    /// Keeps a slice whose answer may show the item that comes right after the page.
+    /// Keeps a slice whose answer may show the item right after the page.
     pub(in crate::pagination) fn show(&mut self, shown: Option<Box<SliceOfPart>>) {
         self.shown = shown;
     }
 
-    /// Returns the place before the item that comes right after the page, if the kept slice shows that: it begins at or
-    /// before the end of the page, and reaches beyond it.
+    /// Returns the place before the item right after the page. `None` unless the kept slice shows that item: the slice
+    /// begins at or before the end of the page, and extends beyond it.
     fn shown_after(&self) -> Option<PlaceByKeys> {
         let SliceOfPart { slice, filter, answer } = self.shown.as_deref()?;
-        // A part begins where its filter does, which may be beyond the end of the page: items before it are not shown.
+        // A part begins where its filter does. If that is beyond the end of the page, the part doesn't show the items
+        // in between.
         let begins = match filter {
             Some(filter) => {
                 FilterStretch::of(filter, &self.order)?.iter().any(|one| one.begins_by(&self.reached, &self.order))
@@ -118,16 +120,17 @@ impl PartsPage {
         item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
     }
 
-    /// Takes the page of a part: its items or, if this page is full, only whether it has any.
+    /// Adds the page of a part. If this page is full already, only notes whether the part has any item.
     ///
     /// # Errors
     ///
-    /// [`NotShown`] where items may lie between the two, or the filter may compare otherwise than the list is sorted.
+    /// [`NotShown`] if items might be missing between the two pages, or if the filter might compare values otherwise
+    /// than the list is sorted.
     pub(in crate::pagination) fn take(&mut self, asked: PartQuestion<'_>, mut part: Box<Page>) -> Result<(), NotShown> {
         let (level, to) = self.follow(asked, &part)?;
         part.lower(level);
         if asked.filter.is_some() {
-            // The total, the end and the offsets of a filtered list are not those of the list.
+            // The total, the last page and the offsets of a filtered list don't apply to the whole list.
             part.tell(None);
             part.lead_to_the_end(None);
             part.notes.drift = None;
@@ -144,7 +147,7 @@ impl PartsPage {
             Some(page) if is_full => {
                 page.lower(part.level());
                 if !ends || !part.items.is_empty() {
-                    // The page is full: of this part only the fact that an item follows was asked for.
+                    // The full page needs from this part only the fact that an item follows.
                     return Ok(());
                 }
                 page
@@ -160,7 +163,7 @@ impl PartsPage {
             self.shows_before = asked.filter.is_none();
         }
         if ends {
-            // The list goes on where this part does not: other parts hold the rest.
+            // The part has ended, but the list goes on: other parts contain the rest.
             page.facts_mut().next = last_of(page).filter(|_| !self.reached.is_end()).map(after);
             if self.reached.is_end() && asked.by_id {
                 // That nothing comes after a run is known of its keys alone, not seen.
@@ -170,16 +173,17 @@ impl PartsPage {
         Ok(())
     }
 
-    /// Returns the level of a part by its filter, and the place to which it shows the list if it ends there.
+    /// Returns the highest level that a part's filter allows, and the place up to which the part shows the list if it
+    /// ends there.
     ///
     /// # Errors
     ///
-    /// [`NotShown`] where the part does not begin at or before the place that the page has reached, or does not lead
+    /// [`NotShown`] if the part doesn't begin at or before the place that the page has reached, or doesn't extend
     /// beyond it.
     fn follow(&mut self, asked: PartQuestion<'_>, part: &Page) -> Result<(Level, PlaceByKeys), NotShown> {
         let ties = if asked.by_id { Ties::Ordered } else { self.order.ties };
-        // A filtered list that is taken for the whole one, or ties that are taken for ordered, would make a page exact
-        // that is not.
+        // If a filtered list were taken for the whole list, or loose ties for ordered ones, an unproven page would
+        // become exact.
         if part.held_to != Some(ListHeldTo { is_filtered: asked.filter.is_some(), ties }) {
             return Err(NotShown);
         }
@@ -192,8 +196,8 @@ impl PartsPage {
         let from = match asked.position {
             Position::After(anchor) => PlaceByKeys::beside(anchor, Side::After),
             Position::Start | Position::At(Offset(0)) if asked.filter.is_none() => PlaceByKeys::edge(Side::Before),
-            // A part that is read from its start must begin where the page has got to, or at the item that comes next:
-            // the stretches below are followed from there.
+            // A part that is read from its start must begin at the place that the page has reached, or at the item that
+            // comes next. The check of the stretches below starts there.
             Position::Start | Position::At(Offset(0)) => {
                 if let Some(next) = self.shown_after() {
                     self.reached = next;
@@ -206,77 +210,78 @@ impl PartsPage {
             Some(stretches) => FilterStretch::lead(stretches, &from, &self.order),
             None => PlaceByKeys::edge(Side::After),
         };
-        // If a part was left out, the next one does not begin at or before the place that the page has reached.
+        // If a part was left out, the next part begins after the place that the page has reached.
         let begins = from.is_within(&self.reached, &self.order) && !to.is_within(&self.reached, &self.order);
         if begins || !rules::holds(Rule::FiltersAreProven) { Ok((level, to)) } else { Err(NotShown) }
     }
 
-    /// Ends the page; `None` where no part has shown an item, nor the end of the list.
+    /// Returns the finished page; `None` if no part has shown an item or the end of the list.
     pub(in crate::pagination) fn into_page(self) -> Option<Box<Page>> {
         let mut page = self.page.filter(|page| !page.items.is_empty() || self.reached.is_end())?;
         if !self.shows_before {
             let previous = self.asked.map(|_| before(&page));
             page.facts_mut().previous = previous;
         }
-        // Its parts lead from one place of the list to the next.
+        // The parts join into the whole list without gaps.
         page.held_to = Some(ListHeldTo { is_filtered: false, ties: self.order.ties });
         Some(page)
     }
 
-    /// Returns the highest level that a page read by this filter can have: the better its answers prove that the filter
-    /// lets every item after the position through, the higher. The page's own level may be lower. `None` if the filter
-    /// may compare values in another order than that of the list.
+    /// Returns the highest level that a page read by this filter can have; the page's own level may be lower. The level
+    /// depends on how well the answers prove that the filter lets every item after the position through. `None` if the
+    /// filter might compare values in another order than the list is sorted.
     fn shown_by(&self, asked: PartQuestion<'_>, stretches: &[FilterStretch], part: &Page) -> Option<Level> {
         let within = |answer: &Answer, item: usize| {
             let is_of = |stretch: &FilterStretch| rows::has_keys(answer, &self.order, item, &stretch.shared);
             stretches.iter().any(is_of)
         };
-        // A list that is sorted by the id is sorted as the run only if all its items are of the run. Test:
+        // A list that is sorted by the id has the order of the run only if all its items belong to the run. Test:
         // `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
         let mut answers = part.answers.iter();
         if asked.by_id && !answers.all(|answer| (0..answer.items.len()).all(|item| within(answer, item))) {
             return None;
         }
         let Position::After(anchor) = asked.position else {
-            // An endpoint that ignores the filter shows items from before the page's last one. Test:
+            // An upstream that ignores the filter returns items from before the page's last one. Test:
             // `a_filter_for_nulls_that_shows_other_items_adds_none_of_them`.
             return self.is_past_the_last(part).then_some(Level::Checked);
         };
-        // An item that an equality lets through does not show how later values are compared. Test:
+        // An item that an equality lets through doesn't show how the filter compares greater values. Test:
         // `an_anchor_proves_a_filter_that_compares_and_no_other`.
         let holding = stretches.iter().find(|stretch| stretch.compares && stretch.holds(anchor, &self.order));
         let has_equals = holding.is_some() && !asked.by_id;
         if shows(part, &self.order, has_equals, anchor)? {
             let is_of = |stretch: &FilterStretch| last_of(part).is_some_and(|last| stretch.holds(last, &self.order));
             return Some(match (stretches, holding) {
-                // A single filter has no alternative that could lack items. Test:
+                // With a single filter, no other alternative can lack items. Test:
                 // `a_run_that_alternatives_show_without_its_anchor_is_checked`.
                 ([_], _) if asked.by_id || holding.is_some() => Level::Exact,
-                // Of a run without its anchor, alternatives may show some items and not others:
-                // `regressions/a-run-without-its-anchor.txt`.
+                // If a run's anchor is missing, the alternatives may let some of the run's items through and not
+                // others: `regressions/a-run-without-its-anchor.txt`.
                 (_, Some(stretch))
                     if part.next.is_some() && is_of(stretch) && shows(part, &self.order, false, anchor)? =>
                 {
                     Level::Exact
                 }
-                // The items of other alternatives are let through by filters that no answer has shown to be understood.
-                // Test: `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
+                // No answer has shown that the upstream understands the filters of the other alternatives. Test:
+                // `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
                 _ => Level::Checked,
             });
         }
-        // An answer with neither the anchor nor an item after it may be the end of the list, or its filter lets no
+        // If the answer has neither the anchor nor an item after it, the list may have ended, or the filter may let no
         // item through. Test: `an_empty_filtered_answer_is_no_end`.
         let shows_nothing = part.items.is_empty();
-        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
-        // value, may compare by the date alone, or in another time zone. Only the whole list distinguishes that from
-        // an anchor that was deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
+        // A filter that should let the anchor's own value through, but shows no item with that value, may compare only
+        // the date, or in another time zone. Only the whole list distinguishes this from a deleted anchor
+        // (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
         let may_compare_otherwise = has_equals && rules::holds(Rule::FiltersAreProven);
-        // Without its anchor a filter is trusted. Test: `a_page_of_an_exclusive_filter_without_its_anchor_is_checked`.
+        // A filter that doesn't show its anchor is only trusted. Test:
+        // `a_page_of_an_exclusive_filter_without_its_anchor_is_checked`.
         (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }
 
-    /// Returns whether each answer of a part begins after the last item of the page or, if the page has none, after
-    /// the item that it was asked for. Answers without items don't count.
+    /// Returns whether each answer of a part begins after the last item of the page or, if the page has none, after the
+    /// item that the page was requested from. Empty answers don't count.
     fn is_past_the_last(&self, part: &Page) -> bool {
         let Some(last) = self.last().or(self.asked.as_ref()) else { return true };
         part.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {
@@ -285,14 +290,15 @@ impl PartsPage {
     }
 }
 
-/// Returns whether a filtered list shows its anchor, so that no item between the two can be missing. An item with equal
-/// keys will do if the filter lets those through (`equals_too`). `None` if an item can't be compared.
+/// Returns whether a filtered list contains its anchor, so no item in between can be missing. If `equals_too`, an item
+/// with equal strong keys suffices. `None` if an item can't be compared.
 fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
     let equals_too = equals_too && !order.strong.is_empty();
     for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
         for item in 0..answer.items.len() {
             let relation = rows::relate(answer, order, item, anchor)?;
-            // A deleted anchor leaves the rest of its run. Test: `deletes_between_pages_neither_skip_nor_repeat`.
+            // If the anchor was deleted, other items of its run remain. Test:
+            // `deletes_between_pages_neither_skip_nor_repeat`.
             if relation.whole != Ordering::Greater || (equals_too && relation.strong == Ordering::Equal) {
                 return Some(true);
             }
@@ -304,7 +310,7 @@ fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Optio
     Some(false)
 }
 
-/// Returns the last item of a page.
+/// Returns the last item of a page as an anchor; `None` if the page is empty, or if its edges don't name items by keys.
 pub(in crate::pagination) fn last_of(page: &Page) -> Option<&Anchor> {
     match &page.edges {
         Some((_, Item::Keyed(last))) => Some(last),
@@ -316,7 +322,8 @@ fn after(anchor: &Anchor) -> Target {
     Target { position: Position::After(anchor.clone()), hint: Hint::default() }
 }
 
-/// Returns the end of the page before this one: the filter hides the items before it, of which there is at least one.
+/// Returns the target of the page before this one. The filter hides the items before the page, of which at least one
+/// exists.
 fn before(page: &Page) -> Target {
     match (&page.previous, &page.edges) {
         (Some(previous @ Target { position: Position::Before(_), .. }), _) => previous.clone(),
@@ -327,8 +334,8 @@ fn before(page: &Page) -> Target {
     }
 }
 
-/// Appends a page to another. An item that the page has already was moved between two parts, and is passed over. Test:
-/// `a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once`.
+/// Appends a page to another. An item that the first page already has was moved between two parts, and is skipped.
+/// Test: `a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once`.
 fn append(page: &mut Page, later: Page, order: &Order) {
     page.lower(later.level());
     (page.notes.profile, page.notes.honoured) = (later.notes.profile, later.notes.honoured);
@@ -355,7 +362,7 @@ fn append(page: &mut Page, later: Page, order: &Order) {
     debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");
 }
 
-/// Returns the id of an item, in the spelling by which it is known again.
+/// Returns the id of an item in the form by which ids are compared; empty if the item has none.
 fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
     let answer = answers.get(place.answer as usize);
     answer.and_then(|answer| answer.identity(order, place.item as usize)).unwrap_or_default().into_owned()
@@ -374,7 +381,7 @@ mod tests {
         },
     };
 
-    /// Items of a rank of four bytes and an id of one.
+    /// Returns an answer whose items have a four-byte rank and a one-byte id.
     fn answer(rows: &str) -> Answer {
         let starts = || (0..).step_by(5).take(rows.len() / 5);
         let items = starts().map(|start| Span { start, end: start + 5 }).collect();

@@ -1,7 +1,7 @@
-//! The place of a pivot: the keys of the item that a cursor names by its id.
+//! The place of a pivot: the keys of an item that a cursor names only by its id.
 //!
-//! Keys count only if they are that item's, and those with which it was served. An item's resource shows its present
-//! values: if the item was changed since it was served, they are another place in the list.
+//! Keys count only if they belong to that item and are the keys with which it was served. An item's resource shows its
+//! present values: if the item was changed since it was served, these values are another place in the list.
 
 use std::cmp::Ordering;
 
@@ -16,35 +16,34 @@ use crate::pagination::{
     unsorted::Unsorted,
 };
 
-/// The anchor of a pivot, made by [`PivotPlace::of_id`], [`PivotPlace::of_keys`] or [`LookedUp::of`] alone.
+/// The anchor of a pivot. Only [`PivotPlace::of_id`], [`PivotPlace::of_keys`] and [`LookedUp::of`] make one.
 #[derive(Debug)]
 pub(in crate::pagination) struct PivotPlace(Anchor);
 
-/// The result of a look-up of the pivot's item.
+/// The result of looking up the pivot's item.
 #[derive(Debug)]
 pub(in crate::pagination) enum LookedUp {
-    /// The item stands where it was served.
+    /// The item still has the keys with which it was served.
     Place(PivotPlace),
-    /// The item has other keys now than those with which it was served.
+    /// The item now has other keys than those with which it was served.
     Changed(Anchor),
-    /// The answer has another item.
+    /// The answer contains another item.
     OtherItem,
 }
 
 impl PivotPlace {
-    /// Returns the place of a pivot that was served, in an order by the id alone, which needs no other keys.
+    /// Returns the place of a pivot that was served, if the order needs no keys but the id; otherwise `None`.
     pub(in crate::pagination) fn of_id(request: &PageRequest, pivot: &Pivot) -> Option<Self> {
         let is_whole = request.order.strong.is_empty() && pivot.fingerprint.is_some();
         is_whole.then(|| Self(Anchor { keys: Vec::new(), id: pivot.id.clone() }))
     }
 
-    /// Returns the place of a pivot by keys that are known of its item; `None` if they are not those with which it was
-    /// served.
+    /// Returns the place of a pivot by its item's known keys; `None` if the item was served with other keys.
     pub(in crate::pagination) fn of_keys(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> Option<Self> {
         is_known_again(request, pivot, keys).then(|| Self(Anchor { keys: keys.to_vec(), id: pivot.id.clone() }))
     }
 
-    /// Returns the position that was asked for, before or after the pivot, by the pivot's keys.
+    /// Returns the requested position, before or after the pivot, with the pivot's keys.
     pub(in crate::pagination) fn position(self, asked: &Position) -> Position {
         match asked {
             Position::BeforePivot(_) => Position::Before(self.0),
@@ -52,22 +51,21 @@ impl PivotPlace {
         }
     }
 
-    /// Returns the item as it was looked up.
     pub(in crate::pagination) fn anchor(&self) -> &Anchor {
         &self.0
     }
 }
 
 impl LookedUp {
-    /// Reads the resource of a pivot's item, the first item of the answer.
+    /// Reads the resource of a pivot's item, which is the first item of the answer.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where its keys can't be kept.
+    /// [`Unsorted`] if no cursor can hold the item's keys.
     pub(in crate::pagination) fn of(request: &PageRequest, pivot: &Pivot, answer: &Answer) -> Result<Self, Unsorted> {
         let unkept = || rows::unkept(answer, &request.order, 0);
         let now = answer.anchor(&request.order, 0).ok_or_else(unkept)?;
-        // An endpoint may give another item than the one asked for. Test:
+        // An upstream may return another item than the requested one. Test:
         // `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
         if !is_the_item(request, pivot, answer, &now) {
             return Ok(Self::OtherItem);
@@ -76,8 +74,8 @@ impl LookedUp {
     }
 }
 
-/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared by
-/// its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
+/// Returns whether an item's resource belongs to the pivot. An id that the client wrote has no type, so it is compared
+/// by its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
 /// `an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
@@ -88,13 +86,13 @@ fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anch
     key::compare(id, Extent::Whole, Operand::Kept(&now.id), Operand::Kept(&pivot.id)).is_some_and(Ordering::is_eq)
 }
 
-/// Returns whether these are the keys with which the pivot was served.
+/// Returns whether the pivot's item was served with these keys. Also true if the pivot has no fingerprint.
 fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bool {
     if keys.len() != request.order.strong.len() {
         return false;
     }
     match pivot.fingerprint {
-        // The keys of a cache or of a changed item may be those of another place. Test:
+        // Keys from a cache or of a changed item may be another place in the list. Test:
         // `a_changed_pivot_is_refused_with_and_without_a_cache`.
         Some(served) if rules::holds(Rule::PivotsAreKnownAgain) => {
             fingerprint(request.marker_of_target(), keys) == served

@@ -1,4 +1,4 @@
-//! The stretch of a list that a filter lets through, derived from the filter alone.
+//! The stretch of a list that a filter lets through, derived only from the filter.
 
 use std::cmp::Ordering;
 
@@ -12,8 +12,8 @@ use crate::pagination::{
     rules::{self, Rule},
 };
 
-/// A place between items: right before, or right after, all items with these leading keys. Without keys: the start, or
-/// the end, of the list.
+/// A place between items: right before or right after all items with these leading keys. Without keys, the start or the
+/// end of the list.
 #[derive(Clone, Debug)]
 pub(super) struct PlaceByKeys {
     keys: Vec<KeyValue>,
@@ -21,18 +21,18 @@ pub(super) struct PlaceByKeys {
 }
 
 impl PlaceByKeys {
-    /// Returns the start of the list (`Side::Before`), or its end.
+    /// Returns the start of the list (`Side::Before`) or its end (`Side::After`).
     pub(super) fn edge(side: Side) -> Self {
         Self { keys: Vec::new(), side }
     }
 
-    /// Returns the place on a side of an item.
+    /// Returns the place right before or right after an item.
     pub(super) fn beside(anchor: &Anchor, side: Side) -> Self {
         Self { keys: anchor.keys.iter().chain([&anchor.id]).cloned().collect(), side }
     }
 
-    /// Returns the place before all items with the strong keys of an item; before the item itself where the id is the
-    /// whole order.
+    /// Returns the place before all items with the same strong keys as `anchor`, or right before `anchor` if the order
+    /// has no strong keys.
     pub(super) fn before_run_of(anchor: &Anchor) -> Self {
         match anchor.keys.is_empty() {
             true => Self::beside(anchor, Side::Before),
@@ -45,12 +45,12 @@ impl PlaceByKeys {
         self.keys.is_empty() && self.side == Side::After
     }
 
-    /// Returns whether this place is not after another; false where keys can't be compared.
+    /// Returns whether this place isn't after another; false if their keys can't be compared.
     pub(super) fn is_within(&self, other: &Self, order: &Order) -> bool {
         self.compare(other, order).is_some_and(Ordering::is_le)
     }
 
-    /// Compares two places by the leading keys that both have.
+    /// Compares two places by the leading keys that both have; `None` if these can't be compared.
     fn compare(&self, other: &Self, order: &Order) -> Option<Ordering> {
         for (column, (own, others)) in self.keys.iter().zip(&other.keys).enumerate() {
             let ordering = compare(order, column, own, others)?;
@@ -72,15 +72,15 @@ impl PlaceByKeys {
 pub(super) struct FilterStretch {
     from: PlaceByKeys,
     pub(super) to: PlaceByKeys,
-    /// True if the last comparison is not by equality. An answer that shows the compared value then shows that the
-    /// filter compares as the list is sorted.
+    /// True if the last comparison isn't an equality. An answer that contains the compared value then shows that the
+    /// filter compares values as the list is sorted.
     pub(super) compares: bool,
-    /// The leading values that all its items share: those that are asked for by equality.
+    /// The leading values that all items of the stretch share, because the filter requires them by equality.
     pub(super) shared: Vec<KeyValue>,
 }
 
 impl FilterStretch {
-    /// Returns the stretches of the alternatives of a filter; `None` if one of them is not a single stretch of the
+    /// Returns one stretch for each alternative of a filter; `None` if an alternative isn't a single stretch of the
     /// list.
     pub(super) fn of(filter: &Filter, order: &Order) -> Option<Vec<Self>> {
         let alternatives =
@@ -98,7 +98,7 @@ impl FilterStretch {
             let value = value.as_ref().unwrap_or(&KeyValue::Null);
             let at =
                 |value: &KeyValue, side| PlaceByKeys { keys: [&keys[..], std::slice::from_ref(value)].concat(), side };
-            // Nulls come before or after all values, and comparisons with values let none of them through.
+            // Nulls come before or after all values, and comparisons with values let no null through.
             match (compare(order, *column, &KeyValue::Null, &KeyValue::Boolean(true)), *comparison) {
                 (None, Comparison::Null) => return None,
                 (None, _) => {}
@@ -112,9 +112,10 @@ impl FilterStretch {
             match comparison {
                 Comparison::Null | Comparison::NotNull => {}
                 Comparison::Equal => match value {
-                    // Stored values that look like a shown one are not all equal to it.
+                    // Several stored values may be shown alike, and not all of them equal the requested value.
                     _ if *column < order.strong.len() && !grain::is_stored_as_shown(key, value) => return None,
-                    // Between two booleans there is no value.
+                    // No value lies between the two booleans, so the stretch begins or ends right next to the other
+                    // one.
                     KeyValue::Boolean(boolean) => {
                         let other = KeyValue::Boolean(!boolean);
                         match compare(order, *column, &other, value)? {
@@ -125,7 +126,7 @@ impl FilterStretch {
                     value => (from, to) = (at(value, Side::Before), at(value, Side::After)),
                 },
                 _ if lets_later_through(*comparison, key) => {
-                    // An exclusive filter leaves its own value out. Test:
+                    // An exclusive filter excludes its own value. Test:
                     // `an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be`.
                     from = at(value, if is_exclusive { Side::After } else { Side::Before });
                 }
@@ -134,13 +135,13 @@ impl FilterStretch {
             shared += usize::from(matches!(comparison, Comparison::Equal | Comparison::Null));
             keys.push(value.clone());
         }
-        // Each comparison is of the column after the last one, and those by equality come first.
+        // Each comparison is of the column after the previous one, and equalities come first.
         keys.truncate(shared);
         Some(Self { from, to, compares, shared: keys })
     }
 
-    /// Returns whether the stretch holds an item and all that look like it: values may be stored up to one grain before
-    /// the one that is shown.
+    /// Returns whether the stretch contains an item and all items that look like it. A stored value may be up to one
+    /// grain before the shown value.
     pub(super) fn holds(&self, anchor: &Anchor, order: &Order) -> bool {
         let [before, after] = [Side::Before, Side::After].map(|side| PlaceByKeys::beside(anchor, side));
         let column = self.from.keys.len().saturating_sub(1);
@@ -162,8 +163,8 @@ impl FilterStretch {
         self.from.is_within(place, order)
     }
 
-    /// Returns the place to which stretches lead on from a place, one after the other without a gap; the place itself
-    /// if none holds the items after it.
+    /// Returns the place up to which these stretches cover the list without a gap, starting from `from`; `from` itself
+    /// if no stretch covers the items after it.
     pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {
         let mut at = from.clone();
         for _ in stretches {
@@ -177,7 +178,7 @@ impl FilterStretch {
     }
 }
 
-/// Returns whether a comparison lets the items through that come later in the list.
+/// Returns whether a comparison lets the items through that come later in the list than its value.
 fn lets_later_through(comparison: Comparison, key: &SortKey) -> bool {
     let is_greater = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
     is_greater == (key.direction == Direction::Ascending)

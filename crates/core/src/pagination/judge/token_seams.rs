@@ -1,14 +1,14 @@
 //! The judge of pages by token: the seams between the upstream's pages.
 //!
-//! A page is `checked` where the order is declared and no item can lie between those that were gone through and each
-//! upstream page that the page goes on in. Tokens may be offsets in disguise: an answer that begins after the last item
-//! served looks the same whether the token means "after that item", or is an offset and an item before it is gone. So a
-//! seam is shown by one of these:
+//! A page is `checked` if the order is declared and each of its seams is shown: no item can lie between the items read
+//! so far and the upstream page that follows. Tokens may be offsets in disguise. An answer that begins after the last
+//! served item looks the same in two cases: the token means "after that item", or the token is an offset and an earlier
+//! item was deleted. A seam is therefore shown by one of these facts:
 //!
-//! - The upstream page begins with an item that was gone through.
-//! - The upstream page was asked for in the direction of reading, and begins the list.
-//! - Its token, in that direction, is the id of the last item gone through, in a list sorted by its ids.
-//! - Its token leads in that direction, and the page has the item that was seen right after the anchor of the cursor.
+//! - The upstream page begins with an item that was already read.
+//! - The upstream page was requested in the direction of reading, and begins the list.
+//! - Its token, in that direction, is the id of the last item read, in a list sorted by ids.
+//! - Its token leads in that direction, and the page contains the item that was seen right after the cursor's anchor.
 
 use std::{borrow::Cow, cell::LazyCell, cmp::Ordering, collections::HashSet, iter::Peekable, ops::Range, slice};
 
@@ -26,15 +26,15 @@ use crate::pagination::{
     request::PageRequest,
 };
 
-/// An item that a page takes of an upstream page.
+/// An item that a page takes from an upstream page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct TakenItem {
     pub(in crate::pagination) upstream_page: usize,
-    /// Its index in the upstream page, in the list's order.
+    /// The item's index in the upstream page, in the list's order.
     pub(in crate::pagination) index: usize,
 }
 
-/// The passage of a page through upstream pages.
+/// The upstream pages that a page was read from, and the items taken of them.
 #[derive(Debug)]
 pub(in crate::pagination) struct Passage<'a> {
     pub(in crate::pagination) request: &'a PageRequest,
@@ -42,36 +42,37 @@ pub(in crate::pagination) struct Passage<'a> {
     pub(in crate::pagination) way: Way,
     /// The upstream pages, in the direction of reading.
     pub(in crate::pagination) pages: Vec<UpstreamPage>,
-    /// The items taken of them, in the direction of reading.
+    /// The items taken from these pages, in the direction of reading.
     pub(in crate::pagination) taken: Vec<TakenItem>,
-    /// The number of items of the last upstream page that were gone through.
+    /// The number of items of the last upstream page that were read.
     pub(in crate::pagination) consumed: usize,
 }
 
-/// The error that a page is not what the upstream pages show from its place on.
+/// The error that a page isn't what the upstream pages show from its place on.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct PassageFault;
 
-/// The place that a passage has reached.
+/// The place up to which a passage has been read.
 #[derive(Debug)]
 struct PassagePlace<'a> {
-    /// The last item gone through; `None` where no keys are known of one.
+    /// The last item read; `None` if its keys aren't known.
     anchor: Option<Cow<'a, Anchor>>,
-    /// The id of that item; `None` at the start of the list.
+    /// The id of the last item read; `None` at the start of the list.
     id: Option<Cow<'a, KeyValue>>,
-    /// The number of items before the anchor, itself included, that share its strong keys.
+    /// The number of items up to and including the anchor that share its strong keys.
     run: u32,
-    /// The fingerprint of the item right after the anchor of the cursor, until an item is gone through.
+    /// The fingerprint of the item right after the cursor's anchor; `None` once an item has been read.
     ahead: Option<Mark>,
 }
 
 impl Passage<'_> {
-    /// Makes the page with these facts, whose answers and items are those of the passage. It is `checked` if its order
-    /// was relied on and all its seams are shown; else `anchored`, or `positional` if it is flagged.
+    /// Makes a page with these facts from the passage's answers and items. The page is `checked` if its order was
+    /// relied on and all its seams are shown. Otherwise it is `anchored`, or `positional` if it is flagged or its list
+    /// unverified.
     ///
     /// # Errors
     ///
-    /// [`PassageFault`] where the page is not what the upstream pages show from its place on.
+    /// [`PassageFault`] if the page isn't what the upstream pages show from its place on.
     pub(in crate::pagination) fn page(self, facts: PageFacts) -> Result<Page, PassageFault> {
         let level = match facts.unproven.is_some() || self.request.is_unverified() {
             true => Level::Positional,
@@ -87,18 +88,20 @@ impl Passage<'_> {
         Ok(Page::new(level, PageFacts { answers, items, ..facts }))
     }
 
-    /// Returns whether no item can lie between the upstream pages.
+    /// Returns whether all seams are shown, so no item can lie between the upstream pages.
     ///
     /// # Errors
     ///
-    /// [`PassageFault`] where the page lacks an item that they show from its place on, has one twice or one that was
-    /// not gone through, ends the list where the upstream does not, or leads to another place than it reached.
+    /// [`PassageFault`] if the page lacks an item that the upstream pages show from its place on, has an item twice, or
+    /// has an item that wasn't read. Also if it ends the list where the upstream doesn't, or if its link leads to
+    /// another place than the one reached.
     fn shows_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
         let order = &self.request.order;
         if self.pages.iter().any(|upstream_page| upstream_page.unsorted().is_some()) {
             return Err(PassageFault);
         }
-        // An upstream page in order has each id once: those of a page from one of them need not be compared.
+        // An upstream page in order contains each id once, so the ids of items from a single upstream page need no
+        // comparison.
         let ids = LazyCell::new(|| self.ids());
         let page_of = |taken: Option<&TakenItem>| taken.map(|taken| taken.upstream_page);
         let spans_pages = page_of(self.taken.first()) != page_of(self.taken.last());
@@ -107,7 +110,7 @@ impl Passage<'_> {
         }
         let mut reached = PassagePlace::of(&self.request.target);
         let (begin, tied) = self.begin(&reached).ok_or(PassageFault)?;
-        // If more of the run are in view than were served, some of those before the anchor may be unserved, wherever
+        // If more items of the run are visible than were served, some items before the anchor may be unserved, wherever
         // they are. Test: `a_run_in_another_sequence_begins_where_its_anchor_is_seen`.
         reached.run = reached.run.saturating_sub(tied);
         let (mut taken, mut are_shown) = (self.taken.iter().peekable(), true);
@@ -118,12 +121,12 @@ impl Passage<'_> {
                 Some(anchor) => {
                     let passed =
                         upstream_page.passed(self.way, order, anchor, reached.run, false).ok_or(PassageFault)?;
-                    // The keys don't show which of the ties were served. The token, or the item that came next, may
-                    // show that, but proves no seam here.
+                    // The keys don't show which of the ties were served. The token or the item that came next may show
+                    // it, but neither proves a seam here.
                     if matches!(passed.basis, Basis::Guess { .. } | Basis::Unseen) {
                         return Ok(false);
                     }
-                    // An item that ties with the anchor may be new, or may have stood after it. Test:
+                    // An item that ties with the anchor may be new, or may have been after the anchor. Test:
                     // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
                     are_shown &= !passed.amid_ties;
                     passed.count
@@ -131,8 +134,8 @@ impl Passage<'_> {
                 None => 0,
             };
             let is_shown = gone_by > 0 || self.follows(number, &reached);
-            // An upstream page that begins after the place may have lost items to the one before it, which is read
-            // first. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // If an upstream page begins after the place, items may have moved from it to the page before, which is
+            // read first. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             let may_begin = || self.shows_next(number, &reached) || self.may_begin(upstream_page);
             if number == begin && reached.anchor.is_some() && !is_shown && !may_begin() {
                 return Err(PassageFault);
@@ -141,7 +144,7 @@ impl Passage<'_> {
             let places = gone_by..end.max(gone_by);
             let last_taken =
                 self.take(number, places.clone(), &mut taken, |id| ids.contains(id)).ok_or(PassageFault)?;
-            // An item at the end that was moved there is on the page already, under keys that come earlier. Test:
+            // An item that was moved to the end is on the page already, under keys that come earlier. Test:
             // `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
             let through = if is_last { places } else { places.start..last_taken };
             let before = (reached.anchor.as_deref(), reached.run);
@@ -151,13 +154,13 @@ impl Passage<'_> {
                 reached = PassagePlace { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
             }
         }
-        // Items that are left were not gone through.
+        // Any remaining items weren't read.
         let holds = taken.next().is_none() && self.leads_on(facts, &reached);
         if holds { Ok(are_shown) } else { Err(PassageFault) }
     }
 
-    /// Returns whether the page after this one, in the direction of reading, begins at the place reached. If there is
-    /// none, the upstream says that the list ends there. Read backward, a page may have none because no token leads to
+    /// Returns whether the next page in the direction of reading begins at the place reached. If there is no next page,
+    /// the upstream must say that the list ends there. Backward, a page may have no next page because no token leads to
     /// it.
     fn leads_on(&self, facts: &PageFacts, reached: &PassagePlace<'_>) -> bool {
         let (tokens, end) = (self.request.paging.tokens, self.request.paging.end);
@@ -171,7 +174,7 @@ impl Passage<'_> {
         }
     }
 
-    /// Returns whether each item is one of an upstream page, and comes after the one before it.
+    /// Returns whether each taken item is in an upstream page and comes after the item before it.
     fn takes_in_order(&self) -> bool {
         let place = |taken: &TakenItem| {
             let count = self.pages.get(taken.upstream_page)?.len();
@@ -181,22 +184,23 @@ impl Passage<'_> {
         places().all(|place| place.is_some()) && places().is_sorted_by(|one, next| one < next)
     }
 
-    /// Returns the ids of the items, each once, where these are items of upstream pages ([`Self::takes_in_order`]).
+    /// Returns the set of the taken items' ids. The items must be in upstream pages ([`Self::takes_in_order`]).
     fn ids(&self) -> HashSet<Cow<'_, [u8]>> {
         let order = &self.request.order;
         self.taken.iter().map(|taken| self.pages[taken.upstream_page].id(order, taken.index)).collect()
     }
 
-    /// Returns the number of the upstream page in which the page begins, and the number of items before it that tie
-    /// with the anchor. `None` if one before it shows items that come after the anchor. Among ties that the upstream
-    /// does not order, all that comes before the anchor itself counts as served, so that the page begins where the
-    /// anchor is seen.
+    /// Returns the index of the upstream page in which the page begins, and the number of items before it that tie with
+    /// the anchor. `None` if an upstream page before it shows items that come after the anchor.
+    ///
+    /// Among ties that the upstream doesn't order, everything before the anchor counts as served, so the page begins
+    /// where the anchor is visible.
     fn begin(&self, reached: &PassagePlace<'_>) -> Option<(usize, u32)> {
         let (order, way) = (&self.request.order, self.way);
         let Some(anchor) = reached.anchor.as_deref().filter(|anchor| evidence::loose_at(order, anchor)) else {
             return Some((0, 0));
         };
-        // The anchor may have moved on, and come again after items of the page.
+        // The anchor may have moved toward the end, and come again after items of the page.
         let first = self.taken.first().map_or(self.pages.len(), |taken| taken.upstream_page + 1);
         let begin = self.pages.get(..first)?.iter().rposition(|page| page.shows(order, anchor)).unwrap_or(0);
         let stands = |page: &UpstreamPage, place| page.stands(way, order, place, anchor);
@@ -206,8 +210,8 @@ impl Passage<'_> {
         (!places().any(|stands| stands.is_some_and(Ordering::is_gt))).then(|| (begin, narrow(tied)))
     }
 
-    /// Returns whether the page may begin with an upstream page that begins after its place: the upstream handed out
-    /// the token for that very place, or no upstream page comes before this one.
+    /// Returns whether the page may begin with an upstream page that begins after its place. This is so if the upstream
+    /// issued the token for exactly that place, or if no upstream page comes before this one.
     fn may_begin(&self, upstream_page: &UpstreamPage) -> bool {
         let (Target { position, hint }, asked) = (&self.request.target, &upstream_page.asked);
         let is_handed_out = hint.offset.0 == 0
@@ -220,10 +224,10 @@ impl Passage<'_> {
         is_handed_out || upstream_page.lead(self.way.reversed(), tokens, end) == Lead::Edge
     }
 
-    /// Returns whether no item can lie between the place reached and an upstream page that begins after it.
+    /// Returns whether no item can lie between the place reached and an upstream page that begins after that place.
     fn follows(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let asked = &self.pages[number].asked;
-        // Only an upstream page that was asked for in the direction of reading begins at the seam. Tests:
+        // Only an upstream page that was requested in the direction of reading begins at the seam. Tests:
         // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`,
         // `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
         asked.way == self.way
@@ -233,8 +237,9 @@ impl Passage<'_> {
             }
     }
 
-    /// Returns whether a token names the place reached: it is the id of the item there. An id names a place only where
-    /// ids are the whole order. Test: `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
+    /// Returns whether a token is the id of the last item read, and so names the place reached. An id names a place
+    /// only if the list is sorted by ids alone. Test:
+    /// `an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order`.
     fn names(&self, token: &Token, number: usize, reached: &PassagePlace<'_>) -> bool {
         let order = &self.request.order;
         let is_id = |id: &KeyValue| {
@@ -246,8 +251,8 @@ impl Passage<'_> {
             && reached.id.as_deref().is_some_and(is_id)
     }
 
-    /// Returns whether an upstream page has the item that came right after the anchor when the cursor was made, and no
-    /// other one shows an item between the two. Test:
+    /// Returns whether an upstream page contains the item that came right after the anchor when the cursor was made,
+    /// and no other upstream page shows an item in between. Test:
     /// `a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it`.
     fn shows_next(&self, number: usize, reached: &PassagePlace<'_>) -> bool {
         let (Some(ahead), Some(anchor)) = (reached.ahead, &reached.anchor) else { return false };
@@ -258,9 +263,11 @@ impl Passage<'_> {
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// Goes through these places of an upstream page, in the direction of reading, and takes their items off those of
-    /// the page. Returns the place after the last one taken; `None` where the page lacks an item. An item whose id
-    /// the page has already was moved meanwhile, and the anchor was served before: both may be left out.
+    /// Steps through `places` of an upstream page in the direction of reading, and removes their items from `taken`.
+    /// Returns the place after the last taken item, or `None` if the page lacks an item.
+    ///
+    /// Two kinds of items may be missing: an item whose id the page already has, because it was moved meanwhile, and
+    /// the anchor, because it was served before.
     fn take(
         &self,
         number: usize,
@@ -298,7 +305,7 @@ impl<'a> PassagePlace<'a> {
     }
 }
 
-/// Returns the item beyond which a page begins, if its keys are known.
+/// Returns the item after which a page begins in its direction of reading; `None` if the item's keys aren't known.
 fn anchor_of(target: &Target) -> Option<&Anchor> {
     match &target.position {
         Position::After(anchor) | Position::Before(anchor) => Some(anchor),
@@ -336,7 +343,7 @@ mod tests {
         SortKey { name, direction, kind, nulls: Nulls::None, grain: None }
     }
 
-    /// A list sorted by a rank and an id.
+    /// Returns the order of a list that is sorted by a rank and an id.
     fn order(ties: Ties) -> Order {
         Order { strong: vec![key("rank")], id: key("id"), ties, declared: true }
     }
@@ -368,7 +375,7 @@ mod tests {
         Target { position: Position::Token(Box::new(place)), hint: Hint { run: 1, ..Hint::default() } }
     }
 
-    /// An upstream page of items of two digits, rank and id; `next` says that the list goes on.
+    /// Returns an upstream page of items with two digits, rank and id. If `next`, the list goes on.
     fn upstream_page(request: &PageRequest, token: Option<&str>, items: &[&str], next: bool) -> UpstreamPage {
         let span = |start: u32, length| Span { start, end: start + length };
         let starts = || (0..).step_by(2).take(items.len());
@@ -384,7 +391,7 @@ mod tests {
         places.iter().map(|(upstream_page, index)| TakenItem { upstream_page: *upstream_page, index: *index }).collect()
     }
 
-    /// The level of a page of these items of upstream pages; `None` if it is no page of theirs.
+    /// Returns the level of a page with these items of upstream pages; `None` if the items don't make a page of them.
     fn level(
         request: &PageRequest,
         pages: &[(Option<&str>, &[&str])],
@@ -432,7 +439,8 @@ mod tests {
         assert_eq!(level(&request, &[FIRST, unsorted], &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], (3, None)), None);
     }
 
-    /// The ties that were served are not known, so that the items are not compared with the pages.
+    /// The cursor doesn't show which ties were served, so no seam is proven, but the items must still be in the order
+    /// of their upstream pages.
     #[test]
     fn the_items_of_a_page_are_those_of_its_upstream_pages_in_their_order() {
         let request = request(order(Ties::Unordered), after(item("12")));
@@ -457,7 +465,8 @@ mod tests {
         assert_eq!(level(&request, &[FIRST, again], &items, (3, None)), None);
         let once = [(0, 0), (0, 1), (0, 2), (1, 2)];
         assert_eq!(level(&request, &[FIRST, again], &once, (3, None)), Some(Level::Checked));
-        // At the end of an upstream page it is no place that was reached: the next one shows an item before it.
+        // An item at the end of an upstream page under later keys isn't a place reached: the next upstream page shows
+        // an item before it.
         let (at_the_end, next) = ((Some("t"), ["33", "71"].as_slice()), (Some("u"), ["55", "86"].as_slice()));
         let items = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1)];
         assert_eq!(level(&request, &[FIRST, at_the_end, next], &items, (2, None)), Some(Level::Anchored));
@@ -526,7 +535,7 @@ mod tests {
         let first = (Some("t"), ["01", "13"].as_slice());
         let second = (Some("u"), ["12", "24", "35"].as_slice());
         assert_eq!(level(&request, &[first, second], &[(1, 1), (1, 2)], (3, None)), Some(Level::Anchored));
-        // An item after the run is shown before the anchor, so that the two answers are not of one list.
+        // An item after the run is visible before the anchor, so the two answers aren't from one state of the list.
         let beyond = (Some("t"), ["01", "29"].as_slice());
         assert_eq!(level(&request, &[beyond, second], &[(1, 1), (1, 2)], (3, None)), None);
         // The anchor comes again after items of the page.

@@ -23,93 +23,94 @@ use crate::{
 /// The request for an upstream page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Asked {
-    /// The token; `None` for the first page.
+    /// The token that was sent; `None` in the request for the first page.
     pub(in crate::pagination) token: Option<Token>,
     /// The direction in which the token leads.
     pub(in crate::pagination) way: Way,
-    /// The number of items that were asked for.
+    /// The requested number of items.
     pub(in crate::pagination) size: u32,
 }
 
-/// The continuation of the list beyond a page.
+/// The continuation of the list beyond an upstream page, in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Lead {
-    /// The list goes on at this token.
+    /// The list continues at this token.
     Token(Token),
-    /// The list does not go on: it is at its end, or at its start.
+    /// The list doesn't continue: its end, or its start, is reached.
     Edge,
     /// The upstream has no token for this direction.
     Unknown,
-    /// The answer claims that there is more, and has no token for it.
+    /// The answer claims that more items follow, but has no token for them.
     Broken,
 }
 
-/// The items of a page that come before a place.
+/// The items of an upstream page that come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Passed {
     /// The number of items, counted in the direction of reading.
     pub(in crate::pagination) count: usize,
-    /// The basis of that number.
+    /// The facts that determine `count`.
     pub(in crate::pagination) basis: Basis,
     /// True if an item after the place ties with the anchor, and the upstream does not order ties.
     pub(in crate::pagination) amid_ties: bool,
 }
 
-/// The basis for the number of items that come before a place.
+/// The facts that determine how many items come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Basis {
-    /// Keys decide.
+    /// The keys of the items.
     Keys,
-    /// The anchor itself is in view, amid ties that the upstream does not order.
+    /// The position of the anchor itself, which is visible among ties in any order.
     Sight,
-    /// Of its ties only the anchor was served, and it is not in view: either it is gone, or it is beyond this page,
-    /// where the ties go on.
+    /// The anchor isn't visible, and of its ties only the anchor was served. Either the anchor is gone, or it is after
+    /// this page, to whose end the ties extend.
     Unseen,
-    /// Some of the ties in view were served, but it is not known which.
+    /// Some of the visible ties were served, but it isn't known which, so the number is a guess.
     Guess {
-        /// The ties begin with the page: there may be more of them before it.
+        /// True if the ties begin at the first item read, so more of them may come before.
         from_edge: bool,
-        /// The ties end with the page: there may be more of them after it.
+        /// True if the ties end at the last item read, so more of them may come after.
         to_edge: bool,
     },
 }
 
-/// Returns whether pages by token of this request rely on the declared order.
+/// Returns whether this request's pages by token rely on the declared order.
 pub(in crate::pagination) fn relies_on_order(request: &PageRequest) -> bool {
     request.order.declared && !request.order.ends_opaque() && !request.is_unverified()
 }
 
-/// A page of the upstream, with the request that it answers.
+/// A page of the upstream, with the request that the upstream answered.
 #[derive(Debug)]
 pub(in crate::pagination) struct UpstreamPage {
     pub(super) answer: Answer,
     pub(super) asked: Asked,
-    /// The first contradiction of the declared order, or an id that comes twice.
+    /// The first contradiction of the declared order, or the first id that comes twice; `None` if there is neither.
     unsorted: Option<Unsorted>,
 }
 
 impl UpstreamPage {
-    /// Makes the page of an answer. Its items are compared if pages of this request rely on their order.
+    /// Makes the upstream page of an answer. Its items are checked against the order if pages of this request rely on
+    /// it.
     pub(in crate::pagination) fn new(request: &PageRequest, answer: Answer, asked: Asked) -> Self {
         let mut page = Self { answer, asked, unsorted: None };
         if relies_on_order(request) {
-            // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
+            // An answer that contains an id twice mixes two states of the list. Test:
+            // `an_id_that_comes_twice_in_an_answer_is_refused`.
             page.unsorted = page.check(&request.order).and_then(|()| page.check_ids(&request.order)).err();
         }
         page
     }
 
-    /// Returns the answer.
     pub(in crate::pagination) fn answer(&self) -> &Answer {
         &self.answer
     }
 
-    /// Returns the request for it.
+    /// Returns the request that the upstream answered.
     pub(in crate::pagination) fn asked(&self) -> &Asked {
         &self.asked
     }
 
-    /// Returns the contradiction of the order that pages rely on.
+    /// Returns the contradiction of the order that pages rely on; `None` if there is none.
     pub(in crate::pagination) fn unsorted(&self) -> Option<&Unsorted> {
         self.unsorted.as_ref()
     }
@@ -124,18 +125,18 @@ impl UpstreamPage {
         self.answer.items.is_empty()
     }
 
-    /// Returns the number of items between the place to which the token leads and a place that has `passed` items
-    /// before it in this direction of reading.
+    /// Returns the number of items between the start of the page, as its token leads to it, and a place that has
+    /// `passed` items before it in direction `way`.
     #[must_use]
     pub(in crate::pagination) fn depth(&self, way: Way, passed: usize) -> usize {
         if self.asked.way == way { passed } else { self.len() - passed }
     }
 
-    /// Checks that the items are in the declared order. Ties that the upstream does not order may come in any sequence.
+    /// Checks that the items are in the declared order. Ties that the upstream doesn't order may come in any sequence.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where the items contradict the order or lack its keys.
+    /// [`Unsorted`] if the items contradict the order, lack its keys, or contain an id twice in a row.
     fn check(&self, order: &Order) -> Result<(), Unsorted> {
         let answer = &self.answer;
         if self.len() == 1 {
@@ -186,14 +187,15 @@ impl UpstreamPage {
         match token {
             Some(token) => Lead::Token(token.clone()),
             None if way.is_backward() && !tokens.backward => Lead::Unknown,
-            // Against its own direction, an empty page does not show whether the list goes on.
+            // Against the direction of its request, an empty page doesn't show whether the list goes on.
             None if !asked_so && self.is_empty() => Lead::Unknown,
             None if asked_so && self.answer.more == Some(true) => Lead::Broken,
             None => Lead::Edge,
         }
     }
 
-    /// Returns the token that continues the list from an item, if the dialect pages by item.
+    /// Returns the token that continues the list after an item; `None` if the dialect has no token for each item, or if
+    /// this one is empty.
     #[must_use]
     pub(in crate::pagination) fn item_token(&self, index: usize) -> Option<Token> {
         let raw = self.answer.item_tokens.get(index)?.of(&self.answer.body);
@@ -210,33 +212,34 @@ impl UpstreamPage {
         })
     }
 
-    /// Returns the id of an item, in the spelling by which ids are compared; empty if it has none.
+    /// Returns the id of an item in the form by which ids are compared; empty if it has none.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
         self.answer.identity(order, index).unwrap_or_default()
     }
 
-    /// Returns the mark of an item: of its id, or of its bytes if it has none.
+    /// Returns the mark of an item: the hash of its id, or of its bytes if it has no id.
     #[must_use]
     pub(in crate::pagination) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         self.answer.mark(order, marker, index)
     }
 
-    /// Returns the mark of an item's keys and id as they are spelt: an item that was edited has another one.
+    /// Returns the mark of an item's keys and id as they are spelt. After an edit of one of them, the mark
+    /// differs.
     #[must_use]
     pub(in crate::pagination) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         let row = rows::row(&self.answer, order, index).iter().map(|span| span.of(&self.answer.body));
         marker.mark(&row.collect::<Vec<_>>().join(&b','))
     }
 
-    /// Returns the marks of all items, in the direction of reading.
+    /// Returns the marks of all items, in direction `way`.
     #[must_use]
     pub(in crate::pagination) fn marks(&self, order: &Order, marker: &Marker, way: Way) -> Vec<Mark> {
         (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
     }
 
-    /// Returns a hash that distinguishes this page from others: of its first and last item, by their keys and ids; of
-    /// all items if these have no ids.
+    /// Returns a hash that distinguishes this page from others. It covers the keys and ids of the first and last item,
+    /// or the marks of all items if one of these two has no id.
     #[must_use]
     pub(in crate::pagination) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
         let ends = [0, self.len().saturating_sub(1)];
@@ -249,28 +252,28 @@ impl UpstreamPage {
         marker.mark(&told).number()
     }
 
-    /// Returns an item as an anchor.
+    /// Returns the item at an index as an anchor.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where no cursor can hold its keys.
+    /// [`Unsorted`] if no cursor can hold the item's keys.
     pub(in crate::pagination) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
         self.answer.anchor(order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
     }
 
-    /// Returns whether two items of this page have equal strong keys.
+    /// Returns whether two items of this page have equal strong keys. False if the order has no strong keys.
     #[must_use]
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         !order.strong.is_empty() && rows::compare_strong(&self.answer, order, left, right) == Some(Ordering::Equal)
     }
 
-    /// Returns the last of some items in the direction of reading, and the number of items up to it, itself included,
-    /// that share its strong keys; those before this page too if they are the last of the items `before`. `None` if
-    /// there are no items.
+    /// Returns the last item at `places`, counted in the direction of reading, and the number of items up to and
+    /// including it that share its strong keys. If all items at `places` share them, and the item `before` does too,
+    /// its run is added. `None` if `places` is empty.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where no cursor can hold its keys.
+    /// [`Unsorted`] if no cursor can hold the item's keys.
     pub(in crate::pagination) fn last_of(
         &self,
         way: Way,
@@ -288,7 +291,7 @@ impl UpstreamPage {
         Ok(Some((anchor, run)))
     }
 
-    /// Returns the first item with a fingerprint among those that are read first, at most `within`.
+    /// Returns the first item with this fingerprint among the first `within` items in the direction of reading.
     pub(in crate::pagination) fn with_fingerprint(
         &self,
         way: Way,
@@ -302,30 +305,32 @@ impl UpstreamPage {
         self.answer.anchor(order, index)
     }
 
-    /// Returns whether this page shows an anchor itself.
+    /// Returns whether this page contains the item of an anchor, with the same keys.
     pub(in crate::pagination) fn shows(&self, order: &Order, anchor: &Anchor) -> bool {
         (0..self.len()).any(|index| self.is_anchor(order, index, anchor))
     }
 
-    /// Returns whether an item is an anchor itself, with the same keys.
+    /// Returns whether an item is the anchor itself, with the same keys.
     pub(in crate::pagination) fn is_anchor(&self, order: &Order, index: usize, anchor: &Anchor) -> bool {
         rows::relate(&self.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
     }
 
-    /// Compares the item that is read last with an anchor, in the direction of reading; by the strong keys alone where
-    /// ties are unordered. `None` if they can't be compared.
+    /// Compares the last item in the direction of reading with an anchor, as [`Self::stands`] does. `None` on an empty
+    /// page too.
     #[must_use]
     pub(in crate::pagination) fn reaches(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         self.stands(way, order, self.len().checked_sub(1)?, anchor)
     }
 
-    /// Compares the item that is read first with an anchor, in the same way.
+    /// Compares the first item in the direction of reading with an anchor, as [`Self::stands`] does. `None` on an empty
+    /// page too.
     #[must_use]
     pub(in crate::pagination) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }
     }
 
-    /// Returns whether an item is read after one anchor and before another, as far as they can be compared.
+    /// Returns whether an item comes after one anchor and before another in the direction of reading. Items that can't
+    /// be compared are ignored.
     #[must_use]
     pub(in crate::pagination) fn shows_between(&self, way: Way, order: &Order, one: &Anchor, other: &Anchor) -> bool {
         let stands = |place: usize, anchor: &Anchor| self.stands(way, order, place, anchor);
@@ -333,7 +338,8 @@ impl UpstreamPage {
             .any(|place| stands(place, one) == Some(Ordering::Greater) && stands(place, other) == Some(Ordering::Less))
     }
 
-    /// Compares an item with an anchor, in the direction of reading.
+    /// Compares an item with an anchor in the direction of reading: `Less` if the item is read before the anchor. Only
+    /// the strong keys count where ties are unordered. `None` if the item can't be compared.
     #[must_use]
     pub(in crate::pagination) fn stands(
         &self,
@@ -346,10 +352,13 @@ impl UpstreamPage {
         Some(way.read(if evidence::loose_at(order, anchor) { relation.strong } else { relation.whole }))
     }
 
-    /// Returns the number of items that come before the place right beyond an anchor. Keys decide. Among ties that the
-    /// upstream does not order, its own sequence decides: the place is beyond the anchor itself. If the anchor is not
-    /// in view, the number of the run's items that were served decides (`run`), or the fact that this page was handed
-    /// out as the one that begins at the place (`aligned`). `None` if an item can't be compared.
+    /// Returns the number of items that come before the place right after an anchor in the direction of reading; `None`
+    /// if an item can't be compared.
+    ///
+    /// Keys decide. Among ties that the upstream doesn't order, its own sequence decides, and the place is after the
+    /// anchor itself. If the anchor isn't visible, `run` decides, the number of the run's items that were served. If
+    /// `aligned`, the upstream issued this page as the one that begins at the place, and ties at its start come after
+    /// the place.
     #[must_use]
     pub(in crate::pagination) fn passed(
         &self,
@@ -367,11 +376,11 @@ impl UpstreamPage {
         let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
-        // Unordered ties may come in another sequence each time. If more are in view than were served, some of those
+        // Unordered ties may come in another sequence each time. If more are visible than were served, some of those
         // before the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
-        // A token may lead to items that were served already. Test: `served_items_that_come_again_are_passed_over`.
+        // A token may lead to items that were already served. Test: `served_items_that_come_again_are_passed_over`.
         if from == to || !loose {
             return known(through, Basis::Keys);
         }
@@ -387,11 +396,11 @@ impl UpstreamPage {
         known(served, Basis::Guess { from_edge: before == 0, to_edge: through == self.len() })
     }
 
-    /// Checks that no id comes twice in this answer, which would show that it is not of one state.
+    /// Checks that no id comes twice in this answer, which would mix two states of the list.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] naming the second of them.
+    /// [`Unsorted`], which names the second item with the id.
     fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
         let mut had = HashSet::with_capacity(self.len());
         match (0..self.len()).find(|index| !had.insert(self.id(order, *index))) {
@@ -409,7 +418,8 @@ impl UpstreamPage {
         rows::row(&self.answer, order, index).last().copied().unwrap_or(Span::ABSENT).of(&self.answer.body)
     }
 
-    /// Returns the first index for which a condition fails that holds for all items before it.
+    /// Returns the first index for which a condition is false, if it is true exactly for the indices before; `None` if
+    /// it can't be evaluated.
     fn partition(&self, holds: impl Fn(usize) -> Option<bool>) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

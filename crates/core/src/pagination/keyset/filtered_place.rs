@@ -1,4 +1,4 @@
-//! The place of a boundary in the list that is filtered by the first key of its anchor.
+//! The place of a boundary in the list that is filtered by the first key of the boundary's anchor.
 
 use std::cmp::Ordering;
 
@@ -13,8 +13,8 @@ use crate::pagination::{
     rows,
 };
 
-/// Returns the number of items that a filter from the first key of the item at a place lets through up to that item,
-/// itself included, and whether the answer shows the first of them. They are on this side of the item.
+/// Returns the number of items from the first one that a filter by this item's first key lets through up to this item
+/// itself, and whether the answer shows that first one. The counted items are on `side` of the item at `place`.
 pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
     if order.strong.is_empty() {
         return (1, true);
@@ -41,7 +41,7 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
     (u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1), passed < all)
 }
 
-/// Returns the value from which a filter is asked for.
+/// Returns the value that a filter uses as its bound for this value.
 fn bound(key: &SortKey, value: &KeyValue, side: Side) -> KeyValue {
     let key = match side {
         Side::Before => key.clone(),

@@ -1,5 +1,5 @@
-//! A page that is read from one part of the list after the other. Each part is proven to its end before the next one
-//! counts.
+//! A page that is read from one part of the list after the other. Each part must be proven to its end before the next
+//! one counts.
 
 use std::{collections::VecDeque, num::NonZeroU32, sync::Arc};
 
@@ -22,42 +22,43 @@ use crate::pagination::{
     windows,
 };
 
-/// A page that is being read.
+/// A page that is being read from parts.
 #[derive(Debug)]
 struct Reading {
     request: Box<PageRequest>,
-    /// The number of requests that were made before this reading.
+    /// The number of upstream requests made before this reading.
     before: u32,
     /// True if the page was to be read from the whole list, not by filters.
     is_of_the_whole: bool,
-    /// True if the page is now read from the whole list, and runs are not read by themselves.
+    /// True if the reading fell back to the whole list. It then doesn't read runs separately.
     gave_up: bool,
-    /// The part that is read, and those after it.
+    /// The part being read; `rest` has the parts after it.
     part: Part,
     rest: VecDeque<Part>,
-    /// The number of items to read of this part if a run that is too long for an answer begins after them.
+    /// The number of items to read of this part before a run that is too long for an answer; `None` if no such run
+    /// follows.
     before_run: Option<NonZeroU32>,
-    /// True if a run that is too long for an answer was met, or looked for.
+    /// True if a run that is too long for an answer was found, or looked for.
     looked: bool,
-    /// The number of answers that were one run each, of more than a few items.
+    /// The number of answers that consisted of a single run of more than a few items.
     one_runs: u32,
     /// The largest size that the walk has seen honoured in filtered lists. Sizes of the whole list don't count, because
-    /// an upstream may cap the two differently. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
+    /// an upstream may have different caps for the two. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
     honoured: u32,
     gathered: Gathered,
 }
 
-/// The page as far as the parts read so far gave it, and its expected places.
+/// The page made of the parts read so far, and its expected offsets.
 #[derive(Debug)]
 struct Gathered {
     page: PartsPage,
-    /// The expected place of its first boundary.
+    /// The expected place of the page's first boundary.
     boundary: Hint,
-    /// The number of items of the part that is read that are expected before the page's end.
+    /// The number of items of the current part that are expected before the end of the page.
     reached: u32,
-    /// True if the page is full and an answer showed an item that comes after it.
+    /// True if the page is full and an answer showed an item after it.
     goes_on: bool,
-    /// For the first item and for the last one: true if it came from a run that was read by itself.
+    /// Two flags, for the page's first and last item: true if the item came from a run that was read separately.
     ends_in_run: (bool, bool),
 }
 
@@ -77,14 +78,15 @@ impl Gathered {
     }
 }
 
-/// The result of reading a part: the finished page, or `None` if another part is to be read.
+/// The result of reading a part: the finished page, or `None` if another part must be read.
 type PartResult = Result<Option<Box<Page>>, Stop>;
 
-/// Reads a page from parts of the list, the first of which holds the boundary; without parts, from the whole list.
+/// Reads a page from parts of the list, the first of which contains the boundary. If `parts` is empty, the whole list
+/// is read.
 ///
 /// # Errors
 ///
-/// [`Stop`] where no page can be served so.
+/// [`Stop`] if no page can be served from these parts.
 pub(super) async fn read(
     up: &mut UpstreamPort,
     request: Box<PageRequest>,
@@ -151,20 +153,20 @@ impl Reading {
     }
 
     /// Returns the request for the current part, after `spent` requests. If the page `may_look` at runs, a run that is
-    /// too long refuses the part, and is then read by itself.
+    /// too long refuses the part, and is then read separately.
     fn part_request(&self, spent: u32, may_look: bool) -> Box<PageRequest> {
         let request = &self.request;
-        // A run that is too long is first read by itself, if that can be done.
+        // A run that is too long is first read separately, if possible.
         let is_whole = self.part.filter.is_none();
         let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
         let limit =
             self.before_run.map_or(u32::MAX, NonZeroU32::get).min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.page();
-        // An upstream may cap the whole list lower than a filtered one. Test:
+        // An upstream may have a lower cap for the whole list than for a filtered one. Test:
         // `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
         let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
-        // Only a run that is read by itself is asked for sorted by the id. Test:
+        // Only a run that is read separately is requested in the order of the ids. Test:
         // `a_filter_for_nulls_that_is_ignored_adds_nothing`.
         let ties = if by_id { Ties::Ordered } else { request.order.ties };
         let order = if ties == request.order.ties {
@@ -175,13 +177,13 @@ impl Reading {
         let left = request.budget.after(spent);
         Box::new(PageRequest {
             target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..self.part_hint() } },
-            // After a full page, one item of the next part is enough: it shows that there is more.
+            // After a full page, one item of the next part suffices to show that more items follow.
             limit: limit.max(1),
             order,
             abilities: Abilities { flips: request.abilities.flips && !by_id, ..request.abilities },
             filters: None,
             terms: RouteTerms { unproven, ..request.terms },
-            // A page beside a run that is too long has the budget of a search.
+            // A page next to a run that is too long has the budget of a search.
             budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
             profile: page.map_or(request.profile, |page| page.notes.profile),
             ..PageRequest::clone(request)
@@ -194,8 +196,8 @@ impl Reading {
         let first = self.gathered.page.page().is_none();
         let is_whole = self.part.filter.is_none();
         match &self.part.position {
-            // The total of a filtered list is not known. If one answer can hold all of it up to the page's end, it is
-            // asked for from its start, where no run can be cut.
+            // The total of a filtered list isn't known. If one answer can contain the list up to the page's end, the
+            // list is requested from its start, where no run can be cut.
             Position::After(_) if !is_whole => {
                 let most = plan::most(&request.paging, request.profile.cap);
                 let run = if self.part.before.saturating_add(u64::from(request.limit) + 2) <= most {
@@ -212,11 +214,11 @@ impl Reading {
         }
     }
 
-    /// Goes on with the whole list, and reads no runs by themselves, if the page could not be read in parts and was to
-    /// be read from the whole list. Else the page is refused, or served with the items of earlier parts if the budget
-    /// has ended and the route serves short pages.
+    /// Continues with the whole list, without reading runs separately, if the page was to be read from the whole list
+    /// and couldn't be read in parts. Otherwise the page is refused, or, if the budget is spent and the route serves
+    /// short pages, served with the items of earlier parts.
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> PartResult {
-        // The reader of a part does not know the items of earlier parts. Test:
+        // The reader of a part doesn't have the items of earlier parts. Test:
         // `a_budget_that_ends_between_two_parts_leaves_a_short_page`.
         if refusal == Refusal::BudgetExceeded && self.request.serves_short(self.gathered.page.count()) {
             let is_full = self.gathered.page.is_full();
@@ -243,8 +245,8 @@ impl Reading {
         self.refused(up, Refusal::PositionLost { nearest })
     }
 
-    /// Returns the page of a part as the finished one if it is flagged, or was read from the whole list alone; else
-    /// gathers it.
+    /// Returns the page of a part as the finished page if it is flagged, or if only the whole list was read. Otherwise
+    /// adds it to the page.
     fn take(&mut self, up: &UpstreamPort, page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.page().is_none() && self.rest.is_empty()) {
@@ -253,7 +255,7 @@ impl Reading {
         self.gather(up, page)
     }
 
-    /// Appends the page of a part. Returns the finished page, or `None` if the next part is to be read.
+    /// Appends the page of a part. Returns the finished page, or `None` if the next part must be read.
     fn gather(&mut self, up: &UpstreamPort, part: Box<Page>) -> PartResult {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let (part_next, was_full) = (part.next.clone(), self.gathered.page.is_full());
@@ -261,7 +263,7 @@ impl Reading {
         if !part.items.is_empty() && !was_full {
             let first = if gathered.count() == 0 { in_run } else { gathered.ends_in_run.0 };
             gathered.ends_in_run = (first, in_run);
-            // An offset in the whole list is no offset in a filtered one.
+            // An offset in the whole list isn't an offset in a filtered one.
             let reached = part_next.as_ref().filter(|_| !is_whole).map_or(0, |next| next.hint.offset.0);
             let reached = reached.saturating_add(self.part.left_out);
             gathered.reached = u32::try_from(reached).unwrap_or(Hint::LONG_RUN - 1);
@@ -280,36 +282,36 @@ impl Reading {
             return self.finish(up);
         }
         if self.before_run.take().is_some() {
-            // Without a next place, an item was inserted before the run meanwhile, and the page does not lead to the
-            // run. Test: `an_item_that_comes_before_a_run_meanwhile_hides_none`.
+            // If the part has no next page, an item was inserted before the run meanwhile, and this page doesn't extend
+            // to the run. Test: `an_item_that_comes_before_a_run_meanwhile_hides_none`.
             if part_next.is_none() {
                 self.rest.clear();
             }
             return self.next_part(up);
         }
-        // The part has more items. One that was moved between two parts counts once, so that a page may lack items
-        // still.
+        // The part has more items. An item that moved from one part to the next counts once, so the page may still lack
+        // items.
         let Some(Target { position, hint }) = part_next else { return self.next_part(up) };
         (self.part.position, self.part.before) = (position, hint.offset.0);
         Ok(None)
     }
 
     fn next_part(&mut self, up: &UpstreamPort) -> PartResult {
-        // The parts follow one another in the order of the list. Test:
+        // The parts follow one another in the list's order. Test:
         // `long_runs_of_composite_orders_are_read_with_their_nulls`.
         let Some(next) = self.rest.pop_front() else { return self.finish(up) };
         self.part = next;
         Ok(None)
     }
 
-    /// Makes the page of the parts, with the offsets of the whole list in its hints.
+    /// Makes the page of the parts, with offsets of the whole list in its hints.
     fn finish(&mut self, up: &UpstreamPort) -> PartResult {
         let nothing = Gathered::nothing(&self.request).page;
         let Some(mut page) = std::mem::replace(&mut self.gathered.page, nothing).into_page() else {
             return self.lost(up);
         };
         let (boundary, count) = (self.gathered.boundary, page.items.len());
-        // The offsets of a filtered list are none of the whole list, which a later page may be read from. Test:
+        // Offsets of a filtered list don't apply to the whole list, from which a later page may be read. Test:
         // `a_page_without_its_filter_is_aimed_at_by_its_hint`.
         let own = |(position, hint): (&Position, &mut Hint), boundary: Hint| {
             *hint = match position {
@@ -329,7 +331,7 @@ impl Reading {
         Ok(Some(self.aimed(page)))
     }
 
-    /// Sets the expected places of the page's neighbours in lists that are filtered by their keys.
+    /// Sets the expected places of the page's neighbours in the lists that are filtered by these items' first keys.
     fn aimed(&self, mut page: Box<Page>) -> Box<Page> {
         let (order, gathered) = (&self.request.order, &self.gathered);
         let count = |place, side| filtered_place::count(&page.answers, order, place, side);
@@ -344,7 +346,7 @@ impl Reading {
                 (0, if all { count } else { count.max(gathered.reached) })
             }
         });
-        // A run of 0 leaves the number that the judge has counted.
+        // A run of 0 keeps the number that the judge has counted.
         let aim = |hint: &mut Hint, (run, within): (u32, u32)| {
             hint.within = within;
             hint.run = if run > 0 { run } else { hint.run };
@@ -358,14 +360,15 @@ impl Reading {
         page
     }
 
-    /// Looks for the beginning of a run that is too long for an answer, if the endpoint can give the run by itself.
+    /// Looks for the beginning of a run that is too long for an answer, if the upstream can return the run separately.
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.gathered.page.is_full() {
-            // The page is full, and was only to show whether an item follows it. A filter that is ignored shows items
-            // that were read before. Test: `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
+            // The page is full, and the part was only to show whether an item follows. A filter that is ignored shows
+            // items that were already read. Test: `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
-        // Sorted by the id, a run is read in several answers. Test: `runs_longer_than_an_answer_are_read_by_their_ids`.
+        // A run in the order of its ids can be read in several answers. Test:
+        // `runs_longer_than_an_answer_are_read_by_their_ids`.
         let Some(watch) = self.run_watch().filter(|_| self.can_give_runs()) else {
             return self.refused(up, refusal);
         };
@@ -387,7 +390,7 @@ impl Reading {
         }
     }
 
-    /// Goes on with the items before a run, and then from the run on.
+    /// Continues with the items before a run, and then with the run and the items after it.
     fn read_run(&mut self, beyond: Beyond) {
         self.looked = true;
         self.rest = beyond.parts.into();
@@ -400,7 +403,7 @@ impl Reading {
         }
     }
 
-    /// Returns whether runs of the part that is read can be read by themselves.
+    /// Returns whether runs of the current part can be read separately.
     fn can_give_runs(&self) -> bool {
         let filters = self.request.filters.as_ref();
         self.part.run.is_none()
@@ -433,7 +436,7 @@ impl Reading {
     }
 }
 
-/// Returns the place at which a page of the whole list begins.
+/// Returns the expected place at which a page of the whole list begins.
 fn boundary_of(page: &Page) -> Hint {
     let total = page.total.filter(|total| total.exact).map(|total| total.value);
     Hint { offset: Offset(page.offset), total, ..Hint::default() }

@@ -1,4 +1,4 @@
-//! Walks over small lists whose endpoint can filter, flip, and sort by id.
+//! Walks through small lists whose upstream can filter, flip, and sort by id.
 
 mod chance;
 mod ids;
@@ -329,7 +329,7 @@ fn a_filter_for_nulls_that_shows_the_list_again_promises_nothing() {
     for (ignores, nulls, more) in
         [(true, 0, false), (true, 1, true), (false, 0, false), (false, 1, true), (false, 9, true)]
     {
-        // The list begins with a run that no answer can hold.
+        // The list begins with a run that is longer than any answer.
         let mut list = by(Kind::Number, Ascending, |row| match row {
             20.. => model::null(),
             _ => model::whole(row.max(9)),
@@ -370,7 +370,7 @@ fn a_filtered_list_is_read_by_page_number() {
     }
 }
 
-/// Returns the filters of an endpoint that gives runs by themselves.
+/// Returns the filters of an upstream that returns runs separately.
 fn runs_by_id(columns: usize) -> Option<Filters> {
     Some(Filters { columns: vec![ALL; columns], either: false, both: true, sorts_by_id: true })
 }
@@ -430,7 +430,7 @@ fn long_runs_of_composite_orders_are_read_with_their_nulls() {
     }
 }
 
-/// Returns whether a page is refused for its run. A run that is shuffled with every request looks like one that moves.
+/// Returns whether a page is refused because of its run. A run shuffled with every request looks like one that moves.
 fn is_refused_for_its_run(page: &Result<Page, Refusal>) -> bool {
     matches!(page, Err(Refusal::TieRun { .. } | Refusal::PositionLost { .. }))
 }
@@ -447,7 +447,7 @@ fn a_long_run_is_refused_where_the_endpoint_can_not_give_it() {
     list.cap = 20;
     let refused = list.page(start(), 5);
     assert!(is_refused_for_its_run(&refused) && !asks_for_runs(&list), "{refused:?} {:?}", list.asked);
-    // A value that may be stored more finely than it is shown is never asked for by equality.
+    // A value that may be stored more finely than it is shown is never requested by equality.
     let mut list = List::new(
         vec![model::key("rank", Kind::Number, Ascending)],
         (0..200).map(|row| vec![model::coarse(row, 2, false)]),
@@ -496,7 +496,7 @@ fn deletes_between_pages_neither_skip_nor_repeat() {
 
 #[test]
 fn an_empty_filtered_answer_is_no_end() {
-    // The filter compares by another value than that by which the list is sorted: it lets no item through.
+    // The filter compares another value than the one that the list is sorted by, so it lets no item through.
     let mut list = by(Kind::Number, Ascending, model::whole);
     let first = list.page(start(), 7).unwrap();
     for row in &mut list.rows {
@@ -524,7 +524,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         let hint = last.previous.clone().unwrap().hint;
         assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
         assert_eq!(last.total.map(|total| total.value), totals.then_some(60));
-        // A walk back to the start has places that are counted from the end.
+        // A walk back to the start has hints that count from the end.
         walks_both_ways(&mut list, 7, "from the end");
         for page in list.walk(end(), 7) {
             assert!(page.notes.requests <= 1 || page.previous.is_none(), "{:?}", page.notes.requests);
@@ -574,7 +574,7 @@ fn between_two_whole_numbers_there_may_be_others() {
     (list.cap, list.filters) = (20, Some(Filters { columns: vec![can; 2], ..runs_by_id(2).unwrap() }));
     let (mut target, mut served) = (Some(start()), Vec::new());
     while let Some(at) = target {
-        // A run that is longer than an answer may be refused; no item after it is left out.
+        // A run that is longer than an answer may be refused, but no later item may be left out.
         let Ok(page) = list.page(at, 5) else { return };
         served.extend(ids(&page));
         target = page.next.clone();

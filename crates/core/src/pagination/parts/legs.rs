@@ -1,5 +1,6 @@
-//! Parts that read on from a run of equal strong keys that is longer than an answer: the run, sorted by the id, then
-//! the items after it. Example for keys (a, b) at (1, 2): `a = 1 and b = 2`; `a = 1 and b > 2`; `a > 1`.
+//! Parts of the list from a run of equal strong keys on, if the run is longer than an answer: the run in the order of
+//! its ids, then the items after it. For keys (a, b) at (1, 2) the parts are `a = 1 and b = 2`; `a = 1 and b > 2`; `a >
+//! 1`.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::pagination::{
     position::{Anchor, Position},
 };
 
-/// Returns whether the endpoint can give a run by itself, sorted by the id. It is needed only if the list does not sort
-/// ties by the id.
+/// Returns whether the upstream can return a run separately, in the order of its ids. False if ties are ordered,
+/// because the run then needn't be separate.
 pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
     let strong = order.strong.len();
     order.ties == Ties::Unordered
@@ -24,9 +25,9 @@ pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> 
         && filters.columns[..strong].iter().all(|can| can.equal)
 }
 
-/// Returns the parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with
-/// its first item. `None` if the endpoint can't be asked for them, or if the keys may be stored otherwise than they are
-/// shown.
+/// Returns the parts with a run and everything after it. In the run the page continues after `id`; without an id, it
+/// begins with the run's first item. `None` if the upstream lacks filters for these parts, or if the keys may be stored
+/// otherwise than they are shown.
 pub(in crate::pagination) fn parts_from_run(
     order: &Order,
     filters: &Filters,
@@ -41,7 +42,7 @@ pub(in crate::pagination) fn parts_from_run(
         order.strong.iter().zip(keys).enumerate().map(|(column, (key, value))| equals(key, value, column, filters));
     let equal: Vec<Filter> = equal.collect::<Option<_>>()?;
     let mut parts = vec![run(order, filters, keys, id, seen, equal.clone())];
-    // Right after a run come the items that differ from it in the last key alone. Test:
+    // Right after a run come the items that differ from it only in the last key. Test:
     // `long_runs_of_composite_orders_are_read_with_their_nulls`.
     for column in (0..keys.len()).rev() {
         let within = &equal[..column];
@@ -56,9 +57,9 @@ pub(in crate::pagination) fn parts_from_run(
     Some(parts)
 }
 
-/// Returns all that comes from an anchor on as one filter of alternatives, key by key. For keys (a, b) at (1, 2):
-/// `a = 1 and b >= 2`, or `a > 1`. Items that share the anchor's first keys and come long before it are left out.
-/// `None` as with [`parts_from_run`].
+/// Returns everything from an anchor on as one filter with an alternative for each key. For keys (a, b) at (1, 2) the
+/// filter is `a = 1 and b >= 2`, or `a > 1`. It excludes items that share the anchor's first keys but come long before
+/// it. `None` in the same cases as [`parts_from_run`].
 pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
@@ -76,7 +77,7 @@ pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anch
     Some(Filter::Or(alternatives))
 }
 
-/// Returns the filters for everything from a value of a key on, that value included.
+/// Returns the filters for everything from a value of a key on, including that value.
 fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };
@@ -94,8 +95,8 @@ fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) ->
     (can.nulls || !asks_for_nulls).then(|| [Some(from_on), nulls_after].into_iter().flatten().collect())
 }
 
-/// Returns the run as a part: from after `id` on, with `seen` items of it before that place, or without an id from its
-/// start.
+/// Returns the run as a part that continues after `id`, with `seen` items of the run before that place. Without an id,
+/// the part begins at the run's start.
 fn run(
     order: &Order,
     filters: &Filters,
@@ -131,7 +132,7 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
             value: None,
         });
     }
-    // An equality leaves out values that are stored more finely than they are shown. Test:
+    // An equality excludes values that are stored more finely than they are shown. Test:
     // `a_long_run_is_refused_where_the_endpoint_can_not_give_it`.
     (filters.columns[column].equal && grain::is_stored_as_shown(key, value)).then(|| Filter::Compare {
         column,
@@ -140,8 +141,8 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     })
 }
 
-/// Returns the filters for everything after a value of a key, in the order of the list: up to two parts. `None` if the
-/// endpoint can't be asked for that.
+/// Returns the filters for everything after a value of a key, in the list's order: at most two parts. `None` if the
+/// upstream lacks these filters.
 fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };
@@ -153,7 +154,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     let (comparison, value) = if *value == KeyValue::Boolean(last_boolean(key)) {
         (None, None)
     } else if let KeyValue::Boolean(value) = value {
-        // The only later value is the other one.
+        // The other boolean is the only later value.
         (Some(Comparison::Equal), Some(KeyValue::Boolean(!value)))
     } else if can_exclusive && grain::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
@@ -164,7 +165,8 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     };
     let mut filters: Vec<Filter> =
         comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
-    // Filters by values leave nulls out. Test: `nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls`.
+    // Filters by values let no nulls through. Test:
+    // `nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls`.
     if nulls == NullsStand::After {
         if !can.nulls {
             return None;
@@ -174,7 +176,7 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     Some(filters)
 }
 
-/// Returns the boolean that comes last in the list.
+/// Returns the boolean that comes last in the list's order.
 fn last_boolean(key: &SortKey) -> bool {
     !grain::outwards_is_up(key.direction)
 }

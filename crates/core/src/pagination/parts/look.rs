@@ -1,5 +1,5 @@
-//! A look at the boundary, by one large answer: it shows the beginning of a run that is too long for an answer, and the
-//! items before it.
+//! A look at the boundary by one large answer, which shows the beginning of a run that is too long for an answer, and
+//! the items before it.
 
 use std::{cmp::Ordering, num::NonZeroU32};
 
@@ -15,14 +15,14 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// A request at the boundary, as large as possible.
+/// The request for a slice at the boundary, as large as possible.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct BoundaryLook(Slice);
 
 /// A run that the end of an answer cuts.
 #[derive(Debug)]
 pub(in crate::pagination) struct FoundRun {
-    /// Its strong keys.
+    /// The strong keys of the run.
     pub(in crate::pagination) keys: Vec<KeyValue>,
     /// True if the anchor is, or was, an item of the run.
     pub(in crate::pagination) holds_anchor: bool,
@@ -31,24 +31,25 @@ pub(in crate::pagination) struct FoundRun {
 }
 
 impl BoundaryLook {
-    /// Plans a look from the boundary on. The boundary is expected after `before` items, `run` of which share its keys.
+    /// Plans a look from the boundary on; `None` if it would begin too deep. The boundary is expected after `before`
+    /// items, the last `run` of which share its keys.
     pub(in crate::pagination) fn new(paging: &Paging, profile: UpstreamProfile, before: u64, run: u32) -> Option<Self> {
         let most = plan::most(paging, profile.cap);
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, after: most };
         let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
-        // The upstream answers no slice that reaches too deep, so the look is cut there. Test:
+        // The upstream doesn't answer a slice beyond its depth limit, so the look is cut there. Test:
         // `a_look_at_a_run_asks_no_deeper_than_is_answered`.
         plan::within(paging, slice).map(Self)
     }
 
-    /// Returns the slice to ask for.
+    /// Returns the slice to request.
     pub(in crate::pagination) fn slice(self) -> Slice {
         self.0
     }
 
-    /// Returns the run that is cut by the end of the answer, if the answer also shows every item between the boundary
-    /// and the run; else `None`.
+    /// Returns the run that the end of the answer cuts. `None` unless the answer also shows every item between the
+    /// boundary and the run.
     pub(in crate::pagination) fn find(
         self,
         answer: &Answer,
@@ -67,7 +68,7 @@ impl BoundaryLook {
         }
         debug_assert!(run <= last, "a run begins within the answer");
         let keys = answer.anchor(order, run)?.keys;
-        // Items may come before an answer that names another place than the start. Test:
+        // If the answer names another place than the start, items may come before it. Test:
         // `an_answer_that_names_another_place_does_not_begin_the_list`.
         let from_start = answer.begins_list(self.0);
         let Some(anchor) = anchor else {
@@ -78,8 +79,8 @@ impl BoundaryLook {
             Ordering::Less => None,
             Ordering::Greater if first == Ordering::Greater && !from_start => None,
             Ordering::Equal => Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None }),
-            // The beginning of the anchor's own run is not in view: that run is read by itself, and then the items
-            // after it.
+            // The beginning of the anchor's own run isn't visible. That run is read separately, and then the
+            // items after it.
             Ordering::Greater if first == Ordering::Equal && !from_start => {
                 Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None })
             }
@@ -96,7 +97,7 @@ impl BoundaryLook {
     }
 }
 
-/// Returns a number of items; `None` for no items.
+/// Returns a number of items; `None` for 0.
 fn number(items: usize) -> Option<NonZeroU32> {
     u32::try_from(items).ok().and_then(NonZeroU32::new)
 }
@@ -112,7 +113,7 @@ mod tests {
         },
     };
 
-    /// Returns items of two digits, the rank and the id.
+    /// Returns an answer with items of two digits, the rank and the id.
     fn answer(items: &[&str]) -> Answer {
         let span = |start: u32, length| Span { start, end: start + length };
         let starts = || (0..).step_by(2).take(items.len());

@@ -1,5 +1,5 @@
-//! Filters that show everything after an item: one that lets the item itself through, if there is one, and another for
-//! nulls if these come after the values.
+//! Filters for everything after an item: one that should let the item itself through as well, and another for nulls if
+//! these come after the values.
 
 use std::sync::Arc;
 
@@ -12,35 +12,34 @@ use crate::pagination::{
     rules::{self, Rule},
 };
 
-/// A part of the list that one filter shows; parts follow one another in the order.
+/// A part of the list that one filter shows. Parts follow one another in the list's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Part {
     /// The filter of the part; `None` for the whole list.
     pub(in crate::pagination) filter: Option<Arc<Filter>>,
-    /// The strong keys of a part that is a run of ties, sorted by the id alone; `None` for other parts.
+    /// The strong keys of a part that is a run of ties in the order of its ids; `None` for other parts.
     pub(in crate::pagination) run: Option<Vec<KeyValue>>,
-    /// The place in the part at which the page goes on.
+    /// The place in the part from which the page continues.
     pub(in crate::pagination) position: Position,
     /// The number of items of the part that are expected before that place.
     pub(in crate::pagination) before: u64,
-    /// The number of items before those that this filter leaves out and a filter on the first key alone would let
-    /// through.
+    /// The number of items before the part that a filter by only the first key would let through.
     pub(in crate::pagination) left_out: u64,
 }
 
 impl Part {
-    /// Returns the whole list as a part.
+    /// Returns the whole list as a part, read from a position.
     pub(in crate::pagination) fn whole(position: Position) -> Self {
         Self { filter: None, run: None, position, before: 0, left_out: 0 }
     }
 
-    /// Returns the part that passes a filter, from its first item on.
+    /// Returns the part of the items that pass a filter, read from its first item.
     pub(in crate::pagination) fn from_its_start(filter: Filter) -> Self {
         Self { filter: Some(Arc::new(filter)), ..Self::whole(Position::Start) }
     }
 }
 
-/// The place of nulls among the values of a key, in the direction of the list.
+/// The place of a key's nulls relative to its values, in the list's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum NullsStand {
     Nowhere,
@@ -48,21 +47,21 @@ pub(in crate::pagination) enum NullsStand {
     After,
 }
 
-/// Returns the first key by which a list is sorted: a strong one, or the id.
+/// Returns the first key by which a list is sorted: the first strong key, or the id if there is none.
 pub(in crate::pagination) fn first_key(order: &Order) -> &SortKey {
     order.strong.first().unwrap_or(&order.id)
 }
 
-/// Returns the value of the first key.
+/// Returns the anchor's value of the first key: its first strong key, or its id if there is none.
 pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
     anchor.keys.first().unwrap_or(&anchor.id)
 }
 
-/// Returns the place of a key's nulls; `None` if the route does not declare it.
+/// Returns the place of a key's nulls; `None` if the route doesn't declare it.
 pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
-        // Filters by values leave nulls out, wherever these stand. Test:
+        // Filters by values let no nulls through, wherever these are. Test:
         // `filters_that_can_not_be_right_are_not_asked_for`.
         Nulls::Unsaid => None,
         Nulls::None => Some(NullsStand::Nowhere),
@@ -73,8 +72,8 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     }
 }
 
-/// Returns the parts of the list that hold everything after an anchor, the first of which should show the anchor.
-/// `None` if the endpoint has no filters that would surely show all of it.
+/// Returns the parts of the list with everything after an anchor. The first part should show the anchor. `None` if the
+/// upstream has no filters that certainly show all of it.
 pub(in crate::pagination) fn parts_after(
     order: &Order,
     filters: &Filters,
@@ -103,7 +102,8 @@ pub(in crate::pagination) fn parts_after(
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
             NullsStand::After => Some(vec![here]),
-            // The filter for nulls shows none of the values after them. Test: `nulls_are_read_wherever_they_stand`.
+            // The filter for nulls lets none of the values after them through. Test:
+            // `nulls_are_read_wherever_they_stand`.
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
@@ -111,7 +111,7 @@ pub(in crate::pagination) fn parts_after(
     let before = if shows_anchor { believed } else { 0 };
     match nulls {
         NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before)]),
-        // Filters by values leave nulls out. Test:
+        // Filters by values let no nulls through. Test:
         // `nulls_that_come_last_and_can_not_be_asked_for_are_read_from_the_whole_list`.
         NullsStand::After if !can.nulls => None,
         NullsStand::After if filters.either => {
@@ -124,14 +124,14 @@ pub(in crate::pagination) fn parts_after(
             };
             Some(vec![after(Filter::Or(either), before)])
         }
-        // Filters by values leave nulls out, so these are a part of their own. Test:
+        // Filters by values let no nulls through, so nulls are a separate part. Test:
         // `a_filter_for_nulls_that_shows_the_list_again_promises_nothing`.
         NullsStand::After => Some(vec![after(from_here_on, before), Part::from_its_start(null(Comparison::Null))]),
     }
 }
 
-/// Returns a filter that lets through everything from a value of a key on, and whether that includes the value itself.
-/// `None` if the endpoint can't be asked for that.
+/// Returns a filter that lets through everything from a value of a key on, and whether it includes the value itself.
+/// `None` if the upstream lacks such a filter.
 pub(in crate::pagination) fn from_on(
     key: &SortKey,
     value: &KeyValue,
@@ -147,38 +147,37 @@ pub(in crate::pagination) fn from_on(
     // Ids are compared whole, and are stored as they are shown.
     let is_cut = !is_id && value.is_cut(&key.kind);
     if is_cut && key.direction == Direction::Descending {
-        // Descending, longer texts come before their common beginning: a filter from there on leaves the anchor out.
-        // Test: `a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend`.
+        // In descending order, longer strings come before their common beginning, so a filter by the beginning would
+        // exclude the anchor. Test: `a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend`.
         return None;
     }
-    // Ascending, a text comes after each of its beginnings, so a filter from there on keeps the anchor. Test:
-    // `long_texts_ascending_are_filtered_by_their_beginning`.
+    // In ascending order, a string comes after each of its beginnings, so a filter by the beginning includes the
+    // anchor. Test: `long_texts_ascending_are_filtered_by_their_beginning`.
     let shown = match value {
         KeyValue::Text(text) if is_cut => KeyValue::Text(grain::whole_characters(text).to_vec()),
         _ => value.clone(),
     };
-    // A filter that compares more finely than values are shown leaves items out:
+    // A filter that compares more finely than values are shown excludes items:
     // `regressions/without-filters-are-proven.txt`.
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
-        // From the widened value on, the filter also shows the items whose stored values are finer than those shown.
+        // A filter by the widened value also lets through the items whose stored values are finer than the shown ones.
         // Test: `a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely`.
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
         Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), true)),
         Widened::AsShown if can_exclusive => {
-            // An equality adds the anchor, which an exclusive filter leaves out. Test:
-            // `exclusive_or_equal_is_inclusive`.
+            // An equality adds the anchor, which an exclusive filter excludes. Test: `exclusive_or_equal_is_inclusive`.
             if either && can.equal && !is_cut {
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
                 return Some((Filter::Or(alternatives), true));
             }
-            // From a value right before the anchor's, an exclusive filter shows the anchor too. Test:
+            // An exclusive filter by a value right before the anchor's lets the anchor through too. Test:
             // `exclusive_filters_are_moved_to_where_they_show_the_anchor`.
             match grain::just_before(key, value) {
                 Some(before) => Some((compare(exclusive, before), true)),
-                // Without a value right before it, only an id can be filtered by: no other item has the anchor's.
+                // Without a value right before it, only an id can be used: no other item has the anchor's id.
                 None if is_id => Some((compare(exclusive, shown), false)),
                 None => None,
             }
@@ -187,8 +186,8 @@ pub(in crate::pagination) fn from_on(
     }
 }
 
-/// Returns the comparisons for everything from a value on in the direction of the list, inclusive and exclusive, and
-/// whether the endpoint has them.
+/// Returns the inclusive and the exclusive comparison for everything from a value on in the list's order, each with a
+/// flag: true if the upstream has that comparison.
 pub(in crate::pagination) fn comparisons(
     direction: Direction,
     can: Comparisons,

@@ -1,4 +1,4 @@
-//! The sizes that can be asked for, and the request that holds most of a window.
+//! The sizes that can be requested, and the request that covers most of a window.
 
 use super::Window;
 use crate::pagination::{
@@ -8,19 +8,19 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// Returns the page of this size that holds an offset.
+/// Returns the page of this size that contains an offset.
 pub(super) fn page_with(offset: u64, size: u32) -> Slice {
     Slice::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
 }
 
-/// The sizes that can be asked for under an expected cap.
+/// The sizes that can be requested under an expected cap.
 pub(super) struct Askable<'a> {
     sizes: &'a Sizes,
-    /// The least size; at least 1.
+    /// The smallest size; at least 1.
     pub(super) least: u32,
     /// The largest size under the cap; at least `least`.
     pub(super) most: u32,
-    /// The offset beyond which no request may reach.
+    /// The offset beyond which no request may extend.
     depth: u64,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Askable<'a> {
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
-            // A cap between two listed sizes can't be asked for itself. Test: `only_listed_sizes_are_asked_for`.
+            // A cap between two listed sizes can't be requested itself. Test: `only_listed_sizes_are_asked_for`.
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
@@ -41,7 +41,7 @@ impl<'a> Askable<'a> {
         Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
     }
 
-    /// Returns the sizes in a range, ascending.
+    /// Returns the sizes from `least` to `most`, in ascending order.
     pub(super) fn between(&self, least: u32, most: u32) -> impl DoubleEndedIterator<Item = u32> + '_ {
         let (low, high) = (least.max(self.least), most.min(self.most));
         let (any, listed) = match self.sizes {
@@ -51,13 +51,13 @@ impl<'a> Askable<'a> {
         any.chain(listed.iter().copied().filter(move |size| (low..=high).contains(size)))
     }
 
-    /// Returns the least size that is at least this, or the largest.
+    /// Returns the smallest size that is at least `wanted`, or the largest size if there is none.
     pub(super) fn nearest(&self, wanted: u64) -> u32 {
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         self.between(wanted, LARGEST_SIZE).next().unwrap_or(self.most)
     }
 
-    /// Returns the sizes of pages that hold an offset and do not reach too deep, ascending.
+    /// Returns the sizes of pages that contain an offset and stay within the depth limit, in ascending order.
     fn within_depth(&self, offset: u64) -> impl DoubleEndedIterator<Item = u32> + '_ {
         let ends = move |size: u32| (offset / u64::from(size) + 1).saturating_mul(u64::from(size));
         self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth)
@@ -75,7 +75,8 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// Returns the request that holds a window and most of its margins, with the fewest items; `None` if none holds it.
+    /// Returns the request with the fewest items that covers a window and most of its margins; `None` if none covers
+    /// the window.
     pub(super) fn one(&self, family: Family, window: Window) -> Option<Slice> {
         if window.len() > u64::from(self.most) {
             return None;
@@ -86,7 +87,7 @@ impl<'a> Askable<'a> {
             Family::Offset | Family::Token => {
                 let size = self.nearest(wished.end - wished.start);
                 let spare = u64::from(size) - window.len();
-                // The room that the window leaves is divided between its two sides; room that one side has no wish for
+                // The room that the window leaves is divided between its two sides. Room that one side doesn't need
                 // goes to the other. Test: `a_slice_takes_what_is_left_of_the_cap_around_its_window`.
                 let before = (window.from - wished.start)
                     .min(spare - spare / 2)
@@ -103,7 +104,7 @@ impl<'a> Askable<'a> {
                         .then(|| ends.min(wished.end) - begins.max(wished.start))
                 };
                 let mut best: Option<(u64, u32)> = None;
-                // Pages are aligned, so that a window may be held by a wider page alone. Test:
+                // Pages are aligned, so sometimes only a wider page covers a window. Test:
                 // `a_page_holds_every_window_if_the_cap_is_two_and_a_half_times_the_limit`.
                 let stretched = (wished.end - wished.start).saturating_mul(STRETCH).max(100);
                 let largest = u32::try_from(stretched).unwrap_or(LARGEST_SIZE).max(self.least);
@@ -122,7 +123,8 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// Returns the request that holds one end of a window and reaches farthest into it.
+    /// Returns the request that covers one end of a window and extends farthest into it. Forward, that end is `from`;
+    /// backward, it is `to`.
     pub(super) fn farthest(&self, family: Family, from: u64, to: u64, way: Way) -> Slice {
         match (family, way) {
             (Family::Offset | Family::Token, Way::Forward) => {

@@ -1,4 +1,4 @@
-//! The requests of a plan, and the offsets that they hold.
+//! Tests of the requests of a plan, and the offsets that they cover.
 
 use super::*;
 use crate::pagination::{
@@ -81,8 +81,8 @@ fn a_confirmation_shows_the_last_item_and_the_place_after_it() {
                     };
                     let (begins, ends) = reach(edge);
                     assert!(begins <= from && ends > last + 1, "{edge:?} for {from}..={last}");
-                    // If no item comes after it, the answer is shorter than a size that was seen to be honoured, or is
-                    // now.
+                    // If `last` is the end of the list, the edge has fewer items than a size that was honoured before,
+                    // or than the size of `filled`.
                     let shown = u32::try_from(last + 1 - begins).unwrap();
                     let is_shown = filled.is_some_and(|it| it.size() == edge.size() && reach(it).1 <= last + 1);
                     assert!(shown < edge.size().0 && (shown < honoured.max(2) || is_shown), "{edge:?}, {filled:?}");
@@ -93,7 +93,7 @@ fn a_confirmation_shows_the_last_item_and_the_place_after_it() {
     let at = |family, honoured, last| confirmation(&free(family, 100), None, honoured, last, last);
     assert!(at(Family::Page, 2, 1).is_none_or(|it| it.filled.is_some()));
     assert!(at(Family::Offset, 0, 5).is_some());
-    // The place of a page of a size that is not honoured is unknown.
+    // A page of a size that isn't honoured is at an unknown offset.
     assert_eq!(at(Family::Page, 7, 17).map(|it| it.edge), Some(page_with(17, 7)));
     assert_eq!(at(Family::Page, 2, 17).map(|it| it.edge), Some(page_with(17, 17)));
 }

@@ -1,5 +1,5 @@
-//! The table of the policy, row by row, for every strategy. Of pages by token, `token::tests` has
-//! `items_that_contradict_the_order_are_refused_or_served_by_their_marks` and `a_spent_budget_ends_no_list`.
+//! The table of the policy, row by row, for every strategy. The rows for pages by token are tested in `token::tests`,
+//! by `items_that_contradict_the_order_are_refused_or_served_by_their_marks` and `a_spent_budget_ends_no_list`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::pagination::{
     resolver::{ShortPages, Verify, WhenUnproven},
 };
 
-/// A strategy that finds a page.
+/// The way in which a page is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strategy {
     /// Pages by offset, proven by keys.
@@ -34,7 +34,7 @@ impl Strategy {
     const ALL: [Self; 4] = [Windows, Keyset, Seek, Marks];
     const KEYED: [Self; 3] = [Windows, Keyset, Seek];
 
-    /// Returns a list of rows with these scores that is read by this strategy.
+    /// Returns a list of rows with these scores, to be read by this strategy.
     fn list(self, scores: impl Iterator<Item = i64>) -> List {
         let score = model::key("score", Kind::Number, Direction::Ascending);
         let mut list = match self {
@@ -51,7 +51,7 @@ impl Strategy {
         list
     }
 
-    /// Reads the page at a target, with a request that `change` has changed.
+    /// Reads the page at a target, with the request as `change` modifies it.
     fn page(
         self,
         list: &mut List,
@@ -107,7 +107,7 @@ fn a_place_that_moved_is_searched_for_unless_pages_are_by_offset() {
 fn a_place_that_is_not_found_is_flagged_where_the_route_says_so() {
     for strategy in Strategy::ALL {
         for verify in [Verify::Always, Verify::WhenCheap] {
-            // A run of ties that no answer holds, or a list without any of the items that were served.
+            // A run of ties that is longer than any answer, or a list without any of the served items.
             let mut list = strategy.list((0..60).map(|row| row / 50));
             list.cap = 10;
             let target = match strategy {
@@ -175,7 +175,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         list.paging.end = EndEvidence::Unvouched;
         let pages = list.walk(start(), 5);
         let mut target = pages[4].next.clone().unwrap();
-        // Without a size that was seen to be honoured, as a cursor of another walk.
+        // The cursor carries no honoured size, like one of another walk.
         target.hint.honoured = 0;
         let mut page = |verify| {
             let page = strategy.page(&mut list, target.clone(), 20, |request| request.terms.verify = verify).unwrap();
@@ -185,7 +185,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         assert_eq!((items, has_next, unproven), (5, false, None), "{strategy:?}");
         assert!(requests > 1, "{strategy:?}");
         match strategy {
-            // Read by marks, only a full page is served without the proof.
+            // A page by marks is served without the proof only if it is full.
             Marks => assert_eq!(page(Verify::WhenCheap).2, None, "{strategy:?}"),
             _ => assert_eq!(page(Verify::WhenCheap), (5, false, Some(Unproven::Seam), 1), "{strategy:?}"),
         }

@@ -1,4 +1,4 @@
-//! The faults of an answer's items, stated so that they help the operator who declares the order.
+//! Descriptions of what is wrong with an answer's items, for the operator who declares the order.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Describes an item that comes before the one that it follows.
+/// Describes an item that comes before its predecessor by the declared order.
 pub(in crate::pagination) fn contradiction(answer: &Answer, order: &Order, place: usize) -> Unsorted {
     let number = place + 1;
     let said = |by: &str| format!("item {number} of an answer comes before the one it follows, by {by}");
@@ -38,7 +38,7 @@ pub(in crate::pagination) fn contradiction(answer: &Answer, order: &Order, place
     }
 }
 
-/// Describes items with equal keys that do not come in the order of their ids, by the first and the last of them.
+/// Describes items with equal keys that aren't sorted by id, by the numbers of the first and the last of these items.
 pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, first: usize, last: usize) -> Unsorted {
     let (first, last, name) = (first + 1, last + 1, &order.id.name);
     let said = format!("items {first} to {last} of an answer have equal keys and are not in the order of {name}");
@@ -49,12 +49,12 @@ pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, fir
     Cause::Ties.said(format!("{said}: say ties = \"unordered\""))
 }
 
-/// Describes an id that stands twice in one answer.
+/// Describes an id that one answer contains twice.
 pub(in crate::pagination) fn twice(place: usize) -> Unsorted {
     Cause::Twice.said(format!("the id of item {} stands twice in one answer", place + 1))
 }
 
-/// Describes items whose keys can't be compared with those that a cursor names.
+/// Describes items whose keys can't be compared with the keys in a cursor.
 pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anchor: &Anchor) -> Unsorted {
     let columns = order.strong.iter().zip(&anchor.keys).enumerate();
     let mut inferred =
@@ -73,7 +73,7 @@ pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anch
 }
 
 /// Describes why an item can't be compared with the one before it: by the first key of the two that is missing or null,
-/// else by their types.
+/// otherwise by the types of their keys.
 pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place: usize) -> Unsorted {
     let ids = order.strong.len();
     for item in [place.saturating_sub(1), place] {
@@ -85,7 +85,7 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
             if span.of(&answer.body) == b"null" && column == ids {
                 return Cause::NoId.said(format!("{name} is null in item {number} of an answer"));
             }
-            // A null that has a declared place can be compared. Test: `a_null_with_a_place_is_not_blamed`.
+            // A null with a declared place can be compared. Test: `a_null_with_a_place_is_not_blamed`.
             if span.of(&answer.body) == b"null" && matches!(key.nulls, Nulls::Unsaid | Nulls::None) {
                 return Cause::Null.said(format!(
                     "{name} is null in item {number} of an answer, and where nulls stand is not declared: \
@@ -125,7 +125,7 @@ pub(in crate::pagination) fn unkept(answer: &Answer, order: &Order, item: usize)
     Cause::Kind.said(format!("item {number} of an answer can't be named in a cursor"))
 }
 
-/// Describes a missing member: of an item that has members, or that can have none.
+/// Describes a member that an item lacks, or that the item can't have because it isn't an object.
 fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
     let number = item + 1;
     let what = match answer.items.get(item).map(|span| span.of(&answer.body)) {
@@ -149,8 +149,8 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
     }
 }
 
-/// Describes the first texts without a declared type that are not in the order of their bytes, or can't be compared;
-/// `None` if there are none.
+/// Describes the first strings without a declared type that aren't sorted by their bytes, or can't be compared; `None`
+/// if there are none.
 pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) -> Option<Unsorted> {
     let fault = |place: usize| match follow(answer, order, place - 1, place) {
         Some(NextItem::Earlier) => Some(contradiction(answer, order, place)),
@@ -161,12 +161,13 @@ pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) ->
     places.find_map(|place| fault(place).filter(|unsorted| unsorted.cause == Cause::Text))
 }
 
-/// Returns whether a raw value is a text that is no date-time.
+/// Returns whether a raw value is a string other than a date-time.
 pub(in crate::pagination) fn is_plain_text(raw: &[u8]) -> bool {
     matches!(KeyRef::of_strong(&Kind::Inferred, raw), Some(KeyRef::Text(text)) if !is_date_time(&text))
 }
 
-/// Describes two texts of a field without a declared type, one a date-time and one not, which neither comparison fits.
+/// Describes two strings of a field without a declared type, of which only one is a date-time, so they can be compared
+/// neither as instants nor as strings. `None` if there are none.
 fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted> {
     let before = place.checked_sub(1)?;
     let columns = order.strong.iter().zip(row(answer, order, before)).zip(row(answer, order, place));
@@ -183,7 +184,7 @@ fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted>
     })
 }
 
-/// Returns the first key by which an item comes before the one that it follows.
+/// Returns the first key by which an item comes before its predecessor, with the key's column; `None` if there is none.
 fn deciding<'a>(answer: &Answer, order: &'a Order, place: usize) -> Option<(usize, &'a SortKey)> {
     let before = row(answer, order, place.checked_sub(1)?);
     let keys = order.strong.iter().chain([&order.id]).enumerate();
@@ -196,7 +197,7 @@ fn deciding<'a>(answer: &Answer, order: &'a Order, place: usize) -> Option<(usiz
     columns.find(is_deciding).map(|(column, _)| column)
 }
 
-/// Returns the advice for texts that are not in the order of their bytes.
+/// Returns the advice for strings that aren't sorted by their bytes.
 fn text_help(answer: &Answer, order: &Order, column: usize, is_id: bool) -> String {
     let name = if is_id { &order.id.name } else { &order.strong[column].name };
     if holds_digits(answer, order, column) {
@@ -214,13 +215,13 @@ fn text_help(answer: &Answer, order: &Order, column: usize, is_id: bool) -> Stri
     )
 }
 
-/// Returns whether a key of an item is a text that is no date-time.
+/// Returns whether a key of an item is a string; for a strong key, one other than a date-time.
 fn is_text(answer: &Answer, order: &Order, item: usize, column: usize) -> bool {
     let raw = row(answer, order, item).get(column).map_or(&b""[..], |span| span.of(&answer.body));
     if column < order.strong.len() { is_plain_text(raw) } else { raw.first() == Some(&b'"') }
 }
 
-/// Returns whether a key is a text of digits alone in all items, as ids often are that are stored as numbers.
+/// Returns whether a key is a string of only digits in all items, as is common for ids that are stored as numbers.
 fn holds_digits(answer: &Answer, order: &Order, column: usize) -> bool {
     let columns = order.columns();
     let mut values = answer.keys.iter().skip(column).step_by(columns).map(|span| span.of(&answer.body));
@@ -238,7 +239,7 @@ mod tests {
     use super::*;
     use crate::pagination::order::Ties;
 
-    /// The first item has no rank, and the scores are of two types.
+    /// The first item has a null rank, and the scores have two types. Only a null without a declared place is reported.
     #[test]
     fn a_null_with_a_place_is_not_blamed() {
         let raw = ["null", "1", "7", "2", "\"x\"", "8"];

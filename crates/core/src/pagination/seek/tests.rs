@@ -1,4 +1,4 @@
-//! Walks whose cursors carry an id and a fingerprint, with caches that remember, forget, and are out of date.
+//! Walks whose cursors carry an id and a fingerprint, with caches that have the keys, lack them, or are outdated.
 
 use crate::pagination::{
     answer::{Answer, Standing},
@@ -21,7 +21,7 @@ fn list() -> List {
     List::new(keys, (0..60).map(|row| vec![model::whole(row * 10)]))
 }
 
-/// Returns a target as a cursor in this mode carries it, and the keys that the cursor leaves out.
+/// Returns a target as a cursor with only an id carries it, and the keys that this cursor omits.
 fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
     let pivot = |Anchor { keys, id }: Anchor| {
         let marker = list.request(start(), 1).marker;
@@ -41,7 +41,7 @@ fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
     (Target { position, ..target }, keys)
 }
 
-/// Reads the page at a target, with the keys that a cache has.
+/// Reads the page at a target, with the keys that a cache contains.
 fn page(list: &mut List, target: Target, cached: Option<Vec<KeyValue>>) -> Result<Page, Refusal> {
     let mut request = list.request(target, 7);
     request.pivot = cached;
@@ -86,7 +86,7 @@ fn a_changed_pivot_is_refused_with_and_without_a_cache() {
         let cache = cached.then(|| moved.clone());
         let refused = page(&mut list, target.clone(), cache.clone());
         assert_eq!(refused.unwrap_err(), Refusal::PivotGone { nearest: Offset(7) });
-        // With the values that were served, the walk goes on from its place.
+        // With the keys that were served, the walk continues from its place.
         let right = page(&mut list, target.clone(), Some(keys)).unwrap();
         assert_eq!(ids(&right)[0], list.rows[7].id());
         let believed = without(Rule::PivotsAreKnownAgain, || page(&mut list, target.clone(), cache.clone())).unwrap();
@@ -177,7 +177,7 @@ fn an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case() {
 
 #[test]
 fn keys_of_another_item_are_not_the_place_of_the_item_looked_up() {
-    // Ten rows in a run: the keys of each are those of the pivot.
+    // Ten rows form a run, so each of them has the pivot's keys.
     let mut list = list();
     for row in &mut list.rows[..10] {
         row.cells[0] = model::whole(0);

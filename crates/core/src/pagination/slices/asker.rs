@@ -1,5 +1,5 @@
-//! The requests of a page that is read from slices: the budget, and the facts that each answer shows, whether it is
-//! used or not.
+//! The requests of a page that is read from slices: the budget, and the facts that each answer shows, even if the page
+//! doesn't use it.
 
 use super::sizes::KnownSizes;
 use crate::pagination::{
@@ -16,13 +16,13 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// A slice that is asked for.
+/// A slice to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct AskedSlice {
     pub(in crate::pagination) slice: Slice,
-    /// The expected number of items of the flipped list, if the slice is one of that list.
+    /// The expected number of items of the flipped list if the slice is one of that list; otherwise `None`.
     pub(in crate::pagination) flipped: Option<u64>,
-    /// The edge of the answer at which the boundary is assumed to be, though no answer shows that.
+    /// The edge of the answer at which the boundary is assumed to be, without evidence; `None` if no edge is assumed.
     pub(in crate::pagination) assumed: Option<Side>,
 }
 
@@ -32,14 +32,14 @@ impl From<Slice> for AskedSlice {
     }
 }
 
-/// The reason why slices were not asked for.
+/// The reason why slices weren't requested.
 #[derive(Debug)]
 pub(in crate::pagination) enum Unasked {
     /// The budget is spent.
     Spent,
-    /// They stand deeper than the upstream answers.
+    /// The slices are deeper than the upstream answers.
     TooDeep,
-    /// The page ends here.
+    /// Reading must stop, for this reason.
     Stop(Stop),
 }
 
@@ -55,24 +55,24 @@ impl From<Refusal> for Unasked {
     }
 }
 
-/// The requests of one page.
+/// The requests that one page makes, and its knowledge from the answers.
 #[derive(Debug)]
 pub(in crate::pagination) struct Asker<'p> {
     up: &'p mut UpstreamPort,
     /// The number of requests made before this page was begun.
     before: u32,
     budget: Budget,
-    /// True if the place of the page has to be searched for: the page then has the budget of a search.
+    /// True if the place of the page must be searched for. The page then has the budget of a search.
     pub(in crate::pagination) searching: bool,
     pub(in crate::pagination) sizes: KnownSizes,
     /// The sizes and counts that the answers show.
     pub(in crate::pagination) ledger: Ledger,
-    /// The number of past-the-end statuses of slices that begin before the end, by a count.
+    /// The number of past-the-end statuses for slices that begin before the end, according to a count.
     ceilings: u32,
 }
 
 impl<'p> Asker<'p> {
-    /// Begins with the sizes that earlier pages have shown; `is_first_page`: no item comes before the page.
+    /// Begins with the sizes that earlier pages have shown. `is_first_page` is true if no item comes before the page.
     pub(in crate::pagination) fn new(up: &'p mut UpstreamPort, request: &PageRequest, is_first_page: bool) -> Self {
         Self {
             before: up.requests,
@@ -85,7 +85,7 @@ impl<'p> Asker<'p> {
         }
     }
 
-    /// Adds slices that were read before this page was begun, as if they had been asked for here.
+    /// Adds slices that were read before this page was begun, as if this page had requested them.
     ///
     /// # Errors
     ///
@@ -95,20 +95,20 @@ impl<'p> Asker<'p> {
         self.learn(pairs.iter().map(|(slice, answer)| ((*slice, false), answer)), paging)
     }
 
-    /// Returns how many requests may still be made.
+    /// Returns the number of requests that the page may still make.
     pub(in crate::pagination) fn left(&self) -> usize {
         debug_assert!(self.up.requests >= self.before, "requests are only added");
         let budget = if self.searching { self.budget.search } else { self.budget.page };
         budget.saturating_sub(self.up.requests - self.before) as usize
     }
 
-    /// Asks for slices, as many as the budget allows. A slice that reaches deeper than the upstream answers is cut
-    /// there, if the rest of it `is_of_use`; slices after one that is too deep are left out.
+    /// Requests slices, as many as the budget allows. A slice that extends beyond the upstream's depth limit is cut
+    /// there, if the rest of it `is_of_use`. Slices after one that is too deep are omitted.
     ///
     /// # Errors
     ///
-    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] if not even the first slice can be asked for; [`Refusal::NoList`]
-    /// and [`Refusal::TooDeep`] if the first answer is a past-the-end status of a place where there should be items.
+    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] if not even the first slice can be requested. [`Refusal::NoList`]
+    /// and [`Refusal::TooDeep`] if the first answer is a past-the-end status at an offset where items should be.
     pub(in crate::pagination) async fn send(
         &mut self,
         mut asked: Vec<AskedSlice>,
@@ -117,7 +117,7 @@ impl<'p> Asker<'p> {
     ) -> Result<Vec<(AskedSlice, Answer)>, Unasked> {
         asked.truncate(self.left());
         if asked.is_empty() {
-            // A page that made a turn without a request would go on for ever.
+            // A page that continued without a request would never end.
             return Err(Unasked::Spent);
         }
         let shallow = |asked: AskedSlice| {
@@ -135,12 +135,13 @@ impl<'p> Asker<'p> {
         Ok(asked.into_iter().zip(answers).collect())
     }
 
-    /// Compares an answer with the last one that was short, for a cap that is applied in silence.
+    /// Compares an answer with the previous short one, to learn a silent cap.
     pub(in crate::pagination) fn compare_short(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
         self.sizes.compare_short(slice, answer, &self.ledger, paging);
     }
 
-    /// Returns whether these answers show that the upstream gives as many items whatever size is asked for.
+    /// Returns whether these answers show that the upstream returns the same number of items whatever size is
+    /// requested.
     pub(in crate::pagination) fn ignores_sizes(&mut self, pairs: &[(AskedSlice, Answer)]) -> bool {
         pairs.iter().any(|(asked, answer)| self.sizes.are_ignored(asked.slice, answer))
     }
@@ -154,8 +155,8 @@ impl<'p> Asker<'p> {
             self.ledger.enter(asked, answer, paging);
             self.sizes.learn(asked.0, answer);
         }
-        // Only the first answer can refuse the page. Further ones are speculation: if they are needed, they are asked
-        // for again and come first.
+        // Only the first answer can refuse the page. The others are speculative: if they are needed, they are requested
+        // again and come first.
         let mut pairs = pairs;
         if let Some(((slice, _), answer)) = pairs.next()
             && answer.standing == Standing::PastEnd

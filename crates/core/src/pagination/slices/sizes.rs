@@ -1,4 +1,4 @@
-//! The sizes that an upstream is expected to give, learnt from the answers of a page. Pages by marks choose the cap
+//! The sizes that an upstream is expected to honour, learnt from the answers of a page. Pages by marks choose the cap
 //! that they pass on in `anchored::MarkReader::profile`. A cap is dropped in `learn` and in
 //! `windows::confirm::refute_cap`.
 
@@ -9,27 +9,27 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The sizes that the upstream is expected to give, and its profile, in the course of one page.
+/// The sizes that the upstream is expected to honour, and its profile, while one page is read.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The cap that this page believes in, which may be a guess; `profile.cap` is what later pages get.
+    /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get.
     pub(in crate::pagination) assumed_cap: Option<u32>,
-    /// The place and the number of items of the last answer with fewer items than were asked for.
+    /// The offset and the number of items of the last answer with fewer items than were requested.
     last_short: Option<(u64, u32)>,
-    /// The size that was asked for last, and the number of items that came.
+    /// The last requested size, and the number of items received.
     last: Option<(u32, u32)>,
 }
 
 impl KnownSizes {
-    /// Begins with what was learnt before. A first page does not use the known cap: if an answer is larger, as where
-    /// the cap was misread or has been lifted, `learn` forgets it.
+    /// Begins with the profile that earlier pages have learnt. A first page ignores the known cap. If one of its
+    /// answers is larger, because the cap was misread or has been lifted, `learn` drops the cap.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
         Self { profile, assumed_cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
     }
 
-    /// Learns from an answer: one that is larger than the known cap refutes it, and one that states a smaller size than
-    /// was asked for shows a cap.
+    /// Learns from an answer. If the answer has more items than the known cap, the cap is dropped. If it states a
+    /// smaller size than requested, that size is a cap.
     pub(super) fn learn(&mut self, slice: Slice, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
@@ -44,13 +44,13 @@ impl KnownSizes {
         }
     }
 
-    /// Learns a cap from two short answers. One answer may be short because the list ends, or because it was cut by
-    /// bytes or by time; a cap gives the same number twice, at different places. Only a reader that confirms ends may
-    /// do so: rows that are hidden can give the same number twice as well, and a confirmation refutes that cap
+    /// Learns a cap from two short answers. A single answer may be short because the list ends, or because it was cut
+    /// by bytes or by time, but a cap gives the same number twice, at different offsets. Only a reader that confirms
+    /// ends may call this: hidden rows can give the same number twice as well, and a confirmation then refutes the cap
     /// (`windows::confirm`).
     pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        // If the last page comes again past the end, a short answer may be that page.
+        // If the upstream repeats its last page past the end, a short answer may be that page.
         let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
         if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
             return;
@@ -62,8 +62,9 @@ impl KnownSizes {
         self.last_short = Some((begins, count));
     }
 
-    /// Returns whether this answer and the one before it show that sizes are ignored: they were asked for two sizes,
-    /// one of them smaller than what came both times. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
+    /// Returns whether this answer and the previous one show that the upstream ignores sizes: two different sizes were
+    /// requested, both answers have the same number of items, and one of the sizes is smaller than that number. Test:
+    /// `a_size_parameter_that_is_ignored_costs_no_search`.
     pub(super) fn are_ignored(&mut self, slice: Slice, answer: &Answer) -> bool {
         let (asked, count) = (slice.size().0, u32::try_from(answer.items.len()).unwrap_or(u32::MAX));
         let before = self.last.replace((asked, count));

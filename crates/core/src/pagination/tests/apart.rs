@@ -1,4 +1,4 @@
-//! Boundaries that an answer does not place: those beside an opaque value that is not in it.
+//! Boundaries whose place an answer doesn't show, because they are next to an opaque value that the answer lacks.
 
 use super::{List, start};
 use crate::pagination::{
@@ -11,13 +11,13 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// Rows sorted by values that nothing compares, each its own.
+/// Returns a list sorted by opaque values, all different.
 fn opaque(family: Family, count: usize) -> List {
     let row = |row: usize| (format!("\"{:02}\"", row * 37 % 100), (100 + row).to_string());
     List { kind: Kind::Opaque, ties: Ties::Ordered, ..List::new(family, (0..count).map(row)) }
 }
 
-/// Returns the place after a row that exists, or existed.
+/// Returns the target after a row that exists, or existed.
 fn after(value: &str, id: &str, hinted: u64) -> Target {
     let anchor = Anchor { keys: vec![KeyValue::Text(value.into())], id: KeyValue::Number(id.into()) };
     Target { position: Position::After(anchor), hint: Hint { offset: Offset(hinted), run: 1, ..Hint::default() } }
@@ -60,7 +60,7 @@ fn a_value_that_is_gone_is_refused_with_a_place_in_the_list() {
 
 #[test]
 fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
-    // The rows share one value, and their ids follow an unknown collation: only the row itself shows its place.
+    // The rows share one value, and their ids have an unknown collation: only the row itself shows its place.
     let row = |row: usize| ("\"same\"".to_owned(), format!("\"k{row:02}\""));
     for family in [Family::Offset, Family::Page] {
         for at in 0..30 {
@@ -79,7 +79,7 @@ fn a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run() {
     }
 }
 
-/// The first answer has two rows. As the page is read on, the first of them stands after the others, and a new row in
+/// The first answer has two rows. Before the next answer, the first row moves to after the third, and a new row takes
 /// its place.
 #[test]
 fn a_page_of_which_an_answer_shows_another_sequence_is_refused() {

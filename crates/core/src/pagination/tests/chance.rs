@@ -1,4 +1,4 @@
-//! Ties that come in another order with every query, and so may come twice by chance.
+//! Ties that come in another order with every query, and so may look alike twice by chance.
 
 use super::List;
 use crate::pagination::{
@@ -12,11 +12,11 @@ use crate::pagination::{
 fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
     for family in [Family::Offset, Family::Page] {
         for hinted in [5, 11, 18, 26] {
-            // Forty rows that tie, then others: the place that is looked for is after the run, its hint within.
+            // The first forty rows tie. The place to find is after this run, and its hint is inside the run.
             let rows = (100..150).map(|id| (id.max(139).to_string(), id.to_string()));
             let mut list = List { cap: 4, ..List::new(family, rows) };
             (list.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
-            // Every answer within the run has the same rows of it.
+            // Every answer inside the run has the same rows.
             let alike = |list: &List, slice: Slice| match slice {
                 Slice::Offset { from, size } if from.0 + u64::from(size.0) <= 40 => {
                     list.answer(Slice::Offset { from: Offset(0), size })

@@ -1,4 +1,4 @@
-//! Ends that only shortness shows, and counts of rows that no client is shown.
+//! Ends that only short answers show, and counts that include rows which no client is shown.
 
 use super::*;
 use crate::pagination::judge::end::Honoured;
@@ -10,7 +10,7 @@ fn numbers(family: Family, count: u64) -> List {
     List { ties: Ties::Ordered, cap: 100, ..List::new(family, rows) }
 }
 
-/// Walks to the end. Returns the largest number of requests of a page, and whether the last page is exact.
+/// Walks to the end. Returns the largest number of requests for one page, and the level of the last page.
 #[track_caller]
 fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice) -> Answer) -> (u32, Level) {
     let all = list.all();
@@ -30,7 +30,7 @@ fn capped(list: &List, slice: Slice, cap: u32) -> Answer {
     })
 }
 
-/// Returns the part of an answer that passes a condition.
+/// Returns the items of an answer that pass a condition.
 fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answer {
     let columns = 2;
     let keep: Vec<bool> = (0..answer.items.len()).map(|item| keep(item, answer.item(item))).collect();
@@ -61,8 +61,8 @@ fn a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts() {
     }
 }
 
-/// If the cap falls while a page is read, a page number stands for another page: one that begins earlier, and is as
-/// short as the last page would be.
+/// If the cap falls while a page is read, a page number means another page, which begins earlier and is as short as the
+/// last page would be.
 #[test]
 fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
     let mut list = numbers(Family::Page, 41);
@@ -156,7 +156,7 @@ fn rows_that_are_hidden_without_a_word_end_no_list() {
 fn answers_that_are_cut_by_bytes_end_no_list() {
     for family in [Family::Offset, Family::Page] {
         for limit in [7, 20] {
-            // Between twelve and twenty-nine rows fit.
+            // An answer has room for 12 to 29 rows.
             walks_to_the_end(&mut numbers(family, ROWS), limit, |list, slice| {
                 let room = usize::try_from(12 + slice.begins().0 * 7 % 18).unwrap();
                 kept(list.answer(slice), |item, _| item < room)
@@ -226,12 +226,13 @@ fn an_end_past_which_nothing_is_answered_is_no_depth_limit() {
 
 #[test]
 fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
-    // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look
+    // This answer doesn't show that twenty items would come if they existed: a cap of five and an outdated count look
     // alike.
     let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
     let page = list.page(start(), 20).unwrap();
     assert_eq!((page.notes.requests, page.level()), (1, Level::Checked));
-    // A walk that has seen the size filled can tell, except by its first answer, which may have more items than others.
+    // A walk that has seen the size filled can distinguish them, unless only its first answer filled it, because that
+    // may have more items than others.
     for (count, known) in [(45, Level::Checked), (85, Level::Exact)] {
         let mut list = List { total: Some(count), ..numbers(Family::Offset, count) };
         let (most, level) = walks_to_the_end(&mut list, 20, List::answer);
@@ -251,8 +252,7 @@ fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
     }
 }
 
-/// An upstream whose answers are cut by bytes, at one item: the answers that confirm its end are cut like the one
-/// before.
+/// An upstream cuts its answers by bytes, to one item each, so the answers that confirm the end are cut alike.
 #[test]
 fn an_end_that_only_other_answers_show_is_checked() {
     for family in [Family::Offset, Family::Page] {
@@ -298,7 +298,8 @@ fn beyond_its_depth_a_list_is_refused_at_once() {
 /// Row: F38
 #[test]
 fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
-    // Sorted by rank (low, medium, high), declared by bytes: each answer but those at the two seams looks sorted.
+    // Rows are sorted by rank (low, medium, high), but declared to be sorted by bytes. Every answer looks sorted,
+    // except at the two seams.
     let word = |row: u64| ["\"low\"", "\"medium\"", "\"high\""][usize::try_from(row / 2_000).unwrap()].to_owned();
     let places = (1..6_000).step_by(97).flat_map(|row| [(row, true), (row, false)]);
     for (family, kind) in
@@ -320,8 +321,8 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
                     assert!(page.item(0).ends_with(id.as_bytes()), "{family:?} {forward} {row}");
                 }
                 Err(Refusal::Unsorted(_)) => {}
-                // Without a declared type a seam shows that texts don't compare, and a cursor without an offset is then
-                // looked for by its mark alone.
+                // Without a declared type, a seam shows that the strings can't be compared. A cursor without an offset
+                // is then only looked for by its mark.
                 Err(Refusal::PositionLost { .. } | Refusal::BudgetExceeded) if kind == Kind::Inferred => {}
                 Err(refusal) => panic!("{family:?} {forward} {row}: {refusal:?}"),
             }
@@ -329,10 +330,10 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
     }
 }
 
-/// Every item on the way to the start looks as if it came after the anchor, and is larger than those after it.
+/// Every item on the way to the start seems to come after the anchor, and is greater than the items after it.
 #[test]
 fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
-    // Sorted by rank in descending order, declared ascending: an answer looks sorted unless it shows two ranks.
+    // Rows are sorted by rank descending, but declared ascending. An answer looks sorted unless it shows two ranks.
     let rank = |row: u64| (100 - row / 1_000).to_string();
     for family in [Family::Offset, Family::Page] {
         let rows = (0..60_000).map(|row| (rank(row), (100_000 + row).to_string()));
@@ -352,8 +353,8 @@ fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
 
 #[test]
 fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
-    // The gap after the last row that is shown is longer than a small answer, and there are more rows beyond the slice
-    // that was asked for. If more rows are hidden than two answers reach, no answer shows that the list goes on.
+    // The gap after the last visible row is longer than a small answer, and more rows are beyond the requested slice.
+    // If more rows are hidden than two answers cover, no answer shows that the list goes on.
     for family in [Family::Offset, Family::Page] {
         for limit in [7, 20] {
             for hidden in [3_u64, 5, 8] {
@@ -385,11 +386,11 @@ fn a_walk_forgets_sizes_that_are_honoured_no_more() {
     }
 }
 
-/// Ties that come in any order count as whole runs, and only the end closes the last one.
+/// Ties that come in any order count only as whole runs, and only the end of the list closes the last run.
 #[test]
 fn pages_that_lean_on_a_checked_end_are_checked() {
     for total in [10, 13] {
-        // Six rows of as many ranks, and four of one.
+        // Six rows with different ranks, and four with the same rank.
         let rows = (0..10).map(|row| ((10_000 + u64::min(row, 6)).to_string(), (10_000 + row).to_string()));
         let mut list = List { total: Some(total), honoured: 20, cap: 100, ..List::new(Family::Offset, rows) };
         let anchor = |row: u64| {
@@ -412,7 +413,8 @@ fn pages_that_lean_on_a_checked_end_are_checked() {
     }
 }
 
-/// All items of the answer come before the item: only the end, which no request confirms, shows that none is between.
+/// All items of the answer come before the anchor. Only the end, which no request confirms, shows that no item is in
+/// between.
 #[test]
 fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
     for (family, kept) in [Family::Offset, Family::Page].into_iter().flat_map(|family| [(family, 0), (family, 3)]) {
@@ -425,8 +427,8 @@ fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
     }
 }
 
-/// The end may be believed to stand where no item is, if offsets alone count and a cap is applied in silence. A way
-/// back that led from there to the end would never end.
+/// If only offsets count and a silent cap applies, the end may be expected at an offset without items. A way back from
+/// there to the end would never finish.
 #[test]
 fn a_way_back_by_offset_alone_never_leads_to_the_end() {
     for family in [Family::Offset, Family::Page] {
@@ -440,7 +442,7 @@ fn a_way_back_by_offset_alone_never_leads_to_the_end() {
             assert_eq!(before.0, offset.saturating_sub(5), "{family:?}");
             offset = before.0;
         }
-        // The page at the start has the three rows that come before offset 3.
+        // The page at the start contains the three rows before offset 3.
         assert_eq!(served.len(), 11, "{family:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of one fixed size, or of a few, whose edges no other page spans.
+//! Pages of one fixed size, or of a few sizes, with edges that no other page spans.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total() {
     }
 }
 
-/// Of the answers of a page, every second one is read before and after the others, and none a third time.
+/// Every second answer of a page is read before and after the others, and no answer is read a third time.
 #[test]
 fn pages_of_a_fixed_size_are_read_as_one_chain() {
     for (ties, counted) in [Ties::Ordered, Ties::Unordered].into_iter().flat_map(|ties| [(ties, true), (ties, false)]) {
@@ -69,7 +69,7 @@ fn pages_of_a_fixed_size_are_read_as_one_chain() {
                 list.total = counted.then_some(list.rows.len() as u64);
                 let page = list.page(target, 20).unwrap();
                 let asked = page.notes.requests;
-                // Without a count, a place that is far off is searched for.
+                // Without a count, a place that is far away is searched for.
                 assert!(asked <= most || (inserted == 100 && !counted), "{ties:?}, {inserted}, {number}: {asked}");
                 items.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
                 target = page.next.clone().unwrap();
@@ -85,7 +85,8 @@ fn pages_of_a_fixed_size_are_read_as_one_chain() {
 
 #[test]
 fn an_answer_that_leads_back_to_itself_is_no_end() {
-    // Ranks that rise where a bit is set; two rows come at a time, and some answers state that they begin at the start.
+    // Ranks rise where a bit of `rises` is set. Two rows come in each answer, and some answers claim to begin at the
+    // start.
     for rises in 0..16_u64 {
         for says in 0..8 {
             let rank = |row: u64| (rises & ((1 << row) - 1)).count_ones().to_string();
@@ -133,7 +134,7 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
 
 #[test]
 fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
-    // A cap that each answer states makes two pages of another size stand before the place that was asked for.
+    // Each answer states a cap, under which two pages of another size begin before the requested offset.
     for (run, most) in (1..6).flat_map(|run| [(run, 6), (run, 7), (run, 9)]) {
         let rows = (0..60).map(|row: u64| ((100 - (59 - row) / run).to_string(), (1_000 + row).to_string()));
         let mut list = List { cap: 5, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
@@ -153,7 +154,7 @@ fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
 
 #[test]
 fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
-    // No row after the first 58 is ever shown, a page holds at most 42, and neither is declared.
+    // No row after the first 58 is ever shown, and a page has at most 42 rows. The dialect declares neither.
     let rows = (1_000..1_059).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { cap: 42, total: Some(59), ties: Ties::Ordered, ..List::new(Family::Page, rows) };
     list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(92) });
@@ -166,14 +167,15 @@ fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
     }
 }
 
-/// Returns the place after a row.
+/// Returns the target after a row.
 fn after(row: u64) -> Target {
     let key = || KeyValue::Number((1_000 + row).to_string());
     let hint = Hint { offset: Offset(row + 1), ..Hint::default() };
     Target { position: Position::After(Anchor { keys: vec![key()], id: key() }), hint }
 }
 
-/// A row comes with every seventh request and one goes with every eleventh: most seams are read while the list changes.
+/// A row is added with every seventh request, and one is removed with every eleventh, so most seams are read while the
+/// list changes.
 #[test]
 fn a_list_of_fixed_pages_is_walked_while_it_changes() {
     for ties in [Ties::Ordered, Ties::Unordered] {

@@ -1,4 +1,4 @@
-//! Boundaries that only the flipped list shows: with pages of one fixed size, every multiple of it.
+//! Boundaries that only the flipped list shows: with pages of a fixed size, every multiple of the size.
 
 use crate::pagination::{
     key::KeyValue,
@@ -45,7 +45,7 @@ fn a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was() {
             keys: vec![KeyValue::Number((place - 1).to_string())],
             id: KeyValue::Number(all[place - 1].clone()),
         };
-        // All items that came stand after the place, or nearly all.
+        // All items that were added come after the place, or nearly all do.
         let hint = Hint { offset: Offset(place as u64 / 30 * 30 + 3), total: Some(before), ..Hint::default() };
         let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
         assert_eq!(ids(&page), all[place..=place], "{place} of {count}");

@@ -1,9 +1,9 @@
-//! Rows that are hidden after the limit: few of them, or none, are no end.
+//! Rows that are hidden after the limit is applied: an answer with few rows, or none, isn't the end of the list.
 
 use super::*;
 
-/// Returns the part of an answer that is left if rows are hidden after the limit: those whose last digit is divisible
-/// by 3.
+/// Returns the visible part of an answer, if rows are hidden after the limit is applied: the rows whose rank's last
+/// digit is divisible by 3.
 fn visible(list: &List, slice: Slice) -> Answer {
     let mut answer = list.answer(slice);
     let rows: Vec<[Span; 3]> = answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
@@ -60,7 +60,7 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
     }
 }
 
-/// Returns the part of an answer that is left if only these rows are visible.
+/// Returns the part of an answer with only these rows.
 fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
     let answer = list.answer(slice);
     let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
@@ -73,7 +73,7 @@ fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
 #[test]
 fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
     const ROWS: u64 = 70;
-    // Visible rows that stand alone, with hidden ones in between for longer than an answer reaches.
+    // Visible rows are isolated: the hidden stretches between them are longer than an answer.
     let patterns: [fn(u64) -> bool; 5] = [
         |row| row % 3 == 0,
         |row| row % 9 == 0,
@@ -114,7 +114,7 @@ fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
     assert!(served > 3_000, "{served} pages");
 }
 
-/// Returns an answer of which an upstream shows only the rows from this rank on.
+/// Returns the answers of an upstream that shows only the rows from this rank on.
 fn visible_from(rank: u64) -> impl Fn(&List, Slice) -> Answer {
     move |list, slice| {
         let mut answer = list.answer(slice);
@@ -169,7 +169,7 @@ fn a_list_of_which_all_is_hidden_is_empty() {
 
 #[test]
 fn a_run_that_hidden_rows_cut_is_read_with_its_neighbours() {
-    // Pairs of ties, of which every second or third row is hidden.
+    // The rows are pairs of ties, and about every second or third row is hidden.
     let mut asked = 0;
     for (cap, every) in [(9, 2), (13, 2), (9, 3), (7, 3)] {
         let rows = (0..60).map(|row| ((1_000 + row / 2).to_string(), (1_000 + row).to_string()));
@@ -198,7 +198,7 @@ fn a_run_that_hidden_rows_cut_is_read_with_its_neighbours() {
 
 #[test]
 fn a_run_that_begins_among_hidden_rows_is_read_from_before_them() {
-    // Runs of three ties with some rows hidden: the visible rows of a run may begin an answer.
+    // The rows are runs of three ties with some rows hidden, so an answer may begin with the visible rows of a run.
     for (cap, visible) in
         [(6, 0b1010_0110_1101_u64), (6, 0b1100_1011_0010), (8, 0b1010_1001_0110), (5, 0b1101_0110_1011)]
     {

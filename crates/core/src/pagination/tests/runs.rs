@@ -1,12 +1,11 @@
-//! Runs of ties that only look like runs, or do not look like them: long texts that were cut, values that nothing
-//! compares.
+//! Runs of ties that are hard to recognise: long strings that were cut, and opaque values.
 
 use super::*;
 
 #[test]
 fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
-    // The upstream sorts by the whole text, and the ids run the other way: an anchor in the run does not show which
-    // items come before it.
+    // The upstream sorts by the whole string, and the ids of the run are in another order. An anchor in the run
+    // therefore doesn't show which items come before it.
     let long = "x".repeat(64);
     for (family, cap) in [(Family::Offset, 6), (Family::Offset, 20), (Family::Page, 6), (Family::Page, 20)] {
         for limit in [1, 2, 3] {
@@ -21,14 +20,14 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
                 while let Some(at) = target {
                     let page = match list.page(at, limit) {
                         Ok(page) => page,
-                        // An answer of six rows need not hold the run.
+                        // An answer of six rows may be too short for the run.
                         Err(_) if cap == 6 => break,
                         Err(refusal) => panic!("{refusal:?}, {family:?}, pages of {limit}, {removed} removed"),
                     };
                     seen.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
                     target = page.next.clone();
                     if !gone && seen.len() >= 4 {
-                        // Rows before the place are removed, so that only keys find it.
+                        // Rows before the place are removed, so only keys can find the place.
                         list.rows.drain(..removed);
                         gone = true;
                     }
@@ -46,7 +45,7 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
 
 #[test]
 fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
-    // Without regard to case, five rows are one run: nothing shows where it ends.
+    // If case is ignored, five rows are one run, but no answer shows where it ends.
     let names = ["Adam", "Smith", "smith", "SMITH", "Smith", "sMith", "Young", "Zoe"];
     let rows = || names.iter().enumerate().map(|(row, name)| (format!("\"{name}\""), (100 + row).to_string()));
     for (ties, level) in [(Ties::Unordered, Level::Anchored), (Ties::Ordered, Level::Exact)] {
@@ -58,7 +57,7 @@ fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
 
 #[test]
 fn rows_that_look_equal_at_a_coarse_grain_are_one_run() {
-    // The grain of any key makes runs, and so do all keys after it.
+    // A coarse key makes runs, and so does every key after it.
     for grains in [[true, false], [false, true]] {
         let keys = grains.map(|coarse| SortKey { grain: coarse.then_some(Grain::Digits(0)), ..key("rank") });
         let order = Order { strong: keys.to_vec(), id: key("id"), ties: Ties::Ordered, declared: true };

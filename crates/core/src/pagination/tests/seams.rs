@@ -1,9 +1,9 @@
-//! Seams that no single answer shows: what is read on both sides of them counts only if nothing can have moved, and
-//! nothing is left out, between the answers.
+//! Seams that no single answer shows. The answers on both sides of a seam count only if no item can have moved across
+//! it, and none can be missing in between.
 
 use super::*;
 
-/// Returns a list with a row for each of these numbers.
+/// Returns a list with one row for each of these numbers, in pages by number.
 fn list(sizes: Sizes, numbers: &[u64]) -> List {
     let row = |number: &u64| ((1_000 + number).to_string(), (1_000 + number).to_string());
     let list = List { ties: Ties::Ordered, ..List::new(Family::Page, numbers.iter().map(row)) };
@@ -28,8 +28,8 @@ fn numbers(page: &Page) -> Vec<u64> {
     (0..page.items.len()).map(|place| number(page.item(place))).collect()
 }
 
-/// Reads a page of a list in pages of three that has the numbers of the first state when it is asked for the first
-/// time, those of the second the second time, and those of the last from then on.
+/// Reads a page of a list in pages of three that changes from request to request. The first answer has the numbers of
+/// the first state, the second answer those of the second. From the last state on, the list stays the same.
 fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     list(Sizes::Fixed(3), &[]).page_of(target, 3, |_, fetch| {
@@ -40,7 +40,7 @@ fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Pa
     })
 }
 
-/// Asserts that a page has, of the numbers on its side of the boundary, the nearest that existed all the time.
+/// Asserts that a page contains the nearest of the numbers in `beyond` that existed all the time.
 #[track_caller]
 fn shows_the_nearest(page: Result<Box<Page>, Refusal>, states: &[Vec<u64>], mut beyond: impl Iterator<Item = u64>) {
     let Ok(page) = page else { return };
@@ -50,7 +50,7 @@ fn shows_the_nearest(page: Result<Box<Page>, Refusal>, states: &[Vec<u64>], mut 
     assert!(shown.is_sorted_by(|one, other| one < other), "{shown:?} of {states:?}");
 }
 
-/// Returns twelve numbers, with room between them.
+/// Returns the twelve multiples of ten from 0 to 110.
 fn tens() -> Vec<u64> {
     (0..12).map(|row| row * 10).collect()
 }
@@ -80,7 +80,8 @@ fn items_that_move_across_a_seam_while_it_is_read_are_not_left_out() {
 
 #[test]
 fn a_page_that_is_the_same_at_its_two_ends_alone_is_another_one() {
-    // 30 and 50 end the second page before and after, and in between 20 stood on it: the first one did not show that.
+    // 30 and 50 are at the two ends of the second page in the first and in the last state. In between 20 was on that
+    // page, but the first reading didn't show this.
     let put_before = vec![0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90];
     let between = vec![0, 10, 20, 30, 45, 50, 60, 70, 80, 90];
     let states = [tens(), put_before, between];
@@ -91,7 +92,7 @@ fn a_page_that_is_the_same_at_its_two_ends_alone_is_another_one() {
 
 #[test]
 fn replicas_of_which_one_lags_leave_nothing_out() {
-    // One of two replicas lacks the first row, and they answer in turn: two readings of one page agree.
+    // One of two replicas lacks the first row, and the two answer in turn, so two readings of one page agree.
     let lags = tens().split_off(1);
     for turn in [0, 1] {
         let states: Vec<Vec<u64>> =
@@ -107,7 +108,7 @@ fn replicas_of_which_one_lags_leave_nothing_out() {
 
 #[test]
 fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
-    // A limit of bytes or time lets through this many rows of each page. The same number on all pages would look like a
+    // A limit of bytes or time lets this many rows of each page through. The same number on all pages would look like a
     // cap.
     for room in [[2, 3], [2, 1], [1, 2], [1, 3]] {
         let cut = |list: &List, slice: Slice| {
@@ -132,7 +133,7 @@ fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
 fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
     for counts in [false, true] {
         let mut list = List { cap: 3, total: counts.then_some(12), ..list(Sizes::Fixed(3), &tens()) };
-        // The answer to the second page is the third page, and states so.
+        // The upstream answers a request for the second page with the third page, and states its offset.
         let third = |list: &List, slice: Slice| match slice {
             Slice::Page { number: window::PageNumber(1), size } => {
                 let third = Slice::Page { number: window::PageNumber(2), size };
@@ -174,7 +175,7 @@ fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
 #[test]
 fn a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more() {
     for size in [2, 3] {
-        // Four rows that tie, shuffled with each query, so that two pages show the same of them.
+        // Four rows tie and are shuffled with each query, so two pages may show the same rows.
         let rows = (0..4).map(|id| ("7".to_owned(), (100 + id).to_string()));
         let mut list = List { cap: size, ..List::new(Family::Page, rows) };
         list.paging = Paging { repeats_last_page: true, ..Paging::new(Family::Page, Sizes::Fixed(size)) };
@@ -211,7 +212,7 @@ fn an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once() {
         list.paging.sizes = Sizes::Free { least: 1, most: Some(4) };
         let page = list.page_of(Target { position: Position::Start, hint: Hint::default() }, 6, |list, slice| {
             asked += 1;
-            // The second row moves to where the page goes on.
+            // The second row moves to the place from which the page continues.
             let moved = List { cap: 4, ..rows([0, 45, 20, 30, 40, 50, 60, 70]) };
             if asked > until { moved.answer(slice) } else { list.answer(slice) }
         });
@@ -233,8 +234,7 @@ fn an_id_that_comes_twice_in_an_answer_is_refused() {
     }
 }
 
-/// Returns a list of runs of ties, with these numbers of rows, in pages by number under a cap that answers do not
-/// state.
+/// Returns a list of runs of ties with these numbers of rows, in pages by number under a silent cap.
 fn runs_by_number(runs: &[usize], most: u32, cap: u32) -> List {
     let ranks = runs.iter().enumerate().flat_map(|(rank, count)| std::iter::repeat_n(10 + rank, *count));
     let rows = ranks.enumerate().map(|(row, rank)| (rank.to_string(), (100 + row).to_string()));
@@ -270,7 +270,7 @@ fn a_run_over_the_last_two_pages_is_read_with_the_one_after_them() {
             let mut list = runs_by_number(&[before, run], 7, 7);
             let end = Target { position: Position::End, hint: Hint::default() };
             let Ok(page) = list.page(end, 2) else {
-                // Neither two pages nor three of any size show the run with both of its neighbours.
+                // Neither two nor three pages of any size show the run with both of its neighbours.
                 assert_eq!((before, run), (7, 7));
                 continue;
             };

@@ -1,4 +1,4 @@
-//! The number of requests that find a boundary which is not where its hint says.
+//! The number of requests that find a boundary which isn't at its hint.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The kind of an upstream's answer past the end.
+/// The kind of answer that an upstream gives past the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     Nothing,
@@ -28,7 +28,7 @@ enum Past {
     LastPage,
 }
 
-/// A list of the even numbers from 0 on, which need not be kept anywhere.
+/// A list of the even numbers from 0 on, which are computed and not stored.
 #[derive(Clone, Debug)]
 struct Numbers {
     count: u64,
@@ -104,7 +104,7 @@ impl Numbers {
     }
 }
 
-/// Returns the anchor of the number at a place, or of the odd number between two, which no longer exists.
+/// Returns the anchor of the number at a place. If `gone`, the anchor is the next odd number, which isn't in the list.
 fn anchor(place: u64, gone: bool) -> Anchor {
     Anchor { keys: vec![], id: KeyValue::Number((place * 2 + u64::from(gone)).to_string()) }
 }
@@ -122,7 +122,8 @@ fn numbers(count: u64) -> impl Iterator<Item = Numbers> {
         .flat_map(move |(family, past)| [true, false].map(|counts| Numbers { count, cap: 100, family, past, counts }))
 }
 
-/// Returns twice the binary logarithm of the drift in answers, rounded up, plus four.
+/// Returns the largest number of requests for this drift: twice the binary logarithm, rounded up, of the drift counted
+/// in answers, plus four.
 fn bound(drift: u64, cap: u32) -> u32 {
     let answers = drift.div_ceil(u64::from(cap)).max(1);
     2 * (u64::BITS - (answers - 1).leading_zeros()) + 4
@@ -139,7 +140,7 @@ fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
                         (Position::After(anchor(place, gone)), place + 1),
                         (Position::Before(anchor(place, gone)), place + u64::from(gone) - 20),
                     ] {
-                        // The total does not help: as many rows came on the one side as went on the other.
+                        // The total doesn't help: as many rows were added on one side as were removed on the other.
                         let total = list.counts.then_some(COUNT);
                         let hint = Hint { offset: Offset(hinted + 1), total, ..Hint::default() };
                         let page = list.page(position.clone(), hint, 20).unwrap();
@@ -195,7 +196,7 @@ fn the_end_is_found_with_and_without_a_total() {
                 let said = format!("{list:?} {hint:?}: {} requests", page.notes.requests);
                 assert_eq!(page.items.len() as u64, count.min(20), "{said}");
                 assert!(page.next.is_none() && page.previous.is_some() == (count > 20), "{said}");
-                // Without a count a last page that comes again looks like any other, and is looked at from both sides.
+                // Without a count, a repeated last page looks like any other page, and is read from both sides.
                 let again = if list.past == Past::LastPage { 3 } else { 0 };
                 let most = if list.counts { 4 } else { 3 + bound(count.max(1), list.cap) + again };
                 assert!(page.notes.requests <= most, "{said}, at most {most}");
@@ -238,7 +239,7 @@ fn a_place_at_the_end_is_found_after_all_before_it_is_gone() {
     }
 }
 
-/// In a list that has become short, a single answer holds every place that is looked at to confirm its end.
+/// The list has become short, so a single answer contains every place that is read to confirm its end.
 #[test]
 fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
     let rows = (0..7).map(|number| (number.to_string(), number.to_string()));
@@ -273,8 +274,8 @@ fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
     }
 }
 
-/// If a page takes two requests, both are lost where the hint was wrong, but only one more where the difference of
-/// totals gives the place.
+/// If a page takes two requests, a wrong hint wastes both. A wrong prediction by the difference of totals wastes only
+/// one more.
 #[test]
 fn a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests() {
     const COUNT: u64 = 40;

@@ -1,4 +1,4 @@
-//! The page made of the items that were taken, with its neighbours and its level.
+//! The page made of the items taken, with the links to its neighbours and its level.
 
 use std::ops::Range;
 
@@ -22,23 +22,25 @@ use crate::pagination::{
 struct NeighbourPage {
     token: Option<Token>,
     token_way: Way,
-    /// The direction in which the page beyond is read.
+    /// The direction in which the neighbouring page is read.
     way: Way,
-    /// The number of items between the place to which the token leads and this place.
+    /// The number of items between the place that the token leads to and this place.
     depth: usize,
     within: PlaceInPage,
     circle: Loop,
     run: u32,
-    /// The fingerprint of the item right after it, if the order is declared and an answer showed the two together.
+    /// The fingerprint of the item right after the place; `None` unless the order is declared and an answer showed the
+    /// item right beyond the place.
     ahead: Option<Mark>,
 }
 
-/// The entry to a place: a token that was handed out for it, or an upstream page that is read again.
+/// The entry to a place: a token that the upstream issued for it, or an upstream page to read again.
 struct PageEntry<'a> {
     token: Option<Token>,
     token_way: Way,
     depth: usize,
-    /// The upstream page, and how many of its items come before the place.
+    /// The upstream page with the place, and the number of its items before the place; `None` for a token issued for
+    /// the place.
     beyond: Option<(&'a UpstreamPage, usize)>,
 }
 
@@ -54,7 +56,7 @@ impl<'a> PageEntry<'a> {
 }
 
 impl TokenPage<'_> {
-    /// Makes the page of the items taken so far; `short` where the budget ended before it was full.
+    /// Makes the page of the items taken so far. The page is `short` if the budget ended before it was full.
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
         let onward = self.onward()?.map(|edge| self.target(edge));
@@ -80,7 +82,7 @@ impl TokenPage<'_> {
         Ok(page)
     }
 
-    /// Returns the place at which the page beyond the last item begins; `None` at the end of what can be read in this
+    /// Returns the place at which the page after the last item begins; `None` if the list can't be read farther in this
     /// direction.
     fn onward(&self) -> Result<Option<NeighbourPage>, Refusal> {
         let (Some(upstream_page), way) = (self.pages.read.last(), self.way) else {
@@ -94,13 +96,13 @@ impl TokenPage<'_> {
         } else if rest.is_empty() {
             match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
-                // The page after it may have been read while the place was looked for.
+                // The upstream page after it may have been read during the search for the place.
                 Lead::Unknown => (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
                 Lead::Edge => (None, circle),
                 Lead::Broken => return Err(Refusal::Stuck),
             }
         } else {
-            // The next page reads this upstream page once more, which is no circle. Test:
+            // The next page reads this upstream page once more, which isn't a circle. Test:
             // `pages_straddle_where_sizes_do_not_align`.
             (self.again(upstream_page, way, rest.start), self.circle.before)
         };
@@ -115,20 +117,20 @@ impl TokenPage<'_> {
         Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run: self.place.run, ahead }))
     }
 
-    /// Returns the place at which the page before the first item (in the direction of reading) ends; `None` if nothing
-    /// is there, or if the upstream can't be asked for it.
+    /// Returns the place at which the page before the first item, in the direction of reading, ends. `None` if no item
+    /// is there, or if the upstream has no token for that page.
     fn back(&self) -> Result<Option<NeighbourPage>, Refusal> {
         let Some(TakenItem { upstream_page: number, index }) = self.taken.items.first().copied() else {
             return Ok(None);
         };
         let (upstream_page, way) = (&self.pages.read[number], self.way.reversed());
-        // In the other direction, the items of the page come before the place.
+        // In the other direction, the items of this page come before the place.
         let passed = way.index(index, upstream_page.len()) + 1;
         let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
-        // A walk back passes the same pages again, and is no circle: `regressions/without-loops-begin-anew.txt`. Test:
-        // `going_back_and_forth_is_no_circle`.
+        // A walk back passes the same upstream pages again, which isn't a circle:
+        // `regressions/without-loops-begin-anew.txt`. Test: `going_back_and_forth_is_no_circle`.
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
         let (within, run) = if self.is_keyed {
             let order = &self.request.order;
@@ -147,8 +149,8 @@ impl TokenPage<'_> {
         Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
-    /// Returns the place before so many items of an upstream page, read in the other direction; `None` where nothing is
-    /// there, or where the upstream can't be asked for it.
+    /// Returns the entry to the place after `passed` items of an upstream page, read in the other direction. `None` if
+    /// no item follows there, or if the upstream has no token for it.
     fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
         let (upstream_page, way, tokens) = (&self.pages.read[number], self.way.reversed(), self.tokens());
         let before = upstream_page.len() - passed;
@@ -163,7 +165,7 @@ impl TokenPage<'_> {
         }
         if before > 0 {
             if tokens.single_use && way == Way::Forward {
-                // The list goes on there, but the token that leads to it was used.
+                // More items follow there, but the token that leads to them can be used only once.
                 return Err(Refusal::Unsupported);
             }
             return Ok(self.again(upstream_page, way, passed));
@@ -176,18 +178,18 @@ impl TokenPage<'_> {
         })
     }
 
-    /// Returns a place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all
-    /// in one upstream page, or at the start.
+    /// Returns the entry to a place in an upstream page that is read again. `None` if tokens can be used only once. If
+    /// tokens only lead forward, a page back must lie in one upstream page or begin at the start; otherwise `None` too.
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
-        // The token of the upstream page before is not known any more. Test:
+        // The token of the previous upstream page is no longer known. Test:
         // `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
         let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked().token.is_none();
         (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }
 
-    /// Returns the place of the page before an empty one after the end of the list.
+    /// Returns the place of the page before an empty page at the end of the list; `None` if no token leads back.
     fn back_from_the_end(&self) -> Option<NeighbourPage> {
         let (tokens, way) = (self.tokens(), Way::Backward);
         let (token, token_way, depth) = match self.pages.read.last()? {
@@ -214,32 +216,33 @@ impl TokenPage<'_> {
             within: edge.within,
             circle: edge.circle,
         };
-        // The hint's offset counts the items between the place to which the token leads and this place.
+        // The hint's offset is the number of items between the place that the token leads to and this place.
         let run = if self.is_keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
-    /// Returns the mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where
-    /// another upstream page shows one between the two.
+    /// Returns the fingerprint of the item right after `passed` items of an upstream page, which is right beyond an
+    /// anchor. `None` if another upstream page shows an item between the two.
     fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &PlaceInPage) -> Option<Mark> {
         let PlaceInPage::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =
             beyond.filter(|(upstream_page, passed)| self.is_keyed && *passed < upstream_page.len())?;
         if passed == 0 && upstream_page.asked().way == way {
-            // No item of the upstream page comes before the place: it did not show the two together.
+            // No item of the upstream page comes before the place, so the page didn't show the two items together.
             return None;
         }
         let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
         let next = upstream_page.anchor(order, index).ok()?;
-        // An item that another upstream page shows between the two would be lost if the cursor named the later one as
-        // the next. Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
+        // If another upstream page shows an item in between, that item would be lost if the cursor named the later one
+        // as the next. Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
         let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
         let between = self.pages.read.iter().any(is_between);
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
     }
 
-    /// Returns the marks around a place: those gone by, the nearest last, and those of the upstream page that it is in.
+    /// Returns the marks around a place: `trail`, of the items read last, and those of the items after it in its
+    /// upstream page.
     fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&UpstreamPage, usize)>) -> PlaceInPage {
         let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(upstream_page, passed)| {
             let places = (passed..upstream_page.len()).take(Marks::AHEAD);
@@ -264,7 +267,7 @@ impl TokenPage<'_> {
         self.mark(&self.pages.read[taken.upstream_page], taken.index)
     }
 
-    /// Returns the offset of the first item in the list's order, if its answer states it; else 0.
+    /// Returns the offset of the first item in the list's order, if its answer states an offset; otherwise 0.
     fn offset(&self) -> u64 {
         let taken = &self.taken.items;
         let first = if self.way.is_backward() { taken.last() } else { taken.first() };
@@ -275,7 +278,7 @@ impl TokenPage<'_> {
         offset.unwrap_or(0)
     }
 
-    /// Returns the first and the last of the items, in the list's order.
+    /// Returns the first and the last item taken, in the list's order.
     fn edges(&self) -> Result<Option<(Item, Item)>, Refusal> {
         let count = self.taken.items.len();
         let taken = |number| self.taken.items[self.way.index(number, count)];
@@ -288,7 +291,7 @@ impl TokenPage<'_> {
             let marks = |numbers: Range<usize>| numbers.map(|number| self.mark_of(taken(number))).collect();
             let before = marks(number.saturating_sub(Marks::PASSED)..number);
             let after = marks(number + 1..(number + 1 + Marks::AHEAD).min(count));
-            // A list by token has no offsets, and its items have no cursors of their own.
+            // A list by token has no offsets, and its items have no item cursors.
             let (item, offset) = (self.mark_of(taken(number)), Offset(0));
             Ok(Item::Marked(MarkedItem { item, around: Marks { before, after }, offset }))
         };

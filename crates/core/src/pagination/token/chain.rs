@@ -1,37 +1,37 @@
-//! A place amid marked items, found again in an upstream page whose items may have changed.
+//! A place amid marked items that is found again in an upstream page, although the items may have changed.
 //!
-//! All sequences are in the direction of reading: items *passed* come before the place, items *ahead* after it.
+//! All sequences are in the direction of reading: *passed* items come before the place, items *ahead* after it.
 
 use crate::pagination::mark::Mark;
 
-/// Marks around a place, in the direction of reading.
+/// The marks around a place, in the direction of reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Around {
-    /// The marks of items passed, the nearest last.
+    /// The marks of passed items, the nearest last.
     pub(super) passed: Vec<Mark>,
     /// The marks of items ahead, the nearest first.
     pub(super) ahead: Vec<Mark>,
 }
 
-/// The place among some items.
+/// The place that is found among some items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlaceAmid {
-    /// The place is after this number of items.
+    /// The place is after `passed` items.
     At {
         /// The number of items before the place.
         passed: usize,
-        /// The number of marks that were seen out of their order.
+        /// The number of marks that are out of sequence.
         stragglers: u32,
     },
-    /// No mark is among the items.
+    /// None of the items has one of the marks.
     Nowhere,
-    /// No majority of the marks among the items has kept its order.
+    /// No majority of the marks that the items have is still in sequence.
     Disagreed,
 }
 
 impl Around {
-    /// Returns the place by the longest chain of marks that keep their order: right after its last mark passed, or
-    /// right before its first mark ahead. If several places are as good, the one nearest to `hint` counts.
+    /// Returns the place by the longest chain of marks that keep their order: right after the chain's last passed mark,
+    /// or right before its first mark ahead. Of several equally good places, the one nearest to `hint` counts.
     #[must_use]
     pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
         let passed_before = self.lengths_passed(items);
@@ -42,7 +42,7 @@ impl Around {
         if best == 0 {
             return PlaceAmid::Nowhere;
         }
-        // As many marks may have moved as stood still: a place between them could skip items. Test:
+        // As many marks may have moved as stood still, so a place between them could skip items. Test:
         // `the_longest_chain_decides`.
         if best * 2 <= seen {
             return PlaceAmid::Disagreed;
@@ -58,15 +58,15 @@ impl Around {
         PlaceAmid::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
     }
 
-    /// Returns the place in a page that was handed out as the one that begins at the place. Passed items can be here
-    /// only if the list moved on under its tokens; then the last of them come first. A passed item farther on, without
-    /// those that were beside it, was moved itself.
+    /// Returns the place in a page that the upstream issued as the one that begins at the place. Such a page contains
+    /// passed items only if the list changed under its tokens; the last passed items then come first. If a passed item
+    /// is farther on, without its former neighbours, the item itself was moved.
     #[must_use]
     pub(super) fn find_from_start(&self, items: &[Mark]) -> PlaceAmid {
         if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
             let expected = self.passed.len().min(passed);
             let found = self.lengths_passed(&items[..passed]).last().copied().unwrap_or(0);
-            // A single moved item leads past items that were not served. Test:
+            // A single moved item would lead past items that were not served. Test:
             // `a_page_that_begins_at_the_place_is_not_skipped_for_one_moved_item`.
             if found * 2 > expected {
                 return PlaceAmid::At { passed, stragglers };
@@ -76,7 +76,7 @@ impl Around {
         PlaceAmid::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
     }
 
-    /// Returns whether the last of these items is a mark passed that is not the nearest one, so that the next page may
+    /// Returns whether the last of these items has a passed mark that isn't the nearest one. The next page may then
     /// show more marks. Test: `the_neighbour_of_a_mark_that_ends_its_page_is_looked_for_in_the_next`.
     #[must_use]
     pub(super) fn goes_on_passed(&self, items: &[Mark]) -> bool {
@@ -109,9 +109,9 @@ impl Around {
     }
 }
 
-/// Appends an item to the lengths: `lengths[n]` is that of the longest chain of the first `n` marks so far.
+/// Appends an item. `lengths[n]` is the length of the longest chain of the first `n` marks among the items so far.
 fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
-    // The longest chain comes first, so that one item extends none twice.
+    // The longest chain is extended first, so an item can't extend two chains in turn.
     for (place, mark) in marks.enumerate().rev() {
         if *mark == item {
             lengths[place + 1] = lengths[place] + 1;

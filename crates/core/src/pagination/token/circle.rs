@@ -1,12 +1,12 @@
-//! The detection of tokens that go round in a circle. The gateway keeps no state for it.
+//! The detection of tokens that lead round in a circle. The gateway keeps no state for it.
 //!
-//! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces
-//! it after 1, 2, 4, 8… pages, and so meets every circle. The cursor carries its three numbers. It compares the ids at
-//! the ends of the upstream's pages, not tokens, which may be new every time.
+//! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) stores one page to compare with, and
+//! replaces it after 1, 2, 4, 8… pages. It detects every circle. The cursor carries its three numbers. It compares the
+//! items at the ends of the upstream's pages, not the tokens, which may be new every time.
 
 use crate::pagination::position::Loop;
 
-/// Returns the state after a page; `None` if the page is the one that was kept, because the tokens go round.
+/// Returns the state after a page; `None` if the page is the stored one, because the tokens lead round in a circle.
 #[must_use]
 pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
     if circle.power == 0 {
@@ -28,7 +28,8 @@ pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
 mod tests {
     use super::*;
 
-    /// Returns the number of pages that are read until a list that goes back from page `end` to page `back` is refused.
+    /// Returns the number of pages that are read until a list is refused that leads from page `end` back to page
+    /// `back`.
     fn met_after(back: u64, end: u64) -> u64 {
         let (mut circle, mut page) = (Loop::default(), 0);
         for read in 1.. {

@@ -1,4 +1,4 @@
-//! The search for the place of a cursor, in the upstream page that its token leads to and in those around it.
+//! The search for the place of a cursor, in the upstream page that its token leads to and in the pages around that one.
 
 use std::cmp::Ordering;
 
@@ -19,35 +19,35 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// A place that is looked for.
+/// A place to look for.
 #[derive(Debug)]
 pub(super) struct Seek {
-    /// The marks around the place; `None`: it is beyond the anchor.
+    /// The marks around the place; `None` if the place is given by the anchor's keys, or by `depth` alone.
     around: Option<Around>,
-    /// True if the upstream page was handed out as the one that begins at the place.
+    /// True if the upstream issued the page as the one that begins at the place.
     aligned: bool,
-    /// The number of items between the place to which the token leads and this place, when the cursor was made.
+    /// The number of items between the place that the token leads to and this place, when the cursor was made.
     depth: usize,
-    /// The pages that were read so far, in the direction of reading.
+    /// The upstream pages read so far, in the direction of reading.
     window: Vec<UpstreamPage>,
-    /// The index of the page that the token of the cursor led to.
+    /// The index in `window` of the page that the cursor's token led to.
     origin: usize,
     /// True if the anchor is looked for among ties, some of which were served.
     in_ties: bool,
-    /// True if the anchor is not in view, and its ties go on beyond the pages read.
+    /// True if no page read so far shows the anchor, and its ties continue beyond these pages.
     ties_go_on: bool,
-    /// The place that counts if the anchor is gone, or if the next page shows no more marks: the page, and the number of
-    /// its items before the place.
+    /// The place that counts if the anchor is gone, or if the next page shows no more marks: the index of the page, and
+    /// the number of its items before the place.
     unless_seen: Option<(usize, usize)>,
-    /// The numbers of items that were looked at, onward and back.
+    /// The numbers of items looked at, forward and backward.
     looked_at: [u32; 2],
 }
 
 impl Seek {
     #[must_use]
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
-        // A cursor amid an upstream page carries marks of the items ahead. Without them, its token leads to the place
-        // itself.
+        // A cursor in the middle of an upstream page carries marks of the items ahead. Without such marks, its token
+        // leads to the place itself.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
         Self {
             around,
@@ -80,31 +80,31 @@ impl Seek {
         }
     }
 
-    /// Returns the expected number of a page's items before the place: as many as when the cursor was made.
+    /// Returns the number of a page's items that are expected before the place: as many as when the cursor was made.
     fn believed(&self, upstream_page: usize, way: Way) -> usize {
         let upstream_page = &self.window[upstream_page];
         upstream_page.depth(way, self.depth.min(upstream_page.len()))
     }
 }
 
-/// The result of a look at pages for the place.
+/// The result of looking at the pages read for the place.
 enum Looked {
-    /// The place is in the page with this index, after this many of its items.
+    /// The place is in the page with this index, after `passed` of its items.
     Found { upstream_page: usize, passed: usize },
-    /// The upstream page that this token leads to is to be read, next or before, in the direction of reading.
+    /// The upstream page that this token leads to must be read, on this side in the direction of reading.
     Ask(Token, Side),
 }
 
 impl TokenPage<'_> {
-    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes the items of that
-    /// upstream page that the page needs. Pages that were read beyond it come next.
+    /// Finds the place in the upstream page that its token leads to, or in the pages around it. Takes the items of that
+    /// page that the page served needs. Pages that were read beyond it are used next.
     ///
     /// # Errors
     ///
-    /// [`Stop`] where the place can't be found.
+    /// [`Stop`] if the place can't be found.
     pub(super) async fn find_place(&mut self, mut seek: Seek, first: UpstreamPage) -> Result<(), Stop> {
         let (mut upstream_page, mut side) = (first, Side::After);
-        // The loop ends: each turn spends budget.
+        // The loop ends because each turn spends budget.
         let (found, passed) = loop {
             let latest = seek.put(upstream_page, side);
             match self.look_for_place(&mut seek, latest, side)? {
@@ -125,7 +125,7 @@ impl TokenPage<'_> {
         };
         let mut window = seek.window;
         if found < seek.origin {
-            // The pages between here and the origin come again, which is no circle.
+            // The pages between here and the origin are read again, which isn't a circle.
             self.circle.now = Loop::default();
         }
         self.pages.ahead = window.split_off(found + 1);
@@ -163,8 +163,8 @@ impl TokenPage<'_> {
             }
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
         };
-        // A page that begins with the item that was next has lost no item in between. Nor has one that shows it after
-        // items that come after the anchor: these are new. Test:
+        // A page that begins with the item that was next has lost no item in between. The same is true of a page that
+        // shows that item after others that come after the anchor: the others are new. Test:
         // `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
@@ -184,37 +184,37 @@ impl TokenPage<'_> {
         }
         match (passed.basis, lead) {
             _ if seek.unless_seen.is_some() => Ok(self.found_by_keys(seek, latest, passed)),
-            // The anchor may be among the ties of the upstream page before. Test:
+            // The anchor may be among the ties at the end of the previous upstream page. Test:
             // `the_last_item_of_a_run_is_looked_for_where_the_run_goes_on`.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
                 Ok(Looked::Ask(token, Side::Before))
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
-            // The anchor may be among the ties of the next upstream page.
+            // The anchor may be among the ties at the start of the next upstream page.
             (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
                 Some(token) => {
                     seek.in_ties = true;
                     Ok(Looked::Ask(token, Side::After))
                 }
-                // Without the anchor, its ties do not show which of them were served. Test:
+                // If the anchor is gone, its ties don't show which of them were served. Test:
                 // `ties_that_are_not_ordered_keep_the_upstreams_sequence`.
                 None => self.lost(seek, Unproven::TieRun),
             },
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
-            // The upstream page held the anchor, and no longer reaches back to it. Items between the two may have moved
-            // to the page before. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // The upstream page contained the anchor, and no longer extends back to it. Items in between may have moved
+            // to the previous page. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
-            // An upstream page that begins after the place may have lost items before its first one. Test:
+            // If an upstream page begins after the place, items before its first one may have been lost. Test:
             // `a_reader_that_deletes_what_it_read_goes_on`.
             _ => self.lost(seek, Unproven::Position),
         }
     }
 
-    /// Returns whether a page shows, among the first of its items, the one that was next when the cursor was made, and
-    /// no other page one that comes before it and after the anchor. Test:
+    /// Returns whether the first `within` items of a page include the item that was next when the cursor was made, and
+    /// no other page shows an item between the anchor and that one. Test:
     /// `a_page_does_not_begin_with_the_next_item_if_another_page_shows_one_before_it`.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.place.anchor) else { return false };
@@ -225,8 +225,8 @@ impl TokenPage<'_> {
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// Returns the place in this page, unless the anchor may be found in its run beyond it: items that have come before
-    /// the anchor since then stand before the place, and the anchor would be served once more after it.
+    /// Returns the place in this page, unless the anchor may still be found where its run continues. Items inserted
+    /// before the anchor would now be before the place, and the anchor after it would be served a second time.
     fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
             return Looked::Found { upstream_page, passed: passed.count };
@@ -254,7 +254,7 @@ impl TokenPage<'_> {
         side: Side,
     ) -> Result<Looked, Refusal> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // Upstream pages may be too short to show enough of the marks.
+        // Single upstream pages may be too short to show enough of the marks.
         let first = seek.unless_seen.map_or(latest, |(upstream_page, _)| upstream_page);
         let upstream_pages = &seek.window[first..=latest];
         let marks: Vec<Mark> =
@@ -290,7 +290,7 @@ impl TokenPage<'_> {
         let lead = |upstream_page: Option<&UpstreamPage>, way| {
             upstream_page.map(|upstream_page| upstream_page.lead(way, self.tokens(), self.request.paging.end))
         };
-        // Insertions before the place have moved it onward, deletions back.
+        // Insertions before the place moved it forward, deletions moved it back.
         if side == Side::After
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
@@ -303,7 +303,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns whether `before`, which was read going back, lies before a page; false if the tokens go round.
+    /// Returns whether `before`, which was read on the way back, comes before `upstream_page`; false if the tokens lead
+    /// round in a circle.
     fn leads_back(&self, upstream_page: &UpstreamPage, before: &UpstreamPage) -> bool {
         if upstream_page.is_empty() || before.is_empty() {
             return true;
@@ -317,7 +318,7 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Goes on where the place can't be found: the page is refused, or served from the expected place, flagged.
+    /// Continues although the place can't be found: the page is refused, or served from the expected place and flagged.
     fn lost(&mut self, seek: &Seek, unproven: Unproven) -> Result<Looked, Refusal> {
         if !self.may_flag() {
             let nearest = Offset(0);

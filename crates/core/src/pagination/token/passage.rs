@@ -1,5 +1,5 @@
-//! The way of a page through upstream pages, one after the other: the items that it takes of each, and when it is full
-//! or stuck.
+//! The passage of a page through upstream pages, one after the other: the items that it takes of each, and the point at
+//! which it is full or stuck.
 
 use std::{cmp::Ordering, collections::HashSet, ops::Range};
 
@@ -25,17 +25,17 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// The farthest place that the pages reached.
+/// The farthest place that the upstream pages have reached.
 #[derive(Debug)]
 pub(super) struct Reached {
-    /// The last item, where the order is declared.
+    /// The last item there; `None` if the order isn't declared.
     last: Option<Anchor>,
-    /// The hash that distinguishes the upstream page from others, if keys don't.
+    /// The hash that distinguishes the upstream page from others; `None` if keys do that.
     hash: Option<u64>,
 }
 
 impl TokenPage<'_> {
-    /// Goes on where it is unknown which of some ties were served: the page is refused, or served flagged.
+    /// Continues although it is unknown which of some ties were served: the page is refused, or served and flagged.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::TieRun { nearest: Offset(0) });
@@ -44,7 +44,7 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Goes through the next upstream page. Its items at or before the last item gone by are passed over.
+    /// Reads the next upstream page. Skips its items up to the last item passed.
     pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
         let from = match &self.place.anchor {
             Some(anchor) if self.is_keyed => {
@@ -56,7 +56,7 @@ impl TokenPage<'_> {
                     self.begins_at(anchor),
                 ) {
                     Some(passed) => {
-                        // Of the run with which this upstream page begins, some items may have been served. Test:
+                        // Some items of the run with which this upstream page begins may have been served. Test:
                         // `ties_that_a_later_page_begins_with_may_have_been_served`.
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
@@ -72,8 +72,8 @@ impl TokenPage<'_> {
             }
             _ => self.passed_by_marks(&upstream_page),
         };
-        // An item inserted just now may push one upstream page back; a list that goes round does it again and again.
-        // Test: `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
+        // An item inserted just now may make one upstream page lead back, but a list whose tokens lead in a circle does
+        // so repeatedly. Test: `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
         if !upstream_page.is_empty() {
             self.advance.idle = if self.stands_still(&upstream_page, from) { self.advance.idle + 1 } else { 0 };
         }
@@ -83,17 +83,17 @@ impl TokenPage<'_> {
         self.take(upstream_page, from)
     }
 
-    /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't
-    /// reach to the anchor's ties, all of those may be in the next one.
+    /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages read so far don't
+    /// extend to the anchor's ties, all these ties may be in the next page.
     fn begins_at(&self, anchor: &Anchor) -> bool {
         let last = self.pages.read.iter().rev().find(|upstream_page| !upstream_page.is_empty());
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
-    /// Returns the number of items of the next upstream page that are known to have gone by.
+    /// Returns the number of items of the next upstream page that are known to be passed, by their marks.
     fn passed_by_marks(&mut self, upstream_page: &UpstreamPage) -> usize {
         if let Some(passed) = self.place_farther_on(upstream_page) {
-            // The items taken come before the place: they were served by an earlier page, or put there since. Test:
+            // The taken items come before the place: an earlier page served them, or they were put there later. Test:
             // `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
             self.taken = TakenItems::default();
             self.place.trail =
@@ -113,8 +113,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns the place of the cursor in the next upstream page, if its marks, together with those of the pages read
-    /// so far, show that the page was begun elsewhere: upstream pages may be too short to show enough marks.
+    /// Returns the place of the cursor in the next upstream page, if its marks and those of the pages read so far show
+    /// that the page was begun at the wrong place. Single upstream pages may be too short to show enough marks.
     fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.items.is_empty() || self.place.around.passed.is_empty() {
@@ -137,7 +137,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns whether an upstream page, of which `passed` items are gone by, leads no farther than those before it.
+    /// Returns whether an upstream page, of which `passed` items were passed, leads no farther than the pages before
+    /// it.
     fn stands_still(&self, upstream_page: &UpstreamPage, passed: usize) -> bool {
         let Some(reached) = &self.advance.farthest else {
             return false;
@@ -153,19 +154,19 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Takes what the page still needs from an upstream page of which some items are gone by.
+    /// Takes the items that the page still needs from an upstream page, beginning with the item at place `from`.
     pub(super) fn take(&mut self, upstream_page: UpstreamPage, from: usize) -> Result<(), Refusal> {
         let (count, had) = (upstream_page.len(), self.taken.items.len());
         let number = self.pages.read.len();
-        // No token leads here again, so that the page takes all items. Test: `a_token_for_one_use_is_sent_once`.
+        // No token leads here again, so the page takes all items. Test: `a_token_for_one_use_is_sent_once`.
         let whole = self.tokens().single_use;
         self.note_ids();
         let (mut ids_here, mut place) = (HashSet::new(), from.min(count));
         while place < count && (whole || self.taken.items.len() < self.limit()) {
             let index = self.way.index(place, count);
             let id = upstream_page.id(&self.request.order, index);
-            // Items without ids always count as new, because they may well be alike. An answer whose order is relied on
-            // has no id twice: it would be refused.
+            // Items without ids always count as new, because several may look alike. An answer whose order is relied on
+            // contains no id twice: it would be refused.
             let is_new = id.is_empty()
                 || (self.is_unserved(&upstream_page, index, &id)
                     && !self.taken.earlier_ids.contains(&*id)
@@ -196,7 +197,7 @@ impl TokenPage<'_> {
         {
             self.circle.now = circle::count(self.circle.now, hash).ok_or(Refusal::Stuck)?;
         }
-        // All items of the upstream page were gone by: the list has moved.
+        // All items of the upstream page were already passed, so the list has changed.
         self.searching |= self.taken.items.is_empty() && count > 0;
         let last = self.note_passed(&upstream_page, from.min(count)..place)?;
         if count > 0 && self.advance.idle == 0 {
@@ -214,8 +215,7 @@ impl TokenPage<'_> {
         self.taken.earlier_ids.extend(ids);
     }
 
-    /// Returns whether an item, which has this id, is none of those that the cursor names: its anchor, or one of its
-    /// marks.
+    /// Returns whether an item with this id isn't one that the cursor names, by its anchor or by a mark.
     fn is_unserved(&self, upstream_page: &UpstreamPage, index: usize, id: &[u8]) -> bool {
         // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
         // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
@@ -229,9 +229,9 @@ impl TokenPage<'_> {
         passed.is_empty() || !passed.contains(&self.request.marker_of_target().mark(id))
     }
 
-    /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they no
-    /// longer have: their ids came with earlier upstream pages. They are left to the next page, which begins before
-    /// them. Test: `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
+    /// Returns the number of items, counted from the last one passed, that are already on the page under keys that they
+    /// no longer have: their ids came with earlier upstream pages. These items are left to the next page, which begins
+    /// before them. Test: `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
     fn moved_on(&self, upstream_page: &UpstreamPage, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, upstream_page.len());
         let is_taken =
@@ -247,14 +247,14 @@ impl TokenPage<'_> {
         places.rev().take_while(is_moved).count()
     }
 
-    /// Returns whether the upstream pages may go round in a circle unseen: keys show that a list moves on, except amid
-    /// ties that the upstream does not order.
+    /// Returns whether the upstream's tokens may lead round in a circle without being noticed. Keys show that a list
+    /// moves on, except among ties that the upstream doesn't order.
     fn may_go_round(&self) -> bool {
         !self.is_keyed || evidence::loose(&self.request.order)
     }
 
-    /// Remembers the last of the items that were just gone by. Returns the upstream page's last item, if the order is
-    /// declared.
+    /// Notes the last of the items just passed. Returns the upstream page's last item; `None` if the order isn't
+    /// declared or the page is empty.
     fn note_passed(&mut self, upstream_page: &UpstreamPage, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
         let (order, count) = (&self.request.order, upstream_page.len());
         if !self.is_keyed || count == 0 {
@@ -275,34 +275,35 @@ impl TokenPage<'_> {
     pub(super) fn is_full(&self) -> bool {
         let (taken, limit) = (self.taken.items.len(), self.limit());
         match self.request.paging.sizes {
-            // A page that was read while the place was looked for can't be asked for again. Test:
+            // A page that was read during the search for the place can't be requested again. Test:
             // `a_page_read_ahead_by_a_token_for_one_use_is_served`.
             _ if self.tokens().single_use && !self.pages.ahead.is_empty() => false,
-            // A further upstream page would exceed the limit, and none is left in part. Test:
+            // Another upstream page would exceed the limit, and no upstream page may be left half read. Test:
             // `a_token_for_one_use_is_sent_once`.
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
         }
     }
 
-    /// Returns the token that leads to what follows the last upstream page; `None` at the end of the list.
+    /// Returns the token that leads beyond the last upstream page; `None` at the end of the list.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] where the upstream does not say how the list goes on, or leads back to where it was.
+    /// A [`Refusal`] if the upstream has no token although the list goes on, or if the token leads back to the page
+    /// that it came with.
     pub(super) fn lead(&mut self) -> Result<Option<Token>, Refusal> {
         let Some(last) = self.pages.read.last() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
-            // A token that leads to the page it came with would go round for ever. Test:
+            // A token that leads to its own page would be followed for ever. Test:
             // `an_upstream_that_ignores_its_item_is_stuck`.
             Lead::Token(token) if last.asked().way == self.way && last.asked().token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }
             Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
-                // A page that is not full has no next. Test: `a_list_by_token_ends_where_the_upstream_says_so`.
+                // A page that isn't full has no next page. Test: `a_list_by_token_ends_where_the_upstream_says_so`.
                 self.pages.consumed = last.len();
                 Ok(None)
             }

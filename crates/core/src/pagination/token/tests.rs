@@ -1,5 +1,5 @@
-//! Pages of small lists that don't change, each for a statement of the module's documentation. The simulator tests
-//! random changes.
+//! Pages of small lists that don't change. Each test shows one statement of the module's documentation. The simulator
+//! tests random changes.
 
 mod runs;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A page of the upstream: its request and its answer. Items are raw JSON: a key and an id, or an id.
+/// A page of the upstream: its request and its answer. Items are raw JSON: a key and an id, or only an id.
 #[derive(Clone, Default)]
 struct Given {
     asked: (&'static str, bool),
@@ -33,7 +33,7 @@ struct Given {
     standing: Standing,
 }
 
-/// Returns a page that is asked for by a token that leads on; "" is the first page.
+/// Returns a page that a forward token leads to; "" is the request for the first page.
 fn given(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
     let items = items.iter().map(|id| ("", *id)).collect();
     Given { asked: (token, false), items, next, ..Given::default() }
@@ -68,7 +68,7 @@ fn marker() -> Marker {
 }
 
 impl Upstream {
-    /// Returns an upstream that is sorted by the id alone, in pages of two.
+    /// Returns an upstream in pages of two, which is sorted only by the id.
     fn new(pages: Vec<Given>) -> Self {
         let order = Order { strong: vec![], id: key("id"), ties: Ties::Unordered, declared: true };
         let paging = Paging::new(Family::Token, Sizes::Fixed(2));
@@ -149,7 +149,7 @@ impl Upstream {
         answer
     }
 
-    /// Returns the tokens that were asked for, those that lead back with a `<`.
+    /// Returns the tokens that were sent, with a `<` before backward ones.
     fn asked(&self) -> Vec<String> {
         let text = |token: &Option<Token>| token.as_ref().map_or(String::new(), |token| token.0.to_string());
         self.asked
@@ -252,7 +252,7 @@ fn items_shown_late_before_the_page_are_on_the_page_before() {
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     list.pages[1] = given("a", &["1", "2", "3"], Some("b"));
     list.pages[2] = given("b", &["5", "6"], Some("c"));
-    // 4 was inserted meanwhile.
+    // Item 4 was inserted meanwhile.
     list.pages.push(given("c", &["4", "5", "6"], None));
     let page = list.page(&next, 3).unwrap();
     assert_eq!(ids(&page), ["5", "6"]);
@@ -281,7 +281,7 @@ fn a_reader_that_deletes_what_it_read_goes_on() {
         let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
         list.pages[1] = page(&["5", "6"]);
         assert_eq!(ids(&list.page(&next, 4).unwrap()), ["5", "6"], "declared: {declared}");
-        // A page that begins beyond the item that was next may have lost the items between.
+        // A page that begins beyond the item that was next may have lost the items before its first one.
         list.pages[1] = page(&["7"]);
         assert_eq!(list.page(&next, 4).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
     }
@@ -308,8 +308,8 @@ fn a_page_back_from_the_first_upstream_page_leaves_its_seam_open() {
     let mut list = Upstream::new(vec![given("", &["2", "3", "4", "5"], Some("a")), given("a", &["6", "7"], None)]);
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
     let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
-    // Before the first request 0 and 1 were inserted, so that 4 is not in its answer. Before the second one of them is
-    // deleted, so that 4 is in the first upstream page again.
+    // Before the first request 0 and 1 are inserted, so its answer lacks 4. Before the second request one of them is
+    // deleted, so 4 is in the first upstream page again.
     list.pages[0] = given("", &["0", "1", "2", "3"], Some("a"));
     list.pages[1] = given("a", &["5", "6"], Some("b"));
     let page = list.page(&previous, 3).unwrap();
@@ -321,7 +321,8 @@ fn a_page_back_from_the_first_upstream_page_leaves_its_seam_open() {
 fn items_inserted_before_the_next_item_are_served_where_it_is_seen() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
-    // 3 is gone, 3.5 came before 4, and the items before that stand after it by the time they are asked for.
+    // Item 3 is gone, and 3.5 was inserted before 4. The previous page, if it were requested, would only have items
+    // after the place.
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "4"], Some("b")) };
     list.pages.push(Given { asked: ("p", true), ..given("", &["4", "5"], Some("a")) });
     let page = list.page(&next, 1).unwrap();
@@ -349,7 +350,7 @@ fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
     let last = list.page(&start(), 5).unwrap();
     assert_eq!(ids(&last), ["1", "2", "3", "4", "5"]);
     assert_eq!(list.page(&last.next.clone().unwrap(), 5).unwrap_err(), Refusal::Stuck);
-    // Without an order, only items that come again show the circle.
+    // Without a declared order, only repeated items show the circle.
     assert_eq!(Upstream::new(circle()).undeclared().walk(2), Err(Refusal::Stuck));
     let mut same = Upstream::new(vec![given("", &["1"], Some("a")), given("a", &["2"], Some("a"))]);
     assert_eq!(same.walk(2), Err(Refusal::Stuck));
@@ -371,20 +372,22 @@ fn going_back_and_forth_is_no_circle() {
 #[test]
 fn a_list_by_token_ends_where_the_upstream_says_so() {
     let mut list = Upstream::new(three_pages());
-    // The answer states that more items follow, and has no token for them.
+    // The answer claims that more items follow, but has no token for them.
     list.pages[2].more = Some(true);
     assert_eq!(list.walk(2), Err(Refusal::Stuck));
-    // The answer states that no item follows, although it has a token.
+    // The answer claims that no item follows, although it has a token.
     list.pages[1].more = Some(false);
     assert_eq!(list.walk(2).unwrap(), [["1", "2"], ["3", "4"]]);
-    // A token may lead to an empty page, which has no next. A page after an empty one with a token is not left out.
+    // A token may lead to an empty page, which has no next page. If an empty page has a token, the page after it is
+    // read.
     let pages = vec![given("", &["1", "2"], Some("a")), given("a", &[], Some("b")), given("b", &[], None)];
     assert_eq!(Upstream::new(pages.clone()).walk(2).unwrap(), [vec!["1", "2"], vec![]]);
     let more = [pages, vec![given("b", &["3"], None)]].concat();
     let mut list = Upstream::new(more);
     list.pages.remove(2);
     assert_eq!(list.walk(2).unwrap(), [vec!["1", "2"], vec!["3"]]);
-    // With `ends_empty` only an empty page is the end, even with a token, and "there is no more" is not.
+    // With `ends_empty` only an empty page is the end, even if it has a token. A claim that no item follows isn't the
+    // end.
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.ends_empty = true);
     list.pages[1].more = Some(false);
     list.pages[2] = given("b", &[], Some("c"));
@@ -401,7 +404,7 @@ fn a_spent_budget_ends_no_list() {
     let page = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
     assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["2"]);
-    // A page without items is not served.
+    // A page without items isn't served.
     list.pages[0].items.clear();
     assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
 }
@@ -414,8 +417,8 @@ fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() 
     assert!(first.previous.is_none());
     let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&second), ["4", "5"]);
-    // Of two items before it one is in its upstream page, the other in an upstream page whose token is not known any
-    // more.
+    // Of the two items before this page, one is in its upstream page. The other is in an upstream page whose token is
+    // no longer known.
     assert!(second.previous.is_none());
     let third = list.page(&second.next.clone().unwrap(), 2).unwrap();
     assert_eq!(ids(&third), ["6"]);
@@ -425,7 +428,7 @@ fn without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page() 
     assert_eq!(list.page(&third.previous.clone().unwrap(), 9).unwrap_err(), Refusal::Unsupported);
 }
 
-/// Returns an upstream of the ids "1" to "4", each of which continues the list after it, or before it.
+/// Returns an upstream of the ids "1" to "4". Each id is the token for the items after it, and for those before it.
 fn by_item() -> Upstream {
     let by = |token, items, more| Given { more: Some(more), ..given(token, items, None) };
     let mut before = by("\"3\"", &["\"1\"", "\"2\""], false);
@@ -451,7 +454,7 @@ fn items_continue_their_list() {
     let back = list.page(&second.previous.clone().unwrap(), 2).unwrap();
     assert_eq!((ids(&back), list.asked()), (vec!["\"1\"".into(), "\"2\"".into()], vec!["<\"3\"".into()]));
     assert!(back.previous.is_none());
-    // Any item continues the list, as item cursors and ids name it.
+    // Any item continues the list, as an item cursor or an id names it.
     let id = || KeyValue::Text(b"3".to_vec());
     let anchor = Anchor { keys: vec![], id: id() };
     let pivot = Pivot { id: id(), fingerprint: None };
@@ -537,7 +540,7 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
     let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
     assert_eq!((first.level(), second.level()), (Level::Checked, Level::Anchored));
     assert_eq!(list.page(&second.next.clone().unwrap(), 2).unwrap().level(), Level::Checked);
-    // The item served last is gone: which of its ties were served can't be told.
+    // The item served last is gone, so no answer shows which of its ties were served.
     list.pages[0].items.remove(1);
     list.pages[0].items[1].1 = "36";
     assert_eq!(list.page(&first.next.clone().unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });

@@ -1,4 +1,4 @@
-//! The totals of a collection whose pages are mostly read through filters.
+//! The totals of a list whose pages are mostly read through filters.
 
 use crate::pagination::{
     answer::Total,
@@ -34,7 +34,7 @@ fn a_filtered_answer_tells_no_total_of_the_list() {
     assert_eq!(told(&first), Some(60));
     let second = page(&mut list, first.next.clone().unwrap(), Totals::Upstream, false);
     assert_eq!((told(&second), second.notes.requests), (None, 1));
-    // The earlier total helps to aim, and is not reported.
+    // The earlier total helps to aim, and isn't reported.
     assert_eq!(second.next.clone().unwrap().hint.total, Some(60));
     assert_eq!(told(&page(&mut list, end(), Totals::Upstream, false)), Some(60), "the flipped list is the whole list");
 }

@@ -1,4 +1,4 @@
-//! The check of every answer for keys that can be compared.
+//! The check that every answer has keys that can be compared.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A watch on the answers of a page that is read by its keys.
+/// A watch over the answers of a page that is read by its keys.
 #[derive(Debug)]
 pub(in crate::pagination) struct KeyWatch {
     /// The order of the list.
@@ -35,13 +35,13 @@ impl KeyWatch {
             return Some(rows::unkept(answer, order, 0));
         }
         let is_text = |(span, key): (&Span, &SortKey)| {
-            // Date-times compare as instants: their order is checked with that of all other keys.
+            // Date-times compare as instants, and their order is checked with that of all other keys.
             key.kind == Kind::Inferred && rows::is_plain_text(span.of(&answer.body))
         };
         if listing.by_id || !first.iter().zip(&order.strong).any(is_text) {
             return None;
         }
-        // By the order of the list, a sorted answer of the flipped list is disordered. Test:
+        // Measured by the list's own order, a sorted answer of the flipped list would be out of order. Test:
         // `filters_that_can_not_be_right_are_not_asked_for`.
         if listing.flipped {
             return rows::disordered_texts(answer, &order.flipped());

@@ -1,5 +1,5 @@
-//! Runs of ties that are longer than an answer. They are noticed in the answers to a part of a list, and can be read
-//! run by run.
+//! Runs of ties that are longer than an answer. The answers to a part of a list reveal them, and each can then be read
+//! separately.
 
 use std::{cmp::Ordering, num::NonZeroU32, sync::Arc};
 
@@ -24,47 +24,48 @@ use crate::pagination::{
 pub(in crate::pagination) struct Beyond {
     /// The number of items between the boundary and the run; `None` if there are none.
     pub(in crate::pagination) before: Option<NonZeroU32>,
-    /// The parts from the run on, or from the boundary on where that is in the run.
+    /// The parts from the run on, or from the boundary on if the boundary is in the run.
     pub(in crate::pagination) parts: Vec<Part>,
-    /// The slice whose answer shows that no item stands between the boundary, or the last item before the run, and the
-    /// run. `None` if the boundary is in the run.
+    /// The slice whose answer shows every item between the boundary and the run. `None` if an answer that the run fills
+    /// has shown that the boundary is in the run.
     pub(in crate::pagination) shown: Option<Box<SliceOfPart>>,
 }
 
 /// A run that fills an answer.
 enum FilledRun {
-    /// The run holds the boundary, or begins there.
+    /// The run contains the boundary, or begins at it.
     Here(Beyond),
-    /// The run stands somewhere else.
+    /// The run is somewhere else.
     Elsewhere,
 }
 
-/// A watch on the answers to a part, for runs that fill them, where the endpoint can give a run by itself.
+/// A watch over the answers to a part, for runs that fill an answer. Only used if the upstream can return a run
+/// separately.
 #[derive(Debug)]
 pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) order: Arc<Order>,
     pub(in crate::pagination) filters: Arc<Filters>,
     pub(in crate::pagination) paging: Arc<Paging>,
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The item after which the part is read; `None`: it is read from its start.
+    /// The item after which the part is read; `None` if it is read from its start.
     pub(in crate::pagination) anchor: Option<Anchor>,
-    /// The number of items that are expected before the boundary in the part.
+    /// The number of items of the part that are expected before the boundary.
     pub(in crate::pagination) before: u64,
     /// The number of these items that tie with the anchor.
     pub(in crate::pagination) tied: u32,
-    /// The number of answers that were one run each, of more than a few items.
+    /// The number of answers that consisted of a single run of more than a few items.
     pub(in crate::pagination) one_runs: u32,
-    /// The number of requests of the page after which no look is made.
+    /// The number of upstream requests, including those before this page, from which on no look is made.
     pub(in crate::pagination) last_request: u32,
-    /// True if the boundary was looked at, or a run was found there: answers are watched no longer.
+    /// True if the boundary was looked at, or if a run was found there. Answers are then no longer watched.
     pub(in crate::pagination) looked: bool,
 }
 
-/// Examines the answers to slices of a part, the first of which is `first`.
+/// Examines the answers to slices of a part. `first` is the first slice.
 ///
 /// # Errors
 ///
-/// [`Stop::Run`] where they show a run that must be read by itself.
+/// [`Stop::Run`] if the answers show a run that must be read separately.
 pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: &[Answer]) -> Result<(), Stop> {
     let Some(watch) = up.runs.as_mut().filter(|watch| !watch.looked) else { return Ok(()) };
     let filter = up.part.as_ref().and_then(|part| part.filter.clone());
@@ -77,7 +78,7 @@ pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: 
     seen.map_or(Ok(()), |beyond| Err(Stop::Run(Box::new(beyond))))
 }
 
-/// Reads one answer at the boundary, as large as possible: it shows where the run begins, and the items before it.
+/// Reads one answer at the boundary, as large as possible, which shows where the run begins, and the items before it.
 /// `None` if no look can be made, or if the answer shows no such run.
 ///
 /// # Errors
@@ -93,7 +94,7 @@ pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<
 }
 
 impl RunWatch {
-    /// Returns whether a request can be made for a look at the boundary.
+    /// Returns whether a look at the boundary can be requested.
     pub(in crate::pagination) fn can_look(&self, up: &UpstreamPort) -> bool {
         self.look(up).is_some()
     }
@@ -104,8 +105,8 @@ impl RunWatch {
         look.filter(|_| up.requests < self.last_request)
     }
 
-    /// Returns a run that fills the largest possible answer, or the second one that fills a smaller answer: there may
-    /// be a cap that is not known. A single small answer may be one run by chance.
+    /// Returns a run that fills the largest possible answer, or the second run that fills a smaller answer, because the
+    /// upstream may have an unknown cap. A single small answer may be one run by chance.
     fn run_among(
         &mut self,
         first: Option<Slice>,
@@ -140,7 +141,7 @@ impl RunWatch {
         self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts, shown }))
     }
 
-    /// Returns the list after the boundary, divided at the run that a look shows.
+    /// Returns the list after the boundary, divided at the run that a look shows; `None` if it shows no run.
     fn seen(&self, look: BoundaryLook, filter: Option<Arc<Filter>>, answer: Answer) -> Option<Beyond> {
         let found = look.find(&answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);

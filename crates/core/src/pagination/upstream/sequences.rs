@@ -1,7 +1,7 @@
 //! The sequences in which the answers of a page show its items, for orders that keys alone don't determine.
 //!
-//! Values that can only be told apart are in any order that an answer shows. Two answers may show the same items in two
-//! sequences: a first page that pins some items, or replicas that differ. No key contradicts either of them.
+//! Opaque values are in whatever order an answer shows. Two answers may show the same items in two sequences, because a
+//! first page pins some items, or because replicas differ. No key contradicts either sequence.
 
 use std::{
     collections::HashMap,
@@ -26,18 +26,18 @@ pub(in crate::pagination) struct ShownSequences {
     answers: Vec<Vec<ShownItem>>,
 }
 
-/// An item in the form in which sequences are compared.
+/// An item in the form by which sequences are compared.
 #[derive(Clone, Copy, Debug)]
 enum ShownItem {
     /// The item that the cursor names, with the keys that it had.
     Anchor,
-    /// Another item, by the hash of its id.
+    /// Another item, as the hash of its id.
     Other(u64),
 }
 
 impl ShownSequences {
     /// Returns an empty set of sequences for a page at a target; `None` if keys determine the order, or if ties come in
-    /// any sequence.
+    /// any order.
     pub(in crate::pagination) fn of(order: &Arc<Order>, target: &Target) -> Option<Self> {
         let is_told_by_answers = order.strong.iter().any(|key| key.kind == Kind::Opaque) && order.ties == Ties::Ordered;
         let none = || Self { order: Arc::clone(order), position: target.position.clone(), answers: Vec::new() };
@@ -46,7 +46,7 @@ impl ShownSequences {
 
     pub(super) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(_, listing) = fetch else { return };
-        // A run that is asked for sorted by the id comes in another sequence than in the list.
+        // A run that is requested in the order of its ids has another sequence than in the list.
         if listing.by_id {
             return;
         }
@@ -57,12 +57,12 @@ impl ShownSequences {
         self.answers.push(shown);
     }
 
-    /// Returns whether an answer shows two items of a page the other way round, or an item of it on the other side of
-    /// the item that the cursor names: `regressions/two-sequences-of-an-opaque-order.txt` and
+    /// Returns whether an answer shows two items of the page in the opposite order, or shows one of them on the wrong
+    /// side of the item that the cursor names: `regressions/two-sequences-of-an-opaque-order.txt` and
     /// `regressions/an-item-before-its-opaque-anchor.txt`.
     pub(in crate::pagination) fn are_reversed_on(&self, page: &Page) -> bool {
         if self.answers.len() < 2 {
-            // A page of one answer has the sequence of that.
+            // A page of one answer has that answer's sequence.
             return false;
         }
         let id = |at: &ItemPlace| self.id(page.answers.get(at.answer as usize)?, at.item as usize);

@@ -1,9 +1,10 @@
-//! Boundaries that no slice of the list shows from both sides: with pages of one fixed size, every multiple of it.
+//! Boundaries that no slice of the list shows from both sides. With pages of a fixed size, every multiple of the size
+//! is such a boundary.
 //!
-//! There are three ways across, the best first. The flipped list has its seams elsewhere, unless the size divides the
-//! total: one answer of it shows the boundary, `exact`. Two neighbouring slices show it, one of which is read again
-//! after the other: `checked`. And if the route wants only proofs that cost no request, the boundary is assumed to be
-//! at its expected place.
+//! A page gets across in one of three ways, the best first. The flipped list has its seams elsewhere, unless the size
+//! divides the total: one answer of it then shows the boundary, and the page stays `exact`. Otherwise two neighbouring
+//! slices show the boundary, and one of them is read again after the other: `checked`. If the route only wants proofs
+//! that cost no request, the boundary is assumed to be at its expected place.
 
 use std::ops::Range;
 
@@ -20,16 +21,16 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Asks for the offsets on both sides of the boundary, `seam`, which one answer must show and none of these slices
-    /// holds.
+    /// Requests the offsets on both sides of the boundary. One answer must show all of `seam`, but none of `slices`
+    /// covers it.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
-        // The offset only ever falls, so that the loop ends. Test:
+        // The offset only ever falls, so the loop ends. Test:
         // `a_last_page_that_comes_again_unsaid_promises_nothing_before_it`.
         if let Some(offset) = self.offset_by_count() {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
         }
-        // That an item follows a full page may rest on a count or a flag; only an end needs a proof.
+        // A count or a flag suffices to show that an item follows a full page. Only an end needs a proof.
         if self.is_full_and_said_to_go_on() {
             return Ok(self.served_and_goes_on());
         }
@@ -41,8 +42,9 @@ impl KeyReader<'_> {
         let forward = self.draft.way() == Way::Forward;
         let wide = self.draft.need() + 1;
         let (before, after) = match (self.asker.ledger.repeats() || self.seams.one_size, forward) {
-            // Where the last page comes again, only pages of one size show whether there is another: the widest, for a
-            // chain of small ones takes many requests (`regressions/a-seam-at-a-multiple-of-all-sizes.txt`).
+            // If the upstream repeats its last page, only pages of one size show whether another page follows. The
+            // widest size is used, because a chain of small pages takes many requests
+            // (`regressions/a-seam-at-a-multiple-of-all-sizes.txt`).
             (true, _) => (wide, wide),
             (false, true) => (1, wide),
             (false, false) => (wide, 1),
@@ -56,24 +58,24 @@ impl KeyReader<'_> {
         };
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
-        // An assumption that led to nothing, as where the last page comes again, is not made twice. Test:
+        // An assumption that led nowhere isn't made twice, as where the last page comes again. Test:
         // `the_end_after_a_full_page_is_assumed_if_proofs_must_cost_no_request`.
         if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
             return Ok(KeyTurn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
         }
-        // The page took its last items from the neighbour: that was its first reading.
+        // The page took its last items from the neighbour. That was the neighbour's first reading.
         if self.seams.taken_from == Some(other) {
             return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }
-        // The edge of an answer may cut a run of ties that come in any order: its ends are searched for.
+        // The edge of an answer may cut a run of ties that come in any order, so the ends of the run are searched for.
         self.asker.searching |= aim::is_loose(&self.draft);
-        // While the place is searched for, what lies beyond it is of no use.
+        // While the place is searched for, slices beyond it aren't needed yet.
         let chain = if self.search.bracket.has_begun() { Vec::new() } else { self.chain(earlier, later, window) };
         Ok(KeyTurn::Seam(if chain.len() > 2 { KeySeam::chain(&chain) } else { KeySeam::new(wanted, vec![other]) }))
     }
 
-    /// Returns two neighbouring slices, and the slices after or before them that the page needs, as one chain: seams
+    /// Returns two neighbouring slices, and the slices after or before them that the page needs, as one chain. Seams
     /// that are read one by one take three requests each. Test: `pages_of_a_fixed_size_are_read_as_one_chain`.
     fn chain(&self, earlier: Slice, later: Slice, window: Window) -> Vec<Slice> {
         let mut chain = vec![earlier, later];
@@ -81,7 +83,8 @@ impl KeyReader<'_> {
         let has_room = |chain: &[Slice]| KeySeam::requests(chain.len() + 1) <= left;
         match self.draft.way() {
             Way::Forward => {
-                // Without a count, only the item after the page shows that there is one. It also closes a run of ties.
+                // Without a count, only the item after the page shows that there is one. That item also closes a run of
+                // ties.
                 let is_needed = aim::is_loose(&self.draft) || self.may_end_at(window.to - 1);
                 let to = if is_needed { window.to } else { window.to - 1 };
                 let mut last = later;
@@ -103,8 +106,9 @@ impl KeyReader<'_> {
         chain
     }
 
-    /// Returns the offset of the boundary of a page that is read backward, if the last answer was asked for after the
-    /// end that it counts itself: then it is the last page once more, and its count shows where it stands.
+    /// Returns the offset of the boundary of a page that is read backward, corrected by a count. `None` unless the last
+    /// answer was requested after the end that its own total states: then it is the last page once more, and its total
+    /// shows where it belongs.
     fn offset_by_count(&self) -> Option<u64> {
         let leftward = self.draft.way() == Way::Backward && !self.search.bracket.has_begun();
         let view = self.draft.last_view().filter(|_| leftward)?;
@@ -114,13 +118,13 @@ impl KeyReader<'_> {
         Some(counted).filter(|counted| view.begins() >= total && *counted < offset)
     }
 
-    /// Returns whether the list may end at an offset, as far as counts show.
+    /// Returns whether the list may end at an offset, as far as totals show. True without a total.
     fn may_end_at(&self, offset: u64) -> bool {
         self.asker.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
     /// Returns the slice of the flipped list that shows the boundary, and the first of the slices of the list that then
-    /// fill the page. `None` if the flipped list can't show it, or was read for it too often.
+    /// fill the page. `None` if the flipped list can't show the boundary, or was read for it too often.
     pub(super) fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.abilities.flips || self.seams.flips >= FLIPPED_READINGS || seam.start >= total {
@@ -146,7 +150,7 @@ impl KeyReader<'_> {
         Some(fetches)
     }
 
-    /// Serves a full page as one that is not the last, as its answers state.
+    /// Serves a full page with a link to a next page, because its answers claim that more items follow.
     pub(super) fn served_and_goes_on(&mut self) -> KeyTurn {
         self.draft.goes_on();
         KeyTurn::Serve { cut_off: false }

@@ -1,4 +1,4 @@
-//! The window around the boundary in which the next answer should lie.
+//! The window around the boundary that the next answer should cover.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use crate::pagination::{
     plan::{MARGIN, Window},
 };
 
-/// Returns the window of believed offsets to ask for: the anchor (or its whole run), the items needed and one more, and
-/// `margin` offsets on both sides. Runs of ties are expected to have up to `run` items; 0 if that is not known.
+/// Returns the window of expected offsets to request: the anchor (or its whole run), the items needed and one more, and
+/// `margin` offsets on both sides. `run` is the expected length of a run of ties; 0 if that isn't known.
 pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     let loose = is_loose(draft);
-    // An answer must reach past whole runs, on both sides.
+    // An answer must extend beyond whole runs on both sides.
     let margin = if loose { margin.max(MARGIN) } else { margin };
     let (from, to) = match draft.boundary() {
         Boundary::Start => (0, draft.need() + 1),
@@ -27,17 +27,18 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
         }
     };
     let mut window = Window { from, to, before: margin, after: margin };
-    // A page by offset begins there whatever item is there: items before it would show nothing.
+    // A page by offset begins at its offset whatever item is there, so earlier items would show nothing.
     if matches!(draft.boundary(), Boundary::At(_)) {
         window.before = 0;
     }
     if draft.is_at_start() {
-        // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
+        // The window is as large as later ones, so the walk sees this size honoured before the end of the list depends
+        // on it.
         window.after = 2 * margin + beside(draft);
     }
     if loose {
-        // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
-        // Test: `runs_as_long_as_the_first_page_could_close_are_closed_later_too`.
+        // Runs are seldom twice as long as the longest one seen. If none was seen, the window is at least
+        // `LOOSE_RUN_LEAST` offsets wide. Test: `runs_as_long_as_the_first_page_could_close_are_closed_later_too`.
         let least = match run {
             0 => LOOSE_RUN_LEAST.saturating_sub(to - from),
             run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_RUN_MOST),
@@ -67,7 +68,7 @@ pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
     }
 }
 
-/// Returns how many offsets before the boundary and after it an answer must hold that fills the page.
+/// Returns how many offsets before the boundary and after it one answer must cover to fill the page.
 pub(super) fn sides(draft: &Draft) -> (u64, u64) {
     match draft.boundary() {
         Boundary::Before { .. } => (draft.need() + 1, beside(draft)),
@@ -76,8 +77,8 @@ pub(super) fn sides(draft: &Draft) -> (u64, u64) {
     }
 }
 
-/// Returns how many offsets an answer must hold on the anchor's side: the anchor's, or those of its whole run and one
-/// more.
+/// Returns how many offsets an answer must cover on the anchor's side: the anchor's own, or those of its whole run and
+/// one more.
 fn beside(draft: &Draft) -> u64 {
     let passed = matches!(draft.boundary(), Boundary::After { whole: true, .. } | Boundary::Before { whole: true, .. });
     if is_loose(draft) && !passed { draft.tied().max(1) + 1 } else { 1 }
@@ -92,11 +93,12 @@ pub(super) fn is_loose(draft: &Draft) -> bool {
         }
 }
 
-/// Returns the offsets that one answer must hold: the two neighbours of the boundary or, where ties are unordered, the
-/// run of ties around it and its neighbours. The list is expected to end at `total`.
+/// Returns the offsets that one answer must cover: the two neighbours of the boundary or, where ties are unordered, the
+/// run of ties around the boundary and the run's neighbours. The list is expected to end at `total`. `None` if the
+/// boundary is an edge of the list or an offset.
 pub(super) fn seam(draft: &Draft, total: Option<u64>) -> Option<Range<u64>> {
     let offset = Some(draft.offset()).filter(|offset| *offset > 0)?;
-    // Once the place is found, an answer with one item of the next run adds nothing: the run may go on after it.
+    // Once the page has items, one item of the next run would add nothing, because that run may go on after it.
     let across = if is_loose(draft) && draft.len() > 0 { 2 } else { 1 };
     match draft.boundary() {
         Boundary::After { .. } => {

@@ -1,5 +1,5 @@
-//! The next request: for the window around the boundary, for a run of ties that was cut, or for the slice from which a
-//! search learns most.
+//! The next request: for the window around the boundary, for a run of ties that was cut, or for the slice that narrows
+//! a search most.
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim, bracket::Aim, key_seam::KeySeam};
 use crate::pagination::{
@@ -14,23 +14,23 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The next place that a search looks at.
+/// The next place to look at in a search.
 enum LookAt {
-    /// The window around the place where the boundary is believed to be.
+    /// The window around the expected place of the boundary.
     Around(Window),
-    /// The end of the list, which is believed to be at this offset.
+    /// The end of the list, which is expected at this offset.
     End(u64),
-    /// A slice that narrows the bracket most.
+    /// The slice that narrows the bracket most.
     Probe(Slice),
 }
 
 impl KeyReader<'_> {
-    /// Asks for the slices that should show the boundary.
+    /// Requests the slices that should show the boundary.
     pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
             let holding = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, window);
-            // The flipped list has its seams elsewhere: one answer of it may hold the run. Test:
+            // The flipped list has its seams elsewhere, so one answer of it may contain the whole run. Test:
             // `a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list`.
             let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
             let holding = holding
@@ -57,15 +57,15 @@ impl KeyReader<'_> {
         self.around(window, self.asker.left())
     }
 
-    /// Asks for a window around the expected place of the boundary, in at most `most` requests.
+    /// Requests a window around the expected place of the boundary, in at most `most` requests.
     pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.asker.sizes.assumed_cap, window, self.draft.way(), left);
         if self.request.paging.hidden
             && let Some(total) = self.asker.ledger.total()
         {
-            // If only small sizes were seen filled, a page takes many answers: those after the counted end are of no
-            // use. Test: `an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something`.
+            // If only small sizes were seen filled, a page takes many answers. Those after the counted end would be
+            // useless. Test: `an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something`.
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
@@ -82,10 +82,11 @@ impl KeyReader<'_> {
         aim::window(&self.draft, margin, self.asker.sizes.profile.run.max(self.request.profile.run).into())
     }
 
-    /// Returns the next place to look for a boundary that was looked for in vain.
+    /// Returns the next place to look for a boundary that the answers so far didn't show.
     fn aim(&mut self) -> LookAt {
         let widest = plan::most(&self.request.paging, self.asker.sizes.assumed_cap);
-        // An answer that finds the boundary should fill the page too. Half of its items are kept for the search.
+        // An answer that finds the boundary should fill the page too. At least half of its items are kept for the
+        // search.
         let (lead, tail) = aim::sides(&self.draft);
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
         match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.asker.ledger.total()) {
@@ -95,7 +96,7 @@ impl KeyReader<'_> {
                 let is_end = matches!(self.draft.boundary(), Boundary::Tail);
                 let holding = Window { before: 0, after: 0, ..window };
                 let is_held = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, holding).is_some();
-                // The end may stand in the last of several answers that make the page. Test:
+                // The end may be in the last of several answers that make the page. Test:
                 // `the_end_is_found_where_a_page_takes_several_answers`.
                 if is_end && !is_held { LookAt::End(offset) } else { LookAt::Around(window) }
             }
@@ -108,8 +109,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks for the end of the list at its expected offset, where no answer holds the whole page too: the items before
-    /// it are read afterwards. If no page shows the place after the last item, the next page is read too. Test:
+    /// Requests the end of the list at its expected offset, if no answer can contain the whole page too. The items
+    /// before the end are read later. If no page shows the place after the last item, the next page is read too. Test:
     /// `an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total`.
     fn at_the_end(&mut self, offset: u64) -> KeyTurn {
         let (paging, cap) = (&self.request.paging, self.asker.sizes.assumed_cap);
@@ -123,18 +124,18 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks for the window around the boundary.
+    /// Requests the window around the boundary. A search gives up if it has requested the same window too often.
     pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> KeyNext {
         if self.asker.searching {
             let times = self.search.asked.iter().filter(|earlier| **earlier == asked).count();
             if times >= WINDOW_LOOKS {
-                // Each answer led back to this window: a further one would show the same. A silent cap of two did that
-                // until the budget was spent: `regressions/budget-under-an-unsaid-cap.txt`.
+                // Each answer led back to this window, so another one would show the same. A silent cap of two once did
+                // this until the budget was spent: `regressions/budget-under-an-unsaid-cap.txt`.
                 return Err(if self.cut.is_some() { self.run_too_long() } else { self.lost() });
             }
             self.search.asked.push(asked.clone());
         }
-        // A slice that is cut at the upstream's depth must still reach beyond the place of the page. Test:
+        // A slice that is cut at the upstream's depth limit must still extend beyond the page's place. Test:
         // `beyond_its_depth_a_list_is_refused_at_once`.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };
@@ -142,7 +143,7 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Look(Look { answers: self.views(pairs), witness: Witness::None }))
     }
 
-    /// Asks for slices, wherever they lie.
+    /// Requests slices, wherever they are in the list.
     pub(super) async fn ask(&mut self, asked: Vec<AskedSlice>) -> Result<Vec<(AskedSlice, Answer)>, KeyHalt> {
         self.send(asked, |_| true).await
     }
@@ -157,7 +158,7 @@ impl KeyReader<'_> {
             Err(why) => return Err(self.unasked(why)),
         };
         if self.request.paging.family == Family::Page && self.asker.ignores_sizes(&pairs) {
-            // Every further answer would have as many items. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
+            // Every other answer would have as many items. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
             return Err(Refusal::BudgetExceeded.into());
         }
         for (asked, answer) in &pairs {

@@ -1,54 +1,54 @@
-//! The search for a boundary that is not where it was believed to be: brackets, galloping, halving.
+//! The search for a boundary that isn't at its expected place: a bracket of offsets that galloping and halving narrow.
 //!
-//! A bracket aims and proves nothing: an answer that shows the boundary proves it, wherever it was found. If the
-//! collection moves under a search, limits that no longer fit are dropped, and the search goes on. The search ends
-//! where `slices::asker` has no request left, or earlier by `limits::WINDOW_LOOKS` or `limits::CONTRADICTIONS`.
+//! A bracket only aims, and proves nothing: an answer that shows the boundary proves it, wherever it was found. If the
+//! list changes during a search, limits that no longer fit are dropped, and the search continues. The search ends when
+//! `slices::asker` has no request left, or earlier by `limits::WINDOW_LOOKS` or `limits::CONTRADICTIONS`.
 
 use crate::pagination::direction::Side;
 
-/// The limits of the boundary's place, from answers that did not show it.
+/// The limits of the boundary's place, from answers that didn't show the boundary.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bracket {
-    /// The least offset at which the boundary is believed to be.
+    /// The smallest offset at which the boundary is expected; `None` if no answer has shown one.
     low: Option<u64>,
-    /// The greatest offset at which the boundary is believed to be.
+    /// The largest offset at which the boundary is expected; `None` if no answer has shown one.
     high: Option<u64>,
-    /// The side of the first answer on which the boundary was: the search gallops that way.
+    /// The side of the first answer on which the boundary was: the search gallops in that direction.
     side: Option<Side>,
-    /// The number of strides taken.
+    /// The number of strides taken so far.
     strides: u32,
 }
 
 /// The aim of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
-    /// The boundary is believed to be right here.
+    /// The boundary is expected at exactly this offset.
     At(u64),
-    /// The answer should show whether the boundary is at one of these offsets, the last included, or on which side of
-    /// them.
+    /// The answer should show whether the boundary is at one of the offsets from `first` to `last`, or otherwise on
+    /// which side of them it is.
     Among {
-        /// The first of them.
+        /// The first of these offsets.
         first: u64,
-        /// The last of them.
+        /// The last of these offsets.
         last: u64,
-        /// The side from which the answer should begin if it can't show all of them.
+        /// The side from which the answer should begin if it can't show all of these offsets.
         nearest: Option<Side>,
     },
 }
 
 impl Bracket {
-    /// Returns whether any answer was looked at in vain.
+    /// Returns whether any answer failed to show the boundary.
     pub(super) fn has_begun(&self) -> bool {
         self.side.is_some()
     }
 
-    /// Returns the side of the first answer on which the boundary was.
+    /// Returns the side of the first answer on which the boundary was; `None` before that answer.
     pub(super) fn side(&self) -> Option<Side> {
         self.side
     }
 
-    /// Notes that the boundary is on this side of an answer between these offsets. The answer was not asked for because
-    /// the boundary was expected there, so the search does not begin with it.
+    /// Notes that the boundary is on this side of an answer between these offsets. The answer wasn't requested to find
+    /// the boundary, so the search doesn't begin with it.
     pub(super) fn bound(&mut self, side: Side, begins: u64, reaches: u64) {
         match side {
             Side::After => {
@@ -62,20 +62,21 @@ impl Bracket {
         }
     }
 
-    /// Notes that an answer between these offsets was asked for in vain, and that the boundary is on this side of it.
+    /// Notes that an answer between these offsets was to show the boundary and didn't: the boundary is on this side of
+    /// it.
     pub(super) fn missed(&mut self, side: Side, begins: u64, reaches: u64) {
         let before = (self.low, self.high);
         self.bound(side, begins, reaches);
-        // An answer that drops a limit shows that the list has moved: galloping begins anew, with short strides.
+        // An answer that drops a limit shows that the list has changed. Galloping begins anew, with short strides.
         let contradicted = before.0.is_some() && self.low.is_none() || before.1.is_some() && self.high.is_none();
         if self.side.is_none() || contradicted {
             (self.side, self.strides) = (Some(side), 0);
         }
     }
 
-    /// Notes that the boundary is the end of the list, and that an answer which was asked for between these offsets
-    /// ends there. The answer stands where it was asked for only if the list is known to go on up to it: where the last
-    /// page comes again, an answer from past the end is that page.
+    /// Notes that the boundary is the end of the list, and that an answer requested between these offsets ends there.
+    /// The answer's offsets count only if the list is known to extend up to them: if the upstream repeats its last
+    /// page, an answer from past the end is that page.
     pub(super) fn ends_with(&mut self, begins: u64, reaches: u64) {
         if self.low.is_some_and(|low| low >= begins) {
             (self.low, self.high) = (Some(reaches), Some(reaches));
@@ -84,12 +85,12 @@ impl Bracket {
         }
     }
 
-    /// Returns whether the boundary is believed to be after some offset that is before this one.
+    /// Returns whether the smallest expected offset of the boundary is known and less than `offset`.
     pub(super) fn leaves_room_before(&self, offset: u64) -> bool {
         self.low.is_some_and(|low| low < offset)
     }
 
-    /// Returns whether the boundary may be at an offset.
+    /// Returns whether the boundary may be at an offset, by the limits known.
     pub(super) fn allows(&self, offset: u64) -> bool {
         self.low.is_none_or(|low| low <= offset) && self.high.is_none_or(|high| offset <= high)
     }
@@ -99,8 +100,8 @@ impl Bracket {
         self.low == Some(offset) && self.high == Some(offset)
     }
 
-    /// Returns the next aim, with answers of `size` items each of which shows whether the boundary is at one of `reach`
-    /// offsets and the next. The boundary is not after `total`, unless answers were.
+    /// Returns the next aim. Answers have `size` items, and each can show whether the boundary is at one of `reach`
+    /// offsets and the one after. The boundary isn't expected after `total`, unless answers were found there.
     pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
         let total = total.filter(|total| self.low.is_some_and(|low| low <= *total));
         let high = [self.high, total].into_iter().flatten().min();
@@ -125,8 +126,8 @@ impl Bracket {
             (Some(low), Some(high)) => (low, high),
         };
         let middle = low + (high - low) / 2;
-        // A boundary that moved a little is found by strides that double, in fewer requests than by halves of the whole
-        // list. Test: `a_boundary_is_found_within_the_bound_wherever_it_has_gone`.
+        // A boundary that moved a little is found in fewer requests by doubling strides than by halving the whole list.
+        // Test: `a_boundary_is_found_within_the_bound_wherever_it_has_gone`.
         match self.side {
             Some(Side::After) if low.saturating_add(stride) < middle => {
                 let first = low + stride;

@@ -1,11 +1,13 @@
-//! The confirmation of ends: a short answer is the end of the list, or was made short by a cap, by hidden items, or by
+//! The confirmation of ends. A short answer is the end of the list, or was made short by a cap, by hidden items, or by
 //! a limit of bytes or time.
 //!
-//! Shortness alone ends nothing. Two requests, sent at once, decide: the *edge*, from the last item that came on, of a
-//! size that this page's answers have just shown, so that a cap or a cut lets it through; and one after all that was
-//! asked for, which shows the items after hidden ones. If neither finds more, that is the end, `checked`, whatever a
-//! count states. If no answer of the page had two items yet, a third request shows that such a size is honoured. If no
-//! page shows the place after the last item, the next page is read, and the short one again.
+//! Shortness alone ends nothing. Two requests, sent at once, decide. The first is for the *edge*: it begins at the last
+//! item of the short answer, and has a size that this page's answers have just shown, which a cap or a cut lets
+//! through. The second begins after all that was requested, and shows the items after hidden ones. If neither finds
+//! more, the list ends there, `checked`, whatever a count states.
+//!
+//! If no answer of the page had two items yet, a third request shows that the size is honoured. If no page shows the
+//! place after the last item, the next page is read, and the short one again.
 
 use std::sync::Arc;
 
@@ -25,39 +27,39 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// An answer with fewer items than were asked for, and no reason given.
+/// An answer with fewer items than were requested, for no stated reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
     pub(super) slice: Slice,
     pub(super) count: usize,
-    /// The offset of its last item.
+    /// The expected offset of the answer's last item.
     pub(super) last: u64,
 }
 
 impl Short {
-    /// Returns an answer that is short without ending the list; `None` for any other.
+    /// Returns `view` as a short answer; `None` if it isn't short, or if it ends the list.
     pub(super) fn of(view: &Evidence, slice: Slice) -> Option<Self> {
         let last = view.reaches().checked_sub(1)?;
         view.short().then_some(Self { slice, count: view.len(), last })
     }
 }
 
-/// A short answer that was doubted: it may be the end or not.
+/// A short answer that may be the end or not, and is being confirmed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) short: Short,
-    /// The number of doubts for this page.
+    /// The number of such confirmations for this page.
     pub(super) times: u32,
 }
 
 /// The knowledge of the end of the list.
 #[derive(Debug, Default)]
 pub(super) struct EndChecks {
-    /// The short answer that was confirmed last. If more items follow it, its size may be a silent cap.
+    /// The short answer that was confirmed last. If more items follow it, its number of items may be a silent cap.
     pub(super) doubted: Option<Doubt>,
-    /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
+    /// An item from beyond what seemed to be the end: even two answers that agree don't end the list before this item.
     pub(super) beyond: Option<Anchor>,
-    /// The offset at which the last answer that was short of its request made the list end.
+    /// The offset at which the last answer with fewer items than requested seemed to end the list.
     pub(super) seen: Option<u64>,
     /// The offset up to which items were seen.
     pub(super) seen_to: u64,
@@ -70,8 +72,8 @@ impl KeyReader<'_> {
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 
-    /// Asks whether a short answer was the end. The answer that confirms it must begin at or before the offset `from`,
-    /// so that it shows the boundary and all of the last run of ties.
+    /// Requests proof that a short answer was the end. The answer that confirms it must begin at or before offset
+    /// `from`, to show the boundary and all of the last run of ties.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
@@ -83,7 +85,8 @@ impl KeyReader<'_> {
             from.min(last),
             last,
         );
-        // A list that changes meanwhile may leave one way undecided: every second attempt takes the other way.
+        // If the list changes meanwhile, one method may leave the end undecided, so every second attempt uses the other
+        // method.
         match confirmation.filter(|_| times.is_multiple_of(2)) {
             Some(confirmation) => {
                 let view = match &held {
@@ -97,7 +100,7 @@ impl KeyReader<'_> {
                 self.confirm(confirmation, slice, came).await
             }
             None => {
-                // A run that neighbours showed together is read again as a whole, with what follows. Test:
+                // A run that two neighbours showed together is read again as a whole, with the slice after it. Test:
                 // `a_run_over_the_last_two_pages_is_read_with_the_one_after_them`.
                 let was_joined = matches!(held, Held::Taken) && self.seams.taken_from != Some(slice);
                 let may_be_cut = was_joined && self.request.order.ties == Ties::Unordered;
@@ -107,7 +110,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks once more for the start of the list, which came empty although a count shows that there are items.
+    /// Requests the start of the list once more, which came empty although a count may show that the list has items.
     pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> KeyNext {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
@@ -118,12 +121,12 @@ impl KeyReader<'_> {
         self.confirm(Confirmation { edge: slice, filled: None }, slice, Came::nothing(slice)).await
     }
 
-    /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
+    /// Requests the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
     /// should be filled.
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
-        // Beyond the depth that the upstream answers nothing can be asked for, nor read later: the edge alone decides.
-        // An answer from beyond shows the items after those that are hidden although the dialect declares none. Test:
-        // `rows_that_are_hidden_without_a_word_end_no_list`.
+        // Beyond the upstream's depth limit no items can be requested or read later, so the edge decides alone.
+        // Otherwise an answer from beyond shows the items after hidden ones, even if the dialect declares no hidden
+        // items. Test: `rows_that_are_hidden_without_a_word_end_no_list`.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
@@ -146,8 +149,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Goes on where the edge of a short answer shows other items when it is asked for again: the list has changed. If
-    /// that happens twice, the upstream's offsets count hidden items, which its dialect does not declare.
+    /// Continues after the edge of a short answer has lost that answer's last item: the list has changed. If that
+    /// happens twice, the upstream's offsets count hidden items, which its dialect doesn't declare.
     fn goes_on_elsewhere(&mut self) -> KeyTurn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
@@ -157,7 +160,7 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Returns whether an answer ends the list before an item that came from beyond: items are hidden in between.
+    /// Returns whether an answer ends the list before an item that came from beyond. Items are then hidden in between.
     pub(super) fn ends_before_more(&self, view: &Evidence) -> bool {
         let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends()) else { return false };
         let order = &self.request.order;
@@ -165,7 +168,7 @@ impl KeyReader<'_> {
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 
-    /// Reads on among hidden items, which the dialect of this upstream does not declare.
+    /// Continues to read on the assumption that items are hidden, although the upstream's dialect doesn't declare it.
     pub(super) fn go_on_among_hidden(&mut self) -> KeyTurn {
         (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
@@ -173,8 +176,8 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Drops the known cap if the short answer was asked for no more items than that: the cap did not cut it, and yet
-    /// more items follow.
+    /// Drops the known cap if the short answer was requested with a size up to the cap: the cap didn't shorten it, and
+    /// yet more items follow.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
         if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
@@ -182,8 +185,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Takes the number of items that came to be a silent cap, and returns whether that is a smaller one than was
-    /// known.
+    /// Assumes that `count` items are a silent cap, if no smaller or equal cap is known. Returns whether the cap was
+    /// assumed.
     pub(super) fn suspect_cap(&mut self, count: usize) -> bool {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let is_smaller = count >= 2 && self.asker.sizes.assumed_cap.is_none_or(|cap| cap > count);
@@ -193,14 +196,14 @@ impl KeyReader<'_> {
         is_smaller
     }
 
-    /// Goes on where a request beyond a short answer shows more items, though none follows the last item at its
-    /// expected place: items are hidden in between, the list has changed, or under a silent cap a page is another page,
-    /// of another size.
+    /// Continues after a request beyond a short answer has shown more items, though none follows the last item at its
+    /// expected place. Items are hidden in between, the list has changed, or under a silent cap a page number means a
+    /// page of another size.
     fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> KeyTurn {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return KeyTurn::Window };
         self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
-        // More items follow, so that larger sizes are not honoured any more. Test:
+        // More items follow, so larger sizes are no longer honoured. Test:
         // `a_walk_forgets_sizes_that_are_honoured_no_more`.
         self.asker.ledger.fell_to(count);
         (self.cut, self.asker.searching) = (None, true);
@@ -215,12 +218,12 @@ impl KeyReader<'_> {
     }
 }
 
-/// Returns the seam after an answer whose last item is at the offset `last`: the slice after it, and then that answer
-/// again.
+/// Returns the seam after an answer whose last item is at offset `last`: the slice after the answer, and then the
+/// answer again.
 fn read_on(slice: Slice, held: Held, last: u64) -> KeySeam {
     let later = match slice {
         Slice::Page { .. } => plan::next(slice),
-        // The number of items that came, not the size asked for, determines where the next item is.
+        // The number of items received, not the requested size, determines where the next item is.
         Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
     };
     KeySeam::beside(slice, held, vec![later])

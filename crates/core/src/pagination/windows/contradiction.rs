@@ -1,13 +1,13 @@
-//! Contradictions between answers that lie far apart: each is sorted in itself, and together they are not.
+//! Contradictions between answers that are far apart: each answer is sorted, but together they aren't.
 //!
-//! A list may be sorted otherwise than its keys compare: an enum by rank, nulls on the other side, texts by a language.
-//! Any one answer of it may look sorted. A search compares the anchor with answers far apart, and would be led to an
-//! end of the list that is not the place of the boundary. Two checks notice that: the answers of a search are compared
-//! with one another, and if a search takes an end of the list for the boundary, with no item on its other side, answers
-//! from all over the list must confirm that.
+//! A list may be sorted otherwise than its keys compare: an enum by rank, nulls on the other side, strings by a
+//! language. Each single answer of it may look sorted. A search, which compares the anchor with answers far apart,
+//! would be led to an end of the list where the boundary isn't. Two checks notice this. The answers of a search are
+//! compared with one another. And if a search takes an end of the list for the boundary, with no item on its other
+//! side, answers from all over the list must confirm the order.
 //!
-//! A list that changes fast contradicts itself in the same way. So the earlier of two answers that contradict each
-//! other is read again: if it shows the same, the list held still in between, and it is not in its order.
+//! A list that changes fast contradicts itself in the same way. The earlier of two contradictory answers is therefore
+//! read again. If it hasn't changed, the list didn't change in between, and isn't in its declared order.
 
 use std::cmp::Ordering;
 
@@ -23,18 +23,18 @@ use crate::pagination::{
     unsorted::Cause,
 };
 
-/// The evidence of the answers of a page about the order between them.
+/// The evidence that a page's answers give about the order between them.
 #[derive(Debug, Default)]
 pub(super) struct Contradictions {
-    /// The answers of a search. The budget of requests bounds them.
+    /// The answers of a search. The request budget limits their number.
     sightings: Vec<Sighting>,
     /// The number of contradictions between two answers.
     count: u32,
-    /// True if an end of the list was confirmed by answers from all over it.
+    /// True if answers from all over the list have confirmed an end of the list as the boundary.
     confirmed: bool,
 }
 
-/// The place where an answer is believed to lie, and its first and last item.
+/// The expected offsets of an answer, and its first and last item.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     asked: AskedSlice,
@@ -42,12 +42,12 @@ pub(super) struct Sighting {
     reaches: u64,
     first: Anchor,
     last: Anchor,
-    /// True if the answer stands where it was asked for. Pages of another size than was asked for may stand elsewhere,
-    /// and so does a last page that comes again.
+    /// True if the answer certainly is where it was requested. Pages of another size than requested may be elsewhere,
+    /// and so may a last page that comes again.
     is_placed: bool,
 }
 
-/// An answer that a later one contradicts, which is read again.
+/// An earlier answer that a later one contradicts, and that is read again.
 #[derive(Debug)]
 pub(super) struct Contradicted {
     earlier: Sighting,
@@ -70,7 +70,7 @@ impl KeyReader<'_> {
         });
         let contradicted = contradicted.map(|place| {
             let earlier = self.contradictions.sightings.swap_remove(place);
-            // If the list has changed, the earlier answers are of another state.
+            // If the list has changed, the earlier answers show another state.
             self.contradictions.sightings.clear();
             self.contradictions.count += 1;
             Contradicted { earlier, later: sighting.clone() }
@@ -90,8 +90,8 @@ impl KeyReader<'_> {
         Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last, is_placed })
     }
 
-    /// Reads the earlier of two contradicting answers again, after more contradictions than changes explain. If it
-    /// shows the same before and after the later one, the list is not in its order.
+    /// Reads the earlier of two contradictory answers again, after more contradictions than changes explain. If that
+    /// answer is the same before and after the later one, the list isn't in its declared order.
     pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> KeyHalt {
         if self.asker.left() == 0 {
             return self.lost();
@@ -112,10 +112,10 @@ impl KeyReader<'_> {
         self.lost()
     }
 
-    /// Returns whether an answer shows the same as before, and its place is on the other side of the later answer than
-    /// its keys show. Only the places that were asked for count, and only of answers that stand there: the offsets that
-    /// answers name may be wrong, and an upstream that gives its last page again, or always its first, shows the same
-    /// items at two places.
+    /// Returns whether an answer hasn't changed, and its keys place it on the other side of the later answer than its
+    /// request does. Only requested places count, and only of answers that certainly are there. The offsets that
+    /// answers name may be wrong, and an upstream that repeats its last page, or always returns its first, shows the
+    /// same items at two places.
     fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
@@ -137,17 +137,17 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns whether contradictions are too many for changes.
+    /// Returns whether there are more contradictions than changes of the list would explain.
     pub(super) fn is_contradictory(&self) -> bool {
         self.contradictions.count > CONTRADICTIONS
     }
 
-    /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for or had no
-    /// hint: then no earlier page vouches for its place.
+    /// Returns the end of the list that an answer would make the boundary; `None` if it makes none, or if the boundary
+    /// was found at its hint. In that case an earlier page has shown its place.
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
-        // An answer with the whole list has no other part that could contradict it. Offsets that count hidden items
-        // place nothing.
+        // An answer with the whole list leaves no other part that could contradict it. Offsets that count hidden items
+        // don't show places.
         let is_all = view.is_from_start() && view.ends();
         if !aimless || self.contradictions.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
@@ -155,8 +155,8 @@ impl KeyReader<'_> {
         self.draft.leans_on_an_edge(view)
     }
 
-    /// Asks for items all over the list, at once, if an end of it would be the boundary's place. The answer that shows
-    /// the end stays confirmed: `regressions/an-end-confirmed-before-its-order.txt`.
+    /// Requests items from all over the list, at once, before an end of the list is taken for the boundary's place. The
+    /// answer that shows the end stays confirmed: `regressions/an-end-confirmed-before-its-order.txt`.
     pub(super) async fn confirm_order(
         &mut self,
         (asked, view, witness): (AskedSlice, Evidence, Witness),
@@ -175,7 +175,7 @@ impl KeyReader<'_> {
         let around = |from: u64| Window { from, to: from + 1, before: ORDER_SAMPLE_MARGIN, after: ORDER_SAMPLE_MARGIN };
         let mut slices: Vec<AskedSlice> = Vec::with_capacity(ORDER_SAMPLE_PLACES);
         for place in places {
-            // Of a short list one answer holds several of these places. Test:
+            // One answer of a short list covers several of these places. Test:
             // `the_end_of_a_short_list_is_confirmed_by_one_answer`.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
             let slice =
@@ -187,7 +187,7 @@ impl KeyReader<'_> {
             return Ok(look_at(asked, view, witness));
         }
         let pairs = self.ask(slices).await?;
-        // All of these items must stand on the side of the boundary that is expected.
+        // All of these items must be on the expected side of the boundary.
         let views = self.views(pairs);
         let mut contradiction = None;
         for (place, other) in views {

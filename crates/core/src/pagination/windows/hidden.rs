@@ -1,9 +1,10 @@
-//! Items that are hidden after the limit: an answer with few items, or none, proves nothing about the list after it.
+//! Items that are hidden after the limit is applied. An answer with few items, or none, then proves nothing about the
+//! list after it.
 //!
-//! Offsets count hidden items. An empty answer moves a search on in the direction it was going, up to the total. If
-//! hidden items separate the two sides of a boundary farther than an answer reaches, or hide the end, only a chain of
-//! neighbouring slices shows it, every second of which is read before and after the others: `checked`. The slices of a
-//! chain are no larger than sizes that were seen to be honoured, so that no item is between them.
+//! Offsets count hidden items. An empty answer moves a search on in its direction, up to the total. Hidden items may
+//! separate the two sides of a boundary farther than an answer extends, or hide the end. Only a chain of neighbouring
+//! slices shows the boundary then. Every second slice of it is read before and after the others, and the page is
+//! `checked`. The slices are no larger than sizes that were seen to be honoured, so no item can be between them.
 
 use super::{KeyNext, KeyReader, KeyTurn, Missed, key_seam::KeySeam};
 use crate::pagination::{
@@ -15,7 +16,7 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// A slice that lies before the boundary.
+/// A slice that is before the boundary.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HiddenEdge {
     slice: Slice,
@@ -24,12 +25,12 @@ pub(super) struct HiddenEdge {
 }
 
 impl KeyReader<'_> {
-    /// Returns the next turn after an answer without the boundary, which may hide the items beside it.
+    /// Returns the next turn after an answer without the boundary, whose neighbouring items may be hidden.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> KeyNext {
-        // Pages of one size are neighbours whatever the cap.
+        // Pages of one size are neighbours whatever the cap is.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
-            // No item shows the start yet. A list of which all is hidden is empty. Tests:
+            // No item shows the start yet. If all items are hidden, the list is empty. Tests:
             // `a_list_whose_first_rows_are_hidden_begins_after_them`, `a_list_of_which_all_is_hidden_is_empty`.
             return self.read_chain_farther(slice, 0);
         }
@@ -38,8 +39,8 @@ impl KeyReader<'_> {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let reaches = view.reaches();
         if let Some(edge) = self.search.edge.filter(|edge| side == Side::After && edge.slice == slice) {
-            // The next slice cuts a run at its edge, and the slice that should show the whole run shows this part
-            // alone. Test: `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
+            // The next slice cuts a run at its edge, and the slice that should show the whole run only shows this part.
+            // Test: `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
             return self.read_chain_farther(edge.slice, edge.to.max(reaches));
         }
         match (side, self.search.edge) {
@@ -60,13 +61,13 @@ impl KeyReader<'_> {
             return Ok(self.read_chain(edge.slice, edge.to));
         }
         let before = self.search.bracket;
-        // An answer to a size that may be capped covers no more offsets for certain than it has items.
+        // If the size may be capped, the answer certainly covers only as many offsets as it has items.
         let sure = if trusted { reaches } else { view.begins() + view.len() as u64 };
         self.search.bracket.missed(side, view.begins(), sure);
         if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
-                // The last page comes again: no item is after the one that came first.
+                // The last page comes again: no item is after the answer that was nearer to the start.
                 Some(last) if self.asker.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.reaches();
@@ -75,7 +76,7 @@ impl KeyReader<'_> {
                 _ => self.search.last_missed = Some(missed),
             }
         }
-        // A silent cap can't be told from hidden rows. Test:
+        // A silent cap can't be distinguished from hidden rows. Test:
         // `a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts`.
         if matches!(slice, Slice::Offset { .. }) {
             self.asker.sizes.assumed_cap = Some(self.trusted_size().0);
@@ -83,8 +84,8 @@ impl KeyReader<'_> {
         if is_first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
-    /// Reads a run of ties that goes on beyond an answer, hidden parts included. The chain begins with a slice and
-    /// reaches up to an offset; it must show the boundary again. Test:
+    /// Reads a run of ties that continues beyond an answer, hidden parts included. The chain extends from `slice`, or
+    /// from before it, to an offset after `reached`, and must show the boundary again. Test:
     /// `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice, reached: u64) -> KeyNext {
         self.asker.searching = true;
@@ -104,7 +105,8 @@ impl KeyReader<'_> {
         Ok(self.read_chain(edge, if cut.right { farther } else { farther.min(reached) }))
     }
 
-    /// Reads a slice that did not show the boundary, and its neighbours: twice as far beyond an offset each time.
+    /// Reads a slice that didn't show the boundary, and its neighbours up to an offset after `beyond`. Each call reads
+    /// twice as far beyond it as the last one.
     fn read_chain_farther(&mut self, slice: Slice, beyond: u64) -> KeyNext {
         match self.farther(beyond) {
             Some(to) => Ok(self.read_chain(slice, to)),
@@ -112,8 +114,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns the offset up to which neighbours are read: twice as far beyond an offset each time. `None` after
-    /// [`HIDDEN_RUN_LOOKS`] of them.
+    /// Returns the offset up to which neighbours are read. Each call returns one that is twice as far beyond the offset
+    /// `beyond`; `None` after [`HIDDEN_RUN_LOOKS`] attempts without progress.
     fn farther(&mut self, beyond: u64) -> Option<u64> {
         if self.seams.vain >= HIDDEN_RUN_LOOKS {
             return None;
@@ -123,13 +125,13 @@ impl KeyReader<'_> {
         Some(to)
     }
 
-    /// Returns the largest size that is surely honoured.
+    /// Returns the largest size that is certainly honoured.
     fn trusted_size(&self) -> PageSize {
         plan::size_within(&self.request.paging, self.asker.ledger.honoured().size())
     }
 
-    /// Returns the side of an empty answer on which to look for the boundary: where the search was going, but not after
-    /// the total.
+    /// Returns the side of an empty answer on which to look for the boundary: the direction of the search, but never
+    /// after the total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
         let is_past = match self.asker.ledger.total() {
             Some(total) => view.begins() >= total,
@@ -144,18 +146,18 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Reads a slice and its neighbours up to an offset, though not beyond the total, and on the side of the page as
-    /// many more as hold the rest of it if every second item is hidden.
+    /// Reads a slice and its neighbours up to offset `to`, but not beyond the total. On the page's side, enough slices
+    /// are added for the rest of the page even if every second item is hidden.
     fn read_chain(&mut self, slice: Slice, to: u64) -> KeyTurn {
         self.search.edge = None;
         let trusted = self.trusted_size();
         let is_backward = self.draft.way() == Way::Backward;
-        // Read no farther, a backward page would come back to the same slices until its requests are spent.
+        // Without this distance, a backward page would return to the same slices until its requests are spent.
         let rest = 2 * self.draft.need();
         let to = if is_backward { to } else { to.saturating_add(rest) };
         let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
-        // A page counts by the size that is honoured: under a smaller cap it begins before the offset that its number
-        // and its size give.
+        // The extent of a page is computed with the honoured size: under a smaller cap the page begins before the
+        // offset that its number and size say.
         let reached = |slice: Slice| match slice {
             Slice::Page { number, size } => (number.0 + 1).saturating_mul(u64::from(size.min(trusted).0)),
             Slice::Offset { .. } => plan::reach(slice).1,
@@ -181,7 +183,7 @@ impl KeyReader<'_> {
             && let Some(Slice::Offset { size, .. }) = slices.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {
-            // The last slice is not read twice. The wider it is, the more an empty answer to it shows.
+            // The last slice isn't read twice. The wider it is, the more an empty answer to it shows.
             *size = PageSize(most);
         }
         KeyTurn::Seam(KeySeam::chain(&slices))

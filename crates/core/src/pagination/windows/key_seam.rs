@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: neighbouring slices, every second of which is read before and after the others.
 //!
-//! They count only if those slices are the same the second time, so that no item moved across the seams beside them.
-//! Such a page is `checked`, and no more.
+//! The slices count only if those read twice haven't changed, so no item moved across the seams next to them. Such a
+//! page is at most `checked`.
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{
@@ -16,57 +16,58 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// Slices that are read twice, and the neighbours of them that are read in between.
+/// The slices to read twice, and their neighbours, which are read in between.
 #[derive(Debug)]
 pub(super) struct KeySeam {
     twice: Vec<Slice>,
-    /// The first answer to the only slice that is read twice, if it was read already.
+    /// The first answer to the only slice that is read twice; `None` if it wasn't read yet.
     held: Option<Held>,
     between: Vec<Slice>,
 }
 
-/// An answer as it was read first.
+/// The first reading of a slice.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// The answer is the last that the page took items from.
+    /// The answer is the last one that the page took items from.
     Taken,
-    /// The answer is here.
+    /// The answer is stored here.
     Here(Box<Evidence>),
 }
 
 impl KeySeam {
-    /// Returns the seam of a slice, its neighbours, and the slice again.
+    /// Returns the seam that reads `twice`, its neighbours, and `twice` again.
     pub(super) fn new(twice: Slice, between: Vec<Slice>) -> Self {
         Self { twice: vec![twice], held: None, between }
     }
 
-    /// Returns the seams of slices that follow one another. Every second one is read twice: each seam lies beside one
-    /// of these. Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
+    /// Returns the seams of consecutive slices. Every second slice is read twice, so each seam is next to one of these.
+    /// Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
     pub(super) fn chain(slices: &[Slice]) -> Self {
         let every_second = |from: usize| slices.iter().copied().skip(from).step_by(2).collect();
-        // The last slice is the widest, and is never read twice.
+        // The last slice is the widest one, and is never read twice.
         let is_odd = slices.len() % 2;
         Self { twice: every_second(is_odd), held: None, between: every_second(1 - is_odd) }
     }
 
-    /// Returns the seams of a slice with the one before it and the one after it; `None` if nothing is before it.
+    /// Returns the seams of a slice with the one before it and the one after it; `None` if no slice is before it.
     pub(super) fn around(slice: Slice) -> Option<Self> {
         Some(Self::chain(&[plan::previous(slice)?, slice, plan::next(slice)]))
     }
 
-    /// Returns the number of requests that a chain of so many slices takes.
+    /// Returns the number of requests that a chain of `slices` slices takes.
     pub(super) fn requests(slices: usize) -> usize {
         slices + slices / 2
     }
 
-    /// Returns the seam of a slice whose answer is there already: its neighbours, and the slice again.
+    /// Returns the seam of a slice that was read already: its neighbours are read, and then the slice again.
     pub(super) fn beside(twice: Slice, held: Held, between: Vec<Slice>) -> Self {
         Self { twice: vec![twice], held: Some(held), between }
     }
 }
 
 impl KeyReader<'_> {
-    /// Reads a seam. A slice is judged by the size asked for in the end: a declared depth may have cut it.
+    /// Reads a seam. A slice is judged by the size that was requested in the end, because a declared depth limit may
+    /// have cut it.
     pub(super) async fn read_seam(&mut self, seam: KeySeam) -> KeyNext {
         let KeySeam { mut twice, held, mut between } = seam;
         let firsts = match held {
@@ -80,7 +81,7 @@ impl KeyReader<'_> {
         between.truncate(self.asker.left().saturating_sub(twice.len()).max(1));
         let middle = self.ask(between.iter().copied().map(AskedSlice::from).collect()).await?;
         if middle.len() < between.len() {
-            // The budget did not allow for all of them.
+            // The budget didn't allow for all slices.
             return self.again();
         }
         let agains = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
@@ -123,7 +124,7 @@ impl KeyReader<'_> {
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart | Unjoined::Adrift(_)) => {
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
-                    // The slices before an empty one don't reach up to it: the list ends somewhere before. Test:
+                    // The slices before an empty one don't extend to it, so the list ends somewhere before it. Test:
                     // `a_seam_after_the_end_is_looked_for_before_it`.
                     self.search.bracket.missed(Side::Before, end, end);
                 }
@@ -132,21 +133,21 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Goes on after slices that don't fit together: between pages of one size that is honoured there is no item,
-    /// between others there may be. `short_first` is the first slice, if its answer is short, and `first_of_last` the
-    /// first item of the last one. Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
+    /// Continues after slices that can't be shown to be neighbours. Between pages of one honoured size no item can be
+    /// hidden, but between others one can. `short_first` is the first slice if its answer is short, and `first_of_last`
+    /// is the first item of the last slice. Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
             self.suspect_cap(count);
-            // No end before it is believed. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+            // No end before this item is trusted. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
             self.ending.beyond = first_of_last.or_else(|| self.ending.beyond.take());
         }
         self.again()
     }
 
-    /// Reads the slices that are read twice for the first time, and replaces them by those that were read: a declared
-    /// depth may have cut them.
+    /// Reads for the first time the slices that are read twice. Replaces each slice by the one that was sent, because a
+    /// declared depth limit may have cut it.
     async fn first_readings(&mut self, twice: &mut Vec<Slice>) -> Result<Vec<Evidence>, KeyHalt> {
         let pairs = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
         *twice = pairs.iter().map(|(asked, _)| asked.slice).collect();
@@ -154,8 +155,8 @@ impl KeyReader<'_> {
         views.map_err(|unsorted| self.contradicted(unsorted))
     }
 
-    /// Reads all slices of a chain once more, and joins them. A single change lies before all of the last readings, or
-    /// after all of those before them: if each slice is the same both times, all are of one state.
+    /// Reads all slices of a chain once more, and joins them. If each slice is the same both times, all are from one
+    /// state of the list: a single change was after all first readings or before all last ones.
     /// (`regressions/a-slice-within-one-run.txt` has the list that needs this.)
     async fn read_all_again(&mut self, parts: Vec<Evidence>) -> Result<Result<Evidence, Unjoined>, KeyHalt> {
         let agains = self.ask(parts.iter().map(|part| part.slice().into()).collect()).await?;
@@ -165,17 +166,17 @@ impl KeyReader<'_> {
                 let readings = parts.iter().zip(agains).collect();
                 Ok(Evidence::joined(readings, Some(Vec::new()), &self.request.order, &self.asker.ledger))
             }
-            // The budget did not allow for all of them, or they can't be compared.
+            // The budget didn't allow for all slices, or they can't be compared.
             _ => Err(self.again().map_or_else(|halt| halt, KeyHalt::Instead)),
         }
     }
 
-    /// Looks at the second reading of a slice by itself, because the list changed between the two.
+    /// Uses the second reading of a slice as a single answer, because the list changed between the two readings.
     fn torn(&mut self, again: Evidence) -> KeyNext {
         self.asker.searching = true;
         self.seams.vain += 1;
-        // The answer that the page took items from is of another time now: every later reading would differ from it.
-        // Test: `a_list_of_fixed_pages_is_walked_while_it_changes`.
+        // The answer that the page took items from is outdated now: every later reading would differ from it. Test:
+        // `a_list_of_fixed_pages_is_walked_while_it_changes`.
         self.seams.taken_from = None;
         if self.seams.vain > KEY_SEAM_READINGS {
             return Err(self.lost());
@@ -183,10 +184,10 @@ impl KeyReader<'_> {
         Ok(look_at(again.slice().into(), again, Witness::None))
     }
 
-    /// Takes what joined answers prove. `edge` is the first slice of them; `short` is the last, if it may be the end:
-    /// that is confirmed at once.
+    /// Takes the items that joined answers prove. `edge` is the first of their slices. `short` is the last one if it
+    /// may be the end, which is then confirmed at once.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
-        // A count can end only a page that stands at its own place. Test:
+        // A count can end only a page that is at its own place. Test:
         // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
         if self.is_another_place(&joined) {
             return self.again();
@@ -198,13 +199,13 @@ impl KeyReader<'_> {
             Ok(Progress::More) => {
                 self.progressed();
                 self.seams.taken_from = None;
-                // Read once more before its end is confirmed, the last page takes a sixth request:
+                // If the last page were read again before its end is confirmed, it would take a sixth request:
                 // `regressions/seam-before-the-last-page.txt`.
                 self.go_on(Some(short.filter(|_| way == Way::Forward)), false).await
             }
             Ok(Progress::Cut(cut, _)) if self.request.paging.hidden => self.cut_among_hidden(&cut, edge, reached),
             Ok(Progress::Cut(cut, _)) => {
-                // The run reaches up to a short answer, which may be the end: the next slice decides. Test:
+                // The run extends to a short answer, which may be the end: the next slice decides. Test:
                 // `a_run_over_the_last_two_pages_is_read_with_the_one_after_them`.
                 let around = short.filter(|_| cut.right).and_then(|short| KeySeam::around(short.slice));
                 match around.filter(|_| self.seams.vain <= RUN_PAIRS) {
@@ -218,7 +219,7 @@ impl KeyReader<'_> {
             Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
                 self.missed_among_hidden(view, edge, side)
             }
-            // A cap makes both pages stand before the offset that was asked for. Test:
+            // A cap makes both pages begin before the requested offset. Test:
             // `an_offset_that_two_pages_do_not_hold_is_not_the_end`.
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
@@ -231,19 +232,20 @@ impl KeyReader<'_> {
                 self.search.bracket.missed(side, view.begins(), view.reaches());
                 if first { self.shifted() } else { Ok(KeyTurn::Window) }
             }
-            // Without this bound a page reads the same seam until its requests are spent:
+            // Without this bound a page would read the same seam until its requests are spent:
             // `regressions/a-seam-that-tells-neither-side.txt`.
             Ok(Progress::Apart(..)) => {
                 self.seams.apart += 1;
                 if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }
             }
-            // An item that moved from one slice to another can make them contradict the order, though neither does by
-            // itself.
+            // If an item moved from one slice to another, the slices together may contradict the order, though neither
+            // does alone.
             Err(_) => self.again(),
         }
     }
 
-    /// Asks once more, because the list may have changed between two answers.
+    /// Looks at the window once more, because the list may have changed between two answers. Gives up after
+    /// [`KEY_SEAM_READINGS`] times.
     fn again(&mut self) -> KeyNext {
         self.asker.searching = true;
         self.seams.vain += 1;

@@ -1,4 +1,4 @@
-//! Answers without the boundary, and where to look next.
+//! Answers without the boundary, and the next place to look for it.
 
 use std::cmp::Ordering;
 
@@ -38,12 +38,13 @@ impl KeyReader<'_> {
         if side == Side::After
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
-            // The answer is the end, or cut by a silent cap. The items after it decide.
+            // The answer is the end of the list, or a silent cap cut it. The items after it decide.
             return self.doubt(short, short.last, Held::Here(view)).await;
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
-            // The answer is counted from the end as it was. If the list changed after the boundary, that is still at
-            // its old offset. Test: `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
+            // The answer's offsets count from the end as it was. If the list changed after the boundary, the boundary
+            // is still at its old offset. Test:
+            // `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
             let mut bracket = self.search.bracket;
             bracket.bound(side, view.begins(), view.reaches());
             if bracket.allows(self.draft.offset()) {
@@ -62,7 +63,7 @@ impl KeyReader<'_> {
         }
         let before = self.search.bracket;
         self.search.bracket.missed(side, view.begins(), view.reaches());
-        // An answer of the flipped list shows the same items as another place without coming again. Test:
+        // An answer of the flipped list shows the same items as another place of the list, without coming again. Test:
         // `a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again`.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
@@ -74,9 +75,9 @@ impl KeyReader<'_> {
         if first { self.shifted() } else { Ok(KeyTurn::Window) }
     }
 
-    /// Returns whether the filter of the list lets an item through whose first key comes before the anchor's. Such a
-    /// filter is ignored, or compares otherwise than the list is sorted, and a hint of a place in its list leads
-    /// nowhere. Test: `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
+    /// Returns whether the list's filter lets an item through whose first key comes before the anchor's. Such a filter
+    /// is ignored, or compares otherwise than the list is sorted, so a hint of a place in its list leads nowhere. Test:
+    /// `a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up`.
     fn is_of_no_help(&self, view: &Evidence) -> bool {
         let (Ground::Filtered, Position::After(anchor)) = (self.ground, &self.request.target.position) else {
             return false;
@@ -86,21 +87,22 @@ impl KeyReader<'_> {
         first.flatten() == Some(Ordering::Less)
     }
 
-    /// Asks for the window that the change of the total predicts, if the bracket allows that; else goes on with the
-    /// search.
+    /// Requests the window that the change of the total predicts, if the bracket allows that place. Otherwise continues
+    /// the search.
     pub(super) fn shifted(&mut self) -> KeyNext {
         let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
             return Ok(KeyTurn::Window);
         };
         self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.asker.sizes.assumed_cap));
-        // The total may have changed on both sides: of a wrong prediction one request is lost, not all that a page
+        // The list may have changed on both sides. A wrong prediction then costs one request, not as many as a page
         // takes. Test: `a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests`.
         self.around(window, 1)
     }
 
     /// Returns the expected offset of the boundary if all changes since the cursor was made are on one side of it: the
-    /// boundary moved by as much as the total did. The end is expected at the total. Tests:
+    /// boundary then moved by as much as the total changed. The end of the list is expected at the total. `None`
+    /// without a total, if the total hasn't changed, or if the prediction was tried before. Tests:
     /// `changes_on_one_side_are_found_by_the_difference_of_totals`,
     /// `removals_before_a_place_are_found_by_the_difference_of_totals`.
     fn shift(&mut self) -> Option<u64> {
@@ -118,9 +120,9 @@ impl KeyReader<'_> {
         hint.offset.0.saturating_add(total).checked_sub(before)
     }
 
-    /// Goes on after an answer that has no item at the offset that was asked for. Under a silent cap a page is another
-    /// page, of another size; an answer by offset that names an earlier offset is the last page, which comes again past
-    /// the end. Test: `an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again`.
+    /// Continues after an answer without an item at the requested offset. Under a silent cap, a page number means a
+    /// page of another size. An answer by offset that names an earlier offset is the last page, which the upstream
+    /// repeats past the end. Test: `an_offset_past_the_end_takes_one_request_where_the_last_page_comes_again`.
     pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> KeyNext {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         let is_said = self.request.paging.family == Family::Offset && view.answer().offset.is_some();
@@ -132,15 +134,16 @@ impl KeyReader<'_> {
         let by_offset = self.request.is_unverified() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
-            // An offset after the end is an empty page. Not so one that a count puts into the list: the way back would
-            // begin anew. Test: `a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more`.
+            // An offset after the end is an empty page, unless a count places the offset inside the list: the walk back
+            // would then begin anew. Test:
+            // `a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more`.
             self.draft.end_here();
             return Ok(KeyTurn::Serve { cut_off: false });
         }
         Err(self.lost())
     }
 
-    /// Returns whether the same items came from two places.
+    /// Returns whether two answers from different places have the same items, other than by chance.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
         // Ties that come in any order may come alike by chance. Test:
@@ -150,8 +153,8 @@ impl KeyReader<'_> {
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
-    /// Goes on after the same items came from two places: either the last page comes again past the end, or the
-    /// upstream ignores the offset. The answer from the start shows which. Test:
+    /// Continues after the same items came from two places: either the upstream repeats its last page past the end, or
+    /// it ignores the offset. The answer from the start shows which. Test:
     /// `an_upstream_that_ignores_its_parameter_is_said_to_be_stuck`.
     async fn repeated(&mut self, one: Missed, other: Missed) -> KeyNext {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
@@ -171,7 +174,7 @@ impl KeyReader<'_> {
         Ok(self.ends_before(near))
     }
 
-    /// Looks before an answer that showed the end of the list, though perhaps at another place than its own.
+    /// Looks before an answer that showed the end of the list, but perhaps at another place than its own.
     fn ends_before(&mut self, near: Missed) -> KeyTurn {
         self.search.bracket = near.bracket;
         self.search.bracket.ends_with(near.view.begins(), near.view.reaches());

@@ -1,4 +1,4 @@
-//! The ends of a page: served, flagged, or refused.
+//! The three outcomes of a page: served, flagged, or refused.
 
 use super::{
     KeyHalt, KeyNext, KeyReader, KeyTurn, asks_by_offset,
@@ -17,12 +17,12 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Makes the page of the items taken so far: complete, or `cut_off` by the budget. A flagged page without items is
-    /// refused, unless the client itself asks by offset.
+    /// Makes the page of the items taken so far, which is complete or `cut_off` by the budget. A flagged page without
+    /// items is refused, unless the client requested an offset.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, KeyHalt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
-            // A page served by offset instead of a place that can't be found must not end the list: no answer shows
-            // that it does.
+            // A page by offset replaces a page whose place can't be found. It must not end the list, because no answer
+            // shows that the list ends.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
         let verdict = Verdict {
@@ -34,18 +34,18 @@ impl KeyReader<'_> {
         self.draft.finish(verdict).map_err(|unsorted| self.contradicted(unsorted))
     }
 
-    /// Ends a page whose place cannot be found.
+    /// Ends a page whose place can't be found: refused, or begun again by its offset and flagged.
     pub(super) fn lost(&mut self) -> KeyHalt {
         let nearest = self.nearest();
         self.refuse_or_flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
-    /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so,
-    /// which is doubted once; and two neighbouring slices of the whole list may hold the run (`keyset::reading` reads
-    /// runs of filtered lists by themselves).
+    /// Ends a page next to a run of ties that is longer than an answer, unless one of two attempts is left. A suspected
+    /// cap, which may only have made the run seem too long, is dropped once. Two neighbouring slices of the whole list
+    /// may contain the run; `keyset::reading` reads runs of filtered lists itself.
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> KeyNext {
         self.asker.searching = true;
-        // Only a cap that is not in the profile is a mere suspicion. Test:
+        // A cap that isn't in the profile is only a suspicion. Test:
         // `a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties`.
         if self.asker.sizes.assumed_cap != self.asker.sizes.profile.cap
             && self.asker.sizes.assumed_cap.is_some()
@@ -71,36 +71,37 @@ impl KeyReader<'_> {
             && cut.right
             && self.ending.doubted.is_some()
         {
-            // The run seems to go on only because a count shows more items, and none came.
+            // Only a count suggests that the run continues, but no item came.
             return Err(self.lost());
         }
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
             return Err(Refusal::TooDeep.into());
         }
-        // No answer holds the run, so none shows which of its items were served. Test:
+        // No answer contains the whole run, so none shows which of its items were served. Test:
         // `a_run_longer_than_any_answer_is_said_to_be_one`.
         Err(self.run_too_long())
     }
 
-    /// Ends a page beside a run of ties of which no answer shows enough.
+    /// Ends a page next to a run of ties of which no answer shows enough: refused, or begun again by its offset and
+    /// flagged.
     pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let nearest = self.nearest();
         self.refuse_or_flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
     }
 
-    /// Ends a page whose items contradict the declared order, or cannot be compared.
+    /// Ends a page whose items contradict the declared order or can't be compared.
     pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> KeyHalt {
         if unsorted.cause == Cause::Text {
-            // `lowered` reads the page by marks then, which is worth more than a page by offset.
+            // `lowered` then reads the page by marks, which proves more than a page by offset.
             return Refusal::Unsorted(unsorted).into();
         }
         self.refuse_or_flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route decides:
-    /// `unchecked` where its keys are of no use, so that the items are taken as they come.
+    /// Refuses a page that can't be proven, or begins it again by its offset and flagged, as the route decides. If
+    /// `unchecked`, its keys can't be used, and the new page takes the items as received.
     fn refuse_or_flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> KeyHalt {
-        // A page that is read unchecked already has no weaker form in which it could be served. Tests:
+        // A page that is already read unchecked has no weaker form in which it could be served. Tests:
         // `a_place_that_is_not_found_is_flagged_where_the_route_says_so`,
         // `items_that_contradict_the_order_are_flagged_where_the_route_says_so`.
         if !self.request.flags() || self.draft.is_unchecked() {
@@ -114,9 +115,9 @@ impl KeyReader<'_> {
         KeyHalt::Instead(KeyTurn::Window)
     }
 
-    /// Returns the offset of a page that is served by offset instead: the expected place of the cursor, but never after
-    /// the end that a total or an answer shows. An end that was met without its own offset counts as no farther than
-    /// the items that were seen. Test: `a_refusal_names_a_near_place_in_the_list`.
+    /// Returns the offset at which a page is served by offset instead: the expected place of the cursor, but never
+    /// after the end that a total or an answer shows. An end that only an answer has shown counts as no farther than
+    /// the items seen. Test: `a_refusal_names_a_near_place_in_the_list`.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
         let end = match (self.asker.ledger.total(), self.ending.seen) {

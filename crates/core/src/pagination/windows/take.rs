@@ -1,4 +1,4 @@
-//! The use of an answer: the items it proves for the page, and the facts it shows of the upstream.
+//! The use of an answer: the items that it proves for the page, and the facts that it shows about the upstream.
 
 use super::{
     AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
@@ -19,30 +19,30 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The reason why nothing of an answer is taken.
+/// The reason why a page takes no item of an answer.
 #[derive(Debug)]
 pub(super) enum KeyObstacle {
-    /// The items contradict the order, or cannot be compared.
+    /// The items contradict the order, or can't be compared.
     Unsorted(Unsorted),
-    /// The answer is short, and may stand elsewhere than where it was asked for.
+    /// The answer is short, and may be from elsewhere than it was requested.
     Misplaced(Short, Box<Evidence>),
-    /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
+    /// The answer makes an end of the list the boundary, but no item on the other side confirms that.
     Unsampled(AskedSlice, Box<Evidence>, Side, Witness),
-    /// The answer cuts a run of ties beside the boundary.
+    /// The answer cuts a run of ties next to the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
-    /// The boundary is not in the answer, but on this side of it.
+    /// The answer doesn't contain the boundary, which is on this side of the answer.
     Missed(AskedSlice, Box<Evidence>, Side),
-    /// The boundary has no place among the items of the answer.
+    /// The answer's items don't show the place of the boundary. The side is the one on which to look for it, if any.
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
-/// Returns the turn that looks at one answer, whose end other answers confirm as `witness` states.
+/// Returns the turn that looks at one answer. `witness` is the support of other answers for its end.
 pub(super) fn look_at(asked: AskedSlice, view: Evidence, witness: Witness) -> KeyTurn {
     KeyTurn::Look(Look { answers: vec![(asked, Ok(view))], witness })
 }
 
 impl KeyReader<'_> {
-    /// Takes from an answer what it proves of the boundary, or of the last item taken before it.
+    /// Takes the items that an answer proves to follow the boundary. Returns the reason if it proves none.
     pub(super) fn take_from(
         &mut self,
         asked: AskedSlice,
@@ -52,8 +52,8 @@ impl KeyReader<'_> {
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
-            // An answer that is out of order by itself is refused even if it was read ahead: no change to the list
-            // explains that.
+            // A change of the list doesn't explain an answer that is out of order by itself, so the page is refused
+            // even if the answer was requested in advance.
             Err(unsorted) if unsorted.cause.is_disorder() => return AnswerUse::Alarm(KeyObstacle::Unsorted(unsorted)),
             Err(unsorted) => return AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         };
@@ -70,7 +70,7 @@ impl KeyReader<'_> {
         if !confirming && let Some(short) = self.misplaced(&view, asked) {
             return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
-        // A list in another order than declared leads a search to an end of it. Test:
+        // A list in another order than declared leads a search to an end of the list. Test:
         // `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`.
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
             return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
@@ -83,7 +83,7 @@ impl KeyReader<'_> {
                 AnswerUse::Some(short.filter(|_| way == Way::Forward))
             }
             Ok(Progress::Cut(cut, view)) => AnswerUse::None(KeyObstacle::Cut(cut, short, asked.slice, view)),
-            // An answer asked for in advance that may be the end is confirmed at once, not asked for again first.
+            // An answer requested in advance that may be the end is confirmed at once, without another request for it.
             Ok(Progress::Missed(view, Side::After))
                 if !is_first && short.is_some_and(|short| self.may_doubt(&short)) =>
             {
@@ -95,7 +95,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer of which no item was taken.
+    /// Returns the next turn after an answer of which the page took no item.
     pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
@@ -115,9 +115,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns whether a total alone makes an answer the end of the list, though all its items come before the
-    /// boundary. Where a cap fell, or where the last page comes again and was cut, such a page is another page, from
-    /// before the boundary, and the total proves nothing about the items after it. Test:
+    /// Returns whether only a total makes an answer the end of the list, while all its items come before the boundary.
+    /// If a cap fell, or if a repeated last page was cut, the answer is another page, from before the boundary. The
+    /// total then proves nothing about the items after it. Test:
     /// `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
     pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
@@ -127,7 +127,7 @@ impl KeyReader<'_> {
         view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_after(view)
     }
 
-    /// Returns an answer that [`KeyReader::is_another_place`] doubts as a short answer to be confirmed.
+    /// Returns an answer that [`KeyReader::is_another_place`] doubts, as a short answer to confirm; otherwise `None`.
     fn misplaced(&self, view: &Evidence, asked: AskedSlice) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
         let last = view.reaches().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
@@ -135,8 +135,8 @@ impl KeyReader<'_> {
         self.may_doubt(&short).then_some(short)
     }
 
-    /// Assumes that a short answer is the end, and so is an empty one after the items that came: under `when-cheap` no
-    /// request is spent on that. Test:
+    /// Assumes that a short answer is the end, and that an empty answer after the items taken is. Under `when-cheap`,
+    /// no request is spent to prove it. Test:
     /// `an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_cheap`.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
@@ -149,8 +149,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns whether an answer may be the last page that comes again, asked for from after the end while the end is
-    /// searched for. Taken for the end, it would be placed where it does not stand.
+    /// Returns whether an answer may be a repetition of the last page, requested after the end during a search for the
+    /// end. If it were taken for the end, the end would be placed at the wrong offset.
     fn may_be_repeated(&self, view: &Evidence) -> bool {
         let room = match view.answer().total {
             Some(_) => view.begins() == 0 && !view.is_from_start(),
@@ -159,11 +159,11 @@ impl KeyReader<'_> {
         room && view.ends() && self.asker.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
     }
 
-    /// Notes the offset at which the list is believed to end, and how long its runs of ties are.
+    /// Notes the offset at which the list is expected to end, and the length of the longest run of ties.
     pub(super) fn note(&mut self, view: &Evidence) {
         self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
-            // A short page may be one of a smaller size, whose place is not known.
+            // A short page may have a smaller size than requested, and then its place isn't known.
             self.ending.seen_to = self.ending.seen_to.max(view.shown_to());
         }
         if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
@@ -173,11 +173,11 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Suspects a cap that is applied in silence: an answer is short although there is more, as it claims itself, or as
-    /// the answer that was to confirm its end has shown.
+    /// Suspects a silent cap if an answer is short although more items follow. Either the answer itself claims that, or
+    /// the answer that was to confirm its end has shown it.
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
-        // A count may be too high by the items that went between the count and the slice.
+        // A count may be too high by the number of items that were deleted between the count and the slice.
         let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
             self.asker.sizes.assumed_cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
@@ -187,7 +187,7 @@ impl KeyReader<'_> {
         {
             self.refute_cap();
             self.asker.sizes.assumed_cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
-            // The short answer was followed by more, so larger sizes are not honoured any more. Test:
+            // More items came after the short answer, so larger sizes are no longer honoured. Test:
             // `a_walk_forgets_sizes_that_are_honoured_no_more`.
             self.asker.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
@@ -209,12 +209,12 @@ impl KeyReader<'_> {
         Ok(view)
     }
 
-    /// Returns the order and the paging of the list that evidence is made of.
+    /// Returns the terms of the list by which evidence is made.
     pub(super) fn terms(&self) -> ListTerms<'_> {
         ListTerms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
     }
 
-    /// Goes on after an answer whose edge cuts a run of ties. If the answer is short, it may be the end, which closes
+    /// Continues after an answer whose edge cuts a run of ties. If the answer is short, it may be the end, which closes
     /// its last run.
     async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> KeyNext {
         if cut.right && self.request.paging.hidden {
@@ -233,7 +233,7 @@ impl KeyReader<'_> {
         self.widen(cut)
     }
 
-    /// Asks for the whole of a run of ties that was cut.
+    /// Requests the whole of a run of ties that was cut.
     pub(super) fn widen(&mut self, cut: Cut) -> KeyNext {
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, None);

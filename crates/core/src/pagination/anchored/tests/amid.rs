@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Reads a page of a list that has the ids of the first state when it is asked for the first time, those of the second
-/// the second time, and those of the last from then on.
+/// Reads a page of a list that changes from request to request. The first answer has the ids of the first state, the
+/// second answer those of the second. From the last state on, the list stays the same.
 fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page>, Refusal> {
     let mut asked = 0;
     let mut step = resolve(PageRequest { target: start(), limit, ..list.request.clone() });
@@ -26,7 +26,7 @@ fn page_amid(mut list: List, states: &[Vec<u32>], limit: u32) -> Result<Box<Page
     }
 }
 
-/// Returns an empty list in pages of a fixed size, none of which shows the items of another.
+/// Returns an empty list in pages of a fixed size, which never overlap.
 fn in_pages_of(size: u32) -> List {
     let mut list = List::numbered(Family::Page, 0..0).capped(Family::Page, size);
     list.request.paging = Arc::new(Paging::new(Family::Page, Sizes::Fixed(size)));
@@ -36,7 +36,8 @@ fn in_pages_of(size: u32) -> List {
 #[test]
 fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
     for moved in [7, 8] {
-        // The item that was read first goes, and one that was read late moves to its place.
+        // The first seven items are deleted, and `moved` is put back to its old offset: it is in place, although the
+        // list shifted.
         let mut then: Vec<u32> = (7..60).filter(|id| *id != moved).collect();
         then.insert(usize::try_from(moved).unwrap(), moved);
         for limit in [12, 14] {
@@ -55,7 +56,8 @@ fn answers_that_count_otherwise_make_no_seam() {
     let again: Vec<u32> = (0..61).collect();
     let mut served = 0;
     for (until, away) in (1..8).flat_map(|until| [(until, 1), (until, 2)]) {
-        // While the list after the first answer is read, one of its items is away, and another one comes.
+        // After the first answers, item 3 is missing for one or two requests. Then it is back, and another item is
+        // appended.
         let states = [vec![all.clone(); until], vec![without.clone(); away], vec![again.clone()]].concat();
         let Ok(page) = page_amid(in_pages_of(10), &states, 14) else { continue };
         served += 1;
@@ -67,8 +69,7 @@ fn answers_that_count_otherwise_make_no_seam() {
 #[test]
 fn an_answer_that_shows_other_items_the_second_time_makes_no_seam() {
     let all: Vec<u32> = (0..60).collect();
-    // An item of the first page is deleted, and one comes at the end: every answer is as long as before, and counts as
-    // many.
+    // An item of the first page is deleted, and another is appended: every answer keeps its length and its total.
     let moved: Vec<u32> = (0..61).filter(|id| *id != 3).collect();
     for until in 1..8 {
         let states = [vec![all.clone(); until], vec![moved.clone()]].concat();
@@ -81,7 +82,7 @@ fn an_answer_that_shows_other_items_the_second_time_makes_no_seam() {
 
 #[test]
 fn an_empty_answer_ends_no_list_that_counts_more() {
-    // The second page comes empty once; the first one, read again, counts more than it holds.
+    // The second page comes empty once. The first page, read again, counts more items than it contains.
     let all: Vec<u32> = (0..60).collect();
     let page = page_amid(in_pages_of(10), &[all.clone(), Vec::new(), all], 14).unwrap();
     assert_eq!((texts(&page), page.next.is_some()), (numbers(0..14), true));
@@ -89,7 +90,7 @@ fn an_empty_answer_ends_no_list_that_counts_more() {
 
 #[test]
 fn two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen() {
-    // The answer at the place that is expected shows a pair of the five alone, near one of its edges.
+    // The answer at the expected place shows only a pair of the five marks, near one of the answer's edges.
     let farther: Vec<u32> = [1, 2].into_iter().chain(5..31).chain([3, 4, 31, 32]).collect();
     let nearer: Vec<u32> = [1, 2, 3, 18, 19].into_iter().chain(4..18).chain(20..28).collect();
     for (ids, cap, target, expected) in
@@ -113,7 +114,7 @@ fn two_items_that_move_back_while_a_page_is_read_leave_no_other_out() {
         for until in 1..4 {
             let states = [vec![(1..=all).collect(); until], vec![now.clone()]].concat();
             let Ok(page) = page_amid(in_pages_of(size), &states, limit) else { continue };
-            // The items that stayed come in their sequence, and none is left out.
+            // The items that stay are in sequence, and none is missing.
             let stays = |id: &u32| *id != block && *id != block + 1;
             let shown: Vec<u32> = texts(&page).iter().map(|id| id.parse().unwrap()).filter(stays).collect();
             let expected: Vec<u32> = (1..=all).filter(stays).take(shown.len()).collect();

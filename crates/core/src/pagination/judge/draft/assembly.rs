@@ -1,4 +1,4 @@
-//! The page made of the items taken, with its neighbours and its level.
+//! The finished page: the items taken, the links to neighbouring pages, and the level.
 
 use super::{super::page::ListHeldTo, Draft, Ground, Taken};
 use crate::pagination::{
@@ -11,27 +11,27 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// The facts with which a page is served, beside its items.
+/// The facts about a page that come from its strategy, not from its items.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Verdict {
-    /// The reason why it is not proven; `None` if it is.
+    /// The reason why the page isn't proven; `None` if it is.
     pub(in crate::pagination) unproven: Option<Unproven>,
-    /// True if the budget ended before it was complete.
+    /// True if the budget ended before the page was complete.
     pub(in crate::pagination) cut_off: bool,
-    /// The profile of the upstream after the page.
+    /// The profile of the upstream after the page's answers.
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled.
+    /// The largest page size that an answer of the walk has filled.
     pub(in crate::pagination) honoured: u32,
 }
 
 impl Draft {
-    /// Makes the page of the items taken. No other function gives a page of one list its level.
+    /// Makes the page of the items taken. No other function gives a level to a page of one list.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where the keys of its first or last item can't be kept.
+    /// [`Unsorted`] if no cursor can hold the keys of the page's first or last item.
     pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
-        // A page that the budget cut off ends no list. Test:
+        // A page that the budget cut off doesn't end the list. Test:
         // `a_page_that_is_not_full_when_its_budget_ends_is_served_where_the_route_says_so`.
         if verdict.cut_off {
             match self.way() {
@@ -39,13 +39,12 @@ impl Draft {
                 Way::Backward => self.more.before = Some(true),
             }
         }
-        // A list that was seen to be empty ends at its start, whatever a count says. Test:
+        // A list that answers showed to be empty ends at its start, whatever a count says. Test:
         // `a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts`.
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
         let total = self
             .total
-            // A count beyond the end that was seen includes rows that no client is shown: the page has it as an
-            // inexact total.
+            // A count beyond the seen end includes rows that no client is shown, so the page's total is inexact.
             .map(|total| Total { exact: total.exact && ended_at.is_none_or(|end| total.value <= end), ..total });
         let counted = total.filter(|total| total.exact).map(|total| total.value);
         let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };
@@ -53,8 +52,8 @@ impl Draft {
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
         let start = Target { position: Position::Start, hint: self.carried() };
         let back = || match self.wanted.unchecked && self.next.offset > 0 {
-            // By offset alone, the end may be expected after an empty page. A link back to the end would lead to no
-            // earlier page, and the walk back would not end. Test:
+            // By offset only, an empty page may be expected before the end. If its link back named the end, it would
+            // lead to no earlier page, and the walk back would never finish. Test:
             // `a_way_back_by_offset_alone_never_leads_to_the_end`. See `regressions/a-way-back-by-offset-alone.txt`.
             true => self.ending_at(self.next.offset.min(counted.unwrap_or(u64::MAX)), counted),
             false => end.clone(),
@@ -90,7 +89,7 @@ impl Draft {
         Ok(page)
     }
 
-    /// Returns the position right before an item.
+    /// Returns the target of the page that ends right before an item.
     fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = self.offset_of(taken);
         if self.wanted.unchecked {
@@ -103,7 +102,7 @@ impl Draft {
         Ok(Target { position, hint: Hint { offset: Offset(offset), run, within, total, ..self.carried() } })
     }
 
-    /// Returns the position right after an item.
+    /// Returns the target of the page that begins right after an item.
     fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = Offset(self.offset_of(taken).saturating_add(1));
         if self.wanted.unchecked {
@@ -116,13 +115,13 @@ impl Draft {
         Ok(Target { position, hint: Hint { offset, run, within, total, ..self.carried() } })
     }
 
-    /// Returns the position of the page before an offset, whatever items are there.
+    /// Returns the target of the page that ends right before an offset, whatever items are there.
     fn ending_at(&self, offset: u64, total: Option<u64>) -> Target {
         let offset = Offset(offset.saturating_sub(self.wanted.limit as u64));
         Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } }
     }
 
-    /// Returns the facts that every hint of a walk carries on.
+    /// Returns a hint with only the facts that every hint of the walk carries on.
     fn carried(&self) -> Hint {
         Hint { first_total: self.wanted.hint.first_total, ..Hint::default() }
     }
@@ -132,7 +131,7 @@ impl Draft {
     }
 }
 
-/// Returns the item that a target names by its keys.
+/// Returns the item that a target names by its keys; `None` if the target names none.
 fn edge(target: Option<&Target>) -> Option<Item> {
     match &target?.position {
         Position::After(anchor) | Position::Before(anchor) => Some(Item::Keyed(anchor.clone())),

@@ -1,5 +1,5 @@
-//! The use of an answer for a page: if it proves the boundary, its items count; else the answer shows where to search
-//! for it.
+//! The use of an answer for a page. If the answer proves the boundary, the page takes its items; otherwise the answer
+//! shows where to search for the boundary.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -16,36 +16,37 @@ use crate::pagination::{
 /// The place of a boundary among the items of a view.
 #[derive(Clone, Copy, Debug)]
 struct BoundaryPlace {
-    /// The number of items that come before it.
+    /// The number of the view's items that come before the boundary.
     place: usize,
-    /// The range around which both sides must be seen: the boundary alone, or the whole run of ties around it.
+    /// The range of places around which the answer must show both sides: the boundary only, or the whole run of ties
+    /// around it.
     low: usize,
     high: usize,
 }
 
-/// The boundary beside an anchor, as an answer shows it.
+/// A boundary next to an anchor, as an answer shows it.
 #[derive(Debug)]
 enum SeenBoundary {
-    /// Both sides of the boundary are seen, or one of them is `assumed`.
+    /// The answer shows both sides of the boundary. If `assumed`, one of them is assumed, not seen.
     Both { at: BoundaryPlace, assumed: bool },
-    /// The boundary is not in the answer, but on this side of it.
+    /// The answer doesn't contain the boundary, which is on this side of the answer.
     Missed(Side),
     /// An edge of the answer cuts the run of ties around the boundary.
     Cut(Cut),
-    /// The boundary has no place among the items; the side on which it is expected beside them.
+    /// The items don't show the place of the boundary. The side is the one on which to look for it, if any.
     Apart(Option<Side>),
 }
 
 impl Draft {
-    /// Takes the items that an answer proves to belong to the page.
+    /// Takes those items of an answer that belong to the page, if the answer proves this.
     ///
     /// # Errors
     ///
-    /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
+    /// [`Unsorted`] if the answer can't be compared with the boundary, or contains an id twice.
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.wanted.ground == Ground::Whole {
-            // Items beyond an exact total contradict it, and it is dropped; an empty answer contradicts none. Test:
-            // `a_total_that_the_items_disprove_is_not_told`.
+            // Items beyond an exact total contradict the total, which is then dropped. An empty answer contradicts no
+            // total. Test: `a_total_that_the_items_disprove_is_not_told`.
             let seen = view.shown_to();
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
@@ -69,7 +70,7 @@ impl Draft {
         }
     }
 
-    /// Finds the boundary beside an anchor among the items of an answer.
+    /// Finds the boundary next to an anchor among the items of an answer.
     fn seen_beside(
         &self,
         view: &Evidence,
@@ -87,8 +88,8 @@ impl Draft {
         let mut at = BoundaryPlace::beside(&stand, whole, forward);
         let count = view.len();
         let nothing_follows = count == 0 && view.end.ends && !holds(Rule::StatusesOnlyAim);
-        // The rule: the answer begins at or before the anchor (or the run around it), and reaches beyond.
-        // The end of the list is beyond every anchor. Test: `a_place_at_the_end_is_found_after_all_before_it_is_gone`.
+        // The rule: the answer begins at or before the anchor (or the run around it), and extends beyond. The end of
+        // the list is beyond every anchor. Test: `a_place_at_the_end_is_found_after_all_before_it_is_gone`.
         let (mut begins, mut reaches) =
             (at.low > 0 || view.from_start || nothing_follows, at.high < count || view.end.ends);
         let mut assumed = false;
@@ -113,7 +114,7 @@ impl Draft {
         })
     }
 
-    /// Takes the items after an anchor, or before it, if the answer shows both sides of it.
+    /// Takes the items after or before an anchor, if the answer shows both sides of the boundary.
     fn take_beside(&mut self, seen: SeenBoundary, mut view: Evidence, forward: bool) -> Result<Progress, Unsorted> {
         let (at, assumed) = match seen {
             SeenBoundary::Both { at, assumed } => (at, assumed),
@@ -125,14 +126,14 @@ impl Draft {
             // No item is taken to pass the filter between the anchor and the first item: that is trusted, not seen.
             view.checked = true;
         }
-        // The anchor's own run is closed by the end of the list alone, so that it is no surer than that.
+        // Only the end of the list closes the anchor's own run, so the run is no more certain than the end is.
         view.checked |= at.high == view.len() && view.end.checked;
         self.weakness.assumed |= assumed;
         self.note_drift(&view, at.place);
         self.take_from(view, at.place, forward)
     }
 
-    /// Takes the items on one side of a proven boundary, and notes whether there are any on its other side.
+    /// Takes the items on one side of a proven boundary, and notes whether items exist on its other side.
     fn take_from(&mut self, view: Evidence, place: usize, forward: bool) -> Result<Progress, Unsorted> {
         let (first, count) = (self.views.is_empty(), view.len());
         if forward {
@@ -152,9 +153,10 @@ impl Draft {
         }
     }
 
-    /// Returns the edge of the list that a page from this answer would rest on: its start if all items of the answer
-    /// come after the anchor, its end if all come before it. `None` if an item ties with the anchor or items stand on
-    /// both sides of it, and for every answer after the page's first one.
+    /// Returns the edge of the list that a page from this answer would rely on: the start if all items of the answer
+    /// come after the anchor, the end if all come before it. `None` if an item ties with the anchor, or if items are on
+    /// both sides of it. Also `None` for every answer after the page's first one, and for pages that are unchecked or
+    /// filtered.
     pub(in crate::pagination) fn leans_on_an_edge(&self, view: &Evidence) -> Option<Side> {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.next.boundary else {
             return None;
@@ -173,17 +175,17 @@ impl Draft {
         }
     }
 
-    /// Returns whether all items of an answer come before the anchor of the boundary, and none ties with it; true as
-    /// well if they don't place the anchor.
+    /// Returns whether all items of an answer come before the boundary's anchor, and none ties with it. Also true if
+    /// the items don't show the anchor's place. False for an empty answer or a boundary without an anchor.
     pub(in crate::pagination) fn is_after(&self, view: &Evidence) -> bool {
         matches!(self.next.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
             && self.stands_beyond(view, Side::After)
     }
 
-    /// Returns whether all items of an answer come before the anchor (`Side::After`) or after it (`Side::Before`), so
-    /// that the edge on that side would be the boundary's place. True of a boundary without an anchor, and where the
-    /// items don't place the anchor.
+    /// Returns whether all items of an answer come before the boundary's anchor (`Side::After`) or after it
+    /// (`Side::Before`). The boundary would then be at the answer's edge on that side. Also true if the boundary has no
+    /// anchor, or if the items don't show the anchor's place.
     pub(in crate::pagination) fn stands_beyond(&self, view: &Evidence, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.next.boundary else {
             return true;
@@ -195,14 +197,14 @@ impl Draft {
         }
     }
 
-    /// Returns the side of an answer on which to look for an anchor that its items don't place. The anchor can be
-    /// beyond its left edge if `left`, and beyond its right edge if `right`. If both are open, its expected offset
-    /// decides; `None` if that is within the answer.
+    /// Returns the side of an answer on which to look for an anchor whose place the answer's items don't show. The
+    /// anchor may be beyond the left edge if `left`, and beyond the right edge if `right`. If both are true, its
+    /// expected offset decides; `None` if that offset is within the answer.
     fn side_beyond(&self, view: &Evidence, forward: bool, left: bool, right: bool) -> Option<Side> {
         let believed = self.next.offset.saturating_sub(u64::from(forward));
         match (left, right) {
             (true, false) => Some(Side::Before),
-            // The anchor's run goes on beyond the only open edge. Test:
+            // The anchor's run continues beyond the only open edge. Test:
             // `a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run`.
             (false, true) => Some(Side::After),
             (true, true) if believed < view.offsets.begins => Some(Side::Before),
@@ -213,10 +215,11 @@ impl Draft {
         }
     }
 
-    /// Returns the place of the boundary in a core without [`Rule::KeysDecide`], by the anchor's id, or without
-    /// [`Rule::SeamsAreProven`], by the expected offset. `None` while both rules hold.
+    /// Returns the place of the boundary if a simulation has switched off a rule: by the anchor's id without
+    /// [`Rule::KeysDecide`], by the expected offset without [`Rule::SeamsAreProven`]. `None` while both rules are in
+    /// force.
     fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
-        // If the item with the anchor's id has other keys now, it stands elsewhere:
+        // If the item with the anchor's id has other keys now, it has moved elsewhere:
         // `regressions/without-keys-decide.txt`.
         if !holds(Rule::KeysDecide)
             && let Some(place) = (0..view.len())
@@ -232,16 +235,16 @@ impl Draft {
         None
     }
 
-    /// Takes the items from an offset on, whatever they are.
+    /// Takes the items from an offset on, whatever items are there.
     fn take_at(&mut self, mut view: Evidence, offset: u64) -> Result<Progress, Unsorted> {
-        // A page by offset may begin amid a run: the edge of the answer cuts nothing that the page needs.
+        // A page by offset may begin in the middle of a run, so the page can use items of a run that the edge cuts.
         view.arranged.usable.start = 0;
         if self.more.before.is_none() {
             self.more.before = Some(offset > 0);
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
         let is_past = offset >= view.reaches();
-        // A page of a smaller size than was asked for stands before the offset, and shows nothing about it. Test:
+        // A page of a smaller size than was requested begins before the offset, and shows nothing about it. Test:
         // `a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for`.
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
@@ -262,16 +265,16 @@ impl Draft {
                 self.more.after = Some(false);
                 return Ok(Progress::Done);
             }
-            // The items at the offset are hidden: the page takes those after them.
+            // The items at the offset are hidden, so the page takes the items after them.
             (self.next.boundary, self.next.offset) = (Boundary::At(view.reaches()), view.reaches());
             return Ok(Progress::More);
         }
         self.take_forward(view, place)
     }
 
-    /// Takes all items up to the end, if the answer ends the list or comes close to that.
+    /// Takes all items up to the end, if the answer ends the list or comes close to the end.
     fn take_tail(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
-        // An empty answer may end the list, and shows none of its last items.
+        // An empty answer may end the list, but it shows none of the last items.
         if (view.end.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
             return self.take_forward(view, 0);
         }
@@ -289,7 +292,8 @@ impl Draft {
 
     fn take_forward(&mut self, view: Evidence, first: usize) -> Result<Progress, Unsorted> {
         if self.to_the_end && !self.views.is_empty() && !view.end.ends && !self.is_near_the_end(&view) {
-            // The end is farther than expected: it is searched for, and not walked to page by page.
+            // The end is farther away than expected. It is searched for, because reading on to it page by page could
+            // take too long.
             (self.next.boundary, self.more.before) = (Boundary::Tail, None);
             self.views.clear();
             self.taken.clear();
@@ -313,8 +317,8 @@ impl Draft {
             self.more.before = if candidates.start == 0 && view.from_start {
                 Some(false)
             } else {
-                // If only a count places the answer at the very start, that is not believed: the start is read. Test:
-                // `a_last_page_that_is_all_there_is_promises_nothing_before_it`.
+                // If only a count places the answer at the very start, the count isn't trusted, and the start is read.
+                // Test: `a_last_page_that_is_all_there_is_promises_nothing_before_it`.
                 Some(true).filter(|_| candidates.start > 0 || view.offsets.begins > 0)
             };
         }
@@ -325,12 +329,12 @@ impl Draft {
         }
         self.more.after = more_after;
         if done_here && view.end.checked && !view.hides {
-            // Two answers agree that the list ends here: a larger count includes rows that no client is shown. Test:
-            // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
+            // Two statements agree that the list ends here, so a larger count includes rows that no client is shown.
+            // Test: `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
             self.ended_at = Some(view.reaches());
         }
-        // The items of the last run count only because the list ends, so that they are no surer than the end. Test:
-        // `pages_that_lean_on_a_checked_end_are_checked`.
+        // The items of the last run count only because the list ends, so they are no more certain than the end is.
+        // Test: `pages_that_lean_on_a_checked_end_are_checked`.
         self.rest_on(&view, done_here || self.leans_on_the_end(&view, passed));
         self.weakness.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -345,16 +349,16 @@ impl Draft {
         Ok(if done_here || is_full { Progress::Done } else { Progress::More })
     }
 
-    /// Notes that the page rests on an answer, and on the end of the list that it shows where `on_end`.
+    /// Notes that the page relies on an answer, and, if `on_end`, on the end of the list that the answer shows.
     fn rest_on(&mut self, view: &Evidence, on_end: bool) {
         self.weakness.checked |= view.checked || (on_end && view.end.checked);
-        // An end that is assumed is not proven, and neither is a page that rests on it. Test:
+        // A page that relies on an assumed end isn't proven. Test:
         // `a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged`.
         self.weakness.assumed |= on_end && view.assumed.right;
     }
 
-    /// Returns whether the tie run of the last item before a place reaches the end of the answer, so that only the end
-    /// of the list proves the run whole.
+    /// Returns whether the tie run of the last item before `passed` continues to the last item of the answer. Only the
+    /// end of the list then proves the run whole.
     fn leans_on_the_end(&self, view: &Evidence, passed: usize) -> bool {
         let Some(last) = passed.checked_sub(1) else { return false };
         last + view.run_from(&self.wanted.order, last) as usize == view.len()
@@ -371,7 +375,8 @@ impl Draft {
             return Ok(Progress::Cut(self.cut_backward(&view, end), Box::new(view)));
         }
         self.more.before = more_before;
-        // If all items come before the anchor, only the end of the list shows that none is between the two.
+        // If all items come before the anchor, only the end of the list shows that no item is between them and the
+        // anchor.
         self.rest_on(&view, end == view.len() || self.leans_on_the_end(&view, end));
         self.weakness.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -384,8 +389,8 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// Returns the run that goes on after an answer which proves the boundary. Moves the boundary after all ties of
-    /// the anchor, which the answer shows, so that none of them need be seen again.
+    /// Returns the run that continues after an answer which proves the boundary. Moves the boundary to the place after
+    /// all ties of the anchor. The answer shows them all, so none needs to be read again.
     fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
         if let Boundary::After { whole, .. } = &mut self.next.boundary
@@ -398,7 +403,7 @@ impl Draft {
         Cut { needed: begins.saturating_sub(1)..view.reaches() + 1, left, right: !view.end.ends }
     }
 
-    /// Returns the run that goes on before an answer: the mirror image of [`Draft::cut_forward`].
+    /// Returns the run that continues before an answer: the mirror image of [`Draft::cut_forward`].
     fn cut_backward(&mut self, view: &Evidence, end: usize) -> Cut {
         let ends = view.offset(end);
         if let Boundary::Before { whole, .. } = &mut self.next.boundary
@@ -410,7 +415,7 @@ impl Draft {
         Cut { needed: view.offsets.begins.saturating_sub(1)..ends + 1, left: true, right: false }
     }
 
-    /// Keeps the last `limit` of the items taken up to the end; if they are too few, the page goes on backward.
+    /// Keeps the last `limit` of the items taken up to the end. If there are fewer, the page continues backward.
     fn trim(&mut self, at_the_end: bool) -> Result<Progress, Unsorted> {
         let surplus = self.taken.len().saturating_sub(self.wanted.limit);
         if surplus > 0 {
@@ -431,8 +436,8 @@ impl Draft {
         }
     }
 
-    /// Returns the first `need` of these places that can be taken, and the last place looked at. An item whose id the
-    /// page has already was moved between two answers: it is passed over. Test:
+    /// Returns the first `need` of these places that the page can take, and the last place looked at. An item whose id
+    /// the page already has was moved between two answers, and is skipped. Test:
     /// `an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once`.
     fn accept(
         &self,
@@ -440,12 +445,13 @@ impl Draft {
         places: impl Iterator<Item = usize> + Clone,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
-        // Of a list that is read up to its end the last items are kept: the earlier of two items leaves the page.
+        // If the list is read up to its end, the last items are kept, so `give_way` drops the earlier one of two equal
+        // items.
         let taken = self.taken.iter().filter(|_| !self.to_the_end);
         if taken.clone().next().is_none() {
-            // No item was taken before: if no two of these are the same, as nearly always, all are taken.
+            // No item was taken before. If no two of these have the same id, as is nearly always so, all are taken.
             let fitting: Vec<usize> = places.clone().take(need).collect();
-            // If the order is that of the ids, no id can come twice in an answer that is in order.
+            // In a list that is sorted only by id, an answer in order can't contain an id twice.
             if self.wanted.order.strong.is_empty() && self.wanted.order.declared && !self.wanted.unchecked {
                 let last = fitting.last().copied();
                 return Ok((fitting, last));
@@ -468,11 +474,12 @@ impl Draft {
             }
             looked_at = Some(place);
             let id = view.id(&self.wanted.order, place);
-            // Items without ids can't be told apart, and each is taken. Test:
+            // Items without ids can't be distinguished, so each one is taken. Test:
             // `an_item_without_an_id_loses_no_other_of_a_flagged_walk`.
             let had_before = id.as_ref().is_some_and(|id| had.contains(id));
             let twice_here = id.is_some_and(|id| !here.insert(id));
-            // An answer with an id twice is not of one state. Test: `an_id_that_comes_twice_in_an_answer_is_refused`.
+            // An answer that contains an id twice mixes two states of the list. Test:
+            // `an_id_that_comes_twice_in_an_answer_is_refused`.
             if twice_here && !self.wanted.unchecked {
                 return Err(rows::twice(view.item(place)));
             }
@@ -483,7 +490,7 @@ impl Draft {
         Ok((accepted, looked_at))
     }
 
-    /// Drops the items that were taken earlier and are among these as well: they have moved toward the end.
+    /// Drops items taken earlier whose ids are at these places of a later answer: they have moved toward the end.
     fn give_way(&mut self, view: usize, places: &[usize]) {
         let Self { views, wanted, taken, .. } = self;
         let here: HashSet<Cow<'_, [u8]>> =
@@ -493,7 +500,7 @@ impl Draft {
         });
     }
 
-    /// Moves the boundary after the item before `passed`.
+    /// Moves the boundary to the place after the last item that comes before place `passed`.
     fn advance(&mut self, view: &Evidence, passed: usize) -> Result<(), Unsorted> {
         self.next.offset = view.offset(passed);
         if self.wanted.unchecked {
@@ -506,7 +513,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Moves the boundary before an item.
+    /// Moves the boundary to the place before an item that was taken.
     fn retreat(&mut self, before: Taken) -> Result<(), Unsorted> {
         let Taken { view, place } = before;
         let view = &self.views[view];
@@ -519,7 +526,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Notes the distance in items of the cursor's boundary from its hint, by the page's first answer.
+    /// Notes by how many items the boundary's place in the page's first answer differs from the cursor's hint.
     fn note_drift(&mut self, view: &Evidence, place: usize) {
         if self.views.is_empty() && self.wanted.hint.offset.0 > 0 {
             let [found, hinted] =
@@ -528,7 +535,7 @@ impl Draft {
         }
     }
 
-    /// Returns the item at a place as an anchor; [`Unsorted`] if no cursor can hold its keys.
+    /// Returns the item at a place as an anchor, or [`Unsorted`] if no cursor can hold its keys.
     pub(super) fn anchor(&self, view: &Evidence, place: usize) -> Result<Anchor, Unsorted> {
         view.anchor(&self.wanted.order, place)
             .ok_or_else(|| rows::unkept(&view.answer, &self.wanted.order, view.item(place)))
@@ -536,7 +543,7 @@ impl Draft {
 }
 
 impl BoundaryPlace {
-    /// Returns the place of a boundary beside an anchor, or beside all that tie with it (`whole`).
+    /// Returns the place of a boundary next to an anchor, or next to all items that tie with it if `whole`.
     fn beside(stand: &Stand, whole: bool, forward: bool) -> Self {
         let at = match (whole, forward) {
             (true, true) => Self::at(stand.run.end),

@@ -1,4 +1,5 @@
-//! The answers that end a list, by their claims and by earlier evidence; and those that show a size to be honoured.
+//! Tests of ends: answers that end a list by their claims and by earlier evidence, and answers that show an honoured
+//! size.
 
 use super::*;
 use crate::{
@@ -10,8 +11,8 @@ use crate::{
     },
 };
 
-/// Five items came from offset 10 on, where twenty were asked for, of an upstream that vouches for nothing, in a walk
-/// that has seen twenty come.
+/// The case that tests vary: 5 items from offset 10 on, of 20 requested. The dialect guarantees nothing, and the walk
+/// has seen a size of 20 honoured.
 #[derive(Clone)]
 struct Case {
     from: u64,
@@ -43,7 +44,7 @@ fn at_least(value: u64) -> Option<Total> {
     Some(Total { value, exact: false })
 }
 
-/// Returns the verdict on an answer: it ends the list, exactly or checked, is short, or is as full as it can be.
+/// Returns the verdict on the changed case: the end is exact or checked, the answer is short, or the list goes on.
 fn judged(change: impl FnOnce(&mut Case)) -> &'static str {
     let mut case = five_of_twenty();
     change(&mut case);
@@ -114,7 +115,7 @@ fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
         };
         assert_eq!(judged(says), expected, "{total:?}, {by_walk} seen");
     }
-    // From the very start a total of just the items that came is enough.
+    // From the very start, an exact total equal to the number of items suffices.
     for (from, total, expected) in [
         (0, exactly(5), "checked"),
         (0, at_least(5), "short"),
@@ -155,7 +156,7 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
         };
         assert_eq!(judged(seen), expected, "{witness:?}, {by_page} came, {total:?}");
     }
-    // Two readings that agree don't overrule a flag of the slice, but a flag by a count.
+    // Two answers that agree overrule a flag that is computed from a count, but not a flag of the slice.
     for (end, expected) in [(EndEvidence::Flag, "short"), (EndEvidence::Unvouched, "checked")] {
         let flagged = |case: &mut Case| {
             (case.paging.end, case.answer.more) = (end, Some(true));
@@ -186,9 +187,9 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
         (5, None, false, 0, 5),
         (5, Some(5), false, 5, 5),
         (5, Some(8), false, 0, 5),
-        // An answer with more items than were asked for shows no size.
+        // An answer with more items than were requested shows no size.
         (25, None, false, 0, 0),
-        // Where items are hidden, the upstream has looked at no fewer rows than it gave.
+        // Where items are hidden, the upstream has looked at no fewer rows than it returned.
         (5, None, true, 5, 5),
         (25, None, true, 0, 0),
     ] {

@@ -11,8 +11,8 @@ use crate::pagination::{
 };
 
 impl Evidence {
-    /// Checks that strong keys never fall back, puts each run of equal keys in id order, and finds the places that can
-    /// be used.
+    /// Checks that strong keys never decrease in the list's order, arranges each run of equal keys by id, and finds the
+    /// places that a page can use.
     pub(super) fn check_order(&mut self, order: &Order) -> Result<(), Unsorted> {
         let count = self.len();
         if count == 0 {
@@ -50,17 +50,18 @@ impl Evidence {
         Ok(())
     }
 
-    /// Returns the runs of equal opaque values among items whose other strong keys are equal, as far as they can be
-    /// told apart. In a sorted list all items between two equal values are equal to them, however they are spelt:
-    /// `Smith`, `smith`, `Smith` is one run where the upstream sorts without regard to case. The items next to a run
-    /// may belong to it.
+    /// Returns the runs of equal opaque values, as far as they can be told apart, in a group of items whose other
+    /// strong keys are equal.
+    ///
+    /// In a sorted list all items between two equal values are equal to these, however the items are spelt: `Smith`,
+    /// `smith`, `Smith` is one run where the upstream ignores case. The items next to a run may belong to it.
     pub(super) fn opaque_runs(&self, order: &Order, group: Range<usize>) -> Vec<Range<usize>> {
         let value = |place: usize| rows::opaque_value(&self.answer, order, self.item(place));
         let last: HashMap<Option<Cow<'_, [u8]>>, usize> = group.clone().map(|place| (value(place), place)).collect();
         let mut runs = Vec::new();
         let mut run = group.start..group.start;
         for place in group {
-            // The run reaches at least to the last item with this value. Test:
+            // The run extends at least to the last item with this value. Test:
             // `a_value_that_comes_again_ends_the_run_of_all_between`.
             run.end = run.end.max(last[&value(place)] + 1);
             if place + 1 == run.end {
@@ -71,8 +72,8 @@ impl Evidence {
         runs
     }
 
-    /// Puts a run of equal strong keys in order. If an edge of the answer may cut it, the run is excluded from the
-    /// places that can be used.
+    /// Arranges a run of equal strong keys by id. A loose run that an edge of the answer may cut is excluded from the
+    /// usable places.
     fn close_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let Range { start, end } = run;
         self.arranged.longest_run = self.arranged.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));
@@ -80,7 +81,7 @@ impl Evidence {
             self.arrange_run(order, start..end)?;
         }
         let (first, last) = (start == 0 && !self.from_start, end == self.len() && !self.end.ends);
-        // An item beyond the edge may tie with the run, and come first in the next answer:
+        // An item beyond the edge may tie with the run, and be before the run's items in the next answer:
         // `regressions/without-runs-are-closed.txt`.
         if (first || last) && self.is_loose(order, start) {
             if first {
@@ -93,7 +94,8 @@ impl Evidence {
         Ok(())
     }
 
-    /// Puts one run of equal strong keys in id order, or checks that the upstream did.
+    /// Arranges one run of equal strong keys by id if its ties come in any order; otherwise checks that it is sorted by
+    /// id.
     fn arrange_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let compared = |left: usize, right: usize| rows::compare_tied(&self.answer, order, left, right);
         let mut in_order = true;
@@ -124,7 +126,7 @@ impl Evidence {
         if !comparable {
             return Err(rows::incomparable(&self.answer, order, run.start + 1));
         }
-        // An id that comes twice, and not in a row, is found only among the sorted ids.
+        // Equal ids that weren't neighbours in the answer are neighbours only after sorting.
         let equal = |pair: &&[u32]| compared(pair[0] as usize, pair[1] as usize) == Some(Ordering::Equal);
         if let Some(pair) = places.windows(2).find(equal) {
             return Err(rows::twice(pair[1] as usize));

@@ -1,4 +1,4 @@
-//! The evidence of answers: joined, turned round and arranged ones, and the place of an anchor among items.
+//! Tests of evidence: joined, reversed and arranged answers, and the place of an anchor among items.
 
 use super::*;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A list by these keys, then by a number.
+/// Returns the order of a list that is sorted by keys of these kinds, then by a numeric id.
 fn order(kinds: &[Kind], ties: Ties) -> Order {
     let key = |name: &str, kind: &Kind| SortKey {
         name: name.to_owned(),
@@ -26,7 +26,7 @@ fn order(kinds: &[Kind], ties: Ties) -> Order {
     Order { strong, id: key("id", &Kind::Number), ties, declared: true }
 }
 
-/// Items of raw keys, the id last.
+/// Returns an answer with items of these raw JSON keys, the id last.
 fn answer<const COLUMNS: usize>(rows: &[[&str; COLUMNS]]) -> Answer {
     let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
@@ -57,7 +57,7 @@ fn view(slice: Slice, answer: Answer, order: &Order) -> Result<Evidence, Unsorte
     Evidence::new(answer, slice, order, &paging(Family::Offset), Belief::default())
 }
 
-/// An anchor of a text and a number.
+/// Returns an anchor with one string key and a numeric id.
 fn anchor(text: &str, id: &str) -> Anchor {
     Anchor { keys: vec![KeyValue::Text(text.into())], id: KeyValue::Number(id.into()) }
 }
@@ -86,7 +86,8 @@ fn a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew() {
 fn the_start_is_as_sure_as_the_end_of_the_flipped_list() {
     let order = order(&[], Ties::Ordered);
     for (size, checked) in [(5, true), (3, false)] {
-        // As many items as the count says, against a size that the walk has not seen.
+        // The answer has as many items as its count says. Against size 5 it is short, and the walk hasn't seen that
+        // size honoured.
         let answer = counted(answer(&[["3"], ["2"], ["1"]]), 3);
         let paging = paging(Family::Offset);
         let view = Evidence::flipped(answer, from(0, size), &order, &paging, Belief::default(), 3).unwrap();
@@ -112,7 +113,7 @@ fn a_run_is_arranged_only_where_its_ties_come_in_any_order() {
         (["4", "5", "6"], Ties::Ordered, true),
         (["6", "4", "5"], Ties::Ordered, false),
         (["6", "4", "5"], Ties::Unordered, true),
-        // An id that comes twice, and not in a row.
+        // An id that comes twice, with another item in between.
         (["5", "6", "5"], Ties::Unordered, false),
     ] {
         let order = order(&[Kind::Number], ties);
@@ -130,7 +131,7 @@ fn after_a_coarse_key_the_others_tell_no_runs_apart() {
     assert!(view(from(0, 3), rows(), &order).is_err());
     order.strong[0].grain = Some(Grain::Digits(0));
     let view = view(from(0, 3), rows(), &order).unwrap();
-    // The run holds the anchor's place whatever its second key is.
+    // The run includes the anchor's place whatever the anchor's second key is.
     let number = |number: &str| KeyValue::Number(number.into());
     for second in ["1", "5", "12"] {
         let anchor = Anchor { keys: vec![number("1"), number(second)], id: number("7") };
@@ -153,15 +154,15 @@ fn an_anchor_among_opaque_values_is_placed_only_where_no_spelling_could_move_it(
     let other = |id: &'static str| ["\"A\"", id];
     for (rows, id, place) in [
         (vec![a("1"), a("3")], "2", Ok(1)),
-        // If the two values are equal, the anchor comes after the other item.
+        // If `a` and `A` are equal, the anchor comes after the item with `A`.
         (vec![a("1"), a("2"), other("3")], "5", unknown),
         (vec![a("1"), a("2"), other("7")], "5", Ok(2)),
         (vec![other("6"), a("7")], "5", unknown),
         (vec![other("3"), a("7")], "5", Ok(1)),
-        // The anchor in another spelling.
+        // The item with the anchor's id is the anchor in another spelling.
         (vec![other("5"), a("7")], "5", unknown),
         (vec![a("1"), a("2"), other("5")], "5", unknown),
-        // An id that is less than the one before it begins another run.
+        // An id that is less than the previous item's id begins another run.
         (vec![a("3"), a("4"), other("2")], "5", Ok(2)),
     ] {
         let order = order(&[Kind::Opaque], Ties::Ordered);

@@ -1,4 +1,4 @@
-//! Random walks over random lists that change between any two answers.
+//! Random walks through random lists that change between any two answers.
 
 use std::{cmp::Ordering, collections::HashSet};
 
@@ -12,7 +12,7 @@ use crate::pagination::{
     refusal::Refusal,
 };
 
-/// The number of walks, each of another list.
+/// The number of walks, each through another list.
 const WALKS: u64 = 500;
 
 /// A generator of pseudo-random numbers.
@@ -52,7 +52,8 @@ fn kind_of(look: u64, inferred: bool) -> Kind {
     }
 }
 
-/// Draws the cells of a row for this order. The name of each key contains the form and the number of its values.
+/// Draws the cells of a row. The name of each key encodes two numbers: the form of its values, and how many values
+/// there are.
 fn cells(order: &Order, dice: &mut Dice) -> Vec<Cell> {
     let cell = |key: &SortKey, dice: &mut Dice| {
         let mut parts = key.name.split(' ').map(|part| part.parse::<u64>().unwrap());
@@ -123,7 +124,7 @@ fn add(list: &mut List, dice: &mut Dice) {
     list.rows.push(Row { cells });
 }
 
-/// Makes no change, one, or three.
+/// Makes 0, 1 or 3 changes.
 fn change(list: &mut List, seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..dice.pick(&[0, 0, 1, 3]) {
@@ -131,7 +132,7 @@ fn change(list: &mut List, seed: u64) {
     }
 }
 
-/// Makes up to seven changes.
+/// Makes up to 7 changes.
 fn churn(list: &mut List, seed: u64) {
     let mut dice = Dice(seed);
     for _ in 0..dice.below(8) {
@@ -158,7 +159,7 @@ fn churn_once(list: &mut List, dice: &mut Dice) {
     }
 }
 
-/// Compares two rows as they are shown.
+/// Compares two rows by their shown values.
 fn compare(order: &Order, left: &str, right: &str) -> Ordering {
     let strong = order.strong.iter().map(|key| (key, Extent::Kept)).chain([(&order.id, Extent::Whole)]);
     let columns = strong.zip(left.split('|').skip(1).zip(right.split('|').skip(1)));
@@ -176,11 +177,11 @@ fn shown(row: &Row) -> String {
     row.cells.iter().map(|cell| format!("|{}", cell.1)).collect()
 }
 
-/// A walk to the end of its list, or of one page more than `MOST_PAGES`.
+/// A walk that has reached the end of its list, or has read one page more than `MOST_PAGES`.
 struct Walk {
     given: Vec<String>,
     pages: usize,
-    /// The rows that existed during the whole walk.
+    /// The rows that existed during the whole walk, as they are shown.
     stayed: HashSet<String>,
 }
 

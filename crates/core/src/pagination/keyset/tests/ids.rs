@@ -1,4 +1,4 @@
-//! Lists by the id alone.
+//! Lists that are sorted only by the id.
 
 use super::*;
 

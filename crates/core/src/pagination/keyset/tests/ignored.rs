@@ -1,10 +1,10 @@
-//! Filters that an endpoint ignores: of a run that is asked for by itself, and of what comes after an anchor.
+//! Filters that an upstream ignores: those for a run, and those for the items after an anchor.
 
 use super::*;
 
 #[test]
 fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
-    // Sorted by the id, the list that an ignored filter lets through begins with another run.
+    // The ignored filter lets the whole list through, which begins with another run when sorted by id.
     let rows = (0..80).map(|row| vec![model::whole(row / 40)]);
     let mut list = List::new(vec![model::key("rank", Kind::Number, Descending)], rows);
     list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
@@ -13,8 +13,8 @@ fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
     assert!(asks_for_runs(&list) && is_refused_for_its_run(&page), "{page:?} {:?}", list.asked);
 }
 
-/// The hint of a place within a filtered list is wrong where the filter is ignored: a search in it would find the
-/// place, in many requests a page.
+/// If the filter is ignored, the hint of a place in the filtered list is wrong. Each page gives the filter up after one
+/// request, instead of searching for the place.
 #[test]
 fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
     for family in [Family::Offset, Family::Page] {

@@ -1,4 +1,4 @@
-//! Pages that are put together from several parts of a list, and filters that are moved by what values show.
+//! Pages that are put together from several parts of a list, and filters that are moved to suit how values are shown.
 
 use super::*;
 use crate::pagination::{
@@ -12,7 +12,7 @@ use crate::pagination::{
 
 #[test]
 fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
-    // Values come first and nulls after them, each in a part of its own; while the page is read, a row loses its value.
+    // Values come first and nulls after them, each in a separate part. While the page is read, a row loses its value.
     for moved in 0..30 {
         let mut list = by(Kind::Number, Ascending, |row| if row < 20 { model::whole(row) } else { model::null() });
         list.order.strong[0].nulls = Nulls::Last;
@@ -37,7 +37,7 @@ fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
 
 #[test]
 fn a_page_goes_on_from_nulls_to_the_values_after_them() {
-    // The first twelve are null: a page of nine after five nulls has the other seven, and two values.
+    // The first twelve rows are null: a page of nine after five nulls has the other seven, and two values.
     let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
     list.order.strong[0].nulls = Nulls::First;
     list.filters = Some(Filters { columns: vec![ALL; 2], ..Filters::default() });
@@ -49,7 +49,7 @@ fn a_page_goes_on_from_nulls_to_the_values_after_them() {
     assert_eq!(list.filters_asked(), [filter(Comparison::Null), filter(Comparison::NotNull)]);
 }
 
-/// The budget ends when items of one part are taken, and none of the next.
+/// The budget ends after the items of one part are taken, and before any item of the next part is.
 #[test]
 fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
     let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
@@ -74,7 +74,8 @@ fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
 
 #[test]
 fn a_part_is_read_on_where_items_of_the_page_come_again() {
-    // Every third item has a value. The eight at the beginning of the page lose theirs, and come again among the nulls.
+    // Every third row has a value. The eight rows at the beginning of the page lose theirs, and come again among the
+    // nulls.
     let cell = |row: i64| if row % 3 == 0 { model::whole(-row) } else { model::null() };
     let mut list = by(Kind::Number, Ascending, cell);
     list.order.strong[0].nulls = Nulls::Last;
@@ -105,7 +106,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
             for column in &mut list.filters.as_mut().unwrap().columns {
                 column.nulls = knows;
             }
-            // The list panics if it is asked for a comparison that it lacks.
+            // The list panics at a request for a comparison that it lacks.
             let (mut shown, mut target) = (Vec::new(), Some(start()));
             while let Some(Ok(page)) = target.map(|at| list.page(at, 9)) {
                 shown.extend(ids(&page));
@@ -122,7 +123,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
 
 #[test]
 fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() {
-    // Stored to the microsecond, shown as whole seconds with three zeros after the point.
+    // Values are stored to the microsecond, and shown as whole seconds with three zeros after the point.
     for direction in [Ascending, Descending] {
         for limit in [1, 4] {
             let cell = |row: i64| {
@@ -140,7 +141,8 @@ fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() 
 
 #[test]
 fn a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted() {
-    // Nulls come last, so that they are an alternative of the filter. The filter takes a time to be in another zone.
+    // Nulls come last, so they are an alternative of the filter. The filter adds 3 to its value, as one that takes
+    // times to be in another zone does.
     let mut list = by(Kind::Number, Ascending, |row| if row < 50 { model::whole(row) } else { model::null() });
     list.order.strong[0].nulls = Nulls::Last;
     (list.filters, list.shift) = (Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() }), 3);
@@ -155,8 +157,8 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
     let page = list.page(start(), 7).unwrap();
     let page = list.page(page.next.clone().unwrap(), 7).unwrap();
     assert_eq!((page.level(), page.notes.requests), (Level::Checked, 1));
-    // The filter asks for nulls and for the values after the anchor: an answer without a null does not show that the
-    // endpoint understands both.
+    // The filter requests nulls and the values after the anchor. An answer without a null doesn't show that the
+    // upstream understands both.
     let mut list = by(Kind::Number, Ascending, model::whole);
     list.order.strong[0].nulls = Nulls::Last;
     list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
@@ -222,13 +224,13 @@ fn a_size_honoured_in_the_whole_list_ends_no_filtered_one() {
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
     assert_eq!(next.hint.honoured, 0, "the whole list was read");
-    // Filtered answers have five items at most, and a count that lags is no larger.
+    // Filtered answers have five items at most, and an outdated count is no larger.
     list.cap = 5;
     let second = with_a_low_count(&mut list, next);
     assert_eq!(second.level(), Level::Checked, "{:?}", ids(&second));
 }
 
-/// Reads a page of ten where the first filtered answer counts no more items than it has.
+/// Reads a page of ten. The first filtered answer counts no more items than it has.
 fn with_a_low_count(list: &mut List, target: Target) -> Page {
     let mut is_first = true;
     let page = page_of(list, target, 10, |list, fetch| {
@@ -241,7 +243,7 @@ fn with_a_low_count(list: &mut List, target: Target) -> Page {
     page.unwrap()
 }
 
-/// Returns the count of a list that ends with this answer.
+/// Returns the total of a list that ends with this answer.
 fn no_more(slice: Slice, answer: &Answer) -> Total {
     Total { value: slice.begins().0 + answer.items.len() as u64, exact: true }
 }
@@ -270,7 +272,7 @@ fn a_size_honoured_in_a_filtered_list_ends_no_whole_one() {
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
     let next = list.page(next, 10).unwrap().next.clone().unwrap();
     assert!(next.hint.honoured > 5, "a filtered list was read: {next:?}");
-    // Without its anchor the filter is not trusted. The whole list gives five items at most, and a count that lags.
+    // Without its anchor the filter isn't trusted. The whole list gives five items at most, and an outdated count.
     let expected = list.expected();
     list.rows.retain(|row| row.id() != expected[19]);
     let mut is_first = true;
@@ -290,7 +292,7 @@ fn a_size_honoured_in_a_filtered_list_ends_no_whole_one() {
 
 #[test]
 fn a_filter_for_nulls_that_shows_other_items_adds_none_of_them() {
-    // Of the two filters the endpoint understands the one for values alone, and gives the whole list for the other.
+    // The upstream only understands the filter for values, and returns the whole list for the filter for nulls.
     let mut list = by(Kind::Number, Ascending, |row| if row < 50 { model::whole(row) } else { model::null() });
     list.order.strong[0].nulls = Nulls::Last;
     list.filters.as_mut().unwrap().columns[0].nulls = true;
@@ -305,7 +307,7 @@ fn a_filter_for_nulls_that_shows_other_items_adds_none_of_them() {
     assert_eq!((served.len(), asks_for_nulls > 0), (60, true));
 }
 
-/// Returns a list of ten items with different ranks, and then a run that is longer than an answer.
+/// Returns a list of ten items with different ranks, followed by a run that is longer than an answer.
 fn ten_before_a_long_run() -> List {
     let cell = |row: i64| vec![model::whole(row.min(10))];
     let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..60).map(cell));
@@ -329,7 +331,7 @@ fn an_item_that_comes_before_a_run_meanwhile_hides_none() {
             }
             answer
         });
-        // Where the list changes, a page may be refused.
+        // If the list changes, a page may be refused.
         let Ok(page) = page else { continue };
         let shown: Vec<String> = ids(&page).into_iter().filter(|id| id != inserted.id()).collect();
         assert!(expected.starts_with(&shown), "after {until} answers: {shown:?}");
@@ -338,7 +340,8 @@ fn an_item_that_comes_before_a_run_meanwhile_hides_none() {
 
 #[test]
 fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
-    // Ten items in a run, which no answer holds, ten others, and no null. The filter for nulls gives the whole list.
+    // Ten items in a run that is longer than any answer, ten others, and no null. The filter for nulls returns the
+    // whole list.
     let mut list = by(Kind::Number, Ascending, |row| model::whole(row.max(9)));
     list.rows.truncate(20);
     list.order.strong[0].nulls = Nulls::Last;
@@ -360,7 +363,7 @@ fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
     }
 }
 
-/// Returns the answer of an endpoint that ignores a filter for nulls alone.
+/// Returns the answer of an upstream that ignores a filter for only nulls.
 fn ignoring_nulls(list: &mut List, fetch: &Fetch, asks_for_nulls: &mut u32) -> Answer {
     let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?}") };
     let nulls = Filter::Compare { column: 0, comparison: Comparison::Null, value: None };
@@ -375,7 +378,7 @@ fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
     let keys = ["a", "b"].map(|name| model::key(name, Kind::Number, Ascending)).to_vec();
     let mut list = List::new(keys, (0..600).map(|row| vec![model::whole(row % 2), model::whole(row / 8)]));
     list.filters = Some(Filters { columns: vec![ALL; 3], either: true, both: true, sorts_by_id: false });
-    // Runs have four items: the anchor is the first one of its run.
+    // Runs have four items, and the anchor is the first item of its run.
     let target = list.walk(start(), 23).remove(6).next.clone().unwrap();
     let expected = list.expected()[161..184].to_vec();
     for (gone, level) in [(false, Level::Exact), (true, Level::Checked)] {
@@ -389,7 +392,7 @@ fn a_run_that_alternatives_show_without_its_anchor_is_checked() {
 
 #[test]
 fn a_filter_by_the_beginning_of_a_text_leaves_out_longer_ones_where_texts_descend() {
-    // One of the texts is just as long as the part that a cursor keeps of the others, and they begin with it.
+    // One of the strings is exactly the part that a cursor keeps of the longer ones, which begin with it.
     let text = |row: i64| match row {
         0..20 => model::text(&format!("{}{row:03}", "x".repeat(64))),
         20 => model::text(&"x".repeat(64)),

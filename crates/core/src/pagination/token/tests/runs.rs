@@ -13,7 +13,7 @@ fn ties_that_a_later_page_begins_with_may_have_been_served() {
     let first = list.page(&start(), 2).unwrap();
     let second = list.page(&first.next.clone().unwrap(), 1).unwrap();
     assert_eq!(ids(&second), ["62"]);
-    // The items inserted at the head have moved both items of the run out of the page that held the place.
+    // Items inserted at the head moved both items of the run out of the upstream page that contained the place.
     list.pages[1] = ranked("a", &[("1", "0"), ("5", "4")], Some("b"));
     list.pages.extend([ranked("b", &[("6", "1")], Some("c")), ranked("c", &[("6", "2"), ("7", "3")], None)]);
     assert_eq!(list.page(&second.next.clone().unwrap(), 1).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
@@ -30,7 +30,8 @@ fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
     let mut list = Upstream::new(vec![tied("", &[("7", "31"), ("7", "32")], None)]).sorted_by_rank();
     let first = list.page(&start(), 1).unwrap();
     assert_eq!(ids(&first), ["731"]);
-    // The run has grown before the item that was served, which is on the next upstream page, or on the one after that.
+    // The run has grown before the item that was served. That item is on the next upstream page, or on the one after
+    // it.
     let next = first.next.clone().unwrap();
     let ahead = tied("", &[("7", "35"), ("7", "33")], Some("a"));
     list.pages = vec![ahead.clone(), tied("a", &[("7", "31"), ("7", "32")], None)];
@@ -39,7 +40,7 @@ fn an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again() {
     let more = tied("a", &[("7", "36"), ("7", "34")], Some("b"));
     list.pages = vec![ahead.clone(), more, tied("b", &[("7", "31"), ("8", "37")], None)];
     assert_eq!(ids(&list.page(&next, 1).unwrap()), ["837"]);
-    // Where it is gone, none of its run was served.
+    // If the served item is gone, no visible item of its run counts as served.
     list.pages = vec![ahead, tied("a", &[("7", "36"), ("8", "37")], None)];
     let page = list.page(&next, 1).unwrap();
     assert_eq!((ids(&page), page.level()), (vec!["735".to_owned()], Level::Anchored));
@@ -51,7 +52,7 @@ fn a_run_that_shows_more_than_was_served_leaves_its_seam_open() {
     let mut list = Upstream::new(vec![ranked(&[("7", "31"), ("8", "32")])]).sorted_by_rank();
     let next = list.page(&start(), 1).unwrap().next.clone().unwrap();
     assert_eq!(list.page(&next, 1).unwrap().level(), Level::Checked);
-    // No answer shows whether 35 was inserted before 31, or stood after it and has moved before it.
+    // No answer shows whether 35 was inserted before 31, or came after it and moved.
     list.pages = vec![ranked(&[("7", "35"), ("7", "31"), ("8", "32")])];
     let page = list.page(&next, 1).unwrap();
     assert_eq!((ids(&page), page.level()), (vec!["832".to_owned()], Level::Anchored));
@@ -95,14 +96,15 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
     }
 }
 
-/// An upstream page that was read against its token may be the one before the anchor's: no answer showed the two
+/// An upstream page that was read backward may be the page before the anchor's: no answer showed the two pages' items
 /// together.
 #[test]
 fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     list.pages[1].previous = Some("p");
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
-    // 3 is gone, and the page that its token leads to begins with the item that was next, or the one before that does.
+    // Item 3 is gone. Either the page that the cursor's token leads to begins with the item that was next, or the page
+    // before that one does.
     for (page, before, level) in [(["4", "5"], ["1", "2"], Level::Checked), (["6", "7"], ["4", "5"], Level::Anchored)] {
         list.pages.truncate(3);
         list.pages[1] = Given { previous: Some("p"), ..given("a", &page, Some("b")) };
@@ -125,7 +127,7 @@ fn the_item_before_a_page_is_not_told_where_another_one_came_between() {
     }
 }
 
-/// The marks of the cursor are at the end of the page, so that the next one is read to find its place.
+/// The cursor's marks are at the end of the page, so the next page is read to find their place.
 #[test]
 fn a_page_read_ahead_by_a_token_for_one_use_is_served() {
     for (last, served) in [(&[][..], &["\"4\""][..]), (&["\"5\""], &["\"4\"", "\"5\""])] {
