@@ -2,89 +2,90 @@
 
 use crate::learn::{order::ValueOrder, prober::session::ProbeSlot, shape::ListShape};
 
-/// The certainty of a finding.
+/// The certainty of a finding, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
     /// A request had this effect, or the data permit no other explanation.
     Shown,
     /// The data agree with the finding, and also with another explanation.
     Likely,
-    /// The answer was not found.
+    /// Neither a request nor the data decided the matter.
     Open,
 }
 
-/// A finding in one line, with its evidence in another.
+/// A finding about a list, such as the name of its size parameter, with the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListFinding {
     /// The subject, such as "size parameter".
     pub about: &'static str,
-    /// The finding itself.
+    /// The finding itself, such as `per_page` or "the id, ascending".
     pub found: String,
-    /// The evidence for it, or the reason that there is none.
+    /// The evidence for the finding, or the reason why there is none.
     pub evidence: String,
     /// The strength of the evidence.
     pub certainty: Certainty,
 }
 
-/// The way to request a page.
+/// The way in which requests choose a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceForm {
     /// By the number of the page.
     Page {
-        /// The parameter.
+        /// The parameter that takes the number.
         slot: ProbeSlot,
-        /// The number of the first page.
+        /// The number of the first page: 0 or 1.
         first: u64,
     },
     /// By the number of items to skip.
     Offset {
-        /// The parameter.
+        /// The parameter that takes the offset.
         slot: ProbeSlot,
         /// The offset of the first item: 0, or 1 where items are counted from 1.
         first: u64,
     },
     /// By a token from the previous answer.
     Token {
-        /// The parameter.
+        /// The parameter that takes the token.
         slot: ProbeSlot,
-        /// The place of the token, or of a URL that contains it.
+        /// The place in an answer of the next page's token, or of a URL that contains the token.
         place: String,
         /// The parameter of that URL that contains the token; `None` if the place contains the token itself.
         parameter: Option<String>,
-        /// The place of the token of the previous page.
+        /// The place of the previous page's token, or of a URL that contains it; `None` if no answer has one.
         previous: Option<String>,
     },
-    /// By the id of the last item.
+    /// By the id of the last item of the previous answer.
     After {
-        /// The parameter.
+        /// The parameter that takes the id.
         slot: ProbeSlot,
     },
-    /// By the URL of the next page.
+    /// By the URL of the next page, from the previous answer.
     Link {
-        /// The place of the URL.
+        /// The place of that URL in an answer.
         place: String,
-        /// The place of the URL of the previous page.
+        /// The place of the previous page's URL; `None` if no answer has one.
         previous: Option<String>,
     },
-    /// Every answer is the whole list.
+    /// No paging: every answer is the whole list.
     Whole,
 }
 
-/// The parameter of the number of items.
+/// The parameter that sets the number of items in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SizeForm {
-    /// The parameter.
+    /// The place of the parameter in requests.
     pub slot: ProbeSlot,
-    /// The largest size that a route should request.
+    /// The largest size that a route should request; `None` if no answer showed a maximum.
     pub max: Option<u32>,
-    /// The only sizes that were honoured; empty if all were.
+    /// The only sizes that the upstream honours, in ascending order; empty if it honours any size.
     pub choices: Vec<u32>,
 }
 
-/// The places of facts in answers.
+/// The places of facts in answers. A place is a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`;
+/// `None` if no answer has the fact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactPlaces {
-    /// The place of the number of all items.
+    /// The place of the total, which is the number of all items of the list.
     pub total: Option<String>,
     /// The place of a boolean that is true while more items follow.
     pub has_more: Option<String>,
@@ -92,24 +93,25 @@ pub struct FactPlaces {
     pub is_last: Option<String>,
     /// The place of the URL of the next page.
     pub next_url: Option<String>,
-    /// The place of the URL of the previous page.
+    /// The place of the previous page's URL.
     pub prev_url: Option<String>,
     /// The place of the number of pages.
     pub last_page: Option<String>,
-    /// True if answers without items have no array of items.
+    /// True if an answer without items omits the array, instead of sending an empty one.
     pub items_optional: bool,
 }
 
-/// An answer after the end of the list.
+/// An error that the upstream sends for a page after the end of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastEnd {
-    /// The status of the answer.
+    /// The HTTP status, such as 404.
     pub status: u16,
-    /// A member of the body that identifies the answer, and its text.
+    /// The place and the text of a member of the body that identifies the error, such as `/error` and `no such page`;
+    /// `None` if the body has no such member.
     pub member: Option<(String, String)>,
 }
 
-/// A field of items that an order or a sort can have.
+/// A field of the items by which the list is sorted or can be sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListField {
     /// The name in the configuration.
@@ -118,9 +120,9 @@ pub struct ListField {
     pub pointer: String,
     /// The name in requests to the upstream.
     pub upstream: String,
-    /// The comparison that its values follow.
+    /// The comparison by which the upstream sorts the values.
     pub comparison: ValueOrder,
-    /// The place of nulls in sorted lists, if some were seen.
+    /// The place of nulls in a list that is sorted by the field; `None` if the rows don't show it.
     pub nulls: Option<NullsAt>,
 }
 
@@ -131,9 +133,9 @@ pub enum NullsAt {
     First,
     /// At the end, in both directions.
     Last,
-    /// Before every value in ascending order.
+    /// Before every value in ascending order, and after every value in descending order.
     Smallest,
-    /// After every value in ascending order.
+    /// After every value in ascending order, and before every value in descending order.
     Largest,
 }
 
@@ -142,39 +144,40 @@ pub enum NullsAt {
 pub struct ListOrder {
     /// The strong keys, and whether each is descending.
     pub keys: Vec<(ListField, bool)>,
-    /// True if the id is descending.
+    /// True if the ids are in descending order.
     pub id_descending: bool,
-    /// The comparison of ids, if the rows show it.
+    /// The comparison by which ids are sorted; `None` if the rows don't show it.
     pub id_comparison: Option<ValueOrder>,
-    /// The number of items in the longest run that is equal by all strong keys.
+    /// The number of items in the longest tie run that was seen; 0 if no items have equal strong keys.
     pub longest_tie: usize,
 }
 
-/// The parameters that sort.
+/// The parameters that sort the list, and the words that they take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortGrammar {
-    /// The template for `sort.query` of a dialect.
+    /// The template for `sort.query` of a dialect, such as `sort={direction}{field}`.
     pub query: String,
-    /// The word for ascending.
+    /// The text that replaces `{direction}` for an ascending key, such as `asc` or the empty string.
     pub ascending: String,
-    /// The word for descending.
+    /// The text that replaces `{direction}` for a descending key, such as `desc` or `-`.
     pub descending: String,
-    /// The separator of several keys; `None` if each key has its own parameter.
+    /// The separator of several keys in one parameter; `None` if each key is sent in a separate parameter.
     pub join: Option<String>,
     /// True if the upstream sorts by a single key only, or if no second key could be tried.
     pub one_key: bool,
-    /// The upstream's names of the fields by which it sorts. Each was tried.
+    /// The fields by which the upstream sorts, by their names in the configuration. Each was tried.
     pub fields: Vec<String>,
-    /// The name of the id in requests, if the upstream sorts by it.
+    /// The name of the id in requests; `None` if the upstream doesn't sort by the id.
     pub id: Option<String>,
 }
 
 /// The parameters that filter by a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeForm {
-    /// The working terms among `lt`, `gt`, `lte` and `gte`, with their templates.
+    /// The comparisons that have an effect, among `lt`, `gt`, `lte` and `gte`. Each has its template, such as
+    /// `{field}__gte={value}`.
     pub terms: Vec<(&'static str, String)>,
-    /// The upstream's names of the fields that can be filtered. Each was tried.
+    /// The fields that can be filtered, by their names in the configuration. Each was tried.
     pub fields: Vec<String>,
 }
 
@@ -185,39 +188,40 @@ pub struct Learnt {
     pub shape: ListShape,
     /// The way to request a page; `None` if that could not be found.
     pub place: Option<PlaceForm>,
-    /// The size parameter.
+    /// The size parameter; `None` if no parameter changes the number of items.
     pub size: Option<SizeForm>,
     /// The number of items of an answer to a request without a size.
     pub default_size: u32,
     /// The places of facts in answers.
     pub places: FactPlaces,
-    /// Answers after the end.
+    /// The errors that the upstream sends for pages after the end of the list.
     pub past_end: Vec<PastEnd>,
     /// True if requests after the end are answered with the last page.
     pub repeats_last_page: bool,
-    /// True if the upstream drops items after it has applied the limit.
+    /// True if the upstream drops items after it has applied the limit. No step of learning sets this flag.
     pub hidden: bool,
-    /// The order.
+    /// The order of the list; `None` if the rows don't show a usable one.
     pub order: Option<ListOrder>,
-    /// The parameters that sort.
+    /// The parameters that sort the list; `None` if none were found.
     pub sort: Option<SortGrammar>,
     /// The fields by which the upstream sorts, in addition to the id.
     pub sortable: Vec<ListField>,
-    /// The parameters that filter.
+    /// The parameters that filter by a range; `None` if none were found.
     pub ranges: Option<RangeForm>,
-    /// The path of a single item as a template of a dialect, and the place of the item in the answer.
+    /// The path of a single item as a template of a dialect, such as `{path}/{id}`, and the place of the item in the
+    /// answer. `None` if no such path was found.
     pub item_path: Option<(String, String)>,
-    /// The headers that decide which items a client sees.
+    /// The names of the headers that decide which items a client sees.
     pub principal: Vec<String>,
-    /// The path at the upstream, if the given path redirects to it.
+    /// The path to which the upstream redirects the given path; `None` if it doesn't redirect.
     pub upstream_path: Option<String>,
-    /// The parameters that every request has: filters of the list.
+    /// The parameters that every request has, decoded: the filters of the list.
     pub fixed: Vec<(String, String)>,
-    /// The built-in dialect that fits.
+    /// The name of the built-in dialect that agrees with the list; `None` if all of them contradict it.
     pub preset: Option<&'static str>,
-    /// The evidence.
+    /// The findings and their evidence, in the order in which they were made.
     pub findings: Vec<ListFinding>,
-    /// The number of requests.
+    /// The number of requests that were sent.
     pub requests: usize,
     /// The largest offset that was requested.
     pub deepest: u64,

@@ -1,5 +1,6 @@
-//! Checks a configured list against its live upstream with a few requests, written as for pages. Each fault names the
-//! key to change. If a parameter has no effect, the steps of learning find the one that has.
+//! Checks a configured list against its live upstream with a few requests, written in the same way as requests for
+//! pages. Each fault names the key to change. If a parameter has no effect, the steps of learning search for a
+//! parameter that has.
 
 pub(super) mod sorted;
 
@@ -31,17 +32,17 @@ use crate::{
     upstream::{CompiledOrder, Dialect, ReadingError},
 };
 
-/// The sizes of the first pages that are requested.
+/// The two sizes at which the first page is requested, to check that the size parameter has an effect.
 const FEW: u32 = 5;
 const MORE_THAN_FEW: u32 = 7;
 
 /// The size of the largest page that is requested, unless the dialect declares another maximum.
 const WIDE: u32 = 200;
 
-/// The largest number of items in a list whose end is checked.
+/// The largest list whose end is checked, by its total.
 const DEPTH: u64 = 5_000;
 
-/// A configured list.
+/// A list of a configuration, to be compared with the answers of its upstream.
 #[derive(Debug)]
 pub struct ConfiguredList {
     /// The settings of the list.
@@ -50,7 +51,7 @@ pub struct ConfiguredList {
     pub dialect: Dialect,
     /// The path at the upstream.
     pub path: String,
-    /// The location of the route's name.
+    /// The location of the route's name in the configuration. Faults that concern no single key are reported there.
     pub at: Location,
 }
 
@@ -59,24 +60,25 @@ pub struct ConfiguredList {
 pub struct LiveFault {
     /// The location in the configuration.
     pub at: Location,
-    /// The difference.
+    /// The difference, in words.
     pub message: String,
-    /// The key to change.
+    /// The remedy, usually the key to change with its new value.
     pub help: String,
 }
 
-/// The result of a review.
+/// The result of the review of a list.
 #[derive(Clone, Debug, Default)]
 pub struct LiveReport {
-    /// The differences, the most severe first.
+    /// The differences, in the order in which the checks found them.
     pub faults: Vec<LiveFault>,
-    /// The number of requests.
+    /// The number of requests that were sent.
     pub requests: usize,
-    /// The reason that the review ended early, if it did.
+    /// The reason why the review ended early, for example because all allowed requests were sent; `None` otherwise. An
+    /// unreachable upstream is a fault instead.
     pub ended: Option<String>,
 }
 
-/// Begins the review of a list.
+/// Begins the review of a list. Returns its first request, or the report if there is nothing to send.
 #[must_use]
 pub fn begin(list: ConfiguredList, target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LiveReport> {
     Prober::of(|mailbox| review(mailbox, list, target, limits))
@@ -109,7 +111,8 @@ struct Review {
     faults: Vec<LiveFault>,
 }
 
-/// An answer: as received, and as the dialect reads it. `ids` are those that can be found without the dialect's checks.
+/// An answer as received (`seen`), and as the dialect reads it (`read`). `ids` are the identities of its items, which
+/// are found even if the dialect can't read the answer.
 struct ReadPage {
     seen: Rc<SeenAnswer>,
     read: Result<Answer, ReadingError>,
@@ -157,12 +160,12 @@ impl Review {
         }
         self.check_facts(&first);
         let sized = self.check_size(&first, few).await?;
-        // If the size is ignored, pages don't begin where they are expected, and the place parameter would be reported,
-        // too.
+        // If the upstream ignores the size, pages begin at unexpected items, and a correct place parameter would be
+        // reported.
         if sized {
             self.check_places(&first, few).await?;
         }
-        // If pages are wrong, the cap, the order and the end of the list would seem wrong, too.
+        // If pages are wrong, correct settings of the cap, the order and the end of the list would seem wrong.
         if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
             let wide = self.check_cap().await?;
             self.check_order(&wide);
@@ -173,7 +176,8 @@ impl Review {
         Ok(())
     }
 
-    /// Returns the size nearest to `wanted` that the dialect allows.
+    /// Returns the size to request instead of `wanted`: the largest allowed size up to `wanted`, or else the smallest
+    /// allowed size. Without a size parameter, returns the default size of the dialect.
     fn size(&self, wanted: u32) -> u32 {
         let size = &self.list.settings.dialect.size;
         if self.list.dialect.size_name().is_none() {
@@ -198,7 +202,7 @@ impl Review {
         }
     }
 
-    /// Requests a page of the list in its declared order.
+    /// Requests a page of the list in its declared order. `number` is counted from 0.
     async fn page(&mut self, number: u64, size: u32) -> Result<ReadPage, ProbeHalt> {
         let fetch = self.fetch(number, size);
         let sorted = Rc::new(std::sync::Arc::clone(self.list.dialect.default_sorted()));
@@ -224,7 +228,7 @@ impl Review {
         Ok(ReadPage { seen, read, ids })
     }
 
-    /// Reports the fault if the first answer can't be read. Returns whether it can.
+    /// Returns whether the first answer can be read. If not, reports the fault.
     async fn reads(&mut self, first: &ReadPage) -> Result<bool, ProbeHalt> {
         let error = match &first.read {
             Ok(answer) if answer.standing == Standing::Listed => return Ok(true),
@@ -268,8 +272,8 @@ impl Review {
         Ok(false)
     }
 
-    /// Returns whether the upstream refuses only the sort of the declared order, and reports that: a field that items
-    /// don't have, or by which the upstream does not sort.
+    /// Returns whether the upstream refuses the first page only because of the sort in the declared order. If so,
+    /// reports the field that items don't have, or by which the upstream doesn't sort.
     async fn is_refused_for_its_sort(&mut self, status: u16) -> Result<bool, ProbeHalt> {
         // A request without sort parameters was refused for another reason.
         if self.list.dialect.default_sorted().asked == 0 {
@@ -291,8 +295,8 @@ impl Review {
         Ok(true)
     }
 
-    /// Reports a list whose first page has the number after the configured one. Returns `false`, because the first
-    /// answer can't be read.
+    /// Reports a wrong number of the first page, if the configured first page is empty and the next one has items.
+    /// Returns `false`: the first answer has no items to check.
     async fn begins_later(&mut self) -> Result<bool, ProbeHalt> {
         let first = self.list.dialect.first_page();
         let size = self.size(FEW);
@@ -304,7 +308,7 @@ impl Review {
         Ok(false)
     }
 
-    /// Reports items without ids or without the fields of the order.
+    /// Reports a wrong place of the items, ids that are missing or equal, and fields of the order that no item has.
     fn check_items(&mut self, first: &ReadPage) {
         let shape = self.shape();
         let elements = shape.elements(&first.seen).unwrap_or_default().to_vec();
@@ -326,8 +330,8 @@ impl Review {
         let found = ListShape::find(&first.seen).and_then(|found| found.id);
         let suggestion =
             found.map_or_else(|| "which member tells items apart?".to_owned(), |id| format!("response.id = {id:?}"));
-        // A list without a declared order is found by marks and needs no ids. Ids that only some items have are a fault
-        // in any case.
+        // Without a declared order, cursors name items by marks, so no ids are needed. Ids that only some items have
+        // are a fault in any case.
         if lacks && (self.list.settings.declared || !ids.iter().all(Option::is_none)) {
             self.fault(at, format!("items have no id at {id:?}; their members are {shown}"), suggestion);
         } else if ids.iter().filter(|own| **own == ids[0]).count() > 1 {
@@ -350,7 +354,7 @@ impl Review {
         }
     }
 
-    /// Reports a fact that the dialect declares and that the answer lacks.
+    /// Reports a total or a flag that the dialect declares and that the answer lacks.
     fn check_facts(&mut self, first: &ReadPage) {
         let Some(answer) = first.answer() else { return };
         let Some(untold) = self.list.dialect.untold(answer) else { return };
@@ -368,8 +372,8 @@ impl Review {
         self.fault(at, format!("nothing of its kind is at {place:?}, where {untold} says"), help);
     }
 
-    /// Reports a size parameter without effect. Returns `true` if none was found to be without effect, also if the
-    /// dialect has no size parameter.
+    /// Reports a size parameter without effect. Returns `false` if it reports one. Otherwise returns `true`, even if
+    /// the dialect has no size parameter.
     async fn check_size(&mut self, first: &ReadPage, few: u32) -> Result<bool, ProbeHalt> {
         let Some(name) = self.list.dialect.size_name() else { return Ok(true) };
         let count = u32::try_from(first.ids.len()).unwrap_or(u32::MAX);
@@ -385,7 +389,7 @@ impl Review {
         }
         let mut learnt = self.learnt(first);
         size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
-        // Some upstreams raise small sizes to a minimum.
+        // Some upstreams raise small sizes to a minimum. The size parameter then has an effect for larger sizes only.
         if learnt.size.as_ref().is_some_and(|form| form.slot.name() == name) {
             return Ok(true);
         }
@@ -406,8 +410,8 @@ impl Review {
         Learnt::new(self.shape(), first.ids.len())
     }
 
-    /// Returns the answer to a request without parameters, with which later steps compare others; the first page if
-    /// that answer has no items.
+    /// Returns the answer with which the steps of learning compare others: the answer to a request without parameters,
+    /// or the first page if that answer has no items.
     async fn base(&self, first: &ReadPage) -> Result<Base, ProbeHalt> {
         let bare = self.session.ask(&[]).await?;
         let ids = self.shape().identities(&bare).filter(|ids| !ids.is_empty());
@@ -451,7 +455,7 @@ impl Review {
                 format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
             return self.suggest_place(first, &name, message).await;
         }
-        // If the upstream counts pages from 0, its first page is never requested. Test:
+        // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested. Test:
         // `mistakes_that_load_are_found_each_with_the_key_to_change`.
         if family == Family::Page && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
@@ -467,7 +471,7 @@ impl Review {
         Ok(())
     }
 
-    /// Returns the parameters of a page, with its number as it is sent.
+    /// Returns the parameters that request a page. `page` is the number as the upstream counts pages.
     fn settings_of(&self, page: u64, size: u32) -> Vec<crate::learn::prober::session::Setting> {
         let place = self.list.dialect.place_name().map(|name| (self.session.slot(&name), page.to_string()));
         let size = self.list.dialect.size_name().map(|name| (self.session.slot(&name), size.to_string()));
@@ -505,7 +509,7 @@ impl Review {
         if let Err(ReadingError::Failed { status, .. }) = &wide.read {
             let message = format!("the upstream answers {status} where it is asked for {asked} items");
             self.fault(at, message, "lower size.max");
-            // The later checks need a page, so that a smaller one is requested.
+            // The later checks need a page, so a smaller one is requested.
             let few = self.size(20);
             return self.page(0, few).await;
         }
@@ -513,7 +517,7 @@ impl Review {
         let answer = wide.answer();
         let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
         let says_more = answer.and_then(|answer| answer.more) == Some(true);
-        // An undeclared cap is no fault: the route learns it from answers.
+        // An undeclared cap isn't a fault, because the route learns the cap from answers.
         if count > 0
             && count < asked
             && (total || says_more)
@@ -526,7 +530,7 @@ impl Review {
         Ok(wide)
     }
 
-    /// Reports an answer after the end of the list that the dialect does not describe.
+    /// Reports an answer after the end of the list that the dialect doesn't describe: an error, or the last page again.
     async fn check_end(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
         let total = first.answer().and_then(|answer| answer.total).map(|total| total.value);
         let Some(total) = total.filter(|total| *total <= DEPTH) else { return Ok(()) };
@@ -552,7 +556,7 @@ impl Review {
                     && !self.list.dialect.paging().repeats_last_page =>
             {
                 let end = self.page(last, size).await?;
-                // New items may have been added since, which is no fault.
+                // If the pages differ, items were added after the first request, which isn't a fault.
                 if end.ids == past.ids {
                     let message = "after the end of the list the last page comes again";
                     self.fault(at, message, "response.repeats_last_page = true");

@@ -5,7 +5,7 @@
 //! pages. A live server, recorded exchanges and the simulated upstreams of the tests are therefore all probed in the
 //! same way. The steps, in their order:
 //!
-//! 1. `shape`: the items, their ids and fields, and the facts in addition to them, of one answer.
+//! 1. `shape`: the items of one answer, their ids and fields, and the facts in addition to the items.
 //! 2. `size`, `place`, `token`: the parameters that request a page, each found by its effect.
 //! 3. `ends`: the cap, the total, the last page and the answer after it.
 //! 4. `order`: the keys by which the items are sorted, and the comparison that their values follow.
@@ -14,9 +14,9 @@
 //!
 //! [`openapi`] reads the description of the list in an OpenAPI document, which only decides what the steps try first.
 //! [`recording`] answers from recorded exchanges, and sends nothing. [`live`] checks a configured list with requests of
-//! its own, [`traffic`] checks it with the requests of clients. [`findings`] has the result: each finding with its
-//! evidence and its certainty. [`configuration`] turns it into a configuration, [`report`](mod@report) into text for
-//! people.
+//! its own, [`traffic`] checks it with the requests of clients. [`findings`] contains the types of the result: each
+//! finding with its evidence and its certainty. [`configuration`] writes the result as a configuration,
+//! [`report`](mod@report) as text for people.
 
 pub mod findings;
 pub mod live;

@@ -18,7 +18,7 @@ use schema::DocumentSchemas;
 /// The largest number of parameters and of fields that are read.
 const MOST: usize = 200;
 
-/// The largest number of lists that an error names.
+/// The largest number of paths that an error names.
 const LISTED: usize = 12;
 
 /// The type of a parameter or a field.
@@ -63,23 +63,22 @@ impl DocumentedType {
 pub struct DocumentedParameter {
     /// The name in the query, or a JSON Pointer into the body.
     pub name: String,
-    /// The type.
+    /// The type of the parameter's values.
     pub kind: DocumentedType,
-    /// The largest number.
+    /// The largest allowed number; `None` if the document names none.
     pub maximum: Option<u64>,
-    /// The value that applies if a request has none.
+    /// The value that applies if a request lacks the parameter; `None` if the document names none.
     pub default: Option<String>,
     /// A value for requests: the example, the default, the minimum or the first choice, whichever comes first.
     pub example: Option<String>,
     /// The allowed values; empty for any.
     pub choices: Vec<String>,
-    /// True if requests without it are refused.
+    /// True if the document says that every request needs the parameter.
     pub is_required: bool,
 }
 
 impl DocumentedParameter {
-    /// Returns whether the parameter may be a number. Its type is often missing, so that an unknown type counts as
-    /// well.
+    /// Returns whether the parameter might take a number. Documents often omit the type, so an unknown type counts.
     pub(super) fn is_number(&self) -> bool {
         matches!(self.kind, DocumentedType::Integer | DocumentedType::Number | DocumentedType::Other)
     }
@@ -95,9 +94,9 @@ impl DocumentedParameter {
 pub struct DocumentedField {
     /// The place of the field in an element, as a JSON Pointer.
     pub pointer: String,
-    /// The type.
+    /// The type of the field's values.
     pub kind: DocumentedType,
-    /// The values that it takes; empty for any.
+    /// The allowed values; empty for any.
     pub choices: Vec<String>,
 }
 
@@ -106,13 +105,13 @@ pub struct DocumentedField {
 pub struct DocumentedList {
     /// The operation, such as `GET /users`.
     pub operation: String,
-    /// The parameters of requests.
+    /// The parameters of the query, and the members of the body.
     pub parameters: Vec<DocumentedParameter>,
-    /// The array of items in an answer, as a JSON Pointer.
+    /// The array of items in an answer, as a JSON Pointer; `None` if the document describes none.
     pub items: Option<String>,
-    /// The fields of the items.
+    /// The fields of the items, as far as the document describes them.
     pub fields: Vec<DocumentedField>,
-    /// The names of the headers that carry credentials.
+    /// The names of the headers that contain credentials.
     pub credentials: Vec<String>,
 }
 
@@ -128,7 +127,7 @@ impl DocumentedList {
         }
     }
 
-    /// Finds the operation of a path in a document of OpenAPI 3.
+    /// Reads the operation with this method and path from a document of OpenAPI 3.
     ///
     /// # Errors
     ///
@@ -156,24 +155,24 @@ impl DocumentedList {
         Ok(own)
     }
 
-    /// Returns the parameter with a name.
+    /// Returns the parameter with exactly this name; `None` if the document has none.
     pub(super) fn parameter(&self, name: &str) -> Option<&DocumentedParameter> {
         self.parameters.iter().find(|own| own.name == name)
     }
 
-    /// Returns the field at a pointer.
+    /// Returns the field at a pointer into an element; `None` if the document describes none.
     pub(super) fn field(&self, pointer: &str) -> Option<&DocumentedField> {
         self.fields.iter().find(|own| own.pointer == pointer)
     }
 
-    /// Returns the names of the numeric parameters that have one of these names.
+    /// Returns the names of the numeric parameters that have one of these names, ignoring case and separators.
     pub(super) fn numbers_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
         let numbers = self.parameters.iter().filter(|own| own.is_number() && own.is_named(names));
         numbers.map(|own| own.name.clone())
     }
 
     /// Returns the names of the integer parameters that have none of these names: a service may call a page by another
-    /// word. Leaves out filters, whose names begin with that of a field, such as `id_from`.
+    /// word. Leaves out filters, whose names begin with the name of a field, such as `id_from`.
     pub(super) fn other_numbers<'d>(&'d self, names: &'d [&[&str]]) -> impl Iterator<Item = String> + 'd {
         let whole = self.parameters.iter().filter(|own| own.kind == DocumentedType::Integer && own.choices.is_empty());
         let others = whole.filter(|own| names.iter().all(|names| !own.is_named(names)));
@@ -182,7 +181,8 @@ impl DocumentedList {
         others.filter(move |own| !filters(&own.name)).map(|own| own.name.clone())
     }
 
-    /// Returns whether at least half of a parameter's values are names of fields, with or without a direction.
+    /// Returns whether at least half of a parameter's allowed values, and at least two, are names of fields, with or
+    /// without a direction.
     pub(super) fn names_fields(&self, parameter: &DocumentedParameter) -> bool {
         let is_field = |choice: &&String| {
             let word = plain(choice);
@@ -196,7 +196,8 @@ impl DocumentedList {
         named > 1 && named * 2 >= parameter.choices.len()
     }
 
-    /// Returns the names of the parameters, other than flags, that have one of these names.
+    /// Returns the names of the parameters, except booleans, that have one of these names, ignoring case and
+    /// separators.
     pub(super) fn texts_named<'d>(&'d self, names: &'d [&str]) -> impl Iterator<Item = String> + 'd {
         let texts = self.parameters.iter().filter(|own| own.kind != DocumentedType::Boolean && own.is_named(names));
         texts.map(|own| own.name.clone())

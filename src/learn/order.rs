@@ -20,39 +20,39 @@ use crate::learn::{
 /// The largest number of strong keys in an order.
 const KEYS: usize = 3;
 
-/// The smallest number of changes of value from which on a sorted column is no coincidence.
+/// The smallest number of changes of value at which a sorted column doesn't count as a coincidence.
 const CHANGES: usize = 3;
 
-/// The number of changes of value from which on an order counts as shown.
+/// The smallest number of changes of value at which an order counts as shown.
 const MANY: usize = 20;
 
-/// Of this many pairs of neighbours, one may be out of order in a sort by a collation, because its exact rules are not
-/// known here.
+/// In a sort by a collation, one of this many pairs of neighbours may be out of order, because the exact rules of the
+/// collation are not known here.
 const LANGUAGE_EXCEPTIONS: usize = 50;
 
 /// The largest number of values in a rank.
 const RANKS: usize = 20;
 
-/// The comparison of a field's values.
+/// The comparison by which a field's values are sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrder {
     /// JSON numbers.
     Number,
-    /// Numbers in strings.
+    /// Strings, compared as numbers.
     NumberInString,
-    /// Dates and times.
+    /// Strings, compared as dates or times.
     Datetime,
     /// Booleans, false before true.
     Boolean,
     /// UUIDs.
     Uuid,
-    /// Strings, as numbers or by their bytes: both comparisons sort these values in the same way.
+    /// Strings, compared as numbers or by their bytes: both comparisons sort the seen values in the same way.
     NumberOrBytes,
-    /// Strings, by their bytes.
+    /// Strings, compared by their bytes.
     Bytes,
-    /// Strings, ignoring case or by the rules of a language. The gateway can't compare such values.
+    /// Strings, compared without regard to case or by the rules of a language. The gateway can't compare such values.
     Language,
-    /// Strings in the order of a list.
+    /// Strings, in the order of this list of values.
     Rank(Vec<String>),
 }
 
@@ -99,7 +99,8 @@ impl ValueOrder {
     }
 }
 
-/// Returns a time of RFC 3339, or midnight in UTC of a date, in nanoseconds since 1970.
+/// Parses a time of RFC 3339, or a date as its midnight in UTC. Returns nanoseconds since 1970; `None` for other
+/// strings.
 fn instant(text: &str) -> Option<i64> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok().and_then(|time| time.timestamp_nanos_opt());
     time.or_else(|| {
@@ -108,7 +109,7 @@ fn instant(text: &str) -> Option<i64> {
     })
 }
 
-/// Returns the form of a text that most collations compare first: its letters and digits, in lower case and without
+/// Returns the form of a string that most collations compare first: its letters and digits, in lower case and without
 /// accents.
 fn folded(text: &str) -> String {
     let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
@@ -144,7 +145,7 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
-    // Numbers with equally many digits are sorted alike by both comparisons. Test:
+    // Both comparisons sort numbers with equally many digits in the same way. Test:
     // `ids_that_may_be_numbers_or_text_get_no_type`.
     if comparison == ValueOrder::NumberInString && all(&ValueOrder::Bytes).is_some_and(|(other, _)| other == descending)
     {
@@ -161,8 +162,8 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     Some(ColumnRun { comparison, descending, changes, nulls, is_told })
 }
 
-/// Returns the groups without their nulls, and the end of the groups at which nulls are. Returns `None` if nulls are
-/// between values, or at different ends of different groups.
+/// Returns the groups without their nulls, and whether nulls are first or last in the groups. Returns `None` if nulls
+/// are between values, or first in one group and last in another.
 fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Range<usize>>, Option<NullsAt>)> {
     let mut found = None;
     let mut stretches = Vec::with_capacity(groups.len());
@@ -173,7 +174,7 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
         let first = values.iter().take(nulls).all(|value| value.is_null());
         let last = values.iter().rev().take(nulls).all(|value| value.is_null());
         let stretch = if first { group.start + nulls..group.end } else { group.start..group.end - nulls };
-        // A group that consists of nulls shows no end.
+        // A group with nulls only doesn't show whether nulls are first or last.
         if is_mixed {
             let at = if first { NullsAt::First } else { NullsAt::Last };
             if !first && !last || found.is_some_and(|known| known != at) {
@@ -205,7 +206,7 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
     if text(|text| instant(text).is_some()) {
         found.push(ValueOrder::Datetime);
     }
-    // A text such as `1e5` parses as a number, but is probably a code.
+    // A string such as `1e5` parses as a number, but is probably a code.
     if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
         found.push(ValueOrder::NumberInString);
     }
@@ -270,23 +271,24 @@ fn tendency(comparison: &ValueOrder, column: &[&Value], stretches: &[Range<usize
     (along.all > 0 && (against.all == 0 || are_exceptions)).then_some((descending, along.all + against.all))
 }
 
-/// The number of pairs of neighbours in one direction, and of those among them whose order depends on the language
-/// (`fine`).
+/// The pairs of neighbours that run in one direction. `all` is their number, and `fine` is the number of pairs among
+/// them whose order depends on the language.
 #[derive(Clone, Copy, Default)]
 struct Neighbours {
     all: usize,
     fine: usize,
 }
 
-/// Returns whether two texts begin with the same letter, or with one whose place depends on the language.
+/// Returns whether the order of two strings depends on the language: both begin with the same letter, or one of them
+/// begins with a character that isn't ASCII.
 fn is_fine(left: &Value, right: &Value) -> bool {
     let texts = [left, right].map(|value| value.as_str().unwrap_or_default());
     let [left, right] = texts.map(|text| folded(text).chars().next());
     left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
 }
 
-/// Returns whether all comparisons sort these texts alike. They do if the texts have characters of the same class at
-/// each position, or if all characters are digits or letters of one case.
+/// Returns whether all comparisons sort these strings in the same way. That is certain if the strings have characters
+/// of the same class at each position, or if all characters are digits and letters of one case.
 fn compares_alike(values: &[&Value]) -> bool {
     let class = |letter: char| match letter {
         '0'..='9' => '0',
@@ -326,13 +328,14 @@ struct Explanation {
     id: Option<ColumnRun>,
     /// The number of rows that are equal to a neighbour by all keys.
     ties: usize,
-    /// The longest run of such rows.
+    /// The number of rows in the longest run of such rows.
     longest: usize,
 }
 
 impl Explanation {
-    /// Returns a score that is largest for the best explanation. In this order of importance, it explains ties, has few
-    /// keys, its first key has a name like `created_at`, and the values of that key change often.
+    /// Returns a score that is largest for the best explanation. In this order of importance, the best explanation
+    /// orders ties, has few keys, has a first key with a name like `created_at`, and the values of that key change
+    /// often.
     fn merit(&self) -> (bool, std::cmp::Reverse<usize>, bool, usize) {
         let is_complete = self.ties == 0 || self.id.is_some();
         let named = self.keys.first().is_some_and(|(pointer, _)| is_named_like_an_order(pointer));
@@ -346,7 +349,7 @@ pub(super) fn is_named_like_an_order(pointer: &str) -> bool {
     ORDERING.iter().any(|part| if *part == "at" { name.ends_with(part) } else { name.contains(part) })
 }
 
-/// Finds the order of a sample, and adds the finding.
+/// Finds the order of the sample's rows, and adds a finding on it.
 pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     let rows = &sample.rows;
     if rows.len() < CHANGES + 1 {
@@ -357,7 +360,7 @@ pub(super) fn find(learnt: &mut Learnt, sample: &Sample) {
     let id = learnt.shape.id.clone();
     let whole = whole(rows);
     let by_id = id.as_ref().and_then(|id| run(rows, id, &whole)).filter(|run| sorts_ids(&run.comparison));
-    // An order by the id has no ties, so that it is preferred to fields that are sorted, too.
+    // An order by the id has no ties, so it is preferred to other fields that are also sorted.
     if let Some(own) = &by_id {
         learnt.order = Some(order_of(learnt, &[], by_id.as_ref()));
         let way = if own.descending { "descending" } else { "ascending" };
@@ -386,8 +389,8 @@ fn sorts_ids(comparison: &ValueOrder) -> bool {
     !matches!(comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean)
 }
 
-/// Returns a note on other fields that are sorted too, in which case the rows don't show by which field the list is
-/// sorted.
+/// Returns a note that names other fields by which the rows are also sorted; empty if there are none. With such fields,
+/// the rows don't show by which field the upstream sorts.
 fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
     let fields = learnt.shape.fields(rows).into_iter().filter(|field| is_named_like_an_order(field));
     let running = fields.filter(|field| run(rows, field, whole).is_some_and(|run| run.changes > rows.len() / 4));
@@ -424,7 +427,7 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
                 if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
                     best = Some(explanation);
                 }
-                // No further key can follow one whose values the gateway can't compare.
+                // No other key can follow a key whose values the gateway can't compare.
                 if ties > 0 && !is_opaque && further.len() < 24 {
                     further.push((keys, groups));
                 }
@@ -452,8 +455,8 @@ pub(super) fn upstream_name(pointer: &str) -> String {
 }
 
 /// Drops an order with tie runs about as long as an answer or longer, unless such runs can be read: by a sort that ends
-/// with the id, or by range filters. Otherwise the order of equal items is not known, so that a route with this order
-/// would refuse pages in the middle of such a run, or claim too much.
+/// with the id, or by range filters. Otherwise the order of equal items is not known. A route with this order would
+/// refuse pages in the middle of such a run, or claim more than it can prove.
 pub(super) fn settle_ties(learnt: &mut Learnt) {
     let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
     let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);

@@ -27,33 +27,33 @@ use crate::learn::{
     write::preset,
 };
 
-/// The list that is learnt.
+/// The list to learn, and the requests that may be sent for it.
 #[derive(Clone, Debug, Default)]
 pub struct ProbeTarget {
     /// The path at the upstream.
     pub path: String,
-    /// The parameters of every request, decoded: filters of the list.
+    /// The parameters of every request, decoded: the filters of the list, and the paging parameters of the given URL.
     pub fixed: Vec<(String, String)>,
-    /// The body of requests by POST; without one they are by GET.
+    /// The body of POST requests; `None` for GET requests.
     pub body: Option<Value>,
-    /// The names of headers that the caller adds to every request. The prober does not get their values, which may be
-    /// secrets.
+    /// The names of headers that the caller adds to every request. The prober does not get the values of these headers,
+    /// which may be secrets.
     pub headers: Vec<HeaderName>,
     /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
-    /// The parameters of each recorded request for the list, decoded; empty for a live list. Their names and values are
-    /// tried, because a recording answers no others.
+    /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their
+    /// names and values, because a recording answers no others.
     pub recorded: Vec<Vec<(String, String)>>,
     /// The list as an OpenAPI document describes it. Its names and numbers are tried first.
     pub documented: Option<Rc<DocumentedList>>,
 }
 
-/// The limits of a prober.
+/// The limits of a prober, which bound the load on the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeLimits {
     /// The largest number of requests.
     pub requests: usize,
-    /// The pause before each request but the first.
+    /// The pause before each request except the first.
     pub delay: Duration,
     /// The largest offset that is requested.
     pub depth: u64,
@@ -65,7 +65,7 @@ impl Default for ProbeLimits {
     }
 }
 
-/// The first answer with items, with which later ones are compared.
+/// The first answer with items, with which later answers are compared.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
     pub(super) seen: Rc<SeenAnswer>,
@@ -77,9 +77,9 @@ pub(super) struct Base {
 /// The next request of a prober, or its result.
 #[derive(Debug)]
 pub enum ProberStep<T> {
-    /// A request to send, after its pause.
+    /// A request to send after its pause, and the prober to resume with the answer.
     Send(ProbeRequest, Prober<T>),
-    /// The result.
+    /// The result, after which no request follows.
     Done(T),
 }
 
@@ -93,7 +93,7 @@ impl<T> std::fmt::Debug for Prober<T> {
 }
 
 impl<T> Prober<T> {
-    /// Starts a procedure that sends its requests through a mailbox.
+    /// Starts a procedure, which sends its requests through the mailbox that it gets.
     pub(super) fn of<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> ProberStep<T> {
         Self::step(Suspended::begin(procedure))
     }
@@ -112,10 +112,10 @@ impl<T> Prober<T> {
     }
 }
 
-/// The learnt list, or the reason that no list could be learnt, as a text for people.
+/// The learnt list, or the reason why no list could be learnt, as a message for people.
 pub type LearntOutcome = Result<Box<Learnt>, String>;
 
-/// Starts to learn a list.
+/// Starts to learn a list. Returns the first request.
 #[must_use]
 pub fn begin(target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LearntOutcome> {
     Prober::of(|mailbox| learn(mailbox, target, limits))
@@ -129,7 +129,8 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
-    // Paging parameters without which the upstream returns no list stay in all requests, unless a step sets them.
+    // If the upstream returns no list without the given paging parameters, they stay in all requests, unless a step
+    // sets them.
     let (hints, fixed) = given.into_iter().partition(|(name, _)| looks_like_paging(name));
     learnt.fixed = fixed;
     let mut base = Base { seen: base, ids, hints };
@@ -138,7 +139,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
     }
-    // This comes after the steps, since a sort or a range filter that they find makes long tie runs readable.
+    // Ties are settled after the steps, since a sort or a range filter makes long tie runs readable.
     order::settle_ties(&mut learnt);
     if let Some(document) = &session.target.documented {
         openapi::comparison::note(&mut learnt, document, &base);
@@ -148,7 +149,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     Ok(Box::new(learnt))
 }
 
-/// Runs the steps, until one of them may send no further request.
+/// Runs the steps in their order. Ends at the first step that can't send another request.
 async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Result<(), ProbeHalt> {
     let mut tried = Tried::default();
     // The place parameter is found with small pages, which need the size parameter.
@@ -185,8 +186,8 @@ struct Tried {
 }
 
 impl Tried {
-    /// Notes that requests of a step are not recorded: in the evidence of its open findings, or else in a finding of
-    /// its own.
+    /// Notes that requests of a step are not recorded: in the evidence of its open findings, or, if there are none, in
+    /// a new finding.
     fn note(&mut self, session: &Session, learnt: &mut Learnt, about: &'static str) {
         let missing = session.not_recorded() - self.not_recorded;
         if missing > 0 {
@@ -206,8 +207,8 @@ impl Tried {
     }
 }
 
-/// Returns the first answer with a list, and the path to which the given path redirects, if it does. Paging parameters
-/// of the target are left out, unless the upstream needs them.
+/// Returns the first answer with a list. If the given path redirects to another path, returns that path, too. Paging
+/// parameters of the target are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
     // Required paging parameters of the document get a value, since an upstream may refuse requests without them. Test:
@@ -226,7 +227,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
         let seen = session.ask(&[]).await.map_err(|halt| halt.to_string())?;
         let location = seen.header("location").filter(|_| (300..400).contains(&seen.status));
         if let Some(path) = location.and_then(|to| same_host_path(to, &session.target.host)) {
-            // The gateway follows no redirects, so that the route gets the path of the target. Test:
+            // The gateway follows no redirects, so the route gets the path to which the upstream redirects. Test:
             // `a_redirect_to_a_slash_is_followed_and_kept`.
             session.target.path.clone_from(&path);
             moved = Some(path);
@@ -242,12 +243,13 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
     Err("the upstream redirects without an end".to_owned())
 }
 
-/// Returns the path of a URL, if it is on the same host.
+/// Returns the path of an absolute URL on the given host, or of a relative URL with an absolute path; `None` for other
+/// URLs.
 fn same_host_path(location: &str, host: &str) -> Option<String> {
     let path = match token::after_scheme(location) {
         Some(rest) => {
             let (authority, path) = rest.split_once('/')?;
-            // A path on another host is not one of this upstream.
+            // Another host is another upstream.
             if !authority.eq_ignore_ascii_case(host) {
                 return None;
             }
@@ -265,7 +267,7 @@ pub(super) fn looks_like_paging(name: &str) -> bool {
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
 }
 
-/// Returns the reason for which an answer contains no list, with advice.
+/// Returns the reason why an answer contains no list, with advice.
 fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
     let status = seen.status;
     if !seen.is_recorded() {

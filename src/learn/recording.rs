@@ -32,17 +32,17 @@ const LISTED: usize = 12;
 /// A request and its answer.
 #[derive(Clone, Debug)]
 pub struct RecordedExchange {
-    /// The method.
+    /// The method of the request.
     pub method: Method,
-    /// The path, as it was sent.
+    /// The path of the request, as it was sent.
     pub path: String,
-    /// The parameters, decoded.
+    /// The parameters of the query, decoded.
     pub pairs: Vec<(String, String)>,
-    /// The body of the request, if it is JSON.
+    /// The body of the request; `None` if it isn't JSON.
     pub body: Option<Value>,
-    /// The names of the headers with credentials. Their values are not kept.
+    /// The names of the request's headers with credentials. The values are not kept.
     pub credentials: Vec<HeaderName>,
-    /// The answer, decoded.
+    /// The answer, with its body decoded.
     pub answer: ProbeAnswer,
 }
 
@@ -83,7 +83,7 @@ fn is_credential(name: &HeaderName) -> bool {
 /// Recorded exchanges, in the order in which they took place.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// Each exchange, and whether it has answered.
+    /// Each exchange, and whether it has answered a request.
     exchanges: Vec<(RecordedExchange, bool)>,
 }
 
@@ -94,13 +94,13 @@ impl Recording {
         Self { exchanges: exchanges.into_iter().map(|exchange| (exchange, false)).collect() }
     }
 
-    /// Returns the parameters of the recorded request for the first page. The request has the given parameters, and
+    /// Returns the parameters of the recorded request for the first page. That request has the given parameters, and
     /// otherwise only paging parameters. Of several such requests, the one with the fewest parameters is chosen, then
     /// the one with the smallest page or offset.
     ///
     /// # Errors
     ///
-    /// Returns the reason as a text if no such request is recorded.
+    /// Returns a message with the reason if no such request is recorded.
     pub fn first(
         &self,
         method: &Method,
@@ -110,7 +110,7 @@ impl Recording {
         let recorded = || self.of(method, path);
         // Paging parameters of the URL are only hints, as with a live list.
         let given: Vec<&(String, String)> = given.iter().filter(|(name, _)| !looks_like_paging(name)).collect();
-        // The pages may be recorded in any order, so that the first one is found by its numbers. Test:
+        // The pages may be recorded in any order, so the first page is found by its numbers. Test:
         // `pages_of_a_browser_are_enough_for_a_route`.
         let rank = |pairs: &&[(String, String)]| {
             let places = pairs.iter().filter(|(name, _)| names_a_place(name));
@@ -174,8 +174,8 @@ impl Recording {
     pub fn answer(&mut self, request: &ProbeRequest) -> ProbeOutcome {
         let pairs = sorted(&query_of(&format!("?{}", request.query)));
         let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-        // A recording does not show whether a request lacks a header on purpose, so that such requests are not
-        // answered. Test: `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
+        // A recording does not show whether a request lacks a header on purpose, so requests without a header of the
+        // target are not answered. Test: `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
         let asked = self.exchanges.iter_mut().rev().filter(|_| request.without.is_none());
         let found = asked.into_iter().find(|(own, _)| {
             own.is_at(&request.method, &request.path) && sorted(&own.pairs) == pairs && own.body == body
@@ -203,7 +203,7 @@ fn sorted(pairs: &[(String, String)]) -> Vec<(String, String)> {
     pairs
 }
 
-/// Removes the headers with the coding and the length of the encoded body.
+/// Removes `Content-Encoding` and `Content-Length`, which describe the encoded body.
 fn decoded_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);

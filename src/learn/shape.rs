@@ -20,7 +20,7 @@ const FIELD_DEPTH: usize = 3;
 /// The largest number of facts and of fields that are collected.
 const MOST: usize = 200;
 
-/// The places of a list in an answer.
+/// The places of the items and their ids in the answers of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListShape {
     /// The array of items, as a JSON Pointer.
@@ -40,19 +40,21 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    /// Returns whether the last step of the place is one of these names.
+    /// Returns whether the last step of the place is one of these names, which are in the form of [`names::plain`].
     pub(super) fn is_named(&self, names: &[&str]) -> bool {
         names.contains(&names::last_step(&self.place).as_str())
     }
 }
 
 impl ListShape {
-    /// Finds the list in an answer: the non-empty array that most resembles one.
+    /// Finds the list in an answer: the non-empty array that most resembles a list. Returns `None` if there is no such
+    /// array.
     pub(super) fn find(seen: &SeenAnswer) -> Option<Self> {
         Self::find_in(seen.json.as_ref()?)
     }
 
-    /// Finds the list in a JSON document: the non-empty array that most resembles one.
+    /// Finds the list in a JSON document: the non-empty array that most resembles a list. Returns `None` if there is no
+    /// such array.
     #[must_use]
     pub fn find_in(document: &Value) -> Option<Self> {
         let mut arrays = Vec::new();
@@ -70,7 +72,7 @@ impl ListShape {
         Some(Self { items, item, id })
     }
 
-    /// Returns the elements of the list in an answer; `None` if it has none.
+    /// Returns the elements of the list in an answer; `None` if the answer is an error or has no array at the place.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
         // An error may contain an array of faults.
         if !seen.is_success() {
@@ -79,12 +81,13 @@ impl ListShape {
         step_into(seen.json.as_ref()?, &self.items)?.as_array().map(Vec::as_slice)
     }
 
-    /// Returns the number of elements of an answer.
+    /// Returns the number of elements of the list in an answer; 0 if the answer has no list.
     pub(super) fn count(&self, seen: &SeenAnswer) -> usize {
         self.elements(seen).map_or(0, <[_]>::len)
     }
 
-    /// Returns texts that identify the items of an answer: the JSON of their ids, or of the whole elements without ids.
+    /// Returns strings that identify the items of an answer: the JSON of each id, or of the whole element if it has no
+    /// id. Returns `None` if the answer has no list.
     pub(super) fn identities(&self, seen: &SeenAnswer) -> Option<Vec<String>> {
         Some(self.elements(seen)?.iter().map(|element| self.identity(element)).collect())
     }
@@ -97,7 +100,7 @@ impl ListShape {
     /// Returns the fields of the items as JSON Pointers within elements, in the order of their first occurrence.
     pub(super) fn fields(&self, elements: &[Value]) -> Vec<String> {
         let mut found = Vec::new();
-        // An item may lack members that others have, so that several are read.
+        // An item may lack members that other items have, so several items are read.
         for element in elements.iter().take(50) {
             if let Some(item) = step_into(element, &self.item) {
                 find_fields(item, &self.item, 0, &mut found);
@@ -113,8 +116,8 @@ impl ListShape {
         found
     }
 
-    /// Returns the place of the total if `is_total` is true; otherwise the place of a flag that more items follow or
-    /// that the list ends.
+    /// Returns the place of the total if `is_total` is true. Otherwise returns the place of a flag that tells whether
+    /// more items follow.
     pub(super) fn fact(&self, seen: &SeenAnswer, is_total: bool) -> Option<String> {
         let count = u64::try_from(self.elements(seen)?.len()).unwrap_or(u64::MAX);
         let fits = |fact: &Fact| {
@@ -126,13 +129,13 @@ impl ListShape {
                     && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
             }
         };
-        // The number of the page's items may be next to the total, so that the largest number is chosen; of equal ones
-        // the first.
+        // The number of the page's items may be next to the total, so the largest number is chosen. Of equal numbers,
+        // the first one is chosen.
         let facts = self.facts(seen).into_iter().rev().filter(fits);
         facts.max_by_key(|fact| whole(&fact.value)).map(|fact| fact.place)
     }
 
-    /// Returns the field with the most similar name, for suggestions.
+    /// Returns the field whose name is most similar to a misspelt one, for suggestions; `None` if no field is similar.
     pub(super) fn nearest(name: &str, fields: &[String]) -> Option<String> {
         let alike = fields.iter().find(|field| names::last_step(field) == names::plain(name)).map(String::as_str);
         let near = alike.or_else(|| nearest(&format!("/{name}"), fields.iter().map(String::as_str)));
@@ -160,7 +163,7 @@ impl ListShape {
     }
 }
 
-/// Headers whose values are no facts about a list.
+/// Headers whose values aren't facts about a list.
 const IRRELEVANT: [&str; 16] = [
     "content-length",
     "date",
@@ -212,9 +215,9 @@ fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(
     }
 }
 
-/// Returns a score that is largest for the list. In this order of importance, the elements are objects and no links,
-/// they have ids, the array has a usual name, it is long, and it is not deep. Laravel's `links` and Spring's `sort` are
-/// arrays of objects too, but without ids.
+/// Returns a score that is largest for the list. In this order of importance, the list's elements are objects other
+/// than links and have ids, and its array has a usual name, is long, and is not deep. Laravel's `links` and Spring's
+/// `sort` are arrays of objects too, but without ids.
 fn merit(pointer: &str, elements: &[Value]) -> (bool, bool, bool, usize, std::cmp::Reverse<usize>) {
     let objects = elements.iter().all(Value::is_object);
     let rows: Vec<&Value> = elements.iter().collect();
@@ -249,7 +252,8 @@ fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
 }
 
 /// Returns a member whose values all differ, and which therefore identifies items. Tries usual names first, then names
-/// that end like a key's, then the same in nested objects, then with at least five items any string or whole number.
+/// that end with `id` or `nr`, then the same in nested objects. With at least five items, finally tries any string or
+/// whole number.
 fn find_id(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));

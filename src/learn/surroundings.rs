@@ -10,13 +10,13 @@ use crate::learn::{
     prober::session::{ProbeHalt, Session},
 };
 
-/// Headers that are no credentials.
+/// Headers that aren't credentials.
 const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-encoding", "content-type", "host"];
 
 /// Usual headers with credentials or tenants, which decide which items a client sees.
 pub(super) const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
 
-/// The largest number of texts that are searched for links.
+/// The largest number of strings in an answer that are searched for links.
 const LINKS: usize = 500;
 
 /// Finds the principal, the resource of an item, links to other hosts, and whether answers are stable.
@@ -31,20 +31,21 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         let found = learnt.shape.identities(&seen);
         let name = header.as_str().to_owned();
         if !seen.is_recorded() {
-            // The header is added to the principal without proof: a superfluous header does no harm, while clients
-            // would share pages if one were missing. Test: `a_recorded_credential_makes_the_principal`.
+            // The header is added to the principal without proof. A superfluous header does no harm, but if one were
+            // missing, clients would share pages. Test: `a_recorded_credential_makes_the_principal`.
             let evidence = "recorded requests have it, and none without it is recorded";
             learnt.note(Certainty::Likely, "principal", name.clone(), evidence);
             learnt.principal.push(name);
             continue;
         }
-        // A refusal shows that the header matters, just as other items do. Test: `a_header_that_decides_what_is_seen`.
+        // A refusal without the header, or an answer with other items, shows that the header matters. Test:
+        // `a_header_that_decides_what_is_seen`.
         if !seen.is_success() || found.as_ref() != Some(&base.ids) {
             let without = if seen.is_success() { "other items".to_owned() } else { seen.status.to_string() };
             learnt.note(Certainty::Shown, "principal", name.clone(), format!("without it the answer is {without}"));
             learnt.principal.push(name);
         } else {
-            // Clients with other credentials may still see other items, so that this is only likely.
+            // Clients with other credentials may still see other items, so the finding is only likely.
             let evidence = "without it the answer has the same items";
             learnt.note(Certainty::Likely, "principal", format!("not {name}"), evidence);
         }
@@ -66,7 +67,7 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     let slash = if path.ends_with('/') { "/" } else { "" };
     let seen = session.ask_path(&format!("{}/{encoded}{slash}", path.trim_end_matches('/'))).await?;
     let inner = id.strip_prefix(learnt.shape.item.as_str()).unwrap_or(&id).to_owned();
-    // Some servers answer every path with 200, so that the answer must contain the id of the item.
+    // Some servers answer every path with 200, so the answer must contain the id of the item.
     let holds = |at: &str| {
         let own = seen.json.as_ref().and_then(|json| step_into(json, at)).and_then(|item| step_into(item, &inner));
         own == Some(value)

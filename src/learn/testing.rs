@@ -24,12 +24,12 @@ pub(super) struct SimulatedRequest {
 }
 
 impl SimulatedRequest {
-    /// Returns the value of a parameter.
+    /// Returns the value of a parameter; `None` if the request lacks it.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the value of a parameter as a whole number.
+    /// Returns the value of a parameter; `None` if it isn't a whole number.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.text(name)?.parse().ok()
     }
@@ -63,7 +63,7 @@ impl Answered {
 pub(super) struct LearntCase {
     pub(super) learnt: Learnt,
     pub(super) requests: Vec<ProbeRequest>,
-    /// The configuration that was written.
+    /// The configuration that was written for the list. It loads without errors.
     pub(super) text: String,
 }
 
@@ -72,8 +72,8 @@ pub(super) fn target() -> ProbeTarget {
     ProbeTarget { path: "/api/items".to_owned(), host: "legacy.test".to_owned(), ..ProbeTarget::default() }
 }
 
-/// Learns a simulated upstream. Panics if that fails, if it takes more requests than allowed, or if no configuration of
-/// it loads without an error.
+/// Learns the list of a simulated upstream. Panics if no list is learnt, if more requests are sent than allowed, or if
+/// none of the written configurations loads without an error.
 pub(super) fn learn(answer: impl Fn(&SimulatedRequest) -> Answered) -> LearntCase {
     learn_as(target(), ProbeLimits::default(), answer)
 }
@@ -230,7 +230,7 @@ pub(super) fn sorted(mut rows: Vec<Value>, field: &str, descending: bool) -> Vec
     rows
 }
 
-/// Returns a slice of rows.
+/// Returns up to `size` rows, from the index `from` on.
 pub(super) fn slice(rows: &[Value], from: usize, size: usize) -> Vec<Value> {
     rows.iter().skip(from).take(size).cloned().collect()
 }

@@ -31,7 +31,7 @@ fn order(outcome: &LearntCase) -> Vec<String> {
     keys.chain(list.declared.then(|| format!("{:?} id", list.id_direction))).collect()
 }
 
-/// A parameter of the sort in the style of `sort=-name,id`.
+/// Sorts rows by a parameter in the style of `sort=-name,id`. Without the parameter, returns the rows as they are.
 fn by_signs(rows: Vec<Value>, sort: Option<&str>) -> Vec<Value> {
     let Some(sort) = sort else { return rows };
     let mut rows = rows;
@@ -231,7 +231,7 @@ fn a_header_that_decides_what_is_seen() {
     assert!(load(&outcome.text).unwrap().principal.iter().any(|name| name == "x-tenant-key"));
 }
 
-/// Django REST framework, PageNumberPagination.
+/// Answers as Django REST framework does with `PageNumberPagination`.
 fn drf(asked: &SimulatedRequest, all: &[Value]) -> Answered {
     if let Some(id) = asked.path.strip_prefix("/api/items/").filter(|rest| !rest.is_empty()) {
         let id = id.trim_end_matches('/');
@@ -388,7 +388,7 @@ fn pages_of_a_fixed_size() {
     assert_eq!(outcome.learnt.default_size, 15);
 }
 
-/// A new item is added before each answer, so that no two answers begin with the same item.
+/// A new item is added before each answer, so no two answers begin with the same item.
 #[test]
 fn a_list_that_grows_with_each_request_has_its_pages() {
     let (mut all, came) = (rows(600), Cell::new(400));

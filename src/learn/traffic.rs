@@ -1,8 +1,8 @@
-//! Checks of a configured list with the requests of its legacy clients and their answers. The faults are those that
-//! [`live`](super::live) finds with its own requests, as far as the requests of clients show them.
+//! Checks of a configured list with the requests of its legacy clients and their answers. They find the same faults as
+//! [`live`](super::live) does with its own requests, as far as the requests of clients show these faults.
 //!
 //! A single answer shows missing items, ids, facts and keys. Several answers of a list show parameters without effect,
-//! and how pages are counted. For that purpose hashes of ids are kept, but no values.
+//! and how pages are counted. To compare answers, hashes of ids are kept, but no values.
 
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::DefaultHasher},
@@ -39,7 +39,7 @@ const LARGEST: usize = 1 << 20;
 /// The smallest number of equal items that is reported as a tie run.
 const TIES: usize = 20;
 
-/// The kinds of faults that a request with its answer shows, or several answers together.
+/// The kinds of faults that are found in a request with its answer, or in several answers together.
 pub const TRAFFIC_FAULTS: [&str; 10] = [
     "first_page",
     "past_end",
@@ -53,11 +53,11 @@ pub const TRAFFIC_FAULTS: [&str; 10] = [
     UPSTREAM_STATUS,
 ];
 
-/// The kind of a failure that is no fault of the configuration: the upstream failed, or the client lacks credentials or
-/// sends too many requests.
+/// The kind of a failure that isn't a fault of the configuration: the upstream failed, or the client lacks credentials
+/// or sends too many requests.
 pub const UPSTREAM_STATUS: &str = "upstream_status";
 
-/// The names and values of parameters.
+/// Parameters with their decoded names and their values.
 type Pairs<V> = Vec<(String, V)>;
 
 /// A difference between a list and its configuration, seen in an answer.
@@ -67,7 +67,7 @@ pub struct TrafficFault {
     pub kind: &'static str,
     /// The evidence, without values of items and filters.
     pub detail: String,
-    /// The key to change.
+    /// The key of the configuration to change, with a suggestion.
     pub key: String,
 }
 
@@ -76,32 +76,32 @@ pub struct TrafficFault {
 pub struct TrafficRequest<'a> {
     /// The dialect of the list.
     pub dialect: &'a Dialect,
-    /// The order of the answer.
+    /// The order in which the answer should be.
     pub sorted: &'a CompiledOrder,
-    /// True if the request chooses the sort.
+    /// True if the client's request chooses the sort; false for the route's own order.
     pub chosen: bool,
-    /// The hash of the path, the order and the principal.
+    /// The hash of the path, the order and the principal: only answers with the same hash are compared.
     pub view: u64,
     /// The dialect's paging parameters, decoded.
     pub pairs: &'a [(String, String)],
-    /// The other parameters, raw.
+    /// The other parameters, as in the query string of the request.
     pub others: &'a str,
-    /// The requested number of items, if the request or the dialect specifies it.
+    /// The requested number of items; `None` if neither the request nor the dialect specifies it.
     pub size: Option<u32>,
 }
 
 /// An answer of the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct TrafficResponse<'a> {
-    /// The status.
+    /// The HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// The headers of the response.
     pub headers: &'a HeaderMap,
     /// The body, decoded.
     pub body: &'a [u8],
 }
 
-/// The last answers of a list, as hashes.
+/// The last answers of a list, reduced to hashes and numbers.
 #[derive(Debug, Default)]
 pub struct ListTraffic {
     seen: VecDeque<SeenPage>,
@@ -114,24 +114,24 @@ struct SeenPage {
     list: u64,
     /// The page or offset in the request.
     place: Option<u64>,
-    /// The same, counted from 0; negative for a page before the first one of the dialect.
+    /// The page or offset, counted from 0; negative for a page before the dialect's first page.
     number: i64,
-    /// The hash of the name, and the value, of a parameter that is not the dialect's and has the usual name of a page
-    /// or an offset.
+    /// A parameter that is not the dialect's but has the usual name of a page or an offset: the hash of its name, and
+    /// its value.
     other_place: Option<(u64, u64)>,
     size: Option<u32>,
     items: usize,
     /// The hash of all ids together.
     ids: u64,
-    /// The hashes of the first ids; 0 after the last one.
+    /// The hashes of the first ids. The remaining entries are 0 if there are fewer ids.
     sample: [u64; SAMPLE],
     total: Option<u64>,
     says_end: bool,
 }
 
 impl SeenPage {
-    /// Returns whether both answers have items, and the first [`SAMPLE`] of them have none in common. Two answers to
-    /// the same request have some in common, even if the list changes in between. Test:
+    /// Returns whether both answers have items, and the first [`SAMPLE`] items of each have no id in common. Two
+    /// answers to the same request have ids in common, even if the list changes in between. Test:
     /// `a_list_that_changes_is_no_fault`.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
@@ -154,7 +154,7 @@ fn fault(kind: &'static str, detail: String, key: impl Into<String>) -> TrafficF
 }
 
 impl TrafficRequest<'_> {
-    /// Returns the page or offset of the request.
+    /// Returns the page or offset of the request; `None` if the request has none.
     fn place(&self) -> Option<u64> {
         let name = self.dialect.place_name()?;
         self.pairs.iter().find(|(known, _)| *known == name)?.1.parse().ok()
@@ -170,7 +170,7 @@ impl TrafficRequest<'_> {
         self.dialect.paging().family == Family::Page
     }
 
-    /// Returns the offset at which the answer should begin, by the configuration.
+    /// Returns the offset at which the answer should begin according to the configuration.
     fn begins(&self) -> Option<u64> {
         let number = u64::try_from(self.number()).ok()?;
         if self.is_paged() { number.checked_mul(u64::from(self.size?)) } else { Some(number) }
@@ -225,9 +225,9 @@ impl ListTraffic {
         };
         faults.extend(other.and_then(|(name, _)| self.place_parameter(asked, &page, name)));
         let repeats = self.same_items(asked, &page);
-        // A wrong number of the first page also shows as repeated items or as a wrong total: one fault is reported.
+        // A wrong number of the first page also repeats items or seems a wrong total: only one fault is reported.
         faults.extend(repeats.or_else(|| self.earlier_first(asked, &page)).or_else(|| total(asked, &page)));
-        // The oldest answer is dropped, so that memory is bounded. Test:
+        // The oldest answer is dropped to bound the memory. Test:
         // `a_list_as_configured_has_no_fault_and_its_memory_is_bounded`.
         if self.seen.len() == MOST {
             self.seen.pop_front();
@@ -236,8 +236,7 @@ impl ListTraffic {
         faults
     }
 
-    /// Returns the kind of the fault for a verdict on an answer: the verdict, or for some statuses a more specific
-    /// kind.
+    /// Returns the kind of the fault for a verdict on an answer: the verdict, or for some statuses a more specific one.
     #[must_use]
     pub fn kind(verdict: &'static str, status: u16) -> &'static str {
         match (verdict, status) {
@@ -247,7 +246,7 @@ impl ListTraffic {
         }
     }
 
-    /// Returns a suggestion of the key to change, for a verdict on an answer.
+    /// Returns the key to change, with a suggestion, for a verdict on an answer. `detail` is the verdict in words.
     #[must_use]
     pub fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), response: TrafficResponse<'_>) -> String {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
@@ -276,7 +275,7 @@ impl ListTraffic {
         })
     }
 
-    /// Returns a fault if a parameter that is not the dialect's decides which items are returned.
+    /// Returns a fault if a parameter that the dialect doesn't have decides which items are returned.
     fn place_parameter(&self, asked: &TrafficRequest<'_>, page: &SeenPage, name: &str) -> Option<TrafficFault> {
         let (own, value) = page.other_place?;
         let has_effect = |other: &&SeenPage| {
@@ -317,8 +316,8 @@ impl ListTraffic {
         let begins = if asked.is_paged() { reaches } else { Some(high.number) };
         let by_total =
             low.total.zip(begins).is_some_and(|(total, end)| i64::try_from(total).is_ok_and(|total| total <= end));
-        // An earlier page with other items shows that the parameter works, so that the last page is repeated. Test:
-        // `pages_before_the_first_and_after_the_last_are_told_apart`.
+        // An earlier page with other items shows that the parameter works. The upstream therefore repeats its last
+        // page. Test: `pages_before_the_first_and_after_the_last_are_told_apart`.
         let has_effect = self.seen.iter().any(|other| {
             other.list == page.list
                 && (0..low.number).contains(&other.number)
@@ -350,14 +349,14 @@ impl ListTraffic {
     }
 }
 
-/// Returns a fault if a parameter that is not the dialect's has the usual name of a size, and the number of items as
-/// its value.
+/// Returns a fault if a parameter that the dialect doesn't have has the usual name of a size, and its value is the
+/// number of items.
 fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: usize) -> Option<TrafficFault> {
     let own = asked.dialect.size_name();
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {
         return None;
     }
-    // A filter may leave a single item with each size, so that at least two are needed.
+    // A filter may leave a single item with each size, so at least two are needed.
     let is_size = |(name, value): &&(String, u64)| is_named(name, &SIZES) && items > 1 && *value == items as u64;
     let (name, _) = paging.iter().find(is_size)?;
     let detail = format!("requests say by {name:?} how many items they want, and get as many");
@@ -375,8 +374,8 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
 /// Returns a fault if an answer at or after the total has items.
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
-    // A total may be outdated by a few items, so that an answer is only checked if it begins at or after the total.
-    // Test: `a_list_that_changes_is_no_fault`.
+    // A total may be outdated by a few items, so an answer is only checked if it begins at or after the total. Test:
+    // `a_list_that_changes_is_no_fault`.
     if page.items == 0 || page.number == 0 || begins < total {
         return None;
     }
@@ -424,7 +423,7 @@ fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     ))
 }
 
-/// Returns a suggestion of the key to change, for a verdict.
+/// Returns the key to change, with a suggestion, for a verdict on an answer.
 fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenAnswer) -> String {
     let found = ListShape::find(seen);
     match verdict {
@@ -455,7 +454,7 @@ fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenA
     }
 }
 
-/// Suggests another place for a fact that is missing at the dialect's place.
+/// Suggests the place of a fact that is missing at the dialect's place. `said` is the verdict in words.
 fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let is_total = said.contains("response.total");
     let place = found.and_then(|found| found.fact(seen, is_total));
@@ -466,7 +465,7 @@ fn facts(said: &str, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     }
 }
 
-/// Suggests a field for a key that no item has.
+/// Suggests a field with a similar name for a key that no item has.
 fn kinds(asked: &TrafficRequest<'_>, found: Option<ListShape>, seen: &SeenAnswer) -> String {
     let usual = || "order of the route, and type and nulls in its fields".to_owned();
     let Some(found) = found else { return usual() };
@@ -565,7 +564,7 @@ mod tests {
             (1, answer(10..20, Some(30))),
             // Page 2 begins with the last item of page 1, since a new item was added to the list.
             (2, answer(19..29, Some(31))),
-            // Page 0 is answered with page 1, which has another item by now.
+            // Page 0 is answered with page 1, whose first item is new.
             (0, answer(9..19, Some(31))),
             // Two pages after the end.
             (8, answer([], Some(31))),

@@ -17,7 +17,7 @@ use crate::learn::{
 /// The width of comments in characters.
 const WIDTH: usize = 116;
 
-/// The upstream of a configuration.
+/// The upstream that a configuration names.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenUpstream {
     /// The peer, as `host:port`.
@@ -26,8 +26,8 @@ pub struct WrittenUpstream {
     pub tls: bool,
 }
 
-/// Returns a name for the route of a path: its last segment, with underscores for other characters than letters and
-/// digits.
+/// Returns a name for the route of a path: the last segment in lower case, with an underscore for each character that
+/// isn't an ASCII letter or digit.
 #[must_use]
 pub fn route_name(path: &str) -> String {
     let name = path.split('/').rfind(|segment| !segment.is_empty()).unwrap_or("list");
@@ -42,7 +42,8 @@ pub fn gateway_port(peer: &str) -> u16 {
     if peer.ends_with(":8080") { 8081 } else { 8080 }
 }
 
-/// Returns a complete configuration. Pages have at most `most` items.
+/// Returns a complete configuration for a learnt list, in TOML. The route at `path` serves pages of at most `most`
+/// items.
 #[must_use]
 pub fn configuration(
     learnt: &Learnt,
@@ -99,7 +100,7 @@ fn comment(out: &mut String, text: &str) {
             line = "#  ".to_owned();
         }
         line.push(' ');
-        // TOML allows no control characters in comments, and texts of the upstream may contain some.
+        // TOML allows no control characters in comments, but strings from the upstream may contain some.
         line.extend(word.chars().filter(|letter| !letter.is_control()));
     }
     let _ = writeln!(out, "{line}");
@@ -121,7 +122,7 @@ fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
-/// Writes a table with its header. Sections within it get headers of their own, other tables are written inline.
+/// Writes a table with its header. Sections within the table get separate headers, other tables are written inline.
 fn text_of(table: &Table, name: &str) -> String {
     let mut out = format!("[{name}]\n");
     for (key, value) in table.iter().filter(|(key, value)| *key != SECTION && !is_section(value)) {
@@ -140,7 +141,7 @@ fn text_of(table: &Table, name: &str) -> String {
     out
 }
 
-/// Returns whether a value is a table with a header of its own. The key [`SECTION`] marks it.
+/// Returns whether a value is a table that gets a separate header. The key [`SECTION`] marks such tables.
 fn is_section(value: &Value) -> bool {
     value.as_table().is_some_and(|table| table.contains_key(SECTION))
 }
@@ -160,7 +161,7 @@ fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
     Value::Array(texts.into_iter().map(string).collect())
 }
 
-/// Returns the keys of the route.
+/// Returns the table of the route.
 fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most: u32) -> Table {
     // The path of a route matches with and without a final slash, and is written without it.
     let bare = path.trim_end_matches('/');
@@ -201,7 +202,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
             .filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
         let own: Vec<&str> = own.collect();
         if !own.is_empty() {
-            // The key replaces its default, so that the usual headers must be listed, too.
+            // The key replaces its default, so the usual headers must be listed, too.
             route.insert("principal".to_owned(), strings(usual.into_iter().chain(own)));
         }
     }
@@ -221,7 +222,8 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     route
 }
 
-/// Returns `fields` of the route: the fields of the order and of sorts, and the id if it needs a description.
+/// Returns the table `fields` of the route. It contains the fields of the order, the fields that can be sorted, and the
+/// id if it needs a description.
 fn fields(learnt: &Learnt) -> Table {
     let mut found = Table::new();
     let of_order = learnt.order.iter().flat_map(|order| &order.keys).map(|(field, _)| field);
@@ -290,7 +292,7 @@ fn described(field: &ListField) -> Table {
 /// Returns the name of the dialect, and its table unless it is an unchanged built-in one.
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
-    // The filters of the URL are a part of `request.query`, so that a built-in dialect can't have them. Test:
+    // The filters of the URL are a part of `request.query`, so a built-in dialect can't have them. Test:
     // `filters_of_the_url_are_part_of_every_request`.
     if let Some(preset) = learnt.preset.filter(|_| learnt.fixed.is_empty()) {
         let Some(max) = max else { return (preset.to_owned(), None) };
@@ -378,7 +380,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     request
 }
 
-/// Sets a member of the body in a dialect to a variable.
+/// Sets the member at a pointer, in the body of a dialect, to a variable such as `{page}`.
 fn set(body: &mut Table, pointer: &str, variable: &str) {
     let mut steps: Vec<String> =
         pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
@@ -408,7 +410,7 @@ fn size(learnt: &Learnt) -> Table {
         None if learnt.place != Some(PlaceForm::Whole) => {
             size.insert("default".to_owned(), Value::Integer(learnt.default_size.into()));
         }
-        // Each answer is the whole list, which has no fixed size.
+        // If each answer is the whole list, pages have no fixed size.
         None => {}
     }
     size

@@ -17,7 +17,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// Waits for the line of the access log with this request id, and returns it.
+/// Waits until the access log has a line with this request id, and returns the line.
 fn line(gateway: &Gateway, id: &str) -> Value {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id))
 }
@@ -26,8 +26,8 @@ fn id(response: &http::Response) -> String {
     response.header("x-request-id").unwrap_or_else(|| panic!("no id: {response:?}")).to_owned()
 }
 
-/// Each answer has a new request id, regardless of the client's headers. The access log and the upstream's requests
-/// have the same one.
+/// Each answer has a new request id, regardless of the client's headers. The line of the access log and the requests to
+/// the upstream have the same id.
 ///
 /// Row: A35
 #[test]
@@ -108,8 +108,8 @@ fn a_line_names_the_client_and_the_peer() {
     assert!(unasked.get("upstream").is_none() && unasked.get("upstream_ms").is_none(), "{unasked}");
 }
 
-/// A failing upstream is logged as a warning, so that operators who log only warnings see it. The access log has its
-/// own setting.
+/// A failing upstream is logged as a warning, which operators see even if they log only warnings. The access log has
+/// its own setting.
 #[test]
 fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
     let upstream = Upstream::start(serve(users(60)));
@@ -131,7 +131,7 @@ fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
         "/rest/gone" => Ok(After::Reset),
         _ => exchange.reply("200 OK", &[], b"fine"),
     });
-    // The last request of each round is always logged. Once its line is there, those before it are there too.
+    // The last request of each round is always logged. Once its line is there, all earlier lines are there.
     for (settings, seen) in [
         ("level = \"error\"", &["INFO 200", "WARN 500", "WARN 502", "INFO 404", "WARN 500"][..]),
         ("level = \"debug\", access = \"errors\"", &["WARN 500", "WARN 502", "WARN 500"]),

@@ -12,7 +12,7 @@ use crate::harness::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// `/config` shows the configuration in force, with its files and without secrets, also after a reload.
+/// `/config` shows the configuration in force, with its files and without secrets, before and after a reload.
 #[test]
 fn the_configuration_in_force_can_be_read() {
     let upstream = Upstream::start(serve(users(30)));
@@ -41,7 +41,7 @@ fn the_configuration_in_force_can_be_read() {
         assert!(!text.contains("canary") && !text.contains(TOKEN), "a secret: {text}");
         assert!(!text.contains(crate::harness::gateway::KEY), "a key: {text}");
     }
-    // An invalid file changes neither the configuration in force nor the one that is shown.
+    // An invalid file changes neither the configuration in force nor the answer of `/config`.
     gateway.rewrite_raw("nonsense = = 1");
     gateway.signal("HUP");
     eventually("it is refused", || (http::get(gateway.admin, "/reload").json()["in_force"] == false).then_some(()));
@@ -71,7 +71,7 @@ fn no_foreign_page_changes_anything() {
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
     gateway.signal("HUP");
-    // The origin for the `Host` that the harness sends.
+    // The gateway's own origin, by the `Host` that the harness sends.
     let own = "http://gateway.test";
     let bearer = format!("Bearer {TOKEN}");
     let ask = |more: &[(&str, &str)]| {
@@ -100,7 +100,7 @@ fn no_foreign_page_changes_anything() {
     assert_eq!(page.header("access-control-allow-origin"), None);
 }
 
-/// `/routes` describes each route, with its figures.
+/// `/routes` describes each route, with its counts of requests.
 #[test]
 fn the_routes_are_listed_with_their_figures() {
     let upstream = Upstream::start(serve(users(90)));
@@ -161,7 +161,7 @@ fn the_routes_are_listed_with_their_figures() {
     assert!(own["requests"].as_u64().is_some_and(|requests| requests >= 5), "{own}");
 }
 
-/// A route that observes counts the requests with `offset=`, apart from those without paging parameters.
+/// A route that observes counts requests with `offset=` and requests without paging parameters separately.
 #[test]
 fn a_route_that_observes_is_on_the_migration_board() {
     let upstream = Upstream::start(serve(users(90)));

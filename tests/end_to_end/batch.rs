@@ -15,9 +15,9 @@ use crate::{
     },
 };
 
-/// Answers as a typical batch service, which pages by `payload.cursor` or by `payload.page` and `payload.page_size`,
-/// and filters by `payload.parity`. Its cursors are the ids of the last records. A request without `requester_service`
-/// gets 422.
+/// Answers as a typical batch service. It pages by `payload.cursor`, which is the id of the last record, or by
+/// `payload.page` and `payload.page_size`. It filters by `payload.parity`, and answers 422 to a request without
+/// `requester_service`.
 fn service(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
     let json = [("Content-Type", "application/json")];
@@ -55,7 +55,7 @@ fn service_of(rows: &Rows) -> Upstream {
     Upstream::start(move |exchange| service(&rows, exchange))
 }
 
-/// Returns the configuration of a route by POST, with these lines in its table, and of its dialects.
+/// Returns the configuration of a route by POST and of its dialects. `route` contains lines for the table of the route.
 fn configuration(upstream: &Upstream, route: &str) -> String {
     format!(
         r#"
@@ -124,7 +124,8 @@ fn ids(page: &Value) -> Vec<u64> {
     records.iter().map(|record| record["id"].as_u64().expect("an id")).collect()
 }
 
-/// Walks as a batch client does. The first `cursor` is null, and each further one is `next_cursor`, until that is null.
+/// Walks as a batch client does. The first `cursor` is null, and each later one is the `next_cursor` of the page
+/// before. The walk ends when `next_cursor` is null.
 fn walk(gateway: &Gateway, payload: &Value) -> Vec<Value> {
     let mut connection = gateway.connect();
     let contract = contract("batch");
@@ -181,7 +182,7 @@ fn five_thousand_records_take_five_pages_and_few_requests() {
     }
 }
 
-/// Filters in the body reach the upstream, and another filter is another list.
+/// Filters in the body reach the upstream. A cursor is refused if the filters change.
 #[test]
 fn other_members_of_the_body_are_filters() {
     for route in [BY_TOKEN, BY_PAGE, BY_GET] {
@@ -208,7 +209,7 @@ fn other_members_of_the_body_are_filters() {
     }
 }
 
-/// The answer repeats `requester_service` and `payload` of the request byte for byte.
+/// The answer contains `requester_service` and `payload` of the request, byte for byte.
 #[test]
 fn the_request_comes_back_verbatim() {
     let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
@@ -247,8 +248,8 @@ fn the_total_is_that_of_the_first_page_or_follows_the_upstream() {
     }
 }
 
-/// A walk loses and repeats no records if others are added and removed between pages, for services whose order can be
-/// proven.
+/// A walk neither loses nor repeats records while other records are added and removed, if the order of the service can
+/// be proven.
 #[test]
 fn the_walk_holds_while_records_come_and_go() {
     for route in [BY_PAGE, BY_GET] {
@@ -439,7 +440,7 @@ fn expect_100_continue_is_answered_before_the_body() {
     assert_eq!(outcome(&refused), "413 body_too_large", "{refused:?}");
 }
 
-/// A body that is cut off, and one that does not arrive in time, are refused.
+/// A body that is cut off is refused, and so is a body that does not arrive in time.
 #[test]
 fn incomplete_bodies_are_refused_and_reach_no_upstream() {
     let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_TOKEN}\nbudgets = {{ time = \"300ms\" }}"));
@@ -471,7 +472,7 @@ fn refusals_of_the_service_and_other_methods_pass() {
     assert_eq!((last.method.as_str(), last.target.as_str()), ("GET", "/batch/courses?x=1"));
 }
 
-/// A request for a page by POST only reads, so that it is retried if a pooled connection is broken.
+/// A request for a page by POST only reads, so it is retried if a pooled connection is broken.
 #[test]
 fn a_read_by_post_may_be_sent_again() {
     let rows = Rows::count(3);
@@ -541,7 +542,7 @@ fn legacy_requests_by_post_are_recognised_by_their_query() {
     let successor = followed.header("link").map(str::to_owned);
     assert_eq!(successor.as_deref(), Some("</batch/courses>; rel=\"successor-version\""), "places are no parameters");
 
-    // A redirect can't contain a cursor that is sent in a body, so that the client gets the page itself.
+    // A redirect can't contain a cursor that is sent in a body, so the client gets the page itself.
     for policy in ["redirect", "translate"] {
         let legacy = format!("legacy = {{ policy = \"{policy}\", unmarked = \"new\", sunset = 2036-01-15 }}");
         let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{legacy}")));

@@ -1,5 +1,5 @@
-//! Tests in a headless browser, by the programs in `browser/` (playwright-core, with the system's Chromium). `open.mjs`
-//! is put in front of each program on standard input.
+//! Tests in a headless browser, by the programs in `browser/` (playwright-core, with the system's Chromium). Node.js
+//! reads each program from standard input, with `open.mjs` in front of it.
 
 use std::{
     io::Write as _,
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::third_party::environment;
 
-/// Runs a program of `browser/` with `arguments`, followed by the path of `folder` in the target directory. Returns the
-/// JSON that the program prints.
+/// Runs a program of `browser/`. Its arguments are `arguments` and the path of `folder` in the target directory.
+/// Returns the JSON that the program prints.
 pub(crate) fn look(program: &str, arguments: &[&str], folder: &str) -> Value {
     let folder = self::folder(folder);
     std::fs::create_dir_all(&folder).expect("the target directory can be written");
@@ -32,13 +32,13 @@ pub(crate) fn look(program: &str, arguments: &[&str], folder: &str) -> Value {
     serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{program}: {fault}\n{said}"))
 }
 
-/// Returns a folder of the target directory, for screenshots.
+/// Returns the path of a folder for screenshots in the target directory.
 pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name(name)
 }
 
-/// Asserts that a page logged no errors, sent requests to `origin` alone, and passed the accessibility audits of
-/// `looks`.
+/// Asserts that a page logged no errors, sent requests only to `origin`, and passed the accessibility audit of each
+/// view in `looks`.
 pub(crate) fn is_sound(saw: &Value, origin: &str, looks: &[&str]) {
     assert_eq!(saw["complaints"], json!([]), "errors in the console");
     assert_eq!(saw["origins"], json!([origin]), "requests to other places");

@@ -1,5 +1,5 @@
-//! Tests of bulk requests: each operation is treated as a request of its own, a few run at a time, their results are in
-//! order, and a repetition with the same key runs none of them again.
+//! Tests of bulk requests: each operation is treated as a separate request, a few operations run at a time, and their
+//! results are in order. A repetition with the same idempotency key runs no operation again.
 
 use std::{
     collections::HashMap,
@@ -66,7 +66,7 @@ fn statuses(response: &Response) -> Vec<Option<u16>> {
     results(response).results.iter().map(|result| result.status).collect()
 }
 
-/// Starts a gateway with the service. `bulk` contains further lines of its table.
+/// Starts a gateway with bulk requests. `bulk` contains lines for the table `[services.bulk]`.
 fn start(upstream: &Upstream, bulk: &str) -> Gateway {
     let more = format!("{ORDERS}\n[services.bulk]\n{bulk}\n");
     Gateway::start(&format!("{}{more}", PLAIN.configuration(upstream.address)))
@@ -76,8 +76,8 @@ fn post(gateway: &Gateway, headers: &[(&str, &str)], request: &Value) -> Respons
     gateway.send("POST", "/bulk", &[headers, &[JSON]].concat(), request.to_string().as_bytes())
 }
 
-/// Answers requests: for the list, with several kinds of answers, and with an echo. Paths with `wait` wait for the
-/// gate.
+/// Answers requests for the list, answers some paths in a special way, and echoes all other requests. A path with
+/// `wait` is answered after the gate opens.
 fn service(exchange: &mut Exchange, items: &[String], gate: &Gate) -> io::Result<After> {
     let path = exchange.request.path().to_owned();
     if path.contains("wait") {
@@ -247,7 +247,8 @@ fn limits_hold_for_operations() {
     assert_eq!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}"), 4);
 }
 
-/// The gateway ends operations that take too long, and the upstream sees their connections close.
+/// A thousand operations reach the upstream once each, and a repetition with the same key reaches it not at all. The
+/// gateway ends operations that take longer than `timeout`.
 #[test]
 fn a_thousand_operations_run_once_each() {
     const COUNT: usize = 1_000;
@@ -320,7 +321,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
     assert_eq!(with("\"l\"", "Bearer one", &json!({ "operations": [] })).outcome(), "400 body_invalid");
     assert_eq!(with("\"l\"", "Bearer one", &request).status, 200);
 
-    // If the client leaves, its operations continue, and a repetition gets their results.
+    // If the client disconnects, its operations continue, and a repetition gets their results.
     let slow = orders(["/orders/wait-1".to_owned(), "/orders/3".to_owned()]).to_string();
     let mut leaving = gateway.connect();
     let length = slow.len();
@@ -342,7 +343,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
         eventually("a result", || Some(with("\"m\"", "Bearer one", &slow)).filter(|answer| answer.status == 200));
     assert_eq!(statuses(&found), [Some(200), Some(200)]);
     assert_eq!(upstream.count(), 5, "no operation ran twice");
-    // `X-Real-IP` of an untrusted client does not change its identity, so that the key is known.
+    // `X-Real-IP` of an untrusted client does not change the client's identity, so the key is known.
     let named = |address| post(&gateway, &[("Idempotency-Key", "\"n\""), ("X-Real-IP", address)], &request);
     let before = upstream.requests().len();
     assert_eq!(named("192.0.2.1").body, named("192.0.2.2").body);

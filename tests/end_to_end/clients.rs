@@ -1,6 +1,6 @@
-//! Tests with unmodified client libraries from their registries, each in the envelope that is made for it. A walker in
+//! Tests with unmodified client libraries from their registries, each with the envelope for that library. A walker in
 //! `walkers/` reads a list of 1,003 items in each way that its library has, and prints the items. The tests compare
-//! them with those of the upstream: all items, each once, in order, with every value.
+//! these items with the upstream's: all items must be there once, in order, with every value.
 
 use std::{
     fs::File,
@@ -23,8 +23,8 @@ use crate::{
 
 const COUNT: u64 = 1_003;
 
-/// The limits of walks, each with a line for the route: once pages are read by filters, once by offset. 1,003 is 17
-/// times 59, so that with 59 the last page is full.
+/// The limits of walks, each with a line for the route: pages are read once by filters and once by offset. 1,003 is 17
+/// times 59, so the last page with the limit 59 is full.
 const WAYS: [(&str, &str); 2] = [("100", "mode = \"keyset\""), ("59", "mode = \"offset\"")];
 
 /// The libraries that are tested, by the names of their packages.
@@ -41,10 +41,10 @@ const CLIENTS: [&str; 10] = [
     "stripe",
 ];
 
-/// The credentials that Stripe's library sends. They see the same list.
+/// The credentials that Stripe's library sends. A client with these credentials sees the same list.
 const STRIPE_KEY: &str = "Bearer sk_test_walker";
 
-/// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
+/// Rows of which up to eight share a score. They are neither in the order of the list nor in the order of their ids.
 fn rows() -> Rows {
     let some: Vec<Row> = (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect();
     let rows = Rows::new(some.clone());
@@ -52,8 +52,8 @@ fn rows() -> Rows {
     rows
 }
 
-/// Starts a gateway in front of the rows, in descending order of the score. Its host is configured, so that links are
-/// absolute.
+/// Starts a gateway in front of the rows, in descending order of the score. Links are absolute, because the route has a
+/// host.
 fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
     let rows = rows();
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -102,7 +102,7 @@ fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
     serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
 }
 
-/// Compares each walk with the list.
+/// Runs a walker, and asserts that each of its `walks` contains exactly the items of the list.
 fn compare(file: &str, arguments: &[&str], walks: &[&str], expected: &[Value]) {
     let saw = run(file, arguments);
     assert_eq!(saw.keys().collect::<Vec<_>>(), walks, "{file} {arguments:?}");
@@ -115,7 +115,7 @@ fn compare(file: &str, arguments: &[&str], walks: &[&str], expected: &[Value]) {
     }
 }
 
-/// Runs a walker in each way.
+/// Runs a walker with each limit and mode of [`WAYS`].
 fn walk(file: &str, envelope: &str, walks: &[&str]) {
     for (limit, mode) in WAYS {
         let (upstream, gateway) = start(envelope, "/users", mode);

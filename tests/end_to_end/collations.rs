@@ -53,7 +53,7 @@ fn hold(collation: &str) -> (String, HashSet<String>) {
     let text = std::fs::read_to_string(&file).expect("it was written");
     let gateway = Gateway::start_as_written(&text);
     let levels = levels(&gateway);
-    // The new names come before all others, after them, and between them. The first rows are removed.
+    // The new names sort before, after and between the other names. The first rows are removed.
     let report = verified_amid_changes(&gateway, "/items?limit=40", &direct, |turn| {
         let name = ["AAA new", "zzz new", "Mitte", "ÄÄ neu"][usize::try_from(turn % 4).expect("small")];
         let changes = json!([["insert", "2027-01-01 00:00:00+00", name], ["delete", turn + 1]]).to_string();

@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Returns the report of `check` on a configuration that it refuses.
+/// Returns the report of `check` on a configuration, and asserts that `check` refuses it.
 pub(crate) fn refused_by_check(text: &str) -> String {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
@@ -178,7 +178,7 @@ fn check_describes_services() {
     }
 }
 
-/// Returns the lines of the description of a route with a dialect.
+/// Returns the description of a route with a dialect that `check` prints.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(
         "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
@@ -250,7 +250,8 @@ fn keygen_makes_another_key_each_time() {
     }
 }
 
-/// If the upstream gets the client's host, cursors are bound to that host, which `check` says.
+/// `check` names the parts of a request that cursors are bound to. The host is one of them if the upstream gets the
+/// client's host.
 #[test]
 fn check_names_the_parts_that_bind_cursors() {
     let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
@@ -417,7 +418,7 @@ fn the_lines_of_the_demo_work_as_pasted() {
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
 }
 
-/// Sends the request of a curl command. Returns the ids of the page, or none if the answer is no page.
+/// Sends the request of a curl command. Returns the ids of the page; empty if the answer isn't a page.
 fn paste(line: &str) -> Vec<u64> {
     let url = line.split('\'').find_map(|word| word.strip_prefix("http://")).expect("a URL");
     let (authority, target) = url.split_at(url.find('/').expect("a path"));
@@ -438,7 +439,7 @@ fn the_binary_has_no_switch_for_rules_of_the_core() {
     assert!(!binary.windows(MARK.len()).any(|window| window == MARK));
 }
 
-/// Addresses from the environment replace those in the file, also after a reload.
+/// Addresses from the environment replace the addresses in the file, even after a reload.
 #[test]
 fn addresses_can_be_chosen_where_the_process_starts() {
     let upstream = Upstream::start(serve(users(3)));

@@ -85,7 +85,8 @@ fn a_page_has_the_coding_that_its_client_prefers() {
     }
 }
 
-/// A walk in each coding contains every item of the upstream byte for byte, also large items, which are not copied.
+/// A walk in each coding contains every item of the upstream byte for byte, even large items, which are sent without
+/// copying.
 #[test]
 fn items_are_the_upstreams_bytes_in_every_coding() {
     let items = users(400).into_iter().zip(0..);
@@ -235,7 +236,7 @@ fn answers_that_pass_through_keep_their_bytes_and_coding() {
         assert_eq!((response.status, response.header("content-encoding")), (404, coding), "{target}");
         assert!(response.body == sent, "{target} {coding:?}");
     }
-    // If the gateway has decoded a refusal, it compresses it for the client.
+    // If the gateway has decoded a refusal, it compresses the refusal for the client.
     upstream.answer(move |exchange| exchange.reply("404 Not Found", &[("Content-Encoding", "gzip")], &gzip(&long)));
     let response = gateway.send("GET", "/users?limit=5", &accept("br"), b"");
     assert_eq!((response.status, response.header("content-encoding")), (404, Some("br")));
@@ -284,14 +285,14 @@ fn a_legacy_page_with_other_links_is_compressed() {
         assert!(expected.is_none() || old.body.len() < 2_000, "{case}: {} bytes", old.body.len());
         let varies = old.header("vary").unwrap_or_default().to_lowercase().contains("accept-encoding");
         assert_eq!(varies, !server.contains("[]"), "{case}");
-        // The validator is weak if the bytes differ between codings, while their meaning is the same.
+        // The validator is weak if the bytes differ between codings, because the content is the same.
         assert_eq!(old.header("etag"), Some(if varies { "W/\"one\"" } else { "\"one\"" }), "{case}");
         let head = gateway.send("HEAD", "/users?page=1", &accept(accept_encoding), b"");
         assert_eq!((head.status, head.body.len()), (200, 0), "{case}");
     }
 }
 
-/// Gzip is requested from upstreams on other machines, and from those on this machine only if it is configured.
+/// Gzip is requested from an upstream on this machine only if `compression` is `always`.
 #[test]
 fn upstreams_are_asked_for_gzip_by_a_key() {
     for (key, asked) in [
@@ -311,7 +312,7 @@ fn upstreams_are_asked_for_gzip_by_a_key() {
 }
 
 /// A compressed page of 100 items by cursor is at most as large as the compressed page by number. An envelope with
-/// cursors in its body may add 350 bytes, for cursors, which can't be compressed, and names.
+/// cursors in its body may add 350 bytes for names and for cursors, which can't be compressed.
 #[test]
 fn a_page_by_cursor_takes_no_more_bytes_than_the_page_by_number() {
     let mut random = crate::harness::Numbers::new(7);

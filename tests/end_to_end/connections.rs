@@ -19,7 +19,7 @@ use crate::harness::{
 
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// Returns the value of a sample in the metrics, or 0 if there is none.
+/// Returns the value of a sample in the metrics; 0 if the metrics lack it.
 fn counted(gateway: &Gateway, sample: &str) -> u64 {
     let metrics = gateway.metrics();
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample).map(str::trim));
@@ -30,7 +30,7 @@ fn dropped(gateway: &Gateway, reason: &str) -> u64 {
     counted(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
 }
 
-/// Keeps connections that send a byte now and then, and reopens those that are closed, until `stop` is set.
+/// Keeps `count` connections that send a byte now and then, and reopens closed ones, until `stop` is set.
 fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     let open = || {
         let mut stream = TcpStream::connect(address)?;
@@ -55,8 +55,8 @@ fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     }
 }
 
-/// Sets the flag that stops the clients of a test when it is dropped, also if the test fails, so that their threads can
-/// be joined.
+/// A guard that sets the flag to stop the clients of a test when it is dropped. The threads of the clients can then be
+/// joined, even if the test fails.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -112,8 +112,8 @@ fn a_head_has_one_deadline_for_all_its_bytes() {
         let mut stream = connection.stream().try_clone().expect("it is open");
         stream.write_all(b"GET /users HTTP/1.1\r\nX-Drip: ").expect("it is sent");
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("it is open");
-        // Each byte comes long before a deadline for a single read would pass, so that such a deadline would fail the
-        // test.
+        // Each byte comes long before a deadline for a single read would pass, so a gateway with only that deadline
+        // fails the test.
         eventually("the connection ends, without an answer", || {
             let sent = stream.write_all(b"x");
             match stream.read(&mut [0; 1]) {
@@ -145,7 +145,8 @@ fn a_head_has_a_least_rate() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
-/// Service managers set the soft limit of descriptors low for programs that can't use more.
+/// The gateway raises its soft limit of descriptors to the hard limit. Service managers set a low soft limit, for
+/// programs that can't use more descriptors.
 ///
 /// Row: F55
 #[test]
@@ -167,7 +168,7 @@ fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
     assert_eq!(dropped(&gateway, "displaced"), 0);
 }
 
-/// Incomplete heads take little more memory than their size, and one beyond the limit is refused at once.
+/// Incomplete heads take little more memory than their size. A head beyond the size limit is refused at once.
 ///
 /// Row: A18, F61
 #[test]
@@ -280,7 +281,7 @@ fn ask(gateway: &Gateway) -> Connection {
     connection
 }
 
-/// With all connections busy, new ones are refused with 503, and the busy ones are served to their end.
+/// If all connections are busy, new connections are refused with 503, and the busy ones are served to their end.
 ///
 /// Row: F55
 #[test]
@@ -302,7 +303,7 @@ fn requests_in_hand_are_never_given_up_for_new_ones() {
         for connection in &mut busy {
             assert_eq!(connection.response("GET").expect("a page").outcome(), "200", "{server}");
         }
-        // The connections are idle now, so that one of them is closed for a new one.
+        // The connections are idle now, so one of them is closed for a new connection.
         assert_eq!(gateway.get("/users").outcome(), "200", "{server}");
         assert_eq!(dropped(&gateway, "displaced"), 1, "{server}");
     }
@@ -329,7 +330,7 @@ fn bytes_before_an_answer_end_the_connection_after_it() {
             connection.send(request(target).as_bytes()).expect("it is sent");
             entered.wait();
             connection.send(request("/late").as_bytes()).expect("it is sent");
-            // Nothing shows when the gateway has read the second request, so that the test pauses.
+            // The test can't see when the gateway has read the second request, so it pauses.
             thread::sleep(Duration::from_millis(100));
             release.open();
         } else {
@@ -342,7 +343,7 @@ fn bytes_before_an_answer_end_the_connection_after_it() {
     assert!(upstream.requests().iter().all(|request| request.path() != "/late"), "{:?}", upstream.requests());
 }
 
-/// A forwarded request is answered although its client sends further bytes.
+/// A forwarded request is answered although its client sends more bytes after it.
 #[test]
 fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     let (entered, release) = (Gate::default(), Gate::default());
@@ -366,8 +367,8 @@ fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     assert_eq!(upstream.count(), 1);
 }
 
-/// A client that closes its sending direction counts as gone, which RFC 9112, section 9.6, permits and the README
-/// states.
+/// A client that closes its sending direction counts as disconnected, which RFC 9112, section 9.6, permits and the
+/// README states.
 ///
 /// Row: F60
 #[test]
@@ -407,8 +408,8 @@ fn a_connection_ends_after_ten_thousand_requests_and_says_so() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// If no descriptor is left for a connection to the upstream, the gateway reports overload, and no failure of the
-/// upstream.
+/// If no descriptor is left for a connection to the upstream, the gateway reports its own overload, not a failure of
+/// the upstream.
 ///
 /// Row: F55
 #[test]

@@ -22,7 +22,7 @@ fn asked(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Response 
     gateway.send("GET", target, headers, b"")
 }
 
-/// Returns the name of the envelope of a body.
+/// Returns the name of the envelope that a body has, recognised by a member.
 fn envelope(answer: &Response) -> &'static str {
     let body = answer.json();
     let members = [
@@ -36,8 +36,8 @@ fn envelope(answer: &Response) -> &'static str {
     members.into_iter().find(|(member, _)| body.get(*member).is_some()).map_or("none", |(_, name)| name)
 }
 
-/// At the URL of a legacy answer, other requests get a page, so that the answer varies by the headers that decide
-/// between them.
+/// The URL of a legacy answer may also return a page in an envelope. `Vary` of the legacy answer therefore names the
+/// headers that choose an envelope.
 #[test]
 fn legacy_answers_vary_by_the_headers_that_choose_an_envelope() {
     let rows = Rows::count(9);
@@ -112,7 +112,7 @@ fn a_route_without_a_choice_ignores_prefer_and_accept() {
     drop(upstream);
 }
 
-/// Preferences that the gateway applies are not forwarded; all others are.
+/// Preferences that the gateway applies are not forwarded, and all other preferences are.
 #[test]
 fn preferences_are_followed_once() {
     let rows = Rows::count(9);
@@ -132,7 +132,7 @@ fn preferences_are_followed_once() {
     assert_eq!(answer.json()["value"].as_array().map(Vec::len), Some(2), "{answer:?}");
     let by_type = [("Prefer", "count=exact"), ("Accept", "application/vnd.api+json, */*;q=0.1")];
     assert_eq!(envelope(&asked(&gateway, "/users", &by_type)), "jsonapi");
-    // An invalid preferred size is ignored, and one that is too large is lowered, without an error.
+    // An invalid preferred size is ignored, and a too large one is lowered, both without an error.
     for (size, count, applied) in
         [("0", 3, None), ("x", 3, None), ("500", 9, Some("envelope=odata, odata.maxpagesize=20"))]
     {
@@ -182,7 +182,7 @@ fn the_cursor_of_every_item_leads_on_and_back() {
         ("sealed", "order = [\"score\", \"id\"]\ncursor = { sealed = true }".to_owned()),
         ("anchored", String::new()),
     ] {
-        // Three rows share each score, so that there are tie runs.
+        // Three rows share each score, so there are tie runs.
         let rows = Rows::new((1..=30).map(|id| Row::new(id, id / 3)));
         let (_upstream, gateway) = start(&rows, &format!("{route}\nenvelope = \"relay\""));
         let nodes = |answer: &Response| -> Vec<u64> {
@@ -254,7 +254,7 @@ fn errors_have_the_form_of_their_route() {
         let chosen = asked(&gateway, "/users?cursor=x", &[("Prefer", "envelope=standard")]);
         let own = if form == "envelope" { "application/problem+json" } else { content_type };
         assert_eq!(chosen.header("content-type"), Some(own), "{form}");
-        // Without a route, errors are always problem documents.
+        // An error for a path without a route is always a problem document.
         assert_eq!(gateway.get("/nothing").code(), "route_not_found", "{form}");
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of CORS: preflights, the answers that scripts of other origins may read, and the upstream's own headers
-//! without `cors`.
+//! Tests of CORS: preflights, the answers that scripts of other origins may read, and the upstream's own CORS headers
+//! if a route has no `cors`.
 
 use crate::harness::{
     gateway::Gateway,
@@ -43,7 +43,7 @@ fn asked(gateway: &Gateway, target: &str, origin: &str) -> Response {
     gateway.send("GET", target, &[("Origin", origin)], b"")
 }
 
-/// Returns all values of a header.
+/// Returns all values of a header, joined by commas; empty without the header.
 fn all(response: &Response, name: &str) -> String {
     let values = response.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
     values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
@@ -95,7 +95,7 @@ fn preflights_are_answered_for_listed_origins() {
     assert!(may_read(&options, APP, true) && all(&options, "access-control-allow-methods").is_empty(), "{options:?}");
 }
 
-/// All answers, also errors and legacy answers, have the CORS headers for listed origins, and not for others.
+/// All answers, including errors and legacy answers, have CORS headers for listed origins, and none for other origins.
 ///
 /// Row: A25
 #[test]
@@ -137,7 +137,7 @@ fn every_answer_has_the_headers_of_the_origins_that_may_read_it() {
     assert_eq!(all(&twice, "access-control-allow-origin"), "", "{twice:?}");
 }
 
-/// With `*`, scripts of every origin may read answers, but not those to requests with credentials.
+/// With `*`, scripts of every origin may read answers, but not answers to requests with credentials.
 ///
 /// Row: A25
 #[test]

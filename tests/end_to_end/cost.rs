@@ -23,17 +23,17 @@ fn repeated(requests: &[Request]) -> Vec<String> {
     often.map(|(target, count)| format!("{count} times {target}")).collect()
 }
 
-/// The routes of these tests: with equal keys sorted by id, with equal keys in any order, and with an order that the
-/// upstream is asked for.
+/// The routes of these tests. Equal keys are sorted by id in the first route, and come in any order in the second. The
+/// third route requests its order from the upstream.
 const ROUTES: [&str; 3] = [
     "order = [\"score\", \"id\"]\nties = \"ordered\"",
     "order = [\"score\", \"id\"]",
     "mode = \"offset\"\norder = [\"score\", \"id\"]\nsortable = [\"score\", \"id\"]",
 ];
 
-/// An unchanged list answers the same request in the same way, so that no request is made twice for a page. An
-/// exception are `checked` pages, whose proof is that a second reading agrees with the first. The test reads all pages,
-/// forward and backward.
+/// An unchanged list answers the same request in the same way, so no request is made twice for a page. The exception is
+/// a `checked` page, whose proof is a second reading that agrees with the first. The test reads all pages, forward and
+/// backward.
 ///
 /// Row: A20
 #[test]
@@ -73,8 +73,8 @@ fn no_page_of_a_list_at_rest_makes_a_request_twice() {
     assert!(faults.is_empty(), "{} pages ask twice:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// An answer must reach past the whole tie run if equal keys come in any order. The gateway learns the length of the
-/// runs, so that it reads a bounded number of rows for each row that is served, also if no keys are equal. Aligned
+/// An answer must extend beyond the whole tie run if equal keys come in any order. The gateway learns the length of the
+/// runs. It therefore reads a bounded number of rows for each row that it serves, even if no keys are equal. Aligned
 /// pages read more rows than necessary.
 ///
 /// Row: A20
@@ -98,8 +98,8 @@ fn unordered_ties_cost_few_rows() {
     }
 }
 
-/// The difference between two totals shows by how many rows a list has shifted, so that a page after many new rows
-/// takes as few requests as after a few.
+/// The difference between two totals shows by how many rows a list has shifted. A page after many new rows therefore
+/// takes no more requests than a page after a few.
 ///
 /// Row: A20
 #[test]

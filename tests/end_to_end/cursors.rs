@@ -1,5 +1,5 @@
-//! Tests of cursors that were tampered with, used for another list, or expired, and of texts that are no cursors. Each
-//! is refused with its own code, without a request to the upstream.
+//! Tests of cursors that were tampered with, used for another list, or expired, and of strings that aren't cursors.
+//! Each kind is refused with its own code, without a request to the upstream.
 
 use std::thread;
 
@@ -13,7 +13,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// Further lists: another route on the same collection, and one with a parameter in its path.
+/// More lists: another route on the same collection, and a route with a parameter in its path.
 const LISTS: Setup = Setup {
     upstream: "",
     route: "sortable = [\"id\"]\nparameters = { ignored = [\"trace\"], private = [\"secret\"] }",
@@ -71,7 +71,7 @@ fn a_cursor_is_bound_to_the_host_that_the_upstream_gets() {
     }
 }
 
-/// A cursor with any single bit flipped, in its bytes or in its text, is refused.
+/// A cursor with a single bit flipped, in its bytes or in its encoded text, is refused.
 ///
 /// Row: A01
 #[test]
@@ -98,7 +98,7 @@ fn every_single_flipped_bit_is_refused() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
 }
 
-/// Each prefix and suffix of a cursor, and each cursor with further bytes, is refused.
+/// Each prefix and suffix of a cursor is refused, and so is a cursor with additional bytes.
 ///
 /// Row: A01
 #[test]
@@ -172,7 +172,7 @@ fn a_cursor_used_elsewhere_is_refused_with_the_parts_that_differ() {
     }
 }
 
-/// A hundred thousand random texts are refused as cursors.
+/// A hundred thousand random strings are refused as cursors.
 ///
 /// Row: A01
 #[test]
@@ -204,8 +204,8 @@ fn a_hundred_thousand_random_strings_are_no_cursors() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for them");
 }
 
-/// Returns a text that is no cursor: random characters of the alphabet, random bytes, or a valid cursor with some
-/// characters replaced.
+/// Returns a string that isn't a cursor: random characters of the base64url alphabet, random bytes, or a valid cursor
+/// with some characters replaced.
 fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     match numbers.below(3) {
@@ -215,7 +215,7 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
             let mut text = cursor.to_vec();
             for _ in 0..=numbers.below(4) {
                 let place = numbers.below(text.len());
-                // The character must differ from the one in the valid cursor.
+                // The character must differ from the character at this place in the valid cursor.
                 let others = ALPHABET.iter().filter(|other| **other != cursor[place]).collect::<Vec<_>>();
                 text[place] = *others[numbers.below(others.len())];
             }
@@ -283,7 +283,7 @@ fn cursors_are_stable_and_reusable() {
     assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
 }
 
-/// Links may encode a path differently than the request did. Both are the same path for cursors.
+/// Links may encode a path in another way than the request did. For cursors, both are the same path.
 #[test]
 fn links_lead_on_from_paths_with_any_characters() {
     let upstream = Upstream::start(serve(users(5)));

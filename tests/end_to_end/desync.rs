@@ -1,6 +1,6 @@
 //! Tests of request smuggling: the files of `tests/desync` are requests that servers may read differently. They are
-//! sent unchanged, in front of an origin that reads strictly and of one that reads leniently. Neither may see a request
-//! that the gateway did not see.
+//! sent unchanged through the gateway to an origin that reads strictly, and to an origin that reads leniently. Neither
+//! origin may see a request that the gateway did not see.
 
 use std::{
     fs, io,
@@ -18,13 +18,13 @@ use crate::harness::{PATIENCE, gateway::Gateway};
 enum Reads {
     /// As in RFC 9112. Any violation ends the connection.
     Strictly,
-    /// Lines end with line feeds; names may have `_` for `-` and blanks around them; a length that is no number is
+    /// Lines end with line feeds; names may have `_` for `-` and blanks around them; a length that isn't a number is
     /// ignored, any other length has precedence over chunks; and any transfer coding that contains `chunked` is read as
     /// chunks.
     Leniently,
 }
 
-/// An origin that answers every request with its description.
+/// An origin that answers every request with a description of that request.
 struct Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -46,7 +46,7 @@ impl Origin {
         Self { address, seen }
     }
 
-    /// Returns the requests since the last call.
+    /// Returns the descriptions of the requests since the last call.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -141,7 +141,7 @@ fn end_of_chunks(bytes: &[u8], mut at: usize) -> io::Result<Option<usize>> {
     }
 }
 
-/// The files of a folder, by name.
+/// Returns the name, without extension, and the content of each file in a folder of `tests/desync`.
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/desync").join(folder);
     let entries = fs::read_dir(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
@@ -222,7 +222,7 @@ fn an_unambiguous_request_is_one_request_to_every_origin() {
             assert_eq!(response.status, 200, "{name}, read {reads:?}: {response:?}");
             let seen = origin.take();
             assert!(seen.len() == 1 && seen[0].ends_with(" /x"), "{name}, read {reads:?}: {seen:?}");
-            // The next request on the connection gets its own answer, or none.
+            // The next request on the connection gets its own answer, or the connection ends.
             let has_more = name.contains("behind");
             if response.header("connection") == Some("close") {
                 assert!(connection.is_closed(), "{name}: bytes after the last response");

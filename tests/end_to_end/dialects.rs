@@ -8,7 +8,7 @@ use crate::harness::{
     upstream::{Request, Upstream},
 };
 
-/// Walks to the end and back to the start, and checks that each walk has these ids once, in order.
+/// Walks to the end and back to the start, and asserts that each walk has exactly the expected ids, in order.
 fn there_and_back(gateway: &Gateway, first: &str, expected: &[u64]) {
     let forth = walk(gateway, first, "next", &[], |_, _| {});
     assert_eq!(forth.iter().flat_map(ids).collect::<Vec<_>>(), expected, "{first}");
@@ -43,8 +43,8 @@ fn whole_lists_are_cut_into_pages() {
     assert_eq!((upstream.requests().len() - asked, pages), (4, 4), "one request a page");
 }
 
-/// A whole list has no page after its end. A status that otherwise marks the end means, also for a cursor, that the
-/// list does not exist.
+/// A whole list has no page after its end. A status that marks the end in other lists therefore means that the list no
+/// longer exists, even if the request has a cursor.
 #[test]
 fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
     let upstream = Upstream::start(|exchange| {
@@ -63,7 +63,7 @@ fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
     assert!(refused.status == 404 && refused.body == b"gone", "{refused:?}");
 }
 
-/// If the endpoint can sort by the fields of an order but not by the id, it is asked for these fields, and ties are
+/// If the endpoint can sort by the fields of an order but not by the id, requests sort by these fields, and ties are
 /// used as whole runs.
 #[test]
 fn an_order_is_asked_for_without_its_id() {
@@ -80,8 +80,8 @@ fn an_order_is_asked_for_without_its_id() {
     }
 }
 
-/// A parameter with JSON, and the same with members in brackets, are one parameter. A request with both is refused,
-/// because the upstream would ignore one of them.
+/// `filter={…}` with JSON and `filter[skip]=…` with a member in brackets are the same parameter. A request with both is
+/// refused, because the upstream would ignore one of them.
 #[test]
 fn a_parameter_as_a_whole_does_not_stand_beside_its_members() {
     let rows = Rows::count(30);
@@ -107,8 +107,8 @@ fn number(request: &Request, name: &str) -> Option<u64> {
     request.parameter(name).and_then(|text| text.parse().ok())
 }
 
-/// A view has a single order, whose direction is a parameter, and begins at a key in that direction. Its sort names no
-/// field, and its ranges don't show which value is greater.
+/// A view has a single order. One parameter chooses the direction, and others the keys at which an answer begins and
+/// ends. The sort names no field, and a range doesn't show which of its keys is greater.
 #[test]
 fn a_view_with_a_direction_alone_is_read_by_its_keys() {
     let upstream = Upstream::start(|exchange| {
@@ -159,7 +159,7 @@ fn a_view_with_a_direction_alone_is_read_by_its_keys() {
     }
 }
 
-/// A feed without offsets can be read by ranges only, if pages fit into one answer.
+/// A feed without offsets can be read by ranges if each page fits into one answer.
 #[test]
 fn a_feed_without_places_is_read_by_its_ranges() {
     let upstream = Upstream::start(|exchange| {
@@ -233,7 +233,7 @@ fn pages_of_a_fixed_size_are_filled_within_the_budget() {
     assert!(failed.is_empty(), "{failed}");
 }
 
-/// Returns the cursors of all items, in order.
+/// Walks forward by the cursor of each page's last item, and returns the cursors of all items, in order.
 fn walk_edges(gateway: &Gateway) -> Vec<String> {
     let mut cursors: Vec<String> = Vec::new();
     // Each page has five items.

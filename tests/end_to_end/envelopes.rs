@@ -1,6 +1,6 @@
 //! Tests of each built-in envelope against its contract: the schema and the rules of its specification. They are
 //! checked on the first page, a middle page, the last page, a previous page, a page of an empty list, and a problem.
-//! `snapshots/envelopes` contains examples of all.
+//! `snapshots/envelopes` contains an example of each.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -39,7 +39,7 @@ fn three(envelope: &str) -> &'static str {
     }
 }
 
-/// Returns the items of an envelope's body.
+/// Returns the items in a body with this envelope.
 fn items<'a>(envelope: &str, body: &'a Value) -> Vec<&'a Value> {
     let (place, within) = match envelope {
         "bare" => ("", ""),
@@ -106,7 +106,7 @@ fn every_envelope_keeps_its_contract() {
             check(envelope, page, &body);
             assert_eq!((answer.link("next").is_some(), answer.link("prev").is_some()), (page.has_next, page.has_prev));
             assert_eq!(names_of_pages(&body), Vec::<String>::new(), "a loader would page by number: {at}");
-            // HEAD gets the same headers, and a conditional request gets 304.
+            // HEAD gets the same headers as GET, and a conditional request gets 304.
             let own = [("Authorization", "nobody")];
             let own = if page.ids.is_empty() { &own[..] } else { &[] };
             let tag = answer.header("etag").expect("a tag");
@@ -222,7 +222,7 @@ fn check(envelope: &str, page: &Page, body: &Value) {
     }
 }
 
-/// Returns the members, at any depth, by which loaders recognise pages by number.
+/// Returns the names of members, at any depth, by which loaders of data recognise pages by number.
 fn names_of_pages(body: &Value) -> Vec<String> {
     match body {
         Value::Object(members) => {
@@ -234,8 +234,7 @@ fn names_of_pages(body: &Value) -> Vec<String> {
     }
 }
 
-/// Writes a page to a snapshot: its request, the headers that clients read, and the body, with names in place of
-/// cursors.
+/// Writes a page to a snapshot: the request, the headers that clients read, and the body. Names replace the cursors.
 fn show(shown: &mut String, name: &str, target: &str, answer: &Response, cursors: &mut Vec<String>) {
     let _ = write!(shown, "\n# {name}\n\nGET {target}\n\n{}\n", answer.status);
     for name in ["content-type", "link", "odata-version", "preference-applied", "vary", "x-total-count"] {
@@ -249,7 +248,7 @@ fn show(shown: &mut String, name: &str, target: &str, answer: &Response, cursors
     *shown = named(shown, cursors);
 }
 
-/// Replaces values that the server chooses by names: cursors, ids of requests, times.
+/// Replaces cursors, request ids and times, which differ between runs, with names.
 fn named(text: &str, cursors: &mut Vec<String>) -> String {
     let is_token = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     let mut out = String::new();
@@ -311,7 +310,7 @@ fn pretty(out: &mut String, json: &str, depth: usize) {
     let _ = write!(out, "\n{}{close}", "  ".repeat(depth));
 }
 
-/// Returns the members or elements in the text between brackets.
+/// Splits the text between the brackets of an object or an array into its members or elements.
 fn parts(inner: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut escaped, mut start) = (0, false, false, 0);
     let mut parts = Vec::new();

@@ -38,7 +38,7 @@ fn head_is_get_without_the_body() {
     assert!(upstream.requests().iter().all(|request| request.method == "GET"), "a page is read from a body");
 }
 
-/// Large items are written without copying them. All responses of a connection contain them at their places.
+/// Large items are sent without copying. Each response on a connection must contain the right items at their places.
 #[test]
 fn a_large_page_goes_out_byte_for_byte() {
     let items = users(400).into_iter().zip(0..);
@@ -174,7 +174,8 @@ fn the_client_gets_the_headers_of_the_answer_that_still_hold() {
     assert!(caching.contains("no-store") || caching.contains("private"), "a cookie forbids caching: {caching}");
 }
 
-/// Without a public URL, links are relative, whatever host the client claims, and the upstream's address is not shown.
+/// Without a public URL, links are relative, even if the client sends another host. Answers never contain the
+/// upstream's address.
 ///
 /// Row: A13
 #[test]
@@ -308,7 +309,7 @@ fn requests_that_mean_two_things_are_refused() {
         connection.send(request.as_bytes()).expect("it is sent");
         let response = connection.response("GET").unwrap_or_else(|fault| panic!("{what}: {fault}"));
         assert!(statuses.contains(&response.status), "{what}: {response:?}");
-        // These are refused by the HTTP parser.
+        // The HTTP parser refuses these three requests itself, and may do so without a problem document.
         let parsed = !["two Hosts", "a Host with a user", "a Host with a path"].contains(&what);
         assert!(!parsed || !response.code().is_empty(), "{what}: a problem document: {response:?}");
     }
@@ -316,7 +317,7 @@ fn requests_that_mean_two_things_are_refused() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
-/// A connection serves any number of requests, also after refusals.
+/// A connection serves any number of requests, even after refusals.
 ///
 /// Row: F65
 #[test]
@@ -369,8 +370,8 @@ fn upstream_connections_are_reused() {
         assert_eq!(connection.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
     }
     let (connections, answers) = (ports.lock().expect("as above").len(), answered.load(Ordering::SeqCst));
-    // On a machine under load, Pingora sometimes opens another connection, because the task that watches a kept one has
-    // not released it yet.
+    // On a machine under load, Pingora sometimes opens another connection, because the task that watches a kept
+    // connection has not released it yet.
     assert!(answers >= 50 && connections <= 25, "{answers} answers over {connections} connections");
 }
 
@@ -383,7 +384,7 @@ fn an_upstream_that_closes_kept_connections_fails_no_request() {
     let items = users(60);
     upstream.answer(move |exchange| {
         let body = body(exchange, &items);
-        // The answer does not announce the close, so that the gateway keeps the connection and later finds it closed.
+        // The answer does not announce the close, so the gateway keeps the connection and later finds it closed.
         exchange.reply("200 OK", &[], body.as_bytes())?;
         Ok(After::Close)
     });

@@ -1,5 +1,5 @@
-//! Tests of `cursorgate explain`, which describes the treatment of a request without any connection, and with `--live`
-//! also the facts in each answer.
+//! Tests of `cursorgate explain`, which describes the treatment of a request without opening a connection. With
+//! `--live` it sends the requests, and describes the facts in each answer.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -23,7 +23,7 @@ use crate::harness::{
 const ROUTE: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\npage_size = { default = 20, max = 40 }\n\
                      legacy = { policy = \"passthrough\", unmarked = \"new\" }";
 
-/// Further routes: one for another host, one below the list, and one for all other paths.
+/// More routes: for another host, for a path below the list, and for all other paths.
 const OTHERS: &str = "[routes.elsewhere]\nhosts = [\"other.test\"]\npath = \"/users\"\nupstream = \"legacy\"\naction = \"forward\"\n\
                       [routes.orders]\npath = \"/users/{id}/orders\"\nupstream = \"legacy\"\naction = \"forward\"\n\
                       [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
@@ -32,7 +32,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs `explain` with a configuration.
+/// Runs `explain` with the configuration in `file`.
 fn explain(file: &str, arguments: &[&str]) -> Output {
     let mut command = command();
     command.arg("explain").args(arguments).args(["--config", file]).env("CURSORGATE_KEY_1", KEY);
@@ -47,7 +47,7 @@ fn requests_are_explained_without_a_connection() {
     let gateway = Gateway::start(&configuration);
     let first = gateway.get("/users?limit=5");
     let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
-    // The same configuration, with a listener in place of its upstream that counts connections.
+    // The configuration is the same, but its upstream is a listener that counts connections.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let counted = listener.local_addr().expect("it is bound");
     let connections = Arc::new(AtomicUsize::new(0));

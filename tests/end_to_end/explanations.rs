@@ -1,5 +1,5 @@
-//! Tests of explanations at a running gateway: a header with a permit makes it explain a request to operators. Without
-//! a valid permit, the header has no visible effect.
+//! Tests of explanations at a running gateway: a header with a permit makes the gateway explain a request to operators.
+//! Without a valid permit, the header has no visible effect.
 
 use std::{
     fs,
@@ -68,7 +68,7 @@ impl Explaining {
         command.output().expect("the binary starts")
     }
 
-    /// Returns a permit for a URL, from the command line.
+    /// Returns a permit for a URL, which the command line signs.
     fn permit(&self, url: &str) -> String {
         let output = self.sign(&["GET", url]);
         let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -131,7 +131,7 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     assert_eq!(live["requests"][0]["answer"]["total"], 57, "{facts}");
     assert_eq!((&facts["outcome"]["status"], &facts["outcome"]["outcome"]), (&200.into(), &"page".into()), "{facts}");
     assert_eq!(facts["outcome"]["upstream_requests"].as_u64(), live["requests"].as_array().map(|all| all.len() as u64));
-    // The permit is for the path, so that it is also valid for requests with a cursor.
+    // The permit is for the path, so it is also valid for requests with a cursor.
     let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     let second = explaining.ask(&format!("/users?limit=5&team=a&cursor={cursor}"), &permit);
     let facts = explaining.explained(&second);
@@ -179,7 +179,7 @@ fn refusals_and_forwarded_requests_are_explained_too() {
     assert_eq!(facts["outcome"]["status"], 502, "{facts}");
 }
 
-/// Invalid permits are ignored, and the answer is the same as without one. No permit is forwarded or logged.
+/// An invalid permit is ignored, and the answer is the same as without a permit. No permit is forwarded or logged.
 ///
 /// Row: A48
 #[test]
@@ -205,7 +205,8 @@ fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
         let response = explaining.ask("/users?limit=5", permit);
         assert_eq!((response.status, response.text()), (200, plain.text()), "{name}");
     }
-    // The last request has a valid permit. Once it is explained, the earlier ones would have been, too.
+    // The last request has a valid permit. Once its explanation is there, explanations of earlier requests would also
+    // be there.
     let explained = explaining.ask("/users?limit=5", &permit);
     explaining.explained(&explained);
     assert_eq!(explaining.kept(), [explained.header("x-request-id").expect("an id")]);
@@ -238,7 +239,8 @@ fn no_request_is_explained_without_a_key_of_permits() {
     assert_eq!(off.admin("/explanations").status, 404);
     let is_there = |name: &str| off.upstream.requests().iter().any(|request| request.header(name).is_some());
     assert!(!is_there(HEADER), "it goes nowhere, configured or not");
-    // A key without a token is a fault of the configuration, since nobody could read the explanations safely.
+    // A key for permits without a token for the admin listener is a fault of the configuration, since nobody could read
+    // the explanations safely.
     let hosts = "hosts = [\"gateway.test\"]";
     let text = off.gateway.configuration().replace(hosts, &format!("{hosts}, explain_key = \"file:permits\""));
     off.gateway.rewrite_raw(&text);

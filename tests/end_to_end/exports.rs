@@ -1,5 +1,5 @@
-//! Tests of exports: whole lists as files, by jobs that survive their process, belong to a single client, and end in
-//! time.
+//! Tests of exports: whole lists as files, written by jobs that survive a restart of the gateway, belong to a single
+//! client, and end in time.
 
 mod million;
 mod place;
@@ -45,7 +45,7 @@ over_each_store!(
     finished_exports_are_kept_up_to_a_number_and_a_size,
 );
 
-/// Starts a gateway with exports. `exports` contains further lines of their table.
+/// Starts a gateway with exports. `exports` contains lines for the table `[services.exports]`.
 fn start(upstream: &Upstream, place: &Place, exports: &str) -> Gateway {
     let table = place.table(exports);
     Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)))
@@ -68,7 +68,7 @@ fn status(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
     answer.json()
 }
 
-/// Waits for the end of a job and returns its document.
+/// Waits for the end of a job and returns the document with its status.
 fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
     eventually("the end of the export", || {
         Some(status(gateway, job, headers)).filter(|document| document["finishedAt"].is_string())
@@ -86,7 +86,7 @@ fn completed(gateway: &Gateway, job: &str, items: &[String]) {
     assert!(result(gateway, job, &[ONE]).text() == items.join("\n") + "\n");
 }
 
-/// Returns whether a file below a directory contains a text.
+/// Returns whether any file in a directory or its subdirectories contains a text.
 fn holds(directory: &Path, text: &str) -> bool {
     std::fs::read_dir(directory).expect("a directory").any(|entry| {
         let path = entry.expect("an entry").path();
@@ -252,7 +252,7 @@ fn a_result_is_read_in_parts(place: &Place) {
     assert_eq!(gateway.send("GET", &target, &[ONE, ("If-None-Match", &tag)], b"").status, 304);
 }
 
-/// Other clients can't see, download or delete an export, and their own lists don't contain it.
+/// Other clients can't see, download or delete an export, and their own lists of exports don't contain it.
 ///
 /// Row: A22
 fn an_export_is_that_of_its_client(place: &Place) {
@@ -309,7 +309,7 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
     let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     let Place::Directory(directory) = &place else { panic!("it is one") };
-    // The first page is answered and the second one waits, so that the job is running and needs its credentials.
+    // The first page is answered and the second page waits, so the job is running and needs its credentials.
     permits.give(1);
     let secret = ("Authorization", "Bearer canary-of-the-test");
     let job = begun(&gateway, "/users/exports?api_key=canary-in-the-query", &[secret], &json!({}));
@@ -327,8 +327,8 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     assert_eq!((mode("exports"), mode("exports/jobs.sqlite3")), (0o700, 0o600));
 }
 
-/// Starts an upstream of a list that answers the requests with the numbers from `from` to before `until` with the
-/// status `answer`.
+/// Starts an upstream with a list of 600 items. It answers the requests from number `from` up to, but not including,
+/// number `until` with the status `answer`.
 fn failing(from: usize, until: usize, answer: &'static str) -> (Upstream, Vec<String>) {
     let items = users(600);
     let (served, count) = (items.clone(), Mutex::new(0));

@@ -1,5 +1,5 @@
 //! Tests of wrong configurations that load: a route that observes the traffic of legacy clients reports each mistake
-//! that it can see once, with the key to change.
+//! once, with the key to change.
 
 use std::{fmt::Write as _, io};
 
@@ -15,7 +15,7 @@ use crate::harness::{
 const ROWS: usize = 60;
 
 /// Answers as a legacy list by page, with 25 items or `per_page` of them, at most 50, and an error after the end. At
-/// other paths it repeats its last page, counts pages from 0, or always returns the first page.
+/// other paths the list repeats its last page, counts pages from 0, or always returns the first page.
 fn legacy(exchange: &mut Exchange) -> io::Result<After> {
     let kind = exchange.request.path().to_owned();
     let reply = |exchange: &mut Exchange, status: &str, body: &Value| {
@@ -94,8 +94,8 @@ sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-
     )
 }
 
-/// A mistake: its name, the correct text and the wrong one, further requests, the kind of the finding, and a part of
-/// the key.
+/// A mistake: its name, the correct text and the wrong text, additional requests, the kind of the finding, and a part
+/// of the finding's key.
 type Mistake = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str, &'static str);
 
 const MISTAKES: [Mistake; 20] = [
@@ -217,7 +217,7 @@ fn a_route_that_serves_has_its_refusals_among_the_findings() {
     assert_ne!(right, gateway.configuration());
     gateway.rewrite_raw(&right);
     gateway.signal("HUP");
-    // A request during the reload could add a finding, so that the end of the reload is awaited.
+    // A request during the reload could add a finding, so the test waits for the end of the reload.
     let reloads = "cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}";
     eventually("it is in force", || (gateway.metric(reloads) == Some(1)).then_some(()));
     assert_eq!(gateway.get("/users").status, 200);

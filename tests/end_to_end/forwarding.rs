@@ -28,8 +28,8 @@ fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + '
     (upstream, gateway)
 }
 
-/// Returns the byte at index `at` of a body. Its pattern repeats after 251 bytes, so that no block of a power of two
-/// equals the next one.
+/// Returns the byte at index `at` of a body. The pattern repeats after 251 bytes, so no block whose size is a power of
+/// two equals the next block.
 fn pattern(at: usize) -> u8 {
     u8::try_from(at % 251).expect("below 251")
 }
@@ -69,8 +69,8 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
 }
 
-/// CGI-like servers read `_` in a header name as `-`, so that a client's header that they would confuse with one of the
-/// operator is not forwarded.
+/// CGI-like servers read `_` in a header name as `-`. A client's header that they would confuse with a header of the
+/// operator is therefore not forwarded.
 #[test]
 fn twins_of_the_operators_headers_are_not_forwarded() {
     let upstream = Upstream::start(serve(users(1)));
@@ -86,7 +86,8 @@ fn twins_of_the_operators_headers_are_not_forwarded() {
     }
 }
 
-/// A client can't remove the headers of routing and of the principal by naming them in `Connection`.
+/// A client that names a header of routing or of the principal in `Connection` is refused, since the gateway would have
+/// to remove that header.
 ///
 /// Row: A16
 #[test]
@@ -99,7 +100,7 @@ fn headers_of_routing_and_principal_cannot_be_nominated_on_any_path() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// A connection to the upstream that is authenticated as a whole for one client is not used for others.
+/// A connection to the upstream that is authenticated as a whole for one client is not used for other clients.
 #[test]
 fn connections_that_are_authenticated_themselves_are_not_shared() {
     let (_upstream, gateway) = started(|exchange| {
@@ -250,7 +251,7 @@ fn chunked_bodies_pass_in_both_directions() {
     assert!(response.body == body, "{} bytes back", response.body.len());
 }
 
-/// Hop-by-hop headers and the framing of the upstream are not passed on.
+/// Hop-by-hop headers and the framing of the upstream's answer are not passed on.
 #[test]
 fn hop_by_hop_headers_of_the_upstream_end_at_the_gateway() {
     let (_upstream, gateway) = started(|exchange| {
@@ -365,7 +366,7 @@ fn a_websocket_echoes_through_the_gateway() {
     assert_eq!(gateway.get("/socket").status, 400, "the gateway serves on");
 }
 
-/// If a client disconnects in the middle of a stream, the connection to the upstream is closed, too.
+/// If a client disconnects in the middle of a stream, the gateway closes the connection to the upstream.
 #[test]
 fn a_client_that_goes_away_ends_the_stream() {
     let ended = Gate::default();

@@ -23,7 +23,7 @@ const COUNT: u64 = 1_003;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const OWN: (&str, &str) = ("Accept", "application/graphql-response+json");
 
-/// Returns an OpenAPI document of the rows, from which their items get types.
+/// Returns an OpenAPI document that describes the rows. The gateway takes the types of the items from it.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -52,7 +52,7 @@ fn document() -> Value {
     })
 }
 
-/// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
+/// Rows of which up to eight share a score. They are neither in the order of the list nor in the order of their ids.
 fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
@@ -66,7 +66,8 @@ struct Lists {
 }
 
 impl Lists {
-    /// Starts the gateway. `route` contains further lines of the list, `service` those of `[services.graphql]`.
+    /// Starts the gateway. `route` contains lines for the table of the list, and `service` lines for
+    /// `[services.graphql]`.
     fn start(rows: Rows, route: &str, service: &str) -> Self {
         let served = rows.clone();
         Self::answering(rows, route, service, move |exchange| served.answer(exchange))
@@ -127,7 +128,8 @@ fn run(file: &str, arguments: &[&str]) -> Value {
     run_module("graphql", file, arguments)
 }
 
-/// Compares the walks of a client with the rows, by filters and by offset.
+/// Asserts that each walk of a client contains exactly the rows, in order. Pages are read once by filters and once by
+/// offset.
 fn walk(file: &str, names: &[&str]) {
     let mut expected = rows();
     expected.sort_by_key(|row| (std::cmp::Reverse(row.score), row.id));
@@ -192,7 +194,7 @@ fn graphql_js_accepts_the_schema() {
     assert_eq!(data["users"]["totalCount"], 2, "of three rows two have odd ids: {data}");
 }
 
-/// Each list of a query takes one request to the upstream, for any depth of the selection, and even if it is selected
+/// Each list in a query takes one request to the upstream, at any depth of the selection, and even if it is selected
 /// several times.
 #[test]
 fn a_list_is_one_request() {
@@ -238,7 +240,7 @@ fn a_list_is_one_request() {
     assert_eq!(metric(&lists.gateway, "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"}"), 4);
 }
 
-/// If the total of a list takes its own request, it is requested only if the total is selected.
+/// If the total of a list takes a separate request, that request is sent only if the query selects the total.
 #[test]
 fn a_total_is_counted_only_where_it_is_selected() {
     let (rows, directory) = (Rows::count(40), Directory::new());
@@ -280,7 +282,7 @@ fn clients_see_their_own_lists() {
     assert_eq!(ids("Bearer two", &next).0, [11]);
     // A cursor grants no rights: another client gets the next page of its own list.
     assert_eq!(ids("Bearer one", &next).0, [2, 1]);
-    // A client can't request the envelope of inner requests.
+    // A client can't choose the envelope that is reserved for inner requests.
     let headers = [("Cursorgate-Form", "connection"), ("Authorization", "Bearer one")];
     let plain = lists.gateway.send("GET", "/users?limit=1", &headers, b"");
     assert!(plain.json()["data"].is_array(), "{plain:?}");
@@ -463,7 +465,7 @@ fn requests_follow_graphql_over_http() {
     );
 }
 
-/// The page has no external resources, and runs only its own script.
+/// The page for browsers has no external resources, and runs only its own script.
 #[test]
 fn a_browser_gets_the_page_if_it_is_configured() {
     const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -518,7 +520,7 @@ fn lists_by_tokens_are_walked() {
     assert_eq!(seen, (1..=30).rev().collect::<Vec<_>>());
 }
 
-/// The schema is that of the configuration in force.
+/// After a reload, the schema has the names of the new configuration.
 #[test]
 fn a_reload_changes_the_schema() {
     let lists = Lists::start(Rows::count(9), "", "");
@@ -545,7 +547,7 @@ fn fields_that_look_alike_have_their_own_types() {
     assert_eq!(types, ["PeopleConnection", "People2Connection"], "{data}");
 }
 
-/// If a client disconnects, the requests of its query are ended.
+/// If a client disconnects, the gateway ends the requests to the upstream for its query.
 #[test]
 fn a_query_ends_with_its_client() {
     let gate = crate::harness::upstream::Gate::default();

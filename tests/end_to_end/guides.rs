@@ -1,6 +1,6 @@
-//! Tests of programs and configurations that readers copy. Those of examples/clients read a list of 1,003 rows to its
-//! end while others are added and removed, also in a web page, and report refusals. The configurations of docs/how-to
-//! are accepted.
+//! Tests of programs and configurations that readers copy. The programs of examples/clients, one of them in a web page,
+//! read a list of 1,003 rows to its end while other rows are added and removed. They also report refusals. The
+//! configurations of docs/how-to are accepted.
 
 use std::{
     collections::HashSet,
@@ -26,9 +26,9 @@ use crate::{
 };
 
 const COUNT: usize = 1_003;
-/// Rows below this id are stable; those from it on are added and removed.
+/// The first id of rows that are added and removed. Rows with smaller ids stay.
 const PASSING: u64 = 10_000;
-/// The limits of the walks. 1,003 is 17 times 59, so that with 59 the last page is full.
+/// The limits of the walks. 1,003 is 17 times 59, so the last page with the limit 59 is full.
 const LIMITS: [&str; 2] = ["20", "59"];
 
 fn repository(path: &str) -> PathBuf {
@@ -36,7 +36,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 /// Starts a gateway in front of rows with names, of which up to eight share a score. With each request, rows are added
-/// anywhere in the list, and others are removed.
+/// anywhere in the list, and such rows are removed.
 fn start() -> (Upstream, Gateway) {
     let rows = Rows::new((1..).map(|id| Row::new(id, id * 31 % 131)).take(COUNT));
     let state = Mutex::new((Numbers::new(22), PASSING));
@@ -70,7 +70,7 @@ fn run(program: &[&OsStr], url: &str) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-/// Walks the list with a program, and checks its report on a refused cursor.
+/// Reads the list to its end with a program, and asserts that the program reports a refused cursor.
 fn read_to_the_end(program: &[&OsStr]) {
     let (_upstream, gateway) = start();
     for limit in LIMITS {
@@ -100,8 +100,8 @@ fn python_reads_a_list_to_its_end() {
     read_to_the_end(&["python3".as_ref(), repository("examples/clients/walk.py").as_ref()]);
 }
 
-/// Uses the toolchain from PyPI, whose program `go` finds its own root; it needs nothing from the network. Packages of
-/// the standard library are built once, and kept in the target directory.
+/// The test uses the Go toolchain from PyPI, whose program `go` finds its own root and needs nothing from the network.
+/// Packages of the standard library are built once, and kept in the target directory.
 #[test]
 fn go_reads_a_list_to_its_end() {
     let source = repository("examples/clients/walk.go");
@@ -139,8 +139,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns a copy of examples/clients with the packages that its lock file names: tools write files next to those that
-/// they read.
+/// Returns a copy of examples/clients with the packages that its lock file names. A copy is needed because tools write
+/// files next to their sources.
 fn installed() -> Directory {
     let folder = Directory::new();
     copy(&repository("examples/clients"), folder.path());
@@ -169,14 +169,14 @@ fn tanstack_query_reads_a_list_to_its_end() {
     }
 }
 
-/// Returns the ids of the rows that a page shows, such as 7 for `row 7`.
+/// Returns the ids of the rows that a web page displays, such as 7 for `row 7`.
 fn ids(rows: &Value) -> Vec<u64> {
     let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
     let id = |row: &Value| row.as_str().and_then(|text| text.strip_prefix("row ")?.parse().ok());
     rows.iter().map(|row| id(row).unwrap_or_else(|| panic!("no row: {row}"))).collect()
 }
 
-/// Asserts that the rows that stayed are shown once and in order, and that no other row is shown twice.
+/// Asserts that the rows that stayed are displayed once and in order, and that no other row is displayed twice.
 fn is_whole(shown: &[u64], what: &str) {
     let mut stayed: Vec<u64> = (1..).take(COUNT).collect();
     stayed.sort_by_key(|id| (std::cmp::Reverse(id * 31 % 131), *id));
@@ -185,8 +185,8 @@ fn is_whole(shown: &[u64], what: &str) {
     assert_eq!(shown.iter().collect::<HashSet<_>>().len(), shown.len(), "{what}: an item came twice");
 }
 
-/// Checks what a section shows for a refused cursor, for the list that is begun again, for an answer that is not a
-/// page, and for the next one.
+/// Asserts that a section of a web page displays an alert for a refused cursor and for an answer that isn't a page, and
+/// that its button loads the list again. `kept` is the number of rows next to the first alert.
 fn begins_again(section: &Value, kept: usize, what: &str) {
     let count = |state: &str| section[state]["rows"].as_array().map(Vec::len);
     let alert = |state: &str| section[state]["alert"].as_str().unwrap_or_default().to_owned();
@@ -198,7 +198,7 @@ fn begins_again(section: &Value, kept: usize, what: &str) {
     assert_eq!(alert("repaired"), "", "{what}: {section}");
 }
 
-/// Reads the page of a folder of examples/clients with its buttons.
+/// Compiles the web page in a folder of examples/clients, and reads the list with the buttons of the page.
 fn a_page_is_read_to_its_end(compiler: &str, name: &str) {
     let (_upstream, gateway) = start();
     let folder = installed();
@@ -233,13 +233,13 @@ fn vue_reads_a_list_to_its_end() {
     a_page_is_read_to_its_end("vue-tsc", "vue");
 }
 
-/// Returns the blocks of a page that are written in TOML.
+/// Returns the TOML blocks of a page in Markdown.
 fn configurations(page: &str) -> Vec<&str> {
     page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// Shows that the configurations of the how-tos are accepted. The index has the lines that all files begin with; each
-/// page has those of its framework.
+/// `check` accepts the configurations of the how-tos. The index contains the lines with which all files begin, and each
+/// page contains the lines of its framework.
 #[test]
 fn the_configurations_of_the_how_tos_are_accepted() {
     let index = fs::read_to_string(repository("docs/how-to/README.md")).expect("the index");

@@ -1,5 +1,5 @@
-//! Tests of processes that follow one another: successors that take over the listening sockets, sockets of a service
-//! manager and the notifications for it, and two processes at one address.
+//! Tests of processes that follow one another: successors that take over the listening sockets, sockets and
+//! notifications of a service manager, and two processes at one address.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -20,7 +20,8 @@ use crate::harness::{
     upstream::{Gate, Upstream},
 };
 
-/// Clients walk the list again and again, half of them on one connection, half of them with one for each page.
+/// Clients that walk the list again and again. Half of the clients keep one connection, and the other half open a
+/// connection for each page.
 struct Walkers<'t> {
     address: SocketAddr,
     ended: &'t AtomicBool,
@@ -52,7 +53,7 @@ impl Walkers<'_> {
         }
     }
 
-    /// Waits until each client has begun and ended further walks.
+    /// Waits until each client has begun and ended more walks.
     fn go_on(&self) {
         let before = self.walks.each_ref().map(|walks| walks.load(Ordering::Relaxed));
         eventually("all clients walk on", || {
@@ -69,7 +70,8 @@ fn connect(address: SocketAddr) -> http::Connection {
     http::Connection::open(address).expect("a listener")
 }
 
-/// Ends the clients when dropped, also after a failed assertion; otherwise the scope would wait forever.
+/// Ends the clients when it is dropped, even by a failed assertion. Otherwise the scope of the threads would wait
+/// forever.
 struct EndOnDrop<'flag>(&'flag AtomicBool);
 
 impl Drop for EndOnDrop<'_> {
@@ -94,7 +96,7 @@ fn under_load(address: SocketAddr, change: impl FnOnce(&Walkers<'_>)) {
     });
 }
 
-/// Shows that no request fails while three successors in a row take over under load.
+/// No request fails while three successors in a row take over under load.
 ///
 /// Row: F47
 #[test]
@@ -115,8 +117,8 @@ fn successors_lose_no_request() {
     eventually("the last one ends too", || (!is_running(last)).then_some(()));
 }
 
-/// Shows that a request in flight is answered by the process that has it, and that a kept connection ends with its next
-/// request.
+/// A request in flight is answered by the process that received it. A kept connection to the process before ends with
+/// its next request.
 ///
 /// Row: F47
 #[test]
@@ -145,8 +147,8 @@ fn the_process_before_finishes_its_requests() {
     eventually("it leaves", || (!is_running(before)).then_some(()));
 }
 
-/// Shows that a successor with a faulty configuration or an unavailable address is reported, and that the process
-/// before it goes on.
+/// A successor with a faulty configuration or an unavailable address is reported, and the process before it continues
+/// to serve.
 ///
 /// Row: F67
 #[test]
@@ -171,7 +173,7 @@ fn a_successor_that_fails_changes_nothing() {
     });
 }
 
-/// A process with listening sockets, and a socket for notifications, as systemd starts one.
+/// A process that gets listening sockets and a socket for notifications, as from systemd.
 struct Unit {
     child: Guarded,
     public: TcpListener,
@@ -198,7 +200,7 @@ impl Unit {
     }
 }
 
-/// A process that is ended with the test.
+/// A process that is killed at the end of the test.
 struct Guarded(Child);
 
 impl Drop for Guarded {
@@ -216,7 +218,8 @@ fn spawn(directory: &Directory, public: &TcpListener) -> Guarded {
     Guarded(command.fd_mappings(vec![mapping]).expect("one descriptor").spawn().expect("the binary under test"))
 }
 
-/// Shows that the socket outlives the process: connections wait for the next process.
+/// The socket of a service manager outlives the process: connections wait for the next process. The service manager is
+/// notified of each state.
 #[test]
 fn a_service_manager_keeps_the_sockets_and_is_notified() {
     let upstream = Upstream::start(serve(users(60)));
@@ -258,14 +261,14 @@ fn a_service_manager_keeps_the_sockets_and_is_notified() {
     eventually("it ends", || (!is_running(successor)).then_some(()));
 }
 
-/// Shows that a new process can be started at the address before the old one is stopped.
+/// A new process can be started at the address before the old one is stopped.
 #[test]
 fn two_processes_share_an_address_with_reuse_port() {
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: "[server]\nreuse_port = true\ndrain_delay = \"2s\"", ..PLAIN };
     let mut gateway = Gateway::start(&setup.configuration(upstream.address));
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    // It outlives the clients.
+    // The process outlives the clients.
     let mut next = None;
     under_load(gateway.public, |walkers| {
         let mut command = command();

@@ -1,4 +1,5 @@
-//! Tests of HTTP/2 of clients: the same pages, logs and limits as over HTTP/1.1, and the known attacks on it.
+//! Tests of HTTP/2 between clients and the gateway: the same pages, logs and limits as over HTTP/1.1, and the known
+//! attacks on HTTP/2.
 
 use std::{
     process::Command,
@@ -59,7 +60,7 @@ fn curl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("JSON is text")
 }
 
-/// Shows that curl, which follows links with prior knowledge and in each coding, gets the same as over HTTP/1.1.
+/// curl follows links over HTTP/2 with prior knowledge, and gets the same pages as over HTTP/1.1.
 #[test]
 fn curl_walks_a_list_by_http2() {
     let (_upstream, gateway) = started(&PLAIN);
@@ -87,7 +88,7 @@ fn curl_walks_a_list_by_http2() {
     assert_eq!(log.len(), 7);
 }
 
-/// Shows that concurrent requests on one connection each get their own answer.
+/// Concurrent requests on one connection each get their own answer.
 #[test]
 fn a_connection_serves_many_requests_at_a_time() {
     let (upstream, gateway) = started(&PLAIN);
@@ -123,7 +124,8 @@ fn a_connection_serves_many_requests_at_a_time() {
     eventually("the places are free", || (metric(&gateway, "cursorgate_connections") == 1).then_some(()));
 }
 
-/// Shows that the upstream gets HTTP/1.1: one `Host`, one line of cookies, a body with a length or in chunks.
+/// Requests by HTTP/2 are forwarded as HTTP/1.1, with one `Host`, one line of cookies, and a body with a length or in
+/// chunks.
 #[test]
 fn forwarded_requests_are_of_http1() {
     let (upstream, gateway) = started(&FORWARDS);
@@ -159,7 +161,7 @@ fn forwarded_requests_are_of_http1() {
     assert_eq!((long.header("content-length"), long.header("transfer-encoding")), (Some("3"), None));
 }
 
-/// Shows that heads are checked by the rules of HTTP/1.1, and that each refusal is logged.
+/// Heads are checked by the rules of HTTP/1.1, and each refusal is logged.
 #[test]
 fn heads_are_refused_as_by_http1() {
     let (upstream, gateway) = started(&FORWARDS);
@@ -195,12 +197,12 @@ fn heads_are_refused_as_by_http1() {
     serves(&gateway);
 }
 
-/// Asserts the number of lines in the access log: one for each refused head.
+/// Asserts that the access log has exactly this number of lines, one for each refused head.
 fn serves_nothing_more(gateway: &Gateway, lines: usize) {
     assert_eq!(gateway.access_log().len(), lines);
 }
 
-/// Shows that a listener without HTTP/2 refuses its beginning like any other head that can't be read.
+/// A listener without HTTP/2 refuses the preface of HTTP/2 like any other head that can't be read.
 #[test]
 fn operators_may_leave_http2_out() {
     let upstream = Upstream::start(serve(users(60)));
@@ -216,8 +218,8 @@ fn operators_may_leave_http2_out() {
     serves(&gateway);
 }
 
-/// Shows that a client that begins requests and resets them (rapid reset, CVE-2023-44487) is disconnected after a
-/// bounded number.
+/// A client that begins requests and resets them (rapid reset, CVE-2023-44487) is disconnected after a bounded number
+/// of requests.
 ///
 /// Row: A19
 #[test]
@@ -241,7 +243,7 @@ fn a_client_that_resets_its_requests_is_disconnected() {
     serves(&gateway);
 }
 
-/// Shows that a client that sends pings, settings, priorities or empty frames without end is disconnected.
+/// A client that sends pings, settings, priorities or empty frames without end is disconnected.
 ///
 /// Row: A19
 #[test]
@@ -274,7 +276,7 @@ fn a_client_that_floods_is_disconnected() {
     serves(&gateway);
 }
 
-/// Shows that a head of endless continuations (CVE-2024-27316), and one of many small fields, take bounded memory.
+/// A head of endless continuations (CVE-2024-27316) takes bounded memory, and so does a head of many small fields.
 ///
 /// Row: A19
 #[test]
@@ -290,7 +292,7 @@ fn an_endless_head_takes_bounded_memory() {
         let sent = (0..2_000).take_while(|_| connection.send(&more).is_ok()).count();
         assert!(sent < 2_000, "16 MB of a head were read");
     }
-    // Names one field of the dynamic table many times: a small head that decodes to a large one.
+    // A small head that names one field of the dynamic table many times decodes to a large one.
     let mut connection = connected(&gateway);
     let mut bomb = get("/users");
     bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
@@ -305,7 +307,7 @@ fn an_endless_head_takes_bounded_memory() {
     serves(&gateway);
 }
 
-/// Shows that a head that arrives byte by byte has the deadline of all heads.
+/// A head that arrives byte by byte is cut off after `head_timeout`, as over HTTP/1.1.
 ///
 /// Row: A18
 #[test]
@@ -326,7 +328,7 @@ fn a_head_that_drips_is_cut_by_http2_too() {
     serves(&gateway);
 }
 
-/// Shows that each concurrent request takes a place, as a connection of its own would.
+/// Each concurrent request counts for the limit of connections, as a separate connection would.
 ///
 /// Row: A19
 #[test]
@@ -360,7 +362,7 @@ fn streams_take_the_places_of_connections() {
     assert_eq!(dropped(&gateway, "full_for_address") + dropped(&gateway, "full"), 12);
 }
 
-/// Shows that clients that request large pages and read none of them don't make the gateway exceed its `memory`.
+/// Clients that request large pages but don't read them can't make the gateway exceed its `memory`.
 ///
 /// Row: A18
 #[test]
@@ -384,7 +386,7 @@ fn slow_readers_by_http2_take_bounded_memory() {
     serves(&gateway);
 }
 
-/// Shows that a reset by the client cancels the request at the upstream, while other requests of the connection go on.
+/// A reset by the client cancels its request to the upstream, while other requests of the connection continue.
 #[test]
 fn a_reset_cancels_one_request() {
     let (upstream, gateway) = started(&PLAIN);

@@ -1,4 +1,4 @@
-//! Tests of HTTP/2 to upstreams: negotiated by TLS, and with prior knowledge; for pages, forwarded requests and their
+//! Tests of HTTP/2 to upstreams, negotiated by TLS or with prior knowledge, for pages and for forwarded requests with
 //! bodies.
 
 use std::{
@@ -34,20 +34,20 @@ use crate::{
     },
 };
 
-/// An upstream that speaks HTTP/2 only. It ends with the process of the tests.
+/// An upstream that speaks only HTTP/2. It runs until the process of the tests ends.
 struct Multiplexing {
     address: SocketAddr,
     seen: Arc<Seen>,
 }
 
-/// The requests and connections of an upstream.
+/// The requests and connections that an upstream has seen.
 #[derive(Default)]
 struct Seen {
     requests: Mutex<Vec<Request<()>>>,
     connections: AtomicUsize,
-    /// The protocols that were negotiated.
+    /// The protocols that were negotiated by TLS, one for each connection.
     protocols: Mutex<Vec<String>>,
-    /// The largest number of requests at a time.
+    /// The largest number of requests that were in flight at the same time.
     most_at_once: AtomicUsize,
     at_once: AtomicUsize,
 }
@@ -57,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Multiplexing {
-    /// Starts the upstream, with TLS if there is a certificate for it.
+    /// Starts the upstream, with TLS if it gets a certificate.
     fn start(identity: Option<Identity>) -> Self {
         let seen = Arc::<Seen>::default();
         let (own, (tell, told)) = (Arc::clone(&seen), mpsc::channel());
@@ -85,7 +85,7 @@ impl Multiplexing {
     }
 }
 
-/// Returns an acceptor that negotiates HTTP/2, or HTTP/1.1 if only that is offered.
+/// Returns an acceptor that negotiates HTTP/2, or HTTP/1.1 if the client offers nothing else.
 fn acceptor(identity: &Identity) -> SslAcceptor {
     let made = || {
         let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
@@ -167,7 +167,7 @@ async fn answer(
 const LARGE: usize = 3_000_000;
 const TOGETHER: usize = 8;
 
-/// Returns the page of a list of 100 users.
+/// Returns the JSON of a page of 100 users, by `offset` and `limit` of the query.
 fn list(query: &str) -> String {
     let number = |name: &str, otherwise: usize| {
         let found = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -179,7 +179,8 @@ fn list(query: &str) -> String {
     format!(r#"{{"total":100,"items":[{}]}}"#, all[from..until].join(","))
 }
 
-/// Returns the configuration in front of an upstream, with further lines for it.
+/// Returns the configuration of a gateway in front of an upstream. `upstream` contains lines for the table of the
+/// upstream.
 fn configuration(address: SocketAddr, upstream: &str) -> String {
     let plain = PLAIN.configuration(address);
     let at = format!("peers = [\"{address}\"]\n");
@@ -193,7 +194,7 @@ fn configuration(address: SocketAddr, upstream: &str) -> String {
     format!("{plain}{}{rest}", broken.concat())
 }
 
-/// Walks the list, sends bodies, and sends several requests at the same time.
+/// Asserts that a walk of the list, requests with bodies, and several requests at the same time succeed.
 fn exercise(gateway: &Gateway, upstream: &Multiplexing, scheme: &str) {
     let mut next = "/users?limit=30".to_owned();
     let mut ids = Vec::new();
@@ -271,14 +272,14 @@ fn http1_is_spoken_to_an_upstream_that_negotiates_nothing() {
     assert_eq!(upstream.requests().len(), 3);
 }
 
-/// Shows that a broken stream fails only its own request, and neither the connection nor the next request.
+/// A broken stream fails only its own request, and neither the connection nor the next request.
 #[test]
 fn a_stream_that_is_reset_fails_one_request() {
     let upstream = Multiplexing::start(None);
     let gateway = Gateway::start(&configuration(upstream.address, "host_header = \"people.test\""));
     assert_eq!(gateway.get("/users?limit=1").outcome(), "200");
-    // A page is retried twice. Before that, a reset looks like the end of an idle connection, which is replaced by
-    // another.
+    // A page is retried twice. The first reset also looks like the end of an idle connection, which is replaced without
+    // counting as a retry.
     for (path, outcome, most) in [("/reset", "502 upstream_unavailable", 4), ("/short", "502 upstream_truncated", 3)] {
         assert_eq!(gateway.get(&format!("{path}?limit=1")).outcome(), outcome);
         let asked = upstream.requests().iter().filter(|request| request.uri().path() == path).count();

@@ -1,5 +1,5 @@
-//! Tests of the items in pages: they are the bytes that the upstream sent, for any JSON, and envelopes put them in
-//! their places.
+//! Tests of the items in pages: for any JSON, the items are the bytes that the upstream sent, and envelopes contain
+//! them at the right places.
 
 use crate::harness::{
     gateway::Gateway,
@@ -26,7 +26,7 @@ fn items() -> Vec<String> {
     ITEMS.iter().map(|item| (*item).to_owned()).collect()
 }
 
-/// Shows that pages of each limit contain the items as the upstream wrote them, byte for byte.
+/// Pages of each limit contain the items as the upstream wrote them, byte for byte.
 ///
 /// Row: A30
 #[test]
@@ -74,7 +74,7 @@ fn the_standard_envelope_is_these_bytes() {
         }
         text
     };
-    // Neither the place of `limit` among the filters is promised, nor how JSON writes `&`.
+    // Neither the place of `limit` among the filters nor the spelling of `&` in JSON is promised.
     assert_eq!(without_order(&page.text().replace("\\u0026", "&")), without_order(&expected));
 }
 
@@ -90,7 +90,7 @@ fn the_bare_envelope_is_the_array_alone() {
     assert!(page.link("next").is_some(), "{page:?}");
 }
 
-/// Shows that an envelope of the configuration is filled: wrapped items, other names, members in another order.
+/// An envelope of the configuration with wrapped items, other names, and members in another order is filled.
 #[test]
 fn a_skeleton_of_the_configuration_is_filled() {
     let setup = Setup {
@@ -140,7 +140,7 @@ fn empty_lists_and_ends_follow_the_contract() {
     assert_eq!(page.json()["data"][19]["id"], 40, "{page:?}");
     assert_eq!(page.json()["pagination"]["hasMore"], false, "{page:?}");
 
-    // All items after the cursor have been removed meanwhile.
+    // All items after the cursor have been removed since the first page.
     let next = gateway.get("/users?limit=10").link("next").expect("a next page");
     upstream.answer(serve(users(10)));
     let page = gateway.get(&next);

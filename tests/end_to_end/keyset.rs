@@ -1,4 +1,5 @@
-//! Tests of pages found by range filters: one request each, while rows are added and removed during the walk.
+//! Tests of pages that are found by range filters, with one request for each page, while rows are added and removed
+//! during the walk.
 
 use std::cmp::Reverse;
 
@@ -17,8 +18,8 @@ fn keyset(rows: &Rows) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Shows that rows that stay are returned exactly once, in order. Each page is requested by keys and without an offset,
-/// unless the item of the cursor is removed.
+/// Rows that stay are returned exactly once, in order. Each page is requested by keys and without an offset, unless the
+/// cursor's item was removed.
 #[test]
 fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let rows = Rows::count(60);
@@ -40,8 +41,8 @@ fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, expected);
     for (index, page) in pages.iter().enumerate() {
-        // If the item is removed, the filtered answer does not show that the filter begins where the item was: the
-        // whole list does.
+        // If the item was removed, the filtered answer doesn't prove that the filter begins at the item's old place. An
+        // answer of the whole list does.
         let gone = index % 2 == 1;
         assert_eq!(page.header("cursorgate-level"), Some("exact"), "page {index}");
         assert!(gone || page.header("cursorgate-drift").is_none(), "page {index}: a filter has no drift");
@@ -66,7 +67,7 @@ fn a_walk_back_gives_the_same_pages() {
     assert_eq!(backward[4].link("prev"), None);
 }
 
-/// Shows that a client's own filter on a field by which pages are found stays in force.
+/// A client's own filter stays in force, even on a field by which pages are found.
 #[test]
 fn the_clients_own_filters_stay_in_force() {
     let rows = Rows::count(60);
@@ -81,7 +82,7 @@ fn the_clients_own_filters_stay_in_force() {
     }
 }
 
-/// Shows that a filter that no item passes (for example because numbers are compared as texts) is reported, given up
+/// A filter that no item passes (for example because the upstream compares numbers as strings) is reported, given up
 /// for a time, and tried again.
 #[test]
 fn a_filter_that_never_helps_is_reported_and_given_up() {
@@ -108,7 +109,8 @@ fn a_filter_that_never_helps_is_reported_and_given_up() {
     assert!(gateway.log().iter().any(|line| line.contains("\"futile_filter\":\"in_vain\"")));
 }
 
-/// Shows a walk in which forty rows share each score. No order among them is promised, and none is needed.
+/// A walk is complete although forty rows share each score, and the upstream returns these rows in another order each
+/// time.
 #[test]
 fn ties_are_whole_runs() {
     let rows = Rows::new((1..=120).map(|id| Row::new(id, id.div_ceil(40))));
@@ -122,17 +124,17 @@ fn ties_are_whole_runs() {
     assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
 }
 
-/// The number of rows of the upstreams below, whose filters read times wrongly.
+/// The number of rows of the upstreams in the tests below, whose filters misread times.
 const TIMES: u64 = 1_200;
-/// The seconds between two of their times.
+/// The seconds between two neighbouring times of these rows.
 const TICK: u64 = 600;
 
-/// Returns the n-th time as it is served.
+/// Returns the time with this number, as the upstream serves it.
 fn time(number: u64) -> String {
     format!("2024-03-{:02}T{:02}:{:02}:00Z", 1 + number / 144, number / 6 % 24, number % 6 * 10)
 }
 
-/// Returns the seconds from the first of the times to this one.
+/// Returns the seconds from the time with the number 0 to the given time.
 fn seconds(time: &str) -> u64 {
     let time = time.replace("%3A", ":");
     let part = |range| time.get(range).and_then(|digits: &str| digits.parse::<u64>().ok());
@@ -140,8 +142,8 @@ fn seconds(time: &str) -> u64 {
     ((part(8..10) - 1) * 24 + part(11..13)) * 3_600 + part(14..16) * 60 + part(17..19)
 }
 
-/// Starts an upstream of rows by time, the newest first, `run` of them at each time. Its filters apply `read` to the
-/// seconds of a time.
+/// Starts an upstream with rows in descending order of their times, `run` rows at each time. Its filters apply `read`
+/// to the seconds of the time in a request.
 fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     let rows = Rows::new((0..TIMES).map(|row| Row::new(row, row / run)));
     let served = rows.clone();
@@ -169,9 +171,9 @@ fn timed(run: u64, read: fn(u64) -> u64) -> (Upstream, Gateway, Rows) {
     (upstream, gateway, rows)
 }
 
-/// Shows that no page skips a row if the upstream reads a filter by its date, or in another time zone. Such a filter
-/// leaves out the row that a page follows and those after it, so its answer proves no page, also if the row of the
-/// cursor is removed.
+/// No page skips a row if the upstream reads only the date of a filter, or reads the time in another zone. The answer
+/// to such a filter lacks the cursor's row and rows after it, so it proves no page, even if the cursor's row was
+/// removed.
 #[test]
 fn a_filter_that_is_read_by_date_or_in_another_zone_skips_no_row() {
     let by_date: fn(u64) -> u64 = |seconds| seconds - seconds % 86_400;

@@ -1,5 +1,5 @@
-//! Tests of keys without a declared type: dates compared as instants, texts that the upstream sorts by its own rules,
-//! keys that a client has left out. Lists that contradict their order are reported.
+//! Tests of keys without a declared type: dates that are compared as instants, strings that the upstream sorts by its
+//! own rules, and keys that a client leaves out. Lists that contradict their order are reported.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +10,10 @@ use crate::harness::{
     upstream::{Exchange, Upstream},
 };
 
-/// Items as they are served, in the upstream's order.
+/// The JSON of the upstream's items, in the upstream's order.
 type Items = Arc<Mutex<Vec<String>>>;
 
-/// Starts an upstream that serves any slice of its items. With `fields=id` they have only their id.
+/// Starts an upstream that serves any slice of its items. With `fields=id`, the items have only their id.
 fn start(items: &Items, route: &str) -> (Upstream, Gateway) {
     let items = Arc::clone(items);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -85,7 +85,7 @@ fn ids(page: &Response) -> Vec<u64> {
         .collect()
 }
 
-/// Walks from a target by one relation. Returns the ids and the levels of the pages.
+/// Walks from a target by the links of one relation. Returns the ids and the level of each page.
 fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<String>) {
     let (mut pages, mut levels, mut target) = (Vec::new(), Vec::new(), Some(first.to_owned()));
     while let Some(asked) = target {
@@ -99,8 +99,8 @@ fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<S
     (pages, levels)
 }
 
-/// Shows the walk of a list that is sorted without regard to case, as by default in MySQL and SQL Server. It delivers
-/// each item once in both directions, at the level that the declared ties and collation allow.
+/// A walk of a list that is sorted without regard to case, which is the default in MySQL and SQL Server, delivers each
+/// item once in both directions. The level depends on the declared ties and collation.
 #[test]
 fn a_list_that_is_sorted_without_regard_to_case_walks() {
     let all = by_word();
@@ -126,8 +126,8 @@ fn a_list_that_is_sorted_without_regard_to_case_walks() {
     }
 }
 
-/// Shows that a page is refused if an answer contradicts the declaration that a text compares by bytes. The refusal
-/// names the remedy.
+/// A page is refused if an answer contradicts the declaration that strings are compared by bytes. The refusal names the
+/// remedy.
 #[test]
 fn a_declared_text_that_a_collation_sorts_is_refused() {
     let route = "order = [\"name\", \"id\"]\nfields.name = { type = \"string\" }";
@@ -138,7 +138,8 @@ fn a_declared_text_that_a_collation_sorts_is_refused() {
     assert!(line["detail"].as_str().is_some_and(|said| said.contains("fields.name.collation")), "{line}");
 }
 
-/// Shows that an answer that contradicts the order of bytes needs no second request, and is reported.
+/// If a list without a declared type contradicts the order of bytes, the page takes no second request, and the
+/// contradiction is reported.
 #[test]
 fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
     let (upstream, gateway) = start(&items(by_word()), "order = [\"name\", \"id\"]");
@@ -158,8 +159,8 @@ fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
     assert!(metrics.contains(counted), "{metrics}");
 }
 
-/// Shows a walk by dates without declared types. Django, .NET and Java leave out fractions that are zero, and some
-/// servers write each row's own zone.
+/// A list by dates without declared types is walked. Django, .NET and Java leave out fractions that are zero, and some
+/// servers write dates in each row's own time zone.
 #[test]
 fn dates_without_zero_fractions_walk_undeclared() {
     let date = |row: u64| {
@@ -178,7 +179,7 @@ fn dates_without_zero_fractions_walk_undeclared() {
     assert!(levels.iter().all(|level| level == "exact"), "{levels:?}");
 }
 
-/// Shows that a client that requests only a few fields gets the guarantee that is possible without the others.
+/// A client that requests only a few fields gets pages at the level that is possible without the keys.
 #[test]
 fn fields_that_leave_out_the_keys_lower_the_level() {
     let all: Vec<String> = (0..60).map(|row| format!("{{\"id\":{row},\"score\":{}}}", row * 3)).collect();
@@ -189,7 +190,7 @@ fn fields_that_leave_out_the_keys_lower_the_level() {
     assert_eq!(pages.concat(), (0..60).collect::<Vec<_>>());
     assert!(levels.iter().all(|level| level == "anchored"), "{levels:?}");
     assert!(upstream.count() - before <= pages.len() + 1, "one request a page, and one to see the end");
-    // If earlier rows are removed, no row is repeated and none is skipped.
+    // If earlier rows are removed, no row is repeated or skipped.
     let first = gateway.get("/users?limit=7&fields=id");
     list.lock().expect("items").drain(0..5);
     let next = gateway.get(&first.link("next").expect("a next page"));
@@ -198,7 +199,7 @@ fn fields_that_leave_out_the_keys_lower_the_level() {
     assert_eq!(gateway.get("/users?limit=7").header("cursorgate-level"), Some("exact"));
 }
 
-/// Shows that each cause of disorder has its own sentence, label and remedy, while clients get one code.
+/// Each cause of disorder has its own sentence, label and remedy in the log, while clients always get the same code.
 #[test]
 fn each_cause_of_disorder_has_its_own_label_and_remedy() {
     let by_score = "order = [\"score\", \"id\"]";

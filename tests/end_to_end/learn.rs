@@ -1,5 +1,5 @@
-//! Tests of `cursorgate learn`: lists of many families are learnt over real sockets, and the written file is served as
-//! it is. Each list is walked by cursor while rows are added and removed: none that stays is skipped or repeated.
+//! Tests of `cursorgate learn`: lists of many APIs are learnt over real sockets, and the written file is served as it
+//! is. Walks by cursor skip and repeat no row that stays while others are added and removed.
 
 mod documents;
 
@@ -29,12 +29,12 @@ use crate::{
     third_party::{Kind, ThirdParty, launch, python},
 };
 
-/// The rows of a list, which tests change while it is walked.
+/// The rows of a list, which tests change during a walk.
 #[derive(Clone)]
 struct Rows(Arc<Mutex<Vec<Value>>>);
 
 impl Rows {
-    /// Returns rows with ids in steps of 10, so that others can be added between them.
+    /// Returns rows with ids in steps of 10, which leaves ids for rows between them.
     fn new(count: u64) -> Self {
         Self(Arc::new(Mutex::new((1..=count).map(|at| row(at * 10)).collect())))
     }
@@ -43,7 +43,7 @@ impl Rows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes a row and adds one, both at random places. Returns the id of the removed row.
+    /// Removes a row and adds another, both at random places. Returns the id of the removed row.
     fn change(&self, numbers: &mut Numbers) -> u64 {
         let mut rows = self.locked();
         let at = numbers.below(rows.len());
@@ -78,14 +78,14 @@ fn row(id: u64) -> Value {
     })
 }
 
-/// Returns a number that looks random (splitmix64).
+/// Returns a pseudo-random number from a seed, with steps of splitmix64.
 fn scatter(seed: u64) -> u64 {
     let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 31)
 }
 
-/// A request, as the families below read it.
+/// A request with its parsed body, as the families of APIs below read it.
 struct Asked<'a> {
     exchange: &'a Exchange,
     body: Value,
@@ -115,7 +115,7 @@ impl Asked<'_> {
     }
 }
 
-/// A status, headers and a body.
+/// The status, the headers and the body of an answer.
 type Reply = (&'static str, Vec<(&'static str, String)>, Value);
 
 fn ok(body: Value) -> Reply {
@@ -128,7 +128,7 @@ fn slice(rows: &[Value], from: usize, size: usize) -> Vec<Value> {
 
 type Family = fn(&Asked<'_>, &[Value]) -> Reply;
 
-/// Starts an upstream that serves rows in a family's way at `/api/items`, also with a final slash.
+/// Starts an upstream that serves rows as a family of APIs does, at `/api/items` with or without a final slash.
 fn serve(rows: &Rows, family: Family) -> Upstream {
     let rows = rows.clone();
     Upstream::start(move |exchange| -> io::Result<After> {
@@ -144,7 +144,7 @@ fn serve(rows: &Rows, family: Family) -> Upstream {
     })
 }
 
-/// Learns a list by the command line. Returns the configuration and what was printed.
+/// Learns a list by the command line. Returns the configuration and the output of the command.
 fn learn(url: &str, more: &[&str]) -> (String, String) {
     let directory = Directory::new();
     let file = directory.file("learnt.toml");
@@ -180,16 +180,16 @@ fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: 
     }
 }
 
-/// The requests by which a client reads a list.
+/// The additional headers and the body of a client's requests for a list.
 #[derive(Clone, Copy, Default)]
 struct How {
     headers: &'static [(&'static str, &'static str)],
     body: Option<fn() -> Value>,
-    /// True if the rows stay as they are during the walk, because the list is sorted anew or can't be changed.
+    /// True if the test must not change rows during the walk.
     at_rest: bool,
 }
 
-/// Walks a list to its end while it changes between pages. Returns the levels of its pages.
+/// Walks a list to its end while rows change, and asserts that rows that stay are returned once. Returns the levels.
 fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String> {
     let mut numbers = Numbers::new(7);
     let mut stays: HashSet<u64> = rows.locked().iter().map(id).collect();
@@ -217,7 +217,7 @@ fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String
     levels
 }
 
-/// Learns a family, serves the written configuration, and walks the list.
+/// Learns a family's list, serves the written configuration, and walks the list. Returns the levels of the pages.
 fn hold(name: &str, family: Family, arguments: &[&str], how: How) -> HashSet<String> {
     let rows = Rows::new(240);
     let upstream = serve(&rows, family);
@@ -241,7 +241,7 @@ fn nested_offsets(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     ok(json!({ "response": { "status": "ok", "result": { "records": records } } }))
 }
 
-/// Answers with items of which seventeen share a time, in another order with each request.
+/// Answers with items of which seventeen share each time. Their order changes with each request.
 fn unsteady_ties(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let mut rows = rows.to_vec();
     static CALLS: AtomicU64 = AtomicU64::new(1);
@@ -317,7 +317,7 @@ fn seven_undescribed_services_are_learnt_and_walked() {
     }
 }
 
-/// Writes pages 1 to 11 as an archive, and page 12 and the one after it as a file of exchanges, into one folder.
+/// Records pages 1 to 11 in an HTTP archive, and pages 12 and 13 in a file of exchanges, in the same folder.
 fn record(directory: &Directory, address: &str, rows: &[Value]) {
     let body = |page: usize| json!({ "data": slice(rows, (page - 1) * 20, 20), "meta": { "total": rows.len() } });
     let query = |page: usize| format!("page={page}&per_page=20");
@@ -497,7 +497,7 @@ fn third_party_servers_are_learnt_and_walked() {
     }
 }
 
-/// Shows a list of which forty items in any order share each time, shown in milliseconds and sorted by microseconds.
+/// Forty items in any order share each time, which is returned in milliseconds and sorted by microseconds.
 #[test]
 fn a_service_on_postgresql_is_learnt_and_walked() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
@@ -590,7 +590,7 @@ fn a_learnt_configuration_passes_the_live_check_and_a_changed_one_fails() {
         let (is_good, report) = check_live(&text.replace(right, wrong), &[]);
         assert!(!is_good && report.contains(key), "{wrong}: {report}\n{text}");
     }
-    // A built-in dialect can't be changed, so the help proposes one that extends it.
+    // A built-in dialect can't be changed, so the help proposes a dialect that extends it.
     let name = text.lines().find_map(|line| line.strip_prefix("dialect = ")).expect("a dialect");
     let (is_good, report) = check_live(&text.replace(&format!("dialect = {name}"), "dialect = \"drf-page\""), &[]);
     assert!(!is_good && report.contains("] with extends = \"drf-page\""), "{report}\n{text}");

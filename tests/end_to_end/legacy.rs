@@ -1,4 +1,5 @@
-//! Tests of legacy clients, which page by offset: passed through, translated, rejected, or refused with the remedy.
+//! Tests of legacy clients, which page by offset. Their requests are passed through, translated, rejected, or refused
+//! with the remedy.
 
 use crate::harness::{
     gateway::Gateway,
@@ -26,7 +27,7 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Shows that headers by which frameworks use another method or another path for a request are removed.
+/// Headers that make frameworks read another method or another path are removed from forwarded requests.
 ///
 /// Row: A26
 #[test]
@@ -78,14 +79,14 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     let head = gateway.send("HEAD", "/users?offset=40", &[], b"");
     assert_eq!((head.status, head.header("deprecation")), (200, Some("@1768435200")));
 
-    // New clients get the new answer, without the headers of deprecation.
+    // Requests of new clients get a page, without the headers of deprecation.
     let page = gateway.get("/users?limit=5");
     assert!(page.json()["pagination"].is_object(), "{page:?}");
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
 }
 
-/// Shows that, if unmarked requests are legacy ones, each link of the gateway has a limit, so that it leads to the new
-/// list.
+/// If requests without paging parameters count as legacy requests, each link of the gateway has a limit. The link would
+/// otherwise lead to a legacy answer.
 #[test]
 fn links_lead_to_the_new_list() {
     let (_upstream, gateway) = started(PASSTHROUGH);

@@ -1,4 +1,4 @@
-//! Tests of old clients that use POST and write the number of a page into their body.
+//! Tests of legacy clients that request pages by POST, with the page number in the body.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use crate::harness::{
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 const COUNT: u64 = 23;
 
-/// Returns a search service: filters and the number of the page in the body, which it repeats.
+/// Starts a search service, which reads filters and the page number from the body. Its answer contains the body as a
+/// string.
 fn service() -> Upstream {
     Upstream::start(|exchange| {
         let bytes = exchange.body()?;
@@ -72,7 +73,7 @@ fn ids(page: &Response, member: &str) -> Vec<u64> {
     items.iter().filter_map(|item| item["id"].as_u64()).collect()
 }
 
-/// Walks as an old client does, by the number of the page, until a page has no items.
+/// Walks as a legacy client does, by page number, until a page has no items. Returns the ids.
 fn walk(gateway: &Gateway, member: &str) -> Vec<u64> {
     let mut walked = Vec::new();
     for number in 1..=COUNT {
@@ -116,7 +117,7 @@ fn old_clients_by_post_walk_on_where_they_pass_through() {
             .send(format!("{:x}\r\n{}\r\n0\r\n\r\n", written.len(), String::from_utf8_lossy(written)).as_bytes())
             .expect("it is read");
         assert_eq!(chunked.response("POST").expect("an answer").body, direct.body, "{parameters}");
-        // A request without a page is a new client's.
+        // A request without a page number counts as a request of a new client.
         let page = post(&gateway, &json!({ "filters": { "lang": "en" } }));
         assert_eq!(ids(&page, "data").len(), 20, "{parameters}: {page:?}");
     }
@@ -132,7 +133,7 @@ fn old_clients_by_post_walk_on_where_they_are_translated() {
         let (_upstream, gateway) = started("policy = \"translate\"", parameters);
         assert_eq!(walk(&gateway, "data"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
         assert_eq!(counted(&gateway), 7, "{parameters}");
-        // A new client can continue with the cursor of an old client's page, with the same filters.
+        // A new client can continue with the cursor from a legacy client's page, if it sends the same filters.
         let old = post(&gateway, &json!({ "filters": { "lang": "en" }, "page": { "number": 2, "size": 4 } }));
         let cursor = old.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
         let next = match continued {
@@ -179,7 +180,7 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
             "410 legacy_rejected",
         ),
         ("documentation = \"https://docs.example.com/\"", "400 parameter_invalid"),
-        // No redirect leads a body to a cursor: the page itself is the answer.
+        // A redirect can't put a cursor into a body, so the page itself is the answer.
         ("policy = \"redirect\"", "200"),
     ] {
         let (upstream, gateway) = started(legacy, "");
@@ -195,7 +196,7 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
         }
         assert_eq!(counted(&gateway), 1, "{legacy}");
     }
-    // If requests without a page number are legacy ones, this applies to bodies too.
+    // If requests without a page number count as legacy requests, so does a POST whose body has no page number.
     let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"legacy\"", IN_BODY);
     let first = post(&gateway, &json!({ "filters": { "lang": "en" } }));
     assert_eq!(ids(&first, "items"), [1, 2, 3, 4, 5], "{first:?}");

@@ -1,4 +1,4 @@
-//! Tests of the levels of pages, and of their reports: to clients in headers, to operators in the log and in metrics.
+//! Tests of the levels of pages. Clients get them in headers, and operators in the log and in metrics.
 
 use crate::harness::{
     gateway::Gateway,
@@ -32,9 +32,9 @@ fn drift_is_reported() {
     assert_eq!(log.last().expect("a line")["drift"], 198);
 }
 
-/// Shows that seams between pages of a fixed size are exact or checked. Pages of ten items never show both sides of a
-/// seam between them. Read from the other end, if the list's length is not a multiple of ten, they do; in an order that
-/// can't be reversed, they are read again.
+/// Seams between pages of a fixed size are exact or checked. Upstream pages of ten items never contain both sides of a
+/// seam. In the flipped list they do, if the list's length isn't a multiple of ten. In an order that can't be reversed,
+/// the pages are read again.
 #[test]
 fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     for (route, level) in [(BY_SCORE, "exact"), (BELIEVED, "checked")] {
@@ -53,8 +53,8 @@ fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     }
 }
 
-/// Shows that a worker that deletes the items that it has read gets each item of a list without an order. Offsets would
-/// skip every other page.
+/// A worker that deletes the items that it has read gets each item of a list without an order. Offsets would skip every
+/// other page.
 #[test]
 fn a_worker_that_deletes_the_items_it_has_read_gets_every_item() {
     let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
@@ -81,7 +81,8 @@ fn pages_are_positional_where_the_route_never_verifies() {
     assert_eq!(page.header("cursorgate-level"), Some("positional"));
 }
 
-/// Shows the totals of a collection whose pages come from a filtered list.
+/// The total of a page, and the requests that count it, follow the route's policy `total`, although pages are read by
+/// filters.
 #[test]
 fn totals_follow_the_policy_of_the_route() {
     let rows = Rows::count(50);
@@ -115,8 +116,8 @@ fn totals_follow_the_policy_of_the_route() {
     }
 }
 
-/// Shows that a count has the client's filters under the names that the list has for them. If the count route has other
-/// names, it counts the whole list: `check` says which names it gets.
+/// A request for the count has the client's filters, with the same names as in requests for the list. `check` names
+/// these filters, because an endpoint that ignores them would count the whole list.
 #[test]
 fn counts_have_the_filters_of_the_list() {
     let rows = Rows::count(50);
@@ -136,7 +137,7 @@ fn counts_have_the_filters_of_the_list() {
     }
 }
 
-/// Shows that a page is served without a total if the count fails.
+/// A page is served without a total if the count fails.
 #[test]
 fn a_failing_count_fails_no_page() {
     let rows = Rows::count(50);
@@ -192,7 +193,7 @@ fn metrics_count_requests_pages_and_drift() {
     }
     assert!(!text.contains("BREW") && !text.contains("nowhere"), "{text}");
 
-    // Counts outlive a reload.
+    // Counters continue after a reload.
     gateway.signal("HUP");
     crate::harness::eventually("the reload", || {
         gateway.log().iter().any(|line| line.contains("configuration reloaded")).then_some(())

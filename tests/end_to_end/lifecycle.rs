@@ -1,4 +1,4 @@
-//! Tests of the life of the process: reloads under load, the end with and without requests in flight, and clients that
+//! Tests of the life of the process: reloads under load, its end with and without requests in flight, and clients that
 //! close their connection.
 
 use std::{
@@ -19,8 +19,7 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// Shows that fifty reloads under load fail no request. Each second file has a fault, another one each time, which is
-/// logged with its line.
+/// Fifty reloads under load fail no request. Every second file has a different fault, which is logged with its line.
 ///
 /// Row: A40, F44, F45
 #[test]
@@ -50,7 +49,7 @@ fn fifty_reloads_under_load_fail_no_request() {
         // A failed assertion below must still end the clients, or the scope waits forever.
         let end = EndOnDrop(&ended);
         for reload in 0..RELOADS / 2 {
-            // A valid file has another default, which shows when it is in force.
+            // Each valid file has another default size, by which the test sees that the file is in force.
             let size = 20 + reload % 2;
             gateway.rewrite(Keys::One, &good.replace("default = 20", &format!("default = {size}")));
             gateway.signal("HUP");
@@ -93,7 +92,7 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Shows that settings that can't change while the process runs are named, and that the others are in force.
+/// A reload names the changed settings that need a restart, and all other changes are in force.
 #[test]
 fn a_reload_names_what_needs_a_restart() {
     let upstream = Upstream::start(serve(users(60)));
@@ -124,7 +123,7 @@ fn an_idle_gateway_leaves_at_once() {
     assert!(told.elapsed() < grace / 4, "it waited, with nothing to do");
 }
 
-/// Shows that no connection waits forever, neither before a head nor within one.
+/// An idle connection is closed after `idle_timeout`, before a head and in the middle of one.
 #[test]
 fn idle_connections_are_closed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -142,7 +141,7 @@ fn idle_connections_are_closed() {
     }
 }
 
-/// Shows that the process answers the requests that it has at `SIGTERM` before it ends.
+/// After `SIGTERM`, the process answers the requests in flight before it ends.
 ///
 /// Row: F47
 #[test]
@@ -175,8 +174,8 @@ fn requests_in_hand_are_finished_before_the_end() {
     }
 }
 
-/// Shows that clients are served during the drain delay, on kept and on new connections, and are told to close them. A
-/// balancer needs some time to notice that a process stops.
+/// Clients are served during the drain delay, on kept and on new connections, and are told to close these connections.
+/// A balancer needs some time to notice that a process stops.
 ///
 /// Row: F47
 #[test]
@@ -230,7 +229,7 @@ fn a_drain_delay_loses_no_request() {
     assert!(gateway.ended().success(), "{}", gateway.log().join("\n"));
 }
 
-/// Shows that the process goes on after signals that have no meaning for it.
+/// The process continues after signals that have no meaning for it.
 ///
 /// Row: F48
 #[test]
@@ -247,8 +246,8 @@ fn signals_without_a_meaning_do_nothing() {
     assert!(gateway.runs());
 }
 
-/// Shows that signals are handled while a reload hangs: a key is a pipe without a writer, like a file on a mount that
-/// hangs.
+/// Signals are handled while a reload hangs. The key of the test is a pipe without a writer, which hangs like a file on
+/// a broken mount.
 ///
 /// Row: A40
 #[test]
@@ -272,7 +271,7 @@ fn a_reload_that_hangs_stops_no_signal() {
     assert!(gateway.ended().success(), "the reload that follows hangs again, and nobody waits for it");
 }
 
-/// Shows that `SIGINT`, which Ctrl+C sends, ends the process.
+/// `SIGINT`, which Ctrl+C sends, ends the process.
 ///
 /// Row: F48
 #[test]
@@ -283,8 +282,8 @@ fn ctrl_c_ends_the_process() {
     gateway.ended();
 }
 
-/// Shows that a client that closes its connection cancels the fetch of its page: the upstream sees its connection
-/// close.
+/// A client that closes its connection cancels the fetch of its page: the gateway closes the connection to the
+/// upstream.
 ///
 /// Row: F59
 #[test]
@@ -312,7 +311,7 @@ fn a_client_that_goes_away_cancels_the_upstream_work() {
     assert_eq!(gateway.get("/users").outcome(), "200", "the next request works");
 }
 
-/// Shows that 16 clients that read a list at the same time, each with its own limit, get all items in order.
+/// Sixteen clients that read a list at the same time, each with its own limit, get all items in order.
 ///
 /// Row: F65
 #[test]
@@ -342,12 +341,12 @@ fn many_clients_at_once_get_their_own_pages() {
     });
 }
 
-/// Shows that the memory of closed connections is released without any further request.
+/// The memory of closed connections is released, even if no other request arrives.
 #[test]
 fn memory_of_closed_connections_is_given_back() {
     const CONNECTIONS: usize = 400;
     let upstream = Upstream::start(serve(users(60)));
-    // Each thread keeps a little.
+    // Each thread keeps a little memory, so there is only one.
     let setup = Setup { more: "[server]\nthreads = 1", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     assert_eq!(gateway.get("/users?limit=20").outcome(), "200");

@@ -1,4 +1,4 @@
-//! Tests of limits of upstreams that no answer shows: sizes that are lowered without notice, and depths beyond which
+//! Tests of limits that upstreams don't announce: sizes that are lowered without notice, and depths beyond which
 //! requests are refused. The upstreams here have no total, no link and no flag, unless a test says otherwise.
 
 use std::sync::{
@@ -22,7 +22,7 @@ fn thousand() -> impl Iterator<Item = Row> {
     (1..=1_000).map(|id| Row::new(id, id * 10))
 }
 
-/// Starts an upstream that gives at most as many rows at once as `cap` returns for the request.
+/// Starts an upstream that lowers the size of each request to the result of `cap`.
 fn capped(rows: &Rows, cap: impl Fn(&Request) -> u64 + Send + Sync + 'static) -> Upstream {
     let served = rows.clone();
     Upstream::start(move |exchange| {
@@ -38,7 +38,7 @@ fn capped(rows: &Rows, cap: impl Fn(&Request) -> u64 + Send + Sync + 'static) ->
     })
 }
 
-/// Walks from a target to the end, and asserts that all rows from `from` on are returned, each once, in order.
+/// Walks from a target to the end, and asserts that all rows from the id `from` on are returned, each once, in order.
 fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64) {
     let pages = walk(gateway, first, "next", headers, |_, _| {});
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
@@ -48,8 +48,8 @@ fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64)
     assert_eq!(delivered, (from..=1_000).collect::<Vec<_>>(), "{what}");
 }
 
-/// Shows that a cap that falls below sizes which earlier walks have seen filled ends no walk early: neither one that
-/// begins later, nor one that has begun, nor one after a reload.
+/// No walk ends early if the cap falls below sizes that answers to earlier walks have filled. The test reads walks that
+/// have begun, that begin later, and that begin after a reload.
 ///
 /// Row: F32
 #[test]
@@ -74,7 +74,7 @@ fn a_cap_that_falls_ends_no_later_walk() {
     }
 }
 
-/// Shows that a size that one principal's answers have filled ends no list of another principal.
+/// A size that one principal's answers have filled doesn't end the list of another principal early.
 ///
 /// Row: A22, F32
 #[test]
@@ -92,8 +92,8 @@ fn a_cap_of_one_principal_ends_no_list_of_another() {
     }
 }
 
-/// Shows that a parameter with a lower cap ends no list early. At many vendors, a parameter that makes each row larger
-/// lowers the cap.
+/// A parameter with a lower cap ends no list early. At many vendors, a parameter that makes each row larger lowers the
+/// cap.
 ///
 /// Row: F32
 #[test]
@@ -108,11 +108,11 @@ fn a_parameter_with_a_lower_cap_ends_no_list() {
     }
 }
 
-/// The depth to which the upstream answers.
+/// The largest offset plus size that the upstream answers.
 const DEPTH: u64 = 500;
 
-/// Starts an upstream with a total, which refuses slices that end after `DEPTH`, and a gateway that is configured with
-/// this depth and can read the flipped list.
+/// Starts an upstream with a total that refuses slices that end after `DEPTH`. The gateway's configuration declares
+/// this depth, and the gateway can read the flipped list.
 fn shallow(count: u64) -> (Upstream, Gateway) {
     let rows = Rows::new((1..=count).map(|id| Row::new(id, id * 10)));
     let upstream = Upstream::start(move |exchange| {
@@ -135,7 +135,7 @@ fn deepest(request: &Request) -> u64 {
     number("offset") + number("limit")
 }
 
-/// Returns the items of the last page, and asserts that it took one request.
+/// Returns the ids of the last page, and asserts that this page took one request.
 fn last_page(upstream: &Upstream, gateway: &Gateway) -> Vec<u64> {
     let last = gateway.get("/users?limit=20").link("last").expect("a last page");
     let before = upstream.count();
@@ -144,7 +144,7 @@ fn last_page(upstream: &Upstream, gateway: &Gateway) -> Vec<u64> {
     ids(&page)
 }
 
-/// Shows that a page that is too deep for the upstream is read from the other end of the list.
+/// A page that is too deep for the upstream is read from the other end of the list.
 #[test]
 fn a_page_beyond_the_depth_is_read_from_the_other_end() {
     let (upstream, gateway) = shallow(900);
@@ -172,8 +172,8 @@ fn a_page_beyond_the_depth_is_read_from_the_other_end() {
     assert!(requests.iter().all(|request| deepest(request) <= DEPTH), "{requests:#?}");
 }
 
-/// Shows that pages that are too deep from both ends are refused without a request for them, and that the pages at both
-/// ends are still served.
+/// Pages that are too deep from both ends are refused without a request for them. The pages near both ends are still
+/// served.
 ///
 /// Row: A20
 #[test]

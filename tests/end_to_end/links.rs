@@ -1,4 +1,4 @@
-//! Tests of the links of pages as clients use them: followed unchanged, by the requests library, for each source of the
+//! Tests of the links of pages as clients use them: the library requests follows them unchanged, for each source of the
 //! gateway's public address.
 
 use std::{io::Read as _, net::SocketAddr, path::Path, process::Command};
@@ -19,12 +19,12 @@ use crate::{
 
 const COUNT: usize = 90;
 
-/// The headers in which the proxy of these tests states the origin of a request.
+/// The settings that trust the proxy of these tests, and name the headers in which it states the origin of a request.
 const VOUCHED: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
                        forwarded_headers = [\"X-Forwarded-For\", \"X-Forwarded-Proto\", \"X-Forwarded-Host\", \
                        \"X-Forwarded-Port\", \"X-Forwarded-Prefix\", \"Forwarded\"]";
 
-/// Returns a configuration whose old clients are redirected, with these lines for the server and the route.
+/// Returns a configuration that redirects legacy clients. `server` and `route` contain lines for their tables.
 fn configuration(upstream: SocketAddr, server: &str, route: &str) -> String {
     let route = format!("legacy = {{ policy = \"redirect\" }}\n{route}");
     let more = format!("[server]\n{server}");
@@ -32,7 +32,7 @@ fn configuration(upstream: SocketAddr, server: &str, route: &str) -> String {
     setup.configuration(upstream)
 }
 
-/// Starts a proxy that removes `/shop` from paths and adds these headers.
+/// Starts a server that answers 503 until [`lead`] makes it a proxy in front of a gateway.
 fn proxy() -> Upstream {
     Upstream::start(|exchange| exchange.reply("503 Service Unavailable", &[], b""))
 }
@@ -61,7 +61,8 @@ fn lead(
     });
 }
 
-/// Walks the list with the requests library and compares it with the upstream's.
+/// Walks the list with the library requests, and asserts that each direction has all ids in order. Returns the walker's
+/// report.
 fn follow(url: &str, certificate: Option<&Path>) -> Value {
     let mut walker = Command::new(python());
     walker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/walkers/follow.py")).arg(url).args(certificate);
@@ -148,8 +149,7 @@ fn links_can_be_followed_at_a_tls_listener_of_a_route_with_one_host() {
     assert!(next_of(&walked).starts_with(&public), "{walked}");
 }
 
-/// Shows that a malformed host, port or path from a trusted proxy is ignored: no link leads elsewhere, and none ends a
-/// header.
+/// A malformed host, port or path from a trusted proxy is ignored. No link leads elsewhere or breaks out of its header.
 ///
 /// Row: A13
 #[test]
@@ -215,7 +215,7 @@ fn malformed_headers_of_a_trusted_proxy_change_no_link() {
     }
 }
 
-/// Shows that only the headers of a trusted proxy count, and of those only the ones that it writes itself.
+/// Only a trusted proxy's headers choose the host of links, and only the headers that the configuration lists.
 ///
 /// Row: A13
 #[test]
@@ -241,7 +241,7 @@ fn untrusted_headers_choose_no_host_of_links() {
     }
 }
 
-/// Walks a list by number through the upstream's own links, and returns the ids.
+/// Walks a legacy list by the upstream's own links, as a legacy client does, and returns the ids.
 fn walk_old(url: &str, style: &str) -> Vec<u64> {
     let mut walker = Command::new(python());
     walker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/walkers/old.py")).args([style, url]);
@@ -250,7 +250,7 @@ fn walk_old(url: &str, style: &str) -> Vec<u64> {
     serde_json::from_slice(&output.stdout).expect("the walker prints JSON")
 }
 
-/// Starts an upstream whose links, in `Link` and in the body, lead to the host of the request.
+/// Starts an upstream by page number whose links, in `Link` and in the body, lead to the host of the request.
 fn by_number() -> Upstream {
     Upstream::start(move |exchange| {
         let number =
@@ -278,8 +278,8 @@ fn by_number() -> Upstream {
     })
 }
 
-/// Shows that old clients of WordPress and of an API like GitHub's can walk by `Link`, although the upstream's targets
-/// are at a host that they can't reach. The body, in which no dialect names links, stays as it is.
+/// Legacy clients of WordPress and of an API like GitHub's can walk by `Link`, although the upstream's links lead to a
+/// host that they can't reach. The body, in which no dialect names links, is unchanged.
 #[test]
 fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
     for (dialect, path) in [("github", "/orgs/a/repos"), ("wordpress", "/wp-json/wp/v2/posts")] {
@@ -317,8 +317,7 @@ fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
     }
 }
 
-/// Shows that old clients can follow the links in Django's bodies, which are absolute and lead to the host of the
-/// request.
+/// Legacy clients can follow the links in Django's bodies, which are absolute and lead to the host of the request.
 #[test]
 fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let upstream = ThirdParty::start(Kind::Django);
@@ -351,8 +350,8 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     assert!(page.body == direct.body, "byte for byte");
 }
 
-/// Shows that a redirect of the upstream to itself leads to the gateway, also below the path of the route; other
-/// redirects are unchanged.
+/// The gateway rewrites a redirect of the upstream to itself, so it leads to the gateway, even below the path of the
+/// route. Other redirects are unchanged.
 #[test]
 fn redirects_of_the_upstream_to_itself_lead_to_the_gateway() {
     let upstream = Upstream::start(|exchange| {

@@ -24,7 +24,8 @@ const V1: &[u8] = b"PROXY TCP4 203.0.113.9 192.0.2.1 12345 443\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x09\xc0\0\x02\x01\x30\x39\x01\xbb";
 const V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
 
-/// Returns the configuration of a list and a forwarded path, with tables of listeners and lines of `[server]`.
+/// Returns the configuration of a list and a forwarded path. `listeners` contains tables of listeners, and `server`
+/// lines for `[server]`.
 fn configuration(upstream: &Upstream, listeners: &str, server: &str) -> String {
     let list = Setup { ..PLAIN }.configuration(upstream.address);
     format!(
@@ -32,7 +33,7 @@ fn configuration(upstream: &Upstream, listeners: &str, server: &str) -> String {
     )
 }
 
-/// Sends a head and a GET, and returns the whole answer, or an empty text if the connection is reset.
+/// Sends a head of the PROXY protocol and a GET. Returns the whole answer; an empty string if the connection is reset.
 pub(crate) fn ask(mut stream: impl Read + Write, head: &[u8], path: &str, headers: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: api.test\r\n{headers}Connection: close\r\n\r\n");
     let mut answer = Vec::new();
@@ -48,7 +49,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Returns the client's address in the last request to the upstream.
+/// Returns `X-Forwarded-For` of the last request to the upstream.
 fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header("x-forwarded-for").map(str::to_owned))
 }
@@ -91,7 +92,8 @@ fn a_unix_socket_is_a_listener() {
     assert!(gateway.get("/users").status == 200);
 }
 
-/// Starts a gateway with a plain and a TLS listener that accept heads from these networks.
+/// Starts a gateway with a plain and a TLS listener, which accept heads of the PROXY protocol from these networks.
+/// Returns the gateway and both addresses.
 fn behind(upstream: &Upstream, folder: &Directory, networks: &str, server: &str) -> (Gateway, SocketAddr, SocketAddr) {
     let (certificate, key) = Authority::new("root").issue(&["api.test"], ALWAYS).files(folder, "api");
     let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -129,7 +131,7 @@ fn a_proxy_says_the_address_of_its_client() {
             assert_eq!(told(&upstream).as_deref(), Some(client), "{head:?} {path} over TLS");
         }
     }
-    // A real client of the protocol, over HTTP/1.1 and HTTP/2.
+    // curl is a real client of the protocol, over HTTP/1.1 and HTTP/2.
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let output = Command::new("curl")
             .args(["--silent", "--haproxy-protocol", version])
@@ -141,8 +143,8 @@ fn a_proxy_says_the_address_of_its_client() {
     }
 }
 
-/// Shows that the address in the head decides whether the client's headers are trusted, and counts for the limit of one
-/// address.
+/// The address in the head decides whether the client's headers are trusted, and counts for the limit of connections of
+/// one address.
 ///
 /// Row: A45
 #[test]
@@ -158,8 +160,8 @@ fn the_address_in_the_head_is_the_client_s() {
     ask(connect(plain), stranger, "/other", claim);
     assert_eq!(told(&upstream).as_deref(), Some("192.0.2.77"));
 
-    // The limit is two connections for each address: a third one takes the place of an idle one. Other addresses are
-    // not counted.
+    // The limit is two connections for each address. A third connection takes the place of an idle one. Connections of
+    // other addresses don't count.
     let open = |head: &[u8]| {
         let mut stream = connect(plain);
         stream.write_all(head).expect("it reads");
@@ -175,7 +177,7 @@ fn the_address_in_the_head_is_the_client_s() {
     drop((held, others));
 }
 
-/// Shows that a connection without a head is closed unread: the client could claim any address.
+/// A connection without a valid head is closed without an answer, since its client could claim any address.
 ///
 /// Row: A45
 #[test]

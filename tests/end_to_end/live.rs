@@ -1,4 +1,4 @@
-//! Tests of live pages: a page and then its changes, for upstreams that can only be polled.
+//! Tests of live pages: a client gets a page and then its changes, although the upstream can only be polled.
 
 mod browsers;
 mod libraries;
@@ -26,12 +26,12 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
 
-/// Returns the table of the service, with short intervals and with the further lines `live`.
+/// Returns the table `[services.live]` with short intervals and the lines of `live`.
 fn table(live: &str) -> String {
     format!("\n[services.live]\nroutes = [\"users\"]\ninterval = {{ min = \"50ms\", max = \"50ms\" }}\n{live}\n")
 }
 
-/// Starts an upstream with rows that tests change, and its gateway.
+/// Starts an upstream with rows that tests change, and a gateway in front of it.
 fn start(live: &str) -> (Upstream, Rows, Gateway) {
     let rows = Rows::count(40);
     let own = rows.clone();
@@ -92,7 +92,7 @@ fn a_page_comes_first_and_then_its_changes() {
     stream.follow_to(&get(&gateway, target, &[]));
     rows.change(Vec::clear);
     stream.follow_to(&get(&gateway, target, &[]));
-    // While a page stays the same, comments are sent and events are not.
+    // While a page stays the same, the gateway sends comments but no events.
     rows.change(|rows| rows.push(Row::new(7, 100)));
     stream.follow_to(&get(&gateway, target, &[]));
     let before = stream.comments;
@@ -173,7 +173,7 @@ fn one_request_serves(count: usize) {
     assert_eq!((answer.status, upstream.count() - after), (200, 1), "no request without a subscriber");
 }
 
-/// Shows that clients with other credentials, or at another host, don't share a live page.
+/// Clients with different credentials or at different hosts don't share a live page.
 ///
 /// Row: A22
 #[test]
@@ -254,7 +254,7 @@ fn a_client_that_reconnects_gets_the_changes_that_it_missed() {
         assert_eq!(again.follow().name, "patch");
     }
     assert_eq!((&again.page, &again.id), (&keeper.page, &keeper.id));
-    // A client that has missed no change gets no page, also after polling has begun again.
+    // A client that has missed no change gets no page, even after polling has begun again.
     let (page, id) = (again.page.clone(), again.id.clone().expect("an id"));
     drop((again, keeper));
     eventually("the end of all subscriptions", || (metric(&gateway, "cursorgate_live_pages") == 0).then_some(()));
@@ -315,7 +315,7 @@ fn subscribers_are_bounded() {
     LiveStream::open(&gateway, "/users/live", &[]).follow();
 }
 
-/// Starts an upstream that serves lists until a status is set for its answers.
+/// Starts an upstream that serves a list until a test sets a status, which then is the answer to each request.
 fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
     let status = Arc::new(Mutex::new(None));
     let answer = Arc::clone(&status);
@@ -345,7 +345,7 @@ fn errors_are_sent_once_and_refused_credentials_end_a_stream() {
     assert_eq!(facts, [json!("error"), json!(502), json!("upstream_unavailable"), json!(false)]);
     let since = polls(&gateway);
     eventually("further requests", || (polls(&gateway) > since + 2).then_some(()));
-    // A client that subscribes meanwhile gets the last page and the error.
+    // A client that subscribes during the failures gets the last page and the error.
     let mut late = LiveStream::open(&gateway, "/users/live", &[ONE]);
     late.follow();
     assert_eq!(late.next().expect("an error").name, "error");

@@ -15,7 +15,7 @@ use crate::harness::{
     upstream::{After, Upstream},
 };
 
-/// A text that no line may contain.
+/// A secret that no line of the log may contain.
 const CANARY: &str = "c4n4ry";
 
 const ROUTES: Setup = Setup {
@@ -24,7 +24,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// Shows that the access log has one line for each request, and that no line contains a secret.
+/// The access log has one line for each request, and no line contains a secret.
 ///
 /// Row: A35
 #[test]
@@ -94,7 +94,7 @@ fn each_request_has_one_line_without_secrets() {
     assert_eq!(refused["upstream_requests"], 0, "{refused}");
 }
 
-/// Shows that problems contain the id under which the log has the details.
+/// A problem contains the request id under which the log has the details.
 #[test]
 fn problems_and_log_share_the_request_id() {
     let upstream = Upstream::start(serve(users(60)));
@@ -108,9 +108,9 @@ fn problems_and_log_share_the_request_id() {
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
 }
 
-/// Shows that requests, health checks, reloads and the end of the process go on while standard error is a pipe that is
-/// not read, and that lines that can't be written are counted. Once the pipe is read again, the log has the number of
-/// missing lines, and no line of an error is missing.
+/// Requests, health checks, reloads and the end of the process work while standard error is a pipe that nobody reads.
+/// Lines that can't be written are counted. Once the pipe is read again, the log has the number of missing lines, and
+/// no line of an error is missing.
 ///
 /// Row: F53
 #[test]
@@ -168,7 +168,7 @@ fn a_log_without_a_reader_stops_no_request() {
     assert!(gateway.ended().success(), "it waits for nobody who reads");
 }
 
-/// Shows that neither a full disk nor a closed pipe stops requests, and that lines that can't be written are counted.
+/// Neither a full disk nor a closed pipe stops requests, and lines that can't be written are counted.
 ///
 /// Row: F53
 #[test]
@@ -192,7 +192,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
     }
 }
 
-/// Shows that failed TLS handshakes, of which port scans cause many, are counted by cause and logged in summaries.
+/// Failed TLS handshakes, of which port scans cause many, are counted by cause and logged in summaries.
 #[test]
 fn failed_handshakes_are_counted_and_logged_in_summaries() {
     const EACH: u64 = 50;

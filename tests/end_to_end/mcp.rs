@@ -1,5 +1,5 @@
-//! Tests of the tools for agents: lists walked by the official clients, bounded results that lose no item, problems as
-//! errors of tools, and each call as a request of its client.
+//! Tests of the tools for agents (MCP): the official clients walk lists, bounded results lose no item, problems become
+//! errors of tools, and each call counts as a request of its client.
 
 mod exports;
 mod hostile;
@@ -30,13 +30,13 @@ const COUNT: u64 = 1_003;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const VERSION: &str = "2026-07-28";
 
-/// Further routes: rows below a parameter of the path, and rows without an order of their own.
+/// More routes: rows at a path with a parameter, and rows without a declared order.
 const FURTHER: &str = "\n[routes.team-users]\npath = \"/teams/{team}/users\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\n\
      dialect = \"rows\"\nfields = { id = { type = \"number\", nulls = \"none\" }, score = { type = \"number\", nulls = \"none\" } }\n\
      order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\n\n[routes.plain]\npath = \"/plain\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\n\
      dialect = \"rows\"\n";
 
-/// Returns an OpenAPI document of the rows, which gives their items types.
+/// Returns an OpenAPI document that describes the rows, from which the tools take the types of items.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -55,7 +55,8 @@ fn document() -> Value {
     })
 }
 
-/// Returns rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
+/// Returns rows of which up to eight share a score. They are neither in the order of the list nor in the order of their
+/// ids.
 fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
@@ -67,7 +68,7 @@ fn in_order() -> Vec<Value> {
     rows.iter().map(|row| serde_json::from_str(&row.json()).expect("JSON")).collect()
 }
 
-/// A gateway whose lists, of rows, are tools.
+/// A gateway whose lists of rows are tools, with its upstream.
 struct Tools {
     gateway: Gateway,
     upstream: Upstream,
@@ -75,8 +76,8 @@ struct Tools {
 }
 
 impl Tools {
-    /// Starts the gateway. `route` has further lines of the list, `service` those of `[services.mcp]` and of tables
-    /// after it.
+    /// Starts the gateway. `route` contains lines for the table of the list; `service` contains lines for
+    /// `[services.mcp]` and tables after it.
     fn start(rows: Rows, route: &str, service: &str) -> Self {
         Self::answering(route, service, move |exchange| rows.answer(exchange))
     }
@@ -96,21 +97,21 @@ impl Tools {
         self.gateway.send("POST", "/mcp", &[headers, &[JSON]].concat(), message.to_string().as_bytes())
     }
 
-    /// Sends a request of the modern era, and returns the answer.
+    /// Sends a request of the protocol's modern era (version [`VERSION`]), and returns the answer.
     fn ask(&self, headers: &[(&str, &str)], method: &str, params: &Value) -> Response {
         let (message, of_message) = modern(method, params);
         let of_message: Vec<(&str, &str)> = of_message.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.post(&[headers, &of_message[..]].concat(), &message)
     }
 
-    /// Calls a tool with further headers, and returns the protocol's result.
+    /// Calls a tool with additional headers, and returns the protocol's result.
     fn call_as(&self, headers: &[(&str, &str)], tool: &str, arguments: &Value) -> Value {
         let answer = self.ask(headers, "tools/call", &json!({ "name": tool, "arguments": arguments }));
         assert_eq!(answer.status, 200, "{tool} {arguments}: {answer:?}");
         answer.json()["result"].take()
     }
 
-    /// Calls a tool, and returns its result.
+    /// Calls a tool that must succeed, and returns its structured result.
     fn call(&self, tool: &str, arguments: &Value) -> Value {
         let mut result = self.call_as(&[], tool, arguments);
         assert_eq!(result["isError"], false, "{tool} {arguments}: {result}");
@@ -156,7 +157,7 @@ fn configured(upstream: &Upstream, directory: &Directory, route: &str, service: 
     format!("{}{FURTHER}\n[services.mcp]\n{service}\n", configuration(upstream.address, BY_OFFSET, &users))
 }
 
-/// Returns a request of the modern era with its headers.
+/// Returns a request of the protocol's modern era (version [`VERSION`]), with the headers that this era requires.
 fn modern(method: &str, params: &Value) -> (Value, Vec<(&'static str, String)>) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut params = params.clone();
@@ -170,14 +171,14 @@ fn modern(method: &str, params: &Value) -> (Value, Vec<(&'static str, String)>) 
     (json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }), headers)
 }
 
-/// Returns the problem of a result that is an error.
+/// Returns the problem in a result, and asserts that the result is an error.
 fn problem(result: &Value) -> Value {
     assert_eq!((&result["isError"], result.get("structuredContent")), (&json!(true), None), "{result}");
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
     serde_json::from_str(text).unwrap_or_else(|fault| panic!("{fault}: {text}"))
 }
 
-/// Runs the client from PyPI.
+/// Runs a walk with the official client from PyPI, and returns its report.
 fn python(arguments: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/mcp/walk.py");
     let mut command = Command::new("timeout");
@@ -188,7 +189,7 @@ fn python(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{arguments:?}: {fault}"))
 }
 
-/// Compares the results of a client with the rows.
+/// Asserts that the report of a client has all rows in order, in this number of pages, by this version of the protocol.
 fn check_walk(saw: &Value, (version, pages): (&str, usize)) {
     let expected = in_order();
     let items = saw["items"].as_array().expect("items");
@@ -266,7 +267,7 @@ fn tools_are_described_by_their_lists() {
     assert_eq!(plain["inputSchema"]["properties"].get("sort"), None);
     let members = &members["inputSchema"];
     assert_eq!((&members["required"], &members["additionalProperties"]), (&json!(["team"]), &json!(false)));
-    // The upstream's document is wrong about `note`: clients must still accept the items.
+    // The upstream's document has a wrong type for `note`, but clients must still accept the items.
     let item = &users["outputSchema"]["properties"]["items"]["items"]["properties"];
     assert_eq!(item["score"]["description"], "(integer) The newest score");
     assert_eq!(item["note"], json!({ "description": "true or false" }));
@@ -295,7 +296,7 @@ fn arguments_reach_the_list() {
     assert_eq!(metric(&tools.gateway, "cursorgate_requests_total{route=\"users\",outcome=\"page\",status=\"2xx\"}"), 3);
 }
 
-/// Shows that results are bounded in bytes, and that the cursor leads to the first item that is left out.
+/// Results are bounded in bytes, and the cursor leads to the first item that is left out.
 #[test]
 fn results_that_are_cut_lose_no_item() {
     let rows: Vec<Row> = rows()
@@ -328,7 +329,7 @@ fn an_item_that_is_too_large_is_refused_with_a_cursor_past_it() {
     assert_eq!(rest["nextCursor"], Value::Null);
 }
 
-/// Shows the walk of a list by tokens, whose items have no cursors of their own.
+/// A list by token, whose items have no cursors of their own, is walked by the cursors of pages.
 #[test]
 fn lists_by_tokens_are_walked() {
     let rows = Rows::count(60);
@@ -346,7 +347,7 @@ fn lists_by_tokens_are_walked() {
     assert_eq!(tools.walk("list_users", &json!({ "limit": limit })).0, (1..=60).rev().collect::<Vec<_>>());
 }
 
-/// Shows that numbers keep the upstream's digits, in the value and in the text.
+/// Numbers keep the upstream's digits, in the structured value and in the text.
 #[test]
 fn numbers_keep_their_digits() {
     let tools = Tools::answering("", "", |exchange| {
@@ -377,7 +378,7 @@ fn hosts_have_their_own_tools() {
     assert_eq!(there["error"]["code"], -32_602, "{there}");
 }
 
-/// Shows that a reload changes the tools.
+/// After a reload, the tools are the tools of the new configuration.
 #[test]
 fn tools_are_those_of_the_configuration_in_force() {
     let tools = Tools::start(Rows::count(9), "", "");
@@ -423,7 +424,7 @@ fn many_tools_come_in_pages() {
     assert_eq!(wrong["error"]["code"], -32_602, "{wrong}");
 }
 
-/// Shows that the request of a call ends if its client closes the connection.
+/// If a client closes its connection, the request of its call ends.
 #[test]
 fn a_call_ends_with_its_client() {
     let gate = Gate::default();

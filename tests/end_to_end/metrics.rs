@@ -25,7 +25,7 @@ fn scrape(gateway: &Gateway) -> String {
     gateway.metrics().text().to_owned()
 }
 
-/// Returns the samples of a scrape: name, labels as written, and value.
+/// Returns the name, the labels as written, and the value of each sample in a scrape.
 fn samples(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (series, value) = line.rsplit_once(' ').expect("a value");
@@ -89,7 +89,7 @@ fn a_family_has_one_set_of_labels() {
     let text = scrape(&gateway);
     let mut families: BTreeMap<&str, BTreeSet<Vec<&str>>> = BTreeMap::new();
     for (name, labels, _) in samples(&text) {
-        // No value of a label contains `="` here, except that of the client's key, whose quotes are escaped.
+        // Only the client's key has a label value with `="` here, and its quotes are escaped.
         let names =
             labels.split("=\"").filter_map(|part| part.rsplit([',', '"']).next()).filter(|name| !name.is_empty());
         families.entry(name).or_default().insert(names.collect());
@@ -142,7 +142,7 @@ fn times_statuses_and_bytes_are_counted() {
     }
 }
 
-/// Shows that the number of series is bounded, regardless of what clients write.
+/// The number of series is bounded, regardless of the client keys in requests.
 ///
 /// Row: A37
 #[test]

@@ -1,5 +1,5 @@
-//! Tests of the migration from `page=` to `cursor=`: redirects, the sunset, walks that begin at a page by number, and
-//! the clients that still send one.
+//! Tests of the migration from `page=` to `cursor=`: redirects, the sunset, walks that begin at a page number, and the
+//! report on clients that still send page numbers.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,8 @@ fn started(route: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Shows that from `page=3&limit=20`, `next` and `prev` reach each item after it and before it exactly once.
+/// From a page by number, such as `page=3&limit=20`, the links `next` and `prev` reach each item after and before the
+/// page exactly once.
 #[test]
 fn from_a_page_by_number_every_item_is_reached_once() {
     let all = in_order();
@@ -70,7 +71,7 @@ fn from_a_page_by_number_every_item_is_reached_once() {
     }
 }
 
-/// Shows the same for real servers, with their own page parameters.
+/// From a page by number, each item of a real server's list is reached once, with the page parameters of that server.
 #[test]
 fn real_servers_are_walked_from_a_page_by_number() {
     for (kind, query) in [(Kind::Django, "page=3&page_size=20"), (Kind::JsonServer, "_page=3&_limit=20")] {
@@ -158,8 +159,7 @@ fn a_redirect_keeps_the_filters_and_is_marked_as_legacy() {
     }
 }
 
-/// Shows that under each policy, a page number and a cursor in one request are a conflict, because they name two
-/// places.
+/// Under each policy, a request with both a page number and a cursor is refused, because it names two places.
 #[test]
 fn a_page_and_a_cursor_contradict_each_other() {
     for policy in ["passthrough", "translate", "redirect", "reject"] {
@@ -266,7 +266,7 @@ fn the_migration_board_names_the_clients_that_still_send_pages() {
         assert!(!told.contains("canary") && !told.contains(mobile), "a secret: {told}");
     }
 
-    // Counts outlive a reload that identifies clients in the same way.
+    // The counts continue after a reload that identifies clients in the same way.
     gateway.rewrite(Keys::One, &text(&upstream, &route.replace("2020-12-31", "2036-12-31")));
     gateway.signal("HUP");
     let row = crate::harness::eventually("the new file is in force", || {

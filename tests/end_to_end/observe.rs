@@ -1,4 +1,4 @@
-//! Tests of routes that observe: answers pass byte for byte, and the verdicts on them are counted and logged.
+//! Tests of routes that observe: answers pass byte for byte, and the verdicts on these answers are counted and logged.
 
 use std::{
     io::Write as _,
@@ -23,7 +23,7 @@ const ROUTE: Setup = Setup {
     more: "",
 };
 
-/// A gateway whose access log is read line by line, each line once it has its verdict.
+/// A gateway whose access log is read line by line. `lines` is the number of lines that were read.
 struct Watched {
     gateway: Gateway,
     lines: usize,
@@ -74,7 +74,7 @@ fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
         let line = watched.next_line();
         assert_eq!((line["observed"].as_str(), line["code"].as_str()), (Some("servable"), None), "{target}: {line}");
     }
-    // A request by cursor passes too, and does not count as a legacy request.
+    // A request by cursor also passes, and does not count as a legacy request.
     assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "request");
     watched.gateway.send("HEAD", "/users?offset=20", &[], b"");
     let line = watched.next_line();
@@ -161,7 +161,7 @@ fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
     assert_eq!(watched.verdict("/users"), "encoding");
 }
 
-/// Shows that only answers to requests that sort by the route's order are checked against it.
+/// An answer is only checked against the order that its request sorts by, or against none if that order is unknown.
 #[test]
 fn answers_are_held_against_the_order_that_was_asked_for() {
     let upstream = Upstream::start(serve(users(60)));
@@ -174,7 +174,7 @@ fn answers_are_held_against_the_order_that_was_asked_for() {
     assert_eq!(watched.verdict("/users?offset=0&limit=5"), "servable");
 }
 
-/// Shows that a further answer passes unread while as many answers are kept as the bound allows.
+/// While as many answers are kept as the bound allows, another answer passes unread.
 #[test]
 fn more_answers_than_are_kept_pass_unread() {
     const KEPT: usize = 16;
@@ -205,8 +205,8 @@ fn more_answers_than_are_kept_pass_unread() {
     assert_eq!(watched.verdict("/users?offset=0"), "servable");
 }
 
-/// Shows that the client gets the first part of an answer while the upstream still writes the second, and that an
-/// incomplete answer gets no verdict.
+/// The client gets the first part of an answer while the upstream still writes the second part. An incomplete answer
+/// gets no verdict.
 #[test]
 fn answers_stream_while_they_are_kept() {
     let upstream = Upstream::start(serve(users(60)));

@@ -28,7 +28,7 @@ pub(crate) fn described(file: &Path) -> String {
     String::from_utf8(output.stdout).expect("JSON is UTF-8")
 }
 
-/// Validates a document, and compares answers with it.
+/// Asserts that a document is valid, and that the answers in `samples` conform to it, or don't where a sample says so.
 pub(crate) fn validate(document: &str, samples: &[Value]) {
     let directory = Directory::new();
     let (file, answers) = (directory.file("openapi.json"), directory.file("samples.json"));
@@ -52,7 +52,8 @@ fn configurations_of_the_program_have_valid_descriptions() {
     }
 }
 
-/// Returns an answer as a sample to be compared with the document.
+/// Returns the answer to a GET request as a sample for [`validate`]. `is_described` is `false` if the answer must not
+/// conform to the document.
 pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Value {
     let names = response.headers.iter().map(|(name, _)| name.to_lowercase());
     let own = |name: &String| {
@@ -72,7 +73,7 @@ pub(crate) fn sample(path: &str, response: &Response, is_described: bool) -> Val
     })
 }
 
-/// Returns the answer to a POST request as a sample, with the body of the request.
+/// Returns the answer to a POST request as a sample for [`validate`], with the body of the request.
 pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
     let mut sample = sample(path, response, is_described);
     sample["method"] = json!("post");
@@ -80,7 +81,7 @@ pub(crate) fn sample_of_post(path: &str, asked: &Value, response: &Response, is_
     sample
 }
 
-/// Returns a configuration with a route for each envelope, and one with its own form of errors.
+/// Returns a configuration with a route for each built-in envelope, and a route with its own form of errors.
 fn every_envelope(upstream: &Upstream, document: &Path) -> String {
     let mut text = format!(
         r#"
@@ -120,7 +121,7 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
     for name in preset_envelopes().map(|(name, _)| name).chain(["house"]) {
         text.push_str(&format!("\n[routes.{name}]\npath = \"/{name}\"\nenvelope = \"{name}\"\n"));
         if name == "stripe" {
-            // Its clients know only ids.
+            // Clients of this envelope send ids instead of cursors.
             text.push_str("mode = \"seek\"\ndialect = \"by-id\"\nfilterable = [\"id\"]\n");
         }
         if name == "batch" {
@@ -139,8 +140,8 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
-/// Returns samples of a walk by POST: numbers in each accepted spelling, legacy requests, and each fault of a body;
-/// then an answer that does not conform to the description.
+/// Returns samples of requests by POST: a walk with numbers in each accepted spelling, legacy requests, each fault of a
+/// body, and finally an answer that does not conform to the description.
 fn batches(gateway: &Gateway) -> Vec<Value> {
     let mut samples = Vec::new();
     let mut post = |target: &str, asked: &Value| {
@@ -186,8 +187,8 @@ fn batches(gateway: &Gateway) -> Vec<Value> {
     samples
 }
 
-/// Shows that the answers in each built-in envelope conform to the description: the first page, one in the middle, the
-/// last, an empty one, one by `page=`, and refusals. The items are those of the upstream's own document.
+/// The answers in each built-in envelope conform to the description: the first page, middle pages, the last page, an
+/// empty page, a page by `page=`, and refusals. The upstream's own document describes the items.
 #[test]
 fn answers_conform_to_the_description() {
     let upstream = Upstream::start(serve(users(60)));
@@ -248,7 +249,7 @@ fn answers_conform_to_the_description() {
         assert_eq!(response.header("content-type"), Some(content_type), "{prefer}");
         samples.push(sample("/chosen", &response, true));
     }
-    // A body that does not conform is found, which shows that samples are compared.
+    // The validator must find a body that does not conform.
     let mut odd = gateway.get("/standard");
     odd.body = odd.text().replacen("\"id\":1,", "\"id\":\"one\",", 1).into_bytes();
     samples.push(sample("/standard", &odd, false));

@@ -1,6 +1,6 @@
-//! Tests of the operator's page in a headless browser: its report on a gateway with faults, with mouse and keyboard, in
-//! light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are in
-//! target/operators-page.
+//! Tests of the operator's page in a headless browser. It reports the faults of a gateway, works with mouse and
+//! keyboard, in light and dark, on a desktop and a phone, and while the gateway can't be reached. The screenshots are
+//! in target/operators-page.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ const TOKEN: &str = "a-token-of-the-tests";
 /// The name of a client that contains markup: clients choose their names.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
-/// Starts a gateway with a list without faults, one that is observed, and one whose peer is unreachable.
+/// Starts a gateway with three lists: one without faults, one that is observed, and one whose peer is unreachable.
 fn troubled() -> (Upstream, Gateway) {
     let upstream = Upstream::start(serve(users(90)));
     let more = format!(
@@ -65,8 +65,8 @@ fn texts(of: &Value) -> Vec<&str> {
     of.as_array().expect("a list").iter().filter_map(Value::as_str).collect()
 }
 
-/// Shows that the operator's page displays the faults of routes, upstreams and the configuration, and is sound in each
-/// theme and size.
+/// The operator's page displays the faults of routes, upstreams and the configuration, and is accessible in each theme
+/// and size.
 ///
 /// Row: A46, A47
 #[test]

@@ -1,5 +1,5 @@
-//! Tests of the playground at the admin listener: requests for lists, for users with the token only, and the page in a
-//! headless browser. The screenshots are in target/operators-playground.
+//! Tests of the playground at the admin listener: it sends requests for lists only for users with the token, and its
+//! page works in a headless browser. The screenshots are in target/operators-playground.
 
 use serde_json::{Value, json};
 
@@ -16,13 +16,13 @@ use crate::{
 
 const TOKEN: &str = "a-token-of-the-tests";
 
-/// A second list, with a limit of its requests, and a route that is not a list.
+/// A second list, with a rate limit, and a route that is not a list.
 const MORE: &str = "[routes.members]\npath = \"/teams/{team}/members\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\n\
                     dialect = \"scripted\"\norder = [\"id\"]\nhosts = [\"api.test\"]\nenvelope = \"relay\"\n\
                     rate_limit = { requests = 2, per = \"1h\" }\n\
                     [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
-/// Starts a gateway with a token, and further tables.
+/// Starts a gateway with a token for the admin listener, and with additional `tables`.
 fn start(tables: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start(serve(users(57)));
     let route = "legacy = { policy = \"passthrough\", unmarked = \"new\" }\n";
@@ -39,7 +39,7 @@ fn start(tables: &str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Sends a request as the page does, with the token.
+/// Orders a request from the playground, as the page does, with the token.
 fn play(gateway: &Gateway, order: &Value) -> Response {
     let bearer = format!("Bearer {TOKEN}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
@@ -134,7 +134,7 @@ fn without_its_table_there_is_no_playground() {
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
 }
 
-/// Shows that the playground reads a list by page and by cursor, explains each answer, and can be used by keyboard.
+/// The playground reads a list by page and by cursor, explains each answer, and can be used by keyboard.
 ///
 /// Row: A47
 #[test]

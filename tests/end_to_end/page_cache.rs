@@ -1,5 +1,5 @@
-//! Tests of the page cache: the pages that are kept, the clients that get them, the time for which they are served, and
-//! the events that drop them.
+//! Tests of the page cache: which pages are kept, which clients get them, how long they are served, and which events
+//! drop them.
 
 mod ahead;
 mod tenants;
@@ -26,7 +26,7 @@ const TOKEN: &str = "a-token-of-the-tests";
 
 /// The setup for pages that all clients share, kept longer than a test takes.
 const KEPT: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = false }", ..PLAIN };
-/// The setup for pages that are kept apart for each client.
+/// The setup for pages that are kept separately for each client.
 const PRIVATE: Setup = Setup { route: "page_cache = { ttl = \"1h\", private = true }", ..PLAIN };
 
 /// Starts an upstream with 60 users whose answers have these headers.
@@ -38,7 +38,7 @@ fn upstream(headers: &'static [(&'static str, &'static str)]) -> Upstream {
     })
 }
 
-/// Starts an upstream with a counter in each item, so that no two answers are the same.
+/// Starts an upstream whose item contains the number of the answer, so no two answers are the same.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::start(move |exchange| {
@@ -111,7 +111,7 @@ fn a_page_is_served_again_without_the_upstream() {
     assert!(metric(&gateway, "cursorgate_page_cache_bytes") > 5 * 500);
 }
 
-/// Shows that a route without the table keeps no page and sends no header about a cache.
+/// A route without the table `page_cache` keeps no page and sends no header about a cache.
 #[test]
 fn no_page_is_kept_without_the_table() {
     let upstream = upstream(&[]);
@@ -122,7 +122,7 @@ fn no_page_is_kept_without_the_table() {
     assert_eq!(upstream.count(), 2);
 }
 
-/// Shows which headers of requests and answers keep a page out of the cache.
+/// Headers of requests and answers that forbid storing keep a page out of the cache, and other headers don't.
 ///
 /// Row: A22
 #[test]
@@ -186,7 +186,7 @@ fn a_client_chooses_by_cache_control_between_new_and_kept_pages() {
     assert_eq!(upstream.count(), 6);
 }
 
-/// Shows that requests which differ by a header in `Vary` get pages of their own.
+/// Requests that differ by a header in `Vary` get different pages.
 ///
 /// Row: A22
 #[test]
@@ -207,8 +207,8 @@ fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
     assert_eq!(upstream.count(), 4);
 }
 
-/// Shows that a page for a made-up host is served only for that host. Upstreams get the host of the client's request,
-/// and may write it into their items.
+/// A page for a made-up host is served only for that host. Upstreams get the host of the client's request, and may
+/// write it into their items.
 ///
 /// Row: A24
 #[test]
@@ -301,7 +301,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
     assert!(by("write") >= 5);
 }
 
-/// Shows that clients see what they wrote before a purge: a page that was begun before it is neither kept nor shared.
+/// A page that was begun before a purge is neither kept nor shared, so clients see what they wrote before the purge.
 #[test]
 fn a_page_that_is_made_during_a_purge_is_not_kept() {
     let gate = Gate::default();
@@ -400,7 +400,7 @@ fn a_stale_page_is_served_while_a_new_one_is_made() {
     assert!(stale >= 20, "{stale}");
 }
 
-/// Shows that the upstream is asked whether its answer has changed, and that the kept body is used after a 304.
+/// The gateway asks the upstream whether an answer has changed, and uses the kept body after a 304.
 #[test]
 fn an_unchanged_answer_is_validated_and_not_sent_again() {
     let changed = Arc::new(AtomicBool::new(false));
@@ -435,7 +435,7 @@ fn an_unchanged_answer_is_validated_and_not_sent_again() {
     assert_eq!(gateway.get("/users").outcome(), "502 upstream_malformed");
 }
 
-/// Shows that a stale page whose answers have not changed needs no body from the upstream.
+/// A stale page whose answers have not changed is renewed without a body from the upstream.
 #[test]
 fn a_stale_page_is_renewed_by_a_304() {
     let items = users(60);
@@ -453,7 +453,7 @@ fn a_stale_page_is_renewed_by_a_304() {
     assert!(is_hit(&gateway.get("/users")));
 }
 
-/// Shows that a reload keeps the pages of a route that it does not change, and drops those of one that it changes.
+/// A reload keeps the pages of a route that it doesn't change, and drops the pages of a route that it changes.
 #[test]
 fn a_reload_keeps_the_pages_of_routes_that_stay() {
     let upstream = upstream(&[]);
@@ -475,8 +475,8 @@ fn a_reload_keeps_the_pages_of_routes_that_stay() {
     assert!(reload(&text), "the pages from before");
 }
 
-/// Shows that each item that stays throughout a walk is returned once, also with stale pages: a later page may show an
-/// earlier state, and each page is proven by the state that it shows.
+/// Each item that stays throughout a walk is returned once, even with stale pages. A later page may have an earlier
+/// state of the list, and each page is proven by its own state.
 #[test]
 fn a_walk_over_kept_pages_neither_skips_nor_repeats_items_that_stay() {
     const STANDING: u64 = 200;

@@ -1,4 +1,4 @@
-//! Tests of the queries of clients, and of the problems of invalid ones.
+//! Tests of the queries of clients, and of the problems that invalid queries get.
 
 use crate::harness::{
     Numbers,
@@ -15,7 +15,7 @@ fn started() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Queries, with their outcome and the number of items of a successful answer.
+/// Queries, each with its outcome and the number of items of a successful answer.
 const QUERIES: &[(&str, &str, usize)] = &[
     ("", "200", 20),
     ("limit=1", "200", 1),
@@ -55,7 +55,8 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("OFFSET=40", "400 parameter_invalid", 0),
     ("offset[]=40", "400 parameter_invalid", 0),
     ("offset=40&cursor=a", "400 parameter_conflict", 0),
-    // Other APIs page and sort by these. As filters they would have no effect, and the client would not notice.
+    // Other APIs page and sort by these parameters. As filters they would have no effect, and the client would not
+    // notice.
     ("per_page=9999", "400 parameter_invalid", 0),
     ("page=3", "400 parameter_invalid", 0),
     ("first=2", "400 parameter_invalid", 0),
@@ -76,7 +77,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("?limit=3", "200", 20),
 ];
 
-/// Shows that each query of [`QUERIES`] has its outcome and its number of items.
+/// Each query of [`QUERIES`] has its outcome and its number of items.
 ///
 /// Row: A12
 #[test]
@@ -125,7 +126,7 @@ fn limits_above_the_largest_are_refused_where_the_route_says_so() {
     assert_eq!(refused.json()["max_limit"], 200, "{refused:?}");
 }
 
-/// Shows that the dialect's size under another name is refused too, and that, if legacy requests are translated, no
+/// The dialect's size parameter is refused, even if it has an unusual name. If legacy requests are translated, no
 /// number makes a page larger than the route allows.
 #[test]
 fn a_legacy_size_is_refused_or_lowered() {
@@ -185,8 +186,8 @@ response = { items = "/items", total = "/total" }
     }
 }
 
-/// Shows that the refusal of another API's parameter names the parameter to send, that a route can declare such a
-/// parameter as its filter, and that old clients whose requests pass keep theirs.
+/// The refusal of another API's parameter names the parameter to send. A route can declare another API's parameter as a
+/// filter, and legacy requests that pass may have any parameter.
 #[test]
 fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     const DECLARING: &str = "sortable = [\"id\"]\nparameters = { filters = [\"order\"] }\n\
@@ -220,8 +221,8 @@ fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     }
 }
 
-/// Shows that filters reach the upstream in order and byte for byte, except for bytes that are not allowed in a query
-/// or are ambiguous.
+/// Filters reach the upstream in order and byte for byte, except for bytes that are not allowed in a query or are
+/// ambiguous.
 #[test]
 fn filters_reach_the_upstream_as_they_were_written() {
     let (upstream, gateway) = started();
@@ -255,7 +256,7 @@ fn filters_reach_the_upstream_as_they_were_written() {
     }
 }
 
-/// Shows that no query causes a failure of the gateway.
+/// No random query causes a failure of the gateway.
 ///
 /// Row: A12
 #[test]

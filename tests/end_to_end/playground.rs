@@ -1,5 +1,6 @@
 //! Tests of the playground of the demo in a headless browser: the same list by `page=` and by `cursor=`, while rows are
-//! added, deleted and moved. The screenshots are in target/playground; `UPDATE_SNAPSHOTS=1` makes the one of the docs.
+//! added, deleted and moved. The screenshots are in target/playground; with `UPDATE_SNAPSHOTS=1`, the tests also write
+//! the screenshot in the docs.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -16,7 +17,7 @@ use crate::{
     harness::gateway::{command, free_port},
 };
 
-/// Starts a demo, and returns the address of its playground.
+/// Starts a demo, and returns the process and the URL of its playground.
 fn start() -> (Owned, String) {
     let _starting = STARTING_DEMO.lock().unwrap_or_else(PoisonError::into_inner);
     let address = format!("127.0.0.1:{}", free_port());
@@ -62,8 +63,8 @@ fn a_reader_sees_that_page_numbers_lose_rows_and_cursors_do_not() {
     assert!(scrolled.starts_with("The end, exact: ") && scrolled.ends_with("0 repeated, 0 lost"), "{scrolled}");
 }
 
-/// Shows that changes by the playground's own buttons reach a script as patches, which result in the page of a GET,
-/// also after the connection was broken.
+/// Changes by the playground's own buttons reach a script as patches. The patches result in the same page as a GET,
+/// even after the connection was broken.
 #[test]
 fn a_script_follows_a_live_page_by_patches() {
     let (_demo, url) = start();

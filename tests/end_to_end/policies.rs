@@ -27,7 +27,7 @@ fn started(setup: &Setup) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Shows that the policy of a list applies to all spellings of its path, and that similar paths are passed to the
+/// The policy of a list applies to all spellings of its path, and paths that are only similar are passed to the
 /// upstream.
 ///
 /// Row: A23
@@ -58,7 +58,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
         }
     }
     assert_eq!(upstream.count(), 0);
-    // Other paths pass: those that only resemble the list's path, and `/users/export`, which has its own route.
+    // Other paths pass: paths that only resemble the list's path, and `/users/export`, which has its own route.
     for (method, path) in [
         ("GET", "/users/1"),
         ("GET", "/users/export"),
@@ -80,7 +80,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
     }
 }
 
-/// Shows that the policy applies to paths in other cases if the upstream ignores case.
+/// If the upstream ignores case in paths, the policy of a list applies to its path in any case.
 ///
 /// Row: A23
 #[test]
@@ -95,7 +95,7 @@ fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// Shows that the policy applies to all spellings of a method, and to headers that override the method.
+/// The policy of a list applies to all spellings of a method, and to headers that override the method.
 ///
 /// Row: A26
 #[test]
@@ -129,7 +129,7 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
     }
 }
 
-/// Shows that the upstream gets the path by which the route was chosen.
+/// The upstream gets the path by which the route was chosen, even if a header names another path.
 ///
 /// Row: A26
 #[test]
@@ -147,7 +147,7 @@ fn no_header_leads_to_another_path() {
     }
 }
 
-/// Shows that the path of a list is not passed to the upstream under a host that the list is not configured for.
+/// The path of a list is not passed to the upstream under a host for which the list is not configured.
 ///
 /// Row: A23
 #[test]
@@ -167,7 +167,7 @@ fn no_other_host_passes_a_policy_by() {
     }
 }
 
-/// Shows that the same path at another upstream is another list.
+/// The same path at another upstream is another list, to which the policy doesn't apply.
 #[test]
 fn another_upstream_has_lists_of_its_own() {
     let (upstream, other) = (Upstream::start(serve(users(60))), Upstream::start(serve(users(3))));

@@ -64,7 +64,7 @@ pub(crate) struct Legacy {
 /// An item as walks compare it: the same id with the same key is the same item.
 pub(crate) type Key = (u64, String);
 
-/// The items of one walk.
+/// The items of one walk, and the number of its requests to the upstream.
 struct Seen {
     items: Vec<Key>,
     upstream_requests: u64,
@@ -79,7 +79,7 @@ enum Way {
     Through(&'static str),
 }
 
-/// The number of items that walks skipped, and of those that they repeated.
+/// The number of items that walks skipped, and the number of repetitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Harm {
     skipped: usize,
@@ -91,7 +91,7 @@ impl Legacy {
         Self::start_with(&[])
     }
 
-    /// Starts the service with these arguments.
+    /// Starts the service with these command-line arguments, and waits until it listens.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");
         let (child, input, address) = launch(Command::new(python()).arg(source).args(arguments));
@@ -122,7 +122,7 @@ fn key(id: &Value, created_at: &Value) -> Key {
     (id.as_u64().expect("an id"), created_at.as_str().expect("a timestamp").to_owned())
 }
 
-/// Makes a whole walk.
+/// Walks the list to its end in one way.
 fn walk(way: Way, legacy: &Legacy, gateway: &Gateway) -> Seen {
     let (address, member) = match way {
         Way::Direct => (legacy.address, "items"),
@@ -154,13 +154,13 @@ fn walk(way: Way, legacy: &Legacy, gateway: &Gateway) -> Seen {
     seen
 }
 
-/// The path and query of a link.
+/// Returns the path and the query of a link.
 fn path_of(link: &str) -> &str {
     let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
     rest.find('/').map_or("/", |at| &rest[at..])
 }
 
-/// Returns the items that stayed and were skipped, and the number of repetitions.
+/// Returns the number of items that stayed but were skipped, and the number of repetitions.
 fn harm(seen: &Seen, stayed: &HashSet<Key>) -> Harm {
     let mut times: HashMap<&Key, usize> = HashMap::new();
     for item in &seen.items {
@@ -172,8 +172,8 @@ fn harm(seen: &Seen, stayed: &HashSet<Key>) -> Harm {
     }
 }
 
-/// Makes ten walks at the same time; with `writers`, while two threads change the table continuously. Returns the harm
-/// to all walks together, and the number of changes.
+/// Makes ten walks at the same time. If `writers` is true, two threads change the table during the walks. Returns the
+/// harm to all walks together, and the number of changes.
 fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, u64) {
     let before = legacy.items();
     let touched: Mutex<HashSet<u64>> = Mutex::new(HashSet::new());
@@ -208,7 +208,7 @@ fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, 
     (all, changes.load(Ordering::Relaxed))
 }
 
-/// Returns a random change. An item that moves is recorded in `touched`.
+/// Returns a random change of the table for the service. The id of a deleted or moved item is added to `touched`.
 pub(crate) fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u64>>) -> Value {
     let id = ids[numbers.below(ids.len())];
     // Most new items are the newest, as in most lists; some are added in the middle.

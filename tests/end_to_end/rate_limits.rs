@@ -1,5 +1,5 @@
-//! Tests of the limits of a client's requests in a time: bursts are cut, one client's burst does not affect other
-//! clients, expensive pages count as several requests, legacy requests end step by step, and clients that respect the
+//! Tests of the rate limits of a client's requests: bursts are cut, one client's burst does not affect other clients,
+//! expensive pages count as several requests, legacy requests are reduced step by step, and clients that respect the
 //! limit's headers are served.
 
 use std::{path::PathBuf, process::Command, thread, time::SystemTime};
@@ -41,7 +41,8 @@ fn as_client(gateway: &Gateway, target: &str, name: &str) -> Response {
     gateway.send("GET", target, &[("Authorization", name)], b"")
 }
 
-/// Returns `r` and `t` of a limit in the only `RateLimit` field.
+/// Returns the remaining requests (`r`) and the seconds (`t`) of a limit in `RateLimit`; `None` unless the answer has
+/// exactly one such field.
 pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     let fields: Vec<&str> = response
         .headers
@@ -55,7 +56,8 @@ pub(crate) fn left(response: &Response, policy: &str) -> Option<(u64, u64)> {
     Some((remaining.parse().ok()?, seconds.parse().ok()?))
 }
 
-/// Asserts that a request was refused, and that all its fields name the same time, at most `most` seconds away.
+/// Asserts that a request was refused by a rate limit, and that all fields of the answer name the same time, at most
+/// `most` seconds ahead.
 pub(crate) fn assert_limited(response: &Response, policy: &str, most: u64) {
     assert_eq!(response.outcome(), "429 rate_limited", "{response:?}");
     let seconds: u64 = response.header("retry-after").and_then(|text| text.parse().ok()).expect("a number of seconds");
@@ -126,8 +128,7 @@ fn all_requests_count_but_preflights() {
     assert_limited(&gateway.send("OPTIONS", "/users", &[], b""), "requests", 720);
 }
 
-/// Shows that scripts of other origins may read the fields, with the CORS policy of the route and with that of the
-/// upstream.
+/// Scripts of other origins may read the fields of limits, whether the route or the upstream decides about CORS.
 #[test]
 fn scripts_may_read_the_fields_of_limits() {
     for cors in ["", "\ncors = { origins = [\"https://app.example.com\"] }"] {
@@ -146,8 +147,8 @@ fn scripts_may_read_the_fields_of_limits() {
     }
 }
 
-/// Shows that expensive pages count as several requests: of an upstream that returns ten items at a time, a page of
-/// fifty needs at least five requests.
+/// A page counts as many requests as it takes at the upstream. If the upstream returns ten items at a time, a page of
+/// fifty takes at least five.
 #[test]
 fn a_client_pays_for_its_expensive_pages() {
     let setup = Setup { route: "rate_limit = { upstream_requests = 12, per = \"1h\" }", ..PLAIN };
@@ -215,7 +216,7 @@ fn legacy_requests_have_a_limit_of_their_own() {
     assert_eq!(by_route["limited"], json!({ "legacy": 1 }), "{by_route}");
 }
 
-/// Shows that legacy requests by POST are refused without links, which they could not follow.
+/// Legacy requests by POST are limited, too. The refusal has no links, which a POST could not follow.
 #[test]
 fn legacy_requests_by_post_are_limited_too() {
     let route = "methods = [\"GET\", \"HEAD\", \"POST\"]\n\
@@ -242,7 +243,7 @@ fn moment(seconds: i64) -> String {
 #[test]
 fn brownouts_refuse_old_clients_for_a_time() {
     const HOUR: i64 = 3_600;
-    // Each case has the window, further keys, and the outcomes of three legacy requests.
+    // Each case has the window of a brownout, more keys, and the outcomes of three legacy requests.
     for (from, until, keys, outcomes) in [
         (-HOUR, HOUR, "", ["429 rate_limited"; 3]),
         (-HOUR, HOUR, ", requests = 2, per = \"1h\"", ["200", "200", "429 rate_limited"]),
@@ -278,8 +279,8 @@ fn brownouts_refuse_old_clients_for_a_time() {
     }
 }
 
-/// Shows that the fields suffice for clients: urllib3 is served after a refusal, and a program that reads `RateLimit`
-/// is never refused.
+/// The fields suffice for polite clients: urllib3 is served after a refusal, and a program that reads `RateLimit` is
+/// never refused.
 #[test]
 fn polite_clients_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -321,8 +322,8 @@ fn a_reload_keeps_what_clients_have_used() {
     }
 }
 
-/// Shows that a hundred thousand made-up credentials need a bounded amount of memory, and neither free a client from
-/// its limit nor exclude one.
+/// A hundred thousand made-up credentials take a bounded amount of memory. They neither free a client from its limit
+/// nor shut another client out.
 #[test]
 fn made_up_clients_shut_no_other_client_out() {
     const CLIENTS: usize = 100_000;

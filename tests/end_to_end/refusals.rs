@@ -1,5 +1,5 @@
-//! Tests of refusals because of configurations that are wrong but load: the log has the evidence and the key to check,
-//! as a warning once for each route.
+//! Tests of refusals because of configurations that are wrong but load. The log has the evidence and the key to check,
+//! and a warning once for each route.
 
 use std::io;
 
@@ -12,7 +12,8 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// Answers as a page API with 100 people in pages of 25, the first of which is 1.
+/// Answers as an API by page number with 100 people. A page has `per_page` people, at most 50, and 25 by default; the
+/// first page is 1.
 fn people(exchange: &mut Exchange) -> io::Result<After> {
     let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
     let (page, size) = (number("page", 1_usize), number("per_page", 25_usize).min(50));
@@ -61,7 +62,7 @@ fn warnings(gateway: &Gateway) -> Vec<Value> {
     lines.filter(|line| line["target"] == "cursorgate::refusals").collect()
 }
 
-/// Follows `next` until a request is refused or the list ends.
+/// Follows `next` until a request is refused or the list ends. Returns the last answer with its line of the access log.
 fn walked(gateway: &Gateway, first: &str) -> (Response, Value) {
     let mut target = first.to_owned();
     for _ in 0..50 {
@@ -133,7 +134,8 @@ fn a_refusal_is_logged_with_its_evidence_and_the_key_to_check() {
     }
 }
 
-/// Shows the log line for a run of equal keys that is longer than an answer, in an order that changes with each query.
+/// If equal items come in another order with each query and are more than an answer has, the log names the field and
+/// the number of the items.
 #[test]
 fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     let upstream = Upstream::start(|exchange: &mut Exchange| {
@@ -159,7 +161,7 @@ fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     assert!(!detail.contains("open"), "no value is told: {line}");
 }
 
-/// Shows that a fact that the dialect declares and no answer has is logged once.
+/// A fact that the dialect declares and that no answer has is logged once.
 #[test]
 fn a_missing_total_is_logged_once() {
     let upstream = Upstream::start(people);
@@ -172,7 +174,8 @@ fn a_missing_total_is_logged_once() {
     assert_eq!(warnings[0]["message"], "nothing stands where response.total says", "{warnings:?}");
 }
 
-/// Shows that the first failure of an upstream is a warning, and again after a reload with a new configuration.
+/// The first failure of an upstream is logged as a warning, and so is the first one after a reload with a new
+/// configuration.
 #[test]
 fn failures_of_the_upstream_are_warned_of_once_for_each_configuration() {
     let upstream = Upstream::start(|_: &mut Exchange| Ok(After::Close));

@@ -45,8 +45,8 @@ fn cursor(page: &Response, member: &str) -> String {
     encode(info(page, member).as_str().unwrap_or_else(|| panic!("no {member}: {page:?}")).as_bytes())
 }
 
-/// Shows that a connection is read forwards by `first` and `after`, backwards by `last` and `before`, and from an item
-/// in the middle: in a list by offset, in which an item's cursor has no place, and by filters.
+/// A connection is read forwards by `first` and `after`, backwards by `last` and `before`, and from an item in the
+/// middle. The list is read once by offset, where an item's cursor has no place, and once by filters.
 #[test]
 fn connections_are_read_both_ways() {
     for route in [
@@ -74,7 +74,7 @@ fn connections_are_read_both_ways() {
         assert_eq!(nodes(&last), (391..=400).collect::<Vec<_>>());
         let back = gateway.get(&format!("/users?last=10&before={}", cursor(&last, "startCursor")));
         assert_eq!(nodes(&back), (381..=390).collect::<Vec<_>>());
-        // An edge in the middle of a page, whose keys the gateway does not remember.
+        // The edge is in the middle of a page, so the gateway does not remember its keys.
         let amid = first.json()["edges"][4]["cursor"].as_str().expect("a cursor").to_owned();
         assert_eq!(nodes(&gateway.get(&format!("/users?first=3&after={}", encode(amid.as_bytes())))), [6, 7, 8]);
         // An item has the same cursor on every page.
@@ -99,7 +99,7 @@ fn connections_are_read_both_ways() {
     }
 }
 
-/// Shows that clients continue with the cursors of the page if items have none, because the upstream pages by token.
+/// If the upstream pages by token, items have no cursors, and clients continue with the cursors of the page.
 #[test]
 fn connections_over_tokens() {
     let rows = Rows::count(30);
@@ -114,7 +114,7 @@ fn connections_over_tokens() {
     assert_eq!(seen, (1..=30).rev().collect::<Vec<_>>());
 }
 
-/// Shows that an item of a list without an order is found by its neighbours.
+/// An item of a list without an order is found by its neighbours.
 #[test]
 fn connections_without_an_order() {
     let rows = Rows::new((1..=40).map(|id| Row::new(id, id * 7_919 % 41)));
@@ -133,9 +133,9 @@ fn connections_without_an_order() {
     assert_eq!(seen, (1..=40).collect::<Vec<_>>());
 }
 
-/// Shows that an item deep in a long list without an order is found at its position: the list does not change, so each
-/// page needs one request to the upstream, in either direction and from any item, also through another gateway without
-/// a cache.
+/// An item deep in a long list without an order is found at its position. As long as the list does not change, each
+/// page needs one request to the upstream, in either direction and from any item, even through another gateway, which
+/// has no cache.
 #[test]
 fn connections_without_an_order_go_as_deep_as_the_list() {
     let rows = Rows::new((1..=1_500).map(|id| Row::new(id, id * 7_919 % 1_511)));
@@ -151,7 +151,7 @@ fn connections_without_an_order_go_as_deep_as_the_list() {
         }
     }
     assert_eq!(seen, (1..=1_500).collect::<Vec<_>>());
-    // Cursors of items belong to no walk, and so the end is confirmed.
+    // Cursors of items belong to no walk, so the end is confirmed by another request.
     assert_eq!(upstream.count() - before, 75, "one request a page, and another at the end");
 
     let before = upstream.count();
@@ -175,7 +175,7 @@ fn connections_without_an_order_go_as_deep_as_the_list() {
     assert_eq!(nodes(&other.get(&format!("/users?first=3&after={amid}"))), [1_191, 1_192, 1_193]);
 }
 
-/// Shows the walks of clients that have no cursors, only ids.
+/// Clients that send ids instead of cursors walk a list in both directions.
 #[test]
 fn lists_are_walked_by_ids_alone() {
     let rows = Rows::count(25);

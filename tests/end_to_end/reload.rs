@@ -1,4 +1,4 @@
-//! Tests of reloads: their causes, their results, and the settings that they change. `lifecycle.rs` has reloads under
+//! Tests of reloads: their causes, their results, and the settings that they change. `lifecycle.rs` tests reloads under
 //! load.
 
 use std::{
@@ -25,8 +25,9 @@ fn page_size(gateway: &Gateway) -> Value {
     gateway.get("/users").json()["pagination"]["pageSize"].clone()
 }
 
-/// Shows that a change is noticed if a file is renamed into place, is written in place, or is reached by a link that is
-/// switched to another folder, as Kubernetes mounts config maps. Faults are reported and mended in the same way.
+/// A change is noticed if a file is renamed into place, if it is written in place, or if a link to its folder is
+/// switched to another folder, as Kubernetes does with config maps. Faults are reported, and corrected by the next
+/// change.
 #[test]
 fn a_change_of_the_file_is_noticed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -63,7 +64,7 @@ fn a_change_of_the_file_is_noticed() {
     is_in_force(11, "the fault is mended");
 }
 
-/// Shows that changes of files that the configuration names are noticed too: a rotated key needs no signal.
+/// Changes of files that the configuration names are also noticed, so a rotated key needs no signal.
 #[test]
 fn a_change_of_a_key_file_is_noticed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -80,7 +81,7 @@ fn a_change_of_a_key_file_is_noticed() {
     eventually("the key is noticed", || (gateway.get(&next).status == 400).then_some(()));
 }
 
-/// Shows that an operator can reload by a request, which returns once the result is known.
+/// An operator can reload by a request, whose answer contains the result.
 ///
 /// Row: A44
 #[test]
@@ -122,7 +123,7 @@ fn an_operator_reloads_by_a_request() {
     assert_eq!(gateway.metric("cursorgate_config_restart_needed"), Some(1), "the address still waits for a restart");
 }
 
-/// Shows that the configuration read at the start counts as a reload, with its warnings.
+/// Reading the configuration at the start counts as a reload, and is reported with its warnings.
 #[test]
 fn the_start_is_reported_with_its_warnings() {
     let upstream = Upstream::start(serve(users(60)));
@@ -135,7 +136,7 @@ fn the_start_is_reported_with_its_warnings() {
     assert_eq!(warnings(), at_start);
 }
 
-/// Shows that a reload changes the lines and the format of the log.
+/// A reload changes the lines and the format of the log.
 #[test]
 fn the_log_follows_a_reload() {
     let upstream = Upstream::start(serve(users(60)));
@@ -168,8 +169,8 @@ fn the_log_follows_a_reload() {
     gateway.rewrite(Keys::One, &PLAIN.configuration(upstream.address));
 }
 
-/// Shows that a reload that is requested during the start happens after it. SIGHUP ends a process that has no handler
-/// yet. The key is a pipe, so that the process waits in the middle of its start.
+/// A reload that is requested during the start happens after the start. Without a handler, SIGHUP would end the
+/// process. The key is a pipe, so the process waits in the middle of its start.
 #[test]
 fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     let directory = Directory::new();

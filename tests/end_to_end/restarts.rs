@@ -1,6 +1,6 @@
-//! Tests of clients that walk a collection while the gateway is reloaded, gets other keys and certificates, hands over
-//! to successors, and while two processes are restarted in turn: only requests that the upstream refuses fail, and no
-//! item is skipped or repeated. The short form runs with all tests, the long one with `make restarts`.
+//! Tests of clients that walk a collection while the gateway is reloaded, gets other keys and certificates, and hands
+//! over to successors, and while two processes are restarted in turn. Only requests that the upstream refuses fail, and
+//! no item is skipped or repeated. The short form runs with all tests, the long form with `make restarts`.
 
 mod balancer;
 
@@ -32,10 +32,10 @@ use crate::{
 
 const NAME: &str = "api.test";
 const ITEMS: usize = 60;
-/// The upstream refuses one in this number of requests.
+/// The upstream refuses each request whose number is a multiple of this.
 const REFUSED: usize = 97;
 
-/// The number of times that each change happens.
+/// The number of times that each kind of change happens in a run.
 #[derive(Clone, Copy)]
 struct Plan {
     reloads: usize,
@@ -54,7 +54,7 @@ enum Manner {
     NewOverTls,
 }
 
-/// The counts of all clients.
+/// The results of all clients of a run.
 #[derive(Default)]
 struct Counts {
     requests: AtomicUsize,
@@ -93,7 +93,7 @@ struct Clients<'r> {
 }
 
 impl Clients<'_> {
-    /// Walks until the run ends, without a pause. After a fault, the next walk begins.
+    /// Walks again and again until the run ends. After a fault, which is recorded, the next walk begins.
     fn walk(&self, walker: usize, manner: Manner) {
         let mut kept = None;
         while !self.counts.ended.load(Ordering::Relaxed) {
@@ -102,7 +102,7 @@ impl Clients<'_> {
                 Err(fault) => {
                     let mut faults = self.counts.faults.lock().unwrap_or_else(PoisonError::into_inner);
                     faults.push(format!("{manner:?}: {fault}"));
-                    // The rest of this connection is not read.
+                    // The connection may contain the rest of an answer, so the next walk opens another.
                     kept = None;
                 }
             }
@@ -172,7 +172,7 @@ impl Clients<'_> {
         Ok(Page { outcome, ids: if status == "200" { ids(body.as_bytes()) } else { Vec::new() }, next })
     }
 
-    /// Waits until each client has begun and ended a further walk.
+    /// Waits until each client has begun and ended another walk.
     fn go_on(&self, walkers: usize) {
         let walks = || self.counts.walks.each_ref().map(|walks| walks.load(Ordering::Relaxed));
         let before = walks();
@@ -187,7 +187,8 @@ fn ids(body: &[u8]) -> Vec<u64> {
     body["data"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_u64()).collect()
 }
 
-/// Ends the clients when dropped, also after a failed assertion; otherwise the scope would wait forever.
+/// Ends the clients when it is dropped, even by a failed assertion. Otherwise the scope of the threads would wait
+/// forever.
 struct EndOnDrop<'c>(&'c Counts);
 
 impl Drop for EndOnDrop<'_> {
@@ -196,7 +197,7 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// Runs `change` while five clients walk, and checks that it affected none of them.
+/// Runs `change` while five clients walk, and asserts that no client had a fault other than the upstream's refusals.
 fn under_load(name: &str, clients: &Clients<'_>, refused: &AtomicUsize, change: impl FnOnce(&dyn Fn())) {
     let tls = if clients.secure.is_some() { Manner::NewOverTls } else { Manner::Kept };
     let manners = [Manner::Kept, Manner::Kept, Manner::NewEachTime, Manner::NewEachTime, tls];
@@ -222,7 +223,7 @@ fn under_load(name: &str, clients: &Clients<'_>, refused: &AtomicUsize, change: 
     );
 }
 
-/// Starts an upstream that refuses some requests. Returns it with the number of its refusals.
+/// Starts an upstream that refuses one in [`REFUSED`] requests. Returns the upstream and the number of its refusals.
 fn upstream() -> (Upstream, Arc<AtomicUsize>) {
     let (asked, listed) = (AtomicUsize::new(0), serve(users(ITEMS)));
     let refused = Arc::new(AtomicUsize::new(0));
@@ -237,7 +238,7 @@ fn upstream() -> (Upstream, Arc<AtomicUsize>) {
     (upstream, refused)
 }
 
-/// The changes of one process, and their numbers so far.
+/// A process with its keys and certificates, and the numbers of changes so far.
 struct Changes {
     gateway: Gateway,
     secure: SocketAddr,
@@ -260,7 +261,7 @@ impl Changes {
         self.gateway.rewrite_raw(&text);
     }
 
-    /// Reloads, and waits for the result.
+    /// Reloads the configuration, and waits until the given result is counted.
     fn reload(&mut self, result: &str) {
         let sample = format!("cursorgate_config_reloads_total{{cause=\"signal\",result=\"{result}\"}}");
         let before = self.gateway.metric(&sample).expect("a sample");
@@ -286,7 +287,8 @@ impl Changes {
         }
     }
 
-    /// Adds a key that verifies, lets it sign, and then removes the previous key, once no client has a cursor of it.
+    /// Rotates the keys of cursors: adds a key that only verifies, lets the new key sign, and removes the old keys once
+    /// no client has a cursor of them.
     fn rotate(&mut self, go_on: &dyn Fn()) {
         let next = self.keys.last().map_or(1, |last| last + 1);
         let key = format!("key {next} of the tests, which is long enough to be one");
@@ -300,7 +302,7 @@ impl Changes {
         }
     }
 
-    /// Renames new files into place, the key first: for a moment it belongs to no certificate.
+    /// Renames a new key and then its certificate into place. For a moment, the key belongs to no certificate.
     fn renew_certificate(&self) {
         let before = served_certificate(self.secure);
         let (certificate, key) = self.authority.issue(&[NAME], ALWAYS).files(&self.folder, "next");
@@ -316,7 +318,7 @@ impl Changes {
     }
 }
 
-/// Returns the certificate that a client gets, as bytes.
+/// Returns the certificate that a new client gets, in DER.
 fn served_certificate(address: SocketAddr) -> Vec<u8> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients");
     builder.set_verify(SslVerifyMode::NONE);
@@ -379,8 +381,8 @@ fn one_process(plan: Plan) {
 
 fn two_processes(plan: Plan) {
     let (upstream, refused) = upstream();
-    // The balancer asks more often than this, and a client that has to wait on a busy machine sends its next request
-    // within that time.
+    // The balancer checks processes more often than this. A client that has to wait on a busy machine also sends its
+    // next request within this time.
     let setup = Setup { more: "[server]\ndrain_delay = \"4s\"", ..PLAIN };
     let configuration = setup.configuration(upstream.address);
     let mut gateways = [Gateway::start(&configuration), Gateway::start(&configuration)];
@@ -407,7 +409,7 @@ fn clients_notice_no_change() {
     one_process(Plan { reloads: 10, rotations: 1, successors: 1, certificates: 1, rolling_restarts: 0 });
 }
 
-/// The long form, which takes some minutes.
+/// The long form of the test, which takes some minutes.
 #[test]
 #[ignore = "make restarts"]
 fn clients_notice_no_change_at_length() {

@@ -22,7 +22,7 @@ use crate::{
 
 const COUNT: u64 = 1_003;
 
-/// Returns the upstream's own document, which gives items their types.
+/// Returns the upstream's own OpenAPI document, from which the items get their types.
 fn document() -> Value {
     let row = json!({
         "type": "object",
@@ -45,7 +45,7 @@ fn document() -> Value {
     })
 }
 
-/// Returns a configuration with a route for each envelope, and one with a parameter in its path.
+/// Returns a configuration with a route for each built-in envelope, and a route with a parameter in its path.
 fn configured(upstream: &Upstream, document: &Path) -> String {
     let openapi = format!("openapi = {{ file = \"{}\", operation = \"GET /users\" }}", document.display());
     let keys =
@@ -75,7 +75,7 @@ fn rows() -> Vec<Row> {
     (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect()
 }
 
-/// Returns the ids of rows in an order.
+/// Returns the ids of rows, sorted by `key`.
 fn ordered(rows: &[Row], key: impl Fn(&Row) -> (i64, i64)) -> Value {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by_key(|row| key(row));
@@ -86,7 +86,7 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("a small number")
 }
 
-/// Runs a command in a folder, and returns what it printed.
+/// Runs a command in a folder. Asserts that it succeeds, and returns its standard output.
 fn run(command: &mut Command, folder: &Path) -> String {
     let Output { status, stdout, stderr } = command
         .current_dir(folder)
@@ -99,7 +99,7 @@ fn run(command: &mut Command, folder: &Path) -> String {
     said
 }
 
-/// Writes the client of a configuration in a language.
+/// Writes the client for a configuration, in a programming language, to a folder.
 fn write(configuration: &Path, language: &str, folder: &Path) {
     let mut command = command();
     // The command needs no key.
@@ -135,7 +135,8 @@ impl Lists {
         Self { directory, gateway, rows, _upstream: upstream }
     }
 
-    /// Compares the walks that a client printed with the rows.
+    /// Asserts that each walk that a client printed has all rows in order. `further` names walks that only this client
+    /// makes.
     fn compare(&self, said: &str, further: &[&str]) {
         let walks: Value = serde_json::from_str(said).unwrap_or_else(|fault| panic!("{fault}: {said}"));
         let usual = ordered(&self.rows, |row| (-signed(row.score), signed(row.id)));
@@ -164,7 +165,7 @@ fn a_client_in_typescript_is_strictly_typed_and_walks_every_envelope() {
     run(Command::new("node").args(["--test", "dist/test/client.test.js"]), &folder);
     let said = run(Command::new("node").arg("dist/test/walk.js").arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &[]);
-    // A client that is written again keeps its owner's files.
+    // Files that the owner of a client has changed are kept when the client is written again.
     fs::write(folder.join("package.json"), "{}").expect("a file of the client");
     write(&lists.directory.file("cursorgate.toml"), "typescript", &folder);
     assert_eq!(fs::read_to_string(folder.join("package.json")).expect("a file of the client"), "{}");
@@ -178,7 +179,7 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     fs::copy(source("walk.py"), folder.join("walk.py")).expect("a copy");
     let python = environment("sdk/python/bin/python");
     run(Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "tests", "walk.py"]), &folder);
-    // Warnings count as faults: an answer that stays open causes one.
+    // Warnings count as faults. For example, an answer that stays open causes a warning.
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &["by tasks"]);

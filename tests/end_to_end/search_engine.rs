@@ -1,4 +1,4 @@
-//! Tests of Elasticsearch's two ways to page, with a service that answers as it does.
+//! Tests of Elasticsearch's two ways to page, with a service that answers as Elasticsearch does.
 
 use std::io;
 
@@ -51,7 +51,8 @@ fn search(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("200 OK", &[("Content-Type", "application/json")], answer.as_bytes())
 }
 
-/// Shows walks by Elasticsearch's two ways to page, by GET, and by POST with a query that stays in force.
+/// A list is walked to its end by each of Elasticsearch's two ways to page. Clients use GET, or POST with a query that
+/// stays in force on every page.
 #[test]
 fn a_search_engine_is_walked_to_its_end() {
     for dialect in ["elasticsearch", "elasticsearch-search-after"] {

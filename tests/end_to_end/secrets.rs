@@ -1,4 +1,4 @@
-//! Tests of keys in the memory of a running process, and of access to it.
+//! Tests of the memory of a running process: it contains no keys as text, and is closed to other processes.
 
 use std::{
     fs::File,
@@ -35,7 +35,7 @@ fn found(process: u32, texts: &[&str]) -> io::Result<Vec<usize>> {
         let (start, end) = (address(start), address(end));
         let mut bytes = vec![0; 1 << 20];
         for at in (start..end).step_by((1 << 20) - 256) {
-            // Pages that were never used, or have been freed meanwhile, can't be read.
+            // Pages of memory that were never used, or that were freed in the meantime, can't be read.
             let Ok(length) = memory.read_at(&mut bytes, at) else { continue };
             let part = &bytes[..length.min(usize::try_from(end - at).expect("a length"))];
             for (count, text) in counts.iter_mut().zip(texts) {
@@ -46,8 +46,8 @@ fn found(process: u32, texts: &[&str]) -> io::Result<Vec<usize>> {
     Ok(counts)
 }
 
-/// Shows that the memory contains no key as text: a dump of the process, or a fault that shows its memory, would reveal
-/// the keys with which each cursor can be forged.
+/// The memory contains no key as text. Otherwise a dump of the process, or a fault that reveals its memory, would
+/// reveal the keys with which every cursor can be forged.
 #[test]
 fn no_key_stays_in_memory_as_text() {
     let upstream = Upstream::start(serve(users(60)));
@@ -61,7 +61,7 @@ fn no_key_stays_in_memory_as_text() {
             assert!(counts[1] > 0, "what is needed is found");
             assert_eq!(counts[0], 0, "{key}");
         }
-        // Only root may read the memory: this refusal protects the keys.
+        // If the test doesn't run as root, it can't read the memory. This refusal protects the keys.
         Err(fault) => assert_eq!(fault.kind(), ErrorKind::PermissionDenied, "{fault}"),
     };
     look(KEY);
@@ -75,8 +75,8 @@ fn no_key_stays_in_memory_as_text() {
     look(from_a_file);
 }
 
-/// Shows that the process protects its memory from dumps and from other processes of the same user: its files below
-/// `/proc` belong to root.
+/// The process protects its memory from dumps and from other processes of the same user: its files below `/proc` belong
+/// to root.
 #[test]
 fn the_memory_of_the_process_is_closed_to_other_processes_of_its_user() {
     /// The user `nobody`, for tests that root runs.
@@ -84,7 +84,7 @@ fn the_memory_of_the_process_is_closed_to_other_processes_of_its_user() {
     struct Owned(Child);
     impl Drop for Owned {
         fn drop(&mut self) {
-            // It may have ended already.
+            // The process may have ended already.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }

@@ -1,5 +1,5 @@
-//! Tests of cursors that contain only an id: keys are remembered, or looked up with the client's own credentials, and
-//! used only if they are those that were served.
+//! Tests of cursors that contain only an id. The keys of the item are remembered, or looked up with the client's own
+//! credentials, and are used only if they are the keys that were served.
 
 use std::thread;
 
@@ -21,7 +21,7 @@ fn seek(upstream: &Upstream) -> Gateway {
     Gateway::start(&configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{BY_IDS}")))
 }
 
-/// Returns the number of look-ups.
+/// Returns the number of requests for single items, which are look-ups of keys.
 fn look_ups(upstream: &Upstream) -> usize {
     let is_item = |path: &str| path.rsplit('/').next().is_some_and(|last| last.parse::<u64>().is_ok());
     upstream.requests().iter().filter(|request| is_item(request.path())).count()
@@ -31,7 +31,7 @@ fn next(page: &Response) -> String {
     page.link("next").unwrap_or_else(|| panic!("no next page: {page:?}"))
 }
 
-/// Sends a request without waiting for its answer.
+/// Sends a GET request without waiting for the answer.
 fn ask(client: &mut Connection, target: &str) {
     let request = format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
     client.send(request.as_bytes()).expect("the gateway reads");
@@ -45,8 +45,8 @@ fn update(rows: &Rows, id: u64, score: u64) {
     });
 }
 
-/// Shows that a page is one request while a process remembers the items that it served, also if the item that the
-/// cursor names has changed or is removed.
+/// While a process remembers the items that it served, pages take no look-up, even if the item that the cursor names
+/// was changed or removed.
 #[test]
 fn remembered_keys_take_no_look_up() {
     let rows = Rows::count(40);
@@ -71,8 +71,8 @@ fn remembered_keys_take_no_look_up() {
     }
 }
 
-/// Shows that a process that has not served the item looks it up once, and uses the keys that it finds if they are
-/// those that were served.
+/// A process that has not served the cursor's item looks it up once. It uses the found keys if they are the keys that
+/// were served.
 #[test]
 fn a_process_that_does_not_remember_an_item_looks_it_up_once() {
     let rows = Rows::count(40);
@@ -91,7 +91,7 @@ fn a_process_that_does_not_remember_an_item_looks_it_up_once() {
     assert_eq!((log[0]["upstream_requests"].as_u64(), log[1]["upstream_requests"].as_u64()), (Some(2), Some(1)));
 }
 
-/// Shows that only the cache headers of a looked-up item apply to the page.
+/// Of the headers of a looked-up item, only the cache headers apply to the page.
 #[test]
 fn only_cache_headers_of_a_looked_up_item_apply_to_the_page() {
     let rows = Rows::count(40);
@@ -113,8 +113,8 @@ fn only_cache_headers_of_a_looked_up_item_apply_to_the_page() {
     assert!(caching.contains("no-store") && caching.contains("must-revalidate"), "{caching}");
 }
 
-/// Shows that a process that does not remember the old keys of an item refuses the cursor of a changed or deleted item.
-/// An item with changed keys marks another place than the cursor's.
+/// A process that does not remember the old keys of an item refuses the cursor of a changed or deleted item. A changed
+/// item is at another place than the cursor's.
 #[test]
 fn changed_and_deleted_items_are_gone_at_a_process_that_does_not_remember_them() {
     for change in ["changed", "deleted"] {
@@ -137,8 +137,8 @@ fn changed_and_deleted_items_are_gone_at_a_process_that_does_not_remember_them()
     }
 }
 
-/// Shows that marks of an older key are recognised. The mark of an item's keys is made with the key of its cursor,
-/// which another key may have replaced meanwhile.
+/// Fingerprints of an older signing key are recognised. The fingerprint in a cursor is made with the key that signs the
+/// cursor, and another key may have replaced that key since.
 #[test]
 fn marks_of_an_older_key_are_recognised() {
     let rows = Rows::count(40);
@@ -185,7 +185,7 @@ fn clients_name_items_by_their_ids() {
     assert_eq!(other.outcome(), "200", "{other:?}");
 }
 
-/// Shows that a parameter that names an item by its id is refused in other modes.
+/// A parameter that names an item by its id is refused in modes other than `seek`.
 #[test]
 fn ids_are_accepted_in_seek_mode_alone() {
     let rows = Rows::count(10);
@@ -196,8 +196,8 @@ fn ids_are_accepted_in_seek_mode_alone() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// Shows that no items of one tenant determine pages of another, and that no cursor of one gives the other its keys,
-/// although their rows have the same ids.
+/// Items of one tenant never determine pages of another, although their rows have the same ids. A cursor of one tenant
+/// doesn't give another tenant the keys of its item.
 ///
 /// Row: A22
 #[test]
@@ -234,7 +234,7 @@ fn pivots_never_cross_principals() {
     assert_eq!(gateway.send("GET", &stolen, &a, b"").outcome(), "200");
 }
 
-/// Shows that an item is looked up once for twenty clients with one cursor, if the process does not remember the item.
+/// If a process does not remember the item of a cursor, twenty clients with that cursor cause one look-up.
 ///
 /// Row: A21
 #[test]
@@ -272,7 +272,8 @@ fn one_look_up_serves_all_waiting_requests() {
     assert_eq!(look_ups(&upstream), 1);
 }
 
-/// Shows that, if the client whose look-up others wait for closes its connection, another waiting request looks up.
+/// If a client whose look-up other requests wait for closes its connection, one of the waiting requests looks the item
+/// up.
 ///
 /// Row: A21, F59
 #[test]

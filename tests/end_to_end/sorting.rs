@@ -1,4 +1,5 @@
-//! Tests of orders that clients choose: in each grammar and each mode, with the requests to the upstream.
+//! Tests of orders that clients choose, in each grammar and each mode, and of the requests to the upstream that these
+//! orders cause.
 
 use crate::{
     harness::{
@@ -10,7 +11,7 @@ use crate::{
     third_party::{Kind, ThirdParty},
 };
 
-/// Starts an upstream with 42 rows, of which three share each score, and its gateway.
+/// Starts an upstream with 42 rows, of which three share each score, and a gateway in front of it.
 fn started(route: &str) -> (Upstream, Gateway) {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
@@ -24,8 +25,7 @@ fn cursor(page: &Response) -> String {
     page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
 }
 
-/// Shows that an order is the same in each grammar: the same pages, the same cursors, and the same request to the
-/// upstream.
+/// An order means the same in each grammar: the same pages, the same cursors, and the same request to the upstream.
 #[test]
 fn every_grammar_means_the_same() {
     const SAME: [&str; 8] = [
@@ -70,7 +70,7 @@ fn every_grammar_means_the_same() {
     }
 }
 
-/// Shows that the list has its declared order without a sort, and that a sort that names this order shares its cursors.
+/// Without a sort, the list has its declared order. A sort that names this order has the same pages and cursors.
 #[test]
 fn the_declared_order_is_a_sort_as_well() {
     let (_upstream, gateway) = started(BY_SCORE);
@@ -112,8 +112,7 @@ fn invalid_sorts_are_refused_with_the_sortable_fields() {
     assert_eq!(upstream.count(), asked, "nothing of this reaches the upstream");
 }
 
-/// Shows that sorts in the upstream's own words are read by the dialect, kept in links, and written again for the
-/// upstream.
+/// A sort in the upstream's own words is read by the dialect, kept in links, and written again for the upstream.
 #[test]
 fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
@@ -152,7 +151,7 @@ fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
         ("by=note&way=up", "400 sort_invalid"),
         ("by=id&way=up&sort=id", "400 parameter_conflict"),
         ("By=id&way=up", "400 sort_invalid"),
-        // The upstream sorts by one key at a time; the gateway sorts ties by the id.
+        // The upstream sorts by one key at a time, and the gateway sorts ties by the id.
         ("sort=score,-id", "200"),
     ] {
         let response = gateway.get(&format!("/users?{query}"));
@@ -160,7 +159,7 @@ fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
     }
 }
 
-/// Shows that real servers sort as each grammar says, including their own.
+/// Real servers sort as a request says, in each grammar and in the server's own words.
 #[test]
 fn real_servers_sort_as_any_grammar_says() {
     for (kind, own) in
@@ -199,7 +198,7 @@ fn real_servers_sort_as_any_grammar_says() {
     }
 }
 
-/// Shows that two keys are refused if the upstream sorts by one.
+/// A sort by two keys is refused if the upstream sorts by only one.
 #[test]
 fn more_keys_than_the_upstream_takes_are_refused() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));

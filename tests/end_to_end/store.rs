@@ -1,5 +1,5 @@
-//! Tests of processes that share a store: each finds the entries of the others, no client learns or changes anything by
-//! the store, and its loss costs no page.
+//! Tests of processes that share a store. Each process finds the entries of the others, no client learns or changes
+//! anything by the store, and the loss of the store costs no page.
 
 mod board;
 mod limits;
@@ -23,7 +23,7 @@ use crate::harness::{
 /// A list whose cursors contain only ids.
 const SEEKING: &str = "mode = \"seek\"";
 
-/// The time limit of tests of other features: a loaded machine must not turn hits into misses.
+/// A long time limit of the store, for tests of other features: a loaded machine must not turn hits into misses.
 const PATIENT: &str = "timeout = \"1s\"";
 
 fn serve(rows: &Rows) -> Upstream {
@@ -31,7 +31,8 @@ fn serve(rows: &Rows) -> Upstream {
     Upstream::start(move |exchange| served.answer(exchange))
 }
 
-/// Returns the configuration of a gateway for rows, with these lines in `[caches.shared]`.
+/// Returns the configuration of a gateway for rows, with the lines of `shared` in `[caches.shared]`; without that table
+/// if `shared` is empty.
 fn text(upstream: &Upstream, shared: &str) -> String {
     let route = configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{SEEKING}"));
     if shared.is_empty() { route } else { format!("[caches.shared]\n{shared}\n{route}") }
@@ -41,7 +42,7 @@ fn at(server: &StoreServer) -> String {
     format!("addresses = [\"127.0.0.1:{}\"]\n{PATIENT}", server.port)
 }
 
-/// Starts a gateway and waits until its store is up.
+/// Starts a gateway and waits until it is connected to its store.
 fn start(keys: Keys, upstream: &Upstream, shared: &str) -> Gateway {
     let gateway = Gateway::start_with(keys, &text(upstream, shared));
     wait_until_up(&gateway);
@@ -64,12 +65,12 @@ fn writes(gateway: &Gateway, result: &str) -> u64 {
     metric(gateway, &format!("cursorgate_shared_store_writes_total{{result=\"{result}\"}}"))
 }
 
-/// Waits until the store has at least this number of items.
+/// Waits until the store contains at least this number of remembered items.
 fn wait_for_items(server: &StoreServer, count: usize) {
     eventually("the items are stored", || (server.keys_of("pivot1").len() >= count).then_some(()));
 }
 
-/// Returns the number of look-ups of items.
+/// Returns the number of requests for single items, which are look-ups of keys.
 fn look_ups(upstream: &Upstream) -> usize {
     let is_item = |path: &str| path.rsplit('/').next().is_some_and(|last| last.parse::<u64>().is_ok());
     upstream.requests().iter().filter(|request| is_item(request.path())).count()
@@ -79,8 +80,8 @@ fn next(page: &Response) -> String {
     page.link("next").unwrap_or_else(|| panic!("no next page: {page:?}"))
 }
 
-/// Shows that another process finds the items of served pages, so that it needs no look-up, and can continue after a
-/// removed item.
+/// Another process finds the items of served pages in the store. It therefore needs no look-up, and can continue after
+/// a removed item.
 #[test]
 fn an_item_that_one_process_served_is_known_to_another() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -103,7 +104,7 @@ fn an_item_that_one_process_served_is_known_to_another() {
     }
 }
 
-/// Shows that tenants who share the store find no entry of each other.
+/// A tenant doesn't find entries of another tenant in the shared store.
 ///
 /// Row: A22
 #[test]
@@ -124,8 +125,8 @@ fn another_principal_finds_no_entry() {
     assert_eq!((questions(&second, "hit"), look_ups(&upstream)), (1, 1));
 }
 
-/// Shows that a walk skips and repeats no row, with a store and without one, if its pages come in turn from two
-/// processes during a change of keys, while rows are added and removed.
+/// A walk whose pages come in turn from two processes skips and repeats no row, with a store and without one. During
+/// the walk, rows are added and removed, and the processes sign with different keys.
 #[test]
 fn a_walk_that_alternates_between_processes_is_exact() {
     for (mode, shares) in [(SEEKING, true), (SEEKING, false), ("mode = \"keyset\"", true), ("mode = \"offset\"", true)]
@@ -134,7 +135,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
         let upstream = serve(&rows);
         let shared = if shares { at(&server) } else { String::new() };
         let text = text(&upstream, &shared).replace(SEEKING, mode);
-        // All processes know the next key before one signs with it.
+        // Both processes verify the next key before one of them signs with it.
         let [old, new] = [Keys::BothBefore, Keys::Both].map(|keys| Gateway::start_with(keys, &text));
         if shares {
             [&old, &new].into_iter().for_each(wait_until_up);
@@ -148,7 +149,8 @@ fn a_walk_that_alternates_between_processes_is_exact() {
             seen.extend(ids(&page));
             target = page.link("next");
             turn += 1;
-            // Rows before and after the place are removed, and others added; the item that the cursor names stays.
+            // Rows before and after the place of the cursor are removed, and new rows are added. The item that the
+            // cursor names stays.
             let last = *ids(&page).last().expect("no page is empty");
             rows.change(|rows| {
                 rows.retain(|row| row.id != last + 3 && row.id + 2 != last);
@@ -164,7 +166,7 @@ fn a_walk_that_alternates_between_processes_is_exact() {
     }
 }
 
-/// Shows that without the table there is neither a thread nor a connection of a store.
+/// Without the table `[caches.shared]`, the process has neither a thread for a store nor a status of one.
 #[test]
 fn without_the_table_there_is_no_store() {
     let upstream = serve(&Rows::count(40));

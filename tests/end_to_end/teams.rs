@@ -1,4 +1,5 @@
-//! Tests of configurations of several teams: their own files, variables of the environment, and checks in a review.
+//! Tests of configurations that several teams write: files of each team, variables of the environment, and checks in a
+//! review.
 
 use std::{
     fs,
@@ -34,7 +35,7 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("a file of the test");
 }
 
-/// Returns a route of a team, which reads the same list.
+/// Returns the table of a team's route, which serves the list of users at its own path.
 fn route(name: &str, size: u32) -> String {
     format!(
         "[routes.{name}]\npath = \"/{name}\"\nupstream = \"legacy\"\nupstream_path = \"/users\"\ndialect = \"scripted\"\n\
@@ -42,8 +43,8 @@ fn route(name: &str, size: u32) -> String {
     )
 }
 
-/// Shows that a reload reads included files too, and that with `reload_on_change`, a file that is added, changed or
-/// removed is noticed.
+/// A reload also reads included files. With `reload_on_change`, the gateway notices an included file that is added,
+/// changed or removed.
 #[test]
 fn included_files_are_served_and_followed() {
     let upstream = Upstream::start(serve(users(60)));
@@ -84,7 +85,7 @@ fn included_files_are_served_and_followed() {
     eventually("a file that was removed is noticed", || (size("/added") != Some(6)).then_some(()));
 }
 
-/// Shows that the configuration of a platform team is checked: ten routes for each of thirty services.
+/// The configuration of a platform team is checked, with ten routes for each of thirty services.
 #[test]
 fn three_hundred_routes_in_thirty_files_are_checked() {
     let directory = Directory::new();
@@ -112,7 +113,7 @@ const HEAD: &str = "version = 1\n";
 const KEYS: &str = "server.public_url = \"https://api.example.com\"\n\
                     cursor = { signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY_1\" } }\n";
 
-/// The production configuration as a review sees it, without keys, tokens and certificates.
+/// The production configuration, whose keys, tokens and certificates don't exist where a review runs.
 const PRODUCTION: &str = r#"version = 1
 
 [server]
@@ -144,7 +145,7 @@ sortable = ["id"]
 page_size.max = 40
 "#;
 
-/// Shows that a pull request is checked, and its description made, without secrets of production.
+/// A pull request is checked, and its OpenAPI description is made, without the secrets of production.
 #[test]
 fn a_review_needs_no_secret() {
     let directory = Directory::new();
@@ -175,7 +176,7 @@ fn a_review_needs_no_secret() {
     assert!(text.contains("write \"Bearer {env:NAME}\"") && !text.contains("hunter2"), "{text}");
 }
 
-/// Shows that reports for other programs have the same faults as the one for people.
+/// Reports for other programs have the same faults as the report for people.
 #[test]
 fn reports_for_programs_have_every_fault() {
     let directory = Directory::new();
@@ -230,7 +231,7 @@ offset = 2
 size = 2
 "#;
 
-/// Shows that a team's own exchanges are checked against the dialects of its configuration, in each format, without its
+/// A team's own exchanges are checked against the dialects of its configuration, in each format of the report, without
 /// secrets.
 #[test]
 fn exchanges_are_held_against_dialects() {
@@ -289,7 +290,7 @@ fn exchanges_are_held_against_dialects() {
     assert!(text.contains("did you mean \"offset-limit\"?") && text.contains("invoices.toml:1:11"), "{text}");
 }
 
-/// Shows that the example of docs/dialects.md is correct.
+/// The exchanges in docs/dialects.md agree with the dialect in docs/dialects.md.
 #[test]
 fn the_documented_exchange_holds() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md")).expect("a page");
@@ -303,7 +304,7 @@ fn the_documented_exchange_holds() {
     assert_eq!(status, Some(0), "{text}");
 }
 
-/// Shows that warnings fail a check only with the option that treats them as errors.
+/// Warnings fail a check only with the option that treats warnings as errors.
 #[test]
 fn warnings_can_be_errors() {
     let directory = Directory::new();
@@ -324,7 +325,7 @@ fn warnings_can_be_errors() {
     assert!(text.contains("1 warning (--warnings-as-errors)"), "{text}");
 }
 
-/// Shows that a secret with a prefix reaches the upstream as one value.
+/// A secret with a prefix reaches the upstream as one value.
 #[test]
 fn a_prefix_stands_before_a_secret() {
     let upstream = Upstream::start(serve(users(3)));
@@ -336,7 +337,7 @@ fn a_prefix_stands_before_a_secret() {
     assert_eq!(sent, Some("Bearer another-key-of-the-tests-and-nothing-else"));
 }
 
-/// Shows that the file can be named by an argument, by `--config` or by the environment. The command line takes
+/// The configuration file can be named by an argument, by `--config` or by the environment. The command line takes
 /// precedence over the environment.
 #[test]
 fn the_file_can_be_named_in_each_way() {
@@ -365,7 +366,7 @@ fn the_file_can_be_named_in_each_way() {
     }
 }
 
-/// Shows that the file that `init` writes has no fault, and that it does not replace another file.
+/// The file that `init` writes has no fault, and `init` does not replace an existing file.
 #[test]
 fn a_first_configuration_passes_its_check() {
     let directory = Directory::new();
@@ -385,7 +386,7 @@ fn a_first_configuration_passes_its_check() {
         assert_eq!(init(&[]).0, Some(1), "no file is overwritten");
         fs::remove_file(&file).expect("it was written");
     }
-    // Others may have warnings, by which an endpoint is described further.
+    // The files for other dialects may have warnings that ask for more details of the endpoint.
     let (_, dialects) = stdout(command().arg("dialects"));
     for dialect in dialects.lines().filter_map(|line| line.split(' ').next()) {
         assert_eq!(init(&["--dialect", dialect]).0, Some(0), "{dialect}");
@@ -398,7 +399,7 @@ fn a_first_configuration_passes_its_check() {
     assert!(text.contains("did you mean \"drf-page\"?") && !file.exists(), "{text}");
 }
 
-/// Shows that the program prints completions, the manual, the envelopes and its version.
+/// The program prints completions, the manual, the envelopes and its version.
 #[test]
 fn the_program_describes_itself() {
     for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef cursorgate"), ("fish", "complete -c cursorgate")] {
@@ -432,7 +433,7 @@ fn the_program_describes_itself() {
     assert_eq!(stdout(command().arg("-V")).1.lines().count(), 1);
 }
 
-/// Shows that a cursor is found in a link, and that only the keys of the configuration are needed to verify it.
+/// A cursor is found in a link and verified. Only the keys of the configuration are needed for that.
 #[test]
 fn a_cursor_is_inspected_with_its_keys_alone() {
     let upstream = Upstream::start(serve(users(60)));
@@ -452,7 +453,8 @@ fn a_cursor_is_inspected_with_its_keys_alone() {
     assert_eq!(status, Some(1), "{shown}");
 }
 
-/// Shows that the schema conforms to draft 4, and accepts the reference and a file with variables.
+/// The JSON Schema of configurations conforms to draft 4, and accepts the reference configuration and a file with
+/// variables.
 #[test]
 fn editors_can_take_the_schema() {
     const VALIDATE: &str = "import json, sys, tomllib, jsonschema\n\

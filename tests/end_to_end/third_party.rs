@@ -1,4 +1,4 @@
-//! Real third-party servers as upstreams: json-server from npm, and a Django REST framework application from PyPI.
+//! Real third-party servers as upstreams: json-server from npm, and an application of Django REST framework from PyPI.
 //! `make test-env` installs them below the target directory. Each test starts its own server, on a free port.
 
 use std::{
@@ -15,9 +15,9 @@ use crate::harness::{Directory, http};
 /// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// json-server 0.17: windows with `_start` and `_end`, without a cap.
+    /// json-server 0.17, which pages by `_start` and `_end`, without a cap.
     JsonServer,
-    /// Django REST framework, `PageNumberPagination`: `page` and `page_size` up to 100.
+    /// Django REST framework with `PageNumberPagination`, which pages by `page` and by `page_size` up to 100.
     Django,
 }
 
@@ -27,13 +27,13 @@ pub(crate) struct ThirdParty {
     pub(crate) address: SocketAddr,
     kind: Kind,
     child: Child,
-    // The server ends when its standard input does, and so with this process in every case.
+    // The server ends when its standard input is closed, which happens even if this process is killed.
     _input: ChildStdin,
     _directory: Directory,
 }
 
 impl Kind {
-    /// Returns the name of the server in the walkers.
+    /// Returns the name by which the walkers know the server.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::JsonServer => "json-server",
@@ -57,7 +57,8 @@ impl Kind {
         }
     }
 
-    /// Returns the configuration of a gateway for this server, with `/v2/users` and `/v2/users/{user}/orders`.
+    /// Returns the configuration of a gateway in front of a server of this kind, with `/v2/users` and
+    /// `/v2/users/{user}/orders`.
     pub(crate) fn configuration(self, address: SocketAddr) -> String {
         let (dialect, users, orders) = match self {
             Self::JsonServer => ("json-server-0.17", "/users", "/users/{user}/orders"),
@@ -113,7 +114,7 @@ impl ThirdParty {
         Self { address, kind, child, _input: input, _directory: directory }
     }
 
-    /// Returns the URL of a path.
+    /// Returns the URL of a path at the server itself.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -123,7 +124,7 @@ impl ThirdParty {
         self.kind.configuration(self.address)
     }
 
-    /// Returns the number of requests that the server has counted.
+    /// Returns the number of requests that the server has received.
     pub(crate) fn count(&self) -> u64 {
         http::get(self.address, "/__count").json()["requests"].as_u64().expect("a count")
     }
@@ -131,13 +132,14 @@ impl ThirdParty {
 
 impl Drop for ThirdParty {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts a server that prints `port N` once it listens, and ends when its standard input does.
+/// Starts a server that prints `port N` once it listens, and ends when its standard input is closed. Returns the
+/// process, its standard input and its address.
 pub(crate) fn launch(command: &mut Command) -> (Child, ChildStdin, SocketAddr) {
     let mut child = command
         .stdin(Stdio::piped())
@@ -157,14 +159,14 @@ pub(crate) fn python() -> PathBuf {
     environment("python/bin/python")
 }
 
-/// Runs a module of JavaScript with the packages of an environment, whose name is that of the module's folder, and
-/// returns the JSON that it printed.
+/// Runs the JavaScript module `file` in the folder `packages`, with the packages of the test environment of the same
+/// name. Returns the JSON that the module prints.
 pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end");
     let program = folder.join(packages).join(file);
     let mut command = Command::new("timeout");
     command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
-    // Modules that a program on standard input names are searched for from the working directory on.
+    // Node.js searches the modules of a program on standard input from the working directory on.
     command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
     command.stdin(std::fs::File::open(&program).expect("a client"));
     let output = command.args(arguments).output().expect("it runs");
@@ -175,7 +177,7 @@ pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Valu
     serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
 }
 
-/// Returns the path of a file in the folder that `make test-env` has made.
+/// Returns the path of a file or folder that `make test-env` has installed.
 pub(crate) fn environment(path: &str) -> PathBuf {
     let root = std::env::var_os("CURSORGATE_TEST_ENV")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env"), PathBuf::from);

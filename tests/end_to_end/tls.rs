@@ -1,5 +1,5 @@
 //! Tests of TLS in both directions, with certificates of the tests' own authority: the certificates that the gateway
-//! accepts from its upstream, and those that clients get.
+//! accepts from its upstream, and the certificates that its clients get.
 
 pub(crate) mod authority;
 mod client;
@@ -34,7 +34,7 @@ fn offered(identity: Identity) -> Greeting {
     Greeting::Certificate(identity, SslVersion::TLS1_2, SslVersion::TLS1_3)
 }
 
-/// Shows that an upstream whose certificate has a fault gets no request, neither over TLS nor in plain text.
+/// An upstream whose certificate has a fault gets no request, neither over TLS nor in plain text.
 ///
 /// Row: F04
 #[test]
@@ -96,7 +96,7 @@ fn an_upstream_is_held_to_its_name_and_its_authority() {
         assert!(upstream.saw_tls_alone(), "{name}");
         assert!(upstream.names().iter().all(|asked| asked.as_deref() == Some(NAME)), "{name}: {:?}", upstream.names());
     }
-    // The message says what to check, and contains no text of OpenSSL.
+    // The message names the setting to check, and contains no text of OpenSSL.
     for (path, told) in [
         ("/wrong-name", "it is for another name than tls.server_name"),
         ("/unknown", "comes from no authority in tls.ca"),
@@ -122,7 +122,7 @@ fn listening(certificate: &Path, key: &Path) -> Listening {
     listening_with(certificate, key, "")
 }
 
-/// Adds further tables to the configuration.
+/// Starts a gateway whose second listener has this certificate and key, with the tables of `more`.
 fn listening_with(certificate: &Path, key: &Path, more: &str) -> Listening {
     let upstream = Upstream::start(serve(users(3)));
     let secure = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -135,7 +135,7 @@ fn listening_with(certificate: &Path, key: &Path, more: &str) -> Listening {
     Listening { gateway, secure, _upstream: upstream }
 }
 
-/// The properties of a client's handshake.
+/// The settings of a client's handshake.
 #[derive(Clone, Copy)]
 struct Client<'a> {
     ca: &'a Path,
@@ -145,7 +145,7 @@ struct Client<'a> {
     version: SslVersion,
 }
 
-/// Returns the answer to a GET, or the reason why there is none.
+/// Sends a GET over TLS. Returns the answer, or the fault of the connection.
 fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, String> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients");
     builder.set_security_level(0);
@@ -167,8 +167,8 @@ fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, St
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Shows that clients get the certificate of the file, whose names, chain and expiry they judge themselves, and a
-/// version that the gateway chooses.
+/// Clients get the certificate of the file, and judge its names, chain and expiry themselves. The gateway refuses old
+/// versions of TLS.
 ///
 /// Row: F04
 #[test]
@@ -205,7 +205,7 @@ fn clients_get_the_certificate_and_a_version_that_holds() {
     assert!(page.is_ok_and(|page| page.contains("\"next\":\"/users?")), "links begin with the path");
 }
 
-/// Shows that a client gets the protocol that it negotiates, or HTTP/1.1 without a negotiation.
+/// A client gets the protocol that it negotiates, or HTTP/1.1 without a negotiation.
 #[test]
 fn clients_negotiate_their_protocol() {
     let folder = Directory::new();
@@ -241,7 +241,7 @@ fn clients_negotiate_their_protocol() {
     assert!(requests.iter().all(|request| request.header("x-forwarded-proto") == Some("https")), "{requests:?}");
 }
 
-/// Shows that handshakes that stall, or are not TLS, do not affect other clients.
+/// Handshakes that stall, or are not TLS, do not affect other clients.
 ///
 /// Row: F04
 #[test]
@@ -253,7 +253,7 @@ fn stalled_and_broken_handshakes_hinder_no_other_client() {
     let served = listening(&certificate, &key);
     let open = || TcpStream::connect(served.secure).expect("it listens");
     let silent: Vec<TcpStream> = (0..40).map(|_| open()).collect();
-    // The beginning of a greeting, and the beginning of a record that announces more.
+    // The first byte of a TLS record, and the beginning of a record that announces more bytes than follow.
     let partial: Vec<TcpStream> = [&b"\x16"[..], b"\x16\x03\x01\x02\x00\x01\x00"]
         .iter()
         .map(|bytes| {
@@ -282,7 +282,7 @@ fn stalled_and_broken_handshakes_hinder_no_other_client() {
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 
-/// Shows that a handshake has a deadline at each of its steps, and that a stalled one is counted as a timeout.
+/// A handshake that stalls at any of its steps is ended after the deadline, and counted as a timeout.
 ///
 /// Row: F04
 #[test]
@@ -290,7 +290,7 @@ fn a_handshake_that_stalls_is_ended_and_counted() {
     let folder = Directory::new();
     let (certificate, key) = Authority::new("root").issue(&["api.test"], ALWAYS).files(&folder, "api");
     let served = listening_with(&certificate, &key, "[server]\nhead_timeout = \"1s\"\n");
-    // Silence, the beginning of a record, and a whole greeting of a client that does not continue.
+    // The clients send nothing, the beginning of a record, or a whole greeting, and then don't continue.
     let greeting = client::greeting("api.test");
     let mut stalled: Vec<TcpStream> = [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00", &greeting]
         .iter()
@@ -317,8 +317,8 @@ fn a_handshake_that_stalls_is_ended_and_counted() {
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 
-/// Shows that an expired certificate is served with a warning, for clients to refuse, and that a certificate that does
-/// not belong to its key is an error.
+/// An expired certificate is served with a warning, and clients can refuse it. A certificate that does not belong to
+/// its key is an error of the configuration.
 ///
 /// Row: F04
 #[test]

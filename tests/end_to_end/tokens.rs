@@ -1,4 +1,4 @@
-//! Tests of upstreams that return continuations: tokens in the body, next-links in a header.
+//! Tests of upstreams that return continuations: tokens in the body, or next links in a header.
 
 use std::collections::HashSet;
 
@@ -38,7 +38,7 @@ fn tokens_and_links_lead_to_the_end() {
     }
 }
 
-/// Shows that no row is skipped or repeated if rows that are deleted between two pages change the contents of upstream
+/// No row is skipped or repeated if rows are deleted between two pages, although that changes the contents of upstream
 /// pages.
 #[test]
 fn the_place_is_kept_while_rows_change() {
@@ -50,15 +50,16 @@ fn the_place_is_kept_while_rows_change() {
     });
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, (1..=60).rev().collect::<Vec<_>>());
-    // The first page begins with the list. Each further one begins at the place of a token.
+    // The first page begins with the list. Each later page begins at the place of a token.
     let levels: Vec<_> = pages.iter().map(|page| page.header("cursorgate-level").expect("a level")).collect();
     assert_eq!(levels[0], "checked");
     assert!(levels[1..].iter().all(|level| *level == "anchored"), "{levels:?}");
 }
 
-/// Shows that a page that begins at the place of a token has at most the level `anchored`, and that `check` promises no
-/// more. A token that contains an offset skips the rows that a deletion has moved before it, which no answer shows. A
-/// page that begins in the middle of an upstream page shows the item that it continues from, and loses no row.
+/// A page that begins at the place of a token has at most the level `anchored`, and `check` promises no more. A token
+/// that contains an offset skips rows that a deletion has moved to before the offset, and no answer reveals that. If a
+/// page begins in the middle of an upstream page, the answer contains the item from which the page continues, and no
+/// row is lost.
 #[test]
 fn a_page_after_rows_that_a_token_skips_is_anchored_at_most() {
     let rows = Rows::count(60);
@@ -85,14 +86,14 @@ fn a_page_after_rows_that_a_token_skips_is_anchored_at_most() {
         }
         last = *served.last().expect("items");
         if index % 2 == 1 {
-            // The page ended with the upstream's page: the next one begins at the place of a token.
+            // The page ended with the upstream page, so the next page begins at the place of a token.
             rows.change(|rows| rows.retain(|row| row.id != served[0]));
         }
     });
     assert!(checked >= 5 && skips >= 3, "{checked} pages are checked, {skips} skip something");
 }
 
-/// Shows that pages have previous cursors only if the upstream's tokens lead back.
+/// Pages have previous cursors only if the upstream's tokens also lead back.
 #[test]
 fn pages_lead_back_where_the_tokens_of_the_upstream_do() {
     let rows = Rows::count(40);
@@ -111,8 +112,8 @@ fn pages_lead_back_where_the_tokens_of_the_upstream_do() {
     }
 }
 
-/// Shows that no page that begins after skipped items has a level above `anchored`. Django REST framework's cursors
-/// skip items on the way back if several have the same time, even if the list does not change.
+/// A page that begins after skipped items has at most the level `anchored`. Django REST framework's cursors skip items
+/// on the way back if several have the same time, even if the list does not change.
 #[test]
 fn a_page_after_rows_that_a_cursor_of_drf_skips_is_anchored_at_most() {
     let upstream = ThirdParty::start(Kind::Django);
@@ -154,8 +155,8 @@ size = {{ default = 20 }}
             for (id, _) in &items {
                 assert!(came.insert(*id), "limit {limit}, page {number} back: {id} comes again");
             }
-            // Items older than the newest one of this page have been served, or were skipped before this page or an
-            // earlier one.
+            // Items that are older than the newest item of this page were either served, or skipped before this page or
+            // an earlier page.
             let Some((_, newest)) = items.first() else { return };
             let older = all.iter().rposition(|(_, time)| time == newest).expect("it came on the way on") + 1;
             let missing = all[older..].iter().map(|(id, _)| *id).filter(|id| !came.contains(id));
@@ -168,7 +169,7 @@ size = {{ default = 20 }}
     }
 }
 
-/// Shows that the upstream's tokens are never readable in cursors, nor are keys on routes that seal.
+/// The upstream's tokens are never readable in cursors, and keys are not readable on routes that seal.
 #[test]
 fn cursors_are_sealed() {
     let rows = Rows::count(40);
@@ -181,7 +182,7 @@ fn cursors_are_sealed() {
     let of_token = cursor(gateway.get("/users?limit=8"));
     assert!(!contains(&of_token, b"t-"), "{of_token}");
 
-    // The note is a text that is easily found in a cursor.
+    // The note is a string that is easily found in a cursor.
     let by_note = "order = [\"note\", \"id\"]";
     let (_upstream, gateway) = start(&rows, BY_OFFSET, by_note);
     rows.change(|rows| rows.sort_by(|one, other| one.note.cmp(&other.note)));
@@ -196,7 +197,7 @@ fn cursors_are_sealed() {
     assert_eq!(gateway.get(&format!("/users?limit=8&cursor={signed}")).outcome(), "400 cursor_invalid");
 }
 
-/// Shows that no cursor is made that would be refused later because of its length.
+/// If a token is so long that its cursor would be refused because of its length, the page is refused instead.
 #[test]
 fn tokens_too_long_for_a_cursor_are_refused() {
     let upstream = Upstream::start(|exchange| {

@@ -27,7 +27,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
-/// A collector in the process of the test.
+/// A collector of traces in the process of the test, and the requests that it has received.
 struct Collector {
     upstream: Upstream,
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
@@ -52,7 +52,7 @@ impl Collector {
         resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// Waits for the spans of a trace: that of the request is the last one.
+    /// Waits for the spans of a trace, and returns them. The span of the client's request is the last to arrive.
     fn trace(&self, id: &str) -> Vec<Span> {
         eventually("its spans", || {
             let spans: Vec<Span> = self.spans().into_iter().filter(|span| hex(&span.trace_id) == id).collect();
@@ -84,7 +84,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
-/// Returns the ids of the trace and of the span in a `traceparent`, and its flags.
+/// Returns the id of the trace, the id of the span, and the flags in the `traceparent` of a request.
 fn traceparent(request: &Request) -> (String, String, String) {
     let line = request.header("traceparent").unwrap_or_else(|| panic!("no traceparent: {request:?}"));
     let parts: Vec<&str> = line.split('-').collect();
@@ -94,8 +94,7 @@ fn traceparent(request: &Request) -> (String, String, String) {
 
 const GIVEN: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Shows that a page is a trace with spans for its phases and its upstream requests, and that no span contains a
-/// secret.
+/// A page is a trace with spans for its phases and its upstream requests, and no span contains a secret.
 ///
 /// Row: A35
 #[test]
@@ -139,7 +138,7 @@ fn a_page_is_a_trace_of_its_phases_and_upstream_requests() {
     let line = eventually("its line", || gateway.access_log().into_iter().find(|line| line["trace_id"] == id.as_str()));
     assert_eq!(attribute(&request.attributes, "cursorgate.request_id").as_deref(), line["request_id"].as_str());
 
-    // Failures are errors of the spans in which they occur.
+    // A failure is an error of the span in which it occurs.
     upstream.answer(|_| Ok(After::Reset));
     assert_eq!(gateway.get(&format!("/users?limit=5&email={CANARY}&cursor={cursor}")).status, 502);
     let (id, ..) = traceparent(upstream.requests().last().expect("it was asked"));
@@ -192,7 +191,7 @@ fn a_trace_of_a_trusted_proxy_goes_on_with_its_sampling() {
             assert_eq!(call.kind, 3, "{call:?}");
         }
     }
-    // If spans that are not sampled were sent, they would have arrived before this one.
+    // If spans without sampling were sent, they would have arrived before the span of this request.
     assert_eq!(
         gateway.send("GET", "/rest/c", &[("traceparent", &format!("00-{GIVEN}-b7ad6b7169203331-01"))], b"").status,
         200
@@ -232,7 +231,7 @@ fn a_sample_of_requests_begins_traces() {
     });
 }
 
-/// Shows that requests are served and lost spans counted while the collector hangs or has ended.
+/// While the collector hangs or has ended, requests are served, and lost spans are counted.
 #[test]
 fn no_request_waits_for_a_collector() {
     const CLIENTS: usize = 4;
@@ -261,7 +260,7 @@ fn no_request_waits_for_a_collector() {
         load();
         lost("queue_full") > 0
     });
-    // Each request has two spans: its own, and that of its upstream request.
+    // Each request has two spans: the request's own span, and the span of its upstream request.
     let all = u64::try_from(2 * CLIENTS * REQUESTS * rounds.expect("the queue is bounded")).expect("a count");
     eventually("all are counted", || (lost("queue_full") + lost("export_failed") == all).then_some(()));
     assert!(lost("export_failed") > 0, "some were sent");

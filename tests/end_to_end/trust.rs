@@ -1,5 +1,5 @@
-//! Tests of trust and separation: proxies in front, clients by their credentials, names of the admin listener, gateways
-//! that lead to themselves, files that others can change.
+//! Tests of trust and separation: headers of proxies, clients with different credentials, names of the admin listener,
+//! loops of gateways, and files that other users can change.
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt};
 
@@ -32,7 +32,8 @@ const CLAIMS: [(&str, &str); 14] = [
     ("X-Ssl-Client", "CN=root"),
 ];
 
-/// Returns the origin headers that the upstream sees, on a list route or on one that forwards.
+/// Sends a request with all of [`CLAIMS`] through a gateway with these `[server]` settings. Returns the headers with
+/// these names that the upstream gets.
 fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
     let upstream = Upstream::start(serve(users(3)));
     let more = format!("{FORWARD}\n[server]\n{server}");
@@ -52,7 +53,7 @@ fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
     seen
 }
 
-/// Shows that only those headers of a trusted proxy are trusted that it is known to write. A balancer appends to
+/// Of a trusted proxy's headers, only the headers that the proxy is known to write are trusted. A balancer appends to
 /// `X-Forwarded-For`, sets the scheme, and forwards other headers as the client wrote them.
 ///
 /// Row: A13
@@ -84,8 +85,7 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     ] {
         for target in ["/users?limit=1", "/anything"] {
             let mut seen = seen(server, target);
-            // This header is not one of the usual ones, and no proxy is known to write it: it belongs to the
-            // application.
+            // This header is not a usual one, and no proxy is known to write it, so it belongs to the application.
             let proven = seen.iter().position(|(name, _)| name == proof.0).map(|at| seen.remove(at));
             assert_eq!(proven.is_some(), has_proof, "{server}: {target}");
             let seen: Vec<(&str, &str)> = seen.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -94,8 +94,8 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     }
 }
 
-/// Shows that items shown to one client determine no page of another, regardless of the header by which the upstream
-/// identifies clients: items are looked up with the client's own credentials.
+/// Items that one client was served never determine a page of another client, regardless of the header by which the
+/// upstream identifies clients. Items are looked up with the client's own credentials.
 ///
 /// Row: A22
 #[test]
@@ -137,8 +137,8 @@ fn pages_of_callers_known_by_other_headers_are_not_shared() {
     }
 }
 
-/// Shows that the admin listener refuses names other than its own, for example those by which an attacker's page
-/// reaches it (DNS rebinding).
+/// The admin listener refuses host names other than its own, for example a name by which an attacker's page reaches it
+/// (DNS rebinding).
 ///
 /// Row: A38
 #[test]
@@ -171,7 +171,7 @@ fn the_admin_listener_answers_to_its_own_names() {
     assert_eq!(ask("evil.example", "/metrics"), 421);
 }
 
-/// Shows that a request to two gateways that lead to each other is refused after a few rounds, so that it does not grow
+/// A request to two gateways that lead to each other is refused after a few rounds. Otherwise it would circulate
 /// without end.
 ///
 /// Row: A20
@@ -183,7 +183,7 @@ fn a_request_in_a_loop_of_gateways_is_cut_off() {
     let first = Setup { upstream: "retries = { most = 0 }", ..setup };
     let one = Gateway::start(&first.configuration(nowhere));
     let other = Gateway::start(&setup.configuration(one.public));
-    // After a reload, this gateway knows the other's address, which was not known before.
+    // The address of the second gateway was not known when the first one started, so the first one gets it by a reload.
     one.rewrite(Keys::One, &first.configuration(other.public));
     one.signal("HUP");
     // Lines of the log may be late, so the counted request has its own path.
@@ -207,7 +207,7 @@ fn a_request_in_a_loop_of_gateways_is_cut_off() {
     assert_eq!(last.send("GET", "/anything", &chain, b"").outcome(), "200");
 }
 
-/// Shows that an offset beyond any list causes no upstream request.
+/// An offset beyond the bound causes no upstream request.
 ///
 /// Row: A10
 #[test]
@@ -231,8 +231,8 @@ fn the_depth_of_a_page_by_number_is_bounded() {
     }
 }
 
-/// Shows that files that others can read or write are named. Write access to the configuration or a key controls the
-/// gateway; read access to a key allows signing cursors.
+/// The report of `check` names files that other users can read or write. Write access to the configuration or a key
+/// controls the gateway; read access to a key allows signing cursors.
 ///
 /// Row: A40
 #[test]

@@ -1,4 +1,5 @@
-//! Tests of the commands of docs/tutorial.md: from a URL to a verified walk while rows are added and removed.
+//! Tests of the commands in docs/tutorial.md, which lead from a URL to a verified walk while rows are added and
+//! removed.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -13,22 +14,22 @@ use serde_json::json;
 
 use crate::harness::{Directory, eventually, gateway::binary, http, upstream::Upstream};
 
-/// The addresses of the page.
+/// The addresses of the service and of the gateway in the tutorial.
 const SERVICE: &str = "127.0.0.1:8000";
 const GATEWAY: &str = "127.0.0.1:8080";
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Returns the commands of the page in order.
+/// Returns the commands of the tutorial in order.
 fn commands() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tutorial.md");
     let page = std::fs::read_to_string(path).expect("the page is there");
@@ -41,7 +42,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// Starts an upstream with a list by page with a total, whose rows are added and removed while `changes` is true.
+/// Starts an upstream with a list by page and a total. While `changes` is true, its rows are added and removed.
 fn service(changes: &Arc<AtomicBool>) -> Upstream {
     let changes = Arc::clone(changes);
     let rows: Mutex<(u64, Vec<u64>)> = Mutex::new((0, (101..=400).map(|id| id * 10).collect()));
@@ -77,7 +78,7 @@ fn four_commands_lead_to_a_verified_walk() {
     let (gateway, admin) = (free_address(), free_address());
     let directory = Directory::new();
     let shell = |line: &str| {
-        // Only the addresses are replaced by those of this test.
+        // Only the addresses are replaced by the test's own addresses.
         let line = line.replace(SERVICE, &service.address.to_string()).replace(GATEWAY, &gateway.to_string());
         let mut command = Command::new("sh");
         let folder = binary().parent().expect("a folder").to_owned();

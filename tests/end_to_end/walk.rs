@@ -1,5 +1,6 @@
-//! Tests of `cursorgate walk`: lists of each envelope are read to their ends, also after a kill; and a walk that is
-//! verified while rows are added and removed shows what clients lose by page, and that they lose nothing by cursor.
+//! Tests of `cursorgate walk`. Lists in each envelope are read to their ends, even after the process was killed. A walk
+//! that is verified while rows are added and removed reports the items that clients lose by page; by cursor they lose
+//! none.
 
 use std::{
     path::Path,
@@ -29,7 +30,7 @@ use crate::{
 const ENVELOPES: [&str; 11] =
     ["aip", "bare", "drf", "hal", "jsonapi", "odata", "ogc", "page-info", "relay", "standard", "stripe"];
 
-/// Runs a walk to its end.
+/// Runs `cursorgate walk` with these arguments until it ends.
 fn walk(arguments: &[&str]) -> Output {
     command().arg("walk").args(arguments).output().expect("the binary starts")
 }
@@ -38,14 +39,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs a walk that reaches the end, and returns the lines of its items.
+/// Runs a walk that must succeed, and returns one line for each item.
 fn lines(arguments: &[&str]) -> Vec<String> {
     let output = walk(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// Returns the id of an item, as text.
+/// Returns the id of an item as a string, without JSON quotes.
 fn id(line: &str) -> String {
     let item: Value = serde_json::from_str(line).unwrap_or_else(|fault| panic!("{line}: {fault}"));
     item["id"].as_str().map_or_else(|| item["id"].to_string(), str::to_owned)
@@ -78,7 +79,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     let ids = |lines: &[String]| lines.iter().map(|line| id(line)).collect::<Vec<_>>();
     let walked = lines(&[&format!("http://{}/linked?limit=7", upstream.address)]);
     assert_eq!(ids(&walked), expected);
-    // With items by page, no answer shows that there are more.
+    // Without a link or a total, no answer shows that more pages follow.
     let rows = Rows::count(57);
     let upstream = Upstream::start(move |exchange| {
         let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
@@ -105,7 +106,8 @@ fn link_headers_and_dialects_lead_through_upstreams() {
 
 #[test]
 fn walks_without_an_end_are_ended() {
-    // Each page leads to another one without items, or pages lead in a circle.
+    // The pages of the first upstream have no items and lead on without end; the pages of the second one lead in a
+    // circle.
     for (modulus, expected) in [(u64::MAX, "1000 pages in a row have no item"), (3, "round in a circle")] {
         let upstream = Upstream::start(move |exchange| {
             let page: u64 = exchange.request.parameter("page").map_or(1, |text| text.parse().unwrap_or(1));
@@ -146,7 +148,7 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(state.exists());
     let before = std::fs::read_to_string(&file).expect("the file is there");
     assert!((1..97).contains(&before.lines().count()), "{before}");
-    // Items of a page whose state was not written, cut at a random place.
+    // The file ends with items of a page whose state was not written, cut in the middle of an item.
     std::fs::write(&file, format!("{before}{{\"id\":12,\"na")).expect("the file is there");
     let sent = upstream.count();
     let output = command().args(&arguments).output().expect("the binary starts");
@@ -155,7 +157,7 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(!state.exists(), "a complete walk has no state");
     let again = upstream.requests()[sent..].iter().filter(|request| request.parameter("offset") == Some("0")).count();
     assert_eq!(again, 0, "it did not begin anew");
-    // No file is overwritten, and another list is not continued in the file.
+    // A walk doesn't overwrite a file, and doesn't continue a file of another list.
     let refused = command().args(&arguments).output().expect("the binary starts");
     assert_eq!(refused.status.code(), Some(1));
     std::fs::write(&state, r#"{"version":1,"url":"http://other/","place":null,"length":0,"items":0,"pages":0,"requests":0,"bytes":0,"milliseconds":0}"#)
@@ -164,8 +166,8 @@ fn a_killed_walk_goes_on_and_neither_loses_nor_repeats_items() {
     assert!(text(&refused.stderr).contains("http://other/"), "{}", text(&refused.stderr));
 }
 
-/// Shows that a walk that was killed after its last page is complete. The state of a walk is removed after its last
-/// page was stored: a process that is killed in between leaves it.
+/// A walk that was killed after its last page is complete. The state of a walk is removed after the last page was
+/// stored, so a process that is killed in between leaves the state.
 #[test]
 fn a_walk_that_was_killed_after_its_last_page_is_complete() {
     let upstream = Upstream::start(list::serve(list::users(3)));
@@ -263,7 +265,7 @@ fn several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pac
     assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains("NOT_SET_ANYWHERE is not set"));
 }
 
-/// Returns routes for lists by offset, of the harness's kind.
+/// Returns the configuration of routes at these paths, for lists that the harness serves by offset.
 fn direct(address: std::net::SocketAddr, paths: &[&str]) -> String {
     let mut text = format!(
         "[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:CURSORGATE_KEY\" }}\n[upstreams.legacy]\npeers = [\"{address}\"]\n\
@@ -317,7 +319,7 @@ fn gateway(upstream: &Upstream, envelope: &str) -> Gateway {
     ))
 }
 
-/// Returns the number before a word in the line of a report that begins with `way`.
+/// Returns the number before a word, in the line of a report that begins with `way`; 0 if there is none.
 fn said(report: &str, way: &str, word: &str) -> usize {
     let Some(line) = report.lines().find(|line| line.starts_with(way)) else { return 0 };
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|part| !part.is_empty()).collect();
@@ -355,7 +357,7 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
             assert!(!html.contains(outside), "{outside}: {html}");
         }
     }
-    // The same walk by page only fails, which the exit code shows.
+    // If only the walk by page is verified, it loses items, and the exit code reports that.
     let upstream = changing();
     let direct = format!("http://{}/users?page_size=20", upstream.address);
     let output = walk(&[&direct, "--verify", &direct, "--dialect", "drf-page"]);
@@ -365,13 +367,13 @@ fn pages_lose_and_repeat_items_that_cursors_do_not() {
     assert_eq!(unreachable.status.code(), Some(1), "{}", text(&unreachable.stdout));
 }
 
-/// Shows that a walk is verified with a configuration that says how the direct list is requested and sorted.
+/// A walk is verified with a configuration whose route describes the requests and the order of the direct list.
 #[test]
 fn a_walk_is_verified_by_the_route_of_a_configuration() {
     let rows = Rows::new((1..=90).map(|id| rows::Row::new(id, id % 9)));
     rows.change(|rows| rows.sort_by_key(|row| std::cmp::Reverse(row.score)));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
-    // Ties are sorted by their ids at the gateway, and are in the order of their insertion at the upstream.
+    // The gateway sorts ties by id, while the upstream returns them in the order of insertion.
     let route = "order = [\"-score\", \"id\"]\npage_size = { default = 20, max = 40 }";
     let gateway = Gateway::start(&rows::configuration(upstream.address, BY_OFFSET, route));
     let file = gateway.file("cursorgate.toml");
@@ -423,7 +425,7 @@ fn json_server_is_verified_while_users_come_and_go() {
     let users = Kind::JsonServer.users();
     let direct = upstream.url(&format!("{users}?_limit=20"));
     let report = verified_amid_changes(&gateway, "/v2/users", &direct, |turn| {
-        // The first users are removed, so that all others move up; new ones are added at the end.
+        // The first users are removed, which moves all others up, and new users are added at the end.
         let gone = http::send(upstream.address, "DELETE", &format!("{users}/{}", turn + 1), &[], b"");
         assert!(gone.status == 200 || gone.status == 404, "{gone:?}");
         let new = json!({ "name": "new", "created_at": "2031-01-01T00:00:00.000Z" }).to_string();
@@ -434,8 +436,8 @@ fn json_server_is_verified_while_users_come_and_go() {
     assert!(said(&report, "meanwhile", "left") > 0, "{report}");
 }
 
-/// Shows that a walk is verified while items are added to a list in which forty items share each time, which is shown
-/// in milliseconds and sorted by microseconds, and have no fixed order.
+/// A walk is verified while items are added to a list in which forty items share each time and have no fixed order. The
+/// service returns times in milliseconds and sorts by microseconds.
 #[test]
 fn a_service_on_postgresql_is_verified_while_items_come() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");

@@ -1,5 +1,5 @@
-//! Tests of whole lists, walked through the gateway by simple clients: forward to the end and back to the start,
-//! compared with the upstream's own listing; and of the number of upstream requests of each page.
+//! Tests of whole lists that simple clients walk through the gateway, forward to the end and back to the start. The
+//! walks are compared with the upstream's own listing. Other tests count the upstream requests for each page.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::{
 
 const LIMITS: [&str; 5] = ["1", "7", "20", "100", "250"];
 
-/// Runs the walker in `walkers/walk.py`.
+/// Walks the users of a server with `walkers/walk.py`, in one style of following links.
 fn walk(kind: Kind, style: &str) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());
@@ -80,7 +80,7 @@ fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
 }
 
 /// Asserts that each page is one upstream request, forward and back. Before requests are counted, the gateway reads the
-/// list once: the largest answer makes a confirmation of its end unnecessary.
+/// list once. Its largest answer makes an end check unnecessary.
 fn one_request_a_page(kind: Kind, limits: &[usize]) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());
@@ -110,12 +110,12 @@ fn json_server_is_asked_once_a_page() {
 
 #[test]
 fn django_is_asked_once_a_page() {
-    // The upstream returns at most 100 items, and aligned pages: 40 is the largest limit with one request a page.
+    // The upstream returns at most 100 items, in aligned pages, so 40 is the largest limit with one request for each
+    // page.
     one_request_a_page(Kind::Django, &[40, 20, 7, 1]);
 }
 
-/// Shows that a fresh process, which has learnt nothing about its upstream, makes at most two requests more than there
-/// are pages.
+/// A new process, which has learnt nothing about its upstream, sends at most two requests more than there are pages.
 #[test]
 fn a_fresh_process_asks_little_more_than_once_a_page() {
     let upstream = ThirdParty::start(Kind::JsonServer);
@@ -126,7 +126,8 @@ fn a_fresh_process_asks_little_more_than_once_a_page() {
     assert!(asked <= pages + 2, "{asked} upstream requests for {pages} pages");
 }
 
-/// Tests a collection within another: other users' orders are other lists, and an empty one is a list too.
+/// Tests a collection within another: the orders of each user are a separate list, and a user without orders has an
+/// empty list.
 fn nested(kind: Kind) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());
@@ -168,7 +169,7 @@ fn django_nested_collection() {
     nested(Kind::Django);
 }
 
-/// Shows that a client's filter stays in force from page to page, and that another filter is another list.
+/// A client's filter stays in force from page to page, and another filter is another list.
 #[test]
 fn filters_stay_in_force_along_the_walk() {
     for kind in [Kind::JsonServer, Kind::Django] {

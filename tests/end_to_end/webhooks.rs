@@ -1,5 +1,5 @@
-//! Tests of webhooks: each event arrives at its endpoints or is a dead letter, signed, at permitted addresses, and no
-//! client sees another client's events.
+//! Tests of webhooks: each event arrives at its endpoints or becomes a dead letter. Requests are signed and go only to
+//! permitted addresses, and no client sees another client's events.
 
 mod changes;
 mod delivery;
@@ -26,11 +26,11 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
 
-/// The keys of clients that may register endpoints.
+/// The settings by which clients may register endpoints.
 const CLIENTS: &str = "[services.webhooks.clients]\nauthorize = \"/users?limit=1\"\n";
 
-/// Returns the tables of exports and of webhooks whose receivers are on this machine; `keys` are lines of the table of
-/// webhooks, and `tables` follow it.
+/// Returns the tables of exports and of webhooks whose receivers are at these ports of this machine. `keys` are lines
+/// of `[services.webhooks]`, and `tables` follow that table.
 fn services(directory: &Directory, ports: &[u16], keys: &str, tables: &str) -> String {
     let (exports, webhooks) = (directory.file("exports"), directory.file("webhooks"));
     format!(
@@ -39,7 +39,7 @@ fn services(directory: &Directory, ports: &[u16], keys: &str, tables: &str) -> S
     )
 }
 
-/// Starts a gateway for a receiver on this machine.
+/// Starts a gateway that may send webhooks to a receiver. `keys` are lines of `[services.webhooks]`.
 fn start(upstream: &Upstream, directory: &Directory, receiver: &Receiver, keys: &str) -> Gateway {
     let services = services(directory, &[receiver.port()], keys, CLIENTS);
     Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)))
@@ -66,7 +66,7 @@ struct Registered {
     secret: String,
 }
 
-/// Registers an endpoint, without verifying it.
+/// Registers an endpoint, and doesn't verify it.
 fn register(gateway: &Gateway, headers: &[(&str, &str)], url: &str, events: &[&str]) -> Registered {
     let answer = post(gateway, "/webhooks", headers, &json!({ "url": url, "events": events }));
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -74,7 +74,7 @@ fn register(gateway: &Gateway, headers: &[(&str, &str)], url: &str, events: &[&s
     Registered { path, secret: answer.json()["secret"].as_str().expect("a secret").to_owned() }
 }
 
-/// Sends an endpoint its challenge, as soon as another one may be sent.
+/// Orders a challenge for an endpoint, and repeats the order while it is rate-limited. Returns the answer.
 fn verify(gateway: &Gateway, headers: &[(&str, &str)], endpoint: &Registered) -> Response {
     eventually("a challenge", || {
         let answer = post(gateway, &format!("{}/verify", endpoint.path), headers, &Value::Null);
@@ -90,7 +90,7 @@ fn active(gateway: &Gateway, headers: &[(&str, &str)], url: &str, events: &[&str
     registered
 }
 
-/// Makes an export, whose end is an event, and returns its path.
+/// Begins an export, whose end is an event, and returns the path of the job.
 fn export(gateway: &Gateway, headers: &[(&str, &str)]) -> String {
     let begun = post(gateway, "/users/exports", headers, &json!({}));
     assert_eq!(begun.status, 202, "{begun:?}");
@@ -102,7 +102,7 @@ fn deliveries(gateway: &Gateway, endpoint: &str, headers: &[(&str, &str)]) -> Ve
     list["deliveries"].as_array().expect("a list").clone()
 }
 
-/// Waits for a delivery in a state, and returns it with its attempts.
+/// Waits for a delivery in a state, and returns the delivery with its attempts.
 fn delivery(gateway: &Gateway, endpoint: &str, headers: &[(&str, &str)], state: &str) -> Value {
     let found = eventually(&format!("a delivery that is {state}"), || {
         deliveries(gateway, endpoint, headers).into_iter().find(|delivery| delivery["state"] == state)
@@ -110,7 +110,7 @@ fn delivery(gateway: &Gateway, endpoint: &str, headers: &[(&str, &str)], state: 
     get(gateway, &format!("{endpoint}/deliveries/{}", found["id"].as_str().expect("an id")), headers)
 }
 
-/// Returns the schema of a type of events.
+/// Returns the JSON Schema of a type of events, without annotations.
 fn schema(gateway: &Gateway, kind: &str) -> Value {
     let types = get(gateway, "/webhooks/events", &[ONE]);
     let types = types["events"].as_array().expect("a list").clone();
@@ -119,7 +119,7 @@ fn schema(gateway: &Gateway, kind: &str) -> Value {
     found
 }
 
-/// Removes the keywords of a schema that require nothing.
+/// Removes the annotations of a schema: keywords that validate nothing.
 fn plain(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -213,7 +213,7 @@ fn a_failed_export_is_an_event() {
     assert_eq!(payload["data"]["error"]["code"], "credentials_refused", "{payload}");
 }
 
-/// Shows that no other client can read, change or use the endpoint of a client.
+/// Other clients can't read, change or use the endpoint of a client.
 ///
 /// Row: A22
 #[test]
@@ -392,7 +392,7 @@ fn a_sunset_is_announced_once_for_each_notice() {
     assert_eq!((&data["route"], &data["path"], &data["daysLeft"]), (&json!("users"), &json!("/users"), &json!(20)));
     assert_eq!(data["sunset"], format!("{sunset}T00:00:00Z"));
     drop(gateway);
-    // A sent notice is remembered: another event is sent without it.
+    // The gateway remembers which notices it has sent, and doesn't send one again with another event.
     let gateway = start("\"30d\", \"7d\"");
     export(&gateway, &[ONE]);
     eventually("another event", || (receiver.events().len() > sunsets().len()).then_some(()));

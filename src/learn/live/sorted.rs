@@ -23,8 +23,9 @@ use crate::{
     upstream::{CompiledOrder, ReadingError},
 };
 
-/// The sizes of the pages whose order is checked, and of filtered pages.
+/// The size of a page whose order is checked.
 const SORTED: u32 = 100;
+/// The size of a page that is requested with a range filter.
 const FILTERED: u32 = 5;
 
 /// The number of fields of `sortable` that are tried.
@@ -45,7 +46,7 @@ pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> Strin
 }
 
 impl Review {
-    /// Reports items that are not in the declared order.
+    /// Reports items that are not in the declared order, or that can't be compared as the configuration declares.
     pub(super) fn check_order(&mut self, wide: &ReadPage) {
         let sorted = Arc::clone(self.list.dialect.default_sorted());
         let Some(fault) = self.judged(wide, &sorted) else { return self.check_opaque(wide) };
@@ -79,7 +80,7 @@ impl Review {
                     self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
                 self.fault(at, said, "response.id is the member that tells items apart");
             }
-            // Sizes are checked elsewhere, with the name of the key.
+            // `check_size` and `check_cap` report sizes, with the key to change.
             AnswerFault::Size(_) => {}
         }
     }
@@ -90,7 +91,7 @@ impl Review {
         judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
     }
 
-    /// Reports an opaque first key if the list runs in no direction by its values, under any known comparison.
+    /// Reports an opaque first key if no known comparison sorts the list by its values, in either direction.
     fn check_opaque(&mut self, wide: &ReadPage) {
         let order = Arc::clone(&self.list.dialect.default_sorted().order);
         let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
@@ -110,13 +111,14 @@ impl Review {
         }
     }
 
-    /// Reports fields of `sortable` by which the upstream does not sort, or whose values are nearly all equal.
+    /// Reports fields of `sortable` by which the upstream doesn't sort, and fields with the same value in every item of
+    /// a page.
     pub(super) async fn check_sorts(&mut self) -> Result<(), ProbeHalt> {
         let fields = self.list.settings.sortable.clone();
         for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
             let mut answers = Vec::new();
-            // The id has the opposite direction, so that an upstream that reads only the first key is noticed among
-            // items with equal values.
+            // The id gets the opposite direction. Among items with equal values, that reveals an upstream that reads
+            // only the first key.
             for (direction, of_id) in
                 [(Direction::Ascending, Direction::Descending), (Direction::Descending, Direction::Ascending)]
             {
@@ -156,7 +158,7 @@ impl Review {
             }
         }
         let [(up, sorted), (down, _)] = answers else { return };
-        // If the sort is ignored, both answers are in the list's own order. Two items may have equal values, so that at
+        // If the sort is ignored, both answers are in the list's own order. Two items may have equal values, so at
         // least three are compared.
         if up.ids.len() > 2 && up.ids == down.ids {
             self.fault(field.at, format!("both directions of {name} gave the same items"), "remove it from `sortable`");
@@ -169,7 +171,7 @@ impl Review {
         let values: Vec<Option<&Value>> =
             rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
         let equal = values.iter().filter(|value| **value == values[0]).count();
-        // A tie run that ends with the list is read as a whole.
+        // A tie run at the end of the list can be read as a whole, so clients get no 409.
         let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(
@@ -180,7 +182,7 @@ impl Review {
         }
     }
 
-    /// Reports a range filter that has no effect.
+    /// Reports a range filter that the upstream refuses, or that has no effect.
     pub(super) async fn check_filter(&mut self, wide: &ReadPage) -> Result<(), ProbeHalt> {
         let sorted = Arc::clone(self.list.dialect.default_sorted());
         let Some(filterable) = self.list.settings.filterable.first().cloned() else { return Ok(()) };

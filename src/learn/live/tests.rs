@@ -1,4 +1,4 @@
-//! Tests of wrong configurations that load: each is reported with the key to change.
+//! Tests of the checks of a live list: each mistake of a configuration that loads is reported with the key to change.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
     upstream::Dialect,
 };
 
-/// A legacy list by page, whose pages begin with `first`, of at most 50 items, sorted by one key.
+/// A legacy list by page. Pages are counted from `first` and have at most 50 items; the parameter `sort` takes one key.
 fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
     if asked.path != "/api/items/" {
         return Answered::refused(301, json!({})).with("location", "/api/items/");
@@ -26,7 +26,7 @@ fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
         rows = sorted(rows, field, descending);
     }
     let size = asked.number("per_page").unwrap_or(25).clamp(1, 50);
-    // Like many upstreams, it answers a page number before the first one with the first page.
+    // Like many upstreams, this one answers a page number before the first one with the first page.
     let page = asked.number("page").unwrap_or(first).max(first);
     let from = (page - first) * size;
     if from >= rows.len() {

@@ -11,11 +11,11 @@ use crate::learn::{
     shape::names::{OFFSETS, PAGES, SIZES},
 };
 
-/// A contradiction: its subject, the statement of the document, and that of the answers.
+/// A contradiction: its subject, the document's statement, and the answers' statement.
 type Contradiction = (&'static str, String, String);
 
-/// Adds findings on the agreements of the document and the answers, and on each contradiction. Completes ranks by the
-/// values of the document.
+/// Adds a finding on the agreements between the document and the answers, and a finding on each contradiction.
+/// Completes ranks with the document's values.
 pub(in crate::learn) fn note(learnt: &mut Learnt, document: &DocumentedList, base: &Base) {
     let mut agreed = Vec::new();
     let mut found = Vec::new();
@@ -77,7 +77,7 @@ fn sizes(
     let is_shown = of_cap.is_some_and(|finding| finding.certainty == Certainty::Shown);
     match (own.maximum, form.max.map(u64::from)) {
         (Some(says), Some(shows)) if says == shows => agreed.push(format!("the largest size {says}")),
-        // A size that may be the length of the list, and no cap, does not contradict a larger maximum.
+        // If the largest answer may be the whole list, its size isn't a cap and doesn't contradict a larger maximum.
         (Some(says), Some(shows)) if says < shows || is_shown => {
             found.push(("largest size", says.to_string(), shows.to_string()));
         }
@@ -115,7 +115,7 @@ fn sort(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, fo
     let was_tried = learnt.findings.iter().any(|finding| finding.about == "sort");
     match (&learnt.sort, described.next()) {
         (Some(form), Some(own)) if form.query.contains(&own.name) => agreed.push(own.name.clone()),
-        // A sort that was not tried is no contradiction.
+        // If no sort was tried, nothing contradicts the document.
         (None, Some(own)) if was_tried => found.push(("sort", own.name.clone(), "no effect of it".to_owned())),
         _ => {}
     }
@@ -168,7 +168,8 @@ fn is_of(value: &Value, kind: DocumentedType) -> bool {
     }
 }
 
-/// Returns the kind of a value for a report. The value itself may be a secret.
+/// Returns the kind of a value in words, for the report. The report must not contain the value itself, which may be a
+/// secret.
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -180,7 +181,8 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Adds the values of the document to a rank of which the answers show only some, if those are in the document's order.
+/// Completes a rank of which the answers show only some values: the document's list of values replaces it, if both have
+/// the same order.
 fn complete_ranks(learnt: &mut Learnt, document: &DocumentedList) {
     let item = learnt.shape.item.clone();
     let mut completed = Vec::new();

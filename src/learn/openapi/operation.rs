@@ -38,14 +38,15 @@ pub(super) fn lists(reader: DocumentSchemas<'_>, method: &Method) -> Vec<String>
     all.filter(|template| !template.contains('{')).map(str::to_owned).collect()
 }
 
-/// Finds the operation of a path. Its template must match the end of the path. One that matches everything after the
-/// path of a server is preferred, but a proxy may add another prefix. Of several, the one with the most literal
-/// segments is returned.
+/// Finds the operation whose path template matches the end of a path. Prefers a template that matches everything after
+/// the path of a server; the prefix of a proxy may differ. Of several such templates, the one with the most literal
+/// segments is chosen.
 pub(super) fn find<'d>(reader: DocumentSchemas<'d>, method: &Method, path: &str) -> Option<FoundOperation<'d>> {
     let segments = segments(path);
     let fitting = operations(reader, method).into_iter().filter_map(|found| {
         let literal = fits(&segments, found.template)?;
-        // Servers of an operation replace those of its path, and these replace those of the document (OpenAPI 3).
+        // The servers of an operation replace the servers of its path, which replace the servers of the document
+        // (OpenAPI 3).
         let servers =
             [found.operation, found.item, reader.root].into_iter().find_map(|at| at.get("servers")?.as_array());
         let prefixes = servers.into_iter().flatten().map(server_path);
@@ -61,7 +62,8 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-/// Returns the number of literal segments of a template; `None` if it does not match the end of the path.
+/// Returns the number of literal segments of a path template; `None` if the template does not match the end of the
+/// path.
 fn fits(path: &[&str], template: &str) -> Option<usize> {
     let own = segments(template);
     let end = &path[path.len().checked_sub(own.len())?..];
@@ -85,10 +87,11 @@ fn server_path(server: &Value) -> String {
     }
 }
 
-/// A schema without keys.
+/// A substitute without keys, for a parameter without a schema.
 static EMPTY: Value = Value::Null;
 
-/// Returns the parameters of the query. Those of the operation replace those of its path.
+/// Returns the parameters of the query. A parameter of the operation replaces the parameter of its path with the same
+/// name.
 pub(super) fn parameters<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Vec<DocumentedParameter> {
     let mut own: Vec<DocumentedParameter> = Vec::new();
     let lists = [found.operation, found.item].into_iter().filter_map(|at| at.get("parameters")?.as_array());
@@ -103,8 +106,7 @@ pub(super) fn parameters<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation
             one.is_required = parameter.get("required") == Some(&Value::Bool(true));
             add(&mut own, one);
         }
-        // The members of an object are sent as `page[size]=5` in the style `deepObject`, and as parameters of their own
-        // in others.
+        // The style `deepObject` sends the members of an object as `page[size]=5`. Other styles send them as `size=5`.
         let is_deep = text("style") == Some("deepObject");
         for (member, schema) in members {
             let name = if is_deep { format!("{name}[{member}]") } else { member.clone() };
@@ -133,7 +135,7 @@ fn read<'d>(reader: DocumentSchemas<'d>, name: String, schema: &'d Value) -> Doc
     DocumentedParameter { name, kind, maximum, default: text("default"), example, choices, is_required: false }
 }
 
-/// Returns the members of a JSON body, by their pointers.
+/// Returns the members of the JSON body. The name of each is a JSON Pointer, such as `/paging/size`.
 pub(super) fn members_of_body<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Vec<DocumentedParameter> {
     let body = found.operation.get("requestBody").and_then(|body| reader.resolved(body));
     let Some(schema) = body.and_then(json_schema) else { return Vec::new() };
@@ -155,7 +157,7 @@ pub(super) fn members_of_body<'d>(reader: DocumentSchemas<'d>, found: &FoundOper
     own
 }
 
-/// Returns the schema of a successful answer.
+/// Returns the schema of a successful answer in JSON; `None` if the document has none.
 pub(super) fn answer<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Option<&'d Value> {
     let responses = found.operation.get("responses")?;
     let response = ["200", "206", "2XX", "2xx", "default"].into_iter().find_map(|status| responses.get(status))?;
@@ -172,7 +174,7 @@ fn json_schema(holder: &Value) -> Option<&Value> {
 
 /// Returns the headers in which the operation's security schemes send credentials.
 pub(super) fn credentials<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>) -> Vec<String> {
-    // The security requirements of an operation replace those of the document (OpenAPI 3, Operation Object).
+    // The security requirements of an operation replace the requirements of the document (OpenAPI 3, Operation Object).
     let required = found.operation.get("security").or_else(|| reader.root.get("security")).and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_object).flat_map(|scheme| scheme.keys());
     let schemes = names.filter_map(|name| {

@@ -5,25 +5,28 @@ use serde_json::Value;
 use super::{DocumentedField, DocumentedType, MOST};
 use crate::learn::{prober::answer::step, shape::names};
 
-/// The largest number of references that are followed in a row, so that circular ones end.
+/// The largest number of references that are followed in a row. The bound ends circular references.
 const REFERENCES: usize = 32;
 
-/// The maximum depths: of parts within parts, of the items within an answer, and of fields within an item.
+/// The maximum depth of parts within parts, such as an `allOf` within a `oneOf`.
 const PARTS: usize = 6;
+/// The maximum depth of the array of items within an answer.
 const DEPTH: usize = 4;
+/// The maximum depth of fields within an item.
 const FIELD_DEPTH: usize = 3;
 
-/// The largest number of parts of a schema.
+/// The largest number of parts of a schema that are read.
 const MOST_PARTS: usize = 64;
 
-/// A reader of schemas, with the document that references lead into.
+/// A reader of the schemas in the document `root`, which follows references within the document.
 #[derive(Clone, Copy)]
 pub(super) struct DocumentSchemas<'d> {
     pub(super) root: &'d Value,
 }
 
 impl<'d> DocumentSchemas<'d> {
-    /// Follows references within the document. Returns `None` for one to another file, to nothing, or in a circle.
+    /// Follows references within the document to the first value that isn't one. Returns `None` if a reference leads to
+    /// another file, to a missing value, or in a circle.
     pub(super) fn resolved(self, mut value: &'d Value) -> Option<&'d Value> {
         // References may be circular. Test: `references_in_a_circle_end`.
         for _ in 0..REFERENCES {
@@ -51,19 +54,19 @@ impl<'d> DocumentSchemas<'d> {
         found
     }
 
-    /// Returns the first value that a part of a schema has for a key.
+    /// Returns the value of a key, from the first part of the schema that has the key.
     pub(super) fn value(self, schema: &'d Value, key: &str) -> Option<&'d Value> {
         self.parts(schema).into_iter().find_map(|part| part.get(key))
     }
 
-    /// Returns the members of a schema.
+    /// Returns the members that a schema of an object describes, from all its parts.
     pub(super) fn properties(self, schema: &'d Value) -> Vec<(&'d String, &'d Value)> {
         let parts = self.parts(schema);
         let members = parts.into_iter().filter_map(|part| part.get("properties")?.as_object());
         members.flatten().take(MOST).collect()
     }
 
-    /// Returns the type of a schema.
+    /// Returns the type of a schema: the type of its first part that names one.
     pub(super) fn kind(self, schema: &'d Value) -> DocumentedType {
         for part in self.parts(schema) {
             let named = match part.get("type") {
@@ -97,7 +100,7 @@ impl<'d> DocumentSchemas<'d> {
     }
 
     /// Returns the place of the array of items in an answer with this schema, and the fields of its items. Of several
-    /// arrays, one with a usual name such as `data` is preferred, then the one with the most fields.
+    /// arrays, an array with a usual name such as `data` is preferred, then the array whose items have the most fields.
     pub(super) fn items(self, answer: &'d Value) -> Option<(String, Vec<DocumentedField>)> {
         let mut arrays: Vec<(String, &Value)> = Vec::new();
         let mut waiting = vec![(String::new(), answer, 0)];
@@ -136,7 +139,7 @@ impl<'d> DocumentSchemas<'d> {
     }
 }
 
-/// Returns a scalar as the text of a parameter; `None` for other values.
+/// Returns a scalar as the text of a parameter; `None` for null, an object or an array.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! Tests of learning with an OpenAPI document: one that is right, wrong, or of another service.
+//! Tests of reading an OpenAPI document, and of learning with a correct document and with a wrong one.
 
 use std::rc::Rc;
 

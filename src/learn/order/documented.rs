@@ -8,21 +8,21 @@ use crate::learn::{
     shape::names::plain,
 };
 
-/// The words for both directions.
+/// Pairs of words for the ascending and the descending direction.
 const DIRECTIONS: [(&str, &str); 5] =
     [("asc", "desc"), ("ASC", "DESC"), ("ascending", "descending"), ("Asc", "Desc"), ("1", "-1")];
 
 /// The separators between a field and its direction.
 const SEPARATORS: [&str; 7] = [":", ",", " ", ".", "_", "|", "-"];
 
-/// The described parameters that sort.
+/// The sort parameters that a document describes.
 #[derive(Debug, Default)]
 pub(super) struct DocumentedSort {
-    /// The parameters whose values show how a direction is written.
+    /// The grammars of the parameters whose values show how a direction is written.
     pub(super) forms: Vec<SortGrammar>,
-    /// The names of the other parameters.
+    /// The names of the sort parameters whose values don't show how a direction is written.
     pub(super) names: Vec<String>,
-    /// The words for fields, from all parameters; empty if none are listed.
+    /// The words for fields among the allowed values of these parameters; empty if the document lists no values.
     words: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl DocumentedSort {
         own
     }
 
-    /// Returns the documented word for a field.
+    /// Returns the documented word for the field at a pointer; `None` if the document lists none.
     pub(super) fn word(&self, pointer: &str) -> Option<&str> {
         // Words are compared without case and separators: `createdAt` is the word for `created_at`. Test:
         // `words_of_a_document_are_tried_first_and_shown_by_answers`.
@@ -59,7 +59,7 @@ impl DocumentedSort {
 }
 
 /// Returns whether a text parameter chooses the field to sort by: its name contains `sort` or `order`, or its values
-/// are names of fields. Example: `sort_by` does; `order_dir`, a direction alone, does not.
+/// are names of fields. Example: `sort_by` does; `order_dir`, which takes only a direction, does not.
 pub(in crate::learn) fn is_sort(document: &DocumentedList, parameter: &DocumentedParameter) -> bool {
     let name = plain(&parameter.name);
     let is_text = matches!(parameter.kind, DocumentedType::Text | DocumentedType::Other);
@@ -67,7 +67,7 @@ pub(in crate::learn) fn is_sort(document: &DocumentedList, parameter: &Documente
     is_text && is_named && directions(parameter).is_none() && !name.ends_with("dir") && !name.ends_with("direction")
 }
 
-/// Returns the words for both directions of a parameter that takes a direction alone.
+/// Returns the words for ascending and descending, if the parameter takes only a direction; otherwise `None`.
 fn directions(parameter: &DocumentedParameter) -> Option<(&'static str, &'static str)> {
     let has = |word: &str| parameter.choices.iter().any(|choice| choice == word);
     let words = DIRECTIONS.into_iter().find(|(up, down)| has(up) && has(down))?;
@@ -97,7 +97,7 @@ fn beside(name: &str, document: &DocumentedList) -> Option<SortGrammar> {
     Some(form(&format!("{name}={{field}}&{own}={{direction}}"), up, down))
 }
 
-/// Returns the field of a value, without its direction.
+/// Returns the word for the field in a value of a sort parameter, without the direction: `name` for `-name`.
 fn bare<'c>(form: &SortGrammar, choice: &'c str) -> &'c str {
     let separator =
         form.query.split_once("{field}").map_or("", |(_, rest)| rest.split(['{', '&']).next().unwrap_or(""));

@@ -1,5 +1,5 @@
 //! Range filters, found by their effect. Several spellings are sent in one request, each with the value of a different
-//! row, so that the first item of the answer shows which spelling the upstream reads.
+//! row. The first item of the answer then shows which spelling the upstream reads.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::learn::{
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
 };
 
-/// The spellings of a comparison, each with the words for `{op}`: less, greater, less or equal, greater or equal. A
-/// spelling has no comparison for an empty word.
+/// The spellings of a comparison, each with the words for `{op}`: less, greater, less or equal, greater or equal. An
+/// empty word means that the spelling lacks this comparison.
 const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}__{op}={value}", ["lt", "gt", "lte", "gte"]),
     ("{field}[{op}]={value}", ["lt", "gt", "lte", "gte"]),
@@ -32,22 +32,23 @@ const WAYS: [(&str, [&str; 4]); 13] = [
     ("{field}={op}:{value}", ["lt", "gt", "lte", "gte"]),
 ];
 
-/// The number of spellings, from the first one, that can be in the same request. The last two are left out, since they
-/// have the same parameter.
+/// The number of spellings, from the first one, that can be in the same request. The last two are left out, since both
+/// use the bare name of the field as their parameter.
 const TOGETHER: usize = 11;
 
-/// The indices of `gte` and `lte` among the words.
+/// The indices of greater-or-equal and less-or-equal among the words of [`WAYS`].
 const GTE: usize = 3;
 const LTE: usize = 2;
+/// The keys of `filter` in a dialect, in the order of the words of [`WAYS`].
 const OPERATIONS: [&str; 4] = ["lt", "gt", "lte", "gte"];
 
-/// The largest size of filtered answers that is requested.
+/// The largest number of items that is requested with a filter.
 const LARGEST: u32 = 200;
 
 /// The number of requests that are left for later steps.
 const KEPT: usize = 4;
 
-/// Finds the range filters on the first key of the order.
+/// Finds the range filters on the first key of the order, or on the id if the list is sorted only by it.
 pub(in crate::learn) async fn find(
     session: &Session,
     learnt: &mut Learnt,
@@ -59,7 +60,7 @@ pub(in crate::learn) async fn find(
         return Ok(());
     };
     let onward = if column.descending { LTE } else { GTE };
-    // Each spelling gets another value. The first value is not used, because a filter by it has no effect.
+    // Each spelling gets a different value. The first value is not used, because a filter by it has no effect.
     let places: Vec<usize> = (1..column.starts.len()).take(TOGETHER).collect();
     if places.len() < 2 {
         return Ok(());
@@ -86,7 +87,7 @@ pub(in crate::learn) async fn find(
             way = Some((*found.0, *found.1));
         }
     }
-    // The most usual spellings are tried alone, since some upstreams refuse unknown parameters.
+    // Some upstreams refuse unknown parameters, so the most usual spellings are also tried one by one.
     let single = [0, TOGETHER, TOGETHER + 1, 2];
     for other in single.into_iter().filter(|_| way.is_none()) {
         if session.left() <= KEPT {
@@ -143,7 +144,7 @@ async fn confirm(
         }
     }
     let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
-    // Pages are read in both directions, so that a range must be, too.
+    // Pages are read in both directions, so both directions need a filter.
     if !(has("gte") && has("lte") || has("gt") && has("lt")) {
         let evidence = format!("{} works in one direction alone", shown.join(", "));
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
@@ -156,11 +157,11 @@ async fn confirm(
     Ok(())
 }
 
-/// The first key of the order, or the id, with its values in the sample.
+/// The first key of the order, or the id if the order has no other key, with its values in the sample.
 struct Column {
-    /// The name in requests.
+    /// The name of the field in requests.
     name: String,
-    /// The name in the order.
+    /// The name of the field in the order.
     known_as: String,
     pointer: String,
     descending: bool,
@@ -172,8 +173,8 @@ struct Column {
     items: Vec<BTreeSet<String>>,
 }
 
-/// The answer to a filter: the indices of its values among those of the sample, up to the first unknown value, and the
-/// identities of its items.
+/// The answer to a filter. `places` are the indices of its values in [`Column::values`], up to the first unknown value.
+/// `items` are the identities of its items.
 struct Filtered {
     places: Vec<usize>,
     items: BTreeSet<String>,
@@ -186,7 +187,7 @@ impl Column {
             Some((field, descending)) => {
                 let is_ordered =
                     !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
-                // The effect of a filter can only be seen on values that are compared, and no range contains nulls.
+                // The effect of a filter can only be seen if the values can be compared, and no range contains nulls.
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
@@ -222,14 +223,14 @@ impl Column {
                 last.insert(learnt.shape.identity(row));
             }
         }
-        // The last value is dropped: further items after the sample may have it.
+        // The last value is dropped, because items after the sample may have it too.
         starts.pop();
         values.pop();
         items.pop();
         Some(Self { name, known_as, pointer, descending, values, starts, items })
     }
 
-    /// Returns the indices of the spellings whose parameters the document describes.
+    /// Returns the indices in [`WAYS`] of the spellings whose parameters the document describes.
     fn described(&self, session: &Session, operation: usize) -> Vec<usize> {
         let is_described = |way: &usize| {
             let (template, words) = WAYS[*way];
@@ -260,13 +261,13 @@ impl Column {
         Ok(self.answer(learnt, session, settings).await?.places.first().copied())
     }
 
-    /// Returns whether an answer contains all items with a value.
+    /// Returns whether an answer contains all items of the sample that have the value with the index `place`.
     fn holds_all(&self, answer: &Filtered, place: usize) -> bool {
         self.items[place].is_subset(&answer.items)
     }
 
     async fn answer(&self, learnt: &Learnt, session: &Session, settings: &[Setting]) -> Result<Filtered, ProbeHalt> {
-        // The answer is sorted by the column, if the upstream can do that, so that it begins or ends at the bound.
+        // If the upstream can sort by the column, the answer is sorted by it and begins or ends at the bound.
         let sort = learnt.sort.as_ref().filter(|form| form.fields.contains(&self.known_as));
         let sort = sort
             .map(|form| crate::learn::order::sorting::settings(form, &[(&self.name, self.descending)]))

@@ -56,7 +56,7 @@ const PARTICULAR: [(&str, &str, &str); 4] = [
 /// The number of requests that are left for later steps.
 const KEPT: usize = 8;
 
-/// The largest number of fields that are tried because of their usual names, in addition to those of the order.
+/// The largest number of fields that are tried because of their usual names, in addition to the fields of the order.
 const FIELDS: usize = 3;
 
 /// The largest number of fields that are tried because the document names them.
@@ -111,12 +111,12 @@ pub(in crate::learn) async fn find(
     Ok(())
 }
 
-/// A field with which parameters that sort are tried.
+/// A field by which the list should be sorted when parameters are tried.
 struct Subject {
     name: String,
     pointer: String,
     /// `Some(true)` if the list is already sorted by the field in descending order, `Some(false)` if in ascending
-    /// order. In that case only the other direction shows an effect.
+    /// order; `None` if the list isn't sorted by it. In a sorted list, only the other direction shows an effect.
     runs: Option<bool>,
 }
 
@@ -132,7 +132,7 @@ impl Subject {
     }
 }
 
-/// Returns the word for a field in the parameters that sort: that of the document, or the field's own name.
+/// Returns the word for a field in the parameters that sort: the document's word, or else the field's own name.
 fn word(documented: &DocumentedSort, pointer: &str) -> String {
     documented.word(pointer).map_or_else(|| upstream_name(pointer), str::to_owned)
 }
@@ -176,7 +176,7 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Tries the parameters that a document describes as those of the sort.
+    /// Tries the sort parameters that the document describes.
     async fn described(&self, learnt: &Learnt) -> Result<Option<SortGrammar>, ProbeHalt> {
         for form in &self.documented.forms {
             if self.shows(learnt, form).await? {
@@ -197,8 +197,7 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Returns whether a grammar sorts the list by the subject, in a direction in which the list is not sorted without
-    /// it.
+    /// Returns whether a grammar sorts the list by the subject, in a direction in which the list isn't already sorted.
     async fn shows(&self, learnt: &Learnt, form: &SortGrammar) -> Result<bool, ProbeHalt> {
         let descending = self.subject.runs != Some(true);
         self.holds(learnt, &settings(form, &[(&self.subject.name, descending)]), descending).await
@@ -223,7 +222,7 @@ impl Trial<'_> {
         Ok(runs(learnt, &seen, &self.subject.pointer).is_some_and(|run| run.descending == descending))
     }
 
-    /// Returns the name that has the effect of all names together, found by bisection: a single name has it.
+    /// Returns the one name among several that sorts, found by bisection. All names together must be known to sort.
     async fn among<'n>(
         &self,
         learnt: &Learnt,
@@ -232,8 +231,8 @@ impl Trial<'_> {
         descending: bool,
     ) -> Result<&'n str, ProbeHalt> {
         let mut names = names.to_vec();
-        // Each iteration removes at least one name. The most usual names come first, so that they are split off in a
-        // small group.
+        // Each iteration removes at least one name. The most usual names come first, so they are split off in a small
+        // group.
         while names.len() > 1 {
             let others = names.split_off(if names.len() > 6 { 2 } else { names.len() / 2 });
             if !self.holds(learnt, &settings(&names), descending).await? {
@@ -273,11 +272,11 @@ impl Trial<'_> {
 
 pub(super) fn form(query: &str, ascending: &str, descending: &str) -> SortGrammar {
     let (query, ascending, descending) = (query.to_owned(), ascending.to_owned(), descending.to_owned());
-    // Some upstreams read only the first key, so that several keys are not assumed before two were tried.
+    // Some upstreams read only the first key, so a grammar has one key until two were tried.
     SortGrammar { query, ascending, descending, join: None, one_key: true, fields: Vec::new(), id: None }
 }
 
-/// Returns the parameters that sort by these fields. A field with `true` is descending.
+/// Returns the parameters that sort by these fields. `true` means that the field is descending.
 pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> Vec<Setting> {
     let mut found: Vec<Setting> = Vec::new();
     for (field, descending) in terms {
@@ -296,8 +295,8 @@ pub(in crate::learn) fn settings(form: &SortGrammar, terms: &[(&str, bool)]) -> 
     found
 }
 
-/// Returns the direction in which the items of an answer are sorted by a field; `None` if they are not, or with fewer
-/// than two changes.
+/// Returns the direction and the comparison by which a field sorts the items of an answer; `None` if the items aren't
+/// sorted by it, or if its value changes only once.
 fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::ColumnRun> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows)).filter(|run| run.changes >= 2)
@@ -311,7 +310,7 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
         let values = rows.iter().filter_map(|row| step_into(row, pointer)).filter(|value| !value.is_null());
         values.map(Value::to_string).collect::<std::collections::BTreeSet<_>>().len()
     };
-    // Upstreams sort nulls to different ends, so that a field without nulls is preferred.
+    // Upstreams sort nulls to different ends, so a field without nulls is preferred.
     let has_nulls = |pointer: &String| rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null));
     let fields = learnt.shape.fields(rows);
     let fit = fields.iter().filter(|pointer| {
@@ -343,7 +342,7 @@ fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Optio
     Some(Subject::of(&pointer, documented, run.map(|run| run.descending)))
 }
 
-/// Returns usual grammars. Those of a framework that the first answer shows come first.
+/// Returns the usual grammars. If the first answer reveals a framework, its grammar comes first.
 fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
     let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
     let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
@@ -405,7 +404,7 @@ async fn try_fields(
     pointers.extend(further);
     for pointer in pointers {
         let is_of_order = of_order.contains(&pointer);
-        // The fields of the order and the id are needed for the route, so that they are tried up to the last request.
+        // The route needs the fields of the order and the id, so these fields are tried up to the last request.
         if trial.session.left() <= KEPT && !is_of_order && learnt.shape.id.as_ref() != Some(&pointer) {
             continue;
         }
@@ -422,13 +421,13 @@ async fn try_fields(
             let begins_null = nulls[usize::from(descending)] == Some(true);
             match found.filter(|run| run.descending == descending) {
                 Some(run) => both.push(run),
-                // A first page that consists of nulls shows no direction.
+                // A first page with nulls only shows no direction.
                 None if begins_null => {}
                 None => break,
             }
             if !is_of_order && both.len() == 1 && pointer != trial.subject.pointer && !has_nulls(rows, &pointer) {
-                // The parameter is known to work. For a further field one direction is enough, unless the list is
-                // already sorted in it.
+                // The parameter is known to work. For another field one direction is enough, unless the list is already
+                // sorted in that direction.
                 let own = order::run(rows, &pointer, &order::whole(rows));
                 if own.is_none_or(|own| own.descending != descending) {
                     both.push(both[0].clone());
@@ -444,7 +443,8 @@ async fn try_fields(
     Ok(())
 }
 
-/// Returns the one of two orders of a field whose comparison fits both directions.
+/// Combines the runs of a field in an ascending and in a descending answer: returns the run whose comparison explains
+/// both.
 fn wider(left: order::ColumnRun, right: order::ColumnRun) -> order::ColumnRun {
     if left.comparison == ValueOrder::Language || !left.is_told && right.is_told {
         left_or(left, right)
@@ -469,7 +469,8 @@ fn has_nulls(rows: &[Value], pointer: &str) -> bool {
     rows.iter().any(|row| step_into(row, pointer).is_none_or(Value::is_null))
 }
 
-/// Returns the place of nulls. `begins` contains whether the first item is null, in ascending and in descending order.
+/// Returns the place of nulls; `None` if the sample has none (`any` is false), or if the place isn't known. `begins` is
+/// whether the first item is null, in ascending order and in descending order.
 fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     if !any {
         return None;
@@ -483,7 +484,8 @@ fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
     }
 }
 
-/// Adds a field to the grammar and to the sortable fields, and corrects its description in the order.
+/// Adds a field to the grammar and to the sortable fields. If the order contains the field, corrects its description
+/// there.
 fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, pointer: &str) {
     let is_id = learnt.shape.id.as_deref() == Some(pointer);
     if matches!(field.comparison, ValueOrder::Rank(_)) || is_id && field.comparison == ValueOrder::Language {
@@ -509,7 +511,8 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     }
 }
 
-/// Tries two keys at once: a field with equal values, and the id in the direction that ties do not have without it.
+/// Tries two keys at once: a field with equal values, and the id. The id gets the direction that it doesn't have within
+/// ties by itself.
 async fn try_keys(
     trial: &Trial<'_>,
     learnt: &Learnt,
@@ -546,13 +549,13 @@ async fn try_keys(
     Ok(())
 }
 
-/// Returns whether the ids within ties are descending: `Some(None)` if they are not sorted, `None` if there are too few
-/// ties or the answer is not sorted by the field.
+/// Returns whether the ids within ties are descending. `Some(None)` means that the ids are not sorted. `None` means
+/// that there are too few ties, or that the answer is not sorted by the field.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
     order::run(rows, pointer, &order::whole(rows))?;
     let ties = order::split(rows, pointer, &order::whole(rows));
-    // Two ids are always sorted in one direction, so that at least three are needed.
+    // Two ids are always sorted in one direction, so at least three are needed.
     if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {
         return None;
     }

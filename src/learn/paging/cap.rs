@@ -13,20 +13,21 @@ use crate::learn::{
 /// The largest number of items that is requested at once.
 const LARGEST: usize = 1_000;
 
-/// The largest answer that is requested, in bytes, estimated from the first one.
+/// The largest answer that is requested, in bytes. The length is estimated from the size of items in the first answer.
 const LARGEST_ANSWER: usize = 2 << 20;
 
 /// The sizes that are tried after a larger one was refused or lowered to the default.
 const SMALLER: [u32; 4] = [500, 200, 100, 50];
 
-/// The largest answer, the size that it was requested with, and the number of its items.
+/// The largest answer, the size with which it was requested (`None` without a size), and the number of its items.
 pub(super) struct Widest {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) asked: Option<u32>,
     pub(super) count: usize,
 }
 
-/// Requests up to [`LARGEST`] items, and fewer after a refusal. Adds the finding of the cap.
+/// Requests up to [`LARGEST`] items, and fewer after a refusal. Returns the largest answer, and adds a finding on the
+/// cap.
 pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
     let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
@@ -109,15 +110,15 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
     learnt.note(certainty, "largest size", found, evidence);
 }
 
-/// Returns whether the list probably has more than this number of items: by the total in the first answer, or without a
-/// total, if the number is a multiple of ten.
+/// Returns whether the list probably has more than `count` items. The total in the first answer decides. Without a
+/// total, the list has more if `count` is a multiple of ten, which is probably a cap.
 pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     let facts = learnt.shape.facts(&base.seen);
     let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
-    // A number smaller than that of the items is no total.
+    // A number that is smaller than the number of items can't be the total.
     match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
         Some(total) => total > count,
-        // Without a total, a round number is more likely a cap than the length of the list.
+        // A round number is more likely a cap than the length of the list.
         None => count.is_multiple_of(10),
     }
 }
@@ -127,11 +128,12 @@ fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
     let least = u32::try_from(least).unwrap_or(u32::MAX);
-    // The status is left out, which bodies of errors often repeat.
+    // The status, which bodies of errors often repeat, is left out.
     numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
 }
 
-/// Returns the parameter of the first page. Some upstreams ignore the size in requests without a page.
+/// Returns the setting for the first page; `None` if the list isn't read by page. Some upstreams ignore the size in
+/// requests without a page.
 fn first_of(learnt: &Learnt) -> Option<Setting> {
     match &learnt.place {
         Some(PlaceForm::Page { slot, first }) => Some((slot.clone(), first.to_string())),

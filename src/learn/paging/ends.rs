@@ -15,24 +15,25 @@ use crate::learn::{
     prober::session::{ProbeHalt, Session, Setting},
 };
 
-/// The first offset at which the time of a deep answer is compared with that of the first one.
+/// The first offset at which the time of a deep answer is compared with the time of the first answer.
 const DEPTH: u64 = 500;
 
-/// The factor between such an offset and the next one.
+/// The factor between one deep offset and the next.
 const DEEPER: u64 = 4;
 
 /// A deep answer is slow if it takes longer than this many times the time of the first one, plus [`NOTABLE`].
 const SLOWER: u32 = 3;
 
+/// The time that a deep answer may take in addition, so small differences between fast answers don't count.
 const NOTABLE: Duration = Duration::from_millis(100);
 
-/// The number of equal parts of a list. Rows are sampled between them.
+/// The number of equal parts into which a list is divided. Rows are sampled where two parts meet.
 const PARTS: u64 = 3;
 
-/// The number of pages that are read of a list in which each page leads to the next one.
+/// The largest number of next pages that are read of a list in which each page leads to the next one.
 const FOLLOWED: usize = 3;
 
-/// Rows of the list, in its order: those from its beginning without a gap, then some from deeper places.
+/// Rows of the list, in its order: rows from its beginning without a gap, then rows from deeper places.
 #[derive(Debug, Default)]
 pub(in crate::learn) struct Sample {
     pub(in crate::learn) rows: Vec<Value>,
@@ -55,7 +56,7 @@ impl Sample {
     fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
-        // Answers overlap if items were added between them. Without ids, equal rows may be different items, so that all
+        // Answers overlap if items were added between them. Without ids, equal rows may be different items, so all rows
         // are kept.
         let new = elements.filter(|(_, identity)| self.known.insert(identity.clone()) || learnt.shape.id.is_none());
         let new: Vec<Value> = new.map(|(row, _)| row.clone()).collect();
@@ -127,7 +128,7 @@ async fn numbered(
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
-    // If the list fits into one page, no page shows the flag for a page that is followed by others.
+    // If the list fits into one page, no answer shows the flag of a page before the last one.
     facts::confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
@@ -136,8 +137,8 @@ async fn numbered(
     Ok(())
 }
 
-/// Samples rows from the middle. In a list by a key with few values, ids are sorted within each value, so that the rows
-/// of the beginning and of the end alone could look sorted by id. Test:
+/// Samples rows from the middle. If a list is sorted by a key with few values, ids are sorted within each value. The
+/// beginning and the end of the list could then look sorted by id. Test:
 /// `a_sort_by_few_values_is_not_taken_for_one_by_ids`.
 async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Sample) -> Result<(), ProbeHalt> {
     let size = page_size(learnt);
@@ -161,7 +162,7 @@ fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
 /// page.
 async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
     let size = page_size(learnt);
-    // A live list has no recorded requests, so that the loop has no iterations.
+    // A live list has no recorded requests, so the loop has no iterations.
     for page in 1..=session.target.recorded.len() {
         let from = u64::try_from(page).unwrap_or(u64::MAX).saturating_mul(u64::from(size));
         let seen = at(session, learnt, from, size).await?;
@@ -178,18 +179,18 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
     Ok(None)
 }
 
-/// The result of requests at increasing offsets.
+/// The result of requests at increasing offsets: the depth to which the list may be read.
 struct Depth {
-    /// The largest offset that may be requested.
+    /// The largest offset that may be requested; 0 if requests at deep offsets should end.
     reached: u64,
     /// The length of the list, if its end was found.
     end: Option<u64>,
-    /// The reason for which no larger offset may be requested.
+    /// The reason why no larger offset may be requested; empty if there is none.
     why: String,
 }
 
-/// Returns the first offset of the search for the end, at or after `known` rows and [`DEPTH`]: a multiple of the size,
-/// at least one page. The next offsets are multiples of it, so that it must not be 0.
+/// Returns the first offset of the search for the end: `known` rows or [`DEPTH`], whichever is larger, rounded down to
+/// a multiple of the size. The result is at least one page, since the next offsets are multiples of it.
 fn first_deep(known: u64, size: u32) -> u64 {
     let size = u64::from(size);
     (known.max(DEPTH) / size).max(1) * size
@@ -210,7 +211,7 @@ async fn deep_enough(
     if end <= DEPTH {
         return Ok(Depth { reached: end, end: None, why: String::new() });
     }
-    // The very first answer may include the time for a connection, so that the faster of two answers is taken.
+    // The very first answer may include the time for a connection, so the faster of two answers is taken.
     let first = at(session, learnt, 0, size).await?;
     let mut from = first_deep(u64::try_from(sample.rows.len()).unwrap_or(0), size);
     let usual = first.elapsed.min(base.seen.elapsed);
@@ -234,7 +235,7 @@ async fn deep_enough(
         if rows == 0 {
             return search_end(session, learnt, known.min(from), from).await;
         }
-        // Some upstreams answer requests after the end with the last page, so that no page is empty. Test:
+        // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
         // `the_last_page_again_without_a_total`.
         if total.is_none() && ids == before {
             return search_repeated(session, learnt, from, &ids).await;
@@ -260,7 +261,7 @@ async fn deep_enough(
 async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &[String]) -> Result<Depth, ProbeHalt> {
     let size = u64::from(page_size(learnt));
     let (mut low, mut high) = (0, from / size);
-    // Each iteration halves the interval, so that the loop ends.
+    // Each iteration halves the interval, so the loop ends.
     while high - low > 1 {
         let middle = u64::midpoint(low, high);
         let seen = at(session, learnt, middle * size, page_size(learnt)).await?;
@@ -332,7 +333,7 @@ pub(in crate::learn) async fn at(
     session.ask(&settings).await
 }
 
-/// Reads up to [`FOLLOWED`] further pages of a list in which each page leads to the next one, and adds their rows.
+/// Reads up to [`FOLLOWED`] more pages of a list in which each page leads to the next one, and adds their rows.
 async fn follow(
     session: &Session,
     learnt: &mut Learnt,
@@ -369,7 +370,7 @@ async fn follow(
     Ok(())
 }
 
-/// Returns the parameters of the page after an answer; `None` if the answer leads to no further page.
+/// Returns the parameters of the page after an answer; `None` if the answer leads to no other page.
 fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: &Session) -> Option<Vec<Setting>> {
     let text = |place: &str| match seen.at(place)? {
         Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -391,14 +392,14 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             let says_end = learnt.places.has_more.as_ref().and_then(|place| seen.at(place)) == Some(Value::Bool(false));
             let ids = learnt.shape.identities(seen)?;
             let last = ids.last().filter(|_| !says_end)?;
-            // The identity of an item is JSON, so that quotes are removed.
+            // The identity of an item is JSON, so quotes are removed.
             Some(vec![(slot.clone(), last.trim_matches('"').to_owned())])
         }
         _ => None,
     }
 }
 
-/// Drops the id if two different items have the same one.
+/// Removes the id from the learnt shape if two different items have the same id.
 fn check_ids(learnt: &mut Learnt, sample: &Sample) {
     let Some(id) = learnt.shape.id.clone() else { return };
     let mut known = std::collections::BTreeMap::new();

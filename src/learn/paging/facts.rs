@@ -71,8 +71,8 @@ fn is_url(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.starts_with("http") || text.starts_with('/') || text.starts_with('?'))
 }
 
-/// Keeps the flags and the link by which the last page shows that no page follows. `has_others` is true if there are
-/// pages before the last one.
+/// Keeps the flags and the next link that show on the last page that no page follows, and removes the others.
+/// `has_others` is true if there are pages before the last one.
 pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
     let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
     let flag = |seen: &SeenAnswer, place: &str| seen.at(place).and_then(|value| value.as_bool());
@@ -90,7 +90,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
         }
     }
     if let Some(own) = learnt.places.next_url.clone() {
-        // On the last page, upstreams omit the link, or write null or an empty text.
+        // On the last page, upstreams omit the link, or write null or an empty string.
         let ends = last.at(&own).is_none_or(|value| value.as_str().is_none_or(str::is_empty));
         if ends {
             let previous = ["prev", "previous", "Prev", "Previous"]
@@ -100,7 +100,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
             learnt.places.prev_url = previous.into_iter().find(is_there);
             notes.push((shown, "next link", own, "a URL on the first page, none on the last".to_owned()));
         } else {
-            // A last page with a link shows that the link does not tell the end.
+            // If the last page has a link too, the link doesn't show the end of the list.
             learnt.places.next_url = None;
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     }
 }
 
-/// Adds the finding of the answer after the end.
+/// Adds a finding on the answer to a request for the page after the last one.
 pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, widest: &Widest) {
     let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
     let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));

@@ -21,8 +21,8 @@ const TRIED: u64 = 2;
 /// The largest number of names that are tried one by one, for upstreams that refuse unknown parameters.
 const SINGLES: usize = 4;
 
-/// The smallest number of items in the reference, so that the answer to the value 2 begins at a different item for each
-/// meaning.
+/// The smallest number of items in the reference. With fewer items, the answer to the value 2 could begin at the same
+/// item for different meanings.
 const REFERENCE: usize = 7;
 
 /// The beginning of an answer, compared with the reference: an answer from the beginning of the list.
@@ -75,7 +75,7 @@ impl Meaning {
 /// The size of the reference if equal items come in another order with each request.
 const WIDE: u32 = 150;
 
-/// The reference that answers are compared with.
+/// An answer from the beginning of the list, with which other answers are compared.
 struct Reference {
     ids: Vec<String>,
     /// The size of the answers that are compared.
@@ -115,17 +115,17 @@ impl Reference {
         if ids.starts_with(&first) || first.len() != size {
             return Ok(Self { ids, size, sized, is_steady: true });
         }
-        // Items that are equal for the upstream come in any order, so that a larger reference is used: the place of an
-        // answer is found by most of its items. Test: `many_equal_times_in_another_order_with_each_request`.
+        // Items that are equal for the upstream come in any order. A larger reference is then used, in which most of an
+        // answer's items show its place. Test: `many_equal_times_in_another_order_with_each_request`.
         let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let size = (ids.len() / 3).max(1);
         Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false })
     }
 
-    /// Returns the value with which a name is tried: [`TRIED`]; for an offset without a steady order, the size of a
-    /// page, since a smaller offset would not be noticed; for a recording, the smallest recorded number that is not
-    /// less than [`TRIED`].
+    /// Returns the value with which a name is tried. For a recording, this is the smallest recorded number from
+    /// [`TRIED`] on. For an offset without a steady order, it is the size of a page, since a smaller offset would not
+    /// be noticed. Otherwise it is [`TRIED`].
     fn tried(&self, session: &Session, name: &str) -> u64 {
         if let Some(recorded) = session.recorded_numbers(name).into_iter().find(|number| *number >= TRIED) {
             return recorded;
@@ -147,11 +147,11 @@ impl Reference {
             let is_slice = self.ids[place..].iter().zip(&found).all(|(expected, found)| expected == found);
             return if is_slice { Begins::At(place) } else { Begins::At(0) };
         }
-        // Items that are added or removed between answers shift them, so that the place with the largest overlap is
+        // Items that are added or removed between answers shift the answers, so the place with the largest overlap is
         // taken. Test: `a_list_that_grows_with_each_request_has_its_pages`.
         let overlap =
             |place: usize| self.ids.iter().skip(place).take(self.size).filter(|id| found.contains(id)).count();
-        // Of equal overlaps the first one is taken: the one without an effect.
+        // Of equal overlaps the first one is taken, which means that the parameter has no effect.
         let mut best = (overlap(0), 0);
         for place in places {
             best = if overlap(place) > best.0 { (overlap(place), place) } else { best };
@@ -159,7 +159,7 @@ impl Reference {
         if best.0 * 2 > found.len() { Begins::At(best.1) } else { Begins::Beyond }
     }
 
-    /// Returns whether the recorded numbers can be those of a client that reads one page after the other and sends no
+    /// Returns whether the recorded numbers can come from a client that reads one page after the other and sends no
     /// number for the first page. Example: the numbers 2, 3, 4 fit pages from 1, and not pages from 0.
     fn goes_on_from_the_first(&self, meaning: Meaning, numbers: &[u64]) -> bool {
         let size = u64::try_from(self.size).unwrap_or(1).max(1);
@@ -185,7 +185,7 @@ impl Reference {
     }
 }
 
-/// Finds the parameter of a page or an offset: likely names first, then all usual ones together.
+/// Finds the parameter of a page or an offset. Tries likely names first, then all usual names together.
 pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let reference = Reference::of(session, learnt, base).await?;
     let likely = likely(session, learnt, base);
@@ -194,13 +194,13 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
-    // Servers with nested parameters, such as those on Rack, refuse `page=2` together with `page[number]=2`.
+    // Servers with nested parameters, such as Rack applications, refuse `page=2` together with `page[number]=2`.
     let is_bracketed = |name: &&str| name.contains('[');
     let kept = |names: &[&'static str]| -> Vec<String> {
         let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
         new.map(|name| (*name).to_owned()).collect()
     };
-    // A page and an offset in one request contradict each other, so that they are tried in different requests.
+    // A page and an offset in one request contradict each other, so they are tried in different requests.
     let batches: &[&[&'static str]] = if session.target.body.is_some() { &[] } else { &[&PAGES, &OFFSETS] };
     for names in batches {
         if let Some(name) = among(session, learnt, &reference, &kept(names)).await?
@@ -234,7 +234,7 @@ async fn among(
         begins if !begins.is_effect() => return Ok(None),
         _ => {}
     }
-    // Each iteration removes at least one name. The most usual names come first, so that they are split off in a small
+    // Each iteration removes at least one name. The most usual names come first, so they are split off in a small
     // group.
     let mut names = names.to_vec();
     while names.len() > 1 {
@@ -273,7 +273,7 @@ async fn single(
     Ok(None)
 }
 
-/// Tries one name. If its effect has a single meaning, adds the finding and returns true.
+/// Tries one name. If its effect has a single meaning, adds the finding and returns `true`.
 async fn attempt(
     session: &Session,
     learnt: &mut Learnt,
@@ -295,14 +295,14 @@ async fn attempt(
     }
     let mut meanings: Vec<Meaning> = Meaning::ALL.to_vec();
     meanings.retain(|meaning| reference.explains(*meaning, tried, begins));
-    // With small pages several meanings lead to the same item, and a short list may end before page 2: the value 1
-    // decides.
+    // With small pages several meanings lead to the same item, and a short list may end before page 2. In both cases,
+    // the value 1 decides.
     if meanings.len() > 1 || begins == Begins::Nowhere {
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
     }
-    // If every request has a fixed number, that must be the number of the list's beginning, with which answers are
-    // compared. Test: `pages_without_the_first_tell_no_number_of_the_first`.
+    // If every request has a fixed number for this parameter, the reference was requested with that number, which
+    // therefore means the beginning of the list. Test: `pages_without_the_first_tell_no_number_of_the_first`.
     let first = session.fixed_number(name);
     meanings.retain(|meaning| first.is_none_or(|first| meaning.is_at(first, reference.size, 0)));
     let mut certainty = Certainty::Shown;
@@ -311,7 +311,7 @@ async fn attempt(
         meanings.retain(|meaning| next.is_none_or(|next| meaning.is_at(next, reference.size, reference.size)));
     }
     if meanings.len() > 1 && !session.target.recorded.is_empty() {
-        // Recorded pages have a single size, so that a page and an offset can't be distinguished by it. The name
+        // Recorded pages all have one size, which can't distinguish a page from an offset. The name of the parameter
         // decides.
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
         meanings.retain(|meaning| matches!(meaning, Meaning::Offset(_)) == is_offset);
@@ -331,7 +331,8 @@ async fn attempt(
     Ok(true)
 }
 
-/// Distinguishes pages from offsets if the pages that were compared have one item each: requests a page of two.
+/// Distinguishes a page from an offset by a request for two items, if the pages that were compared have one item each.
+/// Returns whether that was possible.
 async fn page_or_offset(
     session: &Session,
     learnt: &mut Learnt,
@@ -351,7 +352,7 @@ async fn page_or_offset(
     Ok(true)
 }
 
-/// Returns the value of a parameter in the next link of the first answer.
+/// Returns the number that a parameter has in the next link of the first answer; `None` if the link has none.
 fn next_number(learnt: &Learnt, base: &Base, name: &str) -> Option<u64> {
     let facts = learnt.shape.facts(&base.seen);
     let next = facts.iter().filter(|fact| token::is_next(fact)).filter_map(|fact| fact.value.as_str());
@@ -396,8 +397,8 @@ fn note(
     learnt.place = Some(form);
 }
 
-/// Returns likely names: from the URL, the document, the body, recorded requests, links in the first answer, and facts
-/// in it that look like its page or its offset.
+/// Returns likely names of the parameter: from the URL, the document, the body, recorded requests, links in the first
+/// answer, and facts of that answer that look like the number of its page or its offset.
 fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();
@@ -405,7 +406,7 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let document = session.documented();
     likely.extend(document.numbers_named(&PAGES).chain(document.numbers_named(&OFFSETS)).filter(|name| !is_size(name)));
     if let Some(body) = &session.target.body {
-        // The body that was passed has few numbers, so that all are tried; those with usual names come first.
+        // The given body has few numbers, so all of them are tried, the ones with usual names first.
         let mut places = token::number_places(body);
         places.retain(|place| learnt.size.as_ref().is_none_or(|form| form.slot.name() != place));
         places.sort_by_key(|place| !known(&names::last_step(place)));

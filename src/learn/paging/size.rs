@@ -1,5 +1,5 @@
-//! The size parameter, found by its effect. Several names are sent in one request, each with a different value, so that
-//! the number of items in the answer shows which name the upstream reads.
+//! The size parameter, found by its effect. Several names are sent in one request, each with a different value. The
+//! number of items in the answer then shows which name the upstream reads.
 
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
@@ -39,7 +39,7 @@ pub(in crate::learn) async fn find(
             Together::Nothing => {}
         }
     }
-    // Some upstreams refuse unknown parameters, so that names are tried one by one. Test:
+    // Some upstreams refuse unknown parameters, so names are tried one by one. Test:
     // `an_upstream_that_refuses_what_it_does_not_know`.
     if batch_failed {
         for name in candidates.iter().flatten().take(SINGLES) {
@@ -55,7 +55,7 @@ pub(in crate::learn) async fn find(
             return Ok(());
         }
     }
-    // Without `with`, the search is repeated later with a page, so that no failure is reported yet.
+    // Without `with`, the search is repeated later with a page, so no failure is reported yet.
     if with.is_empty() {
         return Ok(());
     }
@@ -107,7 +107,7 @@ async fn together(
     Ok(Together::Nothing)
 }
 
-/// Tries one name alone. If the answer has the requested number of items, adds the finding and returns true.
+/// Tries one name alone. If the answer has the requested number of items, adds the finding and returns `true`.
 async fn confirm(
     session: &Session,
     learnt: &mut Learnt,
@@ -116,7 +116,7 @@ async fn confirm(
     name: &str,
     value: u32,
 ) -> Result<bool, ProbeHalt> {
-    // The value is not the one of the batch, in case that the number of items matched it by chance.
+    // The number of items may have matched the batch's value by chance, so another value is sent.
     let own = if value > 2 { value - 1 } else { value };
     let own = if usize::try_from(own) == Ok(base.ids.len()) { value } else { own };
     let slot = session.slot(name);
@@ -127,8 +127,8 @@ async fn confirm(
     if u32::try_from(count) != Ok(own) || count == base.ids.len() {
         return Ok(false);
     }
-    // If the parameter is a filter, the number of items may match by chance, but most of them are not in the first
-    // answer. Their order is not compared, because equal items may come in any order.
+    // A filter may also lead to the requested number of items, but most of these items are not in the first answer. The
+    // order of items is not compared, because equal items may come in any order.
     let ids = learnt.shape.identities(&seen).unwrap_or_default();
     let known = ids.iter().filter(|id| base.ids.contains(id)).count();
     if known * 2 < ids.len().min(base.ids.len()) {
@@ -140,7 +140,8 @@ async fn confirm(
     Ok(true)
 }
 
-/// Tries a parameter that may allow only certain sizes, such as 10, 25 and 50.
+/// Tries a parameter that may allow only certain sizes, such as 10, 25 and 50. If it honours at least one, adds the
+/// finding and returns `true`.
 async fn choices(
     session: &Session,
     learnt: &mut Learnt,
@@ -181,8 +182,8 @@ async fn choices(
     Ok(true)
 }
 
-/// Adds a finding for a size parameter with a fixed value in every request, if answers have that many items. It is only
-/// likely, since no other value was honoured.
+/// Adds a finding and returns `true` if every request has a fixed value for the size parameter, and answers have that
+/// many items. The finding is only likely, since no other value was honoured.
 fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> bool {
     let size = session.fixed_number(name).and_then(|size| u32::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > 0 && usize::try_from(*size) == Ok(base.ids.len())) else {
@@ -194,8 +195,8 @@ fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> boo
     true
 }
 
-/// Returns distinct sizes, one for each name of a batch. They are below the default number of items (`unasked`), the
-/// largest first, because some upstreams have a minimum. If the default is less than 4, some are above it.
+/// Returns distinct sizes, one for each name of a batch. The sizes are below the default number of items (`unasked`),
+/// the largest first, because some upstreams have a minimum. If the default is less than 4, larger sizes follow.
 fn values(unasked: usize) -> Vec<u32> {
     let unasked = u32::try_from(unasked).unwrap_or(u32::MAX);
     let below = (2..unasked.min(200)).rev().take(BATCH);
@@ -203,8 +204,8 @@ fn values(unasked: usize) -> Vec<u32> {
     if unasked >= 4 { below.collect() } else { (1..unasked).rev().chain(above).collect() }
 }
 
-/// Returns likely names: from the URL, the body, the document, recorded requests, links in the first answer, and facts
-/// in it that look like its size.
+/// Returns likely names of the size parameter: from the URL, the body, the document, recorded requests, links in the
+/// first answer, and facts of that answer that look like its size.
 fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     let is_size = |name: &str| SIZES.iter().any(|known| plain(known) == plain(name));
     let mut likely: Vec<String> =
@@ -242,9 +243,9 @@ fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     likely_first(&likely, &[])
 }
 
-/// Returns the names to try, in groups that are not mixed in a request. The names of the document form groups of their
-/// own, because the upstream may refuse a request with others. For a body, only the first [`BATCH`] usual names are
-/// tried.
+/// Returns the names to try, in groups that are not mixed in a request. The names of the document form separate groups,
+/// because the upstream may refuse a request that also has unknown names. For a body, only the first [`BATCH`] usual
+/// names are tried.
 fn candidates(session: &Session, likely: &[String]) -> Vec<Vec<String>> {
     let document = session.documented();
     let usual: &[&str] = if session.target.body.is_some() { &SIZES[..BATCH] } else { &SIZES };

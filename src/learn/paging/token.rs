@@ -64,7 +64,7 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     if fact.place == "link:next" {
         return true;
     }
-    // Links to the page itself and to the previous page are no next links.
+    // Links to the page itself or to the previous page aren't next links.
     if fact.place.starts_with("link:") || fact.place.contains("[rel=prev") || fact.place.contains("[rel=self") {
         return false;
     }
@@ -152,8 +152,7 @@ async fn by_token(
         }
         return Ok(None);
     }
-    // Each iteration removes at least one name. The likeliest names come first, so that they are split off in a small
-    // group.
+    // Each iteration removes at least one name. The likeliest names come first, so they are split off in a small group.
     while left.len() > 1 {
         let others = left.split_off(if left.len() > 4 { 2 } else { left.len() / 2 });
         if !leads_on(session, learnt, sized, ids, &settings(&left)).await? {
@@ -164,7 +163,7 @@ async fn by_token(
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
-/// Finds the parameter that takes the id of the last item. Adds the finding and returns true if there is one.
+/// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.
 async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
     let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
     let last = last.trim_matches('"').to_owned();
@@ -195,8 +194,8 @@ async fn leads_on(
     Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
 }
 
-/// Finds the place of the link to the previous page: in the second answer, the place of the next link with `prev` or
-/// `previous` in place of `next`.
+/// Finds the place of the previous page's link or token in the second answer. It is the place of the next page's, with
+/// `prev` or `previous` instead of `next`.
 async fn add_previous(
     form: &mut PlaceForm,
     facts: &[Fact],
@@ -224,7 +223,7 @@ async fn add_previous(
     let second = session.ask(&[sized, &settings].concat()).await?;
     let is_there =
         |name: &&String| second.at(name).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
-    // The first page has no previous page. If it has a value at that place, the value is another fact.
+    // The first page has no previous page, so a value at that place in the first answer is another fact.
     let is_new = |name: &&String| !facts.iter().any(|fact| fact.place == **name && !fact.value.is_null());
     let found = names.iter().find(|name| is_there(name) && is_new(name)).cloned();
     let leads_back = match (&found, &*previous) {
@@ -234,7 +233,8 @@ async fn add_previous(
         _ => None,
     };
     if let Some((name, _)) = leads_back.filter(|(_, text)| !text.is_empty()) {
-        // The dialect sends the token backward in the same parameter. Another parameter is not supported.
+        // A dialect sends tokens of both directions in the same parameter. Another parameter for the previous page is
+        // not supported.
         *previous = Some(name);
     }
     Ok(())
@@ -267,7 +267,7 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    // If requests were not recorded, the list may have pages all the same. Test: `one_page_shows_no_way_to_the_next`.
+    // If requests were not recorded, the list may still have pages. Test: `one_page_shows_no_way_to_the_next`.
     if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);

@@ -1,4 +1,4 @@
-//! An answer of the upstream for the steps of learning, and the values at places in it.
+//! The answers that the steps of learning read, and the lookup of values at places in an answer.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::learn::prober::port::ProbeAnswer;
 /// The largest number of elements of an array that are searched for a relation.
 const MOST_LINKS: usize = 32;
 
-/// The status that stands for a missing answer of a recording. No server sends it, so that no step confuses it with a
-/// list or a refusal.
+/// The status of the substitute for an answer that is not recorded. No server sends this status, so no step confuses
+/// the substitute with a list or a refusal.
 const NOT_RECORDED: u16 = 0;
 
-/// An answer.
+/// An answer of the upstream, or the substitute for an answer that is not recorded.
 #[derive(Debug)]
 pub(in crate::learn) struct SeenAnswer {
     pub(in crate::learn) status: u16,
     pub(in crate::learn) headers: HeaderMap,
-    /// The body, if it is JSON.
+    /// The parsed body; `None` if it isn't JSON.
     pub(in crate::learn) json: Option<Value>,
     pub(in crate::learn) body: Vec<u8>,
     pub(in crate::learn) elapsed: Duration,
@@ -37,12 +37,12 @@ impl SeenAnswer {
         Self { status: NOT_RECORDED, headers, json: None, body: Vec::new(), elapsed }
     }
 
-    /// Returns whether this is an answer of the upstream, and not the substitute for one that is not recorded.
+    /// Returns `false` for the substitute for an answer that is not recorded, and `true` for an answer of the upstream.
     pub(in crate::learn) fn is_recorded(&self) -> bool {
         self.status != NOT_RECORDED
     }
 
-    /// Returns whether the status is that of an answer with a list.
+    /// Returns whether an answer with this status can contain a list.
     pub(in crate::learn) fn is_success(&self) -> bool {
         // Upstreams that page by `Range`, such as PostgREST, send a part of a list with 206.
         matches!(self.status, 200 | 203 | 206)
@@ -53,7 +53,7 @@ impl SeenAnswer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the target of a relation in `Link` headers.
+    /// Returns the URL of a relation, such as `next`, in `Link` headers; `None` if there is none.
     pub(in crate::learn) fn link(&self, relation: &str) -> Option<String> {
         cursorgate_link::find_target(&self.headers, relation)
     }
@@ -65,7 +65,7 @@ impl SeenAnswer {
         }
         if let Some(name) = place.strip_prefix("header:") {
             let text = self.header(name)?.trim();
-            // Headers have no types, so that digits are read as a number, as in `X-Total-Count`.
+            // Headers have no types, so digits are read as a number, as in `X-Total-Count`.
             return Some(text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from));
         }
         if place == "content-range:total" {
@@ -76,18 +76,20 @@ impl SeenAnswer {
         step_into(self.json.as_ref()?, place).cloned()
     }
 
-    /// Returns the whole number at a place. It may be written as a string.
+    /// Returns the whole number at a place; `None` if the value is something else. The number may be written as a
+    /// string.
     pub(in crate::learn) fn number(&self, place: &str) -> Option<u64> {
         whole(&self.at(place)?)
     }
 }
 
-/// Returns a value as a whole number. It may be written as a string.
+/// Returns a value as a whole number, which may be written as a string; `None` for other values.
 pub(in crate::learn) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Returns the value at a JSON Pointer. A step such as `[rel=next]` leads to the element of an array with this member.
+/// Returns the value at a JSON Pointer. A step such as `[rel=next]` leads to the element of an array whose member `rel`
+/// is `next`.
 pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     let mut found = value;
     for step in pointer.split('/').skip(1) {
@@ -104,13 +106,13 @@ pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option
     Some(found)
 }
 
-/// Returns the step of a JSON Pointer that leads to a member.
+/// Returns the step of a JSON Pointer that leads to a member, with `~` and `/` escaped: `/a~1b` for `a/b`.
 pub(in crate::learn) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Returns the place and the text of a member that identifies an error: a short text without digits, which is therefore
-/// the same for every page.
+/// Returns the place and the text of a member that identifies an error. The text is short and has no digits, so it is
+/// probably the same for every page.
 pub(in crate::learn) fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
     fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
         match value {

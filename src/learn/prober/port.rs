@@ -1,5 +1,5 @@
 //! The interface between the prober and the caller that sends its requests, one at a time. A procedure is an `async`
-//! function that awaits only its mailbox, so that it needs no executor.
+//! function that awaits only its mailbox, so it needs no executor.
 
 use std::{
     cell::RefCell,
@@ -23,16 +23,16 @@ pub struct ProbeRequest {
     pub query: String,
     /// The body of a request by POST.
     pub body: Option<String>,
-    /// A header of the target that is left out of this request.
+    /// A header of the target that the caller leaves out of this request; `None` to send all headers.
     pub without: Option<HeaderName>,
-    /// The headers of this request, in addition to those of the target.
+    /// Headers of this request in addition to the headers of the target.
     pub headers: Vec<(HeaderName, String)>,
     /// The time to wait before the request is sent.
     pub pause: Duration,
 }
 
 impl ProbeRequest {
-    /// Returns a GET without a pause or headers of its own.
+    /// Returns a GET request without a pause and without additional headers.
     #[must_use]
     pub fn get(path: String, query: String) -> Self {
         let (method, headers, pause) = (Method::GET, Vec::new(), Duration::ZERO);
@@ -43,9 +43,9 @@ impl ProbeRequest {
 /// A complete answer.
 #[derive(Clone, Debug)]
 pub struct ProbeAnswer {
-    /// The status.
+    /// The HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// The headers of the answer.
     pub headers: HeaderMap,
     /// The body, decoded.
     pub body: Vec<u8>,
@@ -53,7 +53,7 @@ pub struct ProbeAnswer {
     pub elapsed: Duration,
 }
 
-/// The reason that there is no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeFault {
     /// The upstream does not answer, for this reason.
@@ -62,7 +62,7 @@ pub enum ProbeFault {
     NotRecorded,
 }
 
-/// An answer, or the reason that there is none.
+/// An answer, or the reason why there is none.
 pub type ProbeOutcome = Result<ProbeAnswer, ProbeFault>;
 
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ enum ProbeMail {
     Answer(ProbeOutcome),
 }
 
-/// A handle to the mailbox that a procedure shares with its caller.
+/// A handle to the mailbox that a procedure shares with its caller. The mailbox holds one request or one answer.
 #[derive(Clone, Debug, Default)]
 pub(in crate::learn) struct Mailbox(Rc<RefCell<ProbeMail>>);
 

@@ -27,8 +27,8 @@ const USUAL_WAIT: u64 = 5;
 /// The number of unrecorded requests after which the session ends.
 const MOST_NOT_RECORDED: usize = 1_000;
 
-/// The characters of a query that are encoded. Brackets, `$`, `,`, `:` and `*` are not, so that they stay readable in
-/// the server's log.
+/// The characters of a query that are encoded. Brackets, `$`, `,`, `:` and `*` stay as they are, which keeps them
+/// readable in the server's log.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -60,15 +60,15 @@ impl ProbeSlot {
     }
 }
 
-/// The value of a slot in one request.
+/// A slot and its value in one request.
 pub(in crate::learn) type Setting = (ProbeSlot, String);
 
-/// The reason that a prober sends no further request.
+/// The reason why a prober can't send another request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::learn) enum ProbeHalt {
     /// The allowed number of requests was sent.
     Budget,
-    /// The upstream asks for a wait beyond [`LONGEST_WAIT`], or more often than [`PATIENCE`] allows.
+    /// The upstream asks for a longer wait than [`LONGEST_WAIT`], or asks to wait more often than [`PATIENCE`] allows.
     Throttled(String),
     /// The upstream does not answer.
     Unreachable(String),
@@ -88,7 +88,8 @@ pub(in crate::learn) struct Session {
     mailbox: Mailbox,
     pub(in crate::learn) target: ProbeTarget,
     pub(in crate::learn) limits: ProbeLimits,
-    /// The requests so far with their answers, at most [`ProbeLimits::requests`], and those that were not recorded.
+    /// The requests so far with their answers or substitutes. They are at most [`ProbeLimits::requests`] requests that
+    /// were sent, and [`MOST_NOT_RECORDED`] that were not recorded.
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     not_recorded: RefCell<usize>,
@@ -119,7 +120,7 @@ impl Session {
         *self.not_recorded.borrow()
     }
 
-    /// Returns the numbers of a parameter in recorded requests, in ascending order.
+    /// Returns the distinct numbers that a parameter has in recorded requests, in ascending order.
     pub(in crate::learn) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
         let numbers: std::collections::BTreeSet<u64> = pairs.filter_map(|(_, value)| value.parse().ok()).collect();
@@ -132,7 +133,8 @@ impl Session {
         self.target.documented.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// Returns the number of a parameter in the fixed parameters, which a setting can replace.
+    /// Returns the number that a parameter has in the target's fixed parameters; `None` if it has none. A setting can
+    /// replace it in a request.
     pub(in crate::learn) fn fixed_number(&self, name: &str) -> Option<u64> {
         self.target.fixed.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
     }
@@ -177,7 +179,7 @@ impl Session {
     /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
-        // A single item is read by GET, also if the list is read by POST. Test: `a_search_by_post`.
+        // A single item is read by GET, even if the list is read by POST. Test: `a_search_by_post`.
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }
@@ -227,7 +229,7 @@ impl Session {
     }
 
     async fn send(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
-        // Requests with different pauses are the same.
+        // Requests that differ only in their pauses are the same.
         let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
         let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
         match known {
@@ -241,14 +243,14 @@ impl Session {
             if self.left() == 0 {
                 return Err(ProbeHalt::Budget);
             }
-            // A repetition of a request counts, too.
+            // A repetition of a request counts as another request.
             *self.sent.borrow_mut() += 1;
             let seen = match self.mailbox.ask(request.clone()).await {
                 ProbeOutcome::Ok(answer) => Rc::new(SeenAnswer::read(answer)),
                 ProbeOutcome::Err(ProbeFault::NotRecorded) => return self.miss(request),
                 ProbeOutcome::Err(ProbeFault::Unreachable(fault)) => return Err(ProbeHalt::Unreachable(fault)),
             };
-            // A request to wait is no refusal of the parameters, so that the request is sent again. Test:
+            // An upstream that asks to wait doesn't refuse the parameters, so the request is sent again. Test:
             // `an_upstream_that_asks_to_wait_is_obeyed`.
             let Some(wait) = asked_to_wait(&seen) else {
                 self.known.borrow_mut().push((request, Rc::clone(&seen)));
@@ -262,7 +264,7 @@ impl Session {
         Err(ProbeHalt::Budget)
     }
 
-    /// Counts a request that is not recorded, and returns the substitute for its answer. It does not count as sent.
+    /// Counts a request as not recorded instead of sent, and returns the substitute for its answer.
     fn miss(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         *self.sent.borrow_mut() -= 1;
         *self.not_recorded.borrow_mut() += 1;
@@ -275,7 +277,7 @@ impl Session {
     }
 }
 
-/// Returns the wait in seconds that an answer asks for: a 429, or a 503 with `Retry-After`.
+/// Returns the wait in seconds that an answer asks for; `None` unless the answer is a 429, or a 503 with `Retry-After`.
 fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     let said = seen.header("retry-after").and_then(|text| text.trim().parse().ok());
     match StatusCode::from_u16(seen.status) {
@@ -285,13 +287,13 @@ fn asked_to_wait(seen: &SeenAnswer) -> Option<u64> {
     }
 }
 
-/// Returns the query with these parameters, encoded.
+/// Returns the query string with these parameters, percent-encoded.
 pub(in crate::learn) fn encoded(pairs: &[(&str, &str)]) -> String {
     let part = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect::<Vec<_>>().join("&")
 }
 
-/// Sets a member of a body, as a number if the text is a whole number.
+/// Sets the member at a pointer in a body, as a number if the text is a whole number. Adds missing members on the way.
 fn set(body: &mut Value, pointer: &str, text: &str) {
     let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
     let mut at = body;

@@ -50,7 +50,7 @@ struct PostData {
 
 #[derive(Deserialize)]
 struct ArchivedResponse {
-    /// The status; some programs write -1 if there was no answer.
+    /// The status. Some programs write 0 or -1 for a request without an answer.
     status: i64,
     #[serde(default)]
     headers: Vec<ArchivedHeader>,
@@ -68,22 +68,23 @@ struct ArchivedContent {
 /// The exchanges of an archive with one upstream.
 #[derive(Debug)]
 pub struct ArchivedExchanges {
-    /// The exchanges.
+    /// The complete exchanges, in the order of the archive.
     pub exchanges: Vec<RecordedExchange>,
     /// The number of exchanges with the upstream that have no complete answer, or whose body was not saved.
     pub incomplete: usize,
 }
 
-/// Reads the exchanges of an archive with the upstream at a URL. Leaves out those with other hosts.
+/// Reads the exchanges of an archive with the upstream at a URL. Leaves out exchanges with another scheme, host or
+/// port.
 ///
 /// # Errors
 ///
-/// Returns an error with the place of the fault if the text is no archive.
+/// Returns an error with the line and the column of the fault if the text isn't an archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
     // Some programs write a byte order mark, which JSON does not allow. Test: `an_archive_is_read`.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
-        // The message of `serde_json` for a wrong type contains the value, which may be a secret, so that it is not
+        // The message of `serde_json` for a wrong type contains the value, which may be a secret, so the message is not
         // shown. Test: `a_malformed_archive_is_an_error_that_repeats_none_of_its_text`.
         let (line, column) = (error.line(), error.column());
         format!(
@@ -124,7 +125,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     let (_, rest) = url.split_once("://")?;
     let target = rest.find(['/', '?']).map_or("/", |at| &rest[at..]);
     let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
-    // A 304 has no content (RFC 9110, section 15.4.5). Its list was in the browser's cache.
+    // A 304 has no content (RFC 9110, section 15.4.5), because the list was in the browser's cache.
     let body = body(response.content).filter(|_| status != 304)?;
     let names = request.headers.iter().filter_map(|header| header.name.parse().ok());
     Some(RecordedExchange {
@@ -142,7 +143,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     })
 }
 
-/// Returns a body; `None` if it was not saved.
+/// Returns the decoded body; `None` if the body was not saved, or if its encoding is unknown.
 fn body(content: ArchivedContent) -> Option<Vec<u8>> {
     match (content.text, content.encoding.as_deref()) {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),

@@ -58,7 +58,8 @@ fn open(learnt: &Learnt) -> Vec<&'static str> {
     open.filter(|finding| finding.certainty == Certainty::Open).map(|finding| finding.about).collect()
 }
 
-/// Answers with items from an offset, or from a page that is counted from 1, and with a total.
+/// Answers with a slice of 75 items and the total. The slice begins at an offset, or with a page that is counted from
+/// 1.
 fn pages(asked: &SimulatedRequest) -> Answered {
     let rows = rows(75);
     let size = asked.number("per_page").or_else(|| asked.number("limit")).unwrap_or(20);
@@ -66,7 +67,7 @@ fn pages(asked: &SimulatedRequest) -> Answered {
     Answered::new(json!({ "data": slice(&rows, from, size), "total": rows.len() }))
 }
 
-/// Pages that can be sorted, with a cap, and the resources of items.
+/// Answers with pages of at most 100 items that can be sorted by any field, or with a single item.
 fn sortable(asked: &SimulatedRequest) -> Answered {
     if let Some(id) = asked.path.strip_prefix("/api/items/") {
         return Answered::new(json!({ "id": id.parse::<u64>().unwrap() }));

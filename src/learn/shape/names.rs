@@ -1,7 +1,7 @@
 //! Usual names of parameters and members in APIs, the most usual first. A name is only a reason to try a parameter or
 //! to examine a member: its meaning is found by its effect.
 
-/// Parameters of the number of items.
+/// Parameters that take the number of items in an answer.
 pub(in crate::learn) const SIZES: [&str; 31] = [
     "limit",
     "per_page",
@@ -36,7 +36,7 @@ pub(in crate::learn) const SIZES: [&str; 31] = [
     "resultsPerPage",
 ];
 
-/// Parameters of the number of a page.
+/// Parameters that take the number of a page.
 pub(in crate::learn) const PAGES: [&str; 16] = [
     "page",
     "p",
@@ -56,7 +56,7 @@ pub(in crate::learn) const PAGES: [&str; 16] = [
     "seite",
 ];
 
-/// Parameters of an offset.
+/// Parameters that take an offset.
 pub(in crate::learn) const OFFSETS: [&str; 18] = [
     "offset",
     "skip",
@@ -103,7 +103,7 @@ pub(in crate::learn) const TOKENS: [&str; 17] = [
 pub(in crate::learn) const AFTERS: [&str; 9] =
     ["starting_after", "after", "after_id", "since_id", "last_id", "start_after", "startAfter", "afterId", "min_id"];
 
-/// Members that contain the items, if there are several arrays.
+/// Members that contain the items. These names decide between several arrays.
 pub(in crate::learn) const ITEMS: [&str; 18] = [
     "data", "items", "results", "records", "value", "values", "content", "entries", "rows", "list", "docs", "hits",
     "features", "objects", "elements", "members", "nodes", "edges",
@@ -129,7 +129,7 @@ pub(in crate::learn) const ORDERING: [&str; 12] = [
     "score",
 ];
 
-/// Members that may contain the total, as [`plain`] returns them.
+/// Members and headers that may contain the total, in the form of [`plain`].
 pub(in crate::learn) const TOTALS: [&str; 20] = [
     "total",
     "totalcount",
@@ -153,7 +153,7 @@ pub(in crate::learn) const TOTALS: [&str; 20] = [
     "value",
 ];
 
-/// Members that may contain the URL of the next page, or its token.
+/// Members that may contain the URL or the token of the next page, in the form of [`plain`].
 pub(in crate::learn) const NEXTS: [&str; 20] = [
     "next",
     "nextpage",
@@ -177,7 +177,7 @@ pub(in crate::learn) const NEXTS: [&str; 20] = [
     "scrollid",
 ];
 
-/// Flags that are true while more items follow.
+/// Flags that are true while more items follow, in the form of [`plain`].
 pub(in crate::learn) const MORE: [&str; 9] = [
     "hasmore",
     "more",
@@ -190,17 +190,17 @@ pub(in crate::learn) const MORE: [&str; 9] = [
     "hasmorepages",
 ];
 
-/// Flags that are true on the last page.
+/// Flags that are true on the last page, in the form of [`plain`].
 pub(in crate::learn) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
 
-/// Members that contain the number of the page.
+/// Members that contain the number of the answer's page, in the form of [`plain`].
 pub(in crate::learn) const PAGE_ECHOES: [&str; 6] =
     ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];
 
-/// Members that contain the offset at which the answer begins.
+/// Members that contain the offset at which the answer begins, in the form of [`plain`].
 pub(in crate::learn) const OFFSET_ECHOES: [&str; 6] = ["offset", "skip", "start", "startat", "startindex", "from"];
 
-/// Members that contain the number of pages.
+/// Members and headers that contain the number of pages, in the form of [`plain`].
 pub(in crate::learn) const PAGE_COUNTS: [&str; 8] =
     ["totalpages", "pages", "lastpage", "pagecount", "numpages", "xtotalpages", "xwptotalpages", "maxpage"];
 
@@ -209,7 +209,8 @@ pub(in crate::learn) fn plain(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Returns the last step of a place, such as `next` of `/links/next`, `link:next` or `/links/[rel=next]/href`.
+/// Returns the last step of a place in the form of [`plain`], such as `next` for `/links/next`, `link:next` or
+/// `/links/[rel=next]/href`.
 pub(in crate::learn) fn last_step(place: &str) -> String {
     if let Some((_, name)) = place.split_once(':').filter(|(kind, _)| !kind.contains('/')) {
         return plain(name);

@@ -35,7 +35,7 @@ fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
     assert_eq!(binary.learnt.order.as_ref().unwrap().keys[0].0.comparison, ValueOrder::Bytes, "{}", binary.text);
 }
 
-/// The first items all have one value of the sort key, and the last ones another, so that both ends of the list are
+/// The first items all have one value of the sort key, and the last items another. Both ends of the list are therefore
 /// sorted by id, and its middle is not.
 #[test]
 fn a_sort_by_few_values_is_not_taken_for_one_by_ids() {
@@ -86,8 +86,8 @@ fn a_list_in_no_order_is_learnt_without_an_order() {
     assert!(!load(&outcome.text).unwrap().declared);
 }
 
-/// The upstream returns times in seconds and compares milliseconds, so that an inclusive filter by a returned time
-/// omits items.
+/// The upstream returns times in seconds and compares milliseconds, so an inclusive filter by a returned time omits
+/// items.
 #[test]
 fn a_filter_that_leaves_out_equal_items_is_not_used() {
     let time = |id: u64| format!("2024-05-{:02}T10:{:02}:{:02}", 1 + id / 400, id / 20 % 60, id / 5 % 4);
@@ -130,7 +130,7 @@ fn ids_that_may_be_numbers_or_text_get_no_type() {
     assert!(learn(by_offset(numbers)).text.contains("number-in-string"));
 }
 
-/// The list is already sorted by id in descending order, so that only an ascending sort has an effect.
+/// The list is already sorted by id in descending order, so only an ascending sort would have an effect.
 #[test]
 fn a_sort_parameter_without_effect_is_not_learnt() {
     let all = sorted(rows(300), "id", true);

@@ -9,8 +9,8 @@ use crate::learn::{
     prober::session::ProbeSlot,
 };
 
-/// Returns the name of the built-in dialect that agrees with the list in the most settings. Returns `None` if each of
-/// them contradicts the list or agrees in no setting.
+/// Returns the name of the built-in dialect that agrees with the list in the most settings. Returns `None` if every
+/// dialect contradicts the list or agrees in no setting.
 pub(in crate::learn) fn fitting(learnt: &Learnt, base: &Base) -> Option<&'static str> {
     let fits = preset_dialects().filter_map(|(name, text)| {
         let table: Table = text.parse().ok()?;
@@ -23,10 +23,11 @@ fn text<'t>(table: &'t Table, section: &str, key: &str) -> Option<&'t str> {
     table.get(section)?.as_table()?.get(key)?.as_str()
 }
 
-/// Returns the number of agreements; `None` if the dialect contradicts the list.
+/// Returns the number of settings in which a dialect agrees with the list; `None` if it contradicts the list or agrees
+/// in no setting.
 fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
-    // A dialect with `extends` is left out, since its own table is incomplete. So are dialects with the other keys,
-    // whose requests were not tried.
+    // A dialect with `extends` is left out, since its own table is incomplete. A dialect with `headers`, `body` or
+    // `method` is left out, since its requests were not tried.
     let request = table.get("request")?.as_table()?;
     if table.contains_key("extends") || ["headers", "body", "method"].iter().any(|key| request.contains_key(*key)) {
         return None;
@@ -69,7 +70,7 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     (agreements > 0).then_some(agreements)
 }
 
-/// Returns whether the dialect has the parameters of size and place that were found, and no others.
+/// Returns whether the dialect has the parameters of size and place that were found, and no other variables.
 fn asks_alike(table: &Table, learnt: &Learnt) -> bool {
     let query = text(table, "request", "query").unwrap_or_default();
     let named = |variable: &str| {

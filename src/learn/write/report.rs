@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::learn::findings::{Certainty, Learnt};
 
-/// Returns the report, with the findings by certainty.
+/// Returns the report. The findings are grouped by certainty, the surest first.
 #[must_use]
 pub fn report(learnt: &Learnt, url: &str) -> String {
     let mut out = format!("{url}\n");

@@ -1,5 +1,5 @@
-// The page of GraphQL in a browser: it shows the schema, proposes a query, and runs it with credentials; nothing is loaded from
-// elsewhere, and nothing is complained of.
+// Opens the page of GraphQL in a browser. The page displays the schema, proposes a query, and runs it with credentials. It
+// loads nothing from elsewhere, and the browser logs no errors.
 
 import { execFileSync } from 'node:child_process';
 

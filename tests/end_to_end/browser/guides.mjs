@@ -1,5 +1,5 @@
-// A page of examples/clients as its reader runs it: `guides.mjs GATEWAY ROOT FOLDER`, after open.mjs. Vite builds it and serves
-// it with its proxy to the gateway, and the page is read by its buttons.
+// Reads a list with the buttons of a page of examples/clients: `guides.mjs GATEWAY ROOT FOLDER`, after open.mjs. Vite builds
+// the page, and serves it with Vite's proxy to the gateway.
 
 import { join } from 'node:path';
 
@@ -13,7 +13,7 @@ const [url] = server.resolvedUrls.local;
 const FEED = 'An infinite list';
 const TABLE = 'Page by page';
 
-/** What a section shows: rows, buttons, and whether they can be pressed, and the alert; null while it waits for an answer. */
+/** Returns a section's rows, its buttons with whether each is enabled, and its alert; null while the section waits for an answer. */
 const shown = (page, name) => page.evaluate((name) => {
   const section = document.querySelector(`section[aria-label="${name}"]`);
   if (section === null) return null;
@@ -24,7 +24,7 @@ const shown = (page, name) => page.evaluate((name) => {
   return waits ? null : { rows: texts('li, td:last-child'), buttons: Object.fromEntries(buttons), alert: texts('[role=alert]')[0] ?? null };
 }, name);
 
-/** Waits until a section shows something else than before. */
+/** Waits until a section displays something else than before, and returns what it displays. */
 async function settled(page, name, before) {
   for (;;) {
     const now = await shown(page, name);
@@ -33,14 +33,14 @@ async function settled(page, name, before) {
   }
 }
 
-/** Presses a button, and returns what its section shows then. */
+/** Presses a button of a section, and returns what the section then displays. */
 async function press(page, name, button) {
   const before = await shown(page, name);
   await page.getByRole('region', { name }).getByRole('button', { name: button, exact: true }).click();
   return settled(page, name, before);
 }
 
-/** Presses a button for as long as that is possible. Returns what was shown each time. */
+/** Presses a button as long as that is possible. Returns what the section displayed each time. */
 async function pressed(page, name, button) {
   const states = [await settled(page, name)];
   while (states.at(-1).buttons[button]) states.push(await press(page, name, button));
@@ -65,7 +65,7 @@ for (const limit of [20, 59]) {
   await context.close();
 }
 
-// Requests are spoilt on their way: the gateway gets a cursor that is none, or the page an answer that is no page.
+// Requests are spoilt on their way: the gateway gets an invalid cursor, or the script gets an answer that isn't a page.
 const [context, page] = await opened('spoilt', `${url}?limit=20`);
 let spoil = null;
 await page.route(/\/users\?/, (route) => {
@@ -80,7 +80,7 @@ for (const [name, button] of [[FEED, 'More'], [TABLE, 'Next']]) {
   const refused = await press(page, name, button);
   spoil = null;
   const again = await press(page, name, 'Begin again');
-  // The table shows its second page without another request.
+  // The table displays its second page without another request.
   if (name === TABLE) await press(page, name, button);
   spoil = 'answer';
   const broken = await press(page, name, button);

@@ -1,5 +1,5 @@
-// Follows the first page of the playground as it changes and tells what it saw, as JSON: `live.mjs URL FOLDER`, after open.mjs.
-// The browser asks through a relay, which breaks connections off and reads which heads come.
+// Follows the first page of the playground as it changes, and prints a report as JSON: `live.mjs URL FOLDER`, after open.mjs.
+// The browser connects through a relay, which can break connections off and reads the heads of requests.
 
 import { connect, createServer } from 'node:net';
 
@@ -30,7 +30,7 @@ await page.keyboard.press('Enter');
 await page.locator('#live .items li').first().waitFor();
 saw.pressed = await page.locator('#follow').getAttribute('aria-pressed');
 
-// A second client of the same page, which keeps what it gets.
+// A second client of the same page records the messages that it gets.
 await page.evaluate(async () => {
   const { follow } = await import('/playground/live.js');
   globalThis.seen = { types: [], failures: [], page: null };
@@ -38,7 +38,7 @@ await page.evaluate(async () => {
   globalThis.mine = follow('/users/live?limit=20', changed, (words) => seen.failures.push(words));
 });
 
-/** Waits until the page that was followed is that of a GET; the order of members counts for nothing. */
+/** Waits until the followed page equals the page of a GET, regardless of the order of members. */
 const follows = () => page.waitForFunction(async () => {
   const sorted = (value) => (value && typeof value === 'object' && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort()) : value);
   const spelt = (value) => JSON.stringify(value, (_, member) => sorted(member));
@@ -59,7 +59,7 @@ for (const [kind, words] of [['add', 'Added 3 users'], ['delete', 'Deleted user'
   (saw.types[kind] ??= []).push(...await page.evaluate((count) => seen.types.slice(count), count));
 }
 
-// The connection breaks off, the list changes, and the browser comes again by itself: it gets what it missed.
+// The connection breaks off, the list changes, and the browser connects again by itself and gets the missed changes.
 const { client } = streams.at(-1);
 saw.opened = streams.length;
 const count = await page.evaluate(() => seen.types.length);
@@ -75,7 +75,7 @@ await audit('live', page);
 await page.locator('#follow').focus();
 await page.keyboard.press('Space');
 saw.after = [await page.locator('#follow').getAttribute('aria-pressed'), await verdict()];
-// The browser logs the connection that broke off of its own accord.
+// The browser itself logs the connection that broke off.
 saw.complaints = saw.complaints.filter((complaint) => !/net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(complaint));
 saw.origin = new URL(page.url()).origin;
 await context.close();

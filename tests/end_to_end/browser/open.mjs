@@ -1,11 +1,11 @@
-// What the programs of this folder begin with: a browser without windows, and pages whose complaints and requests are noted.
+// The beginning of the programs in this folder: a headless browser, and pages whose errors and requests are recorded.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
-// The program comes by standard input, so modules are looked for from the working directory on.
+// The program is read from standard input, so Node.js searches modules from the working directory on.
 const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8');
 const which = (name) => { try { return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(); } catch { return null; } };
 const executablePath = which('chromium-headless-shell') ?? which('chromium') ?? which('google-chrome');
@@ -13,7 +13,7 @@ const executablePath = which('chromium-headless-shell') ?? which('chromium') ?? 
 const saw = { complaints: [], origins: [], violations: {}, overflow: {}, looks: {} };
 const browser = await chromium.launch({ executablePath });
 
-/** Opens a page, and notes what it complains of and which places it asks. */
+/** Opens a page, and records its errors and the origins that it sends requests to. */
 async function opened(name, address, options) {
   const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
@@ -25,7 +25,7 @@ async function opened(name, address, options) {
   return [context, page];
 }
 
-/** Notes what axe-core finds, and how much wider than the screen the page is. */
+/** Records the violations that axe-core finds, and by how many pixels the page is wider than the screen. */
 async function audit(name, page) {
   await page.evaluate(axe);
   const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
@@ -34,7 +34,7 @@ async function audit(name, page) {
   saw.overflow[name] = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
-/** Prints what was seen. */
+/** Closes the browser, and prints the report as JSON. */
 async function tell() {
   await browser.close();
   console.log(JSON.stringify(saw));
@@ -42,7 +42,7 @@ async function tell() {
 
 const PHONE = { width: 390, height: 844 };
 
-/** Returns the looks that a page is opened in: light and dark, on a desktop and a phone. */
+/** Returns the variants in which a page is opened: light and dark, on a desktop and on a phone. */
 const screens = (desktop) => [
   ['desktop-light', { viewport: desktop, colorScheme: 'light' }],
   ['desktop-dark', { viewport: desktop, colorScheme: 'dark' }],

@@ -1,4 +1,4 @@
-// Opens the playground of the admin listener and tells what it saw, as JSON: `operators_playground.mjs URL TOKEN FOLDER`,
+// Opens the playground of the admin listener, and prints a report as JSON: `operators_playground.mjs URL TOKEN FOLDER`,
 // after open.mjs. The screenshots go to FOLDER.
 
 const [url, token, folder] = process.argv.slice(2);
@@ -28,7 +28,7 @@ for (const [name, options] of [...screens(DESKTOP), NARROW]) {
   await context.close();
 }
 
-// By the keyboard alone, page by page: to the second page and back on both sides.
+// Only by keyboard, page by page: to the second page and back, on both sides.
 const [context, page] = await open('keyboard', { viewport: DESKTOP });
 saw.options = await page.locator('#list option').allInnerTexts();
 await page.locator('#limit').fill('25');
@@ -58,7 +58,7 @@ for (let step = 0; step < 60; step += 1) {
   if (outline === 'none') (saw.unseen ??= []).push(name);
 }
 
-// As one long list to the ends: by scrolling, and by the button.
+// As one long list, both sides are read to their ends: by scrolling, and by the button.
 await page.locator('input[value=scroll]').check();
 await begins(page, 'by-cursor', '25 items');
 for (const side of ['by-page', 'by-cursor']) {
@@ -72,7 +72,7 @@ saw.ends = { page: await verdict(page, 'by-page'), cursor: await verdict(page, '
 saw.shown = { page: await ids(page, 'by-page'), cursor: await ids(page, 'by-cursor') };
 await page.screenshot({ path: `${folder}/to-the-end.png`, fullPage: true });
 
-// Another list: a parameter in its path, an envelope of its own, no old clients, and a limit of its requests.
+// Another list has a parameter in its path, another envelope, no legacy clients, and a rate limit.
 await page.locator('#list').selectOption('members');
 await page.locator('#parameter-team').fill('a b');
 await page.locator('#limit').fill('100');
@@ -85,7 +85,7 @@ await begins(page, 'by-cursor', 'Refused');
 saw.limited = await verdict(page, 'by-cursor');
 await page.screenshot({ path: `${folder}/refused.png`, fullPage: true });
 
-// A wrong token. A browser logs statuses of refusals of its own accord.
+// The token is wrong. The browser itself logs the status of each refusal.
 await page.locator('#token').fill('a-wrong-token-of-the-test');
 await page.locator('#read').click();
 await begins(page, 'by-cursor', 'The token');

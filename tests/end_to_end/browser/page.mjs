@@ -1,4 +1,4 @@
-// Opens the operator's page and tells what it saw, as JSON: `page.mjs URL TOKEN FOLDER`, after open.mjs. The screenshots go to
+// Opens the operator's page, and prints a report as JSON: `page.mjs URL TOKEN FOLDER`, after open.mjs. The screenshots go to
 // FOLDER.
 
 const [url, token, folder] = process.argv.slice(2);
@@ -21,7 +21,7 @@ for (const [name, options] of screens(DESKTOP)) {
   await context.close();
 }
 
-// What the page says, and by the keyboard alone.
+// The text of the page is recorded, and the page is used only by keyboard.
 const [context, page] = await open('keyboard', { viewport: DESKTOP });
 const text = (selector) => page.locator(selector).first().innerText();
 saw.title = await page.title();
@@ -33,7 +33,7 @@ saw.migration = await page.locator('#migration-body .card').allInnerTexts();
 saw.configuration = await text('#configuration-body');
 saw.images = await page.locator('main img').count();
 
-// Each control is reached by Tab, in the order of the page, and shows that it has the focus.
+// Each control is reached by Tab, in the order of the page, and has a visible outline while it has the focus.
 saw.tabs = [];
 saw.unseen = [];
 const controls = await page.evaluate(() => [...document.querySelectorAll('a[href], button, input')].filter((element) => element.checkVisibility()).length);
@@ -51,14 +51,14 @@ await page.locator('.more').first().focus();
 const focused = () => page.evaluate(() => `${document.activeElement.id} ${document.activeElement.getAttribute('aria-expanded')}`);
 await page.keyboard.press('Enter');
 saw.opened = await focused();
-// The figures are asked for again, and what is open stays open, with the focus where it was.
+// The page requests its figures again. Open sections stay open, and the focus stays where it was.
 await page.waitForResponse((response) => response.url().endsWith('/routes'));
 await page.waitForResponse((response) => response.url().endsWith('/status'));
 saw.kept = await focused();
 await page.keyboard.press('Enter');
 saw.closed = await focused();
 
-// A reload, first by a wrong token. A browser logs the status of its own accord.
+// The configuration is reloaded, first with a wrong token. The browser itself logs the status of the refusal.
 await page.locator('#reload-open').focus();
 await page.keyboard.press('Enter');
 for (const typed of ['a-wrong-token-of-the-test', token]) {
@@ -74,7 +74,7 @@ await page.keyboard.press('Escape');
 saw.dialog = await page.locator('#reload').evaluate((dialog) => [dialog.open, document.getElementById('token').value]);
 saw.complaints = saw.complaints.filter((complaint) => !complaint.includes('status of 401'));
 
-// The gateway goes away and comes back.
+// The gateway can't be reached for a time.
 await context.setOffline(true);
 await page.locator('#again').waitFor({ timeout: 30_000 });
 saw.offline = await text('#offline');

@@ -1,4 +1,4 @@
-// Opens the playground and tells what it saw, as JSON: `playground.mjs URL FOLDER`, after open.mjs. The screenshots go to
+// Opens the playground, and prints a report as JSON: `playground.mjs URL FOLDER`, after open.mjs. The screenshots go to
 // FOLDER.
 
 const [url, folder] = process.argv.slice(2);
@@ -25,7 +25,7 @@ for (const [name, options] of screens(DESKTOP)) {
   await context.close();
 }
 
-// Page by page, by the keyboard alone: three users come, and one goes, before the second page.
+// Page by page, only by keyboard: three users are added, and one is removed, before the second page.
 const [context, page] = await open('keyboard', { viewport: DESKTOP });
 await page.locator('input[value=pages]').focus();
 await page.keyboard.press('Space');
@@ -47,13 +47,13 @@ await page.evaluate(() => { document.body.tabIndex = -1; document.body.focus(); 
 for (let step = 0; step < controls; step += 1) {
   await page.keyboard.press('Tab');
   const [name, outline] = await page.evaluate(() => { const active = document.activeElement; return [active.id || active.textContent.trim().slice(0, 30), getComputedStyle(active).outlineStyle]; });
-  // The radio buttons are one stop, so that the last step leaves the page.
+  // The radio buttons are one stop, so the last step leaves the page.
   if (await page.evaluate(() => document.activeElement === document.body)) break;
   saw.tabs.push(name);
   if (outline === 'none') (saw.unseen ??= []).push(name);
 }
 
-// Both to the end, while the list changes with each page.
+// Both sides are read to the end, while the list changes with each page.
 await page.locator('#always').check();
 await page.locator('#to-the-end').click();
 await page.waitForFunction(() => document.getElementById('said').textContent.startsWith('Both lists'), null, { timeout: 240_000 });
@@ -62,7 +62,8 @@ const shown = await ids(page, 'by-cursor');
 saw.shown = { count: shown.length, apart: new Set(shown).size };
 await page.screenshot({ path: `${folder}/to-the-end.png`, fullPage: true });
 
-// Once more, as a reader does: by scrolling, without changes. A reading that is begun twice at once is one.
+// The list is read once more, as a person does: by scrolling, without changes. A reading that is begun twice at the same time
+// is done once.
 await page.locator('#always').uncheck();
 await page.locator('#limit').selectOption('90');
 await page.locator('#begin').click();

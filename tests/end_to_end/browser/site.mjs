@@ -1,6 +1,6 @@
-// Opens the documentation site in a browser without windows: `site.mjs SITE FOLDER`. No page may be wider than a phone, and
-// the pages that people meet first are audited in light and dark, on a desktop and on a phone; their screenshots go to
-// FOLDER. Faults are printed, and the exit code is 1.
+// Opens the documentation site in a headless browser: `site.mjs SITE FOLDER`. No page may be wider than a phone. The pages
+// that people open first are audited in light and dark, on a desktop and on a phone, and their screenshots go to FOLDER. If
+// there are faults, they are printed, and the exit code is 1.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { extname, join, normalize, resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const [site, folder] = process.argv.slice(2).map((path) => resolve(path));
-// The program comes by standard input, so modules are looked for from the working directory on.
+// The program is read from standard input, so Node.js searches modules from the working directory on.
 const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8');
 const which = (name) => { try { return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(); } catch { return null; } };
 const executablePath = which('chromium-headless-shell') ?? which('chromium') ?? which('google-chrome');
@@ -67,7 +67,7 @@ for (const [look, options] of [
 }
 
 const [context, page] = await open(PHONE);
-// The page at the root leads to the front page at once.
+// The page at the root redirects to the front page at once, so it is left out.
 const pages = readdirSync(site, { recursive: true }).filter((path) => path.endsWith('.html') && !path.startsWith('_') && path !== 'index.html');
 for (const path of pages) {
   await page.goto(`${base}/${path}`);

@@ -1,6 +1,6 @@
 //! A test of the export of a large PostgreSQL table while rows are added, removed and moved, and the process is killed
-//! at random times and replaced. Every row that is there all the time must be in the result once, and the memory of the
-//! processes must not grow with the table. `make exports` runs the test with each store; `CURSORGATE_EXPORT_ROWS` is
+//! at random times and replaced. Every row that stays in the table must be in the result once, and the memory of the
+//! processes must not grow with the table. `make exports` runs the test with each store. `CURSORGATE_EXPORT_ROWS` sets
 //! the number of rows.
 
 use std::{
@@ -48,7 +48,7 @@ fn an_export_over_postgres_keeps_every_row() {
     export_over(&Place::postgres());
 }
 
-/// The rows that were changed.
+/// The ids of rows that were moved or deleted, and the number of all changes.
 #[derive(Default)]
 struct Changes {
     touched: Mutex<HashSet<u64>>,
@@ -109,14 +109,15 @@ fn change(legacy: &Legacy, ids: &[u64], changes: &Changes) {
     }
 }
 
-/// An export whose processes are killed.
+/// An export of a table with this number of rows, whose processes are killed.
 struct Killed<'k> {
     configuration: &'k str,
     rows: usize,
 }
 
 impl Killed<'_> {
-    /// Returns the lines of the result, the peaks of memory of all processes, and the document of the job.
+    /// Runs the export. Returns the lines of the result, the peak memory of each process in bytes, and the status
+    /// document of the job.
     fn run(&self) -> (Vec<String>, Vec<u64>, Value) {
         let mut numbers = Numbers::new(11);
         let mut at_work = Gateway::start(self.configuration);
@@ -155,7 +156,7 @@ impl Killed<'_> {
     }
 }
 
-/// Fetches a result part by part.
+/// Fetches a result in parts of [`PART`] bytes, and returns its lines.
 fn fetched(gateway: &Gateway, job: &str, length: u64) -> Vec<String> {
     let length = usize::try_from(length).expect("a length");
     let mut whole = Vec::with_capacity(length);

@@ -18,13 +18,13 @@ impl Place {
         Self::Postgres(Box::new(PostgresServer::start()))
     }
 
-    /// Returns the table of the configuration, with further lines.
+    /// Returns the tables that configure exports with this store. `exports` contains lines for `[services.exports]`.
     pub(crate) fn table(&self, exports: &str) -> String {
         match self {
             Self::Directory(directory) => {
                 format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
             }
-            // The lease is short, so that the jobs of a killed process are taken over soon.
+            // With a short lease, the jobs of a killed process are taken over soon.
             Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
         }
     }
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// Defines a test with each store for functions that take a `Place`.
+/// Defines a test with each store for each of these functions, which take a `Place`.
 macro_rules! over_each_store {
     ($($name:ident),+ $(,)?) => {
         mod in_a_directory {

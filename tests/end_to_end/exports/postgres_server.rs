@@ -15,10 +15,10 @@ use crate::harness::{
     gateway::{free_port, signal},
 };
 
-/// The number of attempts to start a server: another process may take its port first.
+/// The number of attempts to start a server, whose port another process may take first.
 const STARTS: usize = 5;
 
-/// The account of the server if this process runs as root: PostgreSQL refuses to run as root.
+/// The account of the server if this process runs as root, since PostgreSQL refuses to run as root.
 const ACCOUNT: &str = "postgres";
 
 /// The password of the gateway's user.
@@ -27,8 +27,8 @@ pub(crate) const PASSWORD: &str = "canary-password-of-the-database";
 /// A running server with a database for gateways, and a user that owns only this database.
 pub(crate) struct PostgresServer {
     pub(crate) port: u16,
-    /// The folder of the data. It is below the directory of temporary files, because the server's account can't access
-    /// others.
+    /// The folder of the data. It is in the directory of temporary files, because the server's account can't access
+    /// other folders.
     data: PathBuf,
     options: Vec<String>,
     child: Child,
@@ -36,12 +36,12 @@ pub(crate) struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts a server.
+    /// Starts a server with default settings.
     pub(crate) fn start() -> Self {
         Self::start_with(|_| Vec::new())
     }
 
-    /// Starts a server with the further settings that `settings` returns for its folder.
+    /// Starts a server with additional settings, which `settings` returns for the folder of the data.
     pub(crate) fn start_with(settings: impl Fn(&Path) -> Vec<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..STARTS {
@@ -73,7 +73,7 @@ impl PostgresServer {
         panic!("no server after {STARTS} starts, each on another port");
     }
 
-    /// Returns the table of the configuration, with further lines.
+    /// Returns the table `[services.exports.postgres]` for this server, with additional lines.
     pub(crate) fn table(&self, lines: &str) -> String {
         let Self { port, secrets, .. } = self;
         format!(
@@ -145,14 +145,14 @@ impl Drop for PostgresServer {
     }
 }
 
-/// Returns the path of a server program: in Debian's folder for it, or by its name.
+/// Returns the path of a PostgreSQL program in Debian's folder for the newest version, or else its bare name.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).max();
     newest.unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// Returns a command that runs as the server's account, and is killed when this thread ends.
+/// Returns a command that runs as the server's account. Its process is killed when this thread ends.
 fn as_server(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);

@@ -1,5 +1,5 @@
-//! Tests of exports by processes that share only a database: they are started at one process and fetched at another,
-//! taken over, and survive failures of the database.
+//! Tests of exports by processes that share only a database. Exports are started at one process and fetched at another,
+//! are taken over, and survive failures of the database.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::{
     tls::authority::{ALWAYS, Authority},
 };
 
-/// Starts an upstream of a list in which each page but the first one takes a permit.
+/// Starts an upstream with a list of `count` items, in which each page except the first one takes a permit.
 fn gated(count: usize) -> (Upstream, Vec<String>, Permits) {
     let (items, permits) = (users(count), Permits::default());
     let (served, gate) = (items.clone(), permits.clone());
@@ -73,7 +73,8 @@ fn a_job_is_found_and_its_result_fetched_at_any_process() {
     eventually("its parts are removed", || (place.results() == 0).then_some(()));
 }
 
-/// A stopped process loses its job to another one. When it is continued, it does not change the result.
+/// A stopped process loses its job to another process. When the stopped process continues, it does not change the
+/// result.
 #[test]
 fn a_process_that_stood_still_repeats_no_item() {
     let (upstream, items, permits) = gated(900);
@@ -87,7 +88,7 @@ fn a_process_that_stood_still_repeats_no_item() {
     let second = start(&upstream, &place, "");
     eventually("the job is taken over", || (upstream.count() > asked).then_some(()));
     first.signal("CONT");
-    // Both processes get the page that both have requested.
+    // Both processes now get the page that each of them has requested.
     permits.give(100);
     completed(&second, &job, &items);
     completed(&first, &job, &items);
@@ -109,7 +110,7 @@ fn jobs_wait_for_a_database_that_is_away() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
     server.stop();
-    // The answer arrives while the database is down, so that the page can't be stored.
+    // The answer arrives while the database is down, so the page can't be stored.
     permits.give(1);
     for (method, target) in
         [("GET", job.as_str()), ("DELETE", job.as_str()), ("GET", "/users/exports"), ("POST", "/users/exports")]
@@ -160,7 +161,7 @@ fn credentials_are_sealed_in_the_database_too() {
     assert_eq!(stranger.outcome(), "404 export_not_found");
 }
 
-/// A connection to the database is refused if its certificate has another authority or another name.
+/// The gateway refuses a connection to the database if the certificate is of another authority or for another name.
 ///
 /// Row: A24
 #[test]

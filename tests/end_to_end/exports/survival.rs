@@ -80,7 +80,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     assert_eq!(document["closing"]["complete"], true, "{document}");
 }
 
-/// If a process ends after the last page, its result is complete, and no items are added to it.
+/// If a process ends after the last page of its export, the result is complete, and no items are added to it.
 #[test]
 fn a_whole_result_is_never_added_to() {
     let upstream = Upstream::start(serve(users(300)));
@@ -139,7 +139,7 @@ fn another_process_takes_over(place: &Place) {
     let mut third = start(&upstream, place, "");
     completed(&third, &job, &items);
 
-    // A process that hands over does the same.
+    // A process that hands over to a successor also gives up its job.
     while permits.left() > 0 {
         permits.take();
     }

@@ -1,5 +1,5 @@
-// Apollo Client as it is, over HTTP: `relayStylePagination` by `first` and `after` to the end, by `last` and `before` to the
-// start, spliced in the middle, and with queries by their hashes.
+// Walks connections with an unmodified Apollo Client over HTTP: `relayStylePagination` by `first` and `after` to the end, by
+// `last` and `before` to the start, spliced in the middle, and with queries that are sent as hashes.
 
 import { createHash } from "node:crypto";
 
@@ -61,7 +61,7 @@ const backward = await query({ last: size });
 while (backward.users().pageInfo.hasPreviousPage)
   await backward.observed.fetchMore({ variables: { last: size, before: backward.users().pageInfo.startCursor } });
 
-// Thirty of fifty-nine are kept, because the edge is found by the cursor that it had in the walk above.
+// Thirty of fifty-nine edges are kept, because the edge is found by the cursor that it had in the walk above.
 const spliced = await query({ first: 59 });
 await spliced.observed.fetchMore({ variables: { first: size, after: walked.edges[29].cursor } });
 const kept = spliced.users().edges.length - size;

@@ -63,7 +63,7 @@ fn hostile_queries_are_refused_before_a_list_is_read() {
         assert!(matches!(answer.status, 400 | 413) && body.get("data").is_none(), "{shown}: {answer:?}");
     }
     assert_eq!(lists.upstream.count(), 0, "no list was read");
-    // A batch is an array and no object, so that it is refused.
+    // A batch is an array instead of an object, so it is refused.
     let batch = lists.gateway.send("POST", "/graphql", &[JSON], b"[{\"query\":\"{ users { totalCount } }\"}]");
     assert_eq!(batch.outcome(), "400 body_invalid");
     // The limits permit the introspection query of tools, and a page of full size.

@@ -1,5 +1,5 @@
-// The schema as graphql-js sees it: built from the answer to its own introspection query, validated, and printed; and queries
-// that graphql-js validates against it.
+// Builds the schema with graphql-js from the answer to its own introspection query, validates it, and prints it. Also
+// validates queries against the schema.
 
 import { buildClientSchema, getIntrospectionQuery, parse, printSchema, validate, validateSchema } from "graphql";
 

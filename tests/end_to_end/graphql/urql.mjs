@@ -1,5 +1,5 @@
-// urql as it is, with its normalized cache: `relayPagination` puts the pages together, forward and backward; and with
-// queries by their hashes.
+// Walks connections with an unmodified urql and its normalized cache: `relayPagination` puts the pages together, forward and
+// backward, and with queries that are sent as hashes.
 
 import { Client, fetchExchange, gql } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";

@@ -8,7 +8,7 @@ use crate::harness::{
     gateway::{Gateway, command},
 };
 
-/// Answers as a service with unusual names of parameters, which refuses all others.
+/// Answers as a service whose parameters have unusual names. It refuses all other parameters.
 fn words_of_its_own(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let names = asked.exchange.request.query().split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
     if let Some(name) = names.into_iter().find(|name| !["blatt", "anzahl"].contains(name)) {
@@ -27,7 +27,7 @@ fn a_document_names_parameters_that_cannot_be_guessed_and_is_held_against_the_an
     let parameter = |name: &str, maximum: u64| json!({ "name": name, "in": "query", "schema": { "type": "integer", "maximum": maximum } });
     let list = json!({ "parameters": [parameter("anzahl", 100), parameter("blatt", 9_999)], "responses": {} });
     let document = json!({ "openapi": "3.1.0", "paths": { "/items": { "get": list } } }).to_string();
-    // A JSON document is a YAML document too.
+    // Every JSON document is also a YAML document.
     for name in ["openapi.json", "openapi.yaml"] {
         let file = directory.file(name);
         std::fs::write(&file, &document).expect("it is written");

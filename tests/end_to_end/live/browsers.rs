@@ -13,10 +13,10 @@ use crate::harness::{
     rows::Row,
 };
 
-/// The first byte of the fields of an answer with 200.
+/// The first byte of a block of fields for the status 200 (RFC 7541, appendix A: index 8).
 const OK: u8 = 0x88;
 
-/// The code for the reset of a stream that is no longer needed.
+/// The error code CANCEL of HTTP/2, for the reset of a stream that is no longer needed.
 const CANCEL: u32 = 0x8;
 
 const APP: &str = "https://app.example.com";
@@ -30,7 +30,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// Reads frames until a stream has a text.
+    /// Reads frames until the data of a stream contain a text.
     fn wait_for(&mut self, stream: u32, text: &str) {
         let deadline = now() + PATIENCE;
         while !self.texts.get(&stream).is_some_and(|known| known.contains(text)) {
@@ -87,7 +87,7 @@ fn streams_share_a_connection_of_http2() {
     assert!(gateway.ended().success());
 }
 
-/// Shows that a preflight and a live page have the CORS headers of the route for an allowed origin.
+/// A preflight and a live page have the CORS headers of the route for an allowed origin.
 ///
 /// Row: A25
 #[test]
@@ -116,7 +116,7 @@ fn a_script_of_an_allowed_origin_follows_a_live_page() {
     assert!(told("vary").is_some_and(|names| names.contains("Origin")), "{:?}", stream.headers);
     stream.follow();
     assert_eq!(stream.page, get(&gateway, "/users?limit=5", &[ONE]));
-    // Scripts can read refusals too, and so the reason.
+    // Scripts can also read refusals, with the reason.
     let refused = |gateway: &Gateway, origin| {
         let headers = [("Origin", origin), ONE];
         *LiveStream::try_open(gateway, "/users/live?limit=5", &headers).err().expect("a refusal")
@@ -125,7 +125,7 @@ fn a_script_of_an_allowed_origin_follows_a_live_page() {
     assert_eq!((limit.outcome().as_str(), allowed(&limit).as_deref()), ("429 live_limit", Some(APP)));
     drop(stream);
     eventually("its place is free", || (subscribers(&gateway) == 0).then_some(()));
-    // Other origins are answered too: their browsers keep the answers from scripts.
+    // Requests of other origins are also answered, but without CORS headers, so browsers keep the answers from scripts.
     for (gateway, origin) in [(&gateway, "https://evil.example"), (&without, APP)] {
         let stream = LiveStream::open(gateway, "/users/live?limit=5", &[("Origin", origin), ONE]);
         assert_eq!(http::find(&stream.headers, "access-control-allow-origin"), None, "{origin}");

@@ -1,5 +1,5 @@
-// Follows a live page by the public libraries that browsers' developers use, and prints the page after each message. Each
-// message is checked against its schema in docs/live.asyncapi.json.
+// Follows a live page with public libraries for scripts, and prints the page after each message. Each message is checked
+// against its schema in docs/live.asyncapi.json.
 //
 //   node follow.mjs events|socket URL ASYNCAPI [MESSAGE…]
 import { readFileSync } from "node:fs";

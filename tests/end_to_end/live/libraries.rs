@@ -1,5 +1,5 @@
-//! Tests of live pages as clients with public libraries follow them: `eventsource`, `ws` and `fast-json-patch` from
-//! npm, `websockets` and `jsonpatch` from PyPI, which `make test-env` installs. The messages have the schemas of
+//! Tests of live pages with clients that use public libraries: `eventsource`, `ws` and `fast-json-patch` from npm,
+//! `websockets` and `jsonpatch` from PyPI, which `make test-env` installs. The messages must conform to
 //! docs/live.asyncapi.json.
 
 use std::{
@@ -25,7 +25,7 @@ use crate::{
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/live.asyncapi.json");
 
-/// A program that follows a live page and ends with the test.
+/// A program that follows a live page, with the lines that it prints and the last page.
 struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -53,7 +53,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -17,7 +17,7 @@ use crate::harness::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A client with a WebSocket, and the page that it has.
+/// A client with a WebSocket, and its current page.
 struct SocketClient {
     socket: WebSocket<TcpStream>,
     pings: usize,
@@ -59,7 +59,7 @@ impl SocketClient {
         self.socket.send(Message::text(message.to_string())).expect("it is sent");
     }
 
-    /// Returns the next message, or the code and the reason of the end.
+    /// Returns the next message, or the code and the reason with which the gateway closes the WebSocket.
     fn next(&mut self) -> Result<Value, (u16, String)> {
         loop {
             match self.socket.read().expect("a message") {
@@ -137,7 +137,7 @@ fn a_client_says_which_page_it_watches() {
         client.follow();
         client.id.clone()
     };
-    // A client that has the page gets only its changes, as long as the page is polled.
+    // As long as a page is polled, a client that already has it gets only its changes.
     let mut keeper = LiveStream::open(&gateway, "/users/live?limit=3&sort=id&score__gte=100", &[]);
     keeper.follow();
     client.send(&json!({ "type": "watchCollection", "limit": 3, "sort": "id", "filters": { "score__gte": "100" },
@@ -177,8 +177,8 @@ fn a_web_socket_ends_with_the_process() {
     assert!(gateway.ended().success());
 }
 
-/// Shows that a WebSocket from another origin is refused unless the policy of the route allows the origin, and then has
-/// no credentials of the browser.
+/// A WebSocket from another origin is refused unless the CORS policy of the route allows the origin. Credentials of the
+/// browser are then left out.
 ///
 /// Row: A25
 #[test]

@@ -1,4 +1,4 @@
-//! A client of event streams, which sees every field of every event, and applies patches by a public library.
+//! A client of event streams, which reads every field of every event, and applies patches with a public library.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::harness::{PATIENCE, gateway::Gateway, http, now};
 
-/// An event.
+/// An event of a stream, with the fields that it was sent with.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Event {
     pub(super) name: String,
     pub(super) id: Option<String>,
     pub(super) retry: Option<u64>,
-    /// The data as received.
+    /// The data of the event, as received.
     pub(super) text: String,
 }
 
@@ -22,7 +22,7 @@ impl Event {
     }
 }
 
-/// A stream of events, and the page that its client has.
+/// A client that follows a live page: its stream of events, and its current page.
 pub(super) struct LiveStream {
     connection: http::Connection,
     pub(super) headers: Vec<(String, String)>,
@@ -30,19 +30,19 @@ pub(super) struct LiveStream {
     events: VecDeque<Event>,
     /// The number of comments received so far.
     pub(super) comments: usize,
-    /// The time after which the client should connect again.
+    /// The time in milliseconds after which the client should connect again; `None` until the gateway sends it.
     pub(super) retry: Option<u64>,
     pub(super) page: Value,
     pub(super) id: Option<String>,
 }
 
 impl LiveStream {
-    /// Subscribes, and panics if the answer is not a stream.
+    /// Subscribes to a live page. Panics if the answer is not a stream.
     pub(super) fn open(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Self {
         Self::try_open(gateway, target, headers).unwrap_or_else(|refused| panic!("{target}: {refused:?}"))
     }
 
-    /// Subscribes. Returns the answer as an error if it is not a stream.
+    /// Subscribes to a live page. Returns the answer as an error if it is not a stream.
     pub(super) fn try_open(
         gateway: &Gateway,
         target: &str,
@@ -78,13 +78,13 @@ impl LiveStream {
         })
     }
 
-    /// Limits the bytes that the socket keeps unread.
+    /// Limits the bytes that the socket buffers for a client that doesn't read.
     pub(super) fn take_little(&self) {
         let stream = self.connection.stream();
         rustix::net::sockopt::set_socket_recv_buffer_size(stream, 256 << 10).expect("a socket");
     }
 
-    /// Returns the next event with data, or `None` at the end of the stream.
+    /// Returns the next event with data; `None` at the end of the stream.
     pub(super) fn next(&mut self) -> Option<Event> {
         let deadline = now() + PATIENCE;
         loop {
@@ -143,7 +143,7 @@ impl LiveStream {
         event
     }
 
-    /// Follows until the page is that of a GET. Returns the number of events.
+    /// Follows until the client's page equals `page`, which a GET has returned. Returns the number of events.
     pub(super) fn follow_to(&mut self, page: &Value) -> usize {
         let mut events = 0;
         let deadline = now() + PATIENCE;

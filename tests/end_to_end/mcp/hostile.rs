@@ -1,5 +1,5 @@
-//! Tests of calls that are wrong or fail: problems of the gateway as errors of tools, and clients that see only their
-//! own lists.
+//! Tests of calls of tools that are wrong or fail: the gateway's problems become errors of tools, and clients see only
+//! their own lists.
 
 use std::thread;
 
@@ -41,7 +41,7 @@ fn wrong_arguments_are_errors_that_say_what_to_write() {
     }
     assert_eq!(tools.upstream.count(), 0, "no list was read");
     for params in [json!({ "name": "list_nothing" }), json!({}), json!({ "name": "export_users" })] {
-        // A request without a name has no header for it.
+        // A request without the name of a tool has no header for the name.
         let answer = tools.ask(&[], "tools/call", &params).json();
         assert_eq!(answer["error"]["code"], -32_602, "{params}: {answer}");
     }
@@ -69,7 +69,7 @@ fn a_cursor_belongs_to_its_list() {
     assert_eq!(fault["code"], "cursor_invalid", "{fault}");
 }
 
-/// Shows that clients which call a tool at the same time each get the items of their own list.
+/// Clients that call a tool at the same time each get the items of their own list.
 ///
 /// Row: A22
 #[test]
@@ -105,7 +105,7 @@ fn clients_see_their_own_lists() {
             assert_eq!(walk.join().expect("a walk"), (first..first + 40).rev().collect::<Vec<u64>>());
         }
     });
-    // A cursor gives no rights: it continues the list of the client that sends it.
+    // A cursor gives no rights. It continues the list of the client that sends it.
     let one = tools.call_as(&[("Authorization", "Bearer one")], "list_users", &json!({ "limit": 2 }));
     let cursor = &one["structuredContent"]["nextCursor"];
     let other =
@@ -115,7 +115,7 @@ fn clients_see_their_own_lists() {
     assert_eq!(tools.call("list_users", &json!({}))["total"], 5, "without credentials");
 }
 
-/// Shows that the upstream gets the client's own headers, and none of the protocol.
+/// The upstream gets the client's own headers, but no headers of the protocol (MCP).
 #[test]
 fn headers_of_the_protocol_stay_here() {
     let tools = Tools::start(Rows::count(3), "", "origins = [\"https://app.example.com\"]");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{JSON, Tools, VERSION, modern};
 use crate::harness::rows::Rows;
 
-/// Changes the message of a request, and its headers.
+/// A function that changes the message and the headers of a request.
 type RequestChange<'a> = dyn Fn(&mut Value, &mut Vec<(&'static str, String)>) + 'a;
 
 fn legacy(method: &str, params: &Value) -> Value {
@@ -151,7 +151,7 @@ fn malformed_messages_are_refused() {
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(code)), "{body}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    // Ids are returned unchanged, regardless of their size; the same id twice is two requests.
+    // Ids are returned unchanged, regardless of their size. Two messages with the same id are two requests.
     for id in ["12345678901234567890123", "-7", "\"ü\\u0000\""] {
         let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}");
         for _ in 0..2 {
@@ -164,7 +164,7 @@ fn malformed_messages_are_refused() {
     assert_eq!(tools.post(&[("MCP-Protocol-Version", "1.0")], &note).status, 400);
 }
 
-/// Shows that the method, the `Accept` header, the origin and the size of a request are checked.
+/// The method, the `Accept` header, the origin and the size of a request are checked.
 ///
 /// Row: A25
 #[test]
@@ -192,8 +192,8 @@ fn requests_over_http_are_checked() {
         ("null", "403 origin_refused"),
         ("http://gateway.test", "403 origin_refused"),
     ] {
-        // An origin that equals the `Host` is refused too: an attacker's name that resolves to this address is the host
-        // of the attacker's page (DNS rebinding).
+        // Even an origin that equals the `Host` is refused. If an attacker's name resolves to this address (DNS
+        // rebinding), that name is both the origin of the attacker's page and the `Host`.
         assert_eq!(tools.post(&[("Origin", origin)], &ping).outcome(), outcome, "{origin}");
         let stream = tools.gateway.send("GET", "/mcp", &[("Origin", origin)], b"");
         assert_eq!(stream.status, if outcome == "200" { 405 } else { 403 }, "{origin}");

@@ -1,6 +1,6 @@
-// The official clients of the Model Context Protocol as they are: `@modelcontextprotocol/sdk`, which begins with `initialize`, and
-// `@modelcontextprotocol/client`, which speaks the newest version too. They list the tools, walk a list to its end by one of
-// them, and call tools wrongly.
+// Runs unmodified official clients of the Model Context Protocol: `@modelcontextprotocol/sdk`, which begins with `initialize`,
+// and `@modelcontextprotocol/client`, which also speaks the newest version. A client lists the tools, walks a list to its end
+// by one of them, and calls tools wrongly.
 //
 //     node walk.mjs sdk|client|client-modern URL TOOL ARGUMENTS
 

@@ -1,4 +1,4 @@
-//! Tests of pages that are made ahead: their choice, their clients, and their number.
+//! Tests of pages that are made ahead of a client's request: which pages are made, for which client, and how many.
 
 use super::{KEPT, start};
 use crate::harness::{
@@ -10,10 +10,10 @@ use crate::harness::{
     upstream::{Exchange, Upstream},
 };
 
-/// Shows that each page of a walk is made once, and never more than one ahead of the client.
+/// Each page of a walk is made once, and at most one page ahead of the client.
 #[test]
 fn the_next_page_is_made_ahead_and_no_other() {
-    // The time that the upstream needs for an answer, and the client for a page.
+    // The time that the upstream takes for an answer, and that the client takes for a page.
     const TIME: std::time::Duration = std::time::Duration::from_millis(20);
     let items = users(200);
     let upstream = Upstream::start(move |exchange: &mut Exchange| {
@@ -42,7 +42,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
             assert!(made <= pages + 1 + twice, "{made} requests for {pages} pages");
             target = page.link("next");
             if spells {
-                // This client writes its own queries, with the cursor first.
+                // This client writes queries itself, with the cursor first, instead of following links.
                 let cursor = target.as_ref().and_then(|next| next.split("cursor=").nth(1));
                 target = cursor.map(|cursor| format!("/users?cursor={cursor}&limit=10"));
             }
@@ -64,7 +64,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
     println!("a walk of 20 pages, plain, with links, and with own queries: {took:?}");
 }
 
-/// Shows that pages are made ahead with the client's own credentials, and only if they may be kept.
+/// Pages are made ahead with the client's own credentials, and only if they may be kept.
 ///
 /// Row: A22
 #[test]

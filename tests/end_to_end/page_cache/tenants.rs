@@ -1,4 +1,4 @@
-//! Tests of two tenants on one route, with all caches and without.
+//! Tests of two tenants on one route, with all caches and without caches.
 
 use super::{is_hit, purge, with_token};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     store::server::{Flavour, StoreServer},
 };
 
-/// The headers that may differ between a kept page and a new one, and those of limits and of the connection.
+/// The headers that may differ between a kept page and a new page, and the headers of limits and of the connection.
 const OF_CACHE: [&str; 7] =
     ["age", "cache-status", "x-request-id", "date", "ratelimit", "ratelimit-policy", "connection"];
 
@@ -27,9 +27,9 @@ fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     (response.status, headers, response.body.clone())
 }
 
-/// Shows that no byte of one tenant's list reaches the other, and that answers with and without caches differ only in
-/// their age. The tenants request random pages from two gateways with all caches and a shared store, which are purged
-/// and emptied at random, and from one gateway without. `CURSORGATE_TENANT_REQUESTS` is the number of requests.
+/// No byte of one tenant's list reaches the other tenant, and answers with and without caches differ only in their age.
+/// The tenants request random pages from two gateways with all caches and a shared store, which are purged and emptied
+/// at random, and from a gateway without caches. `CURSORGATE_TENANT_REQUESTS` sets the number of requests.
 ///
 /// Row: A22
 #[test]

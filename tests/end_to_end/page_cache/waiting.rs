@@ -1,4 +1,5 @@
-//! Tests of simultaneous requests for one page: one of them makes it, and the others share it if they may.
+//! Tests of simultaneous requests for one page: one request makes the page, and the other requests share it if they
+//! may.
 
 use super::{KEPT, PRIVATE, is_hit, start, status};
 use crate::harness::{
@@ -9,7 +10,8 @@ use crate::harness::{
     upstream::{Exchange, Gate, Upstream},
 };
 
-/// Sends one request on each of many connections, opens the gate when all are in flight, and returns the responses.
+/// Sends one request on each of many connections, with these headers. Opens the gate when all requests are in flight,
+/// and returns the responses.
 fn at_once(gateway: &Gateway, gate: &Gate, requests: &[Vec<(&str, &str)>]) -> Vec<Response> {
     let mut connections: Vec<Connection> = requests
         .iter()
@@ -40,7 +42,7 @@ fn gated() -> (Upstream, Gate) {
     (upstream, gate)
 }
 
-/// Shows that 1,000 simultaneous requests for one missing page cause one upstream request for each tenant.
+/// A thousand simultaneous requests for one missing page cause one upstream request for each tenant.
 ///
 /// Row: A22
 #[test]
@@ -64,8 +66,7 @@ fn a_thousand_misses_at_once_are_one_for_each_tenant() {
     }
 }
 
-/// Shows that requests that wait for one page get pages of their own if the page varies by a header in which they
-/// differ.
+/// Requests that wait for one page get different pages if the page varies by a header in which the requests differ.
 ///
 /// Row: A22
 #[test]
@@ -87,7 +88,7 @@ fn a_page_is_shared_only_by_the_waiting_requests_that_may_have_it() {
     }
 }
 
-/// Shows that a client that closes its connection while others wait for its page fails none of them.
+/// If a client closes its connection while other requests wait for its page, these requests are still served.
 #[test]
 fn a_client_that_leaves_fails_no_waiting_request() {
     let (upstream, gate) = gated();

@@ -1,4 +1,5 @@
-//! A small balancer: it requests `/readyz`, and passes connections, byte for byte, to the ready processes in turn.
+//! A small load balancer. It requests `/readyz` of two processes, and passes connections, byte for byte, to the ready
+//! processes in turn.
 
 use std::{
     io,
@@ -35,7 +36,7 @@ struct Process {
 }
 
 impl Balancer {
-    /// Starts a balancer of processes with these addresses for clients and for operators.
+    /// Starts a balancer in front of two processes. Each has an address for clients and an address for operators.
     pub(super) fn start(processes: [(SocketAddr, SocketAddr); 2]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -64,7 +65,7 @@ impl Balancer {
 impl Drop for Balancer {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
-        // Wakes the listening thread, so that it sees the end.
+        // The connection wakes the listening thread, which then ends.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -82,7 +83,7 @@ impl Shared {
         }
     }
 
-    /// Passes a connection to a process. A process that refuses it is skipped, as balancers do.
+    /// Passes a connection to a ready process. A process that refuses the connection is skipped, as balancers do.
     fn pass(&self, client: TcpStream) {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let turns = (0..self.processes.len()).map(|turn| &self.processes[(first + turn) % self.processes.len()]);
@@ -96,7 +97,7 @@ impl Shared {
     }
 }
 
-/// Copies bytes up to their end, and passes the end on by a shutdown.
+/// Copies bytes until one side ends, and then closes the sending direction of the other connection.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

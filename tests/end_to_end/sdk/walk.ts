@@ -1,4 +1,4 @@
-// Walks the lists of a gateway by the client that was written for it: `node walk.js URL`. Prints the ids of each walk.
+// Walks the lists of a gateway with the client that `cursorgate sdk` wrote: `node walk.js URL`. Prints the ids of each walk.
 
 import { ApiError, Client, InvalidPageError, type Listing, type Page, type Row } from "../src/index.js";
 
@@ -28,7 +28,7 @@ walks["team"] = await ids(client.teamUsers({ team: "a b" }, { limit: 100 }));
 walks["backwards"] = await ids(client.standard({ limit: 200, sort: ["score", "-id"] }));
 walks["filtered"] = await ids(client.standard({ limit: 50, filters: { score__gte: 100 } }));
 
-// Pages, and a walk that goes on elsewhere.
+// One walk reads whole pages, and another walk continues after one of these pages.
 const scores: number[] = [];
 let resumed: Page<Row> | null = null;
 for await (const page of client.standard({ limit: 400 }).pages()) {
@@ -47,7 +47,7 @@ try {
 }
 walks["kept apart"] = new InvalidPageError("x") instanceof ApiError;
 
-// What the types refuse.
+// The types refuse each of these calls.
 // @ts-expect-error no such sort
 client.standard({ sort: ["note"] });
 // @ts-expect-error no such argument

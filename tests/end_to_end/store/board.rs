@@ -1,4 +1,4 @@
-//! Tests of `/migration` of processes that share a store: it is one board.
+//! Tests of `/migration` of processes that share a store: all processes report the same board.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn ask(gateway: &Gateway, client: &str, count: usize) {
     }
 }
 
-/// Returns the processes, and the requests of each client.
+/// Returns the numbers of processes on the board, and the number of requests of each client.
 fn board(gateway: &Gateway) -> (Value, Value) {
     let report = http::get(gateway.admin, "/migration").json();
     let clients = report["routes"][0]["clients"].as_array().expect("clients").iter();
@@ -43,8 +43,8 @@ fn board(gateway: &Gateway) -> (Value, Value) {
     (report["processes"].clone(), clients.into())
 }
 
-/// Waits until boards show these processes and requests. A process publishes a request among its clients while it runs,
-/// and by its paging only after its end.
+/// Waits until the boards of all gateways have these processes and requests. A process publishes a request among its
+/// clients while it runs, and by its paging only after its end.
 fn wait_for(gateways: &[&Gateway], processes: &Value, clients: &Value) {
     let all: u64 = clients.as_object().expect("clients").values().filter_map(Value::as_u64).sum();
     for gateway in gateways {
@@ -63,7 +63,7 @@ fn wait_for(gateways: &[&Gateway], processes: &Value, clients: &Value) {
     }
 }
 
-/// Shows that each process reports the counts of all, including those that have ended, and none twice.
+/// Each process reports the counts of all processes once, including processes that have ended.
 #[test]
 fn the_board_of_every_process_has_the_counts_of_all() {
     let (upstream, server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -86,7 +86,7 @@ fn the_board_of_every_process_has_the_counts_of_all() {
     wait_for(&[&second], &read(2, 1), &json!({ "shop": 5, "app": 5, "late": 1 }));
 }
 
-/// Shows that a process that changes to another signing key, and so counts its clients anew, is counted once.
+/// A process that changes to another signing key counts its clients anew, and is still counted once.
 #[test]
 fn a_change_of_keys_doubles_no_count() {
     let (upstream, server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -107,8 +107,8 @@ fn a_change_of_keys_doubles_no_count() {
     });
 }
 
-/// Shows that each process reports only its own counts without the store, and that all counts are reported again after
-/// the store has returned empty.
+/// Without the store, each process reports only its own counts. After the store has returned empty, each process
+/// reports all counts again.
 #[test]
 fn a_board_that_is_lost_is_made_again() {
     let (upstream, mut server) = (serve(&Rows::count(40)), StoreServer::start(Flavour::Redis));
@@ -129,7 +129,7 @@ fn a_board_that_is_lost_is_made_again() {
     assert!(status(&none).is_null());
 }
 
-/// Shows that entries that no process wrote are not counted, and that names of clients are not in the store.
+/// Entries that no process wrote are not counted, and the store doesn't contain names of clients.
 ///
 /// Row: A24
 #[test]
@@ -150,7 +150,7 @@ fn foreign_entries_are_not_counted_and_clients_are_not_readable() {
         let found = |secret: &[u8]| value.windows(secret.len()).any(|part| part == secret);
         assert!(!found(b"canary") && !found(b"users") && !process.contains("canary"));
     }
-    // The entry of a process under the name of another one, and invalid values.
+    // The entry of one process is written under the name of another process, and invalid values are added.
     for (process, value) in [("another", fields[0].1.as_slice()), ("rubbish", b"{}"), ("empty", b"")] {
         let () = redis::cmd("HSET").arg(&name).arg(process).arg(value).query(&mut client).expect("it is written");
     }

@@ -1,4 +1,4 @@
-//! Tests of limits of clients that processes count together, and separately if the store fails.
+//! Tests of rate limits that processes count together, or separately if the store fails.
 
 use std::{path::PathBuf, process::Command};
 
@@ -17,7 +17,7 @@ use crate::{
     third_party::python,
 };
 
-/// Five requests an hour, of which one is available again after 12 minutes.
+/// A limit of five requests an hour. One request is available again after 12 minutes.
 const FIVE: &str = "rate_limit = { requests = 5, per = \"1h\" }";
 
 fn text(upstream: &Upstream, route: &str, shared: &str) -> String {
@@ -44,7 +44,7 @@ fn ask(gateway: &Gateway, target: &str, client: &str) -> Response {
     gateway.send("GET", target, &[("Authorization", client)], b"")
 }
 
-/// Sends a request of a client, which must be served. Returns the rest of `requests`.
+/// Sends a request of a client, which must be served. Returns the number of requests that remain.
 fn served(gateway: &Gateway, client: &str) -> u64 {
     let answer = ask(gateway, "/users?limit=5", client);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -55,8 +55,8 @@ fn assert_refused(gateway: &Gateway, client: &str) {
     assert_limited(&ask(gateway, "/users?limit=5", client), "requests", 720);
 }
 
-/// Shows that a client has one limit at all processes, and that each client has its own. A process that has just
-/// started knows the requests of clients so far. A refused client is refused from memory.
+/// A client has one limit at all processes, and each client has a separate limit. A process that has just started
+/// counts the client's earlier requests. A refused client is refused from memory.
 #[test]
 fn a_client_has_one_limit_at_all_processes() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -79,13 +79,13 @@ fn a_client_has_one_limit_at_all_processes() {
         wait_until_up(&second);
         assert_refused(&second, "Bearer a");
         assert_eq!(served(&second, "Bearer b"), 2, "{flavour:?}");
-        // Another limit begins anew, and the first one stays in force.
+        // A changed limit begins anew, and the counts of the first limit stay in force.
         let other = start(&upstream, &FIVE.replace("= 5", "= 6"), &at(&server));
         assert_eq!((served(&other, "Bearer a"), served(&second, "Bearer b")), (5, 1), "{flavour:?}");
     }
 }
 
-/// Shows that a request is counted for two limits at once, and for neither if one refuses it.
+/// A request is counted for two limits at once, and for neither limit if one of them refuses it.
 #[test]
 fn a_refusal_charges_no_other_limit() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -102,8 +102,8 @@ fn a_refusal_charges_no_other_limit() {
     assert_eq!(questions(&first, "counted") + questions(&second, "counted"), 4);
 }
 
-/// Shows that expensive pages are counted at all processes: of an upstream that returns ten items at a time, a page of
-/// fifty needs at least five requests.
+/// The upstream requests of pages count at all processes. If the upstream returns ten items at a time, a page of fifty
+/// takes at least five.
 #[test]
 fn expensive_pages_are_paid_for_at_all_processes() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Valkey));
@@ -122,7 +122,7 @@ fn expensive_pages_are_paid_for_at_all_processes() {
         taken += upstream.count() - before;
         let expected = u64::try_from(12_usize.saturating_sub(taken)).ok();
         assert_eq!(left(&page, "upstream-requests").map(|left| left.0), expected, "{page:?}");
-        // No answer waits for the charge.
+        // The answer doesn't wait until the charge is stored, so the test does.
         eventually("the charge is stored", || (writes(gateway, "stored") > known).then_some(()));
         target = page.link("next").expect("a next page");
         turn += 1;
@@ -132,7 +132,7 @@ fn expensive_pages_are_paid_for_at_all_processes() {
     for gateway in &gateways {
         assert_limited(&ask(gateway, "/users?limit=1", "a"), "upstream-requests", (over + 1) * 300);
     }
-    // A request without an upstream request is not counted.
+    // A request that causes no upstream request is not counted.
     for gateway in [&gateways[0], &gateways[1], &gateways[0]] {
         let known = writes(gateway, "stored");
         let answer = ask(gateway, "/users?limit=none", "b");
@@ -157,8 +157,8 @@ fn legacy_requests_have_one_limit_at_all_processes() {
     assert_eq!(served(&second, "a"), 4, "five legacy requests and a page count for the route");
 }
 
-/// Shows that each process limits separately, with its last known counts, while the store is stopped or dead, and that
-/// all limit together again afterwards.
+/// While the store is stopped or dead, each process limits separately, from its last known counts. Afterwards, all
+/// processes limit together again.
 ///
 /// Row: F50
 #[test]
@@ -215,7 +215,8 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
     }
 }
 
-/// Shows that each process limits separately without the right to run scripts, which is logged once.
+/// The rights in the documentation suffice. Without the right to run scripts, each process limits separately, which is
+/// logged once.
 #[test]
 fn the_users_rights_are_those_of_the_documentation() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -241,7 +242,7 @@ fn the_users_rights_are_those_of_the_documentation() {
     }
 }
 
-/// Shows that processes that sign with different keys count separately, and that no entry of the store shows a client.
+/// Processes that sign with different keys count separately, and no entry of the store names a client.
 #[test]
 fn names_of_clients_are_keyed_and_show_nothing() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
@@ -259,7 +260,7 @@ fn names_of_clients_are_keyed_and_show_nothing() {
             assert!(!key.contains(secret) && !value.contains(secret), "{key}: {value}");
         }
     }
-    // A writer to the store can only free a client from its limit, or exclude it.
+    // A writer to the store can only free a client from its limit or lock the client out.
     for (value, status) in [("", 200), ("nonsense", 200), ("requests:720000000:5=99999999999999999999", 429)] {
         for key in &keys {
             let () = redis::cmd("SET").arg(key).arg(value).query(&mut server.client()).expect("it is set");
@@ -269,8 +270,8 @@ fn names_of_clients_are_keyed_and_show_nothing() {
     }
 }
 
-/// Shows that the fields suffice for clients of two processes: urllib3 is served after a refusal, and a program that
-/// reads `RateLimit` is never refused, although its requests alternate between the processes.
+/// The fields suffice for polite clients of two processes. urllib3 is served after a refusal, and a program that reads
+/// `RateLimit` is never refused, although its requests alternate between the processes.
 #[test]
 fn polite_clients_of_two_processes_are_served() {
     let walker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers/polite.py");
@@ -299,7 +300,7 @@ fn polite_clients_of_two_processes_are_served() {
     }
 }
 
-/// Shows that no counted request is lost if a process is killed while it answers.
+/// Requests that a killed process has answered stay counted.
 #[test]
 fn a_killed_process_loses_no_counted_request() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));

@@ -1,5 +1,5 @@
-//! Tests of a store that dies, stops, is full, returns empty, or sends invalid replies, in the middle of walks: each
-//! page is served, and needs no more upstream requests than without a store.
+//! Tests of a store that dies, stops, is full, returns empty, or sends invalid replies in the middle of walks. Each
+//! page is served, and takes no more upstream requests than without a store.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -19,8 +19,8 @@ use crate::harness::{
 /// The number of pages of a walk.
 const PAGES: usize = 20;
 
-/// Walks through 200 items, each page from the other process, and calls `event` before each page. Each walk has its own
-/// filter, so that no process remembers the items of another walk. Returns the number of requests to the upstream.
+/// Walks through 200 items, with pages from both processes in turn, and calls `event` before each page. Each walk has a
+/// different filter, so no process remembers the items of another walk. Returns the number of requests to the upstream.
 fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut(usize)) -> usize {
     let (before, mut seen) = (upstream.count(), Vec::new());
     let (mut target, mut number) = (Some(format!("/users?limit=10&walk={before}")), 0);
@@ -36,7 +36,7 @@ fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut
     upstream.count() - before
 }
 
-/// Shows that a store which is full, stops or dies costs no page and no additional upstream request.
+/// A store that is full, stops or dies costs no page and no additional upstream request.
 ///
 /// Row: F50
 #[test]
@@ -66,7 +66,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
         assert!(requests <= without, "{flavour:?}, full: {requests} of {without}");
         let refused = eventually("it is noticed", || both.into_iter().find(|gateway| writes(gateway, "failed") > 0));
         eventually("it is shown", || {
-            // A late reply has no reason, so each attempt asks the store again.
+            // A late reply gives no reason, so each attempt sends another command to the store.
             assert_eq!(refused.get("/users?limit=3").outcome(), "200");
             status(refused)["servers"][0]["reason"].as_str().is_some_and(|reason| reason.contains("OOM")).then_some(())
         });
@@ -116,7 +116,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
     }
 }
 
-/// Shows that a gateway starts without its store, and uses the store once it is available.
+/// A gateway starts without its store, and uses the store once it is available.
 ///
 /// Row: F50
 #[test]
@@ -134,7 +134,7 @@ fn a_store_that_is_down_at_the_start_is_used_when_it_comes() {
     assert!(questions(&first, "hit") + questions(&second, "hit") > 0);
 }
 
-/// Shows that a reload changes to another store, and to none.
+/// A reload can change to another store, or to no store.
 #[test]
 fn a_reload_changes_the_store() {
     let upstream = serve(&Rows::count(200));
@@ -159,14 +159,14 @@ fn a_reload_changes_the_store() {
     wait_until_up(&gateway);
 }
 
-/// The way in which a scripted server answers for items. It answers everything else correctly.
+/// The way in which a scripted server answers commands for items. It answers all other commands correctly.
 #[derive(Clone, Copy)]
 enum Script {
     /// These bytes.
     Says(&'static [u8]),
-    /// These bytes, and the end of the connection.
+    /// These bytes, followed by the end of the connection.
     Ends(&'static [u8]),
-    /// These bytes, followed by an endless number of others.
+    /// These bytes, followed by more bytes without end.
     Floods(&'static [u8]),
 }
 
@@ -204,7 +204,7 @@ fn follow(script: Script, mut stream: &TcpStream) -> Option<()> {
     }
 }
 
-/// Reads a command: an array of bulk strings.
+/// Reads a command, which is an array of bulk strings; `None` at the end of the connection.
 fn command(reader: &mut BufReader<&TcpStream>) -> Option<Vec<Vec<u8>>> {
     let number = |mark: char, reader: &mut BufReader<&TcpStream>| -> Option<usize> {
         let mut line = String::new();
@@ -222,7 +222,7 @@ fn command(reader: &mut BufReader<&TcpStream>) -> Option<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Shows that an invalid reply of the store counts as a miss.
+/// An invalid reply of the store counts as a miss.
 ///
 /// Row: F51
 #[test]
@@ -267,8 +267,7 @@ fn a_store_that_says_nonsense_is_a_miss() {
     }
 }
 
-/// Shows that the connection to a server that sends more bytes than requested is closed, and that those bytes are not
-/// kept.
+/// The gateway closes the connection to a server that sends more bytes than expected, and does not keep these bytes.
 ///
 /// Row: A24
 #[test]

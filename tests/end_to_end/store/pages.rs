@@ -1,5 +1,5 @@
-//! Tests of pages that processes share: made once for all of them, kept apart as in memory, dropped everywhere by a
-//! purge, and served also if the store fails.
+//! Tests of pages that processes share. Pages are made once for all processes, kept apart as in memory, dropped
+//! everywhere by a purge, and served even if the store fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,8 +25,8 @@ const KEPT: &str = "page_cache = { ttl = \"1h\", private = true }";
 /// The headers that may differ between a page and its copy.
 const OF_CACHE: [&str; 4] = ["age", "cache-status", "x-request-id", "date"];
 
-/// Starts an upstream with a counter in each item, so that no two answers are the same, and with the language and the
-/// credentials of the request. Writes succeed.
+/// Starts an upstream whose item contains the number of the answer, and the language and the credentials of the
+/// request. No two answers are therefore the same. Writes succeed.
 fn counting() -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::start(move |exchange: &mut Exchange| {
@@ -70,13 +70,13 @@ fn wait_until_shared(gateway: &Gateway) {
     });
 }
 
-/// Returns the number of look-ups of pages with this answer.
+/// Returns the number of look-ups of pages in the store that had this result, such as `hit`.
 fn pages(gateway: &Gateway, answer: &str) -> u64 {
     metric(gateway, &format!("cursorgate_shared_store_pages_total{{answer=\"{answer}\"}}"))
 }
 
-/// Makes a page by one process, and waits until the store has it. There is one more entry, or two more for the first
-/// page that differs by a header.
+/// Makes a page by one process, and waits until the store contains the page's two entries: the names of the headers by
+/// which pages differ, and the page itself.
 fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&str, &str)]) -> Response {
     let entries = || nodes.iter().map(|node| node.keys_of("page1").len()).sum::<usize>();
     let before = entries();
@@ -86,9 +86,9 @@ fn make(gateway: &Gateway, nodes: &[&StoreServer], target: &str, headers: &[(&st
     page
 }
 
-/// Makes pages by one process until another one finds them, each of another size from `from` on. After the loss of
-/// numbers of purges, a process learns within a second that it must begin anew. Returns the target of the last page and
-/// its answer.
+/// Makes pages by the first process until the second one finds a page in the store. Each page has another size, from
+/// `from` on. After the loss of numbers of purges, a process notices within a second that it must begin anew. Returns
+/// the target of the found page and the number of its answer.
 fn make_again([first, second]: [&Gateway; 2], from: usize) -> (String, u64) {
     let mut limit = from;
     let mut made: Option<(String, u64)> = None;
@@ -113,8 +113,8 @@ fn without_age(page: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     (page.status, headers, page.body.clone())
 }
 
-/// Asserts that a page is made once for two processes, and is the same at both: its bytes, level, validator, links and
-/// age.
+/// Asserts that a page is made once for two processes, and that both serve it with the same bytes, level, validator,
+/// links and age.
 fn share(shared: &str, nodes: &[&StoreServer]) {
     let upstream = counting();
     let [first, second] = [(); 2].map(|()| start(&upstream, shared));
@@ -152,7 +152,7 @@ fn the_nodes_of_a_cluster_share_the_pages() {
     assert!(nodes.iter().all(|node| !node.keys_of("page1").is_empty()), "they are spread");
 }
 
-/// Shows that a user with only the rights of the documentation suffices.
+/// A user of the store with only the rights of the documentation suffices.
 #[test]
 fn the_documented_rights_suffice() {
     let server = StoreServer::start_with(Flavour::Redis, |_, _| {
@@ -171,7 +171,7 @@ fn the_documented_rights_suffice() {
     eventually("the other process learns of it", || (number(&second.get("/users")) > number(&made)).then_some(()));
 }
 
-/// Shows that simultaneous requests for one page ask the store once.
+/// Simultaneous requests for one page cause one look-up in the store.
 #[test]
 fn misses_at_once_ask_the_store_once() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -188,11 +188,12 @@ fn misses_at_once_ask_the_store_once() {
         assert!(is_hit(&page) || cache_status(&page) == "cursorgate; fwd=miss; collapsed", "{page:?}");
     }
     assert_eq!((upstream.count(), pages(&second, "miss")), (asked, 0));
-    // The headers by which pages differ are in memory shortly before the first page.
+    // A second look-up is possible, because the headers by which pages differ are in memory shortly before the first
+    // page.
     assert!((1..=2).contains(&pages(&second, "hit")), "{}", pages(&second, "hit"));
 }
 
-/// Shows that pages in the store are kept apart by client and by the headers in `Vary`, as in memory.
+/// Pages in the store are kept apart by client and by the headers in `Vary`, as in memory.
 ///
 /// Row: A22
 #[test]
@@ -219,7 +220,7 @@ fn pages_are_kept_apart_as_in_memory() {
         let item = &page.json()["data"][0];
         assert_eq!((&item["language"], &item["who"]), (&sent("Accept-Language").into(), &sent("Authorization").into()));
     }
-    // Keys that another process does not have, and the values that the store's operator sees.
+    // A process with other keys finds no page, and the values that the store's operator sees contain no secret.
     let third = start_with(Keys::Two, &upstream, &at(&server), KEPT);
     assert!(!is_hit(&third.send("GET", "/users", &[de, one], b"")));
     assert_eq!(questions(&third, "forged"), 0);
@@ -231,7 +232,7 @@ fn pages_are_kept_apart_as_in_memory() {
     }
 }
 
-/// Shows that a purge by one process applies to the store at once, and soon to the memory of another process.
+/// A purge by one process applies to the store at once, and soon to the memory of other processes.
 #[test]
 fn purges_hold_for_all_processes() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -264,8 +265,8 @@ fn purges_hold_for_all_processes() {
     }
 }
 
-/// Shows that purges apply to all processes during a change of keys, when they sign with different keys and each finds
-/// only pages of its own key.
+/// During a change of keys, a purge applies to all processes, although each process finds only pages of its own signing
+/// key.
 #[test]
 fn purges_cross_a_change_of_keys() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -277,8 +278,8 @@ fn purges_cross_a_change_of_keys() {
     eventually("the memory", || (number(&old.get("/users")) > made).then_some(()));
 }
 
-/// Shows that a purge is not lost if the store is paused or full at the time of the write: no process finds an earlier
-/// page in the store afterwards.
+/// A purge is not lost if the store is paused or full at the time of the write. Afterwards, no process finds an earlier
+/// page in the store.
 ///
 /// Row: F50
 #[test]
@@ -308,8 +309,8 @@ fn a_purge_that_the_store_could_not_take_is_not_lost() {
     make_again([&first, &second], 100);
 }
 
-/// Shows that numbers of purges that are missing, foreign or restored cause misses: a writer to the store can drop
-/// pages, but not keep them.
+/// Numbers of purges that are missing, foreign or restored cause misses. A writer to the store can therefore drop
+/// pages, but can't keep purged pages alive.
 ///
 /// Row: A24
 #[test]
@@ -350,8 +351,8 @@ fn numbers_that_are_gone_or_put_back_make_misses() {
     make_again([&first, &third], 30);
 }
 
-/// Shows that each page is served while the store dies, stops, is full and returns, and that none is older than a write
-/// through the same process.
+/// While the store dies, stops, is full and returns, each page is served, and no page is older than a write through the
+/// same process.
 ///
 /// Row: F50
 #[test]
@@ -396,7 +397,7 @@ fn a_store_that_fails_costs_no_page() {
     }
 }
 
-/// Shows that a stale page of another process is served if the upstream fails.
+/// A stale page of another process is served if the upstream fails.
 #[test]
 fn a_stale_page_of_another_process_is_served_where_the_upstream_fails() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -410,7 +411,7 @@ fn a_stale_page_of_another_process_is_served_where_the_upstream_fails() {
     assert!(is_old(&page) && number(&page) == 0 && page.header("age").is_some(), "{page:?}");
 }
 
-/// Shows that a stale page of another process is served while a new one is made, which all processes find.
+/// A stale page of another process is served while a new page is made, which all processes then find.
 #[test]
 fn a_stale_page_of_another_process_is_served_while_a_new_one_is_made() {
     let (gate, count) = (Gate::default(), AtomicUsize::new(0));

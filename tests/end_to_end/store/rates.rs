@@ -1,14 +1,14 @@
-//! Tests of the operation by which processes share limits, with real servers.
+//! Tests of the script by which processes share rate limits, on real servers.
 
 use super::{Flavour, StoreServer};
 
 const SCRIPT: &str = include_str!("../../../src/gateway/store/handle/rate.lua");
 
-/// The time in which a unit is available again, in microseconds: longer than the test takes.
+/// The time after which a unit of a limit is available again, in microseconds. It is longer than the test takes.
 const UNIT: i64 = 600_000_000;
 
-/// Takes units of limits, given by policy, largest number and number to take. Returns for each whether its units were
-/// available, and the number that is left.
+/// Takes units of several limits. Each limit has a policy, the largest number of units, and the number to take. Returns
+/// for each limit whether its units were available, and the number that is left.
 fn change(client: &mut redis::Connection, key: &str, limits: &[(&str, i64, i64)], are_used: bool) -> Vec<(bool, i64)> {
     let mut command = redis::cmd("EVAL");
     command.arg(SCRIPT).arg(1).arg(key).arg(u8::from(are_used));
@@ -30,7 +30,7 @@ fn take(client: &mut redis::Connection, key: &str, most: i64, units: i64) -> (bo
     change(client, key, &[("requests", most, units)], false)[0]
 }
 
-/// Shows that clients that take units at the same time get no more than a limit has.
+/// Clients that take units at the same time get no more than a limit has.
 #[test]
 fn no_more_units_are_taken_than_there_are() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -48,7 +48,7 @@ fn no_more_units_are_taken_than_there_are() {
     }
 }
 
-/// Shows that a request takes its units of all limits or of none, and that other limits of the client stay as they are.
+/// A request takes its units from all of its limits or from none. Other limits of the client are unchanged.
 #[test]
 fn units_of_several_limits_are_taken_together() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
@@ -69,7 +69,7 @@ fn units_of_several_limits_are_taken_together() {
     }
 }
 
-/// Shows that a limit stays within its bounds for costs of several units, of none, and of more than it has, and for
+/// A limit stays within its bounds for a cost of several units, of no unit, or of more units than it has, and with
 /// foreign values in the store.
 #[test]
 fn a_limit_stays_within_its_bounds_for_any_cost_and_stored_value() {
@@ -99,7 +99,7 @@ fn a_limit_stays_within_its_bounds_for_any_cost_and_stored_value() {
     }
 }
 
-/// Shows that used units are charged even if fewer are available, and that unused ones are returned.
+/// Used units are charged even if fewer are available, and unused units are returned.
 #[test]
 fn used_units_are_charged_and_unused_ones_come_back() {
     let server = StoreServer::start(Flavour::Valkey);

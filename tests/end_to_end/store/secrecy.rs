@@ -1,4 +1,5 @@
-//! Tests that entries of the store show its operator no secret, and that those of other writers are never used.
+//! Tests that entries of the store contain no secret that its operator can read, and that entries of other writers are
+//! never used.
 
 use redis::Commands as _;
 
@@ -14,7 +15,7 @@ use crate::harness::{
 
 const TOKEN: &str = "Bearer canary-token-of-a-client";
 
-/// Returns all keys and values, as the operator reads them.
+/// Returns the keys and values of all remembered items, as the store's operator reads them.
 fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
     let mut client = server.client();
     server
@@ -27,13 +28,13 @@ fn dump(server: &StoreServer) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Shows that the store holds no token, filter, id or key in a readable form.
+/// The store contains no token, filter, id or key in a readable form.
 ///
 /// Row: A24
 #[test]
 fn a_dump_of_the_store_shows_no_value_of_a_client() {
     let (rows, server) = (Rows::count(0), StoreServer::start(Flavour::Redis));
-    // Ids and keys that are recognisable in each form.
+    // The ids and keys are recognisable in any encoding.
     let all = (0..40).map(|number| Row::new(7_770_001_000 + number, 8_880_002_000 + number));
     rows.change_of(TOKEN, |rows| rows.extend(all));
     let upstream = serve(&rows);
@@ -63,7 +64,7 @@ fn a_dump_of_the_store_shows_no_value_of_a_client() {
     }
 }
 
-/// Shows that values of other entries, values of other keys and invalid values are misses, and are counted.
+/// Values of other entries, values of other signing keys and invalid values are misses, and are counted.
 ///
 /// Row: A24
 #[test]
@@ -108,7 +109,7 @@ fn a_foreign_value_is_not_used() {
             assert_eq!(questions(&second, answer), 1, "{name}");
         }
     }
-    // Other types than the gateway writes.
+    // The values have another Redis type than the gateway writes.
     for (key, _) in &own {
         let () = client.del(key).expect("deleted");
         let () = client.rpush(key, "7").expect("a list");
@@ -123,8 +124,7 @@ fn a_foreign_value_is_not_used() {
     assert_eq!(questions(&last, "hit"), 1);
 }
 
-/// Shows that gateways with other keys, or with another version of the format, find no entry of each other in one
-/// server.
+/// Gateways with different keys, or with different versions of the format, find no entry of each other in one server.
 #[test]
 fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));
@@ -140,7 +140,7 @@ fn gateways_of_other_keys_share_a_server_and_nothing_else() {
     assert_eq!(crate::harness::http::get(one.admin, "/migration").json()["processes"]["running"], 1);
 }
 
-/// Shows that the store's password appears neither in a report nor in the log.
+/// The store's password appears neither in a report nor in the log.
 ///
 /// Row: A35
 #[test]
@@ -163,14 +163,14 @@ fn the_password_is_shown_nowhere() {
         let shown = crate::harness::http::get(gateway.admin, report);
         assert!(!shown.text().contains(PASSWORD), "{report}");
     }
-    // With a wrong password, no page is kept. It is not shown either.
+    // With a wrong password, no page is kept, and the wrong password doesn't appear either.
     std::fs::write(&path, "canary-of-a-wrong-password").expect("a file");
     let gateway = Gateway::start(&text(&upstream, &shared));
     assert_eq!(gateway.get("/users?limit=10").outcome(), "200");
     let reason = eventually("a reason", || super::status(&gateway)["servers"][0]["reason"].as_str().map(str::to_owned));
     assert!(reason.contains("WRONGPASS") || reason.contains("AuthenticationFailed"), "{reason}");
     assert!(!format!("{reason}{:?}", gateway.log()).contains("canary"), "{reason}");
-    // A reload reads the file again.
+    // A reload reads the file with the password again.
     std::fs::write(&path, PASSWORD).expect("a file");
     gateway.signal("HUP");
     wait_until_up(&gateway);

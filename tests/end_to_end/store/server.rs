@@ -14,10 +14,10 @@ use crate::{
     third_party::environment,
 };
 
-/// The number of attempts to start, because another process may take a port in between.
+/// The number of attempts to start a server, whose port another process may take first.
 const STARTS: usize = 5;
 
-/// The program of a server.
+/// The kind of a store's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
     Redis,
@@ -41,7 +41,7 @@ impl Flavour {
     }
 }
 
-/// A store's server, while it runs.
+/// A running server of a store. It is killed at the end of the test.
 pub(crate) struct StoreServer {
     pub(crate) port: u16,
     flavour: Flavour,
@@ -56,7 +56,7 @@ impl StoreServer {
         Self::start_with(flavour, |_, _| String::new())
     }
 
-    /// Starts a server with further lines of configuration, made for its port and its folder.
+    /// Starts a server with additional lines of configuration, which `lines` returns for its port and its folder.
     pub(crate) fn start_with(flavour: Flavour, lines: impl Fn(u16, &Directory) -> String) -> Self {
         for _ in 0..STARTS {
             let (port, directory) = (free_port(), Directory::new());
@@ -92,7 +92,7 @@ impl StoreServer {
         panic!("no sentinel after {STARTS} starts, each on another port");
     }
 
-    /// Waits until the server listens. Returns false if it has ended.
+    /// Waits until the server listens. Returns `false` if its process has ended.
     fn waits(&mut self) -> bool {
         eventually("the store listens", || {
             if self.child.try_wait().expect("it is our child").is_some() {
@@ -102,12 +102,12 @@ impl StoreServer {
         })
     }
 
-    /// Sends a signal.
+    /// Sends a signal, such as `STOP`, to the server.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
 
-    /// Kills the server.
+    /// Kills the server and waits for its end. Its entries are lost.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
@@ -122,32 +122,32 @@ impl StoreServer {
         eventually("the store starts again", port_is_free);
     }
 
-    /// Returns the path of a file in its folder.
+    /// Returns the path of a file in the server's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.file(name)
     }
 
-    /// Returns a client of the server.
+    /// Returns a new connection to the server, as its default user.
     pub(crate) fn client(&self) -> redis::Connection {
         let client = redis::Client::open(("127.0.0.1", self.port)).expect("an address");
         client.get_connection_with_timeout(Duration::from_secs(10)).expect("it listens")
     }
 
-    /// Returns all keys.
+    /// Returns the keys of all entries, sorted.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut self.client()).expect("keys");
         keys.sort();
         keys
     }
 
-    /// Returns the keys of this kind of values.
+    /// Returns the keys of entries of this kind, such as `page1` or `pivot1`.
     pub(crate) fn keys_of(&self, kind: &str) -> Vec<String> {
         let mark = format!(":{kind}:");
         self.keys().into_iter().filter(|key| key.contains(&mark)).collect()
     }
 }
 
-/// Returns the line of the documentation that makes the user of gateways, with the rights that it needs.
+/// Returns the line of docs/shared-store.md that defines the gateway's user with the rights that it needs.
 pub(crate) fn documented_rights() -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/shared-store.md")).expect("a page");
     page.lines().find(|line| line.starts_with("user cursorgate on")).expect("a line of rights").to_owned()
@@ -155,13 +155,13 @@ pub(crate) fn documented_rights() -> String {
 
 impl Drop for StoreServer {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts a server that ends with this thread, in every case.
+/// Starts a server. Its process is killed when this thread ends.
 fn launch(flavour: Flavour, settings: &str, directory: &Directory, arguments: &[&str]) -> Child {
     let file = directory.file("store.conf");
     std::fs::write(&file, settings).expect("a file in the test's directory");

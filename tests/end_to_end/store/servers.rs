@@ -1,4 +1,4 @@
-//! Tests of servers with TLS and users, of servers that sentinels watch, and of clusters.
+//! Tests of stores with TLS and users, of stores that sentinels watch, and of clusters.
 
 use super::{Flavour, Rows, StoreServer, ids, look_ups, next, questions, serve, server, start, status, wait_until_up};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
     tls::authority::{ALWAYS, Authority},
 };
 
-/// Serves a first page by the first gateway and the next page by the second one, which finds the item of its cursor in
-/// the store. The pages have their own filter, so that no process remembers them.
+/// Serves a first page by the first gateway and the next page by the second one, which finds the cursor's item in the
+/// store. The filter of these pages is new, so no process remembers their items.
 fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
-    // The write may not have arrived yet.
+    // The first page's item may arrive late in the store.
     eventually("the other process finds the item", || {
         let (known, asked) = (questions(second, "hit"), look_ups(upstream));
         let page = first.get(&format!("/users?limit=10&share={}", upstream.count()));
@@ -27,7 +27,8 @@ fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
     });
 }
 
-/// Shows a store with certificates on both sides, and a user with only the rights of docs/shared-store.md.
+/// The gateway uses a store with certificates on both sides, as a user with only the rights of docs/shared-store.md. It
+/// refuses a server whose certificate has another name or another authority.
 #[test]
 fn a_server_is_held_to_its_certificate_and_asks_for_one() {
     const NAME: &str = "store.people.test";
@@ -69,7 +70,7 @@ fn a_server_is_held_to_its_certificate_and_asks_for_one() {
     }
 }
 
-/// Shows that the successor is used after the master has died.
+/// After the master has died, the gateway uses the successor that the sentinels name.
 #[test]
 fn the_successor_of_a_master_is_found_by_its_sentinels() {
     let mut master = StoreServer::start(Flavour::Redis);
@@ -151,7 +152,7 @@ pub(super) fn start_cluster() -> [StoreServer; 3] {
     nodes
 }
 
-/// Returns the configuration of a cluster. Its first address has no server.
+/// Returns the lines of `[caches.shared]` for a cluster. The first address has no server.
 pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
     format!(
         "addresses = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\nkind = \"cluster\"\n{}",
@@ -161,8 +162,8 @@ pub(super) fn at_cluster(nodes: &[StoreServer; 3]) -> String {
     )
 }
 
-/// Shows that names are spread over the nodes, that only the names of a dead node are lost, and that slots that move
-/// are followed.
+/// Entries are spread over the nodes of a cluster, and only the entries of a dead node are lost. Slots that move to
+/// another node are found there.
 #[test]
 fn the_nodes_of_a_cluster_are_asked_for_their_slots() {
     let mut nodes = start_cluster();

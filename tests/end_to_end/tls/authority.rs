@@ -17,7 +17,7 @@ use openssl::{
 
 use crate::harness::Directory;
 
-/// The beginning and the end of a certificate's validity, in seconds since 1970.
+/// The beginning and the end of a certificate's validity, in seconds since 1970 (UTC).
 pub(crate) type Validity = (i64, i64);
 
 /// A validity that begins before and ends after any test.
@@ -36,7 +36,7 @@ pub(crate) struct Authority {
 
 /// A certificate with its key.
 pub(crate) struct Identity {
-    /// The certificate, followed by those that a server sends with it.
+    /// The certificate, followed by the intermediate certificates that a server sends with it.
     pub(crate) chain: Vec<X509>,
     /// The key of the certificate.
     pub(crate) key: PKey<Private>,
@@ -55,26 +55,26 @@ impl Authority {
         Self { certificate: certificate(name, &[], &key, Some(self), ALWAYS), key }
     }
 
-    /// Issues a server's certificate.
+    /// Issues a certificate for these names, with a new key.
     pub(crate) fn issue(&self, names: &[&str], validity: Validity) -> Identity {
         let key = key();
         Identity { chain: vec![certificate(names[0], names, &key, Some(self), validity)], key }
     }
 
-    /// Writes the authority's certificate to a PEM file.
+    /// Writes the authority's certificate to a PEM file in a folder, and returns the path.
     pub(crate) fn file(&self, folder: &Directory, name: &str) -> PathBuf {
         written(folder, name, &self.certificate.to_pem().expect("a certificate"))
     }
 }
 
 impl Identity {
-    /// Creates a server's certificate that no authority has signed.
+    /// Creates a self-signed certificate for these names.
     pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = key();
         Self { chain: vec![certificate(names[0], names, &key, None, ALWAYS)], key }
     }
 
-    /// Returns the same identity, which also sends an authority's certificate.
+    /// Appends the certificate of an intermediate authority to the chain.
     pub(crate) fn with(mut self, authority: &Authority) -> Self {
         self.chain.push(authority.certificate.clone());
         self
@@ -86,7 +86,7 @@ impl Identity {
         (chain, self.key.private_key_to_pem_pkcs8().expect("a key"))
     }
 
-    /// Writes the chain and the key to PEM files.
+    /// Writes the chain and the key to PEM files in a folder, and returns both paths.
     pub(crate) fn files(&self, folder: &Directory, name: &str) -> (PathBuf, PathBuf) {
         let (chain, key) = self.pem();
         (written(folder, &format!("{name}.crt"), &chain), written(folder, &format!("{name}.key"), &key))

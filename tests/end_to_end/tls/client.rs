@@ -1,4 +1,4 @@
-//! TLS clients, which can send a certificate and request a name, and which report the certificate that they got.
+//! TLS clients, which can send a certificate and request a name, and which report the certificate of the server.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -19,11 +19,11 @@ use crate::harness::PATIENCE;
 pub(crate) struct Caller<'a> {
     /// The authority that the client trusts.
     pub(crate) ca: &'a Path,
-    /// The name that the client requests. Without one, it verifies no name.
+    /// The host name that the client requests (SNI); `None` to request no name.
     pub(crate) name: Option<&'a str>,
-    /// The certificate that the client sends.
+    /// The certificate that the client sends; `None` for no certificate.
     pub(crate) identity: Option<&'a Identity>,
-    /// The newest version that the client supports.
+    /// The newest version of TLS that the client supports.
     pub(crate) newest: SslVersion,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Caller<'a> {
         Self { ca, name: Some(name), identity: None, newest: SslVersion::TLS1_3 }
     }
 
-    /// Connects and makes the handshake. Returns the connection.
+    /// Connects and makes the handshake. Returns the connection, or the fault as a message.
     pub(crate) fn connect(self, address: SocketAddr) -> Result<Secured, String> {
         let made = || {
             let mut builder = SslConnector::builder(SslMethod::tls_client())?;
@@ -45,7 +45,7 @@ impl<'a> Caller<'a> {
             }
             let mut configuration = builder.build().configure()?;
             configuration.set_use_server_name_indication(self.name.is_some());
-            // Some tests expect a certificate of another name.
+            // Some tests expect a certificate for another name.
             configuration.set_verify_hostname(false);
             Ok::<_, openssl::error::ErrorStack>(configuration)
         };
@@ -57,18 +57,18 @@ impl<'a> Caller<'a> {
         configuration.connect(self.name.unwrap_or("none.test"), stream).map(Secured).map_err(|error| error.to_string())
     }
 
-    /// Returns the common name of the certificate that a listener sends.
+    /// Returns the common name of the certificate that a listener sends, or the fault of the handshake.
     pub(crate) fn shown(self, address: SocketAddr) -> String {
         self.connect(address).map_or_else(|error| error, |connection| connection.common_name())
     }
 
-    /// Sends a GET on a new connection, and returns the answer.
+    /// Sends a GET on a new connection. Returns the answer, or the fault as a message.
     pub(crate) fn get(self, address: SocketAddr, path: &str, headers: &str) -> Result<String, String> {
         self.connect(address)?.get(path, headers)
     }
 }
 
-/// Returns the first message of a client that requests a name.
+/// Returns the bytes of a `ClientHello` that requests a name.
 pub(crate) fn greeting(name: &str) -> Vec<u8> {
     #[derive(Debug)]
     struct Sent(Vec<u8>);
@@ -96,14 +96,14 @@ pub(crate) fn greeting(name: &str) -> Vec<u8> {
 pub(crate) struct Secured(SslStream<TcpStream>);
 
 impl Secured {
-    /// Returns the common name of the certificate of the other side.
+    /// Returns the common name of the server's certificate.
     pub(crate) fn common_name(&self) -> String {
         let certificate = self.0.ssl().peer_certificate().expect("a server has a certificate");
         let name = certificate.subject_name().entries_by_nid(Nid::COMMONNAME).next().expect("it has a name");
         name.data().to_string().expect("a text")
     }
 
-    /// Returns the serial number of the certificate of the other side.
+    /// Returns the serial number of the server's certificate, in hexadecimal digits.
     pub(crate) fn serial(&self) -> String {
         let certificate = self.0.ssl().peer_certificate().expect("a server has a certificate");
         let number = certificate.serial_number().to_bn().expect("a number");

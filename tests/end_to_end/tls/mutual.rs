@@ -1,4 +1,4 @@
-//! Tests of the certificates of clients, and of the gateway's own certificate for its upstreams.
+//! Tests of mutual TLS: certificates of clients, and the gateway's own certificate for its upstreams.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,7 +29,8 @@ struct Knowing {
 
 const SUBJECT: &str = "x-client-subject";
 
-/// Starts a gateway with `clients` in the `tls` of a second listener; `more` is appended to its configuration.
+/// Starts a gateway with a second listener. `clients` contains lines for the `tls` of that listener, and `more` lines
+/// for the configuration.
 fn knowing(folder: &Directory, root: &Authority, clients: &str, more: &str) -> Knowing {
     let upstream = Upstream::start(serve(users(3)));
     let secure = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -48,13 +49,13 @@ fn authorities(ca: &Path, need: &str) -> String {
     format!("clients = {{ ca = {ca:?}, certificate = \"{need}\" }}")
 }
 
-/// Returns the last request's value of the header for subjects.
+/// Returns the subject that the upstream got in its last request; `None` without one.
 fn told(upstream: &Upstream) -> Option<String> {
     upstream.requests().last().and_then(|request| request.header(SUBJECT).map(str::to_owned))
 }
 
-/// Shows that the upstream gets the subject of the client's certificate, and that no header of the client replaces or
-/// removes it.
+/// The upstream gets the subject of the client's certificate, and no header of the client replaces or removes the
+/// subject.
 ///
 /// Row: A13, F04
 #[test]
@@ -89,7 +90,7 @@ fn clients_are_known_by_their_certificates() {
     caller(Some(leak(odd))).get(known.secure, "/anything", "").expect("an answer");
     assert_eq!(told(&known.upstream).as_deref(), Some(r"CN=a\, b\=c\+\C3\A9\20"));
 
-    // The same over HTTP/2.
+    // The subject is also sent for a client by HTTP/2.
     let (certificate, key) = staff.issue(&["shipping"], ALWAYS).files(&folder, "shipping");
     let curl = Command::new("curl")
         .args(["--silent", "--http2", "--max-time", "60", "--write-out", "%{http_version} %{http_code}", "--output"])
@@ -150,7 +151,7 @@ fn a_certificate_may_be_optional_and_a_proxy_may_name_its_client() {
     }
 }
 
-/// Shows that the authorities for clients are renewed like certificates.
+/// The authorities for clients are renewed like certificates.
 #[test]
 fn authorities_are_renewed() {
     let folder = Directory::new();
@@ -178,8 +179,7 @@ fn a_listener_may_speak_the_newest_version_alone() {
     assert!(refused.as_ref().is_err_and(|error| error.contains("protocol version")), "{refused:?}");
 }
 
-/// Shows that the gateway sends its certificate to an upstream that requires one, and that the certificate is renewed
-/// like any other.
+/// The gateway sends its certificate to an upstream that requires one. That certificate is renewed like any other.
 ///
 /// Row: F04
 #[test]

@@ -81,7 +81,8 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
     }
 }
 
-/// Clients that open a new connection for each request, and clients that keep theirs.
+/// Two kinds of clients that send requests all the time: they open a new connection for each request, or keep one
+/// connection.
 struct Load {
     ended: Arc<AtomicBool>,
     counts: Arc<[AtomicUsize; 2]>,
@@ -126,7 +127,7 @@ impl Load {
         Self { ended, counts, failed, serials, workers }
     }
 
-    /// Waits until both kinds of clients have been answered once more.
+    /// Waits until both kinds of clients have received more than 25 more answers.
     fn goes_on(&self) {
         let before = [0, 1].map(|kind: usize| self.counts[kind].load(Ordering::SeqCst));
         eventually("both kinds of clients are answered", || {
@@ -146,7 +147,8 @@ impl Load {
     }
 }
 
-/// Waits until new clients get another certificate than before.
+/// Waits until new clients get another certificate than the one with the serial number `before`. Returns the new serial
+/// number.
 fn until_renewed(address: SocketAddr, ca: &Path, before: &str) -> String {
     eventually("the certificate is renewed", || {
         let serial = Caller::new(ca, "api.test").connect(address).expect("a handshake").serial();
@@ -154,7 +156,8 @@ fn until_renewed(address: SocketAddr, ca: &Path, before: &str) -> String {
     })
 }
 
-/// Writes a pair as Kubernetes does: a folder for each version, and a link to it that is switched atomically.
+/// Writes a certificate and its key as Kubernetes does: into a new folder for each version, to which a link is switched
+/// atomically.
 fn switch(folder: &Path, version: u32, identity: &Identity) {
     let (name, link) = (format!("..version_{version}"), folder.join("..data_tmp"));
     std::fs::create_dir(folder.join(&name)).expect("a folder");
@@ -165,7 +168,7 @@ fn switch(folder: &Path, version: u32, identity: &Identity) {
     std::fs::rename(&link, folder.join("..data")).expect("a link");
 }
 
-/// Shows that no request fails while certificates are renewed, by a switched link or by renamed files.
+/// No request fails while certificates are renewed, by a switched link, by renamed files, or by a signal.
 ///
 /// Row: F04
 #[test]
@@ -214,14 +217,14 @@ fn renewed_certificates_fail_no_client() {
     println!("answered on new connections and on kept ones: {counts:?}");
 }
 
-/// Returns a member of the only certificate in the report for operators.
+/// Returns a member of the only certificate in `/certificates`, the report for operators.
 fn seen(gateway: &Gateway, member: &str) -> Value {
     let all: Value = serde_json::from_str(http::get(gateway.admin, "/certificates").text()).expect("JSON");
     assert_eq!(all["certificates"].as_array().map(Vec::len), Some(1), "{all}");
     all["certificates"][0][member].clone()
 }
 
-/// Shows that a pair that can't be used is reported, and that the previous pair stays in use.
+/// A certificate and key that can't be used are reported, and the previous ones stay in use.
 ///
 /// Row: F04
 #[test]

@@ -1,4 +1,4 @@
-//! An upstream that speaks TLS, or fails during the handshake.
+//! Upstreams that speak TLS, or that fail during the handshake.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -21,9 +21,9 @@ use crate::harness::PATIENCE;
 
 /// The way in which a server starts a connection.
 pub(crate) enum Greeting {
-    /// With this certificate, and these versions of TLS.
+    /// With this certificate, and the oldest and the newest of the offered versions of TLS.
     Certificate(Identity, SslVersion, SslVersion),
-    /// With this certificate, and for clients with a certificate of this authority.
+    /// With this certificate, and only for clients with a certificate of this authority.
     Mutual(Identity, X509),
     /// The server is silent until the client closes the connection.
     Silence,
@@ -33,7 +33,7 @@ pub(crate) enum Greeting {
     Plain,
 }
 
-/// A listening upstream. It ends with the test.
+/// A listening upstream. It stops at the end of the test.
 pub(crate) struct Secure {
     /// The address of the server.
     pub(crate) address: SocketAddr,
@@ -46,7 +46,7 @@ pub(crate) struct Secure {
 struct Seen {
     /// The first line of each request.
     requests: Vec<String>,
-    /// The name that each finished handshake requested.
+    /// The host name that the client requested in each finished handshake; `None` if it requested none.
     names: Vec<Option<String>>,
     /// The common name of each certificate that a client sent.
     clients: Vec<String>,
@@ -77,22 +77,22 @@ impl Secure {
         Self { address, seen, ended }
     }
 
-    /// Returns the first lines of the received requests.
+    /// Returns the first line of each received request.
     pub(crate) fn requests(&self) -> Vec<String> {
         locked(&self.seen).requests.clone()
     }
 
-    /// Returns the requested names.
+    /// Returns the host name that was requested in each finished handshake.
     pub(crate) fn names(&self) -> Vec<Option<String>> {
         locked(&self.seen).names.clone()
     }
 
-    /// Returns the common names of the certificates that clients sent.
+    /// Returns the common name of each certificate that a client sent.
     pub(crate) fn clients(&self) -> Vec<String> {
         locked(&self.seen).clients.clone()
     }
 
-    /// Returns whether all connections began with TLS.
+    /// Returns whether there were connections, and all of them began with a TLS handshake.
     pub(crate) fn saw_tls_alone(&self) -> bool {
         let seen = locked(&self.seen);
         !seen.first_bytes.is_empty() && seen.first_bytes.iter().all(|byte| *byte == 22)

@@ -1,6 +1,6 @@
-// Apollo Client's `relayStylePagination` on connections, which a link stands in for GraphQL with: `first` and `after` to the
-// end, `last` and `before` to the start. It splices pages where the cursors of edges are the same characters, so cursors
-// of one reading are also used in another, of pages of another size.
+// Walks connections with Apollo Client's `relayStylePagination`; a link answers in place of a GraphQL server. The walks are by
+// `first` and `after` to the end, and by `last` and `before` to the start. Apollo Client splices pages at edges with equal
+// cursors, so cursors of one walk are also used in another walk with another page size.
 
 import { ApolloClient, ApolloLink, InMemoryCache, Observable, gql } from "@apollo/client";
 import { relayStylePagination } from "@apollo/client/utilities";
@@ -34,7 +34,7 @@ async function connection(variables) {
   const response = await fetch(`${base}/users?${new URLSearchParams(said)}`);
   if (!response.ok) throw new Error(`${response.url}: ${response.status} ${await response.text()}`);
   const { edges, pageInfo } = await response.json();
-  // What a GraphQL server would add.
+  // A GraphQL server would add these members.
   return {
     __typename: "UserConnection",
     edges: edges.map(({ cursor, node }) => ({ __typename: "UserEdge", cursor, node: { __typename: "User", ...node } })),

@@ -1,4 +1,4 @@
-// HAL documents parsed by halfred: `next` to the end, `prev` back to the start. Items need no links of their own.
+// Walks HAL documents, which halfred parses: by `next` to the end, and by `prev` back to the start. Items need no links.
 
 import halfred from "halfred";
 
@@ -9,7 +9,7 @@ async function page(href) {
   if (!response.ok) throw new Error(`${href}: ${response.status} ${await response.text()}`);
   const parser = halfred.enableValidation();
   const resource = halfred.parse(await response.json());
-  // What items lack is the upstream's own affair; the page's own links are not.
+  // Items may lack links, because the upstream writes the items. The page's own links must be valid.
   const issues = resource.validationIssues().filter(({ path }) => !path.includes("_embedded"));
   if (issues.length) throw new Error(`${href}: ${JSON.stringify(issues)}`);
   return resource;

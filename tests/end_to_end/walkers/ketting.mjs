@@ -1,5 +1,5 @@
-// HAL and JSON:API by ketting, which follows relations. Of each embedded item of HAL it makes a resource, for which it
-// wants the item's own `self` link: the upstream writes one, as Spring Data REST does.
+// Walks HAL and JSON:API with ketting, which follows relations. Ketting makes a resource of each embedded item of HAL, which
+// needs the item's own `self` link. The upstream writes that link, as Spring Data REST does.
 
 import { Client } from "ketting";
 

@@ -1,5 +1,5 @@
-// JSON:API by kitsu, which writes `page[size]`, `page[after]` and `page[before]`, and puts ids, types, attributes and meta
-// of resources together again. Walked by the links of pages, and by the cursors of items, as the profile has both.
+// Walks JSON:API with kitsu, which writes `page[size]`, `page[after]` and `page[before]`, and merges the id, type, attributes
+// and meta of each resource. The profile has links of pages and cursors of items, so there is a walk by each.
 
 import Kitsu from "kitsu";
 
@@ -14,7 +14,7 @@ const items = ({ data }) =>
     return { id: Number(id), ...attributes };
   });
 
-// `after` and `before` find where to go on, or nothing.
+// `after` and `before` return the cursor from which to continue, or nothing at the end.
 async function walk(after, before) {
   const forward = [];
   let answer = await page({});

@@ -1,4 +1,4 @@
-// GET lists by the plugin that pages for Octokit: `rel="next"` of `Link`, bodies that are arrays. It knows no way back.
+// Walks lists with Octokit's plugin for paging, which follows `rel="next"` of `Link` and expects arrays. It can't walk back.
 
 import { Octokit } from "@octokit/core";
 import { paginateRest } from "@octokit/plugin-paginate-rest";

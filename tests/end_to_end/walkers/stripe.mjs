@@ -1,4 +1,4 @@
-// Stripe's own library pages by itself: forward by the id of the last object, back by that of the first.
+// Walks with Stripe's own library, which pages forward by the id of the last object, and back by the id of the first object.
 
 import Stripe from "stripe";
 
@@ -13,7 +13,7 @@ const walk = async (parameters) => {
 };
 
 const forward = await walk({});
-// All that stands before the last object, the nearest first.
+// The walk back returns all objects before the last one, the nearest first.
 const backward = await walk({ ending_before: forward.at(-1).id });
 
 console.log(JSON.stringify({ "starting_after": forward, "ending_before": [...backward.reverse(), forward.at(-1)] }));

@@ -1,5 +1,5 @@
-// Infinite queries of TanStack Query on pages with `pageInfo`: all pages at once, page by page from the start, back from
-// the last page, and both ways from one amid the list; and all pages read again, as it does when they are stale.
+// Walks pages with `pageInfo` by infinite queries of TanStack Query: all pages at once, page by page from the start, back from
+// the last page, and in both directions from the middle of the list. Finally all pages are read again, as for stale queries.
 
 import { InfiniteQueryObserver, QueryClient } from "@tanstack/query-core";
 

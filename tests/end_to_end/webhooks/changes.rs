@@ -17,12 +17,12 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// The credentials of the gateway's own requests.
+/// The credentials of the gateway's own requests, which watch the list.
 const WATCH: &str = "Bearer watch-canary";
 
 const CHANGED: &[&str] = &["collection.changed"];
 
-/// Returns the table of an endpoint of the operator.
+/// Returns the table of an operator's endpoint for `collection.changed`, and writes its secret to a file.
 fn audit(directory: &Directory, receiver: &Receiver) -> String {
     let secret = directory.file("secret");
     std::fs::write(&secret, receiver::SECRET).expect("a file");
@@ -32,7 +32,7 @@ fn audit(directory: &Directory, receiver: &Receiver) -> String {
     )
 }
 
-/// Waits for further requests to the upstream.
+/// Waits until the upstream has received this number of additional requests.
 fn asked(upstream: &Upstream, requests: usize) {
     let since = upstream.count();
     eventually("further requests", || (upstream.count() >= since + requests).then_some(()));
@@ -42,7 +42,7 @@ fn payloads(receiver: &Receiver) -> Vec<Value> {
     receiver.events().iter().map(receiver::Received::json).collect()
 }
 
-/// Waits for `count` events, and returns the last one.
+/// Waits until the receiver has exactly `count` events, and returns the last one.
 fn events(receiver: &Receiver, count: usize) -> receiver::Received {
     let found = eventually(&format!("{count} events"), || Some(receiver.events()).filter(|all| all.len() >= count));
     assert_eq!(found.len(), count, "{:?}", payloads(receiver));
@@ -131,7 +131,7 @@ fn a_watch_that_is_refused_is_reported_and_goes_on() {
     );
 }
 
-/// Subscribes to a live page and waits for it.
+/// Subscribes to a live page, waits for the first page, and returns the connection.
 fn live(gateway: &Gateway, target: &str, credentials: &str) -> http::Connection {
     let mut connection = gateway.connect();
     let head = format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: {credentials}\r\n\r\n");
@@ -141,7 +141,7 @@ fn live(gateway: &Gateway, target: &str, credentials: &str) -> http::Connection 
     connection
 }
 
-/// Shows that a change of a live page is sent once, only to the endpoint of the client whose page it is.
+/// A change of a live page is sent once, and only to the endpoint of the client whose page it is.
 ///
 /// Row: A22
 #[test]

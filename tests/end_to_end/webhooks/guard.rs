@@ -1,5 +1,5 @@
-//! Tests of the addresses of webhooks: names are resolved and checked at each request, and certificates are compared
-//! with them.
+//! Tests of the addresses of webhooks: a name is resolved, and its addresses are checked, at each request. Certificates
+//! must match the name.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Shows that an endpoint is refused if its name resolves to an address that is not permitted.
+/// An endpoint is refused if its name resolves to an address that is not permitted.
 ///
 /// Row: A39
 #[test]
@@ -70,7 +70,7 @@ fn a_name_with_an_address_that_is_not_permitted_is_refused() {
     }
 }
 
-/// Shows that the address is checked at each attempt, and that an event is never sent to one that is not permitted.
+/// The address is checked at each attempt, and an event is never sent to an address that is not permitted.
 ///
 /// Row: A39
 #[test]
@@ -103,7 +103,7 @@ fn a_name_that_changes_is_checked_again() {
     assert_eq!(get(&gateway, &endpoint.path, &[ONE])["state"], "active");
 }
 
-/// Shows that a receiver needs a certificate of a trusted authority for the name in the URL.
+/// A receiver needs a certificate of a trusted authority for the name in the URL.
 ///
 /// Row: A39
 #[test]

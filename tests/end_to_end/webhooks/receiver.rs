@@ -1,4 +1,4 @@
-//! A receiver of webhooks, which records requests and answers as the test says.
+//! A receiver of webhooks, which records requests and sends the answers that a test sets.
 
 use std::{
     io,
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::harness::upstream::{After, Exchange, Request, Upstream};
 
-/// A secret of the operator's endpoints.
+/// The current secret of the operator's endpoints.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// The previous secret.
+/// The previous secret of the operator's endpoints, before a change.
 pub(crate) const SECRET_BEFORE: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A received request.
@@ -29,7 +29,7 @@ impl Received {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// Returns the `webhook-id`.
+    /// Returns the `webhook-id`, which is the same in each attempt of a delivery.
     pub(crate) fn id(&self) -> String {
         self.request.header("webhook-id").expect("an id").to_owned()
     }
@@ -41,7 +41,8 @@ impl Received {
 
 type Seen = Arc<Mutex<Vec<Received>>>;
 
-/// A listening receiver, which ends with the test. It answers challenges until the test sets another answer.
+/// A listening receiver, which stops at the end of the test. It answers challenges, and events with 200, until the test
+/// sets another answer.
 pub(crate) struct Receiver {
     upstream: Upstream,
     seen: Seen,
@@ -62,7 +63,7 @@ impl Receiver {
         format!("http://{}{target}", self.upstream.address)
     }
 
-    /// Changes the answer from the next request on.
+    /// Sets the function that answers requests, from the next request on.
     pub(crate) fn answer(
         &self,
         answer: impl Fn(&Received, &mut Exchange) -> io::Result<After> + Send + Sync + 'static,
@@ -109,7 +110,7 @@ fn echo(received: &Received, exchange: &mut Exchange) -> io::Result<After> {
     )
 }
 
-/// Returns whether one of the signatures was made with a secret.
+/// Returns whether one of the signatures in a request was made with a secret.
 pub(crate) fn signed_by(received: &Received, secret: &str) -> bool {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("its prefix")).expect("base64");
     let (id, at) = (received.id(), received.request.header("webhook-timestamp").expect("a time").to_owned());

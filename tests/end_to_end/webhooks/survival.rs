@@ -1,4 +1,4 @@
-//! Tests that deliveries outlive their process, and the keys of cursors.
+//! Tests that deliveries survive the end of their process and changes of the keys of cursors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +34,8 @@ fn an_event_whose_process_is_killed_at_its_delivery_arrives() {
     assert!(signed_by(&last, &endpoint.secret), "the secret survives too");
 }
 
-/// Shows that each event arrives or is a dead letter if processes are killed repeatedly, while exports end and the
-/// receiver refuses at random.
+/// Each event arrives or is a dead letter, even if processes are killed repeatedly while exports end and the receiver
+/// refuses at random.
 #[test]
 fn every_event_arrives_or_is_a_dead_letter() {
     const EXPORTS: usize = 24;
@@ -100,8 +100,9 @@ fn every_event_arrives_or_is_a_dead_letter() {
     assert_eq!(arrived, jobs);
 }
 
-/// Shows that a process that ends between the end of an export and its event raises the event after its restart, and
-/// that one that ends after the event, but before it has recorded that, does not raise it again.
+/// The end of an export is one event, even if the process ends at a bad moment. A process that ends before the event is
+/// raised raises it after the restart. A process that ends after raising the event, but before recording that, doesn't
+/// raise it again.
 #[test]
 fn an_event_is_raised_once_if_its_process_ends_around_it() {
     let upstream = Upstream::start(serve(users(3)));

@@ -1,13 +1,13 @@
 // json-server 0.17 over a collection made in memory, on a free port.
 //
-// Prints `port N` once it listens. `GET /__count` says how many other requests have come in. It ends when its standard
-// input does, so it never outlives the test that started it.
+// Prints `port N` once it listens. `GET /__count` returns the number of all other requests. The server ends when its standard
+// input is closed, so it never outlives the test that started it.
 'use strict';
 
 const jsonServer = require('json-server');
 
 const USERS = 1003;
-// Users share a timestamp in runs of this length, so that `created_at` alone orders nothing.
+// Users share a timestamp in runs of this length, so `created_at` doesn't order them without another key.
 const TIE_RUN = 3;
 const NAMES = ['Ada', 'Zoë', 'Łukasz', '名前', 'O\'Brien "the 2nd"', 'back\\slash', 'emoji 🦀', 'a/b', 'RTL \u05d0\u05d1'];
 
