@@ -1,5 +1,5 @@
-//! The description of a list, independent of the language of a client: the request, the places in its answers, and the
-//! schema of its items.
+//! The description of a list, independent of the client's language: its requests, the places of facts in its answers,
+//! and the schema of its items.
 
 use super::{
     samples::{ListSamples, sample},
@@ -18,42 +18,42 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// A list for which a client is written.
+/// A list for which a client has a method.
 #[derive(Debug)]
 pub(super) struct SdkList {
-    /// The name of the route.
+    /// The name of the list's route, from which the client's method gets its name.
     pub(super) name: String,
     pub(super) summary: String,
     pub(super) post: bool,
-    /// The path in the configuration, with `{name}` for a parameter.
+    /// The path from the configuration, with `{name}` for a parameter.
     pub(super) path: String,
-    /// The names of the path's parameters.
+    /// The names of the path's parameters, in their order.
     pub(super) path_parameters: Vec<String>,
     pub(super) cursor: SdkInput,
     pub(super) limit: Option<SdkInput>,
     pub(super) max_limit: u32,
     pub(super) sort: Option<SdkInput>,
-    /// The terms of a sort: each field, without and with a minus sign.
+    /// The terms that a sort can have: each field without and with a minus sign, such as `name` and `-name`.
     pub(super) sort_terms: Vec<String>,
-    /// The filters that the configuration names.
+    /// The names of the filters in the configuration.
     pub(super) filters: Vec<String>,
-    /// The items; `None` if no schema describes them.
+    /// The description of an item; `None` if no schema describes the items.
     pub(super) item: Option<SdkItem>,
     pub(super) samples: ListSamples,
-    /// The preferences that each request sends in `Prefer` (RFC 7240).
+    /// The preferences in the `Prefer` header (RFC 7240) of each request.
     prefer: Vec<String>,
     places: ListPlaces,
 }
 
-/// The description of an item.
+/// The JSON Schema of an item, with everything to which it refers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SdkItem {
     pub(super) schema: Document,
-    /// The schemas that it refers to, by name.
+    /// The names and schemas of the components to which the schema refers.
     pub(super) components: Vec<(String, Document)>,
 }
 
-/// A parameter of requests.
+/// The place of a parameter in requests: the query, the body, or the `Prefer` header.
 #[derive(Clone, Debug)]
 pub(super) enum SdkInput {
     Query(String),
@@ -61,20 +61,22 @@ pub(super) enum SdkInput {
     Preference(String),
 }
 
-/// The places of facts in answers.
+/// The places of the facts in an answer.
 #[derive(Debug)]
 struct ListPlaces {
     items: Pointer,
-    /// The place of the item in an element; `None` if elements consist of parts of an item.
+    /// The place of the item in an element of `items`; `None` if elements consist of parts of an item.
     item: Option<Pointer>,
     next: NextPlace,
+    /// The place of the flag that says whether more items follow.
     more: Option<Pointer>,
+    /// The place of the list's total.
     total: Option<Pointer>,
-    /// The places of facts in errors, by the names of placeholders; `None` if errors are problem documents.
+    /// The places of [`ERROR_FACTS`] in errors, by the name of the fact; `None` if errors are problem documents.
     error: Option<Vec<(&'static str, Pointer)>>,
 }
 
-/// The source of the next page's cursor or link.
+/// The place at which an answer has the next page's cursor, or the link that contains it.
 #[derive(Debug)]
 enum NextPlace {
     Cursor(Pointer),
@@ -82,7 +84,7 @@ enum NextPlace {
     LinkHeader,
 }
 
-/// The facts of errors that a client reads.
+/// The names of the facts that a client reads from an error.
 const ERROR_FACTS: [&str; 7] = ["code", "reason", "title", "detail", "parameter", "request_id", "restart"];
 
 impl SdkInput {
@@ -105,18 +107,18 @@ impl SdkInput {
         SpecValue::Record(vec![("place", SpecValue::text(place)), ("name", name)])
     }
 
-    /// Returns whether the parameter can be sent with the method: GET requests have no body.
+    /// Returns whether the parameter can be sent by POST, if `post`, or by GET, which has no body.
     fn fits(&self, post: bool) -> bool {
         post || !matches!(self, Self::Body(_))
     }
 }
 
 impl SdkList {
-    /// Describes a list in the route's own envelope.
+    /// Creates the description of a list. The client uses the route's own envelope.
     ///
     /// # Errors
     ///
-    /// Returns the reason if no client can walk the list.
+    /// Returns the reason if a client can't walk the list.
     pub(super) fn describe(route: &RouteSettings, settings: &ListSettings, list: &List) -> Result<Self, String> {
         let convention = list.conventions.own();
         let envelope = &settings.envelope;
@@ -155,7 +157,7 @@ impl SdkList {
         })
     }
 
-    /// Returns the description of requests and answers for the generated code: a `ListSpec`.
+    /// Returns the constant of type `ListSpec` that describes requests and answers in the generated code.
     pub(super) fn spec(&self) -> SpecValue {
         let input = |input: &Option<SdkInput>| input.as_ref().map_or(SpecValue::Nothing, SdkInput::spec);
         let ListPlaces { items, item, next, more, total, error } = &self.places;
@@ -196,20 +198,20 @@ impl ListPlaces {
         let found = EnvelopePlaces::of_body(&envelope.body, collection);
         let place = |name| found.find(name).cloned();
         let more = place("has_next").or_else(|| place("has_more"));
-        // The cursor of the last item leads to the next page as well. The last page has one too, so that a flag must
-        // show whether more items follow.
+        // The cursor of the last item also leads to the next page. But even the last page has such a cursor, so a flag
+        // must show whether more items follow.
         let of_item = || place("end.cursor").filter(|_| role == Role::After && more.is_some());
-        // A parameter for ids does not take the cursor of a page, so that such lists are walked by their links. Test:
-        // `a_client_in_typescript_is_strictly_typed_and_walks_every_envelope`.
+        // A parameter for ids doesn't accept the cursor of a page, so a client walks these lists by their links.
+        // Test: `a_client_in_typescript_is_strictly_typed_and_walks_every_envelope`.
         let of_page = || place("next.cursor").filter(|_| role != Role::AfterId);
-        // Answers to requests by POST have no links.
+        // Answers to POST requests don't have links.
         let by_link = || (!post && matches!(cursor, SdkInput::Query(_))).then(|| place("links.next"));
         let next = match (of_page().or_else(of_item), by_link()) {
             (Some(at), _) => NextPlace::Cursor(at),
             (None, Some(Some(at))) => NextPlace::Link(at),
             (None, Some(None)) => NextPlace::LinkHeader,
-            // A client that stops after one page would lose items without an error, so that the list is left out. Test:
-            // `a_list_that_can_not_be_walked_is_left_out_and_named`.
+            // A client that stopped after one page would lose items without an error, so the list is left out.
+            // Test: `a_list_that_can_not_be_walked_is_left_out_and_named`.
             (None, None) => return Err(format!("answers by POST in the envelope {} have no cursor", envelope.name)),
         };
         let error = envelope.error.as_ref().map(|error| {
@@ -222,7 +224,7 @@ impl ListPlaces {
     }
 }
 
-/// Returns the schema of elements that consist of parts of items.
+/// Returns the schema of elements that consist of parts of items; `None` if the envelope doesn't have the elements.
 fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer) -> Option<Document> {
     let mut schema = schema::of_body(&envelope.body, collection, &schema::any(), None);
     for name in items.names()? {
@@ -231,13 +233,13 @@ fn element_schema(envelope: &EnvelopeSettings, collection: &str, items: &Pointer
     schema.member("items").cloned()
 }
 
-/// Returns the names of a path's parameters. The path of a list never has the wildcard `{*rest}`.
+/// Returns the names of a path's parameters. The path of a list never contains the wildcard `{*rest}`.
 fn path_parameters(path: &str) -> Vec<String> {
     let named = path.split('{').skip(1).filter_map(|tail| tail.split_once('}'));
     named.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Returns the descriptions of a configuration's lists, and the reasons for those that are left out.
+/// Returns the descriptions of a configuration's lists, and a sentence with the reason for each list that is left out.
 pub(super) fn describe_all(
     routes: &[RouteSettings],
     compiled: &[std::sync::Arc<Route>],

@@ -1,8 +1,10 @@
-//! Generated clients for the lists of a configuration: small, typed, without dependencies at run time, and with tests.
+//! Generates clients for the lists of a configuration. A client is small and typed, has no dependencies at run time,
+//! and includes tests.
 //!
-//! `list` describes a list independently of the language: its request, the places in its answers, and the type of its
-//! items. `samples` renders answers for the tests in the envelope of the route. `typescript` and `python` write the
-//! code; the part that is the same in every client is in files of these languages next to them. The module does no I/O.
+//! `list` describes a list independently of the client's language: its requests, the places of facts in its answers,
+//! and the schema of its items. `samples` renders answers for the client's tests in the envelope of the route.
+//! `typescript` and `python` write the code. The code that is the same in every client is in the folders of these
+//! modules. The module doesn't do I/O.
 
 mod list;
 mod python;
@@ -14,7 +16,7 @@ mod words;
 
 use crate::{config::settings::Settings, downstream::Code, gateway::Snapshot};
 
-/// A language of clients.
+/// A language in which clients can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SdkLanguage {
     /// TypeScript, for runtimes with `fetch`.
@@ -23,14 +25,14 @@ pub enum SdkLanguage {
     Python,
 }
 
-/// A file of a client.
+/// A file of a generated client.
 #[derive(Debug)]
 pub struct SdkFile {
-    /// The path in the folder of the client.
+    /// The path of the file, relative to the client's folder.
     pub path: String,
-    /// The content.
+    /// The whole content of the file.
     pub text: String,
-    /// True if an existing file at this path is kept, because its owner may have changed it.
+    /// True if an existing file at this path must be kept, because its owner might have changed it.
     pub stays: bool,
 }
 
@@ -44,48 +46,49 @@ impl SdkFile {
     }
 }
 
-/// A generated client.
+/// A generated client, and the lists that it covers.
 #[derive(Debug)]
 pub struct Sdk {
-    /// The source files of the client, which the caller writes.
+    /// The files of the client. The caller of [`write`](fn@write) stores them.
     pub files: Vec<SdkFile>,
     /// The names of the routes whose lists the client reads.
     pub lists: Vec<String>,
-    /// The lists that are left out, each with the reason, as texts for people.
+    /// A sentence for each list that is left out, with the name of its route and the reason.
     pub left_out: Vec<String>,
 }
 
-/// The facts of the API that are the same for all lists.
+/// The facts about the API that are the same for all lists.
 struct Api {
     title: String,
-    /// The name of the package.
+    /// The name of the package, which [`is_package_name`] permits.
     name: String,
-    /// The URL of the server, if it is known.
+    /// The URL of the server; `None` if the configuration doesn't state it.
     server: Option<String>,
     /// The codes of problems that the API returns.
     codes: Vec<&'static str>,
-    /// The codes after which the same request may succeed.
+    /// The codes of problems after which the same request might succeed.
     retryable: Vec<&'static str>,
 }
 
 impl Api {
-    /// Returns the first line of a file; `comment` begins a comment in its language.
+    /// Returns the first line of a file. `comment` is the sign that begins a comment in the file's language.
     fn heading(&self, comment: &str) -> String {
         let command = "cursorgate sdk";
         format!("{comment} Written by `{command}`, which replaces this file: changes are lost.\n")
     }
 }
 
-/// Returns whether a text can be the name of a package, in both languages.
+/// Returns whether a string can be the name of a package in both languages. It must begin with a lowercase ASCII
+/// letter, and contain only lowercase ASCII letters, digits, `-` and `_`. Its length is at most 100 characters.
 #[must_use]
 pub fn is_package_name(text: &str) -> bool {
-    // Such a name contains no separators of paths, since it becomes the name of a folder. Test:
-    // `a_package_has_a_name_that_both_registries_take`.
+    // Path separators aren't allowed, because the name also becomes the name of a folder.
+    // Test: `a_package_has_a_name_that_both_registries_take`.
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     text.len() <= 100 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
 }
 
-/// Writes a client for the lists of a configuration. `name` is the name of the package.
+/// Generates a client for the lists of a configuration. `name` is the name of the package.
 #[must_use]
 pub fn write(settings: &Settings, snapshot: &Snapshot, language: SdkLanguage, name: &str) -> Sdk {
     let (lists, left_out) = list::describe_all(&settings.routes, &snapshot.routes);

@@ -1,4 +1,4 @@
-//! The client in Python: a package that needs only the standard library.
+//! Generates the client in Python: a package that needs only the standard library.
 
 mod types;
 
@@ -12,12 +12,14 @@ use super::{
 use crate::gateway::openapi::{Names, pascal};
 use types::TypeWriter;
 
-/// The files of the client, with placeholders for the parts that differ.
+/// The part of the client that all lists use, with a placeholder for the codes that permit a retry.
 const RUNTIME: &str = include_str!("python/runtime.py");
+/// The tests of the client, with placeholders for the package and the lists.
 const TESTS: &str = include_str!("python/test_client.py");
+/// The project file of the client, with placeholders for the names and the title.
 const PROJECT: &str = include_str!("python/pyproject.toml");
 
-/// The names that the module imports or defines, which the types of items must not have.
+/// The names that the generated module imports or defines, so the types of items can't have them.
 const TAKEN: [&str; 19] = [
     "Any",
     "ApiError",
@@ -40,18 +42,18 @@ const TAKEN: [&str; 19] = [
     "TypedDict",
 ];
 
-/// The names in the generated code for a list.
+/// The names of the method, the types and the constant that are generated for a list.
 struct ListNames {
     method: String,
     sort: String,
     filters: String,
     spec: String,
     item: String,
-    /// The names of the arguments for the parameters of the path.
+    /// The names of the method's arguments for the path's parameters, in their order.
     path: Vec<String>,
 }
 
-/// Writes the files of a client.
+/// Returns the files of a client.
 pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let mut names = Names::default();
     TAKEN.into_iter().for_each(|name| drop(names.claim(name)));
@@ -61,7 +63,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let package = api.name.replace('-', "_");
     let title = api.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let project = PROJECT
-        // Basic strings of TOML have the same escapes as these literals.
+        // TOML's basic strings have the same escapes as the literals that `quoted` writes.
         .replace("\"{name}\"", &quoted(&api.name.replace('_', "-")))
         .replace("\"A client of {title}\"", &quoted(&format!("A client of {title}")))
         .replace("{package}", &package);
@@ -90,8 +92,8 @@ fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> Li
         None => "Any".to_owned(),
     };
     let mut arguments = Names::default();
-    // A parameter of the path may have the name of another argument, so that these names are taken first. Test:
-    // `names_are_unique_and_no_reserved_words`.
+    // A parameter of the path can have the name of another argument, so the names of those arguments are claimed first.
+    // Test: `names_are_unique_and_no_reserved_words`.
     ["self", "limit", "cursor", "sort", "filters", "body"].into_iter().for_each(|name| drop(arguments.claim(name)));
     let path = list.path_parameters.iter().map(|name| claim(&mut arguments, &snake(name))).collect();
     let mut name = |suffix: &str| types.names.claim(&format!("{stem}{suffix}"));
@@ -123,7 +125,8 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
             ));
         }
         if !list.filters.is_empty() {
-            // The functional form of `TypedDict` is used, because names of filters need not be identifiers.
+            // The functional form of `TypedDict` is used, because the names of filters can be other strings than
+            // identifiers.
             let members: Vec<String> =
                 list.filters.iter().map(|name| format!("    {}: FilterParameter,\n", quoted(name))).collect();
             text.push_str(&format!(
@@ -143,7 +146,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
     text
 }
 
-/// Writes the beginning of the class `Client`, with its constructor.
+/// Returns the beginning of the class `Client`, with its docstring and constructor.
 fn client(api: &Api) -> String {
     let server = api.server.as_ref().map_or_else(String::new, |server| format!(" = {}", quoted(server)));
     format!(
@@ -198,7 +201,7 @@ fn method(list: &SdkList, names: &ListNames) -> String {
     )
 }
 
-/// Writes a text of one line as a docstring. Backslashes and quotes are replaced, so that the text can't end it.
+/// Returns a one-line text as a docstring. Backslashes and quotes are replaced, so the text can't end the docstring.
 fn docstring(text: &str) -> String {
     format!("\"\"\"{}\"\"\"", text.replace('\\', "\\\\").replace('"', "'"))
 }
@@ -228,7 +231,7 @@ fn case(list: &SdkList, names: &ListNames) -> String {
     )
 }
 
-/// Writes an input as its place and its name.
+/// Returns a tuple of the parameter's place and name, such as `("query", ["limit"])`.
 fn input(input: &SdkInput) -> String {
     match input.spec() {
         SpecValue::Record(members) => {

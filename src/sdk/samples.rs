@@ -1,4 +1,4 @@
-//! Answers for the tests of a client, rendered by the gateway's own envelopes.
+//! Renders answers for the tests of a client, in the gateway's own envelopes.
 
 use super::{list::SdkInput, spec::SpecValue};
 use crate::{
@@ -10,26 +10,28 @@ use crate::{
     },
 };
 
-/// The cursor of the second page.
+/// The cursor with which the first page leads to the second one.
 const SECOND: &str = "second";
 
-/// The request id of all answers.
+/// The request id in all sample answers.
 const REQUEST_ID: &str = "request-1";
 
-/// The answers of a list.
+/// The sample answers of a list.
 #[derive(Debug)]
 pub(super) struct ListSamples {
-    /// The decoded path of the requests.
+    /// The path that requests of the tests have, decoded.
     pub(super) path: String,
-    /// The first page, with two items, which leads to a next page.
+    /// The first page, which has two items and leads to a next page.
     pub(super) first: AnswerSample,
-    /// The last page, with one item.
+    /// The last page, which has one item.
     pub(super) last: AnswerSample,
+    /// The refusal of an expired cursor.
     pub(super) expired: AnswerSample,
+    /// The refusal by a rate limit, with `Retry-After: 0`.
     pub(super) busy: AnswerSample,
 }
 
-/// An answer for the tests.
+/// A sample answer for the tests of a client.
 #[derive(Debug)]
 pub(super) struct AnswerSample {
     status: u16,
@@ -40,7 +42,7 @@ pub(super) struct AnswerSample {
 }
 
 impl AnswerSample {
-    /// Returns the status, the headers and the body.
+    /// Returns the status, the headers and the body of the answer.
     pub(super) fn parts(&self) -> (SpecValue, Vec<(&'static str, &str)>, SpecValue) {
         let mut headers = vec![("Content-Type", self.content_type.as_str())];
         headers.push(("X-Request-Id", REQUEST_ID));
@@ -50,14 +52,14 @@ impl AnswerSample {
     }
 }
 
-/// The value of the path's parameters in the samples. Its space must be encoded in a path.
+/// The value of every path parameter in the tests. It contains a space, because a client must encode the value.
 pub(super) const PARAMETER: &str = "one two";
 
-/// Renders the answers of a list.
+/// Renders the sample answers of a list.
 ///
 /// # Errors
 ///
-/// Returns the reason if they can't be rendered.
+/// Returns the reason if the answers can't be rendered.
 pub(super) fn sample(
     convention: &Convention,
     cursor: &SdkInput,
@@ -86,12 +88,12 @@ pub(super) fn sample(
         first: page(convention, 2, &first, limit)?,
         last: page(convention, 1, &last, limit)?,
         expired: refusal(convention, &expired, None)?,
-        // A longer wait would slow down the client's tests.
+        // The wait is 0, because a longer wait would slow down the client's tests.
         busy: refusal(convention, &busy, Some("0"))?,
     })
 }
 
-/// The cursors of items in the samples.
+/// The cursors of items in the samples, such as `item-0`.
 struct SampleCursors;
 
 impl ItemCursors for SampleCursors {
@@ -109,14 +111,14 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
         body.extend_from_slice(format!("{{\"id\":{id}}}").as_bytes());
         let end = u32::try_from(body.len()).unwrap_or_default();
         items.push(Span { start, end });
-        // The span of the id, between `{"id":` and `}`.
+        // The span of the id, which is between `{"id":` and `}`.
         keys.push(Span { start: start + 6, end: end - 1 });
-        // Items are found by their spans, so that the array needs no closing bracket.
+        // Items are found by their spans, so the array doesn't need a closing bracket.
         body.push(b',');
     }
     let places = (0..count).map(|item| ItemPlace { answer: 0, item }).collect();
     let page = Page::positional(vec![Answer::listed(body, items, keys)], places);
-    // A page of two items is the first one.
+    // Only the first page has two items.
     let has_next = count > 1;
     let facts = Facts {
         limit,

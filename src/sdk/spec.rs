@@ -1,15 +1,16 @@
-//! The constants in generated code: values that can be written in both languages.
+//! The constants in generated code, as values that can be written in both languages.
 
 use crate::json::{Pointer, pointer::PointerStep};
 
-/// A value of generated code.
+/// A constant in generated code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SpecValue {
     Nothing,
     Number(u64),
     Text(String),
     List(Vec<Self>),
-    /// A step to the element of an array that has this member with this value.
+    /// A step in a place that selects the array element whose member has this value. The strings are the member's name
+    /// and the value.
     Pair(String, String),
     Record(Vec<(&'static str, Self)>),
 }
@@ -23,7 +24,7 @@ impl SpecValue {
         Self::List(texts.into_iter().map(Self::text).collect())
     }
 
-    /// Returns the steps of a place; [`Self::Nothing`] without one.
+    /// Returns the steps of a place as a list; [`Self::Nothing`] for `None`.
     pub(super) fn place(place: Option<&Pointer>) -> Self {
         let step = |step: &PointerStep| match step {
             PointerStep::Member(name) => Self::text(name),
@@ -32,7 +33,7 @@ impl SpecValue {
         place.map_or(Self::Nothing, |place| Self::List(place.steps().iter().map(step).collect()))
     }
 
-    /// Writes the value in TypeScript.
+    /// Returns the value as a TypeScript expression.
     pub(super) fn typescript(&self) -> String {
         match self {
             Self::Nothing => "null".to_owned(),
@@ -48,7 +49,7 @@ impl SpecValue {
         }
     }
 
-    /// Writes the value in Python.
+    /// Returns the value as a Python expression.
     pub(super) fn python(&self) -> String {
         match self {
             Self::Nothing => "None".to_owned(),
@@ -69,8 +70,8 @@ fn joined(elements: &[SpecValue], write: fn(&SpecValue) -> String) -> String {
     elements.iter().map(write).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes a string literal with the same meaning in TypeScript and in Python. It is ASCII, except for characters beyond
-/// U+FFFF.
+/// Returns a string literal that has the same meaning in TypeScript and in Python. The literal is ASCII, except for
+/// characters above U+FFFF.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -80,8 +81,8 @@ pub(super) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             ' '..='~' => out.push(unit),
-            // Characters beyond U+FFFF are not escaped: an escaped pair of surrogates is one character in TypeScript
-            // and two in Python. Test: `constants_mean_the_same_in_both_languages`.
+            // Characters above U+FFFF aren't escaped: an escaped pair of surrogates is one character in TypeScript but
+            // two in Python. Test: `constants_mean_the_same_in_both_languages`.
             _ if u32::from(unit) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(unit))),
             _ => out.push(unit),
         }

@@ -1,5 +1,5 @@
-//! Tests of clients for unusual configurations: names that clash, lists that can't be walked, and schemas of every
-//! form.
+//! Tests of generated clients for unusual configurations: names that clash, lists that can't be walked, and schemas of
+//! every form.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// An environment in which every variable is a signing key, and every file is this OpenAPI document.
+/// An environment in which every variable is a signing key, and every file contains this OpenAPI document.
 struct Files(String);
 
 impl Environment for Files {
@@ -62,7 +62,7 @@ fn names_are_unique_and_no_reserved_words() {
     }
 }
 
-/// A client that stops after one page would lose items without an error.
+/// A client that stopped after one page would lose items without an error, so a list that can't be walked is left out.
 #[test]
 fn a_list_that_can_not_be_walked_is_left_out_and_named() {
     let routes =

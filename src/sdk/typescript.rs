@@ -1,4 +1,4 @@
-//! The client in TypeScript: a package for any runtime with `fetch`.
+//! Generates the client in TypeScript: a package for any runtime with `fetch`.
 
 mod types;
 
@@ -12,13 +12,16 @@ use super::{
 use crate::gateway::openapi::{Names, pascal};
 use types::TypeWriter;
 
-/// The files of the client, with placeholders for the parts that differ.
+/// The part of the client that all lists use, with placeholders for the codes of problems.
 const RUNTIME: &str = include_str!("typescript/runtime.ts");
+/// The tests of the client, with a placeholder for the lists.
 const TESTS: &str = include_str!("typescript/client.test.ts");
+/// The package file of the client, with placeholders for the name and the title.
 const PACKAGE: &str = include_str!("typescript/package.json");
+/// The settings of the TypeScript compiler, which are the same for every client.
 const COMPILER: &str = include_str!("typescript/tsconfig.json");
 
-/// The names that the client defines or uses, which the types of items must not have.
+/// The names that the generated code defines or uses, so the types of items can't have them.
 const TAKEN: [&str; 22] = [
     "ApiError",
     "Array",
@@ -44,7 +47,7 @@ const TAKEN: [&str; 22] = [
     "Transport",
 ];
 
-/// The names in the generated code for a list.
+/// The names of the method, the types and the constant that are generated for a list.
 struct ListNames {
     method: String,
     options: String,
@@ -53,7 +56,7 @@ struct ListNames {
     item: String,
 }
 
-/// Writes the files of a client.
+/// Returns the files of a client.
 pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let mut names = Names::default();
     TAKEN.into_iter().for_each(|name| drop(names.claim(name)));
@@ -119,7 +122,7 @@ fn index(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter) 
     text
 }
 
-/// Writes the type of a list's options.
+/// Returns the declaration of the type of a list's options.
 fn options(list: &SdkList, names: &ListNames) -> String {
     let ListNames { options, sort, .. } = names;
     let mut text = String::new();
@@ -131,7 +134,7 @@ fn options(list: &SdkList, names: &ListNames) -> String {
         picked.push("\"body\"");
     }
     let mut members = Vec::new();
-    // A sort without terms has no type, since a union needs at least one.
+    // A sort without terms has no type, because a union needs at least one member.
     if list.sort.is_some() && !list.sort_terms.is_empty() {
         let terms: Vec<String> = list.sort_terms.iter().map(|term| quoted(term)).collect();
         text.push_str(&format!(
@@ -205,12 +208,12 @@ fn answer(sample: &AnswerSample) -> String {
     format!("{{ status: {}, headers: {{ {} }}, body: {} }}", status.typescript(), headers.join(", "), body.typescript())
 }
 
-/// Writes the name of a property, as a string literal if it is no identifier.
+/// Returns the name of a property as it is written in code: as a string literal if the name isn't an identifier.
 fn property(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { quoted(name) }
 }
 
-/// Writes a text for a comment. `*/` is split, so that the text can't end it.
+/// Returns a text for a comment. `*/` is split by a space, so the text can't end the comment.
 pub(super) fn comment(text: &str) -> String {
     text.replace("*/", "* /")
 }
@@ -219,9 +222,10 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Writes a text as the content of a JSON string, without its quotes.
+/// Returns a text as the content of a JSON string, without the outer quotes.
 fn json_inner(text: &str) -> String {
     let quoted = quoted(text);
-    // Only the outer quotes are removed: a text may end in an escaped one. Test: `a_title_may_end_in_a_quote`.
+    // Only the outer quotes are removed, because a text can end with an escaped quote.
+    // Test: `a_title_may_end_in_a_quote`.
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

@@ -1,8 +1,9 @@
-//! Names in generated code, which must be unique and no reserved words.
+//! Names in generated code, which must be unique and must not be reserved words.
 
 use crate::gateway::openapi::{Names, pascal};
 
-/// Words that can't be names in TypeScript or in Python, or that would shadow a type or function of the language.
+/// Words that can't be names in TypeScript or in Python, or that would shadow a type or function of one of these
+/// languages.
 const RESERVED: [&str; 76] = [
     "False",
     "None",
@@ -82,7 +83,7 @@ const RESERVED: [&str; 76] = [
     "yield",
 ];
 
-/// Converts `user_orders` to `userOrders`.
+/// Converts a name to camel case: `user_orders` becomes `userOrders`.
 pub(super) fn camel(text: &str) -> String {
     let name = snake(text);
     let name = pascal(&name);
@@ -90,7 +91,8 @@ pub(super) fn camel(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + letters.as_str())
 }
 
-/// Converts `user-orders` and `userOrders` to `user_orders`.
+/// Converts a name to snake case: `user-orders` and `userOrders` become `user_orders`. Returns `unnamed` if no letter
+/// or digit is left.
 pub(super) fn snake(text: &str) -> String {
     let mut name = String::with_capacity(text.len() + 4);
     let mut was_small = false;
@@ -105,7 +107,8 @@ pub(super) fn snake(text: &str) -> String {
         if letter.is_ascii_uppercase() && was_small {
             name.push('_');
         }
-        // A digit ends a word like a small letter: `v2Users` becomes `v2_users`.
+        // An uppercase letter after a digit begins a new word, as after a lowercase letter: `v2Users` becomes
+        // `v2_users`.
         was_small = letter.is_ascii_lowercase() || letter.is_ascii_digit();
         name.push(letter.to_ascii_lowercase());
     }
@@ -113,7 +116,7 @@ pub(super) fn snake(text: &str) -> String {
     if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
 }
 
-/// Claims a unique name that is no reserved word and does not begin with a digit. Examples: `class` becomes `class_`,
+/// Claims a unique name that isn't a reserved word and doesn't begin with a digit. Examples: `class` becomes `class_`,
 /// `2x` becomes `_2x`.
 pub(super) fn claim(names: &mut Names, wanted: &str) -> String {
     let wanted = match wanted {
@@ -124,12 +127,13 @@ pub(super) fn claim(names: &mut Names, wanted: &str) -> String {
     names.claim(&wanted)
 }
 
-/// Returns the name of the type of a component, without the prefix that names the component's file.
+/// Returns the name for a component's type, without the prefix that names the component's file: `Api_User` becomes
+/// `User`.
 pub(super) fn type_name(component: &str) -> String {
     pascal(component.split_once('_').map_or(component, |(_, name)| name))
 }
 
-/// Returns whether a text is an identifier in both languages.
+/// Returns whether a string is an identifier in both languages. Reserved words count as identifiers.
 pub(super) fn is_identifier(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !text.is_empty() && !text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(is_word)

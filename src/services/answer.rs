@@ -1,4 +1,5 @@
-//! Whole answers to inner requests. Their bodies count in `server.memory` while they are received.
+//! GET requests through the gateway whose answers are received whole. While an answer is received, its body counts in
+//! `server.memory`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
     json::{self, Pointer},
 };
 
-/// The headers of a refused page that a client gets.
+/// The headers of a refused page that are passed on to the client.
 const OF_REFUSALS: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
@@ -31,17 +32,17 @@ pub(super) struct InnerAnswer {
 /// The reason that an inner request has no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoAnswer {
-    /// The target can't be written as a request; none was sent.
+    /// The target isn't a valid request target, so no request was sent.
     Unasked,
-    /// The request took too long, or is not wanted any more.
+    /// The request took too long, or its client has gone.
     GivenUp,
     BrokenOff,
-    /// The body does not fit into `server.memory`.
+    /// The body doesn't fit into `server.memory`.
     NoMemory,
 }
 
 impl NoAnswer {
-    /// Returns the code of a problem for this reason, and its detail.
+    /// Returns the code and the detail of the problem that reports this reason.
     pub(super) const fn said(self) -> (Code, &'static str) {
         match self {
             Self::Unasked => (Code::RequestInvalid, "the page can't be asked for"),
@@ -52,8 +53,8 @@ impl NoAnswer {
     }
 }
 
-/// Sends a GET request for a target in the name of a caller, with the headers of `more` beside the caller's own. The
-/// request is given up after `time`, or once the sender of `wanted` is dropped.
+/// Sends a GET request for `target` in the name of `caller`, and returns the whole answer. The headers of `more` are
+/// added to the caller's own. The request is given up after `time`, or once the sender of `wanted` is dropped.
 ///
 /// # Errors
 ///
@@ -66,8 +67,8 @@ pub(super) async fn ask(
 ) -> Result<InnerAnswer, NoAnswer> {
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
-        // Appending fails only for an invalid header, or if the map is full. These headers are valid, and come from a
-        // request that was accepted, but for the few of `more`.
+        // Appending fails only for an invalid header, or if the map is full. These headers are valid. All but the few
+        // of `more` come from a request that was accepted, so the map isn't full.
         let _ = head.append_header(name.clone(), value.clone());
     }
     let held = snapshot.memory.share();
@@ -77,7 +78,7 @@ pub(super) async fn ask(
         if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
             bytes.extend_from_slice(part);
         } else {
-            // The part received so far is freed at once, because memory is short.
+            // The part that was received so far is freed at once, because memory is short.
             kept = None;
         }
     };
@@ -92,7 +93,8 @@ pub(super) async fn ask(
 }
 
 impl InnerAnswer {
-    /// Returns the code and the detail of a body that is a problem; `None` if the body has no code of the gateway.
+    /// Returns the code and the detail of the problem in the body; `None` if the body's `code` isn't one of the
+    /// gateway's.
     pub(super) fn problem(&self) -> Option<(String, Option<String>)> {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
@@ -102,14 +104,14 @@ impl InnerAnswer {
         Some((code, word("/detail")))
     }
 
-    /// Returns the wait of `Retry-After` in seconds; zero without it, and where it is a date.
+    /// Returns the wait that `Retry-After` states in seconds; zero if the header is missing or is a date.
     pub(super) fn retry_after(&self) -> Duration {
         let said = self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         said.map_or(Duration::ZERO, Duration::from_secs)
     }
 
-    /// Returns this refusal of a list as the answer to the service's own client. Of its headers only those of
-    /// [`OF_REFUSALS`] are kept; `Content-Length` and `Cache-Control: no-store` are added.
+    /// Returns this refusal of a list as the response to the service's own client. Only the headers in [`OF_REFUSALS`]
+    /// are kept; `Content-Length` and `Cache-Control: no-store` are added.
     pub(super) fn passed(&self) -> Response {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, self.body.len().into());

@@ -1,9 +1,8 @@
-//! Pauses between attempts.
+//! Pauses between attempts to repeat an operation that failed.
 
 use std::time::Duration;
 
-/// Exponential pauses after failed attempts: `first`, `first` × `factor`, `first` × `factor`², and so on up to
-/// `longest`.
+/// Exponential pauses between attempts: `first`, `first` × `factor`, `first` × `factor`², and so on up to `longest`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     pub(super) first: Duration,
@@ -12,14 +11,14 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the pause after a number of failed attempts. Its second half is random, so that attempts that failed
-    /// together are not repeated together.
+    /// Returns the pause after this number of failed attempts, which is at least half of the exponential pause and at
+    /// most all of it. The rest is random so that attempts which failed together aren't repeated together.
     pub(super) fn pause(self, attempts: u32) -> Duration {
         let grown = self.factor.checked_pow(attempts.saturating_sub(1)).and_then(|times| self.first.checked_mul(times));
-        // A number that overflows is beyond the longest pause. Test: `pauses_grow_and_differ`.
+        // A pause that overflows is longer than the longest pause. Test: `pauses_grow_and_differ`.
         let half = grown.map_or(self.longest, |grown| grown.min(self.longest)) / 2;
         let mut bytes = [0; 4];
-        // Without random bytes the pause has its full length.
+        // If the system has no random bytes, the pause has its full length.
         let share =
             getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX));
         half + half.mul_f64(share)

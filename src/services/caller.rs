@@ -1,5 +1,5 @@
-//! The client of a service's request: its address, its TLS and the headers that inner requests inherit, and the names
-//! by which services tell clients apart.
+//! The client of a service's request: its address, its TLS and the headers that inner requests inherit. Services
+//! distinguish clients by names that are hashes of these.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,8 +18,9 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// Headers that concern only the service's request: its connection, its body, its own result. `Connection` is
-/// inherited, so that the gateway refuses an inner request whose credentials this header would remove.
+/// Headers that inner requests don't inherit, because they concern only the connection, the body or the result of the
+/// service's request. `Connection` is inherited, because it can name a header with credentials for removal. The gateway
+/// then refuses the inner request.
 const OWN: [&str; 14] = [
     "accept-encoding",
     "digest",
@@ -37,24 +38,26 @@ const OWN: [&str; 14] = [
     "want-digest",
 ];
 
-/// Prefixes of further headers that are not inherited.
+/// Prefixes of other headers that inner requests don't inherit.
 const OWN_GROUPS: [&str; 2] = ["content-", "if-"];
 
-/// The client of a service's request.
+/// The client on whose behalf a service sends inner requests.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The address of the other end of the connection, which may be a proxy.
+    /// The address of the connection's other end, which may be a proxy; `None` if unknown, as for requests that the
+    /// gateway makes for itself.
     pub(super) address: Option<SocketAddr>,
-    /// The TLS of the connection, with the client's certificate if it sent one.
+    /// The TLS of the connection, with the client's certificate if the client sent one; `None` without TLS.
     pub(super) tls: Option<Arc<SslDigest>>,
     /// The headers that inner requests inherit.
     pub(super) headers: HeaderMap,
-    /// The address of the client itself, as trusted proxies state it.
+    /// The address of the client itself, as trusted proxies state it; `None` if unknown, as for requests that the
+    /// gateway makes for itself.
     client: Option<IpAddr>,
 }
 
 impl Caller {
-    /// Returns the client of a session. `client` is its address, as trusted proxies state it.
+    /// Returns the client of a session. `client` is the client's address, as trusted proxies state it.
     pub(super) fn of(session: &ServerSession, client: Option<IpAddr>) -> Self {
         let mut headers = HeaderMap::new();
         for (name, value) in session.req_header().headers.iter().filter(|(name, _)| is_inherited(name)) {
@@ -66,49 +69,50 @@ impl Caller {
         Self { address: session.client_addr().cloned(), tls, headers, client }
     }
 
-    /// Creates the client of requests that the gateway makes for itself, with headers of the configuration.
+    /// Creates the client of requests that the gateway sends on its own behalf, with configured headers.
     pub(super) fn of_headers(mut headers: HeaderMap) -> Self {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self { address: None, tls: None, headers, client: None }
     }
 
-    /// Returns the name of a key of this client, a SHA-256: two clients with the same key have different names. A
-    /// client is identified by its host, its certificate and all headers that could identify it; by its address if it
-    /// has neither a certificate nor such a header. Headers about the origin of a request that no trusted proxy wrote
-    /// have been removed ([`Client::of`](crate::gateway::session::client_request::Client::of)), so that no client can
-    /// pass for another one.
+    /// Returns a SHA-256 of this client and `key`. Two clients that send the same key have different names. A client is
+    /// identified by the host that it requests, its certificate and all headers that could identify it. A client with
+    /// neither a certificate nor such a header is identified by its address.
+    ///
+    /// Headers about the origin of a request, such as `Forwarded`, have been removed unless a trusted proxy wrote them
+    /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so a client can't pose as another one.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
         self.named(key, |name| !is_impersonal(name))
     }
 
-    /// Returns the name of this client at a list whose clients are told apart by the headers of `principal`. If the
-    /// client sent some of these, they identify it, otherwise all headers that could do so. Example: with the
-    /// principal `Authorization`, a client that sends it keeps its name when its cookies change.
+    /// Returns the name of this client at a list whose clients are identified by the headers of `principal`. If the
+    /// client sent any of these headers, they identify it. Otherwise all headers that could identify a client do.
+    /// Example: with the principal `Authorization`, a client that sends it keeps its name when its cookies change.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
-        // A client without these headers may have a credential that the configuration does not name.
+        // A client without these headers might have a credential that the configuration doesn't name.
         // Test: `the_principal_of_a_list_tells_its_clients_apart`.
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
     }
 
     fn named(&self, key: &str, identifies: impl Fn(&HeaderName) -> bool) -> [u8; 32] {
         let mut hash = Sha256::new();
-        // Each part follows its length, so that no two lists of parts have the same bytes.
+        // Each part is written after its length so that no two lists of parts have the same bytes.
         let mut part = |bytes: &[u8]| {
             hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(bytes);
         };
         part(key.as_bytes());
-        // The same credentials at another host are those of another client.
+        // The same credentials at another host identify another client.
         // Test: `a_key_belongs_to_the_client_that_sent_it`.
         part(self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes));
         let certificate = self.tls.as_ref().map_or(&[][..], |tls| tls.cert_digest.as_slice());
         part(certificate);
         let own = self.headers.iter().filter(|(name, _)| identifies(name));
         let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        // The sort is stable: lines of one header keep their order, which can matter.
+        // The sort is stable: the values of a repeated header keep their order, which can matter.
         own.sort_by_key(|(name, _)| *name);
-        // Credentials identify a client better than its address, which can change and be shared.
+        // Credentials identify a client better than its address, which can change and can be shared.
         // Test: `a_key_belongs_to_the_client_that_sent_it`.
         if own.is_empty() && certificate.is_empty() {
             part(self.client.map(|client| whose(client).to_string()).unwrap_or_default().as_bytes());
@@ -121,13 +125,13 @@ impl Caller {
     }
 }
 
-/// A client as the plain text of a seal.
+/// A client as JSON, before it is sealed.
 #[derive(Serialize, Deserialize)]
 struct StoredCaller {
     address: Option<std::net::SocketAddr>,
     client: Option<IpAddr>,
     tls: Option<StoredTls>,
-    /// Names, and values in base64, because a value can have bytes that are no UTF-8.
+    /// The names, and the values in base64, because a value can contain bytes that aren't UTF-8.
     headers: Vec<(String, String)>,
 }
 
@@ -141,8 +145,7 @@ struct StoredTls {
 }
 
 impl Caller {
-    /// Returns the client as bytes, which contain its credentials and must be sealed. The subject of its certificate
-    /// is left out.
+    /// Returns the client as JSON. The bytes contain the client's credentials, so the caller must seal them.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let address = match &self.address {
             Some(SocketAddr::Inet(address)) => Some(*address),
@@ -157,11 +160,12 @@ impl Caller {
         });
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), STANDARD.encode(value))).collect();
         let stored = StoredCaller { address, client: self.client, tls, headers };
-        // The members are texts, numbers and lists, so that this never fails.
+        // The members are strings, numbers and lists, so this never fails.
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// Reads a client from bytes of [`to_bytes`](Self::to_bytes). Returns `None` if they are of another form.
+    /// Reads a client from the bytes that [`to_bytes`](Self::to_bytes) returned. Returns `None` if the bytes have
+    /// another form.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let stored: StoredCaller = serde_json::from_slice(bytes).ok()?;
         let mut headers = HeaderMap::new();
@@ -181,11 +185,12 @@ impl Caller {
     }
 }
 
-/// Returns whether inner requests inherit a header of the service's request.
+/// Returns whether inner requests inherit the header `name` of the service's request.
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
-    // Each inner request has an id of its own, a permit explains one request, and the service chooses the form.
+    // Each inner request has its own id, a permit to explain is valid for one request, and the service chooses the
+    // form.
     !is_own && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 

@@ -1,4 +1,4 @@
-//! Random ids, such as those of jobs and deliveries.
+//! Random ids, for example for export jobs and deliveries of webhooks.
 
 /// Returns a new id: 128 random bits as 32 hexadecimal digits. Returns `None` if the system has no random bytes.
 pub(super) fn new_id() -> Option<String> {

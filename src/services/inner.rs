@@ -1,8 +1,8 @@
 //! Requests of services through the gateway.
 //!
-//! An inner request is a whole request of HTTP/1.1 over a pipe in memory in place of a socket, with the address, the
-//! certificate and the headers of the client that the service works for (`caller`). So it meets the checks, limits,
-//! logs and traces that a request of that client meets.
+//! An inner request is a whole HTTP/1.1 request over a pipe in memory instead of a socket. It has the address, the
+//! certificate and the headers of the client that the service works for (`caller`). So the checks, limits, logs and
+//! traces of that client's requests apply to it.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -33,25 +33,27 @@ use crate::{
 /// The gateway as Pingora runs it for inner requests.
 pub(super) type InnerProxy = HttpProxy<Gateway>;
 
-/// The bytes of an answer that the pipe holds. The size of the request's body is added, so that the body fits into the
-/// pipe even if the gateway answers before it has read it: the sender reads the answer only after the body is written.
+/// The capacity of the pipe in bytes, to which the size of the request's body is added. The body must fit into the pipe
+/// even if the gateway answers without reading it, because the sender reads the answer only after it has written the
+/// body.
 const PIPE: usize = 64 << 10;
 
-/// The time in which a request that was given up may still end by itself.
+/// The longest time that a request which was given up is awaited to end by itself.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The most informational responses (status 1xx) before the final one.
+/// The most informational responses (status 1xx) that are skipped before the final response.
 const MOST_INFORMATIONAL: usize = 16;
 
-/// The gateway of inner requests. Routes answer these, and none or one of the services.
+/// The gateway of inner requests. Routes answer these requests, and at most one of the services does.
 pub(super) struct InnerGateway {
     gateway: Gateway,
-    /// Made for the first request: Pingora reads the authorities of the system for it.
+    /// Created for the first request, because Pingora reads the system's certificate authorities when it creates a
+    /// proxy.
     proxy: OnceCell<Arc<InnerProxy>>,
 }
 
 impl InnerGateway {
-    /// Creates the gateway from one that has no services yet, so that a request of a service never leads to a service.
+    /// Creates the gateway from a gateway that has no services yet, so an inner request never reaches a service.
     pub(super) fn new(gateway: &Gateway) -> Self {
         Self { gateway: Gateway { is_inner: true, ..gateway.clone() }, proxy: OnceCell::new() }
     }
@@ -62,7 +64,8 @@ impl InnerGateway {
         Self { gateway, proxy: OnceCell::new() }
     }
 
-    /// Creates a gateway that explains inner requests with a permit of `explanations`, where the service finds them.
+    /// Creates a gateway that explains inner requests which have a permit of `explanations`. The service finds the
+    /// explanations there.
     pub(super) fn explaining(gateway: &Gateway, explanations: Arc<Explanations>) -> Self {
         let gateway = Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() };
         Self { gateway, proxy: OnceCell::new() }
@@ -72,22 +75,23 @@ impl InnerGateway {
         &self.gateway
     }
 
-    /// Returns the proxy of inner requests, made for the first one.
+    /// Returns the proxy of inner requests. The first call creates it.
     ///
     /// # Errors
     ///
-    /// Returns the failure of the gateway where it can't be made.
+    /// Returns the failure of the gateway if the proxy can't be created.
     pub(super) async fn proxy(&self) -> Result<Arc<InnerProxy>, Failure> {
         let make = || async {
             let gateway = self.gateway.clone();
-            // The files of authorities are read on another thread, because requests wait on this one.
+            // The files of certificate authorities are read on another thread, because requests run on this one.
             tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
         };
         self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
     }
 
-    /// Runs the work of a request in a task. Returns `None` if the client has gone: then the sender of the receiver
-    /// that `work` got is dropped, and the work ends by itself. A process that drains waits for the work.
+    /// Runs the work of a request in a task, and returns its result. Returns `None` if the client has gone: the sender
+    /// for the receiver that `work` got is then dropped, which tells the work to end. A process that drains waits for
+    /// the work.
     ///
     /// # Errors
     ///
@@ -114,30 +118,31 @@ impl InnerGateway {
     }
 }
 
-/// Returns the failure of a request whose task has panicked.
+/// Returns the failure of a request whose task has panicked or was cancelled.
 pub(super) fn failed(error: &JoinError) -> Failure {
     Failure::logged(Code::Internal, "the gateway failed: report the request id", error.to_string())
 }
 
-/// A request through the gateway.
+/// A request that a service sends through the gateway.
 #[derive(Debug)]
 pub(super) struct InnerRequest {
     pub(super) head: RequestHeader,
     pub(super) body: Bytes,
 }
 
-/// The reason that an inner request has no whole answer. The upstream may have carried it out all the same.
+/// The reason that an inner request has no whole answer. The upstream might have carried out the request nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// The request took too long, or is not wanted any more.
+    /// The request took too long, or its client has gone.
     GivenUp,
     /// The answer ended early, or was malformed.
     BrokenOff,
 }
 
 impl InnerRequest {
-    /// Sends the request, and calls `keep` with each part of the answer's body. Returns the status and the headers of
-    /// the answer after its last byte. The request is given up after `time`, or once the sender of `wanted` is dropped.
+    /// Sends the request, and calls `keep` with each part of the answer's body as the part arrives. After the last
+    /// byte, returns the status and the headers of the answer. The request is given up after `time`, or once the sender
+    /// of `wanted` is dropped.
     ///
     /// # Errors
     ///
@@ -153,11 +158,11 @@ impl InnerRequest {
         let (near, far) = tokio::io::duplex(PIPE.saturating_add(body.len()));
         let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
         let (_never, shutdown) = watch::channel(false);
-        // Boxed, because the future is large.
+        // The future is boxed, because it is large.
         let mut serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
         let exchanged = tokio::select! {
             biased;
-            // The server's side is awaited too, so that the request has its line in the log before its result is used.
+            // The server's side is awaited as well: a request gets its line in the log before its result is used.
             exchanged = tokio::time::timeout(time, async {
                 tokio::join!(exchange(near, head, body, keep), serving.as_mut()).0
             }) => exchanged.ok(),
@@ -166,7 +171,7 @@ impl InnerRequest {
         match exchanged {
             Some(exchanged) => exchanged.map_err(|_| Unanswered::BrokenOff),
             None => {
-                // The client's end of the pipe is closed by now. The server notices, and ends its request to the
+                // The client's end of the pipe is closed by now. The server notices this, and ends its request to the
                 // upstream. Test: `a_client_that_leaves_ends_its_operations`.
                 let _ = tokio::time::timeout(LEAVING, serving).await;
                 Err(Unanswered::GivenUp)
@@ -175,7 +180,8 @@ impl InnerRequest {
     }
 }
 
-/// Sends a request and reads its answer.
+/// Sends a request over the client's end of the pipe. Calls `keep` with each part of the answer's body, and returns the
+/// status and the headers.
 async fn exchange(
     near: DuplexStream,
     head: RequestHeader,
@@ -190,8 +196,8 @@ async fn exchange(
         }
         client.finish_body().await
     };
-    // A server that answers before the end of the body closes the pipe: the write fails, and the answer is there to be
-    // read.
+    // A server that answers before the end of the body closes the pipe. The write then fails, but the answer can still
+    // be read.
     let _ = sent.await;
     for _ in 0..MOST_INFORMATIONAL {
         client.read_response().await?;

@@ -1,8 +1,8 @@
 //! Types of items, from the JSON Schemas by which an upstream describes them.
 //!
 //! A member has the type that its schema states. A union, an object without known members, and a schema without a type
-//! are `JSON`. Every member may be null, because documents are often wrong about that, and an error in place of a page
-//! helps no client. An enumeration of texts is a plain text, so that a new value is no error.
+//! are `JSON`. Every member may be null: documents are often wrong about nulls, and an error instead of a page helps no
+//! client. An enumeration of strings is a plain string, so a new value isn't an error.
 
 use std::collections::HashMap;
 
@@ -14,32 +14,32 @@ use crate::{
     json::Document,
 };
 
-/// The deepest nesting of schemas that become types. Deeper ones are `JSON`.
+/// The deepest nesting of schemas that become types. Deeper schemas are `JSON`.
 const MOST_DEPTH: usize = 24;
 
-/// The most types with fields. Objects beyond are `JSON`.
+/// The most types with fields. Objects after these are `JSON`.
 const MOST_TYPES: usize = 2_000;
 
-/// The most parts of schemas that are read for one item. Parts can refer to one another in circles, or each to the next
-/// one twice, which doubles the work with each level.
+/// The most parts of schemas that are read for one item. The bound is necessary because parts can refer to one another
+/// in circles, or each to the next part twice, which doubles the work with each level.
 const MOST_STEPS: usize = 100_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
     Text,
-    /// An integer of 32 bits.
+    /// A signed integer of 32 bits.
     Integer,
     /// An integer of any size.
     BigInteger,
     Number,
     Boolean,
     Json,
-    /// An object, by the name of its type.
+    /// An object, with the name of its type in the catalog.
     Object(String),
     List(Box<Self>),
 }
 
-/// A type with fields.
+/// An object type with named fields, in the form that services need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectType {
     pub(super) name: String,
@@ -50,32 +50,32 @@ pub(super) struct ObjectType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectField {
     pub(super) name: String,
-    /// The name of the member in JSON.
+    /// The name of the member in JSON, which `name` can differ from.
     pub(super) member: String,
     pub(super) value: ValueType,
     pub(super) description: Option<String>,
 }
 
-/// The types of the items of all lists, whose names are unique.
+/// The types for the items of all lists. The names of the types are unique.
 pub(super) struct TypeCatalog {
     names: Names,
     pub(super) objects: Vec<ObjectType>,
-    /// The schemas of components and their types, by the description's file and the component's name.
+    /// The schema and the type of each component, by the description's file and the component's name.
     known: HashMap<(String, String), (Document, ValueType)>,
 }
 
-/// The types of one description while they are made.
+/// The types of one item while they are derived from its description.
 struct ItemTypes<'c, 'a> {
     catalog: &'c mut TypeCatalog,
     item: &'a ItemDescription,
     /// The components whose types are known, by name.
     found: HashMap<&'a str, ValueType>,
-    /// The parts of schemas that may still be read.
+    /// The number of parts of schemas that may still be read, at first [`MOST_STEPS`].
     left: usize,
 }
 
 impl TypeCatalog {
-    /// Creates a catalog in which these names are taken.
+    /// Creates a catalog without types, in which the names of `taken` are used already.
     pub(super) fn new(taken: &[&str]) -> Self {
         let mut names = Names::default();
         for name in taken {
@@ -84,18 +84,18 @@ impl TypeCatalog {
         Self { names, objects: Vec::new(), known: HashMap::new() }
     }
 
-    /// Claims the name of a type and returns it: with a number at its end if the name is taken, and with `T` before it
-    /// if it does not begin with a letter.
+    /// Claims a name for a type and returns it. The name gets a number at its end if it is taken, and a `T` before it
+    /// if it doesn't begin with a letter.
     pub(super) fn claim(&mut self, wanted: &str) -> String {
         let begins = wanted.starts_with(|first: char| first.is_ascii_alphabetic());
         self.names.claim(&if begins { wanted.to_owned() } else { format!("T{wanted}") })
     }
 
-    /// Adds the types of an item and returns that of the item. `name` is the name of that type if the document has
-    /// none.
+    /// Adds the types of an item's objects, and returns the type of the item. `name` is the name of the item's type if
+    /// the document doesn't name it.
     pub(super) fn add(&mut self, item: &ItemDescription, name: &str) -> ValueType {
-        // The types that earlier lists gave to components are used again if each component of this item still has the
-        // schema that its name had there. Test: `a_schema_has_one_type_in_all_lists`.
+        // The components' types from earlier lists are used again if every component of this item has the same schema
+        // as the component of that name had there. Test: `a_schema_has_one_type_in_all_lists`.
         let key = |name: &String| (item.file.clone(), name.clone());
         let agrees =
             |(name, schema): &(String, Document)| self.known.get(&key(name)).is_none_or(|(own, _)| own == schema);
@@ -120,7 +120,7 @@ impl TypeCatalog {
 }
 
 impl<'a> ItemTypes<'_, 'a> {
-    /// Counts a part of a schema. Returns whether it may be read.
+    /// Counts a part of a schema against [`MOST_STEPS`]. Returns whether the part may be read.
     fn step(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0
@@ -133,8 +133,8 @@ impl<'a> ItemTypes<'_, 'a> {
         if let Some(name) = reference(schema) {
             return self.component(name, depth);
         }
-        // A single alternative beside null gives its own type. Several make a union, for which there is no type.
-        // Test: `schemas_become_types`.
+        // A single alternative beside null determines the type. Several alternatives are a union, for which there is no
+        // type. Test: `schemas_become_types`.
         for word in ["anyOf", "oneOf"] {
             if let Some(Document::Array(all)) = schema.member(word) {
                 let mut others = all.iter().filter(|one| !is_null(one));
@@ -144,7 +144,8 @@ impl<'a> ItemTypes<'_, 'a> {
                 };
             }
         }
-        // Members beside `$ref` are ignored in OpenAPI 3.0, so that documents put it into an `allOf` of one part.
+        // OpenAPI 3.0 ignores members beside `$ref`, so documents wrap a `$ref` in an `allOf` with one part to add a
+        // description.
         if let (Some(Document::Array(parts)), None) = (schema.member("allOf"), schema.member("properties"))
             && let [one] = parts.as_slice()
         {
@@ -179,8 +180,8 @@ impl<'a> ItemTypes<'_, 'a> {
             return known.clone();
         }
         // A component that only refers to itself is read down to the greatest depth, and is `JSON` there.
-        // Test: `schemas_that_refer_to_themselves_end`. A component's name is that of its file, `_` and its own, and
-        // types have the latter.
+        // Test: `schemas_that_refer_to_themselves_end`. A component is named after its file and its schema, such as
+        // `Api_User`. Its type has the second name, `User`.
         let hint = pascal(name.split_once('_').map_or(name.as_str(), |(_, name)| name));
         let mut members = Vec::new();
         self.members(schema, depth, &mut members);
@@ -190,18 +191,18 @@ impl<'a> ItemTypes<'_, 'a> {
             return value;
         }
         let claimed = self.catalog.claim(&hint);
-        // The type is known before its members are read, because they may refer back to it.
+        // The type is recorded before its members are read, because a member can refer to the type.
         // Test: `schemas_that_refer_to_themselves_end`.
         self.found.insert(name, ValueType::Object(claimed.clone()));
         let value = self.fields(schema, members, claimed, depth);
-        // An object beyond the most types has none, and a further reference to it would name a type that is missing.
-        // Test: `a_component_beyond_the_most_types_is_json_at_each_reference`.
+        // An object after the last permitted type is `JSON`. Without this line, a later reference would name a type
+        // that doesn't exist. Test: `a_component_beyond_the_most_types_is_json_at_each_reference`.
         self.found.insert(name, value.clone());
         value
     }
 
-    /// Adds the members of an object and of all parts of its `allOf`. Of two members with one name the later one
-    /// counts.
+    /// Adds the members of an object, and of all parts of its `allOf`, to `into`. A later member replaces an earlier
+    /// one of the same name.
     fn members(&mut self, schema: &'a Document, depth: usize, into: &mut Vec<(&'a str, &'a Document)>) {
         if depth > MOST_DEPTH || !self.step() {
             return;
@@ -267,7 +268,7 @@ fn description(schema: &Document) -> Option<String> {
     }
 }
 
-/// Returns the name of the component that a schema refers to.
+/// Returns the name of the component that a schema's `$ref` refers to; `None` for any other schema.
 fn reference(schema: &Document) -> Option<&str> {
     match schema.member("$ref") {
         Some(Document::Text(reference)) => reference.strip_prefix("#/components/schemas/"),
@@ -279,7 +280,7 @@ fn is_null(schema: &Document) -> bool {
     matches!(schema.member("type"), Some(Document::Text(kind)) if kind == "null")
 }
 
-/// Returns the one type that a schema allows beside null.
+/// Returns the only type that a schema's `type` allows beside null; `None` if there are several types or no `type`.
 fn kind(schema: &Document) -> Option<&str> {
     match schema.member("type") {
         Some(Document::Text(kind)) => Some(kind),
@@ -288,7 +289,7 @@ fn kind(schema: &Document) -> Option<&str> {
                 Document::Text(kind) if kind != "null" => Some(kind.as_str()),
                 _ => None,
             });
-            // Two types beside null are a union, for which there is no type. Test: `schemas_become_types`.
+            // Several types beside null are a union, for which there is no type. Test: `schemas_become_types`.
             let kind = kinds.next();
             kind.filter(|_| kinds.next().is_none())
         }
@@ -307,7 +308,7 @@ fn integer(schema: &Document) -> ValueType {
     if is_small { ValueType::Integer } else { ValueType::BigInteger }
 }
 
-/// Returns the name of a field for a member: other characters than letters, digits and `_` become `_`.
+/// Returns the name of a member's field. ASCII letters, digits and `_` stay, and every other character becomes `_`.
 pub(super) fn field_name(member: &str) -> String {
     let taken = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
     let mut name: String = member.chars().map(taken).collect();
@@ -344,7 +345,7 @@ mod tests {
         ItemDescription { file: "a.json".to_owned(), schema: read(schema), components }
     }
 
-    /// Returns the types as text, in their order.
+    /// Returns the types in their order, such as `User { id: Text }`.
     fn shown(catalog: &TypeCatalog) -> Vec<String> {
         fn of(value: &ValueType) -> String {
             match value {
@@ -403,7 +404,7 @@ mod tests {
             "Parts",
         );
         assert_eq!(third, ValueType::List(Box::new(ValueType::Object("Parts".to_owned()))));
-        // The name has another schema here, so that the type gets a name of its own.
+        // The component `A_User` has another schema here, so its type gets another name.
         let changed = catalog.add(&item(reference, &[("A_User", r#"{"properties":{"a":{}}}"#)]), "Others");
         assert_eq!(changed, ValueType::Object("User3".to_owned()));
         assert_eq!(

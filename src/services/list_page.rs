@@ -1,5 +1,5 @@
-//! A page of a list with a cursor for each item, as services read it for their own clients: one inner request with the
-//! client's own headers, in a form that no client can choose (`config/services/connection.json`).
+//! Pages with a cursor for each item, which services read for their own clients. A page is one inner request with the
+//! client's own headers. It has a form that clients can't choose (`config/services/connection.json`).
 
 use std::{
     sync::{
@@ -27,19 +27,19 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The prefix of the names of the form's parameters. Clients never see it.
+/// The prefix of the form's parameter names. Clients never see the prefix.
 const OWN: &str = "cursorgate.";
 
-/// The most characters of a problem's detail that clients get.
+/// The most characters of a problem's detail that are passed on to clients.
 const LONGEST: usize = 500;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PageQuery {
-    /// The path, encoded.
+    /// The path of the list, percent-encoded.
     pub(super) path: String,
-    /// The parameters: names and values, decoded.
+    /// The parameters as decoded pairs of a name and a value.
     pub(super) pairs: Vec<(String, String)>,
-    /// True if the page is to have the total of the list, which may cost a request to the upstream.
+    /// True if the page is to contain the list's total, which can cost a request to the upstream.
     pub(super) counted: bool,
 }
 
@@ -49,33 +49,34 @@ pub(super) struct ConnectionPage {
     pub(super) edges: Vec<ConnectionEdge>,
     pub(super) has_next: bool,
     pub(super) has_previous: bool,
-    /// The cursor of the first item as JSON: a text, or null.
+    /// The cursor of the first item as JSON: a string, or null.
     pub(super) start: Bytes,
-    /// The cursor of the last item, likewise.
+    /// The cursor of the last item as JSON: a string, or null.
     pub(super) end: Bytes,
     pub(super) total: Option<u64>,
-    /// The level of its proof, as the header `Cursorgate-Level` has it.
+    /// The level of the page's proof, from the header `Cursorgate-Level`.
     pub(super) level: String,
-    /// The reason that the page is served although it could not be proven; `None` for other pages.
+    /// The reason that the page couldn't be proven, from the header `Cursorgate-Unproven`; `None` if that header is
+    /// missing.
     pub(super) unproven: Option<String>,
 }
 
 /// An item with its cursor.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionEdge {
-    /// JSON: a text, or null for an item that no cursor can name.
+    /// The cursor as JSON: a string, or null for an item that a cursor can't name.
     pub(super) cursor: Bytes,
-    /// The item as the upstream wrote it; `None` if that is not valid JSON.
+    /// The item as the upstream wrote it; `None` if it isn't valid JSON.
     pub(super) node: Option<Bytes>,
 }
 
-/// The reason that a list has no page.
+/// The reason that a list didn't return a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListFault {
     pub(super) code: String,
     pub(super) detail: String,
     pub(super) status: Option<u16>,
-    /// The seconds of the answer's `Retry-After`; `None` without it, and if it is a date.
+    /// The seconds of the answer's `Retry-After`; `None` if the header is missing or is a date.
     pub(super) retry_after: Option<u64>,
 }
 
@@ -85,41 +86,42 @@ impl ListFault {
     }
 }
 
-/// A request for a list, or for a path below it.
+/// A request for a list, or for a path below the list's path.
 #[derive(Debug)]
 pub(super) struct InnerCall<'c> {
     /// The name of the list's route.
     pub(super) route: &'c str,
     pub(super) query: &'c PageQuery,
     pub(super) method: Method,
-    /// The path after that of the list; empty for the list itself.
+    /// The path after the list's path, such as `/exports`; empty for the list itself.
     pub(super) below: &'c str,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
 }
 
-/// The inner requests of one request of a client.
+/// The sender of all inner requests that one client request causes.
 pub(super) struct ListReader {
     pub(super) proxy: Arc<InnerProxy>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) caller: Caller,
     pub(super) timeout: Duration,
-    /// The bytes of answers that may still be kept, of all inner requests together.
+    /// The bytes that the answers to all inner requests together may still occupy.
     pub(super) room: AtomicUsize,
     /// The memory of the answers, counted in `server.memory`.
     pub(super) held: MemoryShare,
     /// Closed once the client has gone.
     pub(super) wanted: watch::Receiver<()>,
-    /// Inner parameters that the service's clients know by another name: the inner name without its prefix, and theirs.
+    /// Parameters that the service's clients know by another name: the inner name without its prefix, and the clients'
+    /// name.
     pub(super) renamed: &'static [(&'static str, &'static str)],
 }
 
 impl ListReader {
-    /// Reads a page.
+    /// Requests a page of the list that `route` serves.
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is no page.
+    /// Returns the reason that the list didn't return a page.
     pub(super) async fn page(&self, route: &str, query: &PageQuery) -> Result<ConnectionPage, ListFault> {
         let form = if query.counted { format!("{CONNECTION}{COUNTED}") } else { CONNECTION.to_owned() };
         let form = HeaderValue::try_from(form).map_err(|_| elsewhere())?;
@@ -131,7 +133,7 @@ impl ListReader {
         }
     }
 
-    /// Makes a request. Returns the status, the headers and the whole body of its answer.
+    /// Sends an inner request. Returns the status, the headers and the whole body of the answer.
     ///
     /// # Errors
     ///
@@ -146,7 +148,7 @@ impl ListReader {
             if fits && self.held.reserve(bytes, part.len(), usize::MAX).is_ok() {
                 bytes.extend_from_slice(part);
             } else {
-                // The rest is read and dropped, so that the request ends and has its line in the log.
+                // The rest is read and dropped: the request must end to get its line in the log.
                 kept = None;
             }
         };
@@ -166,14 +168,14 @@ impl ListReader {
         }
     }
 
-    /// Returns the fault of an answer without a page: the code and the detail of a problem of the gateway, or else a
-    /// code by the status. Texts of an upstream are not passed on.
+    /// Returns the fault of an answer that isn't a page. If the answer is a problem of the gateway, the fault has its
+    /// code and detail, otherwise a code that depends on the status. Texts from the upstream aren't passed on.
     pub(super) fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> ListFault {
         let word = |name: &str| {
             let place = Pointer::parse(name).ok()?;
             String::from_utf8(scalar::text(place.find(body)?.of(body))?.into_owned()).ok()
         };
-        // An upstream can write a `code` of its own: only codes of the gateway are passed on.
+        // An upstream can write its own `code`. Only codes of the gateway are passed on.
         // Test: `faults_have_the_codes_of_problems`.
         let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code));
         let detail = code.as_ref().and_then(|_| word("/detail"));
@@ -192,24 +194,25 @@ impl ListReader {
         }
     }
 
-    /// Returns a detail with the names of parameters that clients know in place of the inner ones.
+    /// Replaces the inner parameter names in a detail by the names that clients know.
     fn in_own_words(&self, detail: &str) -> String {
         let renamed = self.renamed.iter().fold(detail.to_owned(), |text, (name, here)| text.replace(&own(name), here));
         renamed.replace(OWN, "")
     }
 
-    /// Returns the head of the inner request.
+    /// Returns the head of the inner request that `call` describes.
     ///
     /// # Errors
     ///
-    /// Returns 404 `route_not_found` if the path does not lead to the route of the list.
+    /// Returns 404 `route_not_found` if the path doesn't lead to the route of the list, and the target's problem if the
+    /// path is invalid.
     fn head(&self, call: &InnerCall<'_>) -> Result<RequestHeader, ListFault> {
         let InnerCall { route, query, method, below, headers, body } = call;
         let build = |target: &str| {
             RequestHeader::build(method.clone(), target.as_bytes(), None).map_err(|_| elsewhere()).map(|mut head| {
                 for (name, value) in &self.caller.headers {
-                    // Appending fails only for an invalid header, or if the map is full. These headers are valid, and
-                    // come from a request that was accepted.
+                    // Appending fails only for an invalid header, or if the map is full. These headers are valid and
+                    // come from an accepted request, so neither happens.
                     let _ = head.append_header(name.clone(), value.clone());
                 }
                 head
@@ -246,23 +249,23 @@ fn elsewhere() -> ListFault {
     ListFault::new(Code::RouteNotFound, detail)
 }
 
-/// Percent-encodes a text for a segment of a path or a part of a query: all but the unreserved characters of RFC 3986
-/// section 2.3.
+/// Percent-encodes a string for a path segment, or for a name or value in a query. Only the unreserved characters of
+/// RFC 3986 section 2.3 stay as they are.
 pub(super) fn encoded(text: &str) -> String {
     const PLAIN: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     percent_encoding::utf8_percent_encode(text, &PLAIN).collect()
 }
 
-/// Returns the name of an inner parameter with its prefix.
+/// Returns the name of an inner parameter with its prefix, such as `cursorgate.first` for `first`.
 pub(super) fn own(name: &str) -> String {
     format!("{OWN}{name}")
 }
 
-/// Reads a page in the form of inner requests.
+/// Parses an answer in the form of inner requests.
 fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFault> {
     let unreadable = || ListFault::new(Code::UpstreamMalformed, "the list was not answered with a page");
-    // Every page of the gateway has a level. An answer that was passed on is no page.
+    // Every page of the gateway has a level. An upstream's answer that was passed on isn't a page.
     let level = headers.get("cursorgate-level").and_then(|level| level.to_str().ok()).ok_or_else(unreadable)?;
     let at = |place: &str| Some(Pointer::parse(place).ok()?.find(body)?.of(body));
     let flag = |place| at(place).and_then(scalar::boolean).ok_or_else(unreadable);
@@ -272,7 +275,7 @@ fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFa
         let members = json::members(edge)?;
         let member = |name: &[u8]| members.iter().find(|(known, _)| &**known == name).map(|(_, value)| *value);
         let (cursor, node) = (member(b"cursor")?, member(b"node")?);
-        // The gateway has checked only the structure of an item: its values may be invalid JSON, such as `NaN`.
+        // The gateway has checked only the structure of an item. Its values can be invalid JSON, such as `NaN`.
         let is_valid = serde_json::from_slice::<&RawValue>(node).is_ok();
         Some(ConnectionEdge { cursor: slice(cursor), node: is_valid.then(|| slice(node)) })
     };

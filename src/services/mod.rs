@@ -1,7 +1,6 @@
-//! Services above the gateway, each of which does more for a client than answer one request for a page. A service is
-//! off until the configuration has its table. Services make their requests through the gateway (`inner`), so that
-//! limits, logs and traces hold for them as for clients; no lower module imports them. A build without the feature
-//! `services` leaves them out.
+//! Services on top of the gateway, such as exports, GraphQL and webhooks. A service is off until the configuration has
+//! its table. Services send their requests through the gateway (`inner`), so limits, logs and traces apply to services
+//! as to clients. No lower module imports a service. A build without the feature `services` leaves the services out.
 
 mod answer;
 mod backoff;
@@ -41,25 +40,25 @@ use crate::{
     },
 };
 
-/// The services of a process.
+/// The services of a process, by the way in which the process uses them.
 pub(crate) struct Services {
-    /// The services that answer requests. Dispatch asks each in turn whether it takes a request.
+    /// The services that answer requests. Dispatch offers a request to each of them in turn, until a service takes it.
     pub(crate) answering: Vec<Arc<dyn Service>>,
-    /// The reports of the admin listener.
+    /// The reports that the admin listener serves.
     pub(crate) reports: Vec<Arc<dyn ServiceReport>>,
     pub(crate) work: ServiceWork,
 }
 
-/// The background work of services: that of exports and that of webhooks.
+/// The background work of the services: exports and webhooks.
 pub(crate) struct ServiceWork {
-    /// `None` without `[services.exports]`.
+    /// The work on exports; `None` without `[services.exports]`.
     exports: Option<ExportKeeper>,
-    /// `None` without `[services.webhooks]`.
+    /// The work on deliveries and on watched lists; `None` without `[services.webhooks]`.
     webhooks: Option<(WebhookKeeper, WatchKeeper)>,
 }
 
 impl ServiceWork {
-    /// Adds the work to the server `companion`, which runs it until the process ends.
+    /// Adds the work to the server `companion`, which runs the work until the process ends.
     pub(crate) fn begin(self, companion: &mut Server) {
         if let Some(exports) = self.exports {
             companion.add_service(background_service("exports", exports));
@@ -72,11 +71,12 @@ impl ServiceWork {
 }
 
 impl Services {
-    /// Opens all services of a gateway that has none yet. Those whose table is missing answer no request.
+    /// Opens all services for a gateway that has no services yet. Services whose table is missing from the
+    /// configuration answer no requests.
     ///
     /// # Errors
     ///
-    /// Returns the reason that a service can't be opened.
+    /// Returns the reason if a service can't be opened.
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
         let mut answering: Vec<Arc<dyn Service>> =
@@ -90,8 +90,8 @@ impl Services {
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
         answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
-        // The inner requests of tools can reach the exports service, so that an agent's export is begun, limited and
-        // owned by the same code as any other. Test: `a_tool_begins_an_export_and_follows_it`.
+        // The inner requests of MCP tools can reach the exports service. So an agent's export is begun, limited and
+        // owned by the same code as any other export. Test: `a_tool_begins_an_export_and_follows_it`.
         let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
         if let Some(settings) = &settings.exports {
             let (service, work) = exports::Exports::open(&inner, settings, events)?;

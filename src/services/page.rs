@@ -1,5 +1,5 @@
-//! Pages of lists in answers to inner requests: whether an answer is a page, the version of its items, and the part of
-//! its query that names the list.
+//! Facts about pages in answers to inner requests: whether an answer is a page, the version of the page's items, and
+//! the part of the page's query that names the list.
 
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ use crate::{
     json::{Pointer, canonical},
 };
 
-/// The header that every page of the gateway has. An answer of the upstream that was only forwarded lacks it.
+/// The header that every page of the gateway has. An answer of the upstream that was only forwarded lacks this header.
 const LEVEL: &str = "cursorgate-level";
 
 /// The roles of parameters that name a place in the list. A request has at most one of them.
@@ -21,27 +21,27 @@ pub(super) const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, R
 /// for byte.
 const DEPTH: u16 = 64;
 
-/// Returns whether an answer is a page of the gateway.
+/// Returns whether an answer is a page of the gateway, and not an upstream's answer that was only forwarded.
 pub(super) fn is_page(answer: &InnerAnswer) -> bool {
     answer.headers.contains_key(LEVEL)
 }
 
-/// Returns the version of a page: the first 16 bytes of the SHA-256 of its items, in hexadecimal digits, whatever the
-/// order of their members and the blanks between them. Cursors, links and totals are beside the items. A page whose
-/// items are not found is hashed as a whole.
+/// Returns the version of a page: the first 16 bytes of the SHA-256 of its items, in hexadecimal digits. The order of
+/// members and the whitespace in the items don't matter. Cursors, links and totals don't count, because they aren't
+/// part of the items. If `items` doesn't lead to the items, the whole page is hashed.
 pub(super) fn version(body: &[u8], items: Option<&Pointer>) -> String {
     let items = items.and_then(|place| place.find(body)).map_or(body, |place| place.of(body));
     let spelt = canonical(items, DEPTH);
     hex(&Sha256::digest(spelt.as_deref().unwrap_or(items))[..16])
 }
 
-/// Returns bytes as hexadecimal digits.
+/// Returns bytes as lowercase hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the part of a page's query that names the list: the filters and the sort, without the place, the limit and
-/// private parameters. Returns an empty text if the list does not take the query.
+/// private parameters. Returns an empty string if the list refuses the query.
 pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
     let Ok(request) = parameters.read(Some(query)) else { return String::new() };
     let of_page = PLACES.into_iter().chain([Role::Limit]);
@@ -49,8 +49,8 @@ pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
     without(&request.self_query, |name| of_page.contains(&name))
 }
 
-/// Returns whether a query has private parameters. These may be credentials, so that clients with equal headers may
-/// still be different ones.
+/// Returns whether a query has private parameters. These can be credentials, so requests with equal headers can still
+/// come from different clients.
 pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
     without(query, |name| parameters.is_private(name.as_bytes())) != without(query, |_| false)
 }
@@ -58,7 +58,7 @@ pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
 /// Returns a query without the parameters whose decoded names `is_dropped` accepts.
 pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
     let is_kept = |pair: &&str| {
-        // A name that is partly encoded is the same parameter to the list.
+        // The list also takes a parameter whose name is percent-encoded, such as `%61` for `a`.
         // Test: `parameters_are_left_out_by_their_decoded_names`.
         let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
         !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())

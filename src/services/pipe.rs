@@ -1,5 +1,5 @@
-//! The server's end of a pipe in memory, as a connection of Pingora. To the gateway it looks like a connection of the
-//! client that the service works for: it has that client's address and TLS.
+//! The server's end of a pipe in memory, as a connection of Pingora. The connection has the address and the TLS of the
+//! client that the service works for, so the gateway treats it like that client's connection.
 
 use std::{
     io,
@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::caller::Caller;
 
-/// The descriptor of the pipe, which has no socket. No open descriptor has this number, so that Pingora never takes
-/// the state of another socket for the client's.
+/// The file descriptor that the pipe reports, because it has no socket. No open descriptor has this number, so Pingora
+/// can't read the state of another socket by mistake.
 const NO_SOCKET: i32 = -1;
 
 #[derive(Debug)]
@@ -29,10 +29,10 @@ pub(super) struct PipeStream {
 }
 
 impl PipeStream {
-    /// Wraps the end of a pipe.
+    /// Wraps the server's end of a pipe, with the address and the TLS of `caller`.
     pub(super) fn new(io: DuplexStream, caller: &Caller) -> Self {
         let socket = SocketDigest::from_raw_fd(NO_SOCKET);
-        // This can only fail if an address is set already, and the digest is new.
+        // This fails only if an address is set already, and the digest is new.
         let _ = socket.peer_addr.set(caller.address.clone());
         Self { io, socket: Arc::new(socket), tls: caller.tls.clone() }
     }
@@ -65,7 +65,7 @@ impl AsyncWrite for PipeStream {
 #[async_trait]
 impl Shutdown for PipeStream {
     async fn shutdown(&mut self) {
-        // The other end may have been dropped.
+        // This fails if the other end has been dropped, which needs no action.
         let _ = AsyncWriteExt::shutdown(&mut self.io).await;
     }
 }

@@ -1,9 +1,9 @@
-//! A database of PostgreSQL, which processes of several machines share.
+//! A PostgreSQL database, which processes on several machines share.
 //!
-//! The server carries out every query as a whole or not at all: it is one statement or one transaction. A connection
-//! with a fault is closed, so that the next query begins with a new one. No query is repeated, because the server may
-//! have carried out one whose answer was lost. The drivers of connections run on a runtime of their own, because
-//! connections outlive the requests that open them.
+//! Every query is one statement or one transaction, so the server carries it out as a whole or not at all. A connection
+//! with a fault is closed, and the next query uses another one. No query is repeated, because the server might have
+//! carried out a query whose answer was lost. The I/O of connections runs on a separate runtime, because connections
+//! outlive the requests that open them.
 
 use std::{
     io,
@@ -35,11 +35,11 @@ use crate::{
     tls::PeerCredentials,
 };
 
-/// The key of the advisory lock under which changes of tables and additions to queues happen one after the other: the
-/// bytes `cursorga`, a number that other programs in the same database hardly use.
+/// The key of the advisory lock under which table changes and additions to queues happen one after the other. The key
+/// is the bytes `cursorga`, a number that other programs in the same database hardly use.
 const LOCK: i64 = 0x6375_7273_6f72_6761;
 
-/// The most characters of a fault of the server that are logged.
+/// The most characters of a server's error message that are logged.
 const MOST_SAID: usize = 300;
 
 /// A parameter of a statement, and its type.
@@ -66,38 +66,39 @@ impl From<tokio_postgres::Error> for PostgresFault {
     }
 }
 
-/// The server and the credentials of the configuration in force.
+/// The server of the current configuration, and the credentials for it.
 pub(super) struct PostgresTarget {
     pub(super) settings: PostgresSettings,
-    /// `None` without TLS.
+    /// The certificates for TLS; `None` if the connection doesn't use TLS.
     pub(super) credentials: Option<Arc<PeerCredentials>>,
 }
 
-/// The function that returns the server before each connection, because a reload may have changed its user and its
-/// certificates. `None` if the configuration has no server any more.
+/// A function that returns the server before each connection attempt, because a reload can change the user and the
+/// certificates. Returns `None` if the configuration doesn't have a PostgreSQL server any more.
 type FindTarget = dyn Fn() -> Option<PostgresTarget> + Send + Sync;
 
 /// A pool of connections to one database.
 pub(super) struct Postgres {
     drivers: Drivers,
     target: Box<FindTarget>,
-    /// The changes of the tables, one for each version from the first on.
+    /// SQL scripts. The first creates the tables of version 1, and each later script changes the tables to the next
+    /// version.
     steps: &'static [&'static str],
     are_tables_made: OnceCell<()>,
-    /// A permit for each connection that may be in use.
+    /// A permit for each connection that may be in use at the same time.
     places: Semaphore,
     idle: Mutex<Vec<Client>>,
-    /// The longest time of a query, with the wait for a connection.
+    /// The longest time that a query may take, including the wait for a connection.
     patience: Duration,
 }
 
-/// A connection in use, which is closed when it is dropped.
+/// A connection in use. Dropping the value closes the connection.
 struct LentConnection<'p> {
     client: Client,
     _place: SemaphorePermit<'p>,
 }
 
-/// The runtime of the drivers.
+/// The runtime that runs the I/O of connections; `None` only while it is dropped.
 struct Drivers(Option<Runtime>);
 
 impl Drop for Drivers {
@@ -110,12 +111,13 @@ impl Drop for Drivers {
 }
 
 impl Postgres {
-    /// Creates the pool. The first query connects. `steps` are the changes of the tables, one for each version: tables
-    /// of an earlier version get those that they lack.
+    /// Creates the pool without a connection. The first query connects. `steps` are SQL scripts: the first creates the
+    /// tables of version 1, and each later script changes the tables to the next version. Tables of an earlier version
+    /// get the steps that they lack.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system if it can't start the thread of the drivers.
+    /// Returns the error of the system if it can't start the thread for the connections' I/O.
     pub(super) fn new(
         settings: &PostgresSettings,
         steps: &'static [&'static str],
@@ -133,11 +135,11 @@ impl Postgres {
         })
     }
 
-    /// Carries out a statement and returns its rows.
+    /// Executes a statement and returns its rows.
     ///
     /// # Errors
     ///
-    /// Returns the fault, after which the server may have carried the statement out.
+    /// Returns the fault. The server might nevertheless have carried out the statement.
     pub(super) async fn ask(&self, statement: &str, parameters: &[TypedValue<'_>]) -> Result<Vec<Row>, PostgresFault> {
         self.in_time(async {
             let lent = self.lend().await?;
@@ -148,12 +150,12 @@ impl Postgres {
         .await
     }
 
-    /// Carries out a statement under the advisory lock, so that it sees the effects of all statements that other
-    /// processes carried out by this function before.
+    /// Executes a statement under the advisory lock, and returns its rows. The statement sees the effects of all
+    /// statements that other processes have executed with this function.
     ///
     /// # Errors
     ///
-    /// Returns the fault, after which the server may have carried the statement out.
+    /// Returns the fault. The server might nevertheless have carried out the statement.
     pub(super) async fn ask_alone(
         &self,
         statement: &str,
@@ -161,7 +163,7 @@ impl Postgres {
     ) -> Result<Vec<Row>, PostgresFault> {
         self.in_time(async {
             let lent = self.lend().await?;
-            // After a fault the connection is closed, which rolls the transaction back and gives the lock up.
+            // After a fault the connection is closed, which rolls the transaction back and releases the lock.
             lent.client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
             let rows = lent.client.query_typed(statement, parameters).await?;
             lent.client.batch_execute("COMMIT").await?;
@@ -175,8 +177,8 @@ impl Postgres {
         timeout(self.patience, asked).await.unwrap_or(Err(PostgresFault::Late(self.patience)))
     }
 
-    /// Waits for a permit and returns a connection. The connection is closed when it is dropped, unless it is taken
-    /// back: so one on which a query failed, or was given up, is never used again.
+    /// Waits for a permit and returns a connection. Unless [`take_back`](Self::take_back) takes the connection back, it
+    /// is closed when it is dropped. So a connection on which a query failed, or was given up, is never used again.
     async fn lend(&self) -> Result<LentConnection<'_>, PostgresFault> {
         let place = self.places.acquire().await.map_err(|_| ends())?;
         let client = match self.idle() {
@@ -186,12 +188,13 @@ impl Postgres {
         Ok(LentConnection { client, _place: place })
     }
 
-    /// Takes back a connection that had no fault.
+    /// Returns a connection to the pool after a query without a fault.
     fn take_back(&self, lent: LentConnection<'_>) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(lent.client);
     }
 
-    /// Returns the idle connection that was used last, among those that are still open.
+    /// Takes the open idle connection that was used last out of the pool; `None` if there isn't one. Connections that
+    /// have closed are removed.
     fn idle(&self) -> Option<Client> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|client| !client.is_closed());
@@ -203,8 +206,8 @@ impl Postgres {
         let target = (self.target)().ok_or_else(unset)?;
         let runtime = self.drivers.0.as_ref().ok_or_else(ends)?;
         let client = runtime.spawn(open(target)).await.map_err(|_| ends())??;
-        // The version is checked once for each process: a process that has checked it goes on after a later version
-        // has changed the tables. Test: `tables_of_a_later_version_are_left_alone`.
+        // The version of the tables is checked once per process. So a process continues to run after a later version of
+        // the program has changed the tables. Test: `tables_of_a_later_version_are_left_alone`.
         self.are_tables_made.get_or_try_init(|| make_tables(&client, self.steps)).await?;
         Ok(client)
     }
@@ -214,7 +217,7 @@ fn ends() -> PostgresFault {
     PostgresFault::Unreachable("the process ends".to_owned())
 }
 
-/// Connects to the first address at which a server that accepts writes answers.
+/// Connects to the first address at which a server answers that accepts writes.
 async fn open(target: PostgresTarget) -> Result<Client, PostgresFault> {
     let patience = target.settings.connect_timeout;
     let mut faults = Vec::new();
@@ -250,22 +253,22 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
             let least = tls.map_or(TlsVersion::Tls12, |tls| tls.min_version);
             let configured = connector(credentials, least).map_err(|error| unreachable(&error))?;
             let tls = TlsConnector::new(configured, name);
-            // `Require` does not verify certificates: the connector does.
+            // `Require` by itself doesn't verify certificates, but the connector does.
             // Test: `the_certificate_of_the_database_is_verified`.
             let (client, connection) = config.ssl_mode(SslMode::Require).connect_raw(stream, tls).await?;
             drive(connection);
             client
         }
     };
-    // The server ends a statement that the process has given up, and a transaction whose process is suspended: neither
-    // holds its locks longer than this.
+    // The server ends a statement that the process has given up, and a transaction whose process is suspended. Neither
+    // keeps its locks longer than the time limit of a query.
     let patience = settings.timeout.as_millis();
     let limits = format!(
         "SET statement_timeout = {patience}; SET lock_timeout = {patience};
          SET idle_in_transaction_session_timeout = {patience}"
     );
     client.batch_execute(&limits).await?;
-    // A standby refuses writes: the next address may be that of the primary.
+    // A standby refuses writes, and the next address might be the primary's.
     let rows = client.query_typed("SELECT pg_is_in_recovery()", &[]).await?;
     if answer::<bool>(&rows)?.unwrap_or_default() {
         return Err(PostgresFault::Unreachable("the server is a standby".to_owned()));
@@ -273,9 +276,10 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
     Ok(client)
 }
 
-/// Returns the TLS settings of a connection, which verifies the certificate of the server and its name.
+/// Returns the TLS settings of a connection, which verify the server's certificate and its name. `least` is the lowest
+/// permitted version of TLS.
 fn connector(credentials: &PeerCredentials, least: TlsVersion) -> Result<ConnectConfiguration, ErrorStack> {
-    // The builder begins with the authorities of the system, which those of the configuration replace.
+    // The builder begins with the certificate authorities of the system. Configured authorities replace these.
     let mut builder = SslConnector::builder(SslMethod::tls_client())?;
     builder.set_min_proto_version(Some(match least {
         TlsVersion::Tls12 => SslVersion::TLS1_2,
@@ -298,15 +302,15 @@ fn connector(credentials: &PeerCredentials, least: TlsVersion) -> Result<Connect
     builder.build().configure()
 }
 
-/// Runs the I/O of a connection until it ends. The client's next query fails then, so that the error is not needed
-/// here.
+/// Runs the I/O of a connection in a task until the connection ends. The error is dropped, because the client's next
+/// query fails then.
 fn drive<T: TlsStream + Unpin + Send + 'static>(connection: Connection<TcpStream, T>) {
     tokio::spawn(async move { drop(connection.await) });
 }
 
-/// Brings the tables to the newest version, one process at a time.
+/// Brings the tables to the version that `steps` lead to, in one process at a time.
 async fn make_tables(client: &Client, steps: &[&str]) -> Result<(), PostgresFault> {
-    // Processes that start at the same time would create the tables twice.
+    // Without the lock, processes that start at the same time would create the tables twice.
     // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
     client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
     let known = "SELECT to_regclass('cursorgate_version') IS NOT NULL";
@@ -328,7 +332,7 @@ async fn make_tables(client: &Client, steps: &[&str]) -> Result<(), PostgresFaul
     Ok(())
 }
 
-/// Returns the first column of the first row; `None` without rows.
+/// Returns the first column of the first row; `None` if there are no rows.
 fn answer<'r, T: FromSql<'r>>(rows: &'r [Row]) -> Result<Option<T>, PostgresFault> {
     rows.first().map(|row| Ok(row.try_get(0)?)).transpose()
 }
@@ -337,7 +341,8 @@ fn unreachable(error: &dyn std::error::Error) -> PostgresFault {
     PostgresFault::Unreachable(printable(&error.to_string()))
 }
 
-/// Returns an error and its sources as one text. Sources whose text is already there are left out.
+/// Returns the messages of an error and its sources as one string. A source whose message is part of the string already
+/// is left out.
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -351,7 +356,7 @@ fn reasons(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Returns a text of the server without control characters, cut at [`MOST_SAID`] characters.
+/// Returns the first [`MOST_SAID`] characters of a server's message that aren't control characters.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(MOST_SAID).collect()
 }

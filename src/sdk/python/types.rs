@@ -1,4 +1,4 @@
-//! Types of Python for the JSON Schemas (2020-12) of items. Objects become `TypedDict`s with names.
+//! Writes Python types for the JSON Schemas (2020-12) of items. Each object becomes a named `TypedDict`.
 
 use crate::{
     gateway::openapi::{Names, pascal},
@@ -11,12 +11,12 @@ use crate::{
     },
 };
 
-/// A writer of the types of all items.
+/// Collects the declarations of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The components of the current item: each with its name, the name of its type, and its schema.
+    /// The components of the current item. Each has its name, the name of its type, and its schema.
     known: Vec<(String, String, Document)>,
-    /// The items so far, with the names of their types.
+    /// The items that have been declared, with their types.
     items: Vec<(SdkItem, String)>,
     declared: Vec<String>,
 }
@@ -26,8 +26,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the type of an item, and declares it with all types that it refers to. Lists with the same schema share
-    /// a type.
+    /// Returns the type of an item, and declares this type and all types to which it refers. Lists with the same schema
+    /// share a type. `stem` is the beginning of the names of new types.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -40,7 +40,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
-        // All names are claimed before the first declaration, because types may refer to one another.
+        // All names are claimed before the first declaration, because types can refer to one another.
         for (component, schema) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name, schema.clone()));
@@ -57,7 +57,7 @@ impl TypeWriter {
         name
     }
 
-    /// Returns the declarations of all types.
+    /// Returns the code that declares all types.
     pub(super) fn declarations(&self) -> String {
         self.declared.concat()
     }
@@ -67,7 +67,7 @@ impl TypeWriter {
         found.map(|(_, name, schema)| (name, schema))
     }
 
-    /// Declares a type with this name: a `TypedDict` for an object, an alias for other schemas.
+    /// Declares a type with this name: a `TypedDict` for an object, and an alias for any other schema.
     fn declare(&mut self, name: &str, schema: &Document) {
         match self.members(schema, 0) {
             Some(members) => self.declare_object(name, &members, 0),
@@ -79,11 +79,12 @@ impl TypeWriter {
     }
 
     fn declare_object(&mut self, name: &str, members: &[(String, Document, bool)], depth: usize) {
-        // The functional form of `TypedDict` is used, because names of members need not be identifiers.
+        // The functional form of `TypedDict` is used, because the names of members can be other strings than
+        // identifiers.
         let mut text = format!("\n{name} = TypedDict(\n    \"{name}\",\n    {{\n");
         for (member, schema, required) in members {
-            // A type in quotes can refer to itself, or to one that is declared later. Test:
-            // `schemas_of_every_form_have_types`.
+            // Types are written in quotes, because a type can refer to itself, or to a type that is declared later.
+            // Test: `schemas_of_every_form_have_types`.
             let written = quoted(&self.type_of(schema, &format!("{name}{}", pascal(member)), depth + 1));
             let written = if *required { written } else { format!("NotRequired[{written}]") };
             text.push_str(&format!("        {}: {written},\n", quoted(member)));
@@ -92,10 +93,10 @@ impl TypeWriter {
         self.declared.push(text);
     }
 
-    /// Returns the members of an object, each with its schema and whether it is required. They may come from
+    /// Returns the members of an object, each with its schema and whether it is required. The members come from
     /// `properties`, `$ref` and `allOf`. Returns `None` for other schemas.
     fn members(&self, schema: &Document, depth: usize) -> Option<Vec<(String, Document, bool)>> {
-        // The members of alternatives differ, so that no `TypedDict` can list them.
+        // The alternatives have different members, so a `TypedDict` can't list them.
         if depth > MOST_DEPTH || schema.member("anyOf").is_some() || schema.member("oneOf").is_some() {
             return None;
         }
@@ -132,7 +133,7 @@ impl TypeWriter {
         (!found.is_empty()).then_some(found)
     }
 
-    /// Returns the type of a schema. Objects within it are declared with names that begin with `stem`.
+    /// Returns the type of a schema. Objects in the schema are declared with names that begin with `stem`.
     fn type_of(&mut self, schema: &Document, stem: &str, depth: usize) -> String {
         if depth > MOST_DEPTH || !matches!(schema, Document::Object(_)) {
             return "Any".to_owned();
@@ -189,7 +190,8 @@ impl TypeWriter {
                 None => "list[Any]".to_owned(),
             },
             "object" => {
-                // `members` refuses a list of types. The object among them is meant here, so that `type` is removed.
+                // `members` refuses a schema whose `type` is a list. Here the object among these types is meant, so
+                // `type` is removed.
                 let own = match schema {
                     Document::Object(members) => {
                         Document::Object(members.iter().filter(|(name, _)| name != "type").cloned().collect())
@@ -214,8 +216,8 @@ impl TypeWriter {
     }
 }
 
-/// Returns the type of these constants. Numbers with a fraction become `float`, since they have no literal types (PEP
-/// 586).
+/// Returns the type of these constants. Numbers that aren't integers become `float`, because they have no literal types
+/// (PEP 586).
 fn literals(values: &[Document]) -> String {
     let one = |value: &Document| match value {
         Document::Null => "None".to_owned(),
@@ -230,7 +232,7 @@ fn literals(values: &[Document]) -> String {
     union(values.iter().map(one).collect())
 }
 
-/// Returns the union of types, with `Any` for none.
+/// Returns the union of types; `Any` for an empty list.
 fn union(types: Vec<String>) -> String {
     schema::union(types, "Any", "Any")
 }

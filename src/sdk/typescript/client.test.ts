@@ -1,4 +1,4 @@
-// Tests of the client against answers as the server writes them.
+// Tests of the client, with answers in the form that the server writes.
 
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage } from "node:http";

@@ -1,4 +1,4 @@
-// What all lists of the client share: requests, retries, pages and errors. It has no dependencies but `fetch`.
+// The part of the client that all lists use: requests, retries, pages and errors. Its only dependency is `fetch`.
 
 /** A value in a JSON body: the names of members that lead to it; a pair finds an element of an array by a member's value. */
 export type Place = readonly (string | readonly [string, string])[];
@@ -320,7 +320,7 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
 
 /** Returns the cursor of the next page. Of links the cursor is taken alone, so that no credentials go where a link leads. */
 function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string): string | null {
-  // The flag counts, because the cursor of a last item is there on the last page too.
+  // The flag decides, because even the last page can have a cursor: the cursor of its last item.
   if (spec.more !== null && find(body, spec.more) === false) return null;
   let link: unknown;
   if (spec.next.source === "header") {
@@ -344,10 +344,11 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
   try {
     body = JSON.parse(answer.text);
   } catch {
-    // Other servers on the way answer with text.
+    // Other servers, such as proxies, answer with text, which stays as it is.
   }
   const type = answer.headers.get("Content-Type") ?? "";
-  // Answers that a client gets before its list is known are problem documents, whatever the list's own errors are.
+  // An error that occurs before the server knows the list is a problem document, even if the list's own errors have
+  // another form.
   const own = type.startsWith("application/problem+json") ? null : spec.error;
   const facts: Record<string, unknown> = { request_id: answer.headers.get("X-Request-Id") };
   for (const name of ["code", "reason", "title", "detail", "parameter", "request_id", "restart"]) {

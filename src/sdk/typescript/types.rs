@@ -1,4 +1,4 @@
-//! Types of TypeScript for the JSON Schemas (2020-12) of items.
+//! Writes TypeScript types for the JSON Schemas (2020-12) of items.
 
 use crate::{
     gateway::openapi::Names,
@@ -12,12 +12,12 @@ use crate::{
     },
 };
 
-/// A writer of the types of all items.
+/// Collects the declarations of the types of all items.
 pub(super) struct TypeWriter {
     pub(super) names: Names,
-    /// The components of the current item: each with its name and the name of its type.
+    /// The components of the current item. Each has its name and the name of its type.
     known: Vec<(String, String)>,
-    /// The items so far, with the names of their types.
+    /// The items that have been declared, with their types.
     items: Vec<(SdkItem, String)>,
     declared: Vec<String>,
 }
@@ -27,8 +27,8 @@ impl TypeWriter {
         Self { names, known: Vec::new(), items: Vec::new(), declared: Vec::new() }
     }
 
-    /// Returns the type of an item, and declares it with all types that it refers to. Lists with the same schema share
-    /// a type.
+    /// Returns the type of an item, and declares this type and all types to which it refers. Lists with the same schema
+    /// share a type. `stem` is the beginning of the item's type name.
     pub(super) fn item(&mut self, stem: &str, item: &SdkItem) -> String {
         if let Some((_, name)) = self.items.iter().find(|(known, _)| known == item) {
             return name.clone();
@@ -41,7 +41,7 @@ impl TypeWriter {
     fn declare_item(&mut self, stem: &str, item: &SdkItem) -> String {
         let SdkItem { schema: item, components } = item;
         self.known.clear();
-        // All names are claimed before the first declaration, because types may refer to one another.
+        // All names are claimed before the first declaration, because types can refer to one another.
         for (component, _) in components {
             let name = self.names.claim(&type_name(component));
             self.known.push((component.clone(), name));
@@ -58,7 +58,7 @@ impl TypeWriter {
         name
     }
 
-    /// Returns the declarations of all types.
+    /// Returns the code that declares all types.
     pub(super) fn declarations(&self) -> String {
         self.declared.concat()
     }
@@ -77,8 +77,8 @@ impl TypeWriter {
             return "unknown".to_owned();
         }
         match schema {
-            // No value is valid by the schema `false` (JSON Schema 2020-12, section 4.3.2). Test:
-            // `schemas_of_every_form_have_types`.
+            // No value matches the schema `false` (JSON Schema 2020-12, section 4.3.2).
+            // Test: `schemas_of_every_form_have_types`.
             Document::Boolean(false) => return "never".to_owned(),
             Document::Object(_) => {}
             _ => return "unknown".to_owned(),
@@ -114,7 +114,7 @@ impl TypeWriter {
             _ if schema.member("properties").is_some() => parts.push(self.of_kind("object", schema, depth)),
             _ => {}
         }
-        // `unknown` adds no condition to an intersection.
+        // `unknown` doesn't restrict an intersection, so it is left out.
         parts.retain(|part| part != "unknown");
         match parts.as_slice() {
             [] => "unknown".to_owned(),
@@ -158,14 +158,14 @@ impl TypeWriter {
         };
         match (members.is_empty(), further) {
             (true, further) => format!("Record<string, {}>", further.unwrap_or_else(|| "unknown".to_owned())),
-            // Further members get no index signature, because its type would have to include those of the known
-            // members.
+            // Additional members don't get an index signature, because its type would have to include the types of the
+            // known members.
             (false, _) => format!("{{\n{}{}}}", members.concat(), "  ".repeat(depth)),
         }
     }
 }
 
-/// Returns the comment of a schema, from its description; empty without a description.
+/// Returns a comment with the schema's description; an empty string if the schema has no description.
 fn described(schema: &Document, indent: &str) -> String {
     match schema.member("description") {
         Some(Document::Text(text)) => {
@@ -186,7 +186,7 @@ fn literal(value: &Document) -> String {
     }
 }
 
-/// Returns the union of types, with `never` for none.
+/// Returns the union of types; `never` for an empty list.
 fn union(types: Vec<String>) -> String {
     schema::union(types, "unknown", "never")
 }

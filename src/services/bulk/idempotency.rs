@@ -1,9 +1,10 @@
-//! Keys by which a client repeats a request without running its operations twice: the `Idempotency-Key` of
+//! Keys with which a client can repeat a request without running its operations twice: the `Idempotency-Key` of
 //! draft-ietf-httpapi-idempotency-key-header.
 //!
-//! The keys are in the memory of the process, bounded in number, bytes and time. A key is never forgotten before its
-//! time, because a repetition would then run the operations again: beyond the number of keys a new one is refused, and
-//! beyond the bytes the oldest results are dropped, while their keys stay.
+//! The keys are in the memory of the process, and their number, the bytes of their results and their lifetime are
+//! bounded. No key is forgotten before its lifetime ends, because a repetition would then run the operations again. So
+//! when the number of keys reaches its bound, a request with a new key is refused. When the results exceed their bound,
+//! the oldest results are dropped, but their keys stay.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,21 +23,22 @@ use crate::{
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest key, in bytes.
+/// The longest `Idempotency-Key`, in bytes.
 const LONGEST: usize = 255;
 
-/// A key with its client, as a hash.
+/// The hash of a key and the client that sent it.
 type KeyName = [u8; 32];
 
-/// Reads the key of a request: one string in double quotes (RFC 9651 section 3.3.3), without parameters.
+/// Reads a request's `Idempotency-Key`: one string in double quotes (RFC 9651 section 3.3.3), without parameters.
+/// Returns `None` if the request doesn't have the header.
 ///
 /// # Errors
 ///
-/// Returns 400 `idempotency_key_invalid`.
+/// Returns 400 `idempotency_key_invalid` if the header is repeated, malformed, empty or longer than [`LONGEST`].
 pub(super) fn read(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
-    // Several lines together are a list, and no item (RFC 9651, section 4.2). Test: `a_key_is_a_quoted_string`.
+    // Several lines together are a list, not a single item (RFC 9651 section 4.2). Test: `a_key_is_a_quoted_string`.
     let key = lines.next().is_none().then_some(line).and_then(|line| line.to_str().ok()).and_then(unquoted);
     match key.filter(|key| (1..=LONGEST).contains(&key.len())) {
         Some(key) => Ok(Some(key)),
@@ -50,7 +52,8 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> 
     }
 }
 
-/// Returns the text of a string in double quotes (RFC 9651 section 4.2.5); `None` if it is malformed or has parameters.
+/// Returns the content of a string in double quotes (RFC 9651 section 4.2.5); `None` if the string is malformed or is
+/// followed by parameters.
 fn unquoted(line: &str) -> Option<String> {
     let inner = line.trim_matches(' ').strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::with_capacity(inner.len());
@@ -75,13 +78,13 @@ struct KeyTable {
     entries: HashMap<KeyName, KeyEntry>,
     /// The names of all entries, the oldest first.
     by_age: VecDeque<KeyName>,
-    /// The bytes of all results.
+    /// The sum of the sizes of all results, in bytes.
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct KeyEntry {
-    /// The hash of the request's body.
+    /// The SHA-256 of the request's body.
     body: [u8; 32],
     state: KeyState,
     since: Instant,
@@ -91,24 +94,24 @@ struct KeyEntry {
 enum KeyState {
     UnderWay,
     Done(Bytes),
-    /// The operations have run, at least in part, and their results are not kept.
+    /// The operations have run at least in part, and their results weren't kept.
     Lost,
 }
 
-/// The state of a key as a request finds it.
+/// The state of a key when a request arrives with it.
 #[derive(Debug)]
 pub(super) enum KnownKey {
     /// The request is the first with this key.
     New(KeyClaim),
     /// The same request has run, with this result.
     Done(Bytes),
-    /// The request can't run: the key was used with another body, is in use, or has lost its result, or there are too
-    /// many keys.
+    /// The request can't run. Either the key was used with another body, is in use or has lost its result, or there are
+    /// too many keys.
     Refused(Box<Problem>),
 }
 
-/// The key of a request that runs. If it is dropped before `finish`, as by a panic, the key stays without a result,
-/// because some operations may have run.
+/// The key of a request that is running. If the claim is dropped before `finish`, for example by a panic, the key stays
+/// without a result, because some operations might have run.
 #[derive(Debug)]
 pub(super) struct KeyClaim {
     keys: Arc<IdempotencyKeys>,
@@ -118,8 +121,8 @@ pub(super) struct KeyClaim {
 }
 
 impl IdempotencyKeys {
-    /// Claims a key for a request with this body, or returns the earlier result or the reason that the request can't
-    /// run.
+    /// Claims a key for a request with this body. If the key is known, returns the result of the earlier request, or
+    /// the reason that the request can't run.
     pub(super) fn claim(
         self: &Arc<Self>,
         name: KeyName,
@@ -133,7 +136,7 @@ impl IdempotencyKeys {
         if let Some(entry) = table.entries.get(&name) {
             return entry.repeated(body);
         }
-        // No key is forgotten for a new one, because its operations could run again.
+        // No key is forgotten to make room for a new key: if its request were repeated, the operations would run again.
         // Test: `keys_are_bounded_and_never_forgotten_early`.
         if table.entries.len() >= settings.entries {
             let detail = "the gateway knows as many idempotency keys as it may: send the request without one, or later";
@@ -145,7 +148,7 @@ impl IdempotencyKeys {
     }
 
     fn table(&self) -> MutexGuard<'_, KeyTable> {
-        // No code panics while it holds the lock.
+        // No code panics while it holds the lock, so the table is consistent even if the lock is poisoned.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,8 +178,8 @@ impl KeyEntry {
 }
 
 impl KeyTable {
-    /// Forgets the keys whose time is over. A key whose request still runs is kept for the whole time once more. The
-    /// cost is one check more than the keys that it forgets or renews, and at most one for each key.
+    /// Forgets the keys whose lifetime has ended. A key whose request is still running gets a new lifetime. A call
+    /// checks the keys that it forgets or renews and at most one more key.
     fn forget(&mut self, settings: IdempotencySettings, now: Instant) {
         for _ in 0..self.by_age.len() {
             let Some(name) = self.by_age.pop_front() else { return };
@@ -184,7 +187,7 @@ impl KeyTable {
             if now.saturating_duration_since(entry.since) < settings.ttl {
                 return self.by_age.push_front(name);
             }
-            // A repetition has to find a request that outlasts the time of its key.
+            // A request can run longer than the lifetime of its key. A repetition must still find the key then.
             // Test: `a_key_ends_with_its_time_unless_its_request_runs`.
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
@@ -195,8 +198,8 @@ impl KeyTable {
         }
     }
 
-    /// Ends a claim, with the result if there is one. Drops the oldest results until the new one fits; a result that is
-    /// larger than the whole room is not kept.
+    /// Ends a claim, and keeps `result` if there is one. Drops the oldest results until the new one fits. A result that
+    /// is larger than the bound for all results isn't kept.
     fn end(&mut self, name: &KeyName, result: Option<Bytes>, settings: IdempotencySettings) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let Some(result) = result.filter(|result| result.len() <= settings.size) else {
@@ -209,7 +212,7 @@ impl KeyTable {
             if self.bytes <= settings.size {
                 break;
             }
-            // The new result stays, whatever its age is. Test: `the_oldest_results_make_room`.
+            // The new result stays, even if its key is the oldest. Test: `the_oldest_results_make_room`.
             let Some(entry) = self.entries.get_mut(older).filter(|_| older != name) else { continue };
             if let KeyState::Done(result) = &entry.state {
                 self.bytes -= result.len();
@@ -220,7 +223,7 @@ impl KeyTable {
 }
 
 impl KeyClaim {
-    /// Keeps the result for repetitions.
+    /// Ends the claim, and keeps the result for repetitions of the request.
     pub(super) fn finish(mut self, result: Bytes) {
         self.result = Some(result);
     }

@@ -1,11 +1,11 @@
-//! Bulk requests: many operations in one request, whose results come in one answer, in their order.
+//! Bulk requests: many operations in one request. One answer contains the results in the order of the operations.
 //!
-//! An operation runs as a request of its own through the gateway (`services::inner`), so that it meets the checks,
-//! limits, logs and traces that it would meet alone. All operations are read and checked before the first one runs
-//! (`request`).
+//! An operation runs as a separate request through the gateway (`services::inner`). So the same checks, limits, logs
+//! and traces apply to it as to a request that a client sends alone. All operations are read and checked before the
+//! first one runs (`request`).
 //!
 //! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
-//! kept for a repetition (`idempotency`). Without one they end when the client leaves.
+//! kept for a repetition (`idempotency`). Without a key the operations end when the client leaves.
 
 mod idempotency;
 mod operation;
@@ -46,7 +46,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The deepest nesting of a bulk request.
+/// The deepest nesting of a bulk request's JSON.
 const DEPTH: u16 = 64;
 
 pub(super) struct Bulk {
@@ -84,11 +84,11 @@ impl Bulk {
         Self { inner, keys: Arc::default() }
     }
 
-    /// Returns the body with all results; `None` if the client has gone.
+    /// Runs a bulk request. Returns the body with all results; `None` if the client has gone.
     ///
     /// # Errors
     ///
-    /// Returns the failure of a request of which no operation has run, or of an earlier one with the same key.
+    /// Returns the failure of a request that was refused before any operation ran, or of a task that panicked.
     async fn serve(
         &self,
         session: &mut ServerSession,
@@ -99,10 +99,10 @@ impl Bulk {
         let caller = Caller::of(session, outcome.client);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
-        // If one operation is invalid, none of the request runs. Test: `a_malformed_request_runs_no_operation`.
+        // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
         let gateway = self.inner.proxy().await?;
-        // After the check: a request that is refused as a whole does not use up its key.
+        // The key is claimed after the check, so a request that is refused as a whole doesn't use up its key.
         // Test: `a_key_belongs_to_one_request_of_one_client`.
         let claim = match key {
             None => None,
@@ -116,8 +116,8 @@ impl Bulk {
             }
         };
         let (goes_on, wanted) = watch::channel(());
-        // The operations are given up when the sender is dropped. With a key the task has the sender, so that it runs
-        // to its end: a client repeats a request because its connection broke, and has to find the results.
+        // The operations are given up when the sender is dropped. With a key the task owns the sender, so it always
+        // runs to its end. A client whose connection broke can then repeat the request and get the results.
         let (kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
         let run = BulkRun {
             gateway,
@@ -143,7 +143,7 @@ impl Bulk {
         let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);
-        // The operations have run: their results are sent even if the memory is used up meanwhile.
+        // The operations have run, so their results are sent even if the memory is used up in the meantime.
         let _ = held.take(body.len());
         Ok(Some(body))
     }

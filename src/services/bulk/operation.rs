@@ -1,4 +1,5 @@
-//! An operation of a bulk request: its inner request, and its answer, whose body is kept if there is room for it.
+//! The run of one operation of a bulk request: its inner request and its answer. The body of the answer is kept if
+//! there is room.
 
 use std::{
     pin::pin,
@@ -23,40 +24,40 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The context that the operations of one bulk request share.
+/// The values that all operations of one bulk request need to run.
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) gateway: Arc<InnerProxy>,
     pub(super) caller: Arc<Caller>,
     pub(super) timeout: Duration,
     pub(super) problems: Arc<ProblemForm>,
-    /// The bytes of bodies that may still be kept, of all operations together.
+    /// The bytes that the answers to all operations together may still occupy.
     pub(super) room: Arc<AtomicUsize>,
     /// The memory of the bodies, counted in `server.memory`.
     pub(super) held: Arc<MemoryShare>,
-    /// Closed once the results are not wanted any more.
+    /// Closed once the client has gone and nobody waits for the results.
     pub(super) wanted: watch::Receiver<()>,
 }
 
-/// The members that the problems of all operations share.
+/// The values that are the same in the problems of all operations.
 pub(super) struct ProblemForm {
-    /// The beginning of the URLs of problems' types, if the configuration has it.
+    /// The beginning of the URLs in problems' `type`; `None` if the configuration doesn't set one.
     pub(super) types: Option<String>,
     pub(super) request_id: String,
 }
 
-/// The answer to an operation: that of its inner request, or a problem of the gateway.
+/// The answer to an operation: the answer to its inner request, or a problem of the gateway.
 #[derive(Debug)]
 pub(super) struct OperationAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// `None` if there was no room for the body.
+    /// The body of the answer; `None` if there was no room for it.
     pub(super) body: Option<Vec<u8>>,
     pub(super) took: Duration,
 }
 
 impl OperationAnswer {
-    /// Returns whether the operation counts as failed: by a status of 400 or more.
+    /// Returns whether the operation counts as failed, which means a status of 400 or more.
     pub(super) fn has_failed(&self) -> bool {
         self.status >= 400
     }
@@ -73,7 +74,7 @@ impl OperationAnswer {
 }
 
 impl Surroundings {
-    /// Runs an operation to its end, up to the time limit, or until the result is not wanted any more.
+    /// Runs an operation until it ends, reaches the time limit, or is given up because the client has gone.
     pub(super) async fn run(mut self, operation: &Operation) -> OperationAnswer {
         let began = clock::instant();
         // A panic fails only this operation.
@@ -99,8 +100,8 @@ impl Surroundings {
             if fits && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
                 bytes.extend_from_slice(part);
             } else {
-                // The rest is read and dropped, so that the operation ends. Its bytes are free for other operations.
-                // Test: `answers_are_kept_up_to_a_size`.
+                // The rest is read and dropped, because the operation must end. The bytes that it has occupied are free
+                // for other operations. Test: `answers_are_kept_up_to_a_size`.
                 room.fetch_add(bytes.len(), Ordering::Relaxed);
                 held.give(bytes.capacity());
                 kept = None;

@@ -1,4 +1,4 @@
-//! The answer to a bulk request: the result of each operation, and counts of all.
+//! The answer to a bulk request: the result of each operation, and the counts of all operations.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::json::write::{push_number, push_text};
 
-/// The headers of an answer that are copied into its result. Others, such as `Set-Cookie`, are left out.
+/// The headers of an operation's answer that are copied into its result. Other headers, such as `Set-Cookie`, are left
+/// out, except those with the prefix [`OWN`].
 const SHOWN: [&str; 21] = [
     "age",
     "allow",
@@ -37,16 +38,16 @@ const SHOWN: [&str; 21] = [
     "x-request-id",
 ];
 
-/// The prefix of the gateway's own headers, which results have too.
+/// The prefix of the gateway's own headers, which are also copied into results.
 const OWN: &str = "cursorgate-";
 
-/// The bytes of a result around its body, estimated for the capacity of the buffer.
+/// An estimate of the bytes in a result without its body, for the capacity of the buffer.
 const AROUND: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct BulkCounts {
     all: KindCounts,
-    /// The counts by method and route, such as `GET users`.
+    /// The counts for each method and route, by a name such as `GET users`.
     by_kind: BTreeMap<String, KindCounts>,
 }
 
@@ -60,7 +61,7 @@ struct KindCounts {
 impl KindCounts {
     fn add(&mut self, answer: Option<&OperationAnswer>) {
         let count = match answer {
-            // A skipped operation has not failed: its request was not sent.
+            // A skipped operation hasn't failed, because its request wasn't sent.
             // Test: `stop_on_error_skips_the_operations_after_a_failure`.
             None => &mut self.skipped,
             Some(answer) if answer.has_failed() => &mut self.failed,
@@ -69,7 +70,7 @@ impl KindCounts {
         *count += 1;
     }
 
-    /// Appends the members, without braces.
+    /// Appends the counts as JSON members, without braces.
     fn write(self, out: &mut Vec<u8>) {
         let total = self.succeeded + self.failed + self.skipped;
         let members =
@@ -82,7 +83,7 @@ impl KindCounts {
 }
 
 impl BulkCounts {
-    /// Counts the operations by their answers. An operation without one was skipped.
+    /// Counts the operations by their answers. An operation without an answer was skipped.
     pub(super) fn of(plan: &BulkPlan, answers: &[Option<OperationAnswer>]) -> Self {
         let mut counts = Self::default();
         for (operation, answer) in plan.operations.iter().zip(answers) {
@@ -100,7 +101,7 @@ impl fmt::Display for BulkCounts {
     }
 }
 
-/// Writes the results in the order of the operations, and the summary.
+/// Returns the JSON of the results, in the order of the operations, and of the summary.
 pub(super) fn write(
     plan: &BulkPlan,
     answers: Vec<Option<OperationAnswer>>,
@@ -158,7 +159,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
     out.push(b'}');
 }
 
-/// Writes the headers of a result, lines of one name joined by commas.
+/// Writes the headers of a result. The values of a repeated header are joined by commas.
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
     names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
@@ -169,21 +170,22 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         push_name(out, name, index > 0);
-        // Lines of one name can be joined, except those of `Set-Cookie`, which is left out (RFC 9110, section 5.3).
+        // The values of every repeated header except `Set-Cookie`, which is left out, can be joined (RFC 9110 section
+        // 5.3).
         push_text(out, &values.join(", "));
     }
     out.push(b'}');
 }
 
-/// Writes the body of a result: valid JSON as `body`, byte for byte, other texts as `body_text`, and all else as
+/// Writes the body of a result: valid JSON as `body`, byte for byte, other text as `body_text`, and anything else as
 /// `body_base64`.
 fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
-    // A body with a content coding is neither JSON nor text, whatever its media type is.
+    // A body with a content coding, such as gzip, is neither JSON nor text, whatever its media type is.
     // Test: `a_body_is_written_as_its_kind_allows`.
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers.get(header::CONTENT_TYPE);
-    // The gateway does not parse pages in full, so that a page may be invalid JSON, for example by `NaN`, which would
-    // break the whole answer. Test: `a_body_is_written_as_its_kind_allows`.
+    // The gateway doesn't parse pages completely, so a page can contain invalid JSON, such as `NaN`. As `body` this
+    // page would break the whole answer. Test: `a_body_is_written_as_its_kind_allows`.
     let is_json = is_plain && is_json(content_type) && serde_json::from_slice::<&RawValue>(body).is_ok();
     if is_json {
         push_name(out, "body", true);

@@ -1,4 +1,4 @@
-//! The operations of a bulk request, checked before the first one runs.
+//! Reads the operations of a bulk request, and checks all of them before the first one runs.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -26,10 +26,10 @@ const MOST_OPERATIONS: usize = 1_000;
 /// The longest id of an operation, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// The methods of operations.
+/// The methods that an operation can have.
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// The headers that an operation may have of its own. None of them is a credential or names an origin.
+/// The headers that an operation can set for itself. No header in this list is a credential or names an origin.
 const OWN_HEADERS: [&str; 10] = [
     "accept",
     "accept-language",
@@ -43,18 +43,18 @@ const OWN_HEADERS: [&str; 10] = [
     "prefer",
 ];
 
-/// The operations of a request.
+/// A bulk request whose operations have all been checked.
 #[derive(Debug)]
 pub(super) struct BulkPlan {
     pub(super) operations: Vec<Operation>,
-    /// True if no further operation begins after one has failed.
+    /// True if no more operations begin after an operation has failed.
     pub(super) stop_on_error: bool,
 }
 
-/// An operation that has been checked.
+/// An operation after its check.
 #[derive(Debug)]
 pub(super) struct Operation {
-    /// The client's own name for the operation, which its result repeats.
+    /// The client's own name for the operation, which its result repeats; `None` if the client didn't name it.
     pub(super) id: Option<String>,
     /// The method and the name of the route, such as `GET users`.
     pub(super) kind: String,
@@ -65,21 +65,21 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// Returns the head of the operation's request.
+    /// Returns the head of the operation's inner request, with the headers of `inherited` and of the operation.
     ///
     /// # Errors
     ///
-    /// Returns an error if Pingora refuses the head, which does not happen after the check of the operation.
+    /// Returns an error if Pingora refuses the head, which doesn't happen once the operation has been checked.
     pub(super) fn head(&self, inherited: &HeaderMap) -> pingora::Result<RequestHeader> {
         let mut head = RequestHeader::build(self.method.clone(), self.target.as_bytes(), None)?;
         for (name, value) in inherited {
             head.append_header(name.clone(), value.clone())?;
         }
-        // Inserted and not appended: the operation's own header replaces an inherited one.
+        // Inserted, not appended: the operation's own header replaces an inherited header of that name.
         for (name, value) in &self.headers {
             head.insert_header(name.clone(), value.clone())?;
         }
-        // Methods that usually have a body state a length of 0 as well (RFC 9110 section 8.6).
+        // With a method that usually has a body, a request states the length even if it is 0 (RFC 9110 section 8.6).
         if !self.body.is_empty() || matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             head.insert_header(header::CONTENT_LENGTH, self.body.len().to_string())?;
         }
@@ -96,7 +96,7 @@ struct WrittenBulk<'a> {
     stop_on_error: bool,
 }
 
-/// The operations as they were written: at most [`MOST_OPERATIONS`], beyond which reading stops.
+/// The operations as unparsed JSON. A list of more than [`MOST_OPERATIONS`] is refused without reading the rest.
 struct WrittenOperations<'a>(Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for WrittenOperations<'a> {
@@ -136,11 +136,12 @@ struct WrittenOperation<'a> {
     body: Option<&'a RawValue>,
 }
 
-/// Reads and checks the operations of a request. `body` is a JSON object, whose members have been found to be unique.
+/// Reads and checks the operations of a request. `body` is a JSON object without duplicate members.
 ///
 /// # Errors
 ///
-/// Returns 400 `body_invalid` or `operation_invalid`, which name the place.
+/// Returns 400 `body_invalid` or `operation_invalid`. The problem names the place of the fault, such as
+/// `/operations/2/path`.
 pub(super) fn read(
     body: &Bytes,
     inherited: &HeaderMap,
@@ -163,7 +164,7 @@ pub(super) fn read(
     let mut ids = HashSet::new();
     for (place, raw) in written.into_iter().enumerate() {
         let operation = read_operation(place, raw, body, inherited, snapshot)?;
-        // The client could not tell two results with the same id apart.
+        // The client couldn't distinguish two results with the same id.
         if let Some(id) = &operation.id
             && !ids.insert(id.clone())
         {
@@ -190,7 +191,7 @@ fn read_operation(
     let Some(method) = METHODS.into_iter().find(|known| known.as_str() == method) else {
         return Err(invalid("/method", "the methods are GET, HEAD, POST, PUT, PATCH and DELETE"));
     };
-    // A blank or a control byte could end the request line, and lead to a second request.
+    // A space or a control byte could end the request line early, and so smuggle in a second request.
     // Test: `a_malformed_request_runs_no_operation`.
     let is_foreign = |byte: u8| byte <= b' ' || byte == 0x7f || byte == b'#';
     if !target.starts_with('/') || target.bytes().any(is_foreign) {
@@ -203,11 +204,12 @@ fn read_operation(
     let is_json = is_json(own.iter().find(|(name, _)| *name == header::CONTENT_TYPE).map(|(_, value)| value));
     let body = match body {
         None => Bytes::new(),
-        // A body has no meaning there, and servers may refuse it (RFC 9110 sections 9.3.1 and 9.3.2).
+        // A body has no meaning in GET and HEAD requests, and servers may refuse it (RFC 9110 sections 9.3.1 and
+        // 9.3.2).
         Some(_) if matches!(method, Method::GET | Method::HEAD) => {
             return Err(invalid("/body", "GET and HEAD have no body"));
         }
-        // A slice of the bulk request, so that the upstream gets the bytes that the client wrote.
+        // A slice of the bulk request: the upstream gets exactly the bytes that the client wrote.
         // Test: `each_operation_is_answered_as_if_it_had_come_alone`.
         Some(value) if is_json => whole.slice_ref(value.get().as_bytes()),
         Some(value) => match serde_json::from_str::<String>(value.get()) {
@@ -223,8 +225,8 @@ fn read_operation(
     Ok(operation)
 }
 
-/// Checks the head of an operation as that of any request. Returns the method and the name of the route of its path,
-/// or only the method if there is no route.
+/// Checks the head of an operation like the head of any request. Returns the method and the name of the route for the
+/// path, such as `GET users`; only the method if there is no route.
 fn kind(operation: &Operation, inherited: &HeaderMap, snapshot: &Snapshot) -> Result<String, String> {
     let head = operation.head(inherited).map_err(|_| "the path can't be sent".to_owned())?;
     head::check_parsed(&head, snapshot.server.head_size).map_err(|problem| problem.detail)?;
@@ -243,7 +245,7 @@ fn read_header(place: usize, name: &str, value: &str) -> Result<(HeaderName, Hea
         return Err(invalid(format!("{detail} {}", OWN_HEADERS.join(", "))));
     };
     if name != known {
-        // Two spellings of one name would be two values.
+        // Two spellings of a name would be two keys of the map, and so two values for one header.
         return Err(invalid(format!("write the header `{known}` in lower case")));
     }
     let value = HeaderValue::from_str(value)
@@ -259,15 +261,15 @@ pub(super) fn is_json(content_type: Option<&HeaderValue>) -> bool {
     essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
 }
 
-/// Returns the message of a parser, of at most 200 characters. Its position is left out, because that of a fault in an
-/// operation counts from the beginning of the operation.
+/// Returns at most 200 characters of a parser's message, without the line and column. These would mislead, because in
+/// an operation they count from the operation's beginning.
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     text.chars().take(200).collect()
 }
 
-/// Creates a problem of the operation at this place, with the member at fault.
+/// Creates a problem that names the operation at this place, and its member, such as `/path`.
 fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
 }

@@ -1,4 +1,4 @@
-//! The run of a bulk request: its operations begin in their order, at most `at_once` at a time.
+//! The run of a bulk request: its operations begin in their order, and at most `at_once` run at a time.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -17,7 +17,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// A bulk request that has been checked, with all that it needs to run.
+/// A bulk request that has been checked, with everything that it needs to run.
 pub(super) struct BulkRun {
     pub(super) gateway: Arc<InnerProxy>,
     pub(super) plan: BulkPlan,
@@ -25,24 +25,24 @@ pub(super) struct BulkRun {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) settings: BulkSettings,
     pub(super) request_id: String,
-    /// The memory of the answers.
+    /// The memory of the answers, counted in `server.memory`.
     pub(super) held: MemoryShare,
-    /// Closed once the results are not wanted any more.
+    /// Closed once the client has gone and nobody waits for the results.
     pub(super) wanted: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
 pub(super) struct FinishedBulk {
-    /// The body with all results.
+    /// The body of the answer, with all results as JSON.
     pub(super) body: Bytes,
-    /// The counts, for the log.
+    /// The counts for the log, such as `operations: 3 succeeded, 1 failed, 0 skipped`.
     pub(super) summary: String,
-    /// The memory of the answers, from which the body was written.
+    /// The memory of the answers, which the caller releases once the body is finished.
     pub(super) held: Arc<MemoryShare>,
 }
 
 impl BulkRun {
-    /// Runs the operations, and returns their results.
+    /// Runs the operations, and returns their results as the body of the answer.
     pub(super) async fn run(self) -> FinishedBulk {
         let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted } = self;
         let began = clock::instant();
@@ -65,13 +65,14 @@ impl BulkRun {
     }
 }
 
-/// Runs operations until all have ended. With `stop_on_error` no further one begins after one has failed; those that
-/// are under way end. Operations that did not begin have no answer.
+/// Runs the operations until all have ended, and returns their answers in the order of the operations. With
+/// `stop_on_error` no more operations begin after one has failed, but the ones that are running continue to their end.
+/// An operation that didn't begin has `None`.
 async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usize) -> Vec<Option<OperationAnswer>> {
     let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
     let mut under_way = JoinSet::new();
     let mut waiting = 0..plan.operations.len();
-    // Each iteration begins operations until `at_once` are under way, and waits for the end of one.
+    // Each iteration begins operations until `at_once` are running, and then waits until an operation ends.
     loop {
         while under_way.len() < at_once
             && let Some(place) = waiting.next()
@@ -80,15 +81,16 @@ async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usi
             under_way.spawn(async move { (place, surroundings.run(&plan.operations[place]).await) });
         }
         let Some(ended) = under_way.join_next().await else { return answers };
-        // Panics are caught in the operation, and no task is aborted.
+        // This error doesn't occur: panics are caught in the operation, and tasks aren't aborted.
         let Ok((place, answer)) = ended else { continue };
-        // An error means that the sender was dropped: the client has gone.
+        // An error means that the sender was dropped because the client has gone.
         // Test: `a_client_that_leaves_ends_its_operations`.
         let is_wanted = surroundings.wanted.has_changed().is_ok();
         if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
             waiting.start = waiting.end;
         }
-        // The answers are in the order of the operations, whichever ends first. Test: `five_operations_run_at_a_time`.
+        // The answers are in the order of the operations, whichever operation ends first.
+        // Test: `five_operations_run_at_a_time`.
         answers[place] = Some(answer);
     }
 }

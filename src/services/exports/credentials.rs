@@ -1,13 +1,14 @@
-//! The credentials of a job: its client and its private parameters, sealed by the keys of cursors and bound to the
-//! job's id.
+//! The credentials of a job: its client and its private parameters. They are sealed by the keys that sign cursors, and
+//! bound to the job's id.
 
 use crate::{cursor::KeyRing, services::caller::Caller};
 
-/// The name of the service in logs and metrics, and of its kind of value under the keys of cursors.
+/// The service's name in logs and metrics. The names under which the service seals values with the cursor keys begin
+/// with it.
 pub(super) const NAME: &str = "exports";
 
-/// Seals the credentials of a job by the key that signs cursors: the length of the private parameters in four bytes,
-/// these, and the client.
+/// Seals the credentials of a job by the key that signs cursors. The plain bytes are the length of the private
+/// parameters (four bytes, little-endian), the private parameters, and the client. Returns `None` if sealing fails.
 pub(super) fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&u32::try_from(private.len()).ok()?.to_le_bytes());
@@ -16,7 +17,8 @@ pub(super) fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -
     keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
 }
 
-/// Opens the credentials of a job. Returns `None` if their key is gone, or if they are those of another job.
+/// Opens the credentials of a job. Returns `None` if their key has been removed, or if the credentials belong to
+/// another job.
 pub(super) fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Caller, String)> {
     let bytes = keys.open_stored(&seal_name(id), sealed)?;
     let (length, rest) = bytes.split_first_chunk::<4>()?;
@@ -25,7 +27,7 @@ pub(super) fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Calle
 }
 
 fn seal_name(id: &str) -> String {
-    // The id keeps the credentials of a job from opening as those of another one.
+    // With the id in the name, the credentials of one job can't be opened for another job.
     // Test: `credentials_open_for_their_own_job`.
     format!("{NAME}:1:credentials:{id}")
 }

@@ -1,30 +1,30 @@
-//! The forms of results: lines of JSON, a table, or an array, each plain or compressed.
+//! The formats of export results: lines of JSON, a CSV table, or a JSON array, each plain or compressed.
 //!
-//! The bytes of each page are complete in themselves: with compression they are a member of gzip (RFC 1952 section 2.2)
-//! or a frame of zstd (RFC 8878 section 3.1), of which a file can hold any number. So a result can be cut after any
-//! page, and the next page appended there.
+//! Each page is compressed separately, as a gzip member (RFC 1952 section 2.2) or a zstd frame (RFC 8878 section 3.1).
+//! A file can contain any number of members or frames, so a result can be cut after any page, and the next page can be
+//! appended there.
 
 use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-/// The level at which zstd compresses: its default.
+/// The compression level of zstd, which is the default of zstd.
 const ZSTD_LEVEL: i32 = 3;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ExportFormat {
-    /// A line for each item.
+    /// A line of JSON for each item.
     #[default]
     Ndjson,
-    /// A table whose first line has the names of the columns (RFC 4180).
+    /// A table whose first line contains the names of the columns (RFC 4180).
     Csv,
-    /// An array of all items.
+    /// A single JSON array of all items.
     Json,
 }
 
 impl ExportFormat {
-    /// Returns the ending of file names.
+    /// Returns the ending of file names, without a dot.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Ndjson => "ndjson",
@@ -52,7 +52,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Returns the ending of file names after that of the format.
+    /// Returns the ending of file names that follows the format's ending, with its dot; empty without compression.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::None => "",
@@ -70,7 +70,7 @@ impl Compression {
         }
     }
 
-    /// Compresses the bytes of a page.
+    /// Compresses the bytes of a page as a separate member or frame.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Compression {
         match self {
             Self::None => Ok(bytes),
             Self::Gzip => {
-                // Each page is a member of its own, at whose end the result can be cut.
+                // Each page is a separate member: the result can be cut at the end of any member.
                 // Test: `compressed_pages_follow_one_another`.
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
                 encoder.write_all(&bytes)?;

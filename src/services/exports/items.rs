@@ -1,4 +1,4 @@
-//! The items of a page written in the format of the result.
+//! Writes the items of a page in the format of the result.
 
 use bytes::Bytes;
 
@@ -8,15 +8,16 @@ use super::{
 };
 use crate::json;
 
-/// The largest number of columns.
+/// The largest number of columns that a table takes from its first page.
 const MOST_COLUMNS: usize = 1_000;
 
-/// Writes the items of a page as the continuation of a result, and counts them. A table has the columns that the client
-/// named, or else the members of the first page's items, in the order in which they first occur.
+/// Returns the bytes with which the items of a page continue a result, and counts the items in `progress`. The columns
+/// of a table are the ones that the client named. If the client didn't name columns, they are the members of the first
+/// page's items in the order in which they first occur.
 ///
 /// # Errors
 ///
-/// Returns the fault `items_not_tabular` for an item that is no row of a table.
+/// Returns the fault `items_not_tabular` if the format is a table and an item isn't an object, or has too many members.
 pub(super) fn write_page(
     format: ExportFormat,
     items: &[Bytes],
@@ -33,8 +34,8 @@ pub(super) fn write_page(
         }
         ExportFormat::Json => {
             for (place, item) in items.iter().enumerate() {
-                // A page may have no items, so that the number of items before it decides, not that of pages.
-                // Test: `lines_and_arrays_keep_the_bytes_of_items`.
+                // The first page can be empty, so the number of earlier items decides whether an item is the first, not
+                // the number of pages. Test: `lines_and_arrays_keep_the_bytes_of_items`.
                 let is_first = place == 0 && progress.items == 0;
                 out.extend_from_slice(if is_first { b"[\n" } else { b",\n" });
                 out.extend_from_slice(item);
@@ -50,7 +51,7 @@ pub(super) fn write_page(
     Ok(out)
 }
 
-/// Writes an item into a line of its own. Valid JSON has line ends only between tokens, where a blank means the same.
+/// Writes an item as one line. Valid JSON has line ends only between tokens, where a space has the same meaning.
 fn push_line(item: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(item);
@@ -69,7 +70,7 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
     };
     let rows: Vec<_> = items.iter().map(|item| json::members(item).ok_or_else(no_table)).collect::<Result<_, _>>()?;
     if progress.pages == 0 {
-        // The header is in the result once its page is stored, so that later pages add no column.
+        // The header row is part of the first page, so later pages can't add columns.
         // Test: `a_table_has_the_columns_of_its_first_page`.
         let columns = progress.columns.get_or_insert_with(|| {
             let mut columns: Vec<String> = Vec::new();
@@ -81,7 +82,7 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
             }
             columns
         });
-        // Without columns and rows the table is empty: the header would be a row with one empty cell.
+        // A table without columns and rows stays empty, because its header would be a row with one empty cell.
         // Test: `a_table_has_the_columns_of_its_first_page`.
         if !(columns.is_empty() && rows.is_empty()) {
             push_row(columns.iter().map(String::as_bytes), out);
@@ -102,7 +103,8 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
     Ok(())
 }
 
-/// Returns the cell of a value: a text without its quotes, an empty cell for null, and the JSON of any other value.
+/// Returns the cell for a value: the content of a string without quotes, nothing for null, and the JSON of any other
+/// value.
 fn cell(value: &[u8]) -> Vec<u8> {
     match value.first() {
         Some(b'"') => json::scalar::text(value).map_or_else(|| value.to_vec(), std::borrow::Cow::into_owned),
@@ -111,15 +113,15 @@ fn cell(value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Writes a row (RFC 4180 section 2). A cell with a separator, a quote, a line end, or a blank at its edge is quoted,
-/// and so is the lone empty cell of a row.
+/// Writes a row (RFC 4180 section 2). A cell is quoted if it contains a comma, a quote or a line end, or begins or ends
+/// with a space. An empty cell is quoted if it is the only cell of the row.
 fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
     let start = out.len();
     for (place, cell) in cells.enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        // Blanks are a part of the cell (RFC 4180 section 2), and some readers drop those of plain cells.
+        // Spaces are part of a cell (RFC 4180 section 2), but some readers drop them at the edges of unquoted cells.
         // Test: `a_table_has_the_columns_of_its_first_page`.
         let has_blank_edge = cell.first() == Some(&b' ') || cell.last() == Some(&b' ');
         if has_blank_edge || cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
@@ -135,7 +137,7 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
             out.extend_from_slice(cell);
         }
     }
-    // Without the quotes the row would be a blank line, which readers skip.
+    // Without the quotes, the row would be a blank line, which readers skip.
     // Test: `a_row_without_values_is_no_blank_line`.
     if out.len() == start {
         out.extend_from_slice(b"\"\"");
@@ -151,7 +153,7 @@ mod tests {
         texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
     }
 
-    /// Writes pages one after the other.
+    /// Writes pages one after the other, and returns the result and the progress after the last page.
     fn written(format: ExportFormat, pages: &[&[&'static str]], columns: Option<&[&str]>) -> (String, JobProgress) {
         let columns = columns.map(|columns| columns.iter().map(|&column| column.to_owned()).collect());
         let mut progress = JobProgress { columns, ..JobProgress::default() };

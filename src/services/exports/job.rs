@@ -1,11 +1,11 @@
-//! An export job: its definition, its progress, its end, and the document that its client reads.
+//! An export job: its definition, its progress, its end, and the JSON document that its client reads.
 
 use serde::{Deserialize, Serialize};
 
 use super::format::{Compression, ExportFormat};
 use crate::gateway::runtime::clock;
 
-/// The levels of pages from the strongest to the weakest, as the header of a page has them.
+/// The levels of pages as the header `Cursorgate-Level` has them, from the strongest to the weakest.
 const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
 pub(super) enum JobState {
     /// The job waits for its turn, or for its next attempt.
     Queued,
-    /// A process works on the job, or ended while it did.
+    /// A process is working on the job, or ended while it worked on the job.
     Active,
     Completed,
     Failed,
@@ -21,7 +21,7 @@ pub(super) enum JobState {
 }
 
 impl JobState {
-    /// Returns the word of the state, as clients and the store have it.
+    /// Returns the word for the state in documents and in the store.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -32,21 +32,21 @@ impl JobState {
         }
     }
 
-    /// Returns the state with this word.
+    /// Returns the state with this word; `None` if the word is unknown.
     pub(super) fn of(word: &str) -> Option<Self> {
         [Self::Queued, Self::Active, Self::Completed, Self::Failed, Self::Cancelled]
             .into_iter()
             .find(|state| state.word() == word)
     }
 
-    /// Returns whether the job has come to its end.
+    /// Returns whether the job has ended: completed, failed or cancelled.
     pub(super) fn is_finished(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 }
 
-/// The rank of a job: of jobs whose clients have equally many active jobs, the one with the highest priority begins
-/// first.
+/// The priority of a queued job. Among jobs whose clients have the same number of active jobs, the job with the highest
+/// priority begins first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Priority {
@@ -56,16 +56,16 @@ pub(super) enum Priority {
     High,
 }
 
-/// The parts of a job that never change.
+/// The properties of a job that never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JobDefinition {
-    /// The path of the list as the request wrote it.
+    /// The path of the list as the client wrote it.
     pub(super) path: String,
-    /// The same path, normalized.
+    /// The path of the list, normalized.
     pub(super) normal_path: String,
-    /// The host without port, by which the route is found.
+    /// The host without its port, by which the route is found; `None` if the request didn't name a host.
     pub(super) host: Option<String>,
-    /// The URL of the list's exports, as the client that began the job reaches them.
+    /// The URL at which the client that began the job reaches the list's exports.
     pub(super) exports_url: String,
     /// The filters and the sort, without private parameters.
     pub(super) query: String,
@@ -73,12 +73,12 @@ pub(super) struct JobDefinition {
     pub(super) compression: Compression,
     #[serde(default)]
     pub(super) priority: Priority,
-    /// The columns of a table, where the client has named them.
+    /// The columns of a table; `None` if the client didn't name them.
     #[serde(default)]
     pub(super) columns: Option<Vec<String>>,
 }
 
-/// A list whose exports are requested. A job is found only under its own list.
+/// A list whose exports a client requests. A job is found only under its own list.
 #[derive(Clone, Debug)]
 pub(super) struct ExportedList {
     pub(super) normal_path: String,
@@ -86,26 +86,26 @@ pub(super) struct ExportedList {
 }
 
 impl ExportedList {
-    /// Returns whether a job exports the list.
+    /// Returns whether `job` exports this list.
     pub(super) fn is_of(&self, job: &ExportJob) -> bool {
         job.definition.normal_path == self.normal_path && job.definition.host == self.host
     }
 }
 
-/// The next page of a job.
+/// The place from which a job continues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum JobPlace {
     #[default]
     First,
-    /// The page with this query.
+    /// The page that this query requests.
     At(String),
     /// All pages are in the result.
     End,
 }
 
-/// The progress of a job. It is stored after each page: together with the page's bytes in PostgreSQL, after them in a
-/// directory.
+/// The progress of a job, which is stored after each page. In PostgreSQL it is stored together with the page's bytes,
+/// and in a directory after the page's bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct JobProgress {
@@ -114,36 +114,37 @@ pub(super) struct JobProgress {
     pub(super) items: u64,
     /// The length of the result so far, in bytes.
     pub(super) bytes: u64,
-    /// The columns of a table, once they are known.
+    /// The columns of a table; `None` until they are known.
     pub(super) columns: Option<Vec<String>>,
-    /// The number of members of items that have no column in the table.
+    /// The number of item members, over all rows, that were left out because the table has no column for them.
     pub(super) omitted: u64,
-    /// The weakest level of the pages, as an index of [`LEVELS`].
+    /// The weakest level of the pages so far, as an index into [`LEVELS`]; `None` before the first page.
     pub(super) level: Option<usize>,
-    /// The number of pages that the gateway served without a proof.
+    /// The number of pages so far that the gateway served without a proof.
     pub(super) unproven: u64,
-    /// The total of the list with the first page, if the list has one.
+    /// The list's total when the first page was read; `None` if the list has no total.
     pub(super) total_before: Option<u64>,
-    /// The total of the list after the last page.
+    /// The list's total after the last page was read; `None` if the list has no total.
     pub(super) total_after: Option<u64>,
-    /// The number of failed attempts for the next page.
+    /// The number of failed attempts to read the next page.
     pub(super) attempts: u32,
     /// The number of processes that ended while they worked on the next page.
     pub(super) interruptions: u32,
-    /// The time at which the work on the result began, in seconds since 1970.
+    /// The time at which the work on the result began, in seconds since 1970; `None` while the job waits for its first
+    /// turn.
     pub(super) started: Option<u64>,
 }
 
 impl JobProgress {
-    /// Returns the progress of a job that has no page yet.
+    /// Returns the progress of a job before its first page.
     pub(super) fn begin(definition: &JobDefinition) -> Self {
-        // Columns that the client named are known before the first page.
+        // If the client has named columns, they are known before the first page.
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
-    /// Counts a page: its level, as its header has it, and whether it is unproven.
+    /// Counts the proof of a page: its level, as `Cursorgate-Level` states it, and whether the page is unproven.
     pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
-        // An unknown level counts as the weakest, so that an export never promises more than its pages.
+        // An unknown level counts as the weakest, so an export never promises more than its pages.
         // Test: `an_export_has_the_level_of_its_weakest_page`.
         let level = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
         self.level = self.level.max(Some(level));
@@ -151,13 +152,13 @@ impl JobProgress {
     }
 }
 
-/// The reason that a job has failed, or that its last attempt did.
+/// The reason that a job, or its last attempt to read a page, has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JobFault {
-    /// A stable code: that of the page's problem, or the export's own.
+    /// A stable code: the code of the page's problem, or a code of the exports service.
     pub(super) code: String,
     pub(super) detail: String,
-    /// The status of the page, if there was an answer.
+    /// The status of the page's answer; `None` if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) status: Option<u16>,
 }
@@ -172,21 +173,21 @@ impl JobFault {
 #[derive(Clone, Debug)]
 pub(super) struct ExportJob {
     pub(super) id: String,
-    /// The name of its client, a hash under a key of cursors.
+    /// The name of the job's client: a hash under a key that signs cursors.
     pub(super) owner: String,
     pub(super) state: JobState,
-    /// The number of times that a process has taken the job. A process whose number is lower has lost the job.
+    /// The number of times that a process has taken the job. A process that took the job at a lower number has lost it.
     pub(super) claim: i64,
-    /// In seconds since 1970.
+    /// The time at which the job was created, in seconds since 1970.
     pub(super) created: u64,
-    /// In seconds since 1970; `None` while the job is unfinished.
+    /// The time at which the job ended, in seconds since 1970; `None` while the job is unfinished.
     pub(super) finished: Option<u64>,
     pub(super) definition: JobDefinition,
     pub(super) progress: JobProgress,
     pub(super) fault: Option<JobFault>,
 }
 
-/// The JSON that a client reads about its job.
+/// The JSON document that a client reads about its job.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobDocument<'a> {
@@ -216,18 +217,19 @@ pub(super) struct JobDocument<'a> {
     closing: Option<ClosingCheck<'a>>,
 }
 
-/// The guarantee of a completed export, from all of its pages.
+/// The guarantee of a completed export, which follows from all of its pages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ClosingCheck<'a> {
-    /// True if every item that was in the list throughout is in the result, once: all pages are proven, and each is
-    /// `exact` or `checked`.
+    /// True if the result contains every item exactly once that was in the list during the whole export. For that, all
+    /// pages must be proven, and each must be `exact` or `checked`.
     complete: bool,
     level: Option<&'static str>,
     unproven_pages: u64,
     total_before: Option<u64>,
     total_after: Option<u64>,
-    /// `None` where the list has no total. A total that stayed the same does not prove that the list did.
+    /// True if the totals before and after differ; `None` if the list has no total. Equal totals don't prove that the
+    /// list didn't change.
     total_changed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     columns: Option<&'a [String]>,
@@ -235,7 +237,7 @@ struct ClosingCheck<'a> {
     omitted_members: Option<u64>,
 }
 
-/// The data of the event of a job's end.
+/// The data of the event that announces a job's end.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndedJob<'a> {
@@ -256,7 +258,7 @@ pub(super) struct EndedJob<'a> {
     error: Option<&'a JobFault>,
 }
 
-/// The guarantee of a completed export as an event has it.
+/// The guarantee of a completed export, as it is written into an event.
 #[derive(Serialize)]
 struct ExportWorth {
     complete: bool,
@@ -264,7 +266,7 @@ struct ExportWorth {
 }
 
 impl ExportJob {
-    /// Returns the data of the event of the job's end. `fault` is left out if the job is completed.
+    /// Returns the data of the event that announces the job's end. If the job is completed, `fault` is left out.
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
@@ -280,15 +282,15 @@ impl ExportJob {
             bytes: self.progress.bytes,
             result_url: is_completed.then(|| format!("{status_url}/result")),
             status_url,
-            // A failed export promises nothing about the pages that it has.
+            // A failed export promises nothing about the pages that it contains.
             worth: is_completed.then(worth),
-            // The fault of a completed job is of an earlier attempt.
+            // If the job is completed, the fault belongs to an earlier attempt.
             error: fault.filter(|_| !is_completed),
         }
     }
 
-    /// Returns the document; `base` is the URL of the exports of its list, and finished jobs are kept for `keep`
-    /// seconds.
+    /// Returns the document that the job's client reads. `base` is the URL of the list's exports. Finished jobs are
+    /// kept for `keep` seconds.
     pub(super) fn document<'a>(&'a self, base: &str, keep: u64) -> JobDocument<'a> {
         let JobDefinition { path, query, format, compression, priority, .. } = &self.definition;
         let progress = &self.progress;
@@ -328,7 +330,7 @@ impl ExportJob {
         let progress = &self.progress;
         let is_table = self.definition.format == ExportFormat::Csv;
         ClosingCheck {
-            // Pages without a proof, and pages of a weaker level, may have missed or repeated items.
+            // Unproven pages and pages of a weaker level might have missed or repeated items.
             // Test: `an_export_has_the_level_of_its_weakest_page`.
             complete: progress.unproven == 0 && matches!(self.level(), Some("exact" | "checked")),
             level: self.level(),
@@ -342,22 +344,22 @@ impl ExportJob {
         }
     }
 
-    /// Returns the name of the file for `Content-Disposition`: the last segment of the list's path, the beginning of
-    /// the job's id, and the endings of the format. Example: `people-01234567.csv.gz`.
+    /// Returns the file name for `Content-Disposition`: the last segment of the list's path, the beginning of the job's
+    /// id, and the endings of the format and the compression. Example: `people-01234567.csv.gz`.
     pub(super) fn file_name(&self) -> String {
         let last = self.definition.normal_path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or_default();
         // Other characters, such as quotes, could end the value of the header. Test: `a_file_has_the_name_of_its_list`.
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let list: String = last.chars().filter(is_plain).take(64).collect();
         let list = if list.is_empty() { "export" } else { &list };
-        // The id keeps files of two exports of one list apart in a folder.
+        // With the id, files of two exports of one list can be in the same folder.
         let id: String = self.id.chars().take(8).collect();
         let JobDefinition { format, compression, .. } = &self.definition;
         format!("{list}-{id}.{}{}", format.extension(), compression.extension())
     }
 }
 
-/// Returns whether a text can be the id of a job: 32 hexadecimal digits in lower case.
+/// Returns whether a string can be the id of a job: 32 hexadecimal digits in lower case.
 pub(in crate::services) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

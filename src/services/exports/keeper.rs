@@ -1,5 +1,5 @@
-//! The background work on jobs: a process takes queued jobs, a few at a time, raises the events of ended ones, and
-//! removes finished ones after their time.
+//! The background work on jobs. A process takes queued jobs, a few at a time, raises the events of jobs that have
+//! ended, and removes finished jobs after their time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -20,27 +20,28 @@ use crate::{
 /// The interval at which a process looks for jobs that other processes have queued or abandoned.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The number of looks from one removal of finished jobs to the next.
+/// The number of looks from one removal of surplus finished jobs to the next.
 const LOOKS_BETWEEN: u32 = 5;
 
 pub(in crate::services) struct ExportKeeper {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: Arc<dyn ExportStore>,
-    /// Notified when a request has queued a job.
+    /// Wakes the keeper when a request has queued a job.
     pub(super) queued: Arc<Notify>,
-    /// `None` without webhooks.
+    /// The events of webhooks; `None` without `[services.webhooks]`.
     pub(super) events: Option<Events>,
 }
 
 #[async_trait]
 impl BackgroundService for ExportKeeper {
-    /// Works until the process stops. Its jobs then end after their current page, and go on in another process.
+    /// Works on jobs until the process stops. Then the jobs stop after their current page, and another process
+    /// continues them.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
         let (mut looks, mut is_down) = (0_u32, false);
-        // Each iteration waits for a job, its end, or the next look.
+        // Each iteration waits until a job is queued or ends, or until the next look is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
@@ -52,7 +53,7 @@ impl BackgroundService for ExportKeeper {
             let Some(settings) = &snapshot.services.exports else { continue };
             let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
             looks = looks.wrapping_add(1);
-            // A fault is logged when it begins and when it ends, and not each second.
+            // A fault is logged when it begins and when it ends, not each second.
             // Test: `jobs_wait_for_a_database_that_is_away`.
             match (&looked, is_down) {
                 (Err(fault), false) => tracing::error!(%fault, "exports or their events wait"),
@@ -69,7 +70,7 @@ impl BackgroundService for ExportKeeper {
 }
 
 impl ExportKeeper {
-    /// Raises events and takes jobs. With `cleans` it also removes surplus finished jobs, and counts all jobs for the
+    /// Raises events and takes jobs. With `cleans`, also removes surplus finished jobs, and counts all jobs for the
     /// metrics.
     async fn look(
         &self,
@@ -77,7 +78,7 @@ impl ExportKeeper {
         running: &mut JoinSet<()>,
         cleans: bool,
     ) -> Result<(), JobStoreFault> {
-        // A fault of webhooks must not stop exports, so that it is returned at the end.
+        // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
         self.take(settings, running).await?;
         if cleans {
@@ -89,8 +90,8 @@ impl ExportKeeper {
         announced
     }
 
-    /// Raises the events of jobs that have ended, and removes each from its job once it is raised. If the process ends
-    /// in between, the same event is raised again, with the same id, and is dropped as a duplicate.
+    /// Raises the events of jobs that have ended. Each event is removed from its job after it was raised. If the
+    /// process ends in between, the same event is raised again with the same id, and is dropped as a duplicate.
     async fn announce(&self) -> Result<(), JobStoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
         for (id, announcement) in self.store.announcements().await? {
@@ -100,18 +101,18 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Takes jobs until the process works on `at_once` of them.
+    /// Takes queued jobs until the process works on `at_once` jobs.
     async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
         while running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
             let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
-            // A draining process waits for this, so that it does not end between a page and its place in the store.
+            // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
                 match caught(pin!(run.run())).await {
                     Ok(Ok(())) => {}
-                    // The job stays active without a lease, so that it is taken again, at most `MOST_INTERRUPTIONS`
-                    // times for a page.
+                    // The job stays active without a lease. So it is taken again, at most `MOST_INTERRUPTIONS` times
+                    // for a page.
                     Ok(Err(fault)) => tracing::error!(%fault, "an export is interrupted"),
                     Err(panic) => tracing::error!(panic, "an export is interrupted"),
                 }
@@ -121,7 +122,7 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Removes finished jobs beyond the bounds of time, number and size, and results that no job has.
+    /// Removes finished jobs that exceed the bounds of age, number or size, and results that don't belong to a job.
     async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
         for id in surplus(&self.store.finished().await?, settings) {
             self.store.remove(id).await?;
@@ -130,15 +131,15 @@ impl ExportKeeper {
     }
 }
 
-/// Returns the ids of the finished jobs that are removed. `finished` has the newest first, so that the oldest exceed
-/// the number and the size; a job without a result takes no room.
+/// Returns the ids of the finished jobs to remove. `finished` is in the order from the newest to the oldest job, so the
+/// oldest jobs exceed the bounds of number and size. The bound of size never removes a job without a result.
 fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'j str> {
     let most = u64::try_from(settings.keep_size).unwrap_or(u64::MAX);
     let mut size = 0_u64;
     let beyond = finished.iter().enumerate().filter(move |(place, job)| {
         size = size.saturating_add(job.bytes);
         let is_old = job.age >= settings.keep.as_secs();
-        // The removal of a job without a result would free no room. Test: `the_newest_jobs_are_kept`.
+        // Removing a job without a result wouldn't free space. Test: `the_newest_jobs_are_kept`.
         is_old || *place >= settings.keep_jobs || (job.bytes > 0 && size > most)
     });
     beyond.map(|(_, job)| job.id.as_str()).collect()

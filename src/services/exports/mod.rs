@@ -1,13 +1,13 @@
-//! Exports: whole lists as files, read by jobs that survive their process.
+//! Exports: whole lists as files. Jobs write the files, and continue even if their process ends.
 //!
-//! A job walks the pages of a list by inner requests (`services::inner`) with the headers of the client that asked for
-//! it, from the first page on by the links to the next ones (`page`). So the limits, the proofs and the principal of
-//! the list hold for it, and there is no second way to page. The items of each page are written into the result in its
-//! `format` (`items`), and stored together with the place of the next page (`run`, `store`). However the process ends,
-//! the job goes on from there in any process that shares the store (`keeper`).
+//! A job reads the first page of a list, and then follows the links to the next pages (`page`). It uses inner requests
+//! (`services::inner`) with the headers of the client that began it, so the limits, the proofs and the principal of the
+//! list apply. The items of each page are written into the result in its `format` (`items`), and stored together with
+//! the place of the next page (`run`, `store`). Even if the process crashes, any process that shares the store
+//! continues the job from there (`keeper`).
 //!
-//! `credentials` seals the client of a job with its headers. `request` reads requests, `result` answers those for a
-//! result, and `job` has a job's data and its document.
+//! `credentials` seals the client of a job with its headers. `request` reads requests, `result` answers the requests
+//! for a result, and `job` contains a job's data and its document.
 
 mod credentials;
 mod format;
@@ -56,34 +56,35 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest body of a request, in bytes, and its deepest nesting.
+/// The largest body of a request that begins a job, in bytes.
 const BODY_SIZE: usize = 256 << 10;
+/// The deepest nesting of a request body's JSON.
 const BODY_DEPTH: u16 = 8;
 
-/// The time after which a client may ask again for a job that is not finished, in seconds.
+/// The `Retry-After` of unfinished jobs, in seconds.
 const ASK_AGAIN: &str = "2";
 
 pub(super) struct Exports {
     inner: Arc<InnerGateway>,
     store: Arc<dyn ExportStore>,
-    /// Wakes the keeper of this process after a job was queued.
+    /// Wakes the keeper of this process when a job has been queued.
     queued: Arc<Notify>,
 }
 
-/// A request for exports, with its client and its subject.
+/// A request for exports, with its client and the resource that it names.
 struct ExportCall<'c> {
     snapshot: &'c Arc<Snapshot>,
     settings: &'c ExportSettings,
     keys: &'c KeyRing,
     target: ExportTarget,
     caller: Caller,
-    /// The names of the client under each key of cursors, that of the signing key first.
+    /// The names of the client under each cursor key. The name under the signing key is the first.
     owners: Vec<String>,
-    /// The URL of the exports of the list.
+    /// The URL of the list's exports, such as `https://api.example.com/users/exports`.
     base: String,
 }
 
-/// The list of a client's exports.
+/// The JSON document with a client's exports of a list.
 #[derive(Serialize)]
 struct ExportList<'a> {
     exports: Vec<job::JobDocument<'a>>,
@@ -125,7 +126,7 @@ impl Service for Exports {
             (ExportResource::Job(id), _) => Ok(Some(call.shown(200, &self.find(&call, id).await?))),
             (ExportResource::Result(id), _) => {
                 let job = self.find(&call, id).await?;
-                // Bytes of an unfinished result may still be cut off (`JobLease::restore`).
+                // The end of an unfinished result might still be cut off (`JobLease::restore`).
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
@@ -141,12 +142,12 @@ impl Service for Exports {
 }
 
 impl Exports {
-    /// Opens the exports and their keeper. If there are `events`, the keeper raises one for each job that completes or
-    /// fails.
+    /// Opens the exports and their keeper. If there are `events`, the keeper raises an event for each job that
+    /// completes or fails.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the store as a text.
+    /// Returns the fault of the store as a message.
     pub(super) fn open(
         inner: &Arc<InnerGateway>,
         settings: &ExportSettings,
@@ -168,12 +169,12 @@ impl Exports {
         Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
     }
 
-    /// Begins a job after the list has answered a request for one item. A client without rights, or with parameters
-    /// that the list does not take, gets the list's own refusal and no job.
+    /// Begins a job, after the list has answered a request for a page of one item. If the list refuses the client or
+    /// the parameters, the client gets the list's own refusal and no job.
     async fn begin(&self, call: &ExportCall<'_>, order: ExportOrder) -> Result<ServiceAnswer, Failure> {
         let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
-        // The subject of a certificate is not stored (`Caller::to_bytes`): a later process could not send it to the
+        // The subject of a certificate isn't stored (`Caller::to_bytes`), so a later process couldn't send it to the
         // upstream.
         let has_certificate = caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         if has_certificate && snapshot.server.client_subject.is_some() {
@@ -185,7 +186,7 @@ impl Exports {
             path: target.list.path.clone(),
             normal_path: target.list.normal_path.clone(),
             host: target.list.host.clone(),
-            // Stored, because the event of the end has no request to take the address from.
+            // Stored, because there is no request from which the event of the job's end could take the address.
             // Test: `an_event_leads_to_the_export_as_its_client_reaches_it`.
             exports_url: call.base.clone(),
             query,
@@ -198,7 +199,7 @@ impl Exports {
         let timeout = settings.page_timeout;
         let reader =
             PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
-        // The list has answered the client of every job, so that clients that it refuses can't fill the queue.
+        // Every job's client has got a page of the list, so clients that the list refuses can't fill the queue.
         // Test: `a_list_that_refuses_a_client_begins_no_export`.
         match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => {}
@@ -234,7 +235,7 @@ impl Exports {
         Ok(call.shown(202, &job))
     }
 
-    /// Cancels an unfinished job, or removes a finished one with its result.
+    /// Cancels an unfinished job, or removes a finished job together with its result.
     async fn delete(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
         let job = self.find(call, id).await?;
         if job.state.is_finished() {
@@ -242,15 +243,15 @@ impl Exports {
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
         self.store.cancel(&job.id).await.map_err(failed)?;
-        // Read again, because the job may have ended before it was cancelled.
+        // Read again, because the job might have ended before it was cancelled.
         Ok(call.shown(200, &self.find(call, &job.id).await?))
     }
 
-    /// Returns a job of the client.
+    /// Returns the client's job with this id.
     ///
     /// # Errors
     ///
-    /// Returns 404 `export_not_found`, also for the job of another client.
+    /// Returns 404 `export_not_found` if there is no such job of the list, or if another client began it.
     async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
         let found = self.store.find(id, &call.owners).await.map_err(failed)?;
         found.filter(|job| call.list().is_of(job)).ok_or_else(|| {
@@ -262,27 +263,27 @@ impl Exports {
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// Returns the failure of a request for a fault of the store: 503 `store_unavailable` with `Retry-After` for a fault
-/// of PostgreSQL, which may be temporary, and 500 for any other.
+/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL might be temporary, so it is 503
+/// `store_unavailable` with `Retry-After`. Any other fault is 500.
 fn failed(fault: JobStoreFault) -> Failure {
     let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
     };
-    // Only exports fail: pages of lists need no store. Test: `jobs_wait_for_a_database_that_is_away`.
+    // Only exports fail, because pages of lists don't need the store. Test: `jobs_wait_for_a_database_that_is_away`.
     let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
     problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
     Failure::Refused { problem: Box::new(problem), detail: Some(fault.to_string()) }
 }
 
 impl ExportCall<'_> {
-    /// Returns the list of this request.
+    /// Returns the list whose exports this request names.
     fn list(&self) -> ExportedList {
         let list = &self.target.list;
         ExportedList { normal_path: list.normal_path.clone(), host: list.host.clone() }
     }
 
-    /// Returns the document of a job as an answer: with `Retry-After` while it is unfinished, and with its `Location`
-    /// if it has just begun.
+    /// Returns the document of a job as an answer. The answer has `Retry-After` while the job is unfinished, and
+    /// `Location` if `status` is 202.
     fn shown(&self, status: u16, job: &ExportJob) -> ServiceAnswer {
         let mut answer = json(status, &job.document(&self.base, self.settings.keep.as_secs()));
         if let ServiceAnswer::Whole(response) = &mut answer {
@@ -298,7 +299,7 @@ impl ExportCall<'_> {
     }
 }
 
-/// Identifies the list, the resource and the client of a request.
+/// Determines the list, the resource and the client of a request.
 fn identify<'c>(
     session: &ServerSession,
     client: &Client,
@@ -308,27 +309,27 @@ fn identify<'c>(
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
     let Some(((target, settings), keys)) = parts else {
-        // `takes` accepts no request without a target and settings.
+        // `takes` doesn't accept a request without a target and settings.
         return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
     };
     let headers = &session.req_header().headers;
     let address = client.public_address(&target.list, headers, &target.route, snapshot);
     let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
     let mut caller = Caller::of(session, outcome.client);
-    // An absolute target names the host in place of `Host` (RFC 9112 section 3.2.2). Inner requests have no absolute
-    // target, and so need `Host`.
+    // An absolute target overrides `Host` (RFC 9112 section 3.2.2). Inner requests have a relative target, so they need
+    // the host in `Host`.
     if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
     let name = caller.name_at(principal);
-    // A job from before a change of keys has the name of its client under the earlier key.
+    // A job that was begun before a change of keys has its client's name under the earlier key.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
 }
 
-/// Returns the problem of a job that was not added; `None` if it was.
+/// Returns the problem if a job wasn't added; `None` if it was queued.
 fn refusal(added: Added, per_client: usize) -> Option<Problem> {
     match added {
         Added::Queued => None,
@@ -357,7 +358,7 @@ fn without_result(job: &ExportJob) -> Box<Problem> {
 }
 
 fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
-    // Writing texts, numbers and flags as JSON never fails.
+    // Serializing strings, numbers and booleans as JSON never fails.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -1,5 +1,5 @@
-//! A page of a list as an export reads it: by an inner request with the client's own headers. The items are slices of
-//! the answer.
+//! Reads a page of a list for an export, by an inner request with the client's own headers. The items are slices of the
+//! answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,19 +20,19 @@ use crate::{
     },
 };
 
-/// The largest limit that an export asks for.
+/// The largest limit that an export requests.
 const MOST_ITEMS: u32 = 1_000;
 
-/// The longest wait that an answer can ask for.
+/// The longest wait that an answer's `Retry-After` can cause.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The wait after a refusal by a limit (429) without `Retry-After`.
+/// The shortest wait after a refusal by a limit (429), also without `Retry-After`.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct ExportPage {
-    /// The items: the upstream's bytes if the envelope has whole items, otherwise the elements as the envelope writes
-    /// them.
+    /// The items. If the envelope contains whole items, they are the upstream's bytes, otherwise the elements that the
+    /// envelope writes.
     pub(super) items: Vec<Bytes>,
     pub(super) next: JobPlace,
     pub(super) total: Option<u64>,
@@ -40,24 +40,26 @@ pub(super) struct ExportPage {
     pub(super) is_unproven: bool,
 }
 
-/// The reason that an export gets no page.
+/// The reason that an export didn't get a page.
 #[derive(Debug)]
 pub(super) enum PageFault {
-    /// The same request may succeed after this time. The attempt counts as failed.
+    /// The same request might succeed after this time. The attempt counts as failed.
     Again(JobFault, Duration),
-    /// The client has used up a limit for this time. This is no failed attempt: limits only slow an export down.
+    /// The client has used up a limit for this time. The attempt doesn't count as failed, because limits only slow an
+    /// export down.
     Limited(JobFault, Duration),
-    /// No further request can succeed.
+    /// Repeating the request is useless, so the job fails.
     Final(JobFault),
 }
 
-/// The requests of one export.
+/// The values that an export needs to request its pages.
 pub(super) struct PageReader<'r> {
     pub(super) proxy: &'r Arc<InnerProxy>,
     pub(super) snapshot: &'r Snapshot,
     pub(super) caller: &'r Caller,
     pub(super) definition: &'r JobDefinition,
-    /// The private parameters of the request. No link has them, so that they are added to each page's query.
+    /// The private parameters of the request that began the export. Links don't contain them, so they are added to each
+    /// page's query.
     pub(super) private: &'r str,
     pub(super) timeout: Duration,
 }
@@ -67,11 +69,11 @@ impl PageReader<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is no page.
+    /// Returns the reason that the export didn't get the page.
     pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        // Later pages have the limit of the first one, which is in the link to the next page.
+        // Later pages have the limit of the first page, because each link to the next page contains it.
         let first = || self.query(convention, largest(&route));
         let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
         if answer.status != 200 {
@@ -80,8 +82,8 @@ impl PageReader<'_> {
         read(&answer, convention).ok_or_else(|| PageFault::Final(unreadable()))?
     }
 
-    /// Requests a first page of one item. Returns the answer, which shows whether the list serves this client, and the
-    /// total if it has one.
+    /// Requests the first page with a limit of one item, to find out whether the list serves this client. Returns the
+    /// answer, and the list's total; `None` if the page has no total.
     ///
     /// # Errors
     ///
@@ -108,14 +110,14 @@ impl PageReader<'_> {
         chosen.ok_or_else(|| PageFault::Final(unreadable()))
     }
 
-    /// Returns the query of the first page with this many items.
+    /// Returns the query of the first page with this limit.
     fn query(&self, convention: &Convention, limit: u32) -> String {
         let query = &self.definition.query;
         match convention.parameters.query_name(Role::Limit) {
             None => query.clone(),
             Some(name) => {
                 let name: String =
-                    // The configuration chooses the name, such as `page[size]`, which may need encoding.
+                    // The name is configured, such as `page[size]`, so it can need encoding.
                     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
                 let separator = if query.is_empty() { "" } else { "&" };
                 format!("{query}{separator}{name}={limit}")
@@ -127,13 +129,13 @@ impl PageReader<'_> {
         let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
-        // No client waits for the answer, so that the sender is kept: only the time limit gives the request up.
+        // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
         answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
-            // A target that can't be written is the same at each attempt.
+            // An invalid target stays invalid in each attempt.
             if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
         })
     }
@@ -147,7 +149,7 @@ fn unreadable() -> JobFault {
     JobFault::new("page_unreadable", "the items of a page could not be found in its envelope")
 }
 
-/// Returns the fault of a refusal. Refused credentials end the job, because it never gets others.
+/// Returns the fault of a refusal. Refused credentials end the job, because a job never gets other credentials.
 fn refused(answer: &InnerAnswer) -> PageFault {
     let status = answer.status;
     let wait = answer.retry_after().min(LONGEST_WAIT);
@@ -164,7 +166,7 @@ fn refused(answer: &InnerAnswer) -> PageFault {
     };
     fault.status = Some(status);
     match status {
-        // Without a wait the export would ask again at once, and use up the client's limit.
+        // Without a wait the export would send the request again at once, and use up the client's limit.
         429 => PageFault::Limited(fault, wait.max(LEAST_WAIT)),
         408 | 409 | 425 | 500.. => PageFault::Again(fault, wait),
         _ => PageFault::Final(fault),
@@ -178,21 +180,21 @@ fn total(answer: &InnerAnswer, convention: &Convention) -> Option<u64> {
     in_body.or_else(|| answer.headers.get(envelope.total_header()?)?.to_str().ok()?.parse().ok())
 }
 
-/// Reads a page; `None` if its envelope is not the expected one.
+/// Parses a page. Returns `None` if the answer doesn't have the envelope of `convention`.
 fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
     let InnerAnswer { headers, body, .. } = answer;
     let places = convention.envelope.places();
     let array = places.items.as_ref()?.find(body)?;
     let mut items = Vec::new();
     for element in json::elements(array.of(body))? {
-        // An envelope that writes parts of items has no place of a whole one: there the elements are what clients get.
+        // An envelope that writes only parts of items has no place for a whole item. Its elements are exported instead.
         let item = match &places.item {
             Some(place) => place.find(element)?.of(element),
             None => element,
         };
         items.push(body.slice_ref(item));
     }
-    // Every page of the gateway has a level. An answer of the upstream that was only forwarded lacks it.
+    // Every page of the gateway has a level. An answer of the upstream that was only forwarded doesn't have one.
     let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
     let link = cursorgate_link::find_target(headers, "next");
     let next = link.map_or(JobPlace::End, |link| {
@@ -202,7 +204,8 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
         let value = places.find(name).and_then(|place| place.find(body)).map(|span| span.of(body));
         value.is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\""))
     };
-    // A link that is too long is left out of the header, which would look like the end of the list.
+    // A link that is too long is left out of the header. Without this check, the page would look like the end of the
+    // list.
     if next == JobPlace::End && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
         let detail = "the link to the next page did not fit into its header: raise link_length";
         return Some(Err(PageFault::Final(JobFault::new("link_missing", detail))));

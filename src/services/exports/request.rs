@@ -1,4 +1,4 @@
-//! Requests for exports: their paths, and the body of the one that begins a job.
+//! Requests for exports: their paths and queries, and the body of the request that begins a job.
 
 use std::sync::Arc;
 
@@ -16,14 +16,15 @@ use crate::{
     services::list::BelowList,
 };
 
-/// The segment after the path of a list.
+/// The path segment of exports, which follows the path of a list.
 const SEGMENT: &str = "/exports";
 
-/// The most columns in a request, and the longest name of one, in bytes.
+/// The most columns that a request can name.
 const MOST_COLUMNS: usize = 1_000;
+/// The longest name of a column, in bytes.
 const LONGEST_COLUMN: usize = 256;
 
-/// The resource that a request names.
+/// The resource that the path of a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExportResource {
     /// All exports of the client for a list.
@@ -34,7 +35,7 @@ pub(super) enum ExportResource {
     Result(String),
 }
 
-/// A request for exports of a list.
+/// A request for exports of a list, by its path and method.
 #[derive(Debug)]
 pub(super) struct ExportTarget {
     pub(super) resource: ExportResource,
@@ -44,7 +45,7 @@ pub(super) struct ExportTarget {
 }
 
 impl ExportTarget {
-    /// Reads a request. Returns `None` if it is not for exports of a list: then it is for a route.
+    /// Reads a request. Returns `None` if the request isn't for exports of a list; a route answers it then.
     pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<Self> {
         let BelowList { list, route, rest } = BelowList::read(snapshot, head, SEGMENT)?;
         let resource = resource(&rest, &head.method)?;
@@ -52,51 +53,52 @@ impl ExportTarget {
     }
 }
 
-/// Returns the resource of the path after `/exports`, if it supports the method. Examples: an empty text (all exports),
-/// `/ID`, `/ID/result`.
+/// Returns the resource that the path after `/exports` names; `None` if there is no such resource or it doesn't support
+/// the method. Examples: an empty string (all exports), `/ID`, `/ID/result`.
 fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let Some(rest) = rest.strip_prefix('/') else {
-        // A longer segment, such as `/exportsx`, is another path.
+        // A longer segment, such as `/exportsx`, isn't the segment of exports.
         // Test: `paths_beside_those_of_exports_belong_to_routes`.
         return (rest.is_empty() && (reads || *method == Method::POST)).then_some(ExportResource::Collection);
     };
     match rest.split_once('/') {
         None if is_id(rest) && (reads || *method == Method::DELETE) => Some(ExportResource::Job(rest.to_owned())),
-        // A result can only be read: it is removed with its job. Test: `a_path_names_the_exports_a_job_or_a_result`.
+        // A result can only be read. It is removed together with its job.
+        // Test: `a_path_names_the_exports_a_job_or_a_result`.
         Some((id, "result")) if is_id(id) && reads => Some(ExportResource::Result(id.to_owned())),
         _ => None,
     }
 }
 
-/// The body of a request that begins a job.
+/// The body of a request that begins a job. Members that are left out have their defaults.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ExportOrder {
     pub(super) format: ExportFormat,
     pub(super) compression: Compression,
     pub(super) priority: Priority,
-    /// The columns of a table.
+    /// The members of items that become the columns of a table; `None` if the client leaves the choice to the gateway.
     pub(super) columns: Option<Vec<String>>,
 }
 
 impl ExportOrder {
-    /// Reads a body, which has been found to be JSON whose objects have no duplicate members.
+    /// Reads a body. The caller has checked that it is JSON without duplicate members.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid`.
+    /// Returns 400 `body_invalid` if the body isn't an order, or has columns that are unsuitable.
     pub(super) fn read(body: &[u8]) -> Result<Self, Box<Problem>> {
         let invalid = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail));
         let order: Self = serde_json::from_slice(body).map_err(|error| {
             let said = error.to_string();
-            // The line and the column are left out: the message names the fault without them.
+            // The line and the column are left out, because the message names the fault without them.
             let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
             invalid(format!("write {{\"format\":\"ndjson\"}}: {said}"))
         })?;
         if let Some(columns) = &order.columns {
             let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
-            // Other formats would ignore the columns, and the client would not notice.
+            // Other formats would ignore the columns, and the client wouldn't notice.
             // Test: `an_order_names_format_compression_and_columns`.
             if order.format != ExportFormat::Csv {
                 return of_columns("columns are those of csv".to_owned());
@@ -109,7 +111,7 @@ impl ExportOrder {
                 return of_columns(format!("a column is the name of a member, with at most {LONGEST_COLUMN} bytes"));
             }
             let mut names: Vec<&String> = columns.iter().collect();
-            // A program that reads cells by their column's name would see only one of two equal columns.
+            // A program that reads cells by column name would see only one of two columns with the same name.
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
                 return of_columns("a column is named twice".to_owned());
@@ -119,13 +121,13 @@ impl ExportOrder {
     }
 }
 
-/// Splits the query of a request for a list into its public part, which is stored as it is, and its private parameters,
-/// which are sealed.
+/// Splits a request's query into its public part, which is stored as plain text, and its private parameters, which are
+/// sealed. The second string of the result contains the private parameters.
 ///
 /// # Errors
 ///
-/// Returns the problem that the list would answer with, or 400 `parameter_invalid` for a place, a limit or a legacy
-/// request: an export has all pages.
+/// Returns the problem with which the list would refuse the query. Returns 400 `parameter_invalid` for a place, a limit
+/// or a legacy request, because an export has all pages.
 pub(super) fn read_query(
     route: &Route,
     headers: &http::HeaderMap,
@@ -139,7 +141,8 @@ pub(super) fn read_query(
     let parameters = &chosen.convention.parameters;
     let request = parameters.read(query)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
-    // The result of a part would pass for the whole list. Test: `the_query_is_that_of_the_list`.
+    // Otherwise a result with a part of the list would seem to be the whole list.
+    // Test: `the_query_is_that_of_the_list`.
     if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
         let detail = "an export has all pages: leave out the place and the limit";
         return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));

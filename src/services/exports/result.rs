@@ -1,35 +1,36 @@
-//! Requests for results: conditional ones (RFC 9110 section 13) and those for a range (section 14). A result does not
-//! change once its job is completed, so that the job's id is a strong validator.
+//! Answers requests for results, including conditional requests (RFC 9110 section 13) and range requests (section 14).
+//! A result doesn't change once its job is completed, so the job's id is a strong validator. Section numbers in this
+//! file are those of RFC 9110.
 
 use http::{HeaderMap, HeaderValue, Method, header, request};
 
 use super::job::ExportJob;
 use crate::downstream::{Code, Problem, Response};
 
-/// The answer to a request for a result. The bytes are read later.
+/// The answer to a request for a result, before the bytes of the result are read.
 #[derive(Debug)]
 pub(super) enum ResultAnswer {
-    /// An answer without bytes of the result: 304.
+    /// An answer with status 304, which contains no bytes of the result.
     Without(Response),
-    /// The head of the answer, and the part of the result that is its body: the index of the first byte, and the
-    /// length.
+    /// The head of the answer, and the part of the result that is its body: the index of the first byte, and the number
+    /// of bytes.
     Part(Response, (u64, u64)),
 }
 
-/// The part of a result that a request asks for.
+/// The part of a result that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AskedRange {
     Whole,
-    /// The indices of the first and the last byte.
+    /// The indices of the first and the last byte, counted from 0.
     Part(u64, u64),
     Unsatisfiable,
 }
 
-/// Answers a request for the result of a completed job.
+/// Evaluates a request for the result of a completed job, and returns the head of its answer.
 ///
 /// # Errors
 ///
-/// Returns 416 `range_unsatisfiable`.
+/// Returns 416 `range_unsatisfiable` if the range begins after the end of the result, or is empty.
 pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<ResultAnswer, Box<Problem>> {
     let asked = &request.headers;
     let length = job.progress.bytes;
@@ -41,10 +42,10 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         insert(&mut response.headers, header::ETAG, &tag);
         return Ok(ResultAnswer::Without(response));
     }
-    // With another validator the client has bytes of another result, which a part of this one can't continue (section
-    // 13.1.5). Test: `a_result_is_read_in_parts`.
+    // If `If-Range` names another validator, the client has bytes of another result. A part of this result can't
+    // continue those (section 13.1.5). Test: `a_result_is_read_in_parts`.
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
-    // Ranges are defined only for GET (section 14.2): a HEAD gets the head of the whole.
+    // Ranges are defined only for GET (section 14.2), so HEAD gets the head of the whole result.
     let has_range = is_current && request.method == Method::GET;
     let range = if has_range { range(asked, length) } else { AskedRange::Whole };
     let (status, first, count) = match range {
@@ -53,7 +54,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         AskedRange::Unsatisfiable => {
             let detail = format!("the result has {length} bytes");
             let mut problem = Problem::new(Code::RangeUnsatisfiable, detail).with_parameter("Range");
-            // The header states the length of the whole (section 14.4).
+            // `Content-Range` states the length of the whole result (section 14.4).
             problem.content_range = HeaderValue::try_from(format!("bytes */{length}")).ok();
             return Err(Box::new(problem));
         }
@@ -75,21 +76,21 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // The values are visible ASCII, so that this never fails.
+    // The values are visible ASCII, so this never fails.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
-/// Returns whether a line of `If-None-Match` names a validator.
+/// Returns whether a value of `If-None-Match` names the validator `tag`, or any validator by `*`.
 fn names(value: &HeaderValue, tag: &str) -> bool {
     let text = value.to_str().unwrap_or_default();
-    // `If-None-Match` compares weakly: a proxy may have made the validator weak (section 13.1.2).
+    // `If-None-Match` compares weakly, because a proxy might have made the validator weak (section 13.1.2).
     text.split(',').any(|named| matches!(named.trim(), "*") || named.trim().trim_start_matches("W/") == tag)
 }
 
-/// Reads `Range` (section 14.2). Several ranges, a range of another unit, and a malformed one are ignored: they ask for
-/// the whole, as the section allows.
+/// Reads `Range` (section 14.2). Several ranges, another unit and a malformed range are ignored, which the section
+/// allows, so the answer is the whole result. `length` is the length of the result.
 fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     let mut lines = asked.get_all(header::RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return AskedRange::Whole };
@@ -98,20 +99,20 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     let Some((first, last)) = set.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes")) else {
         return AskedRange::Whole;
     };
-    // Digits beyond 64 bits are a valid range that lies after the end.
+    // A number that doesn't fit into 64 bits is valid, and lies after the end.
     let number = |text: &str| -> Option<u64> {
-        // `parse` alone would accept a sign. Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
+        // `parse` by itself would accept a sign, as in `+3`. Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
     };
     match (number(first), number(last)) {
-        // A last byte before the first one makes the range invalid (section 14.1.1), and so ignored.
+        // A range whose last byte is before its first byte is invalid (section 14.1.1), so it is ignored.
         (Some(first), Some(last)) if first > last => AskedRange::Whole,
-        // This arm comes before those that subtract from the length, because a result may be empty.
+        // This arm is before the arms that subtract 1 from the length, because a result can be empty.
         // Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (Some(first), _) if first >= length && (last.is_empty() || number(last).is_some()) => AskedRange::Unsatisfiable,
         (Some(first), Some(last)) => AskedRange::Part(first, last.min(length - 1)),
         (Some(first), None) if last.is_empty() => AskedRange::Part(first, length - 1),
-        // `bytes=-3` asks for the last three bytes (section 14.1.2).
+        // `bytes=-3` means the last three bytes (section 14.1.2).
         (None, Some(suffix)) if first.is_empty() => match suffix.min(length) {
             0 => AskedRange::Unsatisfiable,
             suffix => AskedRange::Part(length - suffix, length - 1),

@@ -1,5 +1,5 @@
-//! The work on one job: each page is added to the result together with the place after it. The lease of the store keeps
-//! other processes from the job meanwhile.
+//! The work on one job: each page is added to the result together with the place after it. Meanwhile the store's lease
+//! keeps other processes away from the job.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// The most processes that may end while they work on the same page. Without this bound a page that makes its process
+/// The most processes that may end while they work on the same page. Without this bound, a page that makes its process
 /// crash would crash one process after the other.
 const MOST_INTERRUPTIONS: u32 = 10;
 
-/// The waits after failed attempts for a page.
+/// The pauses after failed attempts to read a page.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), factor: 2, longest: Duration::from_secs(300) };
 
 pub(super) struct ExportRun {
@@ -38,7 +38,7 @@ pub(super) struct ExportRun {
 /// The reason that the work on a job ends before its last page.
 enum Interruption {
     Fault(PageFault),
-    /// The process stops, and another one goes on.
+    /// The process stops, and another process continues the job.
     Stopping,
     /// The job was cancelled, or another process has taken it.
     Lost,
@@ -49,7 +49,7 @@ impl From<JobStoreFault> for Interruption {
     fn from(fault: JobStoreFault) -> Self {
         let JobStoreFault::Result(error) = fault else { return Self::Store(fault) };
         tracing::error!(%error, "the result of an export can't be written");
-        // The file system may be full, and have room later.
+        // The file system might be full now, and have space later.
         let fault = JobFault::new("result_unwritable", "the result can't be written: is the disk full?");
         Self::Fault(PageFault::Again(fault, Duration::ZERO))
     }
@@ -62,22 +62,23 @@ impl From<JobFault> for Interruption {
 }
 
 impl ExportRun {
-    /// Works on the job until it is finished, a page fails, or the process stops.
+    /// Works on the job until the job is finished, a page fails, or the process stops, and stores the outcome.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the store, after which the job is as its last stored page left it.
+    /// Returns the fault of the store. The job then continues after the last page that was stored.
     pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
         let (ended, fault) = match self.pages().await {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
-            // No attempt has failed: the client still reads the fault of the last attempt that did.
+            // No attempt has failed now, so the fault of the last failed attempt stays for the client to read.
             Err(Interruption::Stopping) => (Ended::Queued(Duration::ZERO), self.taken.job.fault.clone()),
-            // Another process has the job, or its client has cancelled it: their state stays.
-            // Test: `a_process_that_stood_still_repeats_no_item`.
+            // Another process has taken the job, or its client has cancelled it. The job's state must stay as they set
+            // it. Test: `a_process_that_stood_still_repeats_no_item`.
             Err(Interruption::Lost) => return Ok(()),
             Err(Interruption::Store(fault)) => return Err(fault),
             Err(Interruption::Fault(PageFault::Final(fault))) => (Ended::Finished(JobState::Failed), Some(fault)),
-            // A limit of the client uses up no attempt. Test: `limits_of_clients_slow_an_export_down`.
+            // A refusal by a limit of the client doesn't use up an attempt.
+            // Test: `limits_of_clients_slow_an_export_down`.
             Err(Interruption::Fault(PageFault::Limited(fault, wait))) => (Ended::Queued(wait), Some(fault)),
             Err(Interruption::Fault(PageFault::Again(fault, wait))) => {
                 let progress = &mut self.taken.job.progress;
@@ -94,9 +95,9 @@ impl ExportRun {
         lease.end(JobEnd { ended, progress: job.progress, fault, announcement }).await
     }
 
-    /// Returns the event of the job's end as JSON; `None` if the job goes on, was cancelled, or there are no webhooks.
-    /// The event is for the endpoints of the operator and, while the credentials can be opened, for those of the job's
-    /// client.
+    /// Returns the event of the job's end as JSON; `None` if the job continues or was cancelled, or if there are no
+    /// webhooks. The event is for the operator's endpoints and, if the credentials can be opened, for the endpoints of
+    /// the job's client.
     fn announcement(&self, ended: Ended, fault: Option<&JobFault>) -> Option<String> {
         let kind = match ended {
             Ended::Finished(JobState::Completed) => EventType::ExportCompleted,
@@ -123,11 +124,11 @@ impl ExportRun {
         }
     }
 
-    /// Reads the remaining pages.
+    /// Reads the pages that are not in the result yet, and adds each of them.
     async fn pages(&mut self) -> Result<(), Interruption> {
         self.begin().await?;
-        // Each iteration reads a page, within the time of the job. A process may have ended between the last page and
-        // the end of the job: then no page is left. Test: `a_whole_result_is_never_added_to`.
+        // Each iteration reads a page, until the time limit of the job. There is no page to read if an earlier process
+        // stored the last page but ended before it could end the job. Test: `a_whole_result_is_never_added_to`.
         while self.taken.job.progress.next != JobPlace::End {
             let snapshot = self.inner.gateway().live.pin();
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
@@ -139,7 +140,7 @@ impl ExportRun {
                 return Err(JobFault::new("export_timeout", detail).into());
             }
             let (caller, private) = self.credentials(snapshot.keys.as_deref())?;
-            // The job stays active without a lease, so that it is taken again, as after the end of a process.
+            // The job stays active without a lease. So it is taken again, as if this process had ended.
             let proxy = self.inner.proxy().await.map_err(|_| Interruption::Lost)?;
             let reader = PageReader {
                 proxy: &proxy,
@@ -156,7 +157,7 @@ impl ExportRun {
             let page = reader.page(next).await.map_err(Interruption::Fault)?;
             let has_total = page.total.is_some() || self.taken.job.progress.total_before.is_some();
             if page.next == JobPlace::End && has_total {
-                // A failed request leaves the total unknown: the result is complete all the same.
+                // If the request fails, only the total is unknown. The result is complete nevertheless.
                 self.taken.job.progress.total_after = reader.probe().await.ok().and_then(|(_, total)| total);
             }
             self.keep(page).await?;
@@ -164,7 +165,7 @@ impl ExportRun {
         Ok(())
     }
 
-    /// Cuts the result to its stored length, or begins the export again from the first page if the result is shorter.
+    /// Cuts the result to its stored length. If the result is shorter, the export begins again from the first page.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
             let detail = format!("more than {MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
@@ -172,7 +173,7 @@ impl ExportRun {
         }
         let length = self.taken.job.progress.bytes;
         if !self.taken.lease.restore(length).await? {
-            // The file system has lost what it had acknowledged, or somebody has removed the file.
+            // The file system has lost bytes that it had confirmed, or someone has removed the file.
             let id = &self.taken.job.id;
             tracing::warn!(id, "the result of an export is shorter than it was: the export begins anew");
             self.taken.job.progress = JobProgress::begin(&self.taken.job.definition);
@@ -181,7 +182,7 @@ impl ExportRun {
         Ok(())
     }
 
-    /// Opens the credentials: the client, and its private parameters.
+    /// Opens the credentials of the job: its client, and the client's private parameters.
     fn credentials(&self, keys: Option<&crate::cursor::KeyRing>) -> Result<(Caller, String), Interruption> {
         let opened = keys.and_then(|keys| unsealed(keys, &self.taken.job.id, &self.taken.credentials));
         opened.ok_or_else(|| {
@@ -190,7 +191,7 @@ impl ExportRun {
         })
     }
 
-    /// Adds a page to the result, and stores the place after it.
+    /// Adds a page to the result, and stores the progress with the place after the page.
     async fn keep(&mut self, page: ExportPage) -> Result<(), Interruption> {
         let mut progress = self.taken.job.progress.clone();
         progress.add_standing(&page.level, page.is_unproven);
@@ -201,12 +202,12 @@ impl ExportRun {
         let at = progress.bytes;
         let (form, compression) = (self.taken.job.definition.format, self.taken.job.definition.compression);
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
-        // Compression would hold up other requests on this thread.
+        // On this thread, compression would delay other requests.
         let work = tokio::task::spawn_blocking(move || {
             let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
             progress.bytes = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            // Checked before the page is written, so that no result is larger.
+            // Checked before the page is written, so a result is never larger than the bound.
             // Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
             if progress.bytes > most {
                 let detail = format!("the result is larger than {most} bytes: ask for a part of the list by filters");
@@ -214,7 +215,7 @@ impl ExportRun {
             }
             progress.pages += 1;
             progress.next = page.next;
-            // Failures are counted for each page by itself. Test: `a_page_is_tried_again_and_not_for_ever`.
+            // Failures are counted separately for each page. Test: `a_page_is_tried_again_and_not_for_ever`.
             (progress.attempts, progress.interruptions) = (0, 0);
             Ok::<_, Interruption>((bytes, progress))
         });

@@ -1,8 +1,9 @@
-//! The interface of the stores of jobs and results: the operations that the service, the keeper and the runs need.
+//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need.
 //!
-//! There are two stores. A directory (`directory`, `table`) is shared by processes of one machine, a database of
-//! PostgreSQL (`postgres`) by those of several. Both follow the same rules: one process at a time works on a job, the
-//! place of a job always fits the length of its result, and a process that has lost a job no longer changes it.
+//! There are two stores. Processes of one machine can share a directory (`directory`, `table`), and processes on
+//! several machines can share a PostgreSQL database (`postgres`). Both stores follow the same rules. Only one process
+//! at a time works on a job. The place of a job always fits the length of its result. A process that has lost a job no
+//! longer changes it.
 
 mod directory;
 mod postgres;
@@ -19,7 +20,7 @@ use crate::{
     services::{database::DatabaseFault, postgres::PostgresFault},
 };
 
-/// The most jobs that a client's list of exports has.
+/// The most jobs in the answer to a request for a client's exports.
 const MOST_LISTED: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ impl From<serde_json::Error> for JobStoreFault {
     }
 }
 
-/// The result of adding a job.
+/// The result of an attempt to add a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
     Queued,
@@ -47,54 +48,54 @@ pub(super) enum Added {
     QueueIsFull,
 }
 
-/// The largest numbers of unfinished jobs.
+/// The largest numbers of unfinished jobs, per client and in the whole queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueueLimits {
     pub(super) per_client: usize,
     pub(super) queue: usize,
 }
 
-/// The state of a job after the work of a process on it.
+/// The state of a job after a process has ended its work on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
     Finished(JobState),
-    /// The job waits for at least this time until its next attempt.
+    /// The job waits at least this time before the next process takes it.
     Queued(Duration),
 }
 
-/// The end of the work on a job.
+/// The values that are stored when a process ends its work on a job.
 #[derive(Debug)]
 pub(super) struct JobEnd {
     pub(super) ended: Ended,
     pub(super) progress: JobProgress,
     pub(super) fault: Option<JobFault>,
-    /// The event that is to be raised.
+    /// The event of the job's end as JSON, which the keeper raises later; `None` if there is no event.
     pub(super) announcement: Option<String>,
 }
 
-/// The data of a finished job that decides on its removal.
+/// The data of a finished job that decide whether it is removed.
 #[derive(Debug)]
 pub(super) struct FinishedJob {
     pub(super) id: String,
-    /// The time since its end, in seconds.
+    /// The time since the job's end, in seconds.
     pub(super) age: u64,
-    /// The length of its result; 0 if it has none.
+    /// The length of the job's result in bytes; 0 if there is no result.
     pub(super) bytes: u64,
 }
 
-/// A job that the process has taken.
+/// A job that this process has taken to work on it.
 pub(super) struct TakenJob {
     pub(super) job: ExportJob,
-    /// The sealed credentials.
+    /// The credentials of the job, sealed by `credentials::sealed`.
     pub(super) credentials: Vec<u8>,
     pub(super) lease: Box<dyn JobLease>,
 }
 
-/// A store of jobs and results. Every operation returns the fault of the store, if there is one.
+/// A store of jobs and results. Every operation returns an error if the store has a fault.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
-    /// Adds a job with its sealed credentials, if there is room for it. `owners` are all names of its client: jobs
-    /// under each of them count.
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
+    /// client. Jobs under each of these names count for the client's limit.
     async fn add(
         &self,
         job: ExportJob,
@@ -103,55 +104,57 @@ pub(super) trait ExportStore: Send + Sync {
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault>;
 
-    /// Returns a job of a client. A client has one name for each key of cursors.
+    /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
+    /// client's names, one for each cursor key.
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
 
-    /// Returns the newest jobs of a client for a list, the newest first.
+    /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
     async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault>;
 
-    /// Cancels an unfinished job. A process that works on it notices at its next page.
+    /// Cancels an unfinished job. A process that is working on the job notices this at its next page.
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;
 
-    /// Removes a finished job with its result.
+    /// Removes a finished job and its result.
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
 
-    /// Opens a part of a result, given by its first byte and the number of bytes.
+    /// Opens a part of a result. `part` is the index of its first byte, and the number of bytes.
     async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault>;
 
-    /// Takes the next job that waits, or whose process has ended: one of the client with the fewest active jobs, of
-    /// these the one with the highest priority, of these the oldest. So a client with many jobs does not hold up
-    /// others.
+    /// Takes the next job that waits, or whose process has ended; `None` if there isn't one. Jobs of the client with
+    /// the fewest active jobs come first, so a client with many jobs doesn't delay the others. Among these jobs, the
+    /// one with the highest priority is taken, and the oldest one if the priorities are equal.
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
 
-    /// Returns events of ended jobs that are not raised yet, each with the id of its job. A store of several machines
-    /// reserves them for this process for a while.
+    /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
+    /// JSON. A store that several machines share reserves these events for this process for a while.
     async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault>;
 
-    /// Removes the event of a job, after it was raised.
+    /// Removes the event of a job. Called after the event was raised.
     async fn announced(&self, id: &str) -> Result<(), JobStoreFault>;
 
     /// Returns all finished jobs, the newest first.
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault>;
 
-    /// Removes results, and parts of results, that belong to no queued, active or completed job.
+    /// Removes results and parts of results whose job has failed, was cancelled or no longer exists.
     async fn sweep(&self) -> Result<(), JobStoreFault>;
 
-    /// Returns the number of jobs by state, without states that no job has.
+    /// Returns the number of jobs in each state. States without jobs are left out.
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault>;
 }
 
-/// The right to work on a job. A process has it until it ends the work. It loses the right when it ends itself, when
-/// the job is cancelled, and in PostgreSQL when another process takes the job after the lease has run out.
+/// The right to work on a job. A process has this right until it ends the work, or the process itself ends. It also
+/// loses the right when the job is cancelled and, in PostgreSQL, when another process takes the job after the lease has
+/// expired.
 #[async_trait]
 pub(super) trait JobLease: Send {
-    /// Cuts the result to the stored length. Returns false if it was shorter than that; it is empty then.
+    /// Cuts the result to the stored length. Returns `false` if the result was shorter than `length`; it is empty then.
     async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
 
-    /// Adds the bytes of a page to the result, and stores the place after them. Returns false if the process has lost
-    /// the job; the stored job is unchanged then.
+    /// Adds the bytes of a page to the result, and stores the progress. Returns `false` if the process has lost the
+    /// job; the stored job is unchanged then.
     async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
-    /// Ends the work: stores the state and the progress, with the event in the same transaction. The credentials of a
-    /// finished job are erased. Does nothing if the process has lost the job.
+    /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished, its
+    /// credentials are erased. Does nothing if the process has lost the job.
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
 }

@@ -1,7 +1,8 @@
-//! Limits of queries, enforced before a query is validated or run.
+//! The limits of queries, which are enforced before a query is validated or run.
 //!
-//! A query is checked twice: as text (`scan`), because the parser follows nesting without a bound, and as a document
-//! (`measure`), where a fragment counts as often as it is used. Each check takes time in proportion to the text.
+//! A query is checked twice. It is checked as text (`scan`), because the parser follows nesting without a bound. Then
+//! it is checked as a parsed document (`measure`), in which a fragment counts as often as it is used. The time for each
+//! check is proportional to the length of the text.
 
 use std::collections::HashMap;
 
@@ -15,31 +16,31 @@ use crate::{
     downstream::{Code, Problem},
 };
 
-/// The fields of introspection that return lists of the schema's parts. None may be nested in another: each level would
-/// multiply the answer by the size of the schema.
+/// The fields of introspection that return lists of the schema's parts. These fields must not be nested in one another,
+/// because each level would multiply the answer by the size of the schema.
 const INTROSPECTED: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// The most fields `__schema` and `__type` in a query.
+/// The most `__schema` and `__type` fields in a query, counted together.
 const MOST_INTROSPECTIONS: u64 = 4;
 
-/// Checks the text of a query: the number of its tokens, and its nesting. Strings and comments are read as in
-/// <https://spec.graphql.org/October2021/#sec-Language.Source-Text>.
+/// Checks the number of tokens in the text of a query, and how deeply its brackets are nested. Strings and comments are
+/// recognised as in <https://spec.graphql.org/October2021/#sec-Language.Source-Text>.
 ///
 /// # Errors
 ///
-/// Returns 400 `query_too_complex`, or `query_invalid` for a string without an end.
+/// Returns 400 `query_too_complex` if a limit is exceeded, or `query_invalid` for a string without an end.
 pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Problem>> {
     let bytes = text.as_bytes();
     let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            // Ignored tokens: white space, commas, and the bytes of a byte order mark.
+            // Ignored tokens: whitespace, commas, and the bytes of a byte order mark.
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xef | 0xbb | 0xbf => {
                 at += 1;
                 continue;
             }
-            // Brackets in comments and strings do not nest. If they counted, they could hide the depth of the others.
-            // Test: `brackets_count_where_the_parser_sees_them`.
+            // Brackets in comments and strings don't nest. If closing brackets there counted, they could hide the depth
+            // of the other brackets. Test: `brackets_count_where_the_parser_sees_them`.
             b'#' => {
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
                 continue;
@@ -71,13 +72,13 @@ fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+')
 }
 
-/// Returns the index after a string, or after a block string.
+/// Returns the index after the string or block string that begins at `start`; `None` if the string has no end.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if bytes[start..].starts_with(b"\"\"\"") {
         let mut at = start + 3;
         loop {
             match bytes.get(at)? {
-                // An escaped end is a part of the string. Test: `brackets_count_where_the_parser_sees_them`.
+                // An escaped `"""` is part of the string. Test: `brackets_count_where_the_parser_sees_them`.
                 b'\\' if bytes[at..].starts_with(b"\\\"\"\"") => at += 4,
                 b'"' if bytes[at..].starts_with(b"\"\"\"") => return Some(at + 3),
                 _ => at += 1,
@@ -88,8 +89,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
-            // The parser takes no line end in a string. A string that went on after one could hide brackets from this
-            // scan. Test: `brackets_count_where_the_parser_sees_them`.
+            // The parser doesn't accept a line end in a string. If a string could continue after a line end here, it
+            // could hide brackets from this scan. Test: `brackets_count_where_the_parser_sees_them`.
             b'\n' | b'\r' => return None,
             b'\\' => at += 2,
             _ => at += 1,
@@ -97,21 +98,21 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The cost of a selection with all fragments that it uses.
+/// The cost of a selection, including all fragments that it uses.
 #[derive(Clone, Copy, Debug, Default)]
 struct QueryCost {
     /// The number of nested levels of fields and fragments.
     depth: usize,
     aliases: u64,
-    /// The number of lists that are read.
+    /// The number of lists that the selection reads.
     lists: u64,
-    /// The largest number of values that the answer can have.
+    /// The largest number of values that the answer can contain.
     values: u64,
-    /// The number of `__schema` and `__type`.
+    /// The number of `__schema` and `__type` fields.
     introspections: u64,
-    /// True if a field of [`INTROSPECTED`] is nested in another one.
+    /// True if a field of [`INTROSPECTED`] is nested in another of these fields.
     circles: bool,
-    /// True if the selection has a field of [`INTROSPECTED`].
+    /// True if the selection contains a field of [`INTROSPECTED`].
     introspects: bool,
 }
 
@@ -127,12 +128,13 @@ impl QueryCost {
     }
 }
 
-/// Checks every operation of a document with all fragments that it uses. Operations that do not run are checked too,
-/// because they are validated. `limits` are the default and the largest number of items by the names of lists.
+/// Checks every operation of a document, with all fragments that it uses. Operations that don't run are also checked,
+/// because they are validated. `limits` contains the default and the largest number of items for each list, by the
+/// list's name.
 ///
 /// # Errors
 ///
-/// Returns 400 `query_too_complex`, or `query_invalid` for a fragment that contains itself.
+/// Returns 400 `query_too_complex` if a limit is exceeded, or `query_invalid` for a fragment that contains itself.
 pub(super) fn measure(
     document: &ExecutableDocument,
     variables: &Variables,
@@ -170,27 +172,27 @@ fn check(cost: QueryCost, settings: &GraphqlSettings) -> Result<(), Box<Problem>
     Ok(())
 }
 
-/// The state of measuring one operation.
+/// The state while one operation is measured.
 struct Meter<'d> {
     document: &'d ExecutableDocument,
     variables: &'d Variables,
     operation: &'d OperationDefinition,
     limits: &'d HashMap<String, (u32, u32)>,
-    /// The costs of fragments, by their names and whether their fields are root fields, which read lists. `None` while
-    /// a fragment is measured: one that is met again then contains itself.
+    /// The costs of fragments, by name and by whether the fragment's fields are root fields, which read lists. The cost
+    /// is `None` while the fragment is measured: a fragment that is met again then contains itself.
     fragments: HashMap<(&'d str, bool), Option<QueryCost>>,
-    /// The number of levels that may still be entered.
+    /// The number of levels by which the current place may still be nested deeper.
     left: usize,
 }
 
 impl<'d> Meter<'d> {
-    /// Measures a selection. `is_root` is true for the fields of the query itself, which are lists.
+    /// Measures a selection. `is_root` is `true` for the fields of the query itself, which are lists.
     fn selections(&mut self, set: &'d SelectionSet, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         let mut sum = QueryCost::default();
         if set.items.is_empty() {
             return Ok(sum);
         }
-        // Checked before the recursion, because fragments nest deeper than the text does.
+        // Checked before the recursion, because fragments can nest deeper than the text does.
         // Test: `fragments_count_where_they_are_used`.
         self.left = self.left.checked_sub(1).ok_or_else(|| too_complex("it is nested too deeply"))?;
         for selection in &set.items {
@@ -211,7 +213,7 @@ impl<'d> Meter<'d> {
         let name = field.name.node.as_str();
         let is_introspection = matches!(name, "__schema" | "__type");
         if is_root && !is_introspection {
-            // Items may have members with the names of introspection's fields.
+            // Members of items can have the same names as the fields of introspection, such as `fields`.
             // Test: `introspection_is_rare_and_not_nested`.
             (cost.circles, cost.introspects) = (false, false);
         }
@@ -231,14 +233,14 @@ impl<'d> Meter<'d> {
 
     fn fragment(&mut self, name: &'d str, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         match self.fragments.get(&(name, is_root)) {
-            // A fragment that fits near the top may be too deep further down.
+            // A fragment that fits near the top of the query can be too deep at a more deeply nested place.
             // Test: `fragments_count_where_they_are_used`.
             Some(Some(known)) if known.depth <= self.left => return Ok(*known),
             Some(Some(_)) => return Err(too_complex("it is nested too deeply")),
             Some(None) => return Err(invalid("a fragment of the query contains itself")),
             None => {}
         }
-        // Validation reports a fragment that is missing.
+        // A missing fragment costs nothing here. Validation reports it later.
         let Some(fragment) = self.document.fragments.get(name) else { return Ok(QueryCost::default()) };
         self.fragments.insert((name, is_root), None);
         let cost = self.selections(&fragment.node.selection_set.node, is_root)?;
@@ -246,8 +248,9 @@ impl<'d> Meter<'d> {
         Ok(cost)
     }
 
-    /// Returns the largest number of items that the page of a list can have: the larger one of `first` and `last`, also
-    /// as variables, else the default; at most the limit of the list. A number that can't be read counts as the limit.
+    /// Returns the largest number of items that the page of a list can have, which is at most the limit of the list.
+    /// The number is the larger of `first` and `last`, which can be variables. Without them it is the default. An
+    /// argument that isn't a number counts as the limit.
     fn items(&self, field: &Field, name: &str) -> u64 {
         let (default, most) = self.limits.get(name).copied().unwrap_or((1, 1));
         let of_variable = |name: Name| {
@@ -261,7 +264,7 @@ impl<'d> Meter<'d> {
         let numbers = ["first", "last"].into_iter().filter_map(|argument| {
             let written = field.get_argument(argument)?;
             match written.node.clone().into_const_with(of_variable).ok()? {
-                // The request for the page leaves out an argument that is null, so that the other one counts.
+                // The request for the page leaves out an argument that is null, so only the other argument counts.
                 // Test: `an_argument_that_is_null_leaves_the_other_to_count`.
                 Value::Null => None,
                 Value::Number(number) => Some(number.as_u64().unwrap_or(u64::MAX)),
@@ -269,7 +272,8 @@ impl<'d> Meter<'d> {
             }
         });
         let number = numbers.max().unwrap_or_else(|| u64::from(default));
-        // The list refuses more than its limit, so that no answer has more. Test: `the_values_of_all_items_count`.
+        // The list refuses a larger number than its limit, so an answer never contains more items.
+        // Test: `the_values_of_all_items_count`.
         number.clamp(1, u64::from(most))
     }
 }
@@ -282,7 +286,7 @@ fn too_complex(why: &str) -> Box<Problem> {
     Box::new(Problem::new(Code::QueryTooComplex, format!("the query is too large: {why}")))
 }
 
-/// Creates the problem of a query that can't be run.
+/// Creates the problem `query_invalid` for a query that can't be run.
 pub(super) fn invalid(detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(Code::QueryInvalid, detail))
 }
@@ -312,7 +316,7 @@ mod tests {
         }
     }
 
-    /// Returns the code of a refusal, and the first words of its reason.
+    /// Returns the refusal of a query with a depth limit of 6 as a string; `None` if the query is accepted.
     fn refused(query: &str, variables: &str) -> Option<String> {
         refused_at(6, query, variables)
     }

@@ -1,9 +1,9 @@
 //! GraphQL: a Relay connection (<https://relay.dev/graphql/connections.htm>) for each list.
 //!
 //! A query is checked as text before it is parsed, and as a document before it is validated (`guard`). Then each list
-//! that it selects is read by one inner request (`connection`), so that limits, logs, credentials and proofs are those
-//! of a request that its client makes itself. The schema (`schema`) is made once for each configuration. Items are
-//! slices of pages (`value`), which are copied into the answer byte for byte (`response`).
+//! that the query selects is read by one inner request (`connection`). So limits, logs, credentials and proofs are the
+//! same as for a request that the client sends itself. The schema (`schema`) is built once for each configuration.
+//! Items are slices of pages (`value`), and are copied into the answer byte for byte (`response`).
 
 mod connection;
 mod guard;
@@ -48,14 +48,15 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The deepest nesting of a request's body, which has the variables.
+/// The deepest nesting of a request's body, which contains the variables.
 const BODY_DEPTH: u16 = 32;
 
-/// The most errors of validation that a client gets.
+/// The most validation errors that a client gets.
 const MOST_FAULTS: usize = 10;
 
-/// Headers of GraphQL clients that concern only the query, and that inner requests do not inherit. An unknown header
-/// could be a credential, so that pages of a request with one are never cached as those of an anonymous client.
+/// Headers of GraphQL clients that concern only the query, so inner requests don't inherit them. This matters for
+/// caching: an unknown header could be a credential, so pages of a request with an unknown header are never cached for
+/// anonymous clients.
 const OF_QUERIES: [&str; 8] = [
     "accept",
     "apollo-require-preflight",
@@ -72,26 +73,26 @@ pub(super) struct Graphql {
     api: PerSnapshot<GraphqlApi>,
 }
 
-/// The API of a configuration.
+/// The GraphQL API of a configuration.
 struct GraphqlApi {
     schema: Schema,
-    /// The default and the largest number of items of a page, by the names of lists.
+    /// The default and the largest number of items of a list's page, by the list's name.
     limits: HashMap<String, (u32, u32)>,
     persisted: PersistedQueries,
 }
 
 struct FinishedQuery {
     response: Response,
-    /// The numbers of lists that were read and that failed, for the log.
+    /// The numbers of lists that were read and that failed, for the log, such as `lists: 2 read, 0 failed`.
     summary: String,
     run: Arc<QueryRun>,
 }
 
-/// The reason that a query does not run, or has no answer.
+/// The reason that a query doesn't run, or has no answer.
 enum QueryRefusal {
-    /// The errors of an answer of GraphQL.
+    /// The errors with which a GraphQL answer reports the refusal.
     Errors(Vec<ServerError>),
-    /// The gateway's own failure, answered with a problem.
+    /// The gateway's own failure, which is answered with a problem.
     Failed(Failure),
 }
 
@@ -133,9 +134,9 @@ impl Service for Graphql {
         match self.serve(session, &api, &mut request, (snapshot, settings, form), outcome).await {
             Ok(Some(FinishedQuery { response, summary, run })) => {
                 outcome.detail = Some(summary);
-                // The pages give their memory back before the answer takes its own.
+                // The memory of the pages is released before the answer's memory is counted.
                 drop(run);
-                // The lists have been read: the answer is sent even if the memory is used up meanwhile.
+                // The lists have been read, so the answer is sent even if the memory is used up in the meantime.
                 let _ = held.take(response.body.len());
                 Ok(Some(ServiceAnswer::Whole(response)))
             }
@@ -154,7 +155,7 @@ impl Graphql {
         Self { inner, api: PerSnapshot::default() }
     }
 
-    /// Returns the API of a snapshot.
+    /// Returns the API of a snapshot, which is built for the first request under the snapshot.
     fn api(&self, snapshot: &Arc<Snapshot>, settings: &GraphqlSettings) -> Result<Arc<GraphqlApi>, Failure> {
         self.api.get(snapshot, || {
             let schema = schema::build(snapshot, settings).map_err(|fault| {
@@ -203,7 +204,7 @@ impl Graphql {
 }
 
 impl GraphqlApi {
-    /// Parses and checks a query before any part of it runs.
+    /// Parses and checks a query, before any part of it runs.
     fn check(
         &self,
         request: &mut GraphqlRequest,
@@ -211,7 +212,7 @@ impl GraphqlApi {
     ) -> Result<async_graphql::Request, QueryRefusal> {
         let refused =
             |code: &str, message: &str| QueryRefusal::Errors(vec![coded(ServerError::new(message, None), code)]);
-        // Clients recognise these messages, and then send the text with its hash.
+        // Clients recognise exactly these messages, and then send the text together with its hash.
         // Test: `a_hash_stands_for_its_text_alone`.
         let text = match self.persisted.text(request) {
             QueryText::Text(text) => text,
@@ -224,7 +225,7 @@ impl GraphqlApi {
             }
             QueryText::Missing => return Err(guard::invalid("there is no query: send it as `query`").into()),
         };
-        // The text is scanned before the parser runs, which follows nesting without a bound.
+        // The text is scanned before it is parsed, because the parser follows nesting without a bound.
         // Test: `hostile_queries_are_refused_before_a_list_is_read`.
         guard::scan(&text, settings)?;
         let document = parse_query(&*text).map_err(|fault| {
@@ -232,7 +233,7 @@ impl GraphqlApi {
             QueryRefusal::Errors(vec![coded(fault, Code::QueryInvalid.as_str())])
         })?;
         let variables = request.take_variables();
-        // The document is measured before the validation, which follows fragments without a bound.
+        // The document is measured before it is validated, because validation follows fragments without a bound.
         // Test: `hostile_queries_are_refused_before_a_list_is_read`.
         guard::measure(&document, &variables, settings, &self.limits)?;
         let mut checked = async_graphql::Request::new("").variables(variables);
@@ -242,7 +243,7 @@ impl GraphqlApi {
     }
 }
 
-/// Runs a query and writes its answer.
+/// Runs a query, and writes its answer of at most about `most` bytes.
 async fn finish(
     api: &GraphqlApi,
     checked: async_graphql::Request,
@@ -252,7 +253,8 @@ async fn finish(
     let answered = api.schema.execute(checked.data(Arc::clone(&run))).await;
     let async_graphql::Response { data, mut errors, .. } = answered;
     if data == async_graphql::Value::Null {
-        // Validation failed and no field ran: fields that run report their faults beside the data.
+        // Validation failed and no field ran. A field that runs reports its faults beside the data, so the data isn't
+        // null then.
         errors.truncate(MOST_FAULTS);
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));
@@ -266,7 +268,7 @@ async fn finish(
     Ok(FinishedQuery { response: form.answer(body), summary, run })
 }
 
-/// Reads a request: the body of a POST, or the query of a GET.
+/// Reads a request from the body of a POST, or from the query of a GET.
 async fn read(
     session: &mut ServerSession,
     settings: &GraphqlSettings,
@@ -281,7 +283,7 @@ async fn read(
     Ok(GraphqlRequest::of_query(query, &head.headers, settings.size)?)
 }
 
-/// Returns the client of a query for its inner requests.
+/// Returns the client of a query for inner requests, without the headers that concern only the query.
 fn caller(session: &ServerSession, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
     for name in OF_QUERIES {
@@ -290,7 +292,7 @@ fn caller(session: &ServerSession, outcome: &Outcome) -> Caller {
     caller
 }
 
-/// Returns the code of an error, for the log.
+/// Returns the code of an error for the log; `None` if it isn't a code of the gateway.
 fn code_of(error: &ServerError) -> Option<&'static str> {
     let async_graphql::Value::String(code) = error.extensions.as_ref()?.get("code")? else { return None };
     Code::ALL.iter().map(|known| known.as_str()).find(|known| known == code)

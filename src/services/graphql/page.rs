@@ -1,4 +1,4 @@
-//! The page on which queries are written and run: one document that loads nothing.
+//! The HTML page on which a user can write and run queries. It is a single document that loads nothing else.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -8,15 +8,17 @@ use crate::downstream::{Response, request::preference::MediaRange};
 
 const PAGE: &str = include_str!("page.html");
 
-/// Returns whether a GET request comes from a browser that opens the path: it has no query, and accepts HTML.
+/// Returns whether a GET request comes from a browser that opens the path. The request then has no query, and accepts
+/// HTML.
 pub(super) fn is_asked_for(query: &str, headers: &HeaderMap) -> bool {
     let is_html = |range: &MediaRange| range.weight > 0 && range.essence == "text/html";
-    // A target with a query is a request of GraphQL, from a browser too.
+    // A target with a query is a GraphQL request, even from a browser.
     // Test: `a_browser_gets_the_page_if_it_is_configured`.
     query.is_empty() && MediaRange::all(headers).iter().any(is_html)
 }
 
-/// Returns the page. Its `Content-Security-Policy` has the hashes of its script and its style, so that no others apply.
+/// Returns the page. Its `Content-Security-Policy` contains the hashes of its script and its style, so the browser
+/// doesn't apply any others.
 pub(super) fn response() -> Response {
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -32,7 +34,7 @@ pub(super) fn response() -> Response {
     set(header::CACHE_CONTROL, "no-store");
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    // The policy is ASCII, so that this never fails.
+    // The policy is ASCII, so this never fails.
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -41,7 +43,7 @@ pub(super) fn response() -> Response {
     response
 }
 
-/// Returns the hash of the text between two marks of the page, as a source of a policy.
+/// Returns the hash of the text between `begin` and `end` in the page, as a source in a `Content-Security-Policy`.
 fn hash(begin: &str, end: &str) -> String {
     let part = PAGE.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(part, _)| part);
     format!("sha256-{}", STANDARD.encode(Sha256::digest(part.as_bytes())))

@@ -1,6 +1,6 @@
-//! Queries that clients name by the SHA-256 of their text. A client sends only the hash; if the process does not know
-//! it, the client sends the text with it once. A text is kept only under its own hash, so that no client can change
-//! the query of another one.
+//! Queries that clients name by the SHA-256 of their text. A client sends only the hash. If the process doesn't know
+//! the hash, the client sends the hash together with the text. A text is kept only under its own hash, so a client
+//! can't change the query of another client.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::request::{GraphqlRequest, PersistedQuery};
 
-/// The bytes that an entry takes beside its text.
+/// An estimate of the bytes that an entry takes in addition to its text.
 const BESIDE: u64 = 128;
 
-/// The texts by their hashes, bounded in bytes.
+/// The texts of queries by their hashes. The sum of their sizes is bounded.
 pub(super) struct PersistedQueries {
-    /// `None` if the configuration keeps none.
+    /// The texts that are kept; `None` if the configuration doesn't keep texts.
     texts: Option<Cache<[u8; 32], Arc<str>, TextWeighter>>,
 }
 
-/// The weight of an entry: its bytes.
+/// The function that weighs an entry by its bytes.
 #[derive(Clone)]
 struct TextWeighter;
 
@@ -28,29 +28,29 @@ impl Weighter<[u8; 32], Arc<str>> for TextWeighter {
     }
 }
 
-/// The text of a request's query, or the reason that there is none.
+/// The text of a request's query, or the reason that there is no text.
 #[derive(Debug)]
 pub(super) enum QueryText {
     Text(Arc<str>),
-    /// The hash is not known.
+    /// The request has only a hash, which is unknown.
     Unknown,
-    /// Queries are not kept.
+    /// The configuration doesn't keep texts, or the version of the protocol isn't 1.
     Unsupported,
-    /// The text has another hash.
+    /// The hash in the request isn't the hash of the text.
     Mismatched,
-    /// There is neither a text nor a hash.
+    /// The request has neither a text nor a hash.
     Missing,
 }
 
 impl PersistedQueries {
-    /// Creates an empty store of this size in bytes; with 0, one that keeps none.
+    /// Creates an empty store that keeps up to `size` bytes. With 0, the store keeps nothing.
     pub(super) fn new(size: usize) -> Self {
         let most = u64::try_from(size).unwrap_or(u64::MAX);
         let entries = size / 1_024 + 1;
         Self { texts: (size > 0).then(|| Cache::with_weighter(entries, most, TextWeighter)) }
     }
 
-    /// Returns the text of a request, and keeps it if the request has its hash too.
+    /// Returns the text of a request's query. If the request has both the text and its hash, the text is kept.
     pub(super) fn text(&self, request: &mut GraphqlRequest) -> QueryText {
         let persisted = request.persisted().cloned();
         match (request.query.take(), persisted) {
@@ -65,8 +65,8 @@ impl PersistedQueries {
                     },
                     Some(text) => {
                         let own: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-                        // Under another hash it would be the query of every client that sends that hash.
-                        // Test: `a_hash_stands_for_its_text_alone`.
+                        // If the text were kept under another hash, it would become the query of every client that
+                        // sends that hash. Test: `a_hash_stands_for_its_text_alone`.
                         if unhex(&hash) != Some(own) {
                             return QueryText::Mismatched;
                         }
@@ -80,7 +80,7 @@ impl PersistedQueries {
     }
 }
 
-/// Reads a hash in hexadecimal digits.
+/// Parses a hash of 64 hexadecimal digits; `None` if the string has another form.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let (digits, mut out) = (text.as_bytes(), [0; 32]);
     if digits.len() != 64 {

@@ -1,5 +1,5 @@
-//! Requests of GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>): by POST with a JSON object, or
-//! by GET with the same members as parameters.
+//! GraphQL requests over HTTP (<https://graphql.github.io/graphql-over-http/draft/>): a POST with a JSON object, or a
+//! GET with the same members as parameters.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,14 @@ use serde::Deserialize;
 
 use crate::downstream::{Code, Problem};
 
-/// Headers that a page of another origin can't send without a preflight of CORS. A request by GET needs one of them or
-/// `Content-Type: application/json`, so that no page makes a browser send it with the credentials of its user.
+/// Headers that a web page of another origin can't send without a CORS preflight. A GET request needs one of these
+/// headers or `Content-Type: application/json`. Otherwise any web page could make a browser send the request with its
+/// user's credentials.
 const PREFLIGHTED: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct GraphqlRequest {
-    /// The query, unless it is named by its hash.
+    /// The text of the query; `None` if the request has only the query's hash.
     pub(super) query: Option<String>,
     #[serde(rename = "operationName")]
     pub(super) operation: Option<String>,
@@ -30,7 +31,7 @@ struct RequestExtensions {
     persisted: Option<PersistedQuery>,
 }
 
-/// A query by its hash (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
+/// The hash that names a query (<https://www.apollographql.com/docs/apollo-server/performance/apq>).
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct PersistedQuery {
     pub(super) version: u32,
@@ -39,11 +40,11 @@ pub(super) struct PersistedQuery {
 }
 
 impl GraphqlRequest {
-    /// Reads the body of a request by POST, which is a JSON object.
+    /// Parses the body of a POST request, which is a JSON object.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid`.
+    /// Returns 400 `body_invalid` if a member has the wrong type.
     pub(super) fn of_body(body: &[u8]) -> Result<Self, Box<Problem>> {
         serde_json::from_slice(body).map_err(|error| {
             let said = error.to_string();
@@ -53,12 +54,12 @@ impl GraphqlRequest {
         })
     }
 
-    /// Reads the query of a request by GET, of at most `most` bytes.
+    /// Parses the query string of a GET request, which has at most `most` bytes.
     ///
     /// # Errors
     ///
-    /// Returns 400 `parameter_invalid`, 400 `request_invalid` for a request that a page of another origin could send,
-    /// or 414 `target_too_long`.
+    /// Returns 400 `parameter_invalid` for a parameter that can't be read, 400 `request_invalid` for a request that a
+    /// web page of another origin could send, or 414 `target_too_long`.
     pub(super) fn of_query(query: &str, headers: &HeaderMap, most: usize) -> Result<Self, Box<Problem>> {
         let is_json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
         let asks_first = PREFLIGHTED.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty()));
@@ -67,7 +68,7 @@ impl GraphqlRequest {
                           application/json, which pages of other origins can't send unasked";
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)));
         }
-        // The limit of bodies, because a query in the target costs the same.
+        // `most` is the limit of bodies, because a query in the target costs the same as a query in a body.
         if query.len() > most {
             let detail = format!("the query is longer than {most} bytes");
             return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
@@ -81,19 +82,19 @@ impl GraphqlRequest {
                 "operationName" => request.operation = Some(value).filter(|name| !name.is_empty()),
                 "variables" => request.variables = json(name, &value)?,
                 "extensions" => request.extensions = json(name, &value)?,
-                // Other parameters are ignored, because clients add some of their own.
+                // Other parameters are ignored, because clients add their own ones.
                 _ => {}
             }
         }
         Ok(request)
     }
 
-    /// Returns the hash by which the request names its query.
+    /// Returns the hash by which the request names its query; `None` if the request doesn't have one.
     pub(super) fn persisted(&self) -> Option<&PersistedQuery> {
         self.extensions.as_ref()?.persisted.as_ref()
     }
 
-    /// Takes the variables out of the request.
+    /// Takes the variables out of the request. Without variables, returns an empty set.
     pub(super) fn take_variables(&mut self) -> Variables {
         let variables = self.variables.take().unwrap_or_default();
         Variables::from_json(serde_json::Value::Object(variables))
@@ -101,7 +102,7 @@ impl GraphqlRequest {
 }
 
 fn decoded(value: &str) -> Option<String> {
-    // Before the decoding, so that an encoded `+` stays.
+    // A `+` is replaced before the decoding, because an encoded `+` must stay.
     let spaced = value.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
 }

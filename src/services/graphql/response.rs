@@ -1,4 +1,4 @@
-//! Answers of GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>).
+//! GraphQL answers over HTTP (<https://graphql.github.io/graphql-over-http/draft/>).
 
 use async_graphql::{ServerError, Value};
 use http::{HeaderMap, HeaderValue, header};
@@ -9,27 +9,27 @@ use crate::{
     json::write,
 };
 
-/// The media type of answers for clients that know it.
+/// The media type of answers for clients that accept it.
 const OWN: &str = "application/graphql-response+json";
 
-/// The most errors of a query that its client gets.
+/// The most errors of a query's fields that its client gets.
 pub(super) const MOST_ERRORS: usize = 100;
 
-/// The reason that an answer can't be written.
+/// The error for an answer that exceeds the largest size.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AnswerTooLarge;
 
-/// The media type that a client accepts.
+/// The media type of the answer, which depends on what the client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerForm {
-    /// `application/graphql-response+json`: the status shows whether the query was run.
+    /// `application/graphql-response+json`. The status shows whether the query was run.
     Own,
-    /// `application/json`: a query that can be read is answered with 200.
+    /// `application/json`. The status is 200 even if the query is refused.
     Json,
 }
 
 impl AnswerForm {
-    /// Chooses the form by `Accept`.
+    /// Returns the form that `Accept` asks for.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let takes = |range: &MediaRange| range.weight > 0 && range.essence == OWN;
         if MediaRange::all(headers).iter().any(takes) { Self::Own } else { Self::Json }
@@ -42,17 +42,17 @@ impl AnswerForm {
         })
     }
 
-    /// Returns the answer to a query that was run.
+    /// Returns the answer to a query that was run, with `body` from [`write_answer`].
     pub(super) fn answer(self, body: Vec<u8>) -> Response {
         self.response(200, body)
     }
 
-    /// Returns the answer to a query that is refused before it runs.
+    /// Returns the answer to a query that was refused before any part of it ran.
     pub(super) fn refused(self, errors: &[ServerError]) -> Response {
         let mut body = b"{".to_vec();
         push_errors(&mut body, errors, 0);
         body.push(b'}');
-        // Under `application/json` a status other than 200 may be that of a proxy.
+        // With `application/json`, clients might take a status other than 200 for a proxy's.
         // Test: `requests_follow_graphql_over_http`.
         self.response(if self == Self::Own { 400 } else { 200 }, body)
     }
@@ -67,23 +67,23 @@ impl AnswerForm {
     }
 }
 
-/// Returns the error of a problem.
+/// Returns a problem as a GraphQL error, with the problem's detail and code.
 pub(super) fn error_of(problem: &Problem) -> ServerError {
     coded(ServerError::new(problem.detail.clone(), None), problem.code.as_str())
 }
 
-/// Returns an error with this code in its extensions.
+/// Sets the `code` in the extensions of an error.
 pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
     error.extensions.get_or_insert_default().set("code", code);
     error
 }
 
-/// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of all errors, of
-/// which `errors` may have only the first ones; a last error then states how many are left out.
+/// Writes the body of an answer: the data, and the errors with their codes. `errors` may contain only the first of all
+/// errors, whose number is `count`. An additional last error then states how many errors are left out.
 ///
 /// # Errors
 ///
-/// Returns [`AnswerTooLarge`] if the body is longer than `most` bytes before the last value of the data.
+/// Returns [`AnswerTooLarge`] if the body exceeds `most` bytes before the last value of the data is written.
 pub(super) fn write_answer(
     data: &Value,
     (errors, count): (&[ServerError], usize),
@@ -106,13 +106,13 @@ fn push_errors(body: &mut Vec<u8>, errors: &[ServerError], more: usize) {
     });
     let shown: Vec<&ServerError> = errors.iter().chain(&further).collect();
     body.extend_from_slice(b"\"errors\":");
-    // Writing texts and numbers as JSON never fails.
+    // Serializing strings and numbers as JSON never fails.
     body.extend(serde_json::to_vec(&shown).unwrap_or_else(|_| b"[]".to_vec()));
 }
 
-/// Writes a value. Recursion ends with the query, whose depth is limited.
+/// Writes a value. The recursion isn't deeper than the query, whose depth is limited.
 fn push_value(body: &mut Vec<u8>, value: &Value, most: usize) -> Result<(), AnswerTooLarge> {
-    // Checked before each value, so that an answer exceeds its bound by one value at most.
+    // The size is checked before each value, so an answer exceeds its bound by at most one value.
     if body.len() > most {
         return Err(AnswerTooLarge);
     }
@@ -150,7 +150,7 @@ fn push_value(body: &mut Vec<u8>, value: &Value, most: usize) -> Result<(), Answ
     Ok(())
 }
 
-/// Returns whether a value stands for a null object: one of its fields has the mark [`ABSENT`].
+/// Returns whether a value represents a null object: one of its fields has the mark [`ABSENT`].
 fn is_absent(value: &Value) -> bool {
     match value {
         Value::Binary(raw) => *raw == ABSENT,

@@ -1,4 +1,4 @@
-//! The schema of a snapshot: a field with a connection for each list, and the types of all items.
+//! The GraphQL schema of a snapshot: a field with a connection for each list, and the types of all items.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -40,14 +40,14 @@ const PAGE_INFO: &str = "PageInfo";
 const QUERY: &str = "Query";
 const TOTAL_COUNT: &str = "totalCount";
 
-/// The names of types that items can't have.
+/// The names that the types of items can't have.
 const TAKEN: [&str; 12] =
     [JSON, BIG_INTEGER, FILTER_VALUE, FILTER, GUARANTEE, PAGE_INFO, QUERY, "Boolean", "Float", "ID", "Int", "String"];
 
-/// The arguments of every connection.
+/// The arguments of every list's field. Arguments for filters and path parameters can't have these names.
 const ARGUMENTS: [&str; 6] = ["first", "after", "last", "before", "sort", "filters"];
 
-/// The levels of pages.
+/// The levels of pages, each with its description in the schema.
 const LEVELS: [(&str, &str); 4] = [
     ("exact", "No item is skipped or repeated."),
     ("checked", "Likewise, unless changes between two readings cancelled out."),
@@ -55,35 +55,35 @@ const LEVELS: [(&str, &str); 4] = [
     ("positional", "The place in the list alone."),
 ];
 
-/// The field of the query that reads a list.
+/// The root field of the schema that reads a list.
 #[derive(Debug)]
 struct ConnectionField {
     route: String,
-    /// The path as the configuration has it, with parameters such as `{id}`.
+    /// The path from the configuration, with parameters such as `{id}`.
     path: String,
     arguments: ArgumentNames,
-    /// The values of the enumeration of sorts, each with the term that it stands for, such as `NAME_DESC` and `-name`.
+    /// The values of the sort enumeration, each with the sort term that it represents, such as `NAME_DESC` and `-name`.
     sorts: Vec<(String, String)>,
-    /// The number of items without `first` and `last`.
+    /// The number of items of a page if the query has neither `first` nor `last`.
     default: u32,
     node: ValueType,
 }
 
-/// Builds the schema of the lists that a snapshot offers.
+/// Builds the schema for the lists that a snapshot offers by GraphQL.
 ///
 /// # Errors
 ///
-/// Returns the fault of a schema that can't be built, which is a fault of the gateway and not of the configuration.
+/// Returns an error if the schema can't be built, which is a fault of the gateway, not of the configuration.
 pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<Schema, SchemaError> {
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
     if !settings.introspection {
-        // A suggestion would show names of the schema. Test: `introspection_is_a_switch`.
+        // The suggestions in error messages would reveal names of the schema. Test: `introspection_is_a_switch`.
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);
-    // The types of connections claim their names before the types of items, so that documents of upstreams can't
-    // change these names.
+    // The types of connections claim their names before the types of items do, so the documents of upstreams can't
+    // change the names of connections.
     let (lists, mut stems) = (&snapshot.described.graphql, Names::default());
     let stems: Vec<String> = lists.iter().map(|list| stem(&mut catalog, &mut stems, &list.name)).collect();
     let mut query = Object::new(QUERY);
@@ -106,12 +106,13 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     builder.register(query).finish()
 }
 
-/// Claims the names of a list's types, and returns the stem that they begin with.
+/// Claims the names of a list's types, and returns the stem with which these names begin.
 fn stem(catalog: &mut TypeCatalog, stems: &mut Names, name: &str) -> String {
     let stem = pascal(name);
     // A name can't begin with a digit (section 2.1.9 of the specification).
     let stem = if stem.starts_with(|first: char| first.is_ascii_digit()) { format!("T{stem}") } else { stem };
-    // Fields such as `people` and `People` would share their types. Test: `fields_that_look_alike_have_their_own_types`.
+    // The fields `people` and `People` would otherwise share their types.
+    // Test: `fields_that_look_alike_have_their_own_types`.
     let stem = stems.claim(&stem);
     for suffix in ["Connection", "Edge", "Sort"] {
         catalog.claim(&format!("{stem}{suffix}"));
@@ -119,7 +120,7 @@ fn stem(catalog: &mut TypeCatalog, stems: &mut Names, name: &str) -> String {
     stem
 }
 
-/// Adds the types that all lists share to the schema.
+/// Adds the types that all lists use to the schema.
 fn common(builder: SchemaBuilder) -> SchemaBuilder {
     let integer = Scalar::new(BIG_INTEGER).description("An integer with all its digits, however many there are.");
     let json = Scalar::new(JSON)
@@ -155,7 +156,7 @@ fn common(builder: SchemaBuilder) -> SchemaBuilder {
         .register(page_info)
 }
 
-/// Returns a field of a connection or of its `pageInfo`, whose value `read` takes from the page.
+/// Returns a field of a connection or of its `pageInfo`. `read` returns the field's value for a page.
 fn page_field(name: &str, kind: TypeRef, description: &str, read: fn(&ConnectionPage) -> Value) -> Field {
     let field = Field::new(name, kind, move |context| {
         let page = context.parent_value.downcast_ref::<Arc<ConnectionPage>>();
@@ -164,7 +165,7 @@ fn page_field(name: &str, kind: TypeRef, description: &str, read: fn(&Connection
     field.description(description)
 }
 
-/// Returns the types of a list's connection and of its edges.
+/// Returns the two types of a list: its connection and its edge.
 fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     let (name, edge_name) = (format!("{stem}Connection"), format!("{stem}Edge"));
     let edges = Field::new("edges", TypeRef::named_nn_list_nn(&edge_name), |context| {
@@ -181,7 +182,7 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     let page_info =
         Field::new("pageInfo", TypeRef::named_nn(PAGE_INFO), move |context| FieldFuture::Value(whole(&context)));
     let total = page_field(TOTAL_COUNT, TypeRef::named(TypeRef::INT), TOTAL, |page| {
-        // `Int` has 32 bits (section 3.5.1 of the specification).
+        // A total that doesn't fit is null, because `Int` has 32 bits (section 3.5.1 of the specification).
         page.total.and_then(|total| i32::try_from(total).ok()).map_or(Value::Null, Value::from)
     });
     let guarantee = page_field("guarantee", TypeRef::named_nn(GUARANTEE), "What the page promises.", |page| {
@@ -228,7 +229,7 @@ fn object_type(object: ObjectType) -> Object {
 }
 
 fn member_field(ObjectField { name, member, value, description }: ObjectField) -> Field {
-    // A name that GraphQL forbids is changed. The description of the field then names the member.
+    // If GraphQL forbids the member's name, the field has another name, and its description contains the member's name.
     let is_renamed = name != member;
     let of_member = format!("The member `{member}`.");
     let field = Field::new(name, type_ref(&value), move |context| {
@@ -246,8 +247,8 @@ fn member_field(ObjectField { name, member, value, description }: ObjectField) -
     }
 }
 
-/// Returns a value, or reports its fault as an error of the field, which is null then. A resolver that failed instead
-/// would be left out of the answer.
+/// Returns the value of a field. If there is a fault, reports it as an error of the field, and returns `None`, which
+/// makes the field null. If the resolver returned an error instead, the answer wouldn't contain the field.
 fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v>>, String>) -> Option<FieldValue<'v>> {
     value.unwrap_or_else(|fault| {
         report(context, &ListFault { status: None, ..ListFault::new(Code::UpstreamMalformed, fault) });
@@ -255,10 +256,10 @@ fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v
     })
 }
 
-/// Counts the fault of a field, and adds it to the answer's errors unless there are [`MOST_ERRORS`] already.
+/// Counts the fault of a field, and adds it to the errors of the answer unless there are [`MOST_ERRORS`] already.
 fn report(context: &ResolverContext<'_>, fault: &ListFault) {
     let Some(run) = context.ctx.data_opt::<Arc<QueryRun>>() else { return };
-    // A document that is wrong about every item makes an error for each field of each. Test: `errors_are_bounded`.
+    // If a document is wrong about all items, every field of every item has an error. Test: `errors_are_bounded`.
     if run.faults.fetch_add(1, Ordering::Relaxed) >= MOST_ERRORS {
         return;
     }
@@ -298,7 +299,7 @@ impl ConnectionField {
                 (format!("{name}_{direction}"), term)
             })
         });
-        // Two fields can have the same name in upper case: the later one gets a number.
+        // Two fields can have the same name in upper case. The later field gets a number then.
         let sorts = sorts.map(|(value, term)| (values.claim(&value), term)).collect();
         Self {
             route: list.route.clone(),
@@ -314,7 +315,7 @@ impl ConnectionField {
     ///
     /// # Errors
     ///
-    /// Returns the fault of an argument.
+    /// Returns the fault of an argument that can't be sent to the list.
     fn query(&self, context: &ResolverContext<'_>) -> Result<PageQuery, ListFault> {
         let given = |name: &str| context.args.get(name).filter(|value| !value.is_null());
         let text = |name: &str| given(name).map(|value| spelled(value.as_value()));
@@ -324,7 +325,7 @@ impl ConnectionField {
             pairs.extend(text(name).map(|value| (own(name), value)));
         }
         if given("first").is_none() && given("last").is_none() {
-            // The page before a cursor ends there: `first` would begin it at the head of the list.
+            // The page before a cursor must end at the cursor. With `first` it would begin at the start of the list.
             let name = if given("before").is_some() { "last" } else { "first" };
             pairs.push((own(name), self.default.to_string()));
         }
@@ -345,11 +346,11 @@ impl ConnectionField {
         }
         if let Some(Ok(filters)) = given("filters").map(|filters| filters.list()) {
             for filter in filters.iter() {
-                // Validation has refused filters of another form.
+                // Validation has refused filters that aren't objects.
                 let Ok(filter) = filter.object() else { continue };
                 let member = |name: &str| filter.get(name).map(|value| spelled(value.as_value())).unwrap_or_default();
                 let name = member("name");
-                // A filter with the prefix would be a parameter of the inner form, such as its cursor.
+                // A filter with the prefix would be a parameter of the inner form, such as the cursor.
                 // Test: `faults_have_the_codes_of_problems`.
                 if name.starts_with(&own("")) {
                     let detail = format!("`{name}` is not a filter");
@@ -362,7 +363,7 @@ impl ConnectionField {
     }
 }
 
-/// Returns a value of an argument as a text.
+/// Returns the value of an argument as a string; empty for null, a list or an object.
 fn spelled(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -373,7 +374,7 @@ fn spelled(value: &Value) -> String {
     }
 }
 
-/// Returns the field of a list.
+/// Returns the root field of a list. `connection` and `sort` are the names of the list's types.
 fn list_field(list: &DescribedList, field: ConnectionField, connection: &str, sort: &str) -> Field {
     let field = Arc::new(field);
     let argument = |name: &str, kind: TypeRef, text: String| InputValue::new(name, kind).description(text);
@@ -411,7 +412,8 @@ fn list_field(list: &DescribedList, field: ConnectionField, connection: &str, so
     built.argument(argument("filters", TypeRef::named_nn_list(FILTER), text))
 }
 
-/// Returns the type of a filter's argument. Integers can have more digits than GraphQL's own type.
+/// Returns the name of the type of a filter's argument. For integers it isn't `Int`, because they can have more than 32
+/// bits.
 fn filter_type(kind: Option<ParameterKind>) -> &'static str {
     match kind {
         Some(ParameterKind::Text) => TypeRef::STRING,
@@ -421,14 +423,15 @@ fn filter_type(kind: Option<ParameterKind>) -> &'static str {
     }
 }
 
-/// Reads the page of a field. Returns `None` with an error of the field if there is none.
+/// Reads the page of a field. If there is no page, reports an error of the field and returns `None`.
 async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<Arc<ConnectionPage>> {
     let run = context.ctx.data_opt::<Arc<QueryRun>>()?;
     let key = context.ctx.item.node.response_key().node.as_str();
     let (page, is_first) = match field.query(context) {
         Ok(query) => {
             let env = &context.ctx.query_env;
-            // A total can take a request of its own. Test: `a_total_is_counted_only_where_it_is_selected`.
+            // A total can cost an additional request to the upstream.
+            // Test: `a_total_is_counted_only_where_it_is_selected`.
             let counted = selects(&env.operation.node.selection_set.node, &env.fragments, key, TOTAL_COUNT);
             run.page(key, &field.route, &PageQuery { counted, ..query }).await
         }
@@ -437,7 +440,7 @@ async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<
     match page {
         Ok(page) => Some(page),
         Err(fault) => {
-            // A field that is selected in two places has one error.
+            // A field that is selected in two places has only one error.
             if is_first {
                 report(context, &fault);
             }

@@ -1,5 +1,5 @@
-//! The places of a query in which a field is selected: there may be several, also in fragments, and all are one field
-//! of the answer.
+//! Finds the places of a query at which a field is selected. There can be several places, also in fragments, but in the
+//! answer they are one field.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,12 @@ use async_graphql::{
     parser::types::{Field, FragmentDefinition, Selection, SelectionSet},
 };
 
-/// The fragments of a query by their names.
+/// The fragments of a query, by name.
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Returns whether `name` is selected in the root field with the response key `key`, in any of its places. Fields that
-/// are skipped have been removed by the executor, and `guard` has bounded the fragments, so that the recursion ends.
+/// Returns whether the field `name` is selected at any place of the root field with the response key `key`. The
+/// executor has removed the fields that are skipped. The recursion ends, because `guard` has refused fragments that
+/// contain themselves.
 pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, name: &str) -> bool {
     let mut same = Vec::new();
     collect(root, fragments, &|field| field.response_key().node == key, &mut same);
@@ -23,7 +24,7 @@ pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, nam
     })
 }
 
-/// Adds the wanted fields of a selection and of its fragments, without those of nested fields.
+/// Adds the wanted fields of a selection and of its fragments to `into`. Doesn't search the selections of these fields.
 fn collect<'s>(
     set: &'s SelectionSet,
     fragments: &'s Fragments,

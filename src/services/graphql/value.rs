@@ -1,5 +1,5 @@
-//! Values of items, as slices of the upstream's answer. A value is [`Value::Binary`] with its JSON, which `response`
-//! copies byte for byte, so that numbers keep their digits.
+//! Values of items, as slices of the upstream's answer. A value is a [`Value::Binary`] that contains JSON. `response`
+//! copies it byte for byte, so numbers keep all their digits.
 
 use async_graphql::{Value, dynamic::FieldValue};
 use bytes::Bytes;
@@ -12,18 +12,18 @@ use crate::{
     services::item_types::ValueType,
 };
 
-/// An object, as the parent of its fields.
+/// An object from which its fields take their values.
 #[derive(Debug)]
 pub(super) struct ObjectValue {
-    /// The decoded names and the values; `None` for null.
+    /// The decoded names and the JSON values of the members; `None` for a null object.
     members: Option<Vec<(Vec<u8>, Bytes)>>,
 }
 
-/// The mark of a null object: the value of each of its fields. `async-graphql` can't hold a null in a list of objects,
-/// so that a null is an object whose fields have this value, which `response` writes as null.
+/// The value that marks a field of a null object. A list of objects can't contain a null in `async-graphql`, so a null
+/// is an object all of whose fields have this value. `response` writes an object of this kind as null.
 pub(super) const ABSENT: Bytes = Bytes::new();
 
-/// The reason that a value is not of its type.
+/// The reason that a value doesn't have the type that its schema states.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ValueMismatch(pub(super) String);
 
@@ -34,11 +34,11 @@ impl ObjectValue {
         Ok(Self { members: Some(members.collect()) })
     }
 
-    /// Returns the value of a field; `None` for null and for a missing member.
+    /// Returns the value of the field for `member`; `None` if the member is null or missing.
     ///
     /// # Errors
     ///
-    /// Returns the reason that the member is not of the field's type.
+    /// Returns the reason if the member doesn't have the field's type.
     pub(super) fn field(&self, member: &str, value: &ValueType) -> Result<Option<FieldValue<'static>>, ValueMismatch> {
         let Some(members) = &self.members else { return Ok(absent(value)) };
         match members.iter().find(|(name, _)| name == member.as_bytes()) {
@@ -48,11 +48,11 @@ impl ObjectValue {
     }
 }
 
-/// Converts valid JSON to a value of a type; `None` for null.
+/// Converts valid JSON to a value of the type `value`; `None` for null.
 ///
 /// # Errors
 ///
-/// Returns the reason that it is not of the type.
+/// Returns the reason if the JSON doesn't have this type.
 pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldValue<'static>>, ValueMismatch> {
     if bytes.as_ref() == b"null" {
         return Ok(None);
@@ -63,7 +63,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
     match value {
         ValueType::Json => raw(),
         ValueType::Text if kind == ScalarKind::Text => raw(),
-        // Numbers and flags become texts, as results of `String` do (section 3.5.3 of the specification).
+        // Numbers and booleans become strings, which the specification permits for results of `String` (section 3.5.3).
         // Test: `values_are_those_of_the_upstream`.
         ValueType::Text if matches!(kind, ScalarKind::Number | ScalarKind::Boolean(_)) => {
             let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
@@ -76,7 +76,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
         ValueType::Number => Err(mismatch("a number")),
         ValueType::BigInteger if kind == ScalarKind::Number && is_integer() => raw(),
         ValueType::BigInteger => Err(mismatch("an integer")),
-        // `Int` has 32 bits: a value beyond is an error of its field (section 3.5.1 of the specification).
+        // `Int` has 32 bits. A value that doesn't fit is an error of its field (section 3.5.1 of the specification).
         ValueType::Integer => match std::str::from_utf8(bytes).map(str::parse::<i32>) {
             Ok(Ok(_)) => raw(),
             _ => Err(mismatch("an integer of 32 bits")),
@@ -98,8 +98,8 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
     }
 }
 
-/// Returns the value of a field of a null object: the mark [`ABSENT`], within an object for a field with fields. A
-/// field that is a list is null, because `response` looks for the mark only in objects.
+/// Returns the value of a null object's field: [`ABSENT`], or another null object if the field is an object. A field
+/// that is a list is null, because `response` doesn't search lists for the mark.
 fn absent(value: &ValueType) -> Option<FieldValue<'static>> {
     match value {
         ValueType::Object(_) => Some(FieldValue::owned_any(ObjectValue { members: None })),

@@ -1,4 +1,4 @@
-//! A live page as a stream of events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//! Sends a live page as server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// A comment, which clients ignore: it shows that the connection is alive.
+/// A comment of an event stream, which keeps the connection alive. Clients ignore it.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// The time for the last event, and for the write that is under way when the process closes.
+/// The most time that the last event may take, or a write that has begun when the process closes.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The stream of one subscriber.
+/// The event stream of one subscriber.
 pub(super) struct EventStream {
     pub(super) subscription: Subscription,
     pub(super) stay: LiveStay,
@@ -40,7 +40,7 @@ pub(super) struct EventStream {
 enum StreamEnd {
     Gone,
     Stalled,
-    /// A final error has been sent.
+    /// The page was refused, and the final error has been sent.
     Refused,
     Farewell(Farewell),
 }
@@ -56,7 +56,7 @@ impl StreamEnd {
     }
 }
 
-/// Returns the head of a stream.
+/// Returns the head of the response with an event stream.
 pub(super) fn head() -> Response {
     let mut response = Response::new(200, Vec::new());
     let headers = &mut response.headers;
@@ -75,7 +75,7 @@ impl Conversation for EventStream {
         let end = self.stream(session, held).await;
         if let StreamEnd::Farewell(farewell) = &end {
             let event = farewell.event(self.stay.again);
-            // The last event is given up if the client does not read it in time.
+            // The last event is given up if the client doesn't read it in time.
             let _ = tokio::time::timeout(LAST, write_part(session, event, held)).await;
         }
         if matches!(end, StreamEnd::Stalled) {
@@ -88,15 +88,15 @@ impl Conversation for EventStream {
 }
 
 impl EventStream {
-    /// Sends events until the client or the gateway ends the stream.
+    /// Sends events until the client or the gateway ends the stream. Returns the reason for the end.
     async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
         let Self { subscription, stay } = self;
         let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
-        // The time to reconnect is sent first, because a connection that breaks off gets no last event.
+        // The time to reconnect is sent first, because a client whose connection breaks off doesn't get a last event.
         // Test: `a_page_comes_first_and_then_its_changes`.
         let retry = format!("retry: {}\n\n", stay.again.as_millis());
         let mut parts = vec![Bytes::from(retry)];
-        // Each iteration writes the waiting parts, and waits for the next event.
+        // Each iteration writes the parts that are ready, and waits for the next event.
         loop {
             for part in parts.drain(..) {
                 if let Some(end) = write(session, part, held, stay).await {
@@ -105,7 +105,8 @@ impl EventStream {
             }
             tokio::select! {
                 biased;
-                // A process that stops waits for no stream. Test: `streams_end_with_the_process_and_do_not_hold_it`.
+                // A process that stops doesn't wait for streams.
+                // Test: `streams_end_with_the_process_and_do_not_hold_it`.
                 () = stay.vitals.reached(Stage::Closing) => return StreamEnd::Farewell(Farewell::Stopping),
                 () = &mut lifetime => return StreamEnd::Farewell(Farewell::Lifetime),
                 _ = session.as_downstream_mut().read_body_or_idle(true) => return StreamEnd::Gone,
@@ -123,8 +124,8 @@ impl EventStream {
     }
 }
 
-/// Writes a part of the stream. Returns the end of the stream if the client does not read or has gone. Once the process
-/// closes, the write has [`LAST`] more time.
+/// Writes a part of the stream. Returns the reason for the stream's end if the client doesn't read or has gone, and
+/// `None` otherwise. Once the process closes, the write has [`LAST`] more time.
 async fn write(session: &mut Session, part: Bytes, held: &MemoryShare, stay: &LiveStay) -> Option<StreamEnd> {
     let mut writing = std::pin::pin!(write_part(session, part, held));
     let written = tokio::select! {

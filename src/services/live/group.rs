@@ -1,5 +1,5 @@
-//! Groups: all subscribers of one page, for which the page is polled once. A group ends with its last subscriber, or
-//! when its page ends.
+//! Groups: all subscribers of one page, for which a single poller requests the page. A group ends when its last
+//! subscriber leaves, or when its page ends.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,55 +21,57 @@ use crate::services::{caller::Caller, inner::InnerGateway, webhooks::Events};
 
 pub(super) struct LiveGroups {
     pub(super) inner: Arc<InnerGateway>,
-    /// Raises events for changes; `None` without webhooks.
+    /// The events that report changes of pages; `None` without webhooks.
     pub(super) events: Option<Events>,
-    /// Groups with the same key differ by headers that `Vary` of their answers names.
+    /// The groups by the key of their page. Groups with the same key differ in headers that the `Vary` of their answers
+    /// names.
     table: Mutex<HashMap<GroupKey, Vec<Arc<LiveGroup>>>>,
+    /// The number of the next subscription.
     next: AtomicU64,
 }
 
-/// The subscribers of one page.
+/// The subscribers of one page, which share a poller.
 pub(super) struct LiveGroup {
     pub(super) window: LiveWindow,
-    /// The client whose request began the group. Others are compared with its headers.
+    /// The client whose request began the group. The headers of other clients are compared with this client's headers.
     founder: Arc<Caller>,
     members: Mutex<GroupMembers>,
     pub(super) state: watch::Sender<Arc<LiveState>>,
 }
 
 struct GroupMembers {
-    /// The members by number. The first one's credentials are used next.
+    /// The members with the numbers of their subscriptions. The next request has the first member's credentials.
     callers: VecDeque<(u64, Arc<Caller>)>,
-    /// The poller ends when this sender is dropped, with the last member.
+    /// The poller ends when this sender is dropped, which happens when the last member leaves; `None` after that.
     goes_on: Option<watch::Sender<()>>,
 }
 
-/// The subscription of one client.
+/// The subscription of one client. Dropping the value leaves the group.
 pub(super) struct Subscription {
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
     number: u64,
     states: watch::Receiver<Arc<LiveState>>,
-    /// The id of the page that the client has.
+    /// The id of the page that the client has; `None` before its first page.
     has: Option<String>,
-    /// True if the client has been told that the last request failed.
+    /// True if the client has got the error of the last failed request.
     is_warned: bool,
 }
 
-/// The next event of a subscription.
+/// An event that a subscription waits for.
 pub(super) enum LiveEvent {
     Messages(Vec<Arc<LiveMessage>>),
     End(LivePageEnd),
 }
 
 impl LiveGroups {
-    /// Creates an empty table of groups.
+    /// Creates the table of groups, without a group.
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Arc<Self> {
         Arc::new(Self { inner, events, table: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// Joins the group of a page, or begins a new one. The receiver is for the poller of a new group: its sender is
-    /// dropped with the last member.
+    /// Joins the group of a page, or begins a new group. For a new group, also returns the receiver for its poller,
+    /// whose sender is dropped when the last member leaves.
     pub(super) fn join(
         self: &Arc<Self>,
         window: &LiveWindow,
@@ -102,16 +104,16 @@ impl LiveGroups {
         (Subscription { groups: Arc::clone(self), group, number, states, has: None, is_warned: false }, wanted)
     }
 
-    /// Removes a group from the table, so that no client joins it any more.
+    /// Removes a group from the table. After that, no client can join the group.
     pub(super) fn remove(&self, group: &Arc<LiveGroup>) {
         remove(&mut self.table(), group);
     }
 
     fn leave(&self, group: &Arc<LiveGroup>, number: u64) {
-        // Locked to the end, so that no client joins a group while its last member leaves it.
+        // The table stays locked to the end, so no client can join a group while its last member leaves.
         let mut table = self.table();
         let mut members = group.members();
-        // The credentials of a client are not used after it has left.
+        // The credentials of a client must not be used after the client has left.
         // Test: `clients_share_a_page_only_if_it_is_theirs`.
         members.callers.retain(|(known, _)| *known != number);
         if members.callers.is_empty() {
@@ -121,7 +123,7 @@ impl LiveGroups {
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<GroupKey, Vec<Arc<LiveGroup>>>> {
-        // No code panics while it holds the lock.
+        // No code panics while it holds the lock, so a poisoned lock can be taken.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +138,8 @@ fn remove(table: &mut HashMap<GroupKey, Vec<Arc<LiveGroup>>>, group: &Arc<LiveGr
 }
 
 impl LiveGroup {
-    /// Returns the connected client whose credentials the next request has. Clients take turns.
+    /// Returns the member whose credentials the next request has. The members take turns. Returns `None` if there are
+    /// no members.
     pub(super) fn caller(&self) -> Option<Arc<Caller>> {
         let mut members = self.members();
         let (number, caller) = members.callers.pop_front()?;
@@ -144,25 +147,25 @@ impl LiveGroup {
         Some(caller)
     }
 
-    /// Returns all members.
+    /// Returns the clients of all members.
     pub(super) fn callers(&self) -> Vec<Arc<Caller>> {
         self.members().callers.iter().map(|(_, caller)| Arc::clone(caller)).collect()
     }
 
-    /// Returns whether all members get the same page, by this `Vary`.
+    /// Returns whether all members get the same page if the page varies by these headers.
     pub(super) fn serves_all(&self, varies: &PageVaries) -> bool {
         self.members().callers.iter().all(|(_, caller)| self.agrees(varies, caller))
     }
 
-    /// Returns whether a client with the same key gets the page of this group, by the `Vary` of its answers. Before the
-    /// first answer every client does.
+    /// Returns whether a client with the same key gets the page of this group, according to the `Vary` of the group's
+    /// answers. Before the first answer, every client does.
     pub(super) fn serves(&self, caller: &Arc<Caller>) -> bool {
         let state = Arc::clone(&self.state.borrow());
         state.shown.as_ref().is_none_or(|shown| self.agrees(&shown.page.varies, caller))
     }
 
     fn agrees(&self, varies: &PageVaries, caller: &Arc<Caller>) -> bool {
-        // With `Vary: *` the client that began the group stays alone in it.
+        // With `Vary: *` only the client that began the group stays in it.
         // Test: `a_page_that_differs_by_a_header_is_not_shared`.
         Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers)
     }
@@ -177,34 +180,36 @@ impl Subscription {
         &self.group
     }
 
-    /// Sets the id of the page that the client has.
+    /// Sets the id of the page that the client has, so the next event begins from that page.
     pub(super) fn resume(mut self, has: Option<String>) -> Self {
         self.has = has;
         self
     }
 
-    /// Waits for the first answer.
+    /// Waits until the group has got its first answer.
     ///
     /// # Errors
     ///
     /// Returns the reason that the page is no longer polled.
     pub(super) async fn begin(&mut self) -> Result<(), LivePageEnd> {
         let known = self.states.wait_for(|state| state.shown.is_some() || state.end.is_some()).await;
-        // The wait does not fail: the group has the sender, and this value has the group.
+        // The wait doesn't fail, because this value keeps the group alive, and the group owns the sender.
         known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))
     }
 
-    /// Waits for the next event. Cancel-safe: no event is lost if the wait is given up.
+    /// Waits for the next event. This method is cancel-safe: no event is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> LiveEvent {
-        // Each iteration waits for another state.
+        // Each iteration waits for a new state.
         loop {
             let state = Arc::clone(&self.states.borrow_and_update());
             if let Some(shown) = &state.shown {
-                // A slow reader skips the states in between. Test: `a_slow_reader_gets_the_page_in_place_of_a_backlog`.
+                // A client that reads slowly skips the states in between.
+                // Test: `a_slow_reader_gets_the_page_in_place_of_a_backlog`.
                 let mut messages = shown.since(self.has.as_deref());
                 self.has = Some(shown.page.id.clone());
-                // A client that comes while requests fail gets the error too; any page or patch shows that they succeed
-                // again. Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
+                // A client that subscribes while requests fail also gets the error. Any page or patch shows that
+                // requests succeed again, so the message of recovery is sent only without one.
+                // Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
                 match &state.trouble {
                     Some(trouble) if !self.is_warned => messages.push(Arc::clone(trouble)),
                     None if self.is_warned && messages.is_empty() => messages.push(Arc::clone(&shown.recovery)),
@@ -219,7 +224,7 @@ impl Subscription {
                 return LiveEvent::End(end.clone());
             }
             if self.states.changed().await.is_err() {
-                // This does not happen: the group has the sender, and this value has the group.
+                // This doesn't happen, because this value keeps the group alive, and the group owns the sender.
                 return std::future::pending().await;
             }
         }

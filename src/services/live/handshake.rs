@@ -1,4 +1,4 @@
-//! The handshake of a WebSocket (RFC 6455, section 4.2).
+//! The handshake of a WebSocket (RFC 6455 section 4.2). Section numbers in this file are those of RFC 6455.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, Version, header};
@@ -6,10 +6,10 @@ use pingora::protocols::http::ServerSession;
 
 use crate::downstream::{Code, Problem, Response};
 
-/// The text that is appended to the client's key before it is hashed (section 1.3).
+/// The string that is appended to the client's key before the key is hashed (section 1.3).
 const HANDSHAKE: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Returns whether a request asks for a WebSocket.
+/// Returns whether a request asks to open a WebSocket.
 pub(super) fn is_asked_for(session: &ServerSession) -> bool {
     let head = session.req_header();
     let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
@@ -23,7 +23,7 @@ pub(super) fn is_asked_for(session: &ServerSession) -> bool {
 ///
 /// # Errors
 ///
-/// Returns 400 `request_invalid` for another version than 13, or a key that is not 16 bytes in base64 (section 4.2.1).
+/// Returns 400 `request_invalid` if the version isn't 13, or if the key isn't 16 bytes in base64 (section 4.2.1).
 pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
     let invalid = |detail: &str| Box::new(Problem::new(Code::RequestInvalid, detail));
     if asked.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
@@ -36,7 +36,7 @@ pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
     }
     let proof = openssl::sha::sha1(&[key, HANDSHAKE.as_bytes()].concat());
     let mut response = Response::new(101, Vec::new());
-    // An answer of 1xx has no `Content-Length` (RFC 9110 section 8.6).
+    // An answer with status 1xx has no `Content-Length` (RFC 9110 section 8.6).
     response.headers.clear();
     response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
         asked.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         assert_eq!(head(&asked).unwrap_err().code, Code::RequestInvalid);
-        // The sample of section 1.3.
+        // The key from the sample handshake in section 1.3.
         asked.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
         let response = head(&asked).unwrap();
         assert_eq!((response.status, response.headers.len()), (101, 3));

@@ -1,8 +1,9 @@
-//! The state of a live page: the current page, and the last steps that led to it.
+//! The state of a live page: the current page, and the latest steps that led to it.
 //!
-//! Subscribers have no queues. Each one keeps the id of the page that it has, and gets the steps from there on, or the
-//! whole page if these steps are not kept any more. Older steps are dropped beyond [`MOST_STEPS`], and while the kept
-//! ones together are longer than the page, which is the shorter message then.
+//! Subscribers have no queues. Each subscriber stores the id of the page that it has, and gets the steps from that page
+//! on. If these steps are no longer kept, it gets the whole page. The oldest steps are dropped while there are more
+//! than [`MOST_STEPS`], and while all steps together are longer than the page, because then the page is the shorter
+//! message.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,26 +17,28 @@ use crate::{
     upstream::net::memory::{Memory, MemoryExhausted, MemoryShare},
 };
 
-/// The most steps that are kept.
+/// The most steps that are kept for one page.
 const MOST_STEPS: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveState {
-    /// `None` before the first answer.
+    /// The current page; `None` before the first answer.
     pub(super) shown: Option<ShownPage>,
-    /// The fault of the last request, if it failed and a later one may succeed.
+    /// The error of the last request if it failed but a later request might succeed.
     pub(super) trouble: Option<Arc<LiveMessage>>,
-    /// `None` while the page is polled.
+    /// The reason that the page is no longer polled; `None` while it is polled.
     pub(super) end: Option<LivePageEnd>,
 }
 
-/// The current page and the steps that led to it.
+/// The current page, the latest steps that led to it, and the messages for subscribers.
 #[derive(Clone, Debug)]
 pub(super) struct ShownPage {
     pub(super) page: Arc<LivePage>,
+    /// The message with the whole page.
     pub(super) whole: Arc<LiveMessage>,
+    /// The message that requests succeed again, while the page hasn't changed.
     pub(super) recovery: Arc<LiveMessage>,
-    /// The ids of earlier pages, each with the patch from that page to the next one, the oldest first.
+    /// The ids of earlier pages, the oldest first, each with the patch from that page to the next page.
     steps: VecDeque<(String, Arc<LiveMessage>)>,
     /// The memory of the page and the messages, counted in `server.memory`.
     _held: Arc<MemoryShare>,
@@ -51,13 +54,13 @@ pub(super) enum LivePageEnd {
 #[derive(Debug)]
 pub(super) struct PageRefusal {
     pub(super) fault: LivePageFault,
-    /// The list's own answer, if there was one.
+    /// The list's own answer; `None` if there was no answer.
     pub(super) answer: Option<InnerAnswer>,
     pub(super) message: Arc<LiveMessage>,
 }
 
 impl PageRefusal {
-    /// Creates a refusal, with the final error for subscribers.
+    /// Creates a refusal, with the final error message for subscribers.
     pub(super) fn new(fault: LivePageFault, answer: Option<InnerAnswer>) -> Self {
         let message = Arc::new(LiveMessage::of_fault(&fault, true));
         Self { fault, answer, message }
@@ -65,20 +68,20 @@ impl PageRefusal {
 }
 
 impl ShownPage {
-    /// Returns the state with the first page.
+    /// Returns the state with the first page, which has no steps.
     ///
     /// # Errors
     ///
-    /// Returns an error if the page does not fit into `server.memory`.
+    /// Returns an error if the page doesn't fit into `server.memory`.
     pub(super) fn first(page: LivePage, memory: &Arc<Memory>) -> Result<Self, MemoryExhausted> {
         Self::with_steps(page, VecDeque::new(), memory)
     }
 
-    /// Returns the state with the next page and the step that leads to it. Returns `None` if the page is the same.
+    /// Returns the state with the next page and the step that leads to it. Returns `None` if the page hasn't changed.
     ///
     /// # Errors
     ///
-    /// Returns an error if the page does not fit into `server.memory`. Subscribers keep the earlier page then.
+    /// Returns an error if the page doesn't fit into `server.memory`. Subscribers keep the earlier page then.
     pub(super) fn next(&self, page: LivePage, memory: &Arc<Memory>) -> Result<Option<Self>, MemoryExhausted> {
         if page.id == self.page.id {
             return Ok(None);
@@ -86,7 +89,7 @@ impl ShownPage {
         let found = patch::difference(&self.page.body, &page.body, &page.places, page.body.len());
         let mut steps = VecDeque::new();
         match found {
-            // The page is the same in another spelling: other blanks, or another order of members.
+            // The page is equal but written differently: with other whitespace, or another order of members.
             // Test: `a_page_that_returns_is_known_by_its_content`.
             Some(patch) if patch == b"[]" && self.page.headers == page.headers => return Ok(None),
             Some(patch) => {
@@ -94,12 +97,12 @@ impl ShownPage {
                 steps.clone_from(&self.steps);
                 steps.push_back((self.page.id.clone(), step));
                 let mut size: usize = steps.iter().map(|(_, step)| step.event.len()).sum();
-                // The last step stays: its patch is not longer than the page.
+                // The last step always stays, because its patch isn't longer than the page.
                 while steps.len() > 1 && (size > page.body.len() || steps.len() > MOST_STEPS) {
                     size -= steps.pop_front().map_or(0, |(_, step)| step.event.len());
                 }
             }
-            // The patch would be longer than the page: subscribers of all earlier pages get the whole one.
+            // The patch would be longer than the page, so subscribers with any earlier page get the whole page.
             None => {}
         }
         Self::with_steps(page, steps, memory).map(Some)
@@ -124,14 +127,14 @@ impl ShownPage {
         })
     }
 
-    /// Returns the messages for a subscriber that has the page with this id: the steps from there on, or the whole
-    /// page.
+    /// Returns the messages for a subscriber that has the page with this id: the steps from that page on, or the whole
+    /// page if these steps are not kept. With `None`, returns the whole page.
     pub(super) fn since(&self, id: Option<&str>) -> Vec<Arc<LiveMessage>> {
         let Some(id) = id else { return vec![Arc::clone(&self.whole)] };
         if id == self.page.id {
             return Vec::new();
         }
-        // A list can return to an earlier page: the last step from that page leads on.
+        // A list can return to an earlier page. The last step from that page is then the one to continue with.
         // Test: `a_page_that_returns_is_known_by_its_content`.
         match self.steps.iter().rposition(|(from, _)| from == id) {
             Some(place) => self.steps.range(place..).map(|(_, step)| Arc::clone(step)).collect(),
@@ -156,7 +159,7 @@ mod tests {
         }
     }
 
-    /// A page of 200 numbers from `first` on.
+    /// Returns a page of 200 numbers, which begins with `first`.
     fn numbers(first: u32) -> LivePage {
         let numbers: Vec<String> = (first..first + 200).map(|number| number.to_string()).collect();
         page(&format!("p{first}"), format!("[{}]", numbers.join(",")))
@@ -179,7 +182,7 @@ mod tests {
         assert_eq!(kinds(&shown, Some("p1")), "pp");
         assert_eq!(kinds(&shown, Some("p2")), "p");
         assert_eq!(kinds(&shown, Some("other")), "W", "a page that is not known any more");
-        // Steps together are no longer than the page.
+        // All steps together are never longer than the page.
         for first in 4..60 {
             shown = shown.next(numbers(first), &memory).unwrap().unwrap();
             let size: usize = shown.steps.iter().map(|(_, step)| step.event.len()).sum();

@@ -1,5 +1,6 @@
-//! Messages to subscribers. A message is written once for all of them: as an event of `text/event-stream`, whose data
-//! is the text of the same message over a WebSocket. docs/live.md and docs/live.asyncapi.json describe them.
+//! Messages to subscribers. A message is written once for all subscribers, as an event of `text/event-stream`. The
+//! event's data is also the text of the message over a WebSocket. docs/live.md and docs/live.asyncapi.json describe the
+//! messages.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use serde_json::json;
 use super::page::LivePage;
 use crate::{gateway::lifecycle::process::live_counts::LiveMessageKind, services::answer::InnerAnswer};
 
-/// A message: a JSON object in one line.
+/// A message, which is a JSON object in one line.
 #[derive(Clone, Debug)]
 pub(super) struct LiveMessage {
     pub(super) kind: LiveMessageKind,
-    /// The event of a stream: its name, its id, and the message as data.
+    /// The message as an event of a stream, with the event's name, its id, and the message as data.
     pub(super) event: Bytes,
-    /// The message itself, a slice of `event`.
+    /// The text of the message, which is a slice of `event`.
     pub(super) text: Bytes,
 }
 
@@ -26,7 +27,8 @@ impl LiveMessage {
         if let Some(id) = id {
             event.extend_from_slice(format!("id: {id}\n").as_bytes());
         }
-        // The text has no line end, which would end the data. Test: `an_event_has_the_message_as_its_data`.
+        // The text must not contain a line end, because it would end the data.
+        // Test: `an_event_has_the_message_as_its_data`.
         event.extend_from_slice(b"data: ");
         let start = event.len();
         event.extend_from_slice(text);
@@ -36,7 +38,7 @@ impl LiveMessage {
         Self { kind, text: event.slice(start..end), event }
     }
 
-    /// Returns the message with a whole page.
+    /// Returns the message with a whole page. `headers` and `page` are JSON in one line.
     pub(super) fn of_page(id: &str, headers: &str, page: &[u8]) -> Self {
         let mut text =
             format!("{{\"type\":\"paginatedData\",\"id\":\"{id}\",\"headers\":{headers},\"page\":").into_bytes();
@@ -45,10 +47,10 @@ impl LiveMessage {
         Self::new(LiveMessageKind::Page, "paginatedData", Some(id), &text)
     }
 
-    /// Returns the message with the changes from one page to the next.
+    /// Returns the message with the changes from one page to the next. `patch` is a JSON Patch in one line.
     pub(super) fn of_patch(from: &LivePage, to: &LivePage, patch: &[u8]) -> Self {
         let mut text = format!("{{\"type\":\"patch\",\"from\":\"{}\",\"id\":\"{}\",", from.id, to.id).into_bytes();
-        // Headers seldom change, and a patch is often shorter than they are.
+        // Headers seldom change, and are often longer than a patch, so unchanged headers are left out.
         if from.headers != to.headers {
             text.extend_from_slice(format!("\"headers\":{},", to.headers).as_bytes());
         }
@@ -58,12 +60,12 @@ impl LiveMessage {
         Self::new(LiveMessageKind::Patch, "patch", Some(&to.id), &text)
     }
 
-    /// Returns the message that ends an error while the page has not changed: an empty patch.
+    /// Returns the message that requests succeed again although the page hasn't changed. It is an empty patch.
     pub(super) fn of_recovery(page: &LivePage) -> Self {
         Self::of_patch(page, page, b"[]")
     }
 
-    /// Returns the message of a failed request for a page. After a final one no message about this page follows.
+    /// Returns the error message for a failed request. If `is_final`, it is the last message about the page.
     pub(super) fn of_fault(fault: &LivePageFault, is_final: bool) -> Self {
         let LivePageFault { status, code, detail } = fault;
         let document = json!({ "type": "error", "status": status, "code": code, "detail": detail, "final": is_final });
@@ -80,11 +82,12 @@ pub(super) struct LivePageFault {
 }
 
 impl LivePageFault {
-    /// Returns the fault of an answer without a page.
+    /// Returns the fault of an answer that isn't a page.
     pub(super) fn of_answer(answer: &InnerAnswer) -> Self {
         let status = answer.status;
         let (code, detail) = match status {
-            // Such an answer is often the upstream's own, which has no problem to read.
+            // An answer with these statuses often comes from the upstream itself, so it doesn't contain a problem of
+            // the gateway.
             401 | 403 => {
                 let detail = "the upstream does not accept the credentials of this client, or not any more";
                 ("credentials_refused".to_owned(), Some(detail.to_owned()))
@@ -95,21 +98,21 @@ impl LivePageFault {
     }
 }
 
-/// The reasons that the gateway ends a stream.
+/// The reason that the gateway ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
-    /// The process stops.
+    /// The process is stopping.
     Stopping,
-    /// The stream has lasted for the time of `lifetime`.
+    /// The stream has reached the configured `lifetime`.
     Lifetime,
-    /// The configuration no longer has live pages here.
+    /// The configuration no longer permits live pages of this list.
     Unconfigured,
-    /// The page is no longer the same for all clients that had it.
+    /// The subscribers no longer get the same page, because it now varies by a header in which they differ.
     Divided,
 }
 
 impl Farewell {
-    /// Returns the reason as a word.
+    /// Returns the word for the reason in messages and logs.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Stopping => "stopping",
@@ -119,13 +122,13 @@ impl Farewell {
         }
     }
 
-    /// Returns the last message. `again` is the time after which the client should reconnect.
+    /// Returns the text of the last message. `again` is the time after which the client should reconnect.
     pub(super) fn text(self, again: Duration) -> String {
         let (word, milliseconds) = (self.word(), again.as_millis());
         format!("{{\"type\":\"closing\",\"reason\":\"{word}\",\"retryAfter\":{milliseconds}}}")
     }
 
-    /// Returns the last event of a stream, with the same time as `retry`.
+    /// Returns the last event of a stream, whose `retry` is also `again`.
     pub(super) fn event(self, again: Duration) -> Bytes {
         format!("event: closing\nretry: {}\ndata: {}\n\n", again.as_millis(), self.text(again)).into()
     }

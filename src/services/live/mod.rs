@@ -1,16 +1,16 @@
-//! Live pages: a page of a list, and then its changes, for upstreams that can only be polled.
+//! Live pages: a client gets a page of a list, and then the changes of the page. The upstream only needs to be polled.
 //!
-//! The subscribers of one page are a group (`group`): clients of one principal, with the same target. One poller
+//! The subscribers of one page are a group (`group`): clients with the same principal and the same target. One poller
 //! requests the page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber
-//! that is still connected. Its intervals are short while the page changes (`rhythm`). The limits, the proofs and the
-//! principal of the list hold for these requests. Each page is compared with the one before it (`page`, `patch`).
-//! Subscribers get the difference, or the whole page if they have missed too much (`history`). There is no queue for a
-//! subscriber: each keeps the id of the page that it has.
+//! that is still connected. The intervals between requests are short while the page changes (`rhythm`). The limits, the
+//! proofs and the principal of the list apply to these requests. Each page is compared with the page before it (`page`,
+//! `patch`). Subscribers get the difference, or the whole page if they have missed too much (`history`). A subscriber
+//! doesn't have a queue, but stores the id of the page that it has.
 //!
-//! `request` reads requests, `window` names pages, `places` bounds the number of subscribers, `stay` has the state of
-//! one, and `message` writes messages. `events` sends these as a stream of events, and `socket` over a WebSocket, which
-//! `handshake` opens and whose messages `watch` reads. With webhooks, the poller reports each version of a page, for
-//! `collection.changed`.
+//! `request` reads requests, `window` identifies pages, `places` bounds the number of subscribers, `stay` contains the
+//! state of a subscriber, and `message` writes messages. `events` sends the messages as an event stream, and `socket`
+//! sends them over a WebSocket. `handshake` opens the WebSocket, and `watch` reads the client's messages. With
+//! webhooks, the poller reports each version of a page for the event `collection.changed`.
 
 mod events;
 mod group;
@@ -82,16 +82,16 @@ impl Service for LivePages {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let below = request::read(snapshot, session.req_header());
         let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {
-            // `takes` accepts no such request.
+            // `takes` doesn't accept a request of this kind.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
-        // The place is taken before the page is requested, so that subscribers beyond the limits cost the upstream no
-        // request.
+        // The place is taken before the page is requested, so a subscriber that exceeds a limit doesn't cost the
+        // upstream a request.
         let place = self.places.enter(settings, (&call.route.name, call.client))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
-        // A WebSocket opens before any page, because its first message may name another one.
+        // A WebSocket opens before a page is requested, because the client's first message can name another page.
         if handshake::is_asked_for(session) {
             let head = handshake::head(&session.req_header().headers)?;
             let conversation = Box::new(LiveSocket { groups: Arc::clone(&self.groups), proxy, call, stay });
@@ -100,7 +100,7 @@ impl Service for LivePages {
         let window = call.window(call.query());
         let has = last_event(&session.req_header().headers);
         let entering = pin!(poller::enter(&self.groups, &proxy, (&window, &call.caller), has));
-        // A client that leaves before the first page must not hold its place.
+        // A client that leaves before the first page must not keep its place.
         let Some(entered) = unless_gone(session, entering).await else { return Ok(None) };
         let subscription = match entered {
             Ok(subscription) => subscription,
@@ -112,24 +112,24 @@ impl Service for LivePages {
 }
 
 impl LivePages {
-    /// Creates the service, which raises `events` for changes if there are webhooks.
+    /// Creates the service. If there are `events`, the service raises them for changes of pages.
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Self {
         let counts = Arc::clone(inner.gateway().vitals.live_counts());
         Self { groups: LiveGroups::new(inner, events), places: SubscriberPlaces::new(counts) }
     }
 }
 
-/// Returns the answer to a client that gets no page: the list's own answer, if there is one.
+/// Returns the list's own answer to a client that gets no page.
 ///
 /// # Errors
 ///
-/// Returns the problem if the list gave no answer.
+/// Returns a problem if there is no answer of the list.
 fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
     let refusal = match end {
         LivePageEnd::Refused(refusal) => refusal,
         LivePageEnd::Closing(_) => {
             let mut problem = Problem::new(Code::Overloaded, "the page is about to change: come again");
-            // The poller of the page has just ended, and a later request starts another one.
+            // The poller of the page has ended, and a later request starts another poller.
             problem.retry_after = Some(HeaderValue::from_static("1"));
             return Err(Box::new(problem).into());
         }
@@ -141,7 +141,7 @@ fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
     Err(Box::new(Problem::new(code, refusal.fault.detail.clone())).into())
 }
 
-/// Returns the id of the page that a client has, by its `Last-Event-ID`.
+/// Returns the id of the page that a client has, from its `Last-Event-ID`.
 fn last_event(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(header::HeaderName::from_static("last-event-id"))?.to_str().ok()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! A page as subscribers get it: the envelope's body in one line, and the headers about the page.
+//! A page in the form that subscribers get: the envelope's body in one line, and the headers about the page.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -13,53 +13,54 @@ use crate::{
     services::{answer::InnerAnswer, page},
 };
 
-/// The prefix of the gateway's own headers about a page.
+/// The prefix of the gateway's own headers, which are passed on to subscribers.
 const OWN: &str = "cursorgate-";
 
-/// A page of a list.
+/// A page of a list in the form that subscribers get.
 #[derive(Debug)]
 pub(super) struct LivePage {
-    /// A hash of the body and the headers: the same page has the same id in every process.
+    /// A hash of the body and the headers, in hexadecimal digits. The same page has the same id in every process.
     pub(super) id: String,
-    /// The body, in one line.
+    /// The body as JSON in one line.
     pub(super) body: Bytes,
     /// The headers about the page, as a JSON object.
     pub(super) headers: String,
     pub(super) places: ItemPlaces,
-    /// The `ETag` of the page.
+    /// The `ETag` of the page; `None` if the answer has none.
     pub(super) tag: Option<HeaderValue>,
     pub(super) varies: PageVaries,
 }
 
-/// The headers of requests on which a page depends, by its `Vary`.
+/// The request headers on which a page depends, according to its `Vary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PageVaries {
     By(Vec<HeaderName>),
-    /// The page depends on more than headers (`*`), or its `Vary` can't be read.
+    /// The page depends on more than headers (`*`), or `Vary` can't be parsed.
     Beyond,
 }
 
 impl LivePage {
-    /// Reads a page. Returns `None` if the answer is no page of the gateway, or is not UTF-8.
+    /// Reads a page. Returns `None` if the answer isn't a page of the gateway, or isn't UTF-8.
     pub(super) fn read(answer: &InnerAnswer, list: &List, convention: &Convention) -> Option<Self> {
         if !page::is_page(answer) || std::str::from_utf8(&answer.body).is_err() {
             return None;
         }
-        // An event's data is one line. JSON has line ends only between tokens, where a blank means the same.
+        // An event's data must be one line. JSON has line ends only between tokens, where a space has the same meaning.
         // Test: `values_keep_their_bytes`.
         let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
         let body: Vec<u8> = answer.body.iter().map(line).collect();
         let headers = described(&answer.headers, convention);
         let mut hash = Sha256::new();
         hash.update(&body);
-        // No body has a byte 0, so that this byte separates the body from the headers.
+        // A body never contains a byte 0, so this byte separates the body from the headers.
         hash.update([0]);
         hash.update(headers.as_bytes());
         let id = page::hex(&hash.finalize()[..16]);
         let places = convention.envelope.places();
         let in_item = list.dialect.id_place();
         let item = |item: &Pointer| in_item.as_ref().map(|id| item.then(id));
-        // An envelope that writes parts of items has no place of a whole one: its elements mostly have the id as `id`.
+        // An envelope that writes only parts of items has no place for a whole item. Its elements mostly have the id as
+        // `id`.
         let id_place = places.item.as_ref().map_or_else(|| Pointer::parse("/id").ok(), item);
         Some(Self {
             id,
@@ -87,7 +88,7 @@ impl PageVaries {
         Self::By(names)
     }
 
-    /// Returns whether requests with these headers get the same page.
+    /// Returns whether two requests with these headers get the same page.
     pub(super) fn agree(&self, one: &HeaderMap, other: &HeaderMap) -> bool {
         match self {
             Self::By(names) => names.iter().all(|name| one.get_all(name).iter().eq(other.get_all(name).iter())),
@@ -96,7 +97,8 @@ impl PageVaries {
     }
 }
 
-/// Returns the headers about a page as a JSON object: links, the level, and those of the envelope.
+/// Returns the headers about a page as a JSON object: `Link`, the gateway's own headers, and the headers of the
+/// envelope.
 fn described(headers: &HeaderMap, convention: &Convention) -> String {
     let mut object = Map::new();
     for name in headers.keys() {

@@ -1,28 +1,28 @@
-//! The difference of two pages as a JSON Patch (RFC 6902), found in their bytes: values are copied from the new page
-//! byte for byte, so that numbers keep their digits.
+//! The difference between two pages as a JSON Patch (RFC 6902). Values are copied from the new page byte for byte, so
+//! numbers keep all their digits.
 //!
-//! The items of a page are identified by their ids, so that an item that comes, goes or moves is one operation, and a
-//! changed one has operations for its changed members. Other arrays of the same length are compared element by element;
-//! in those of different lengths, elements are identified by their whole text.
+//! The items of a page are identified by their ids. An item that is added, removed or moved is one operation, and a
+//! changed item has an operation for each changed member. Other arrays are compared element by element if they have the
+//! same length. If their lengths differ, an element is identified by its whole text.
 
 use std::collections::HashMap;
 
 use crate::json::{self, Pointer};
 
-/// The deepest values that are compared. Deeper ones are replaced as a whole.
+/// The deepest nesting at which values are compared. Deeper values are replaced as a whole.
 const DEPTH: u8 = 32;
 
-/// The place of the items in a page, and that of the id in an element.
+/// The place of the items in a page, and the place of the id in an item.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ItemPlaces {
-    /// A JSON Pointer; `None` if the envelope has no array of items.
+    /// The JSON Pointer of the array of items; `None` if the envelope has no such array.
     pub(super) items: Option<String>,
-    /// `None` if elements have no id.
+    /// The place of the id in an element of the array; `None` if elements have no id.
     pub(super) id: Option<Pointer>,
 }
 
-/// Returns the operations that turn one page into another, as the text of a JSON array. Returns `None` if they would
-/// take more than `most` bytes.
+/// Returns the operations that turn one page into another, as a JSON array. Returns `None` if the array would have more
+/// than `most` bytes.
 pub(super) fn difference(from: &[u8], to: &[u8], places: &ItemPlaces, most: usize) -> Option<Vec<u8>> {
     let mut patch = PatchWriter { out: vec![b'['], most, places };
     patch.value(from, to, &mut String::new(), 0)?;
@@ -30,20 +30,22 @@ pub(super) fn difference(from: &[u8], to: &[u8], places: &ItemPlaces, most: usiz
     Some(patch.out)
 }
 
-/// A patch that is being written. Each of its functions returns `None` once the patch is too long.
+/// A patch that is being written. Each method that returns an `Option` returns `None` once the patch is too long.
 struct PatchWriter<'p> {
     out: Vec<u8>,
     most: usize,
     places: &'p ItemPlaces,
 }
 
-/// The identity of an element: its id or its whole text, and its rank among equal ones, so that duplicates differ.
+/// The identity of an element: its id or its whole text, and a number. The number counts the elements with the same id
+/// or text, so duplicates have different identities.
 type ElementName<'e> = (&'e [u8], usize);
 
 impl PatchWriter<'_> {
-    /// Writes the operations for the value at `path`.
+    /// Writes the operations that turn the value at `path` from `from` into `to`.
     fn value(&mut self, from: &[u8], to: &[u8], path: &mut String, depth: u8) -> Option<()> {
-        // Compared as text: clients may show `1.0` and `1.00` as they are. Test: `numbers_keep_their_digits`.
+        // Values are compared as text, because clients might show `1.0` and `1.00` as they are written.
+        // Test: `numbers_keep_their_digits`.
         if from == to {
             return Some(());
         }
@@ -96,13 +98,14 @@ impl PatchWriter<'_> {
         }
         let id = self.places.id.as_ref().filter(|_| are_items);
         let places: HashMap<ElementName<'_>, usize> = named(before, id).into_iter().zip(0..).collect();
-        // The earlier index of each element; `None` if it is new.
+        // The earlier index of each element; `None` if the element is new.
         let origins: Vec<Option<usize>> = named(after, id).iter().map(|name| places.get(name).copied()).collect();
         let mut left = vec![false; before.len()];
         for origin in origins.iter().flatten() {
             left[*origin] = true;
         }
-        // Removals go from the end, so that earlier indices stay valid; then moves, additions, and changes of members.
+        // Elements are removed from the end on, because the indices of earlier elements then stay valid. Moves,
+        // additions, and changes of members follow.
         for place in (0..before.len()).rev().filter(|place| !left[*place]) {
             self.at(place, path, |patch, path| patch.operation("remove", path, None))?;
         }
@@ -117,8 +120,8 @@ impl PatchWriter<'_> {
         Some(())
     }
 
-    /// Moves the remaining elements into their new order. Those of a longest increasing subsequence stay where they
-    /// are, which needs the fewest moves; each other one moves to the place after its predecessor.
+    /// Moves the remaining elements into their new order. The elements of a longest increasing subsequence stay where
+    /// they are, which needs the fewest moves. Each other element moves to the place after its new predecessor.
     fn moves(&mut self, left: &[bool], origins: &[Option<usize>], path: &mut String) -> Option<()> {
         let ordered: Vec<usize> = origins.iter().copied().flatten().collect();
         let stays = longest_run(&ordered);
@@ -131,7 +134,7 @@ impl PatchWriter<'_> {
                 standing.remove(from);
                 let to = last.and_then(|last| place(&standing, last)).map_or(0, |place| place + 1);
                 standing.insert(to, origin);
-                // Moves before this one may have left the element in its place.
+                // Earlier moves might have brought the element to its new place already.
                 if from != to {
                     let source = format!("{path}/{from}");
                     self.at(to, path, |patch, path| patch.movement(&source, path))?;
@@ -142,7 +145,7 @@ impl PatchWriter<'_> {
         Some(())
     }
 
-    /// Calls a function with the path of an element.
+    /// Calls `write` with the path of the element at index `place`.
     fn at(
         &mut self,
         place: usize,
@@ -164,7 +167,7 @@ impl PatchWriter<'_> {
     }
 
     fn operation(&mut self, name: &str, path: &str, value: Option<&[u8]>) -> Option<()> {
-        // The value is the largest part: it is not copied into a patch that is too long anyway.
+        // The value is the largest part, so it isn't copied if the patch would be too long.
         if value.is_some_and(|value| self.out.len() + value.len() > self.most) {
             return None;
         }
@@ -193,24 +196,25 @@ impl PatchWriter<'_> {
     }
 }
 
-/// Returns whether a patch may name the members of two objects. Libraries in JavaScript refuse paths with these names,
-/// because they would change prototypes. Test: `values_that_no_patch_can_name_are_replaced_as_a_whole`.
+/// Returns whether a patch can name the members of two objects. JavaScript libraries refuse paths with the names below,
+/// because these would change prototypes. Test: `values_that_no_patch_can_name_are_replaced_as_a_whole`.
 fn are_writable(before: &[json::Member<'_>], after: &[json::Member<'_>]) -> bool {
     let is_refused = |(name, _): &json::Member<'_>| matches!(&**name, b"__proto__" | b"prototype" | b"constructor");
     !before.iter().chain(after).any(is_refused)
 }
 
-/// Appends a member to a JSON Pointer (RFC 6901 section 3). Returns `None` if its name is not UTF-8.
+/// Appends the name of a member to a JSON Pointer (RFC 6901 section 3). Returns `None` if the name isn't UTF-8.
 fn push_step(path: &mut String, name: &[u8]) -> Option<()> {
     path.push('/');
     path.push_str(&std::str::from_utf8(name).ok()?.replace('~', "~0").replace('/', "~1"));
     Some(())
 }
 
-/// Returns the identities of elements, all of which differ.
+/// Returns the identities of elements. No two identities are equal.
 fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>> {
     let mut seen: HashMap<&[u8], usize> = HashMap::with_capacity(elements.len());
-    // Ids are compared as text: large ones that are equal in floating point differ. Test: `numbers_keep_their_digits`.
+    // Ids are compared as text, because large numbers that differ can be equal in floating point.
+    // Test: `numbers_keep_their_digits`.
     let name = |element: &'e [u8]| id.and_then(|id| Some(id.find(element)?.of(element))).unwrap_or(element);
     elements
         .iter()
@@ -222,10 +226,11 @@ fn named<'e>(elements: &[&'e [u8]], id: Option<&Pointer>) -> Vec<ElementName<'e>
         .collect()
 }
 
-/// Returns which of some different numbers belong to a longest increasing subsequence. Takes O(n log n) time.
+/// Returns for each number whether it belongs to a longest increasing subsequence. No number occurs twice. Takes O(n
+/// log n) time.
 fn longest_run(numbers: &[usize]) -> Vec<bool> {
-    // For each length, the index of the least number that ends such a subsequence; for each number, that of its
-    // predecessor.
+    // `ends` contains, for each length, the index of the least number that ends an increasing subsequence of that
+    // length. `before` contains, for each number, the index of its predecessor in its subsequence.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(numbers.len());
     for (place, number) in numbers.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The bounds of subscribers: of the process, of each route, and of each client.
+//! The places for subscribers, whose number is bounded for the process, for each route, and for each client.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use crate::{
     gateway::lifecycle::process::live_counts::LiveCounts,
 };
 
-/// The name of a client on a route.
+/// The name of a client: a hash of the headers that identify it at a list.
 pub(super) type ClientName = [u8; 32];
 
 #[derive(Debug)]
@@ -23,12 +23,13 @@ pub(super) struct SubscriberPlaces {
 #[derive(Debug, Default)]
 struct TakenPlaces {
     all: usize,
-    /// By the names of routes. Routes and clients without subscribers have no entry, so that the maps stay small.
+    /// The number of subscribers by the name of the route. In this map and the next one, a route or client without
+    /// subscribers has no entry, so the maps stay small.
     routes: HashMap<String, usize>,
     clients: HashMap<ClientName, usize>,
 }
 
-/// The place of a subscriber. Dropping it frees the place.
+/// The place of a subscriber. Dropping the value frees the place.
 #[derive(Debug)]
 pub(super) struct SubscriberPlace {
     places: Arc<SubscriberPlaces>,
@@ -37,7 +38,7 @@ pub(super) struct SubscriberPlace {
 }
 
 impl SubscriberPlaces {
-    /// Creates the bounds without subscribers.
+    /// Creates the places, none of which is taken.
     pub(super) fn new(counts: Arc<LiveCounts>) -> Arc<Self> {
         Arc::new(Self { taken: Mutex::default(), counts })
     }
@@ -46,8 +47,8 @@ impl SubscriberPlaces {
     ///
     /// # Errors
     ///
-    /// Returns 429 `live_limit` if the client has as many as it may have, or 503 `overloaded` if the route or the
-    /// process has.
+    /// Returns 429 `live_limit` if the client has reached its limit, or 503 `overloaded` if the route or the process
+    /// has.
     pub(super) fn enter(
         self: &Arc<Self>,
         settings: &LiveSettings,
@@ -55,8 +56,8 @@ impl SubscriberPlaces {
     ) -> Result<SubscriberPlace, Box<Problem>> {
         let mut taken = self.taken();
         let of_client = taken.clients.get(&client).copied().unwrap_or(0);
-        // The limit of a client applies to its live pages on all routes together. Test:
-        // `places_are_bounded_and_given_back`.
+        // The limit of a client applies to the live pages of all routes together.
+        // Test: `places_are_bounded_and_given_back`.
         if of_client >= settings.per_client {
             let detail = format!("this client has {of_client} live pages: close one first");
             return Err(Box::new(Problem::new(Code::LiveLimit, detail)));
@@ -75,7 +76,7 @@ impl SubscriberPlaces {
     }
 
     fn taken(&self) -> MutexGuard<'_, TakenPlaces> {
-        // A poisoned lock is safe to take: no code panics while it changes the numbers.
+        // A poisoned lock is safe to take, because no code panics while it changes the numbers.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! The poller of a group: it requests the page from the first subscriber on, one request after the other, until the
-//! page ends or the last subscriber leaves.
+//! The poller of a group. It requests the page again and again, one request after the other, until the page ends or the
+//! last subscriber leaves.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -36,15 +36,16 @@ use crate::{
     },
 };
 
-/// The attempts to find the group of a client. The first answer of a group shows by which headers its page differs, so
-/// that a client may have joined one that is not its own.
+/// The most attempts to find the right group for a client. Several are needed because only the first answer of a group
+/// shows by which headers its page varies. A client that joined before might differ in one of these headers.
 const ATTEMPTS: usize = 3;
 
-/// Subscribes a client and waits for the first answer. `has` is the id of the page that the client has.
+/// Subscribes a client, and waits for the first answer. `has` is the id of the page that the client has; `None` if it
+/// has none.
 ///
 /// # Errors
 ///
-/// Returns the reason that there is no page.
+/// Returns the reason that the client doesn't get a page.
 pub(super) async fn enter(
     groups: &Arc<LiveGroups>,
     proxy: &Arc<InnerProxy>,
@@ -57,7 +58,7 @@ pub(super) async fn enter(
             tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(proxy), wanted)));
         }
         subscription.begin().await?;
-        // The answer may show that the page differs by a header of this client.
+        // The answer can show that the page varies by a header in which this client differs from the group.
         // Test: `a_page_that_differs_by_a_header_is_not_shared`.
         if subscription.group().serves(caller) {
             return Ok(subscription.resume(has));
@@ -66,25 +67,25 @@ pub(super) async fn enter(
     Err(LivePageEnd::Closing(Farewell::Divided))
 }
 
-/// The result of a request for the page.
+/// The result of one request for the page.
 enum LivePoll {
-    /// The page differs from the last one, and has been sent to the subscribers.
+    /// The page differs from the last page, and has been published to the subscribers.
     Changed,
     Unchanged,
-    /// A further request may succeed after this time.
+    /// A later request, after at least this time, might succeed.
     Failed(PageRefusal, Duration),
     Refused(PageRefusal),
     Closing(Farewell),
 }
 
-/// A poller. Dropping it removes its group and lowers the count of pollers.
+/// A poller. Dropping the value removes its group from the table, and lowers the count of pollers.
 struct Poller {
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
     proxy: Arc<InnerProxy>,
     counts: Arc<LiveCounts>,
     rhythm: PollRhythm,
-    /// The id of the page that was last reported to webhooks, and its version.
+    /// The id and the version of the page that was last reported to webhooks; `None` before the first report.
     told: Option<(String, String)>,
 }
 
@@ -95,7 +96,7 @@ impl Drop for Poller {
     }
 }
 
-/// Polls the page of a group until the page is refused or no longer live, the last subscriber leaves, or the process
+/// Polls the page of a group until the page is refused or is no longer live, the last subscriber leaves, or the process
 /// closes.
 async fn run(
     groups: Arc<LiveGroups>,
@@ -107,7 +108,7 @@ async fn run(
     counts.begin_poller();
     let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default(), told: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
-    // Each iteration makes a request and waits after it.
+    // Each iteration sends a request, publishes its result, and waits until the next request is due.
     loop {
         let pause = {
             let step = pin!(poller.step(&mut wanted));
@@ -139,7 +140,8 @@ async fn run(
 }
 
 impl Poller {
-    /// Makes a request and publishes its result. Returns the time until the next request, or `None` if there is none.
+    /// Sends a request, and publishes its result. Returns the time until the next request, or `None` if the poller
+    /// ends.
     async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<Duration> {
         let snapshot = self.groups.inner.gateway().live.pin();
         let Some(settings) = snapshot.services.live.as_ref() else {
@@ -148,7 +150,7 @@ impl Poller {
         };
         let caller = self.group.caller()?;
         let polled = self.poll((&snapshot, settings), &caller, wanted).await;
-        // The last subscriber may have left during the request.
+        // The last subscriber might have left during the request.
         if wanted.has_changed().is_err() {
             return None;
         }
@@ -169,7 +171,7 @@ impl Poller {
             LivePoll::Failed(refusal, wait) => {
                 self.counts.count_poll(PollResult::Failed);
                 if self.group.state.borrow().shown.is_none() {
-                    // No subscriber has a page yet: each gets the failure as the answer to its request.
+                    // No subscriber has a page yet, so each of them gets the failure as the answer to its request.
                     // Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
                     self.end(LivePageEnd::Refused(Arc::new(refusal)));
                     return None;
@@ -187,12 +189,12 @@ impl Poller {
                 return None;
             }
         };
-        // While memory is short, requests of clients have it first.
+        // While memory is short, the poller leaves it to the requests of clients.
         let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
         Some(loosened(pause))
     }
 
-    /// Requests the page in the name of a subscriber.
+    /// Requests the page with the credentials of `caller`, and publishes it if it has changed.
     async fn poll(
         &self,
         (snapshot, settings): (&Snapshot, &LiveSettings),
@@ -200,7 +202,7 @@ impl Poller {
         wanted: &mut watch::Receiver<()>,
     ) -> LivePoll {
         let window = &self.group.window;
-        // The list is looked up for each request, because a reload may have ended the page.
+        // The list is looked up for each request, because a reload might have removed the list or its live pages.
         // Test: `streams_go_on_after_a_reload_while_their_page_is_live`.
         let found = find_list(snapshot, window.host.as_deref(), &window.normal_path);
         let Some(route) = found.filter(|route| settings.routes.contains(&route.name)) else {
@@ -236,7 +238,7 @@ impl Poller {
         }
     }
 
-    /// Publishes a page to the subscribers.
+    /// Publishes a page to the subscribers, unless it hasn't changed.
     fn show(&self, page: LivePage, snapshot: &Snapshot) -> LivePoll {
         let state = Arc::clone(&self.group.state.borrow());
         let next = match &state.shown {
@@ -244,8 +246,9 @@ impl Poller {
             Some(shown) => shown.next(page, &snapshot.memory),
         };
         match next {
-            // The page now differs by a header that subscribers don't share. Each reconnects, and joins those with the
-            // same page. Test: `a_page_that_differs_by_a_header_is_not_shared`.
+            // The page now varies by a header in which the subscribers differ. The group ends, and each subscriber
+            // reconnects and joins a group whose members get the same page.
+            // Test: `a_page_that_differs_by_a_header_is_not_shared`.
             Ok(Some(shown)) if state.shown.is_some() && !self.group.serves_all(&shown.page.varies) => {
                 LivePoll::Closing(Farewell::Divided)
             }
@@ -258,8 +261,8 @@ impl Poller {
         }
     }
 
-    /// Reports the current page to webhooks, unless it was the last one reported. A report that fails is repeated after
-    /// the next request.
+    /// Reports the current page to webhooks, unless it is the page that was reported last. If a report fails, it is
+    /// repeated after the next request.
     async fn tell(&mut self, snapshot: &Snapshot) {
         let Some(events) = &self.groups.events else { return };
         let Some(shown) = self.group.state.borrow().shown.clone() else { return };
@@ -279,8 +282,8 @@ impl Poller {
         };
         let before = self.told.as_ref().map(|(_, version)| version.clone());
         let seen = SeenList { key: *key, version: version.clone(), before, data };
-        // Clients with equal headers may still differ by their private parameters. Headers then don't identify them,
-        // and only the operator's endpoints get the event.
+        // Clients with equal headers can still differ in their private parameters. Headers don't identify clients then,
+        // so only the operator's endpoints get the event.
         let callers = if *has_private { Vec::new() } else { self.group.callers() };
         match events.list_seen(&callers, seen).await {
             Ok(()) => self.told = Some((shown.page.id.clone(), version)),
@@ -288,7 +291,7 @@ impl Poller {
         }
     }
 
-    /// Publishes that a request has failed, once for failures in a row.
+    /// Publishes that a request has failed, but only for the first of several failures in a row.
     fn warn(&self, fault: &LivePageFault) {
         self.group.state.send_if_modified(|state| {
             let is_new = state.trouble.is_none();
@@ -300,7 +303,7 @@ impl Poller {
         });
     }
 
-    /// Publishes that requests succeed again.
+    /// Publishes that requests succeed again. Does nothing if the last request succeeded.
     fn recover(&self) {
         self.group.state.send_if_modified(|state| {
             let was_warned = state.trouble.is_some();
@@ -311,7 +314,7 @@ impl Poller {
         });
     }
 
-    /// Publishes that no further page comes. A client that subscribes after that begins a new group.
+    /// Publishes that the page is no longer polled. A client that subscribes after that begins a new group.
     fn end(&self, end: LivePageEnd) {
         self.groups.remove(&self.group);
         self.group.state.send_modify(|state| {
@@ -320,7 +323,7 @@ impl Poller {
     }
 }
 
-/// Returns the refusal of an answer that is no page of the gateway, or is not UTF-8.
+/// Returns the refusal for an answer that isn't a page of the gateway, or isn't UTF-8.
 fn no_page() -> PageRefusal {
     let detail = "this is no page of the gateway: a live page is asked for by cursor, and is text".to_owned();
     PageRefusal::new(LivePageFault { status: 400, code: Code::ParameterInvalid.as_str().to_owned(), detail }, None)

@@ -1,4 +1,4 @@
-//! Requests for live pages: their path, their client, and the page that they ask for.
+//! Requests for live pages: the path, the client, and the page that a request names.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::{
     },
 };
 
-/// The segment after the path of a list.
+/// The path segment of live pages, which follows the path of a list.
 const SEGMENT: &str = "/live";
 
 /// The media type of event streams.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// Headers of the subscription that polls do not inherit. A page is polled many times, so that polls belong to no
-/// trace of the client. `Cache-Control` concerns only the subscription: browsers send `no-cache` with every stream of
-/// events.
+/// Headers of the subscription that polls don't inherit. A page is polled many times and for several clients, so a poll
+/// isn't part of a client's trace. `Cache-Control` concerns only the subscription, because browsers send `no-cache`
+/// with every request for an event stream.
 const OF_SUBSCRIPTION: [HeaderName; 5] = [
     header::CACHE_CONTROL,
     HeaderName::from_static("last-event-id"),
@@ -37,7 +37,7 @@ const OF_SUBSCRIPTION: [HeaderName; 5] = [
 /// The prefix of the headers of a WebSocket's handshake.
 const OF_HANDSHAKE: &str = "sec-websocket-";
 
-/// Options of `Connection` about the subscription's own connection.
+/// Options of `Connection` that concern only the subscription's own connection.
 const OF_CONNECTION: [&str; 3] = ["upgrade", "keep-alive", "close"];
 
 /// A request for a live page.
@@ -47,15 +47,15 @@ pub(super) struct LiveCall {
     pub(super) caller: Arc<Caller>,
     pub(super) client: ClientName,
     below: BelowList,
-    /// The public address, with which links begin.
+    /// The public address of the gateway, with which links begin.
     base: String,
 }
 
-/// Reads the target of a request. Returns `None` if it is not for a live page: then it is for a route.
+/// Reads the target of a request. Returns `None` if the request isn't for a live page; a route answers it then.
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
-    // The browser of a script that reconnects with `Last-Event-ID` sends a preflight first.
+    // When a script reconnects with `Last-Event-ID`, the browser sends a preflight first.
     // Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
     let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
     let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
@@ -63,11 +63,11 @@ pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowLis
 }
 
 impl LiveCall {
-    /// Returns the call with its client, whose headers are reduced to those that polls inherit.
+    /// Returns the call with its client, which keeps only the headers that polls inherit.
     ///
     /// # Errors
     ///
-    /// Returns 403 `origin_refused` for the WebSocket of a script that may not open it.
+    /// Returns 403 `origin_refused` if a script isn't permitted to open a WebSocket.
     pub(super) fn new(
         below: BelowList,
         session: &ServerSession,
@@ -92,17 +92,17 @@ impl LiveCall {
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 
-    /// Returns the path of the list.
+    /// Returns the path of the list, without the segment of live pages.
     pub(super) fn path(&self) -> &str {
         &self.below.list.path
     }
 
-    /// Returns the query of the request.
+    /// Returns the query of the request; empty if there is none.
     pub(super) fn query(&self) -> &str {
         self.below.list.query.as_deref().unwrap_or_default()
     }
 
-    /// Returns the page of the list with this query.
+    /// Returns the page of the list that this query requests, for this client.
     pub(super) fn window(&self, query: &str) -> LiveWindow {
         let list = &self.below.list;
         let target = if query.is_empty() { list.path.clone() } else { format!("{}?{query}", list.path) };
@@ -114,14 +114,14 @@ impl LiveCall {
         for bytes in [&self.client[..], self.base.as_bytes(), target.as_bytes()] {
             part(bytes);
         }
-        // Upstreams that negotiate do not always send `Vary`, so that clients with different headers of this kind never
-        // share.
+        // Upstreams with content negotiation don't always send `Vary`. So clients that differ in these headers never
+        // share a page.
         let negotiates = |name: &HeaderName| name.as_str().starts_with("accept") || name.as_str() == "prefer";
         let mut negotiating: Vec<(&str, &[u8])> = (self.caller.headers.iter())
             .filter(|(name, _)| negotiates(name))
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
             .collect();
-        // The sort is stable: lines of one header keep their order.
+        // The sort is stable: the values of a repeated header keep their order.
         negotiating.sort_by_key(|(name, _)| *name);
         for (name, value) in negotiating {
             part(name.as_bytes());
@@ -141,16 +141,17 @@ impl LiveCall {
     }
 }
 
-/// Admits a script that opens a WebSocket: one of the same host, or of an origin that the route's CORS policy admits.
-/// Browsers check no policy before they open a WebSocket, and send their cookies with it. If the policy admits the
-/// origin only without credentials, these are removed.
+/// Checks whether a script is permitted to open a WebSocket. A script of the same host is, and a script of an origin
+/// that the route's CORS policy admits. The gateway must check this itself, because browsers send cookies with a
+/// WebSocket's handshake without checking a policy. If the policy admits the origin only without credentials, these are
+/// removed.
 ///
 /// # Errors
 ///
-/// Returns 403 `origin_refused`.
+/// Returns 403 `origin_refused` if the script isn't permitted to open the WebSocket.
 fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) -> Result<(), Box<Problem>> {
     if !caller.headers.contains_key(header::ORIGIN) {
-        // Browsers always send `Origin` here; a client without it is no script.
+        // Browsers always send `Origin` in a handshake, so a client without it isn't a script in a browser.
         // Test: `a_script_needs_its_own_host_or_a_policy`.
         return Ok(());
     }
@@ -161,14 +162,14 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     let origin = cors::origin(&caller.headers).ok_or_else(refused)?;
     let text = origin.to_str().unwrap_or_default();
     let host = authority(text);
-    // The origin `null` has no host, as a relative base of links has none.
+    // The origin `null` has no host, and a relative base of links also has none. The two must not count as equal.
     // Test: `a_script_needs_its_own_host_or_a_policy`.
     if !host.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(host)) {
         return Ok(());
     }
     let with_credentials = policy.and_then(|policy| policy.admits(origin)).ok_or_else(refused)?;
     if !with_credentials {
-        // A certificate is a credential too, and can't be removed from the connection.
+        // A certificate is also a credential, but it can't be removed from the connection.
         if caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty()) {
             return Err(refused());
         }
@@ -178,14 +179,14 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     Ok(())
 }
 
-/// Returns the host and the port of an origin or of an address. The scheme is not compared, because a proxy may
-/// terminate TLS.
+/// Returns the host and the port of an origin or a URL; empty if it has no scheme. The scheme is left out of the
+/// comparison, because a proxy might terminate TLS.
 fn authority(address: &str) -> &str {
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
 }
 
-/// Removes headers, and parts of headers, that concern only the subscription.
+/// Removes the headers, and the parts of headers, that concern only the subscription.
 fn sift(headers: &mut HeaderMap) {
     for name in OF_SUBSCRIPTION {
         headers.remove(name);
@@ -202,8 +203,8 @@ fn sift(headers: &mut HeaderMap) {
     keep(headers, &header::CONNECTION, |word| !is_own(word));
 }
 
-/// Keeps the wanted elements of a header that is a list. Lines without wanted elements are removed; lines with only
-/// wanted elements stay byte for byte.
+/// Keeps only the wanted elements of a header whose values are lists. A value without wanted elements is removed. A
+/// value with only wanted elements stays byte for byte.
 fn keep(headers: &mut HeaderMap, name: &HeaderName, is_wanted: impl Fn(&str) -> bool) {
     let mut lines = Vec::new();
     for line in headers.get_all(name) {
@@ -280,7 +281,7 @@ mod tests {
             (Some("https://app.example"), None, None),
             (Some("https://app.example"), Some(&listed), Some(2)),
             (Some("https://evil.example"), Some(&listed), None),
-            // A policy for every origin admits a script, but removes its credentials.
+            // A policy for every origin admits a script, but removes the credentials.
             (Some("https://evil.example"), Some(&anyone), Some(0)),
             (Some("null"), Some(&anyone), Some(0)),
         ] {

@@ -1,49 +1,50 @@
-//! The intervals between requests for a live page: short while the page changes, longer while it rests, and longer
-//! still while requests fail.
+//! The intervals between requests for a live page. They are short while the page changes, longer while it doesn't
+//! change, and even longer while requests fail.
 
 use std::time::Duration;
 
 use crate::config::settings::LiveInterval;
 
-/// The longest wait that an answer can ask for.
+/// The longest wait that an answer's `Retry-After` can cause.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The interval of one page, which adapts to its changes.
+/// The interval between requests for one page, which adapts to the changes of the page.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PollRhythm {
-    /// `None` before the first answer.
+    /// The current interval; `None` before the first answer.
     interval: Option<Duration>,
-    /// The number of failures in a row.
+    /// The number of failed requests in a row.
     failures: u32,
 }
 
 impl PollRhythm {
-    /// Returns the interval after a page that has changed: half the last one, within `bounds`.
+    /// Returns the interval after a page that has changed: half the last interval, within `bounds`.
     pub(super) fn changed(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval / 2)
     }
 
-    /// Returns the interval after an unchanged page: one and a half times the last one, within `bounds`.
+    /// Returns the interval after an unchanged page: one and a half times the last interval, within `bounds`.
     pub(super) fn unchanged(&mut self, bounds: LiveInterval) -> Duration {
         self.answered(bounds, |interval| interval.saturating_mul(3) / 2)
     }
 
     fn answered(&mut self, bounds: LiveInterval, next: impl Fn(Duration) -> Duration) -> Duration {
         self.failures = 0;
-        // The bounds may change by a reload while the page is polled.
+        // A reload can change the bounds while the page is polled.
         let interval = self.interval.map_or(bounds.min, next).clamp(bounds.min, bounds.max);
         self.interval = Some(interval);
         interval
     }
 
-    /// Returns the interval after a failure: twice as long with each failure in a row, up to the longest of `bounds`,
-    /// and at least the `wait` of the answer, up to [`LONGEST_WAIT`].
+    /// Returns the interval after a failure. It doubles with each failure in a row, up to the longest interval of
+    /// `bounds`. It is at least `wait`, which the answer asks for, but a `wait` above [`LONGEST_WAIT`] counts as
+    /// [`LONGEST_WAIT`].
     pub(super) fn failed(&mut self, bounds: LiveInterval, wait: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let interval = self.interval.unwrap_or(bounds.min).clamp(bounds.min, bounds.max);
         // A larger shift would overflow after many failures.
         let longer = interval.saturating_mul(1 << self.failures.min(16));
-        // An upstream can ask for more than the longest interval.
+        // An upstream can ask for a longer wait than the longest interval.
         // Test: `failures_make_it_longer_and_an_upstream_can_ask_for_more`.
         longer.min(bounds.max).max(wait.min(LONGEST_WAIT))
     }
@@ -55,8 +56,8 @@ pub(super) fn chance() -> f64 {
     getrandom::fill(&mut bytes).map_or(1.0, |()| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
 
-/// Returns a random time between 0.9 and 1.1 times another one, so that pages that began together are not polled
-/// together.
+/// Returns a random time between 0.9 and 1.1 times `time`. Without this, pages whose polling began together would be
+/// polled together.
 pub(super) fn loosened(time: Duration) -> Duration {
     time.mul_f64(0.9 + chance() / 5.0)
 }

@@ -1,7 +1,8 @@
-//! A live page over a WebSocket (RFC 6455). The messages of the client choose the page, and may change it.
+//! Sends a live page over a WebSocket (RFC 6455). Messages of the client choose the page, and can choose another page
+//! later.
 //!
-//! `tungstenite` reads and writes the frames in memory (`WireBytes`), and Pingora's session has the connection. There
-//! are no extensions, so that nothing is compressed.
+//! `tungstenite` reads and writes the frames in memory (`WireBytes`), and Pingora's session owns the connection. No
+//! extensions are offered, so messages aren't compressed.
 
 use std::{
     future::Future,
@@ -39,25 +40,26 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest message of a client, and the size of the read buffer, in bytes.
+/// The largest message of a client, in bytes.
 const MESSAGE_SIZE: usize = 16 << 10;
+/// The size of the buffer for reading frames, in bytes.
 const READ_BUFFER: usize = 2 << 10;
 
-/// The longest time without a watched page: after the handshake, and after a page was refused.
+/// The longest time for which a client may watch no page, after the handshake or after a page was refused.
 const UNDECIDED: Duration = Duration::from_secs(10);
 
-/// The time for the last messages, and for the client's close frame.
+/// The most time that the last messages and the client's close frame may take.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The pings that may go unanswered.
+/// The number of pings in a row that a client may leave unanswered.
 const MOST_UNANSWERED: u32 = 2;
 
-/// The bytes between the connection and `tungstenite`.
+/// The bytes that pass between the connection and `tungstenite`.
 #[derive(Debug, Default)]
 struct WireBytes {
-    /// Received bytes that are not decoded yet.
+    /// The bytes that have been received but not decoded.
     came: BytesMut,
-    /// Encoded frames that are not sent yet.
+    /// The encoded frames that have not been sent.
     goes: Vec<u8>,
 }
 
@@ -83,7 +85,7 @@ impl Write for WireBytes {
     }
 }
 
-/// The WebSocket of one subscriber.
+/// The WebSocket of one subscriber, before it is opened.
 pub(super) struct LiveSocket {
     pub(super) groups: Arc<LiveGroups>,
     pub(super) proxy: Arc<InnerProxy>,
@@ -93,10 +95,10 @@ pub(super) struct LiveSocket {
 
 /// The reason that a WebSocket ends.
 enum SocketEnd {
-    /// The client has closed, or left.
+    /// The client has closed the WebSocket, or left.
     Gone,
     Stalled,
-    /// The client broke the protocol, or chose no page in time.
+    /// The gateway closes the WebSocket with this code and reason, for example because the client broke the protocol.
     Closed(CloseCode, &'static str),
     Farewell(Farewell),
 }
@@ -115,22 +117,22 @@ impl SocketEnd {
 /// The page that a WebSocket watches.
 enum SocketPage {
     Nothing,
-    /// The first answer for the page is awaited.
+    /// The page has been chosen, and its first answer is awaited.
     Entering(Pin<Box<dyn Future<Output = Result<Subscription, LivePageEnd>> + Send>>),
     Page(Subscription),
 }
 
 enum SocketEvent {
-    /// Bytes of the client.
+    /// Bytes from the client, or the end of the connection.
     Came(pingora::Result<Option<Bytes>>),
     Entered(Result<Subscription, LivePageEnd>),
     OfPage(LiveEvent),
-    /// The time for a ping has come.
+    /// A ping is due.
     Beat,
     Ends(SocketEnd),
 }
 
-/// A WebSocket that is open.
+/// An open WebSocket, with the state of its conversation.
 struct OpenSocket {
     groups: Arc<LiveGroups>,
     proxy: Arc<InnerProxy>,
@@ -139,7 +141,7 @@ struct OpenSocket {
     frames: WebSocket<WireBytes>,
     query: WindowQuery,
     watched: SocketPage,
-    /// The number of pings since the client last sent bytes.
+    /// The number of pings that were sent since the client last sent bytes.
     unanswered: u32,
 }
 
@@ -160,7 +162,7 @@ impl Conversation for LiveSocket {
         if matches!(end, SocketEnd::Stalled) {
             outcome.code = Some("client_stalled");
         } else {
-            // A client that does not answer the close frame holds up no process.
+            // A client that doesn't answer the close frame must not delay the end of the process.
             // Test: `a_web_socket_ends_with_the_process`.
             let _ = tokio::time::timeout(LAST, socket.close(session, &end, held)).await;
         }
@@ -174,7 +176,7 @@ impl OpenSocket {
         let mut lifetime = std::pin::pin!(tokio::time::sleep(self.stay.lifetime));
         let mut beat = Box::pin(tokio::time::sleep(self.stay.heartbeat));
         let mut undecided = Box::pin(tokio::time::sleep(UNDECIDED));
-        // Each iteration handles an event and sends the frames that it led to.
+        // Each iteration handles an event, and sends the frames that result from it.
         loop {
             let event = tokio::select! {
                 biased;
@@ -203,11 +205,11 @@ impl OpenSocket {
         }
     }
 
-    /// Handles an event. Returns the end of the WebSocket if the event ends it.
+    /// Handles an event. Returns the reason for the end if the event ends the WebSocket.
     fn take(&mut self, event: SocketEvent) -> Option<SocketEnd> {
         match event {
             SocketEvent::Came(Ok(Some(bytes))) => {
-                // Any bytes show that the client is there, not only pongs.
+                // Any bytes, not only pongs, show that the client is still there.
                 self.unanswered = 0;
                 self.frames.get_mut().came.extend_from_slice(&bytes);
                 self.read()
@@ -230,9 +232,10 @@ impl OpenSocket {
         }
     }
 
-    /// Decodes and handles the messages in the received bytes.
+    /// Decodes and handles the messages in the received bytes. Returns the reason for the end if a message ends the
+    /// WebSocket.
     fn read(&mut self) -> Option<SocketEnd> {
-        // Each iteration takes a message out of the received bytes.
+        // Each iteration decodes one message, until the received bytes contain no whole message.
         // Test: `violations_of_the_protocol_and_refused_credentials_end_a_socket`.
         loop {
             match self.frames.read() {
@@ -260,7 +263,7 @@ impl OpenSocket {
         }
     }
 
-    /// Begins to watch the page that a message names, in place of the one before. An invalid message is answered with
+    /// Begins to watch the page that a message names, instead of the current page. An invalid message is answered with
     /// an error, and changes nothing.
     fn watch(&mut self, text: &str) -> Option<SocketEnd> {
         let asked = WatchRequest::read(text).and_then(|request| {
@@ -272,7 +275,7 @@ impl OpenSocket {
             Err(detail) => {
                 let (status, code) = (Code::BodyInvalid.status(), Code::BodyInvalid.as_str().to_owned());
                 let fault = LivePageFault { status, code, detail };
-                // The error is not final: the client keeps the page that it watches.
+                // The error isn't final, because the client still watches its current page.
                 self.put(&LiveMessage::of_fault(&fault, false))
             }
             Ok(has) => {
@@ -287,8 +290,8 @@ impl OpenSocket {
         }
     }
 
-    /// Sends the reason that the watched page was refused. The WebSocket stays open for another page, unless the
-    /// credentials were refused. It ends if the gateway closes the page.
+    /// Handles the end of the watched page. If the page was refused, sends the reason; the WebSocket stays open for
+    /// another page unless the credentials were refused. If the gateway closes the page, the WebSocket also ends.
     fn lose(&mut self, end: LivePageEnd) -> Option<SocketEnd> {
         self.watched = SocketPage::Nothing;
         match end {
@@ -302,7 +305,7 @@ impl OpenSocket {
     }
 
     fn put(&mut self, message: &LiveMessage) -> Option<SocketEnd> {
-        // The message is always UTF-8, so that this never fails.
+        // The message is always UTF-8, so this never fails.
         let text = Utf8Bytes::try_from(self.stay.count(message).text.clone()).ok()?;
         self.write(Message::Text(text))
     }
@@ -311,9 +314,9 @@ impl OpenSocket {
         self.frames.write(message).err().map(|_| SocketEnd::Gone)
     }
 
-    /// Sends the frames that are written.
+    /// Sends the encoded frames to the client. Returns the reason for the end if that fails.
     async fn send(&mut self, session: &mut Session, held: &MemoryShare) -> Option<SocketEnd> {
-        // Flushing also writes the pongs that `tungstenite` has queued.
+        // Flushing also encodes the pongs that `tungstenite` has queued.
         if self.frames.flush().is_err() {
             return Some(SocketEnd::Gone);
         }
@@ -321,7 +324,7 @@ impl OpenSocket {
         if goes.is_empty() {
             return None;
         }
-        // Unlike events, whose bytes all clients share, frames are a copy for each client, and count in
+        // All clients share the bytes of events. Frames, however, are copied for each client, so they count in
         // `server.memory`.
         if held.take(goes.len()).is_err() {
             return Some(SocketEnd::Closed(CloseCode::Again, "the gateway has no memory"));
@@ -343,7 +346,7 @@ impl OpenSocket {
         }
     }
 
-    /// Closes the WebSocket: sends the last messages, and reads until the client closes.
+    /// Closes the WebSocket: sends the last messages, and reads until the client closes the connection.
     async fn close(&mut self, session: &mut Session, end: &SocketEnd, held: &MemoryShare) {
         let (code, reason) = match end {
             SocketEnd::Gone | SocketEnd::Stalled => (CloseCode::Normal, ""),
@@ -354,20 +357,20 @@ impl OpenSocket {
                 (CloseCode::Restart, farewell.word())
             }
         };
-        // After a close of the client this does nothing: `tungstenite` has queued the answer to it already.
+        // If the client has sent a close frame, this does nothing, because `tungstenite` has queued the answer already.
         let _ = self.frames.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
         let _ = self.frames.flush();
         let goes = std::mem::take(&mut self.frames.get_mut().goes);
         if write_part(session, goes.into(), held).await.is_err() || matches!(end, SocketEnd::Gone) {
             return;
         }
-        // Closing a socket with unread bytes resets it, and the client would lose the last messages.
+        // Closing a socket that has unread bytes resets the connection, and the client would lose the last messages.
         while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {}
     }
 }
 
 impl SocketPage {
-    /// Waits for the next event of the page. Cancel-safe: no event is lost if the wait is given up.
+    /// Waits for the next event of the page. This method is cancel-safe: no event is lost if the future is dropped.
     async fn next(&mut self) -> SocketEvent {
         match self {
             Self::Nothing => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The connection of a subscriber, from its admission to its end.
+//! The state of a subscriber's connection, from its admission to its end.
 
 use std::time::Duration;
 
@@ -12,18 +12,19 @@ use crate::{
     gateway::lifecycle::process::{Vitals, live_counts::LiveMessageKind},
 };
 
-/// The least time after which a client should reconnect, and the largest random time that is added, so that the clients
-/// of a process that stops do not all reconnect at once.
+/// The shortest time after which a client should reconnect.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The largest random time that is added to [`AGAIN`]. Without it, all clients of a process that stops would reconnect
+/// at once.
 const AGAIN_SPREAD: Duration = Duration::from_secs(4);
 
-/// The connection of a subscriber: its place, its times, and the numbers of messages that it got.
+/// The state of a subscriber's connection: its place, its time limits, and the numbers of messages that it got.
 pub(super) struct LiveStay {
     _place: SubscriberPlace,
     pub(super) vitals: Vitals,
     pub(super) heartbeat: Duration,
     pub(super) lifetime: Duration,
-    /// The time after which the client should reconnect.
+    /// The time after which the client should reconnect when the stream has ended.
     pub(super) again: Duration,
     pages: usize,
     patches: usize,
@@ -31,7 +32,8 @@ pub(super) struct LiveStay {
 }
 
 impl LiveStay {
-    /// Begins a connection, with times that differ a little from those of others.
+    /// Begins a connection. Its lifetime and the time to reconnect are slightly random, so connections that begin
+    /// together don't end together.
     pub(super) fn begin(place: SubscriberPlace, settings: &LiveSettings, vitals: &Vitals) -> Self {
         Self {
             _place: place,
@@ -45,7 +47,7 @@ impl LiveStay {
         }
     }
 
-    /// Counts a message that is sent, and returns it.
+    /// Counts a message that is about to be sent, and returns the message.
     pub(super) fn count<'m>(&mut self, message: &'m LiveMessage) -> &'m LiveMessage {
         self.vitals.live_counts().count_message(message.kind);
         *match message.kind {
@@ -56,7 +58,8 @@ impl LiveStay {
         message
     }
 
-    /// Returns the numbers of messages and the word of the end as a text, for the log.
+    /// Returns the numbers of messages and the reason for the end, for the log. Example:
+    /// `1 pages, 12 patches, 0 errors, ended by client`.
     pub(super) fn summary(&self, end: &str) -> String {
         let Self { pages, patches, errors, .. } = self;
         format!("{pages} pages, {patches} patches, {errors} errors, ended by {end}")

@@ -1,4 +1,4 @@
-//! Messages of clients over a WebSocket, and the query of the page that they watch.
+//! The messages of clients over a WebSocket, and the query of the page that a client watches.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use crate::{
     services::page::{PLACES, without},
 };
 
-/// The characters that are encoded: all but the unreserved ones (RFC 3986, section 2.3).
+/// The characters that are percent-encoded: all but the unreserved characters (RFC 3986 section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A message of a client.
+/// A message that a client sends over a WebSocket, as JSON.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(super) enum WatchRequest {
-    /// Watches a page, in place of the one before it. Members that are left out are those of the URL.
+    /// Watches a page, instead of the current page. A member that is left out has its value from the WebSocket's URL.
     WatchCollection {
-        /// The path of the list: that of the WebSocket, without `/live`.
+        /// The path of the list, which must be the WebSocket's path without `/live`.
         path: Option<String>,
         cursor: Option<String>,
         limit: Option<u32>,
         sort: Option<String>,
         filters: Option<BTreeMap<String, FilterValues>>,
-        /// The id of the page that the client has.
+        /// The id of the page that the client has, to get only the changes since that page.
         last_event_id: Option<String>,
     },
-    /// Watches another page of the same list. Null is the first one.
+    /// Watches another page of the same list. Null means the first page.
     UpdateCursor { cursor: Option<String> },
 }
 
-/// The values of a filter: a text, or an array of texts.
+/// The values of a filter: a string, or an array of strings.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum FilterValues {
@@ -42,14 +42,14 @@ pub(super) enum FilterValues {
 }
 
 impl WatchRequest {
-    /// Reads a message.
+    /// Parses a message of a client.
     ///
     /// # Errors
     ///
-    /// Returns the fault as a sentence for the client.
+    /// Returns a sentence for the client that explains the fault.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| {
-            // The message may repeat a long name of the client's.
+            // The message is cut, because it can repeat a long name that the client sent.
             let said: String = error.to_string().chars().take(200).collect();
             format!("write {{\"type\":\"watchCollection\"}} or {{\"type\":\"updateCursor\"}}: {said}")
         })
@@ -59,28 +59,29 @@ impl WatchRequest {
 /// The query of the page that a client watches.
 #[derive(Debug)]
 pub(super) struct WindowQuery {
-    /// The query of the WebSocket's URL, from which each `watchCollection` begins.
+    /// The query of the WebSocket's URL, with which each `watchCollection` begins.
     of_url: String,
     /// The query of the watched page.
     now: String,
 }
 
 impl WindowQuery {
-    /// Creates the query of a WebSocket's URL.
+    /// Creates the state of a WebSocket whose URL has this query.
     pub(super) fn new(of_url: &str) -> Self {
         Self { of_url: of_url.to_owned(), now: of_url.to_owned() }
     }
 
-    /// Returns the query of the watched page.
+    /// Returns the query of the page that the client watches now.
     pub(super) fn as_str(&self) -> &str {
         &self.now
     }
 
-    /// Applies a message. Returns the id of the page that the client has, if the message names it.
+    /// Applies a message to the query. Returns the id of the page that the client has; `None` if the message doesn't
+    /// name it.
     ///
     /// # Errors
     ///
-    /// Returns the fault as a sentence for the client; the query stays as it was.
+    /// Returns a sentence for the client that explains the fault. The query doesn't change then.
     pub(super) fn apply(
         &mut self,
         request: WatchRequest,
@@ -94,19 +95,21 @@ impl WindowQuery {
         let mut has = None;
         match request {
             WatchRequest::UpdateCursor { cursor } => {
-                // A request has one place at most. Test: `a_client_says_which_page_it_watches`.
+                // A request can have only one place, so the current one is removed.
+                // Test: `a_client_says_which_page_it_watches`.
                 next = without(&self.now, |name| places.contains(&name));
                 if let Some(cursor) = cursor {
                     push(&mut next, place()?, &cursor);
                 }
             }
             WatchRequest::WatchCollection { path: of_message, cursor, limit, sort, filters, last_event_id } => {
-                // The origin, the limits and the principal were checked only for this list.
+                // Another list is refused, because the origin, the limits and the principal were checked only for this
+                // list.
                 if of_message.is_some_and(|said| said != path) {
                     return Err(format!("this WebSocket is for {path}: open one for another list"));
                 }
-                // The message begins from the URL, because filters of earlier messages would otherwise add up.
-                // Test: `a_client_says_which_page_it_watches`.
+                // The message begins with the URL's query, not with the current one, because the filters of several
+                // messages would otherwise add up. Test: `a_client_says_which_page_it_watches`.
                 next = self.of_url.clone();
                 if let Some(cursor) = cursor {
                     next = without(&next, |name| places.contains(&name));

@@ -1,24 +1,24 @@
-//! The description of a live page: its target, and the key of its group.
+//! The description of a live page: the target that is polled, and the key of its group.
 
-/// A hash of all that determines a page and is known before the answer: the client, the base of links, the target, and
-/// the headers that negotiate the form of the answer.
+/// A hash of everything that determines a page and is known before the answer: the client, the base of links, the
+/// target, and the headers for content negotiation.
 pub(super) type GroupKey = [u8; 32];
 
-/// A page that is polled.
+/// A page of a list that is polled.
 #[derive(Clone, Debug)]
 pub(super) struct LiveWindow {
     pub(super) host: Option<String>,
-    /// The path by which the route is found.
+    /// The normalized path of the list, by which its route is found.
     pub(super) normal_path: String,
     /// The path of the list, as the client wrote it.
     pub(super) path: String,
-    /// The target of the requests, as the client wrote it: links in the page repeat its spelling.
+    /// The target of the requests, spelled as the client wrote it, because links in the page repeat the spelling.
     pub(super) target: String,
-    /// The part of the query that names the list.
+    /// The part of the query that names the list: the filters and the sort.
     pub(super) list_query: String,
-    /// True if the query has parameters that may be credentials.
+    /// True if the query has private parameters, which can be credentials.
     pub(super) has_private: bool,
-    /// The key of the group. Requests with the same key get the same page, unless `Vary` of the answer names another
-    /// header.
+    /// The key of the group. Requests with the same key get the same page, unless the answer's `Vary` names a header in
+    /// which they differ.
     pub(super) key: GroupKey,
 }

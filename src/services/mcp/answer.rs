@@ -1,4 +1,4 @@
-//! Answers: results and errors of JSON-RPC, as one JSON object each.
+//! The answers of the service. Each is one JSON object with a result or an error of JSON-RPC.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -14,16 +14,17 @@ use serde::Serialize;
 use super::message::{LEGACY, McpRequest, ProtocolEra, Rejection, VERSIONS};
 use crate::{downstream::Response, json::write};
 
-/// The time for which a client may keep the list of tools, in milliseconds. A reload may change it.
+/// The time for which a client may cache the list of tools, in milliseconds. The time is short because a reload can
+/// change the tools.
 const FRESH: u64 = 60_000;
 
-/// The rules of all tools, which models read.
+/// The instructions for all tools, which models read.
 const INSTRUCTIONS: &str = "Each `list_…` tool reads one list, in the list's order, and gives `nextCursor` while more items \
     follow: call it again with the same arguments and that text as `cursor`. Filters and sort stay the same from page to \
     page. `level` says what a page promises: with `exact` and `checked` a walk to the end has every item once. Problems have a \
     `code`, and a `detail` that says what to do.";
 
-/// The result of a call.
+/// The end of a tool call.
 pub(super) enum ToolEnd {
     /// A JSON object that the tool's output schema describes.
     Result(Vec<u8>),
@@ -35,7 +36,7 @@ fn server() -> Implementation {
     Implementation::new("cursorgate", env!("CARGO_PKG_VERSION"))
 }
 
-/// Returns the `_meta` of a result in the modern era: the name and version of the server.
+/// Returns the `_meta` of a result in the modern era, which contains the server's name and version.
 fn identity() -> MetaObject {
     let mut meta = MetaObject::default();
     let server = serde_json::to_value(server()).unwrap_or_default();
@@ -49,25 +50,25 @@ fn capabilities() -> ServerCapabilities {
     capabilities
 }
 
-/// Returns the answer to `initialize`: with the version that the client asks for if it is supported, else with the
-/// newest of the legacy era.
+/// Returns the answer to `initialize`. The answer has the version that the client asks for if that version is
+/// supported, and otherwise the newest version of the legacy era.
 ///
 /// # Errors
 ///
-/// Returns the refusal of a request that names no version.
+/// Returns a refusal if the request doesn't name a version.
 pub(super) fn initialized(request: &McpRequest) -> Result<Response, Box<Rejection>> {
     let Some(asked) = request.text("protocolVersion") else {
         return Err(request.reject(200, ErrorData::invalid_params("initialize has no protocolVersion", None)));
     };
     let newest = ProtocolVersion::LATEST_WITH_INITIALIZE;
-    // The modern version has no `initialize`, so that no answer to it names that version.
+    // `initialize` doesn't exist in the modern version, so an answer to it must not name that version.
     // Test: `a_client_of_the_legacy_era_begins_and_keeps_no_session`.
     let version = LEGACY.into_iter().find(|known| known.as_str() == asked).unwrap_or(newest);
     let result = InitializeResult::new(capabilities()).with_server_info(server());
     Ok(answer(request, &result.with_protocol_version(version).with_instructions(INSTRUCTIONS)))
 }
 
-/// Returns the answer to `server/discover`.
+/// Returns the answer to `server/discover`: the supported versions, the capabilities and the instructions.
 pub(super) fn discovered(request: &McpRequest) -> Response {
     let mut result = DiscoverResult::new(VERSIONS.to_vec(), capabilities()).with_server_info(server());
     result.instructions = Some(INSTRUCTIONS.to_owned());
@@ -75,12 +76,12 @@ pub(super) fn discovered(request: &McpRequest) -> Response {
     answer(request, &result)
 }
 
-/// Returns the answer to `ping`.
+/// Returns the answer to `ping`, which is an empty object.
 pub(super) fn pong(request: &McpRequest) -> Response {
     answer(request, &serde_json::Map::new())
 }
 
-/// Returns the answer to `tools/list`.
+/// Returns the answer to `tools/list`. `next` is the cursor of the next tools; `None` if there are no more.
 pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String>) -> Response {
     let mut result = ListToolsResult::with_all_items(tools);
     result.next_cursor = next;
@@ -88,7 +89,7 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
         ProtocolEra::Legacy => result.result_type = None,
         ProtocolEra::Modern => {
             result.meta = Some(identity());
-            // All clients of a host get the same tools, but a shared cache would also show them to clients without
+            // All clients of a host get the same tools, but a shared cache would also serve them to clients without
             // access.
             result = result.with_ttl_ms(FRESH).with_cache_scope(CacheScope::Private);
         }
@@ -96,8 +97,8 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
     answer(request, &result)
 }
 
-/// Returns the answer to `tools/call`. A result is in it twice: as text for models, and as `structuredContent` for
-/// programs. A fault is in it as text alone.
+/// Returns the answer to `tools/call`. The answer contains a result twice: as text for models, and as
+/// `structuredContent` for programs. It contains a fault only as text.
 pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Response {
     let (ToolEnd::Result(text) | ToolEnd::Fault(text)) = end;
     let mut result = b"{".to_vec();
@@ -107,7 +108,7 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
         result.push(b',');
     }
     result.extend_from_slice(b"\"content\":[{\"type\":\"text\",\"text\":");
-    // JSON is UTF-8, so that no byte is replaced.
+    // JSON is UTF-8, so the conversion doesn't replace any bytes.
     write::push_text(&mut result, &String::from_utf8_lossy(text));
     result.extend_from_slice(b"}],");
     match end {
@@ -116,7 +117,8 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
             result.extend_from_slice(value);
             result.extend_from_slice(b",\"isError\":false");
         }
-        // Clients validate structured content by the output schema also in errors, which a problem does not fit.
+        // An error has no structured content: clients would validate it by the output schema, which a problem doesn't
+        // match.
         ToolEnd::Fault(_) => result.extend_from_slice(b"\"isError\":true"),
     }
     if era == ProtocolEra::Modern {
@@ -127,12 +129,12 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
     response(200, message(Some(id), b"result", &result))
 }
 
-/// Returns the answer to a message that is refused.
+/// Returns the answer to a refused message, which is a JSON-RPC error.
 pub(super) fn refused(rejection: &Rejection) -> Response {
     response(rejection.status, message(rejection.id.as_ref(), b"error", &json(&rejection.error)))
 }
 
-/// Returns the answer to a notification.
+/// Returns the answer to a notification, which is an empty 202.
 pub(super) fn accepted() -> Response {
     Response::new(202, Vec::new())
 }
@@ -141,7 +143,8 @@ fn answer(request: &McpRequest, result: &impl Serialize) -> Response {
     response(200, message(Some(&request.id), b"result", &json(result)))
 }
 
-/// Writes a message of JSON-RPC. An answer to a message whose id is not known has no id.
+/// Writes a JSON-RPC message. `id` is `None` in the answer to a message whose id is unknown. `member` is `result` or
+/// `error`.
 fn message(id: Option<&Bytes>, member: &[u8], value: &[u8]) -> Vec<u8> {
     let mut body = b"{\"jsonrpc\":\"2.0\",".to_vec();
     if let Some(id) = id {
@@ -156,7 +159,7 @@ fn message(id: Option<&Bytes>, member: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
-    // Writing texts, numbers and flags as JSON never fails.
+    // Serializing strings, numbers and booleans as JSON never fails.
     serde_json::to_vec(value).unwrap_or_default()
 }
 

@@ -1,5 +1,5 @@
-//! The arguments of tools, read strictly: an argument of another form than the schema's is a fault whose text says what
-//! to write.
+//! Reads the arguments of tools strictly. An argument that doesn't match the schema is a fault, whose detail says what
+//! to write instead.
 
 use std::borrow::Cow;
 
@@ -22,19 +22,19 @@ use crate::{
     },
 };
 
-/// The most columns of a table.
+/// The most elements that an array of strings, such as `columns`, can have.
 const MOST_COLUMNS: usize = 1_000;
 
-/// The action of a tool that exports.
+/// The action that a call of an export tool requests.
 #[derive(Debug)]
 pub(super) enum ExportAsk {
-    /// Begins an export with these filters and this sort; the bytes are the body of the request.
+    /// Begins an export with the filters and the sort of the query. The bytes are the body of the request.
     Begin(PageQuery, Bytes),
-    /// Reads the state of the export with this id.
+    /// Reads the state of the export with this id. The query has only the path of the list.
     State(PageQuery, String),
 }
 
-/// The arguments of a call, all of which have names of the tool's schema.
+/// The arguments of a call. All of them have names that the tool's schema contains.
 struct ToolArguments<'a> {
     members: Vec<json::Member<'a>>,
 }
@@ -43,7 +43,8 @@ struct ToolArguments<'a> {
 ///
 /// # Errors
 ///
-/// Returns 400 `parameter_invalid`, `limit_invalid`, `limit_too_large` or `sort_invalid`.
+/// Returns 400 `parameter_invalid`, `limit_invalid`, `limit_too_large` or `sort_invalid` for an argument that doesn't
+/// match the schema.
 pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<PageQuery, ListFault> {
     let list = &*tool.list;
     let arguments = ToolArguments::read(tool, arguments, &[LIMIT, CURSOR, SORT])?;
@@ -51,7 +52,7 @@ pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<Pag
     let cursor = arguments.text(CURSOR)?;
     let mut query = arguments.list_query(list)?;
     query.pairs.insert(0, (own("first"), limit.to_string()));
-    // The total may cost a request, so that it is requested only with the first page.
+    // The total can cost an additional request, so only the first page contains it.
     query.counted = cursor.is_none();
     query.pairs.extend(cursor.map(|cursor| (own("after"), cursor.into_owned())));
     query.pairs.extend(arguments.sort(list)?.map(|sort| (own("sort"), sort)));
@@ -62,7 +63,7 @@ pub(super) fn read_page(tool: &McpTool, arguments: Option<&Bytes>) -> Result<Pag
 ///
 /// # Errors
 ///
-/// Returns 400 `parameter_invalid` or `sort_invalid`.
+/// Returns 400 `parameter_invalid` or `sort_invalid` for an argument that doesn't match the schema.
 pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<ExportAsk, ListFault> {
     let list = &*tool.list;
     let sortable = list.sort_parameter.as_ref().map(|_| SORT);
@@ -70,7 +71,7 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
     let arguments = ToolArguments::read(tool, arguments, &names)?;
     let mut query = arguments.list_query(list)?;
     if let Some(id) = arguments.text(EXPORT)? {
-        // The id becomes a part of the path: another text could lead to another route.
+        // The id becomes part of the path, and a string of another form could lead to another route.
         // Test: `a_tool_begins_an_export_and_follows_it`.
         if !exports::is_id(&id) {
             return Err(fault(EXPORT, "is the `id` of an export"));
@@ -90,7 +91,8 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
 }
 
 impl<'a> ToolArguments<'a> {
-    /// Checks the names of the arguments. `own` are those of the tool itself, beside those of the list.
+    /// Reads the arguments and checks their names. `own` are the names that belong to the tool itself, in addition to
+    /// the list's names.
     fn read(tool: &McpTool, arguments: Option<&'a Bytes>, own: &[&str]) -> Result<Self, ListFault> {
         let ToolList { arguments: names, .. } = &*tool.list;
         let members = arguments.map_or(Some(Vec::new()), |arguments| json::members(arguments));
@@ -100,7 +102,8 @@ impl<'a> ToolArguments<'a> {
         let is_known = |name: &[u8]| known.iter().any(|known| known.as_bytes() == name);
         if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
             let unknown: String = String::from_utf8_lossy(unknown).chars().take(100).collect();
-            // `sort` is not suggested for a list with one order; a call with it gets an error about that.
+            // `sort` isn't suggested for a list with only one order. A call that has it anyway gets an error that says
+            // so.
             let shown = known.into_iter().filter(|name| *name != SORT || !tool.list.terms.is_empty());
             let shown = shown.collect::<Vec<_>>().join(", ");
             let detail = format!("`{unknown}` is no argument of {}: there are {shown}", tool.definition.name);
@@ -109,7 +112,7 @@ impl<'a> ToolArguments<'a> {
         Ok(Self { members })
     }
 
-    /// Returns the JSON of an argument. Returns `None` also for null, because models write null for an argument that
+    /// Returns the JSON of an argument; `None` if it is missing or null, because models write null for an argument that
     /// they mean to leave out.
     fn value(&self, name: &str) -> Option<&'a [u8]> {
         let (_, value) = self.members.iter().find(|(known, _)| **known == *name.as_bytes())?;
@@ -132,7 +135,7 @@ impl<'a> ToolArguments<'a> {
         let (default, most) = list.limits;
         let Some(value) = self.value(LIMIT) else { return Ok(default) };
         let invalid = || ListFault::new(Code::LimitInvalid, format!("`limit` is an integer from 1 to {most}"));
-        // A number such as `2.0` is an integer in JSON Schema too. Test: `arguments_reach_the_list`.
+        // A number such as `2.0` is also an integer in JSON Schema. Test: `arguments_reach_the_list`.
         let is_number = scalar::kind(value) == ScalarKind::Number;
         let limit = scalar::unsigned(value).filter(|limit| is_number && *limit > 0).ok_or_else(invalid)?;
         u32::try_from(limit).ok().filter(|limit| *limit <= most).ok_or_else(|| {
@@ -141,10 +144,11 @@ impl<'a> ToolArguments<'a> {
         })
     }
 
-    /// Returns the sort as a value of the gateway's parameter: terms joined by commas.
+    /// Returns the sort as the value of the gateway's parameter, which is the terms joined by commas; `None` without
+    /// `sort`.
     fn sort(&self, list: &ToolList) -> Result<Option<String>, ListFault> {
         let Some(terms) = self.texts(SORT)? else { return Ok(None) };
-        // The schema has `minItems`, so that an empty sort is refused too.
+        // An empty sort is also refused, because the schema has `minItems`.
         // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
         if terms.is_empty() || terms.iter().any(|term| !list.terms.contains(term)) {
             let detail = match list.terms.as_slice() {
@@ -156,10 +160,10 @@ impl<'a> ToolArguments<'a> {
         Ok(Some(terms.join(",")))
     }
 
-    /// Returns a query with the path and the filters of the arguments.
+    /// Returns the query with the path and the filters that the arguments state.
     fn list_query(&self, list: &ToolList) -> Result<PageQuery, ListFault> {
         for (_, argument) in &list.arguments.path {
-            // Without the argument the path would be another one.
+            // Without a value for this part, the path would be the path of something else.
             // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
             if self.text(argument)?.is_none_or(|value| value.is_empty()) {
                 return Err(fault(argument, "is needed: a text that is not empty"));
@@ -176,11 +180,11 @@ impl<'a> ToolArguments<'a> {
     }
 }
 
-/// Returns the value of a filter as a text. Numbers keep their digits.
+/// Returns the value of a filter as a string. Numbers keep all their digits.
 ///
 /// # Errors
 ///
-/// Returns the form that the argument must have, as the end of a sentence.
+/// Returns the form that the argument must have as the end of a sentence, such as `is an integer`.
 fn spelled(value: &[u8], kind: Option<ParameterKind>) -> Result<String, &'static str> {
     let as_written = || String::from_utf8_lossy(value).into_owned();
     let is_integer = || value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit);

@@ -1,6 +1,6 @@
-//! Messages of clients: JSON-RPC, one in each request by POST, with the headers of
-//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>. Requests keep the bytes
-//! of their ids and arguments, so that numbers keep their digits.
+//! Reads messages of clients: one JSON-RPC message in each POST request, with the headers of
+//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>. Ids and arguments are
+//! kept as bytes, so numbers keep all their digits.
 
 use std::borrow::Cow;
 
@@ -27,22 +27,23 @@ pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-pro
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// The deepest nesting of a message.
+/// The deepest nesting of a message's JSON.
 pub(super) const DEPTH: u16 = 32;
 
 /// The longest id of a request, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// The marks around the value of a header that is encoded in base64.
+/// The beginning and the end of a header value that is encoded in base64.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 
 /// The eras of the protocol
 /// (<https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#terminology>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProtocolEra {
-    /// A client begins with `initialize`. The gateway keeps no state of it: each request is answered by itself.
+    /// A client begins with `initialize`. The gateway doesn't keep state for the client: each request is answered
+    /// independently.
     Legacy,
-    /// Each request states its version and the capabilities of its client.
+    /// Each request states the protocol version and the capabilities of the client.
     Modern,
 }
 
@@ -57,36 +58,36 @@ pub(super) const VERSIONS: [ProtocolVersion; 3] =
 #[derive(Debug)]
 pub(super) enum McpMessage {
     Request(McpRequest),
-    /// A notification, which needs no action here.
+    /// A notification, which the gateway accepts without any action.
     Notification,
 }
 
 #[derive(Debug)]
 pub(super) struct McpRequest {
-    /// JSON: a text or an integer.
+    /// The id of the request as JSON: a string or an integer.
     pub(super) id: Bytes,
     pub(super) method: String,
-    /// JSON: an object.
+    /// The parameters as a JSON object; `None` if the request has none.
     params: Option<Bytes>,
     pub(super) era: ProtocolEra,
 }
 
-/// The refusal of a message.
+/// The refusal of a message, which is answered with a JSON-RPC error.
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub(super) status: u16,
-    /// The id of the request, if it has one.
+    /// The id of the request as JSON; `None` if it is unknown.
     pub(super) id: Option<Bytes>,
     pub(super) error: ErrorData,
 }
 
 impl McpRequest {
-    /// Returns a parameter, as JSON.
+    /// Returns a parameter as JSON; `None` if it is missing.
     pub(super) fn param(&self, name: &str) -> Option<Bytes> {
         self.params.as_ref().and_then(|params| member(params, name))
     }
 
-    /// Returns a parameter that is a text; `None` also for one that is not.
+    /// Returns the content of a parameter that is a string; `None` if it is missing or isn't a string.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.param(name).and_then(|value| text(&value))
     }
@@ -96,18 +97,19 @@ impl McpRequest {
         Box::new(Rejection { status, id: Some(self.id.clone()), error })
     }
 
-    /// Checks the version, and in the modern era the metadata and the headers that each request needs. Sets the era.
+    /// Checks the version, and sets the era. In the modern era, also checks the metadata and the headers that each
+    /// request needs.
     fn check(&mut self, headers: &HeaderMap) -> Result<(), Box<Rejection>> {
         let written = one(headers, &PROTOCOL_VERSION).map_err(|error| self.reject(400, error))?;
         let meta = self.param("_meta").and_then(|meta| serde_json::from_slice::<RequestMetaObject>(&meta).ok());
         let meta = meta.unwrap_or_default();
         let modern = ProtocolVersion::V_2026_07_28;
-        // Without metadata the header names the era, so that the refusal names the keys that are missing.
+        // If there is no metadata, the header determines the era, so the refusal can list the keys that are missing.
         // Test: `headers_have_to_match_their_message`.
         let Some(version) =
             meta.protocol_version().or_else(|| (written == Some(modern.as_str())).then(|| modern.clone()))
         else {
-            // `initialize` negotiates the version, so that its header does not count yet.
+            // `initialize` negotiates the version, so the header of that request doesn't count yet.
             let is_known = |version: &str| LEGACY.iter().any(|known| known.as_str() == version);
             return match written {
                 Some(version) if self.method != InitializeResultMethod::VALUE && !is_known(version) => {
@@ -151,11 +153,11 @@ impl McpRequest {
     }
 }
 
-/// Reads a message.
+/// Parses the body of a request as a message, and checks it against the headers.
 ///
 /// # Errors
 ///
-/// Returns the refusal of a body that is no message of JSON-RPC 2.0, or of a request whose version or headers are
+/// Returns a refusal if the body isn't a JSON-RPC 2.0 message, or if the version or the headers of the request are
 /// wrong.
 pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box<Rejection>> {
     let refused = |code: ErrorCode, detail: String| {
@@ -165,7 +167,7 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(invalid("batches are not taken: send each message as a request of its own"));
     }
-    // JSON that is no message has another code than text that is no JSON (JSON-RPC 2.0, section 5.1).
+    // JSON that isn't a message has another code than text that isn't JSON (JSON-RPC 2.0, section 5.1).
     // Test: `malformed_messages_are_refused`.
     let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
     let body = RequestBody::read(body, DEPTH).map_err(|problem| {
@@ -203,21 +205,21 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
     Ok(McpMessage::Request(request))
 }
 
-/// Returns a member of an object; `None` if there is none, or if the value is no object.
+/// Returns a member of a JSON object; `None` if the member is missing, or if `object` isn't an object.
 pub(super) fn member(object: &Bytes, name: &str) -> Option<Bytes> {
     let members = json::members(object)?;
     let (_, value) = members.into_iter().find(|(known, _)| **known == *name.as_bytes())?;
     Some(object.slice_ref(value))
 }
 
-/// Returns the text of a JSON string; `None` for other values, and for one that is not valid Unicode.
+/// Returns the content of a JSON string; `None` for other values, and for a string that isn't valid Unicode.
 pub(super) fn text(value: &[u8]) -> Option<String> {
     String::from_utf8(scalar::text(value)?.into_owned()).ok()
 }
 
 fn is_id(id: &[u8]) -> bool {
     let is_integer = || id.strip_prefix(b"-").unwrap_or(id).iter().all(u8::is_ascii_digit);
-    // Null and fractions are no ids here, unlike in JSON-RPC itself. Test: `malformed_messages_are_refused`.
+    // Unlike in JSON-RPC itself, null and fractions aren't valid ids here. Test: `malformed_messages_are_refused`.
     match scalar::kind(id) {
         ScalarKind::Text => id.len() <= LONGEST_ID,
         ScalarKind::Number => id.len() <= LONGEST_ID && is_integer(),
@@ -225,11 +227,11 @@ fn is_id(id: &[u8]) -> bool {
     }
 }
 
-/// Returns the value of a header; `None` if there is none.
+/// Returns the value of a header that occurs at most once; `None` if the header is missing.
 ///
 /// # Errors
 ///
-/// Returns an error if the header occurs twice, or is not ASCII.
+/// Returns an error if the header occurs several times, or isn't ASCII.
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ErrorData> {
     let mut values = headers.get_all(name).iter();
     let (first, further) = (values.next(), values.next());
@@ -241,7 +243,7 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>,
     }
 }
 
-/// Decodes a header's value
+/// Decodes a header value if it is marked as base64, and returns any other value unchanged
 /// (<https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding>).
 fn decoded(value: &str) -> Cow<'_, str> {
     let encoded = value.strip_prefix(ENCODED.0).and_then(|value| value.strip_suffix(ENCODED.1));

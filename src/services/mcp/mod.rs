@@ -1,14 +1,14 @@
 //! Tools for agents, by the Model Context Protocol (<https://modelcontextprotocol.io/specification/2026-07-28>) over
 //! streamable HTTP.
 //!
-//! Each request is answered by itself, with one JSON object: the newest version of the protocol has no sessions,
-//! earlier ones allow a server to have none, and no tool needs one, because cursors carry their places. A tool that
-//! reads a list is one inner request with its client's own headers (`services::list_page`), and one that exports a
-//! list is a request for `services::exports`, so that rights, limits, logs and proofs are those of a request that the
-//! client makes itself.
+//! Each request is answered independently, with one JSON object. There are no sessions: the newest version of the
+//! protocol doesn't have them, and in earlier versions they are optional. No tool needs a session, because a cursor
+//! contains its position. A tool that reads a list sends one inner request with its client's own headers
+//! (`services::list_page`). A tool that exports a list sends a request to `services::exports`. So rights, limits, logs
+//! and proofs are the same as for a request that the client sends itself.
 //!
-//! `message` reads requests, `tools`, `tool_list` and `schema` describe the tools, `arguments` reads calls, `result`
-//! writes their results, and `answer` the messages around them.
+//! `message` reads requests, and `arguments` reads the arguments of calls. `tools`, `tool_list` and `schema` describe
+//! the tools. `result` writes the results of calls, and `answer` writes the messages that contain the results.
 
 mod answer;
 mod arguments;
@@ -61,15 +61,15 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The most bytes of a call's pages, as a multiple of its largest result. A page has items that the result leaves out,
-/// and cursors beside its items.
+/// The most bytes that a call's page can have, as a multiple of the largest result. The page can be larger than the
+/// result, because it contains items that the result leaves out, and a cursor for each item.
 const ROOM: usize = 16;
 
-/// The least value of that bound, in bytes.
+/// The lowest bound for the bytes of a call's page, for configurations with a small largest result.
 const LEAST_ROOM: usize = 4 << 20;
 
-/// Headers that concern only the message, and that inner requests do not inherit. An unknown header could be a
-/// credential, so that pages of a request with one are never cached as those of an anonymous client.
+/// Headers that concern only the message, so inner requests don't inherit them. This matters for caching: an unknown
+/// header could be a credential, so pages of a request with an unknown header are never cached for anonymous clients.
 const OF_MESSAGES: [HeaderName; 8] = [
     header::ACCEPT,
     header::ORIGIN,
@@ -81,10 +81,10 @@ const OF_MESSAGES: [HeaderName; 8] = [
     HeaderName::from_static("prefer"),
 ];
 
-/// The prefix of headers that repeat arguments.
+/// The prefix of headers that repeat arguments of the call. Inner requests don't inherit these headers.
 const OF_ARGUMENTS: &str = "mcp-param-";
 
-/// The names that tools have for parameters of inner requests.
+/// Pairs of an inner request's parameter and the tools' argument for it.
 const RENAMED: &[(&str, &str)] = &[("first", tool_list::LIMIT), ("after", tool_list::CURSOR)];
 
 pub(super) struct Mcp {
@@ -94,19 +94,19 @@ pub(super) struct Mcp {
     tools: PerSnapshot<ToolSet>,
 }
 
-/// A call of a tool.
+/// A call of a tool, with everything that it needs to run.
 struct ToolCall {
     tool: Arc<McpTool>,
-    /// A JSON object.
+    /// The arguments as JSON; `None` if the call has none.
     arguments: Option<Bytes>,
-    /// The most bytes of the items of the result.
+    /// The most bytes that the items of the result may have together.
     most: usize,
     reader: ListReader,
 }
 
 /// The reason that a request has no result.
 enum McpRefusal {
-    /// The answer is an error of JSON-RPC.
+    /// The answer is a JSON-RPC error.
     Rejected(Box<Rejection>),
     /// The answer is a problem of the gateway.
     Failed(Failure),
@@ -150,7 +150,7 @@ impl Service for Mcp {
         // `takes` has found the settings in this snapshot.
         let Some(settings) = &snapshot.services.mcp else { return Ok(None) };
         let head = session.req_header();
-        // Every request is checked, also one that is refused for its method.
+        // The origin of every request is checked, even if the request is then refused because of its method.
         // Test: `requests_over_http_are_checked`.
         check_origin(&head.headers, settings)?;
         if head.method != Method::POST {
@@ -174,20 +174,20 @@ impl Service for Mcp {
             }
             Err(McpRefusal::Failed(failure)) => return Err(failure),
         };
-        // The answer is sent even if the memory is used up meanwhile.
+        // The answer is sent even if the memory is used up in the meantime.
         let _ = held.take(response.as_ref().map_or(0, |response| response.body.len()));
         Ok(response.map(ServiceAnswer::Whole))
     }
 }
 
 impl Mcp {
-    /// Creates the service. `exports` is whether the gateway answers requests for exports.
+    /// Creates the service. `exports` is `true` if `inner` answers requests for exports.
     pub(super) fn new(inner: Arc<InnerGateway>, exports: bool) -> Self {
         Self { inner, exports, tools: PerSnapshot::default() }
     }
 
     fn tools(&self, snapshot: &Arc<Snapshot>, settings: &McpSettings) -> Result<Arc<ToolSet>, Failure> {
-        // A reload can remove exports, but can't add them.
+        // A reload can turn exports off, but can't turn them on if the process began without them.
         let exports = self.exports && snapshot.services.exports.is_some();
         self.tools.get(snapshot, || Ok(ToolSet::new(snapshot, settings.items, exports)))
     }
@@ -202,7 +202,7 @@ impl Mcp {
     ) -> Result<Option<Response>, McpRefusal> {
         let is_legacy = request.era == ProtocolEra::Legacy;
         let method = request.method.as_str();
-        // The eras have different methods: the modern one has no `initialize` and no `ping`.
+        // The eras have different methods: `initialize` and `ping` don't exist in the modern era.
         // Test: `a_client_of_the_modern_era_asks_at_once`.
         if method == InitializeResultMethod::VALUE && is_legacy {
             return Ok(Some(answer::initialized(request)?));
@@ -222,7 +222,7 @@ impl Mcp {
             return self.call(session, request, (snapshot, settings), outcome).await;
         }
         let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "there is no such method here", None);
-        // Clients of the legacy era read errors in a 200; the modern one has the status 404 for an unknown method.
+        // Clients of the legacy era expect errors with status 200. In the modern era, an unknown method has status 404.
         // Test: `a_client_of_the_modern_era_asks_at_once`.
         Err(request.reject(if is_legacy { 200 } else { 404 }, error).into())
     }
@@ -238,7 +238,7 @@ impl Mcp {
         let tools = self.tools(snapshot, settings)?;
         let target = target::read(session.req_header())?;
         let name = request.text("name").unwrap_or_default();
-        // A tool of another host is unknown here. Test: `hosts_have_their_own_tools`.
+        // A tool for the lists of another host is unknown at this host. Test: `hosts_have_their_own_tools`.
         let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
             let shown: String = name.chars().take(100).collect();
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
@@ -267,7 +267,7 @@ impl Mcp {
 }
 
 impl ToolCall {
-    /// Runs the tool. Returns its result and a line for the log.
+    /// Runs the tool. Returns the result, and a line for the log such as `list_users: items: 20`.
     async fn run(&self) -> (ToolEnd, String) {
         let name = &self.tool.definition.name;
         let ended = match self.tool.kind {
@@ -286,7 +286,7 @@ impl ToolCall {
         result::of_page(&page, self.most)
     }
 
-    /// Begins an export, or reads the state of one, by a request for `services::exports`.
+    /// Begins an export, or reads the state of an export, by a request to `services::exports`.
     async fn export(&self) -> Result<Vec<u8>, ToolFault> {
         let (query, method, below, headers, body) = match arguments::read_export(&self.tool, self.arguments.as_ref())? {
             ExportAsk::Begin(query, body) => {
@@ -304,7 +304,7 @@ impl ToolCall {
     }
 }
 
-/// Answers `tools/list`. The cursor is the name of the last tool in the answer before.
+/// Answers `tools/list`. The cursor is the name of the last tool in the previous answer.
 fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) -> Result<Response, Box<Rejection>> {
     let invalid = || request.reject(200, ErrorData::invalid_params("the cursor is none of this list of tools", None));
     let cursor = request.param("cursor").filter(|cursor| **cursor != *b"null");
@@ -313,11 +313,11 @@ fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) ->
     Ok(answer::listed(request, page, next))
 }
 
-/// Refuses scripts of origins that the configuration does not name, even of the same host: by DNS rebinding a foreign
-/// page can reach this host in the name of its reader. Test: `requests_over_http_are_checked`.
+/// Refuses scripts whose origins the configuration doesn't list, even an origin of this host: by DNS rebinding, a
+/// malicious page can reach this host with the rights of the page's reader. Test: `requests_over_http_are_checked`.
 fn check_origin(headers: &HeaderMap, settings: &McpSettings) -> Result<(), Box<Problem>> {
     if !headers.contains_key(header::ORIGIN) {
-        // Browsers always send `Origin` with a POST of a script; a client without it is no script.
+        // Browsers always send `Origin` with a script's POST, so a client without it isn't a script in a browser.
         return Ok(());
     }
     let origin = cors::origin(headers).and_then(|origin| origin.to_str().ok());
@@ -328,13 +328,13 @@ fn check_origin(headers: &HeaderMap, settings: &McpSettings) -> Result<(), Box<P
     Err(Box::new(Problem::new(Code::OriginRefused, detail)))
 }
 
-/// Refuses clients that don't accept JSON. The protocol makes clients accept streams as well, which are never sent
-/// here.
+/// Refuses clients that don't accept JSON; `None` for other clients. The protocol also requires clients to accept event
+/// streams, but this isn't checked, because the gateway never sends them.
 fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     let takes = |range: &MediaRange| {
         range.weight > 0 && matches!(range.essence.as_str(), "application/json" | "application/*" | "*/*")
     };
-    // A request without `Accept` takes any type (RFC 9110 section 12.5.1).
+    // A request without `Accept` accepts any type (RFC 9110 section 12.5.1).
     if !headers.contains_key(header::ACCEPT) || MediaRange::all(headers).iter().any(takes) {
         return None;
     }
@@ -342,7 +342,8 @@ fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     Some(Rejection { status: 406, id: None, error: ErrorData::invalid_request(detail, None) })
 }
 
-/// Returns the answer to a GET, which asks for a stream, and to a DELETE, which ends a session: 405, as there are none.
+/// Returns 405, the answer to a GET, which asks for a stream, and to a DELETE, which ends a session. The gateway has
+/// neither streams nor sessions.
 fn without_stream() -> Response {
     let mut response = Response::new(405, Vec::new());
     response.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -350,10 +351,10 @@ fn without_stream() -> Response {
     response
 }
 
-/// Returns the client of a call for its inner requests.
+/// Returns the client of a call for inner requests, without the headers that concern only the message.
 fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
-    // The upstream gets no header of the protocol. Test: `headers_of_the_protocol_stay_here`.
+    // The headers of the protocol must not reach the upstream. Test: `headers_of_the_protocol_stay_here`.
     for name in OF_MESSAGES {
         caller.headers.remove(name);
     }

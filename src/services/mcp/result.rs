@@ -1,4 +1,4 @@
-//! The results of tools as JSON: pages with as many items as fit, and problems.
+//! Writes the results of tools as JSON: pages with as many items as fit, and problems.
 
 use bytes::Bytes;
 
@@ -10,18 +10,19 @@ use crate::{
 
 const NULL: &[u8] = b"null";
 
-/// The reason that a tool has no result.
+/// The reason that a tool doesn't have a result.
 #[derive(Debug)]
 pub(super) struct ToolFault {
     fault: ListFault,
-    /// The cursor past an item that can't be shown, as JSON.
+    /// The cursor after an item that can't be shown, as a JSON string; `None` if there is no such cursor.
     past: Option<Bytes>,
 }
 
-/// A page as a result, with the number of its items.
+/// A page as the result of a tool.
 #[derive(Debug)]
 pub(super) struct BoundedPage {
     pub(super) json: Vec<u8>,
+    /// The number of items in the result.
     pub(super) items: usize,
 }
 
@@ -32,16 +33,17 @@ impl From<ListFault> for ToolFault {
 }
 
 impl ToolFault {
-    /// Returns the code of the problem.
+    /// Returns the code of the problem, such as `rate_limited`.
     pub(super) fn code(&self) -> &str {
         &self.fault.code
     }
 
-    /// Returns the problem as JSON, with advice for a model and the cursor past an item that can't be shown.
+    /// Returns the problem as JSON, with advice for a model, and with the cursor after an item that can't be shown.
     pub(super) fn json(&self) -> Vec<u8> {
         let ListFault { code, detail, status, retry_after } = &self.fault;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
-        // A code that is not that of a problem, such as `page_refused`, may stand for a lasting fault.
+        // A code that isn't a problem's code, such as `page_refused`, can mean a permanent fault, so a retry isn't
+        // advised.
         let retryable = known.is_some_and(|code| code.retryable());
         let number = |number: u64| Document::Number(number.to_string());
         let mut members: Vec<(&str, Document)> =
@@ -53,7 +55,7 @@ impl ToolFault {
             members.push(("nextCursor", Document::Text(past)));
         }
         let advice = match (known, code.as_str()) {
-            // The cursor decides first: other advice would lead to the same item again.
+            // If there is a cursor, it decides: other advice would lead to the same item again.
             _ if self.past.is_some() => Some("call again with `nextCursor` as `cursor`, to go on after the item"),
             (Some(code), _) if code.restarts() => Some("call again without `cursor`, to begin anew"),
             (_, "rate_limited") => Some("wait, and call again with the same arguments"),
@@ -66,13 +68,14 @@ impl ToolFault {
     }
 }
 
-/// Writes a page with as many of its first items as have at most `most` bytes together. `nextCursor` leads to the first
-/// item that is left out, so that no item is lost between two results.
+/// Writes a page with as many of its first items as fit into `most` bytes. `nextCursor` leads to the first item that is
+/// left out, so no item is lost between two results.
 ///
 /// # Errors
 ///
-/// Returns 422 `result_too_large` or 502 `upstream_malformed` if not even the first item can be shown, with the cursor
-/// past it. Returns the same if items are left out and have no cursors, with the number of items that fit as a `limit`.
+/// Returns 422 `result_too_large` or 502 `upstream_malformed` in two cases. If not even the first item can be shown,
+/// the fault has the cursor after that item. If items must be left out but the items before them have no cursors, the
+/// detail advises a `limit` with the number of items that fit.
 pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage, ToolFault> {
     let mut json = b"{\"items\":[".to_vec();
     let begin = json.len();
@@ -95,8 +98,8 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
         None if page.has_next => &page.end[..],
         None => NULL,
         Some((edge, size)) => {
-            // Items of a list by tokens have no cursors: none of them can be left out.
-            // Test: `items_without_cursors_are_given_whole_or_not_at_all`.
+            // Items of a list that the upstream pages by tokens have no cursors, so the result can't end at one of
+            // them. Test: `items_without_cursors_are_given_whole_or_not_at_all`.
             let last = items.checked_sub(1).map(|last| &page.edges[last].cursor[..]);
             match last.filter(|cursor| *cursor != NULL) {
                 Some(cursor) => cursor,
@@ -126,8 +129,9 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
     Ok(BoundedPage { json, items })
 }
 
-/// Returns the fault of a page whose item `edge` does not fit, after an item without a cursor or as the first one.
-/// `size` is that of the item, if it is valid JSON.
+/// Returns the fault of a page whose item `edge` can't be shown. Either the item is the first one, or the item before
+/// it has no cursor. `size` is the item's length in bytes; `None` if it isn't valid JSON. `items` is the number of
+/// items before it.
 fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, usize)) -> ToolFault {
     let (code, what) = match size {
         Some(size) if items == 0 => {
@@ -136,7 +140,8 @@ fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, us
         Some(_) => (Code::ResultTooLarge, format!("with the next item, a result has more than {most} bytes")),
         None => (Code::UpstreamMalformed, "an item of the upstream is no valid JSON".to_owned()),
     };
-    // The item's own cursor leads past it. Test: `an_item_that_is_too_large_is_refused_with_a_cursor_past_it`.
+    // The item's own cursor leads to the items after it.
+    // Test: `an_item_that_is_too_large_is_refused_with_a_cursor_past_it`.
     let past = Some(&edge.cursor).filter(|cursor| items == 0 && ***cursor != *NULL).cloned();
     let detail = match (&past, items) {
         (Some(_), _) => what,
@@ -202,7 +207,7 @@ mod tests {
             let fault = read(&of_page(&page(nodes, false, false), most).unwrap_err().json());
             assert_eq!((&fault["code"], &fault["nextCursor"]), (&json!(code), &json!("c0")), "{fault}");
         }
-        // An item that comes later ends the result before it.
+        // If a later item can't be shown, the result ends before that item.
         let result = read(&of_page(&page(&[Some("1"), None], false, false), 4).unwrap().json);
         assert_eq!((&result["items"], &result["nextCursor"]), (&json!([1]), &json!("c0")));
     }

@@ -1,5 +1,5 @@
-//! The JSON Schemas of tools: of their arguments and of their results. Agents read them, and clients validate results
-//! by them.
+//! The JSON Schemas of the tools' arguments and results. Agents read these schemas, and clients use them to validate
+//! results.
 
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use crate::{
     services::item_types::{TypeCatalog, ValueType},
 };
 
-/// The deepest nesting of items that is described. A model reads the schemas of all tools at once, so that they are
-/// short.
+/// The deepest nesting of items that a schema describes. A model reads the schemas of all tools at once, so they must
+/// be short.
 const DEPTH: usize = 3;
 
-/// Returns the schema of the arguments of a tool that reads a list.
+/// Returns the schema of the arguments for a tool that reads a list.
 pub(super) fn of_reading(described: &DescribedList, list: &ToolList) -> JsonObject {
     let (default, most) = list.limits;
     let mut own = vec![
@@ -34,7 +34,7 @@ pub(super) fn of_reading(described: &DescribedList, list: &ToolList) -> JsonObje
     of_arguments(described, list, own)
 }
 
-/// Returns the schema of the arguments of a tool that exports a list.
+/// Returns the schema of the arguments for a tool that exports a list.
 pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonObject {
     let words = |words: &[&str], description: &str| json!({ "type": "string", "enum": words, "default": words.first(), "description": description });
     let mut own = vec![
@@ -58,7 +58,7 @@ pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonOb
             }),
         ),
     ];
-    // An export is a query of the list, which can sort only by a parameter.
+    // An export uses the query of the list, which can sort only if the list has a sort parameter.
     if list.sort_parameter.is_some() {
         own.extend(sort(list));
     }
@@ -75,7 +75,8 @@ fn sort(list: &ToolList) -> Option<(&'static str, Value)> {
     ))
 }
 
-/// Returns the schema of a tool's own arguments, and of those that a list has: parts of its path, and filters.
+/// Returns the schema of a tool's own arguments, and of the arguments that come from the list: the parts of its path,
+/// and the filters.
 fn of_arguments(described: &DescribedList, list: &ToolList, own: Vec<(&str, Value)>) -> JsonObject {
     let mut properties: JsonObject = own.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     for (parameter, argument) in &list.arguments.path {
@@ -89,17 +90,17 @@ fn of_arguments(described: &DescribedList, list: &ToolList, own: Vec<(&str, Valu
             Some(ParameterKind::Integer) => json!("integer"),
             Some(ParameterKind::Number) => json!("number"),
             Some(ParameterKind::Boolean) => json!("boolean"),
-            // Models write `true` and `5` without quotes if they are not told a type.
+            // Without a stated type, models write `true` and `5` without quotes.
             None => json!(["string", "number", "boolean"]),
         };
         properties.insert(argument.clone(), json!({ "type": kind, "description": text }));
     }
-    // A path has no default for its parts; filters may all be left out.
+    // Parts of the path have no defaults, so they are required. Every filter can be left out.
     let required: Vec<&String> = list.arguments.path.iter().map(|(_, argument)| argument).collect();
     object(json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false }))
 }
 
-/// Returns the schema of a page. `item` describes an item.
+/// Returns the schema of a page as a tool's result. `item` is the schema of an item; `None` permits any item.
 pub(super) fn of_page(item: Option<Value>) -> JsonObject {
     object(json!({
         "type": "object",
@@ -123,7 +124,7 @@ pub(super) fn of_page(item: Option<Value>) -> JsonObject {
     }))
 }
 
-/// Returns the schema of an export.
+/// Returns the schema of an export's state as a tool's result.
 pub(super) fn of_job() -> JsonObject {
     object(json!({
         "type": "object",
@@ -142,8 +143,8 @@ pub(super) fn of_job() -> JsonObject {
     }))
 }
 
-/// Returns a schema that describes values of a type in words and permits any value: documents of upstreams are often
-/// wrong, and a client refuses a result that does not match its schema.
+/// Returns a schema that describes values of a type in words, but permits any value. Documents of upstreams are often
+/// wrong, and a client refuses a result that doesn't match its schema.
 pub(super) fn of_value(value: &ValueType, types: &TypeCatalog) -> Value {
     described_value(value, None, types, DEPTH)
 }

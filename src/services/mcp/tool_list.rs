@@ -1,14 +1,14 @@
-//! The data of a list that its tools need, and the names of the arguments that all tools share.
+//! The data of a list that its tools need, and the argument names that are the same in all tools.
 
 use crate::{
     gateway::{Snapshot, lifecycle::snapshot::DescribedList, openapi::ParameterKind},
     services::list::ArgumentNames,
 };
 
-/// The longest name of an argument that is derived from a parameter, in characters.
+/// The most characters in the name of an argument that is derived from a parameter.
 const LONGEST_ARGUMENT: usize = 60;
 
-/// The arguments that are not parts of a list's path or filters.
+/// The number of items. This argument and the following ones belong to the tools, not to a list's path or filters.
 pub(super) const LIMIT: &str = "limit";
 pub(super) const CURSOR: &str = "cursor";
 pub(super) const SORT: &str = "sort";
@@ -17,25 +17,25 @@ pub(super) const COMPRESSION: &str = "compression";
 pub(super) const COLUMNS: &str = "columns";
 pub(super) const EXPORT: &str = "export";
 
-/// The names that no parameter of a list has as an argument, also where a tool does not use them, so that a parameter
-/// has one name in all tools.
+/// The names that arguments for a list's parameters can't have. Tools that don't use a name reserve it nevertheless, so
+/// a parameter has the same name in all tools.
 const TAKEN: [&str; 7] = [LIMIT, CURSOR, SORT, FORMAT, COMPRESSION, COLUMNS, EXPORT];
 
-/// A value for parameters of a path, with which the route of a list is looked up.
+/// A value for the parameters in a list's path, to look up the route of the list.
 const SAMPLE: &str = "sample";
 
-/// A list as its tools read it.
+/// The data of a list that its tools need.
 #[derive(Debug)]
 pub(super) struct ToolList {
     pub(super) route: String,
-    /// The path as the configuration has it, with parameters such as `{id}`.
+    /// The path from the configuration, with parameters such as `{id}`.
     pub(super) path: String,
     pub(super) arguments: ArgumentNames,
-    /// The kinds of the filters' values, in the order of the filters.
+    /// The types of the filters' values, in the order of the filters; `None` if a type is unknown.
     pub(super) kinds: Vec<Option<ParameterKind>>,
-    /// The terms of sorts; empty if the list has one order.
+    /// The terms that a sort can have, such as `name` and `-name`; empty if the list has only one order.
     pub(super) terms: Vec<String>,
-    /// The parameter of the list that sorts, with which exports are requested.
+    /// The sort parameter of the list, which requests for exports use; `None` if the list has none.
     pub(super) sort_parameter: Option<String>,
     /// The number of items without a `limit`, and the largest `limit`.
     pub(super) limits: (u32, u32),
@@ -56,20 +56,20 @@ impl ToolList {
         }
     }
 
-    /// Returns whether a host serves the list.
+    /// Returns whether requests with this host reach the list.
     pub(super) fn is_served(&self, snapshot: &Snapshot, host: Option<&str>) -> bool {
         let path = self.arguments.fill(&self.path, |_| SAMPLE.to_owned());
         snapshot.table.find(host, &path).is_some_and(|found| found.route.name == self.route)
     }
 }
 
-/// Returns the name of an argument for a parameter. Characters other than letters, digits, `_`, `-` and `.`, which some
-/// models refuse, become `_`.
+/// Returns the name of the argument for a parameter. Some models accept only ASCII letters, digits, `_`, `-` and `.` in
+/// names, so every other character becomes `_`.
 fn argument_name(parameter: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     let name = parameter.chars().map(|character| if taken(character) { character } else { '_' });
     let name: String = name.take(LONGEST_ARGUMENT).collect();
-    // `score[gte]` becomes `score_gte`; an underscore of the parameter itself stays.
+    // `score[gte]` becomes `score_gte`. An underscore at the end of the parameter itself stays.
     let name = if parameter.ends_with(taken) { &name } else { name.trim_end_matches('_') };
     if name.is_empty() { "parameter".to_owned() } else { name.to_owned() }
 }

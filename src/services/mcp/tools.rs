@@ -1,4 +1,5 @@
-//! The tools of a configuration: each list has one that reads it and, with exports, one that exports it.
+//! The tools of a configuration. Each list has a tool that reads it and, if exports are configured, a tool that exports
+//! it.
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use crate::{
 /// The most tools in an answer to `tools/list`.
 const PAGE: usize = 50;
 
-/// The most characters of a list's own description that are shown.
+/// The most characters of a list's own description that a tool's description contains.
 const LONGEST: usize = 2_000;
 
-/// The tools of a configuration, in the order of its file.
+/// The tools of a configuration, in the order of the configuration file.
 pub(super) struct ToolSet {
     tools: Vec<Arc<McpTool>>,
 }
@@ -34,14 +35,14 @@ pub(super) enum ToolKind {
 }
 
 impl ToolSet {
-    /// Makes the tools of a snapshot. `items` is the largest number of items in a result; `exports` adds tools that
-    /// export.
+    /// Creates the tools of a snapshot. `items` is the largest number of items in a result. With `exports`, each list
+    /// also has a tool that exports it.
     pub(super) fn new(snapshot: &Snapshot, items: u32, exports: bool) -> Self {
         let mut tools = Vec::new();
         for described in &snapshot.described.mcp {
             let list = Arc::new(ToolList::of(described, items));
             tools.push(Arc::new(reading(described, &list)));
-            // Without exports each call of such a tool would be refused.
+            // Without exports, each call of an export tool would be refused.
             if exports {
                 tools.push(Arc::new(exporting(described, &list)));
             }
@@ -49,28 +50,29 @@ impl ToolSet {
         Self { tools }
     }
 
-    /// Returns up to [`PAGE`] tools that a host serves after the tool with the name `after`, and the name after which
-    /// the next answer continues, if more follow. Returns `None` if there is no tool with the name `after`.
+    /// Returns up to [`PAGE`] tools for the lists that `host` serves. The tools begin after the tool with the name
+    /// `after`. If more tools follow, also returns the name after which the next answer continues. Returns `None` if
+    /// there is no tool with the name `after`.
     pub(super) fn page(
         &self,
         (snapshot, host): (&Snapshot, Option<&str>),
         after: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
         let begin = match after {
-            // An unknown cursor is refused: a walk that began at the first tool again would have no end.
-            // Test: `many_tools_come_in_pages`.
+            // An unknown cursor is refused. If it led to the first tool again, a client that follows cursors would
+            // never reach the end. Test: `many_tools_come_in_pages`.
             Some(name) => self.tools.iter().position(|tool| tool.definition.name == name)? + 1,
             None => 0,
         };
         let mut served = self.tools[begin..].iter().filter(|tool| tool.list.is_served(snapshot, host));
         let page: Vec<Tool> = served.by_ref().take(PAGE).map(|tool| tool.definition.clone()).collect();
-        // The tool after the page is looked up, so that the last answer has no cursor.
+        // The page has a cursor only if another tool follows, so the last answer doesn't have one.
         // Test: `many_tools_come_in_pages`.
         let next = served.next().and_then(|_| page.last()).map(|tool| tool.name.clone().into_owned());
         Some((page, next))
     }
 
-    /// Returns the tool with this name, if the host serves its list.
+    /// Returns the tool with this name; `None` if there is no such tool, or if the host doesn't serve the tool's list.
     pub(super) fn find(&self, (snapshot, host): (&Snapshot, Option<&str>), name: &str) -> Option<&Arc<McpTool>> {
         let found = self.tools.iter().find(|tool| tool.definition.name == name);
         found.filter(|tool| tool.list.is_served(snapshot, host))
@@ -106,7 +108,7 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
         described.collection
     );
     let title = format!("Export {}", described.collection);
-    // An export stores a file, but changes and removes no item.
+    // An export stores a file, so it isn't read-only, but it doesn't change or remove items.
     let hints = ToolAnnotations::with_title(title.clone()).read_only(false).destructive(false).open_world(false);
     let definition = Tool::new(
         format!("export_{}", described.name),
@@ -119,10 +121,10 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
     McpTool { definition, kind: ToolKind::Export, list: Arc::clone(list) }
 }
 
-/// Returns a text with the list's own description, if there is one, before it.
+/// Returns the description of a tool: the list's own description, if there is one, and then `how`.
 fn with_own(described: &DescribedList, how: &str) -> String {
     let Some(own) = &described.description else { return how.to_owned() };
-    // The models of clients read each description, so that a long one would fill their context.
+    // The models of clients read every description, so a long description would fill their context.
     let mut shown: String = own.chars().take(LONGEST).collect();
     if shown.len() < own.len() {
         shown.push('…');

@@ -1,4 +1,4 @@
-//! `/playground/lists`: the lists that the page can read, and the parameters by which it reads them, as JSON.
+//! `/playground/lists`: the lists that the page can read, and the parameters with which it reads them, as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,9 @@ use crate::{
     json::Pointer,
 };
 
-/// Renders the lists that are served to GET, in the order of the configuration.
+/// Returns the lists that answer GET as a JSON document, in the order of the configuration.
 pub(super) fn render(snapshot: &Snapshot) -> String {
-    // The page sends no other method.
+    // Lists that don't answer GET are left out, because the page sends only GET.
     let lists = snapshot.routes.iter().filter(|route| route.methods.take(&http::Method::GET));
     let lists: Vec<Value> = lists.filter_map(|route| Some(described(route, route.list.as_ref()?))).collect();
     format!("{}\n", json!({ "lists": lists }))
@@ -25,7 +25,7 @@ fn described(route: &Route, list: &List) -> Value {
     json!({
         "name": route.name,
         "path": route.path.value,
-        // Any of the hosts selects the route, and a request needs one.
+        // Any of the hosts selects the route, so the page uses the first one.
         "host": route.hosts.first(),
         "mode": list.guarantee.mode.word(),
         "level": level_word(list.guarantee.level),
@@ -48,7 +48,8 @@ fn described(route: &Route, list: &List) -> Value {
     })
 }
 
-/// Returns the places of the facts that lead from a page to others: cursors, links and flags.
+/// Returns the JSON Pointers of the facts that lead from a page to other pages: cursors, links and flags. Facts that
+/// the envelope doesn't contain are left out.
 fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
     const FACTS: [&str; 10] = [
         "next.cursor",
@@ -65,10 +66,10 @@ fn facts(places: &EnvelopePlaces) -> Map<String, Value> {
     FACTS.into_iter().filter_map(|name| Some((name.to_owned(), places.find(name)?.to_string().into()))).collect()
 }
 
-/// Returns how legacy requests page, in pages or in items, and the names of their parameters.
+/// Returns the description of legacy requests: whether they count pages or items, and the names of their parameters.
 fn legacy(list: &List) -> Value {
     let dialect = &list.dialect;
-    // A name that begins with `/` is a place in the body of a request, which the page can't send.
+    // A name that begins with `/` is a place in a request's body, which the page can't send.
     let in_query = |name: Option<String>| name.filter(|name| !name.starts_with('/'));
     let (counts, first) = if dialect.counts_pages() { ("pages", dialect.first_page()) } else { ("items", 0) };
     json!({
@@ -81,7 +82,7 @@ fn legacy(list: &List) -> Value {
     })
 }
 
-/// Returns the place of the array of items in an answer, and that of the item in an element.
+/// Returns the place of the array of items in an answer, and the place of the item in an element, as JSON Pointers.
 fn items(array: Option<&Pointer>, item: Option<&Pointer>) -> Value {
     json!({ "array": array.map(ToString::to_string), "item": item.map(ToString::to_string) })
 }

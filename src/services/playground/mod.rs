@@ -1,10 +1,10 @@
-//! The playground at the admin listener: a page on which operators read a list of this gateway by page number and by
-//! cursor, side by side, with each request, its answer, the upstream requests that it took, and its proof.
+//! The playground at the admin listener. On its page, operators read a list of this gateway by page number and by
+//! cursor, side by side. The page shows each request, its answer, the upstream requests that it caused, and its proof.
 //!
-//! A request of the page runs through the gateway like any other, with the headers that the operator typed, so that
-//! limits, policies and logs hold for it. Its permit is signed by a key that the process draws when it starts, and
-//! which the gateway of clients does not know, so that no client can have a request explained by it. The explanation
-//! goes to the page, and is not kept.
+//! A request of the page runs through the gateway with the headers that the operator typed. Limits, policies and logs
+//! apply to it as to any other request. Its permit is signed by a random key that the process creates when it starts.
+//! The gateway that serves clients doesn't have this key, so a client can't get explanations with a permit of the page.
+//! The explanation is sent to the page, and isn't kept.
 
 mod lists;
 mod request;
@@ -33,7 +33,7 @@ const REQUEST: &str = "/playground/request";
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The files of the page. It takes style and icons from the operator's page, by relative links.
+/// The files of the page. The page uses the style and the icons of the admin listener's own page by relative links.
 const FILES: [OperatorFile; 6] = [
     ("/playground/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/playground/playground.css", "text/css; charset=utf-8", include_str!("page/playground.css")),
@@ -50,17 +50,17 @@ const LATE: ReportRefusal =
     (StatusCode::GATEWAY_TIMEOUT, "the request took longer than services.playground.timeout and was given up\n");
 const BROKEN: ReportRefusal = (StatusCode::BAD_GATEWAY, "the answer broke off: the log has the request\n");
 
-/// The time for which a permit is valid, in seconds. It is used at once.
+/// The time for which a permit is valid, in seconds. A short time suffices, because the permit is used at once.
 const PERMIT_LIFE: u64 = 60;
 
 pub(super) struct Playground {
-    /// The gateway of the page's requests. It exists also without `[services.playground]`, because a reload can add
-    /// that.
+    /// The gateway for the page's requests. It exists even without `[services.playground]`, because a reload can add
+    /// that table.
     inner: InnerGateway,
     explanations: Arc<Explanations>,
 }
 
-/// The answer to a request of the page.
+/// The JSON with which a request of the page is answered.
 #[derive(Serialize)]
 struct PlayedAnswer<'a> {
     /// The name of the list's route.
@@ -69,18 +69,18 @@ struct PlayedAnswer<'a> {
     milliseconds: f64,
     headers: Vec<(&'a str, String)>,
     body: String,
-    /// True if the body is longer than the part that is shown.
+    /// True if the answer's body was too long, so `body` contains only its beginning.
     cut: bool,
-    /// `None` if too many requests were being explained.
+    /// The explanation; `None` if too many requests were being explained.
     explanation: Option<Box<RawValue>>,
 }
 
 impl Playground {
-    /// Opens the playground of a gateway that has no services yet.
+    /// Opens the playground for a gateway that has no services yet.
     ///
     /// # Errors
     ///
-    /// Returns an error if the system has no random bytes for the key of permits.
+    /// Returns an error if the system has no random bytes for the key that signs permits.
     pub(super) fn open(gateway: &Gateway) -> Result<Self, String> {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(secret.as_mut_slice()).map_err(|error| format!("the system has no random bytes: {error}"))?;
@@ -92,18 +92,18 @@ impl Playground {
         self.inner.gateway().live.pin().services.playground.is_some()
     }
 
-    /// Makes a request through the gateway. Returns the answer and its explanation as JSON.
+    /// Sends the request that `body` describes through the gateway. Returns the answer and its explanation as JSON.
     async fn play(&self, body: &[u8]) -> Result<String, ReportRefusal> {
         let snapshot = self.inner.gateway().live.pin();
         let settings = snapshot.services.playground.ok_or(OFF)?;
         let asked = PlayedRequest::read(&snapshot, body)?;
-        // The permit is for this one path and a short time, so that a leaked one is of little use.
+        // The permit is valid only for this path and a short time, so a leaked permit is of little use.
         let permit = self.explanations.sign(asked.scope(), clock::unix_seconds().saturating_add(PERMIT_LIFE));
         let PlayedRequest { route, caller, .. } = &asked;
         let request = InnerRequest { head: asked.head(&permit)?, body: bytes::Bytes::new() };
         let proxy = self.inner.proxy().await.map_err(|_| FAILED)?;
         let (held, mut kept, mut cut, mut is_full) = (snapshot.memory.share(), Vec::new(), false, false);
-        // The rest of a longer body is read and dropped, so that the request ends by itself.
+        // The rest of a longer body is read and dropped: the request must end by itself.
         let keep = |part: &[u8]| {
             let shown = part.len().min(settings.answer_size.saturating_sub(kept.len()));
             cut |= shown < part.len();
@@ -112,7 +112,7 @@ impl Playground {
                 Err(_) => is_full = true,
             }
         };
-        // The sender lives as long as the request, so that only the time limit ends it.
+        // The sender lives as long as the request, so only the time limit can end the request early.
         let (_kept, mut wanted) = watch::channel(());
         let began = clock::instant();
         let sent = request.send(&proxy, caller, (settings.timeout, &mut wanted), keep).await;
@@ -121,7 +121,7 @@ impl Playground {
             Unanswered::GivenUp => LATE,
             Unanswered::BrokenOff => BROKEN,
         })?;
-        // The explanation is taken also where the answer is refused below, because it must not stay.
+        // The explanation is taken even if the answer is refused below, because it must not stay in the gateway.
         let explanation = self.explained(&headers);
         if is_full {
             return Err(BUSY);
@@ -138,14 +138,14 @@ impl Playground {
         serde_json::to_string(&answer).map(|text| text + "\n").map_err(|_| FAILED)
     }
 
-    /// Takes the explanation of a request, found by the request id in the headers of its answer.
+    /// Takes the explanation of a request out of the gateway, by the request id in the headers of the answer.
     fn explained(&self, headers: &HeaderMap) -> Option<Box<RawValue>> {
         let kept = self.explanations.take(headers.get(REQUEST_ID)?.to_str().ok()?)?;
         RawValue::from_string(kept.text.to_string()).ok()
     }
 }
 
-/// Returns the headers of an answer as texts, in the order of the map.
+/// Returns the headers of an answer as strings, in the order of the map.
 fn written(headers: &HeaderMap) -> Vec<(&str, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     headers.iter().map(|(name, value)| (name.as_str(), text(value.as_bytes()))).collect()
@@ -178,8 +178,8 @@ impl ServiceReport for Playground {
 mod tests {
     use super::*;
 
-    /// The content security policy forbids inline scripts, styles and handlers, and a browser reports them only at run
-    /// time.
+    /// The content security policy forbids inline scripts, styles and handlers, and browsers report a violation only at
+    /// run time.
     #[test]
     fn the_page_has_no_inline_script_style_or_handler() {
         for (path, _, text) in FILES {

@@ -1,4 +1,4 @@
-//! A request of the playground, read from what the page sends.
+//! A request of the playground: reads and checks the body that the page sends.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,19 +17,20 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// The longest path with its query, in bytes.
+/// The longest path, including its query, in bytes.
 const LONGEST_PATH: usize = 16 << 10;
 
 /// The longest value of a header, in bytes.
 const LONGEST_VALUE: usize = 8 << 10;
 
-/// The `Host` of a request for which the page names no host.
+/// The `Host` of a request if the page doesn't name a host.
 const HOST: &str = "localhost";
 
-/// The headers that every request of the page can have, beside those of its list.
+/// The headers that every request of the page can have, in addition to those of the list.
 const ALLOWED: [&str; 5] = ["accept", "accept-language", "authorization", "prefer", "x-api-key"];
 
-/// Headers that the gateway sets itself, or that change how a request is framed. The page can't set them.
+/// Headers that the page can't set, because the gateway sets them itself, or because they change how a request is
+/// framed.
 const OWN: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
 
 const UNREADABLE: ReportRefusal = (
@@ -49,7 +50,7 @@ const WRONG_HEADER: ReportRefusal =
 const WRONG_VALUE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "the value of a header has other bytes than visible ones, or more than 8 KiB\n");
 
-/// The body of a request of the page.
+/// The JSON body of a request of the page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlayOrder {
@@ -59,7 +60,7 @@ struct PlayOrder {
     headers: BTreeMap<String, String>,
 }
 
-/// A request for a list, which has been checked.
+/// A request for a list after all checks.
 pub(super) struct PlayedRequest {
     pub(super) route: Arc<Route>,
     pub(super) caller: Caller,
@@ -68,30 +69,32 @@ pub(super) struct PlayedRequest {
 }
 
 impl PlayedRequest {
-    /// Reads and checks a request, whose path must lead to a list that is served to GET.
+    /// Reads and checks a request. Its path must lead to a list that answers GET.
     ///
     /// # Errors
     ///
     /// Returns the reason that the request is refused.
     pub(super) fn read(snapshot: &Snapshot, body: &[u8]) -> Result<Self, ReportRefusal> {
         let PlayOrder { path, host, headers: sent } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
-        // A whole URL would name a host of its own. Test: `requests_are_for_lists_and_have_few_headers`.
+        // A whole URL would name another host than `host`. Test: `requests_are_for_lists_and_have_few_headers`.
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }
-        // A route may be for one host only, and the page itself is opened under that of the admin listener.
+        // A route can be for one host only. The host of the page itself doesn't help, because it is the admin
+        // listener's.
         let host = HeaderValue::try_from(host.as_deref().unwrap_or(HOST)).map_err(|_| WRONG_HOST)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host);
         let read = target::read(&head(&path, &headers)?).map_err(|_| WRONG_PATH)?;
-        // An ambiguous path could be read as another list by the upstream.
+        // The upstream could read an ambiguous path as the path of another list.
         if read.doubt.is_some() {
             return Err(WRONG_PATH);
         }
         let route = find_list(snapshot, read.host.as_deref(), &read.normal_path).ok_or(NO_LIST)?;
         let allowed = route.list.as_ref().map(allowed).unwrap_or_default();
         for (name, value) in sent {
-            // A header about framing, or of a proxy, could turn this into another request.
+            // A header about framing, or from a proxy, could turn the request into another one, so only listed headers
+            // are allowed.
             let name = HeaderName::try_from(name).ok().filter(|name| allowed.contains(name)).ok_or(WRONG_HEADER)?;
             let value = HeaderValue::try_from(value).ok().filter(|value| value.len() <= LONGEST_VALUE);
             headers.insert(name, value.ok_or(WRONG_VALUE)?);
@@ -99,16 +102,16 @@ impl PlayedRequest {
         Ok(Self { route, caller: Caller::of_headers(headers), path, normal_path: read.normal_path })
     }
 
-    /// Returns the scope of the permit: the list's route and this path.
+    /// Returns the scope of the permit: the list's route and the path of this request.
     pub(super) fn scope(&self) -> PermitScope<'_> {
         PermitScope { route: &self.route.name, path: &self.normal_path }
     }
 
-    /// Returns the head of the request, with its permit.
+    /// Returns the head of the request, with the permit to explain it.
     ///
     /// # Errors
     ///
-    /// Returns the reason that it can't be written.
+    /// Returns the reason that the head can't be written.
     pub(super) fn head(&self, permit: &str) -> Result<RequestHeader, ReportRefusal> {
         let mut head = head(&self.path, &self.caller.headers)?;
         head.insert_header(EXPLAIN, permit).map_err(|_| WRONG_HEADER)?;
@@ -116,7 +119,8 @@ impl PlayedRequest {
     }
 }
 
-/// Returns the headers that the page may set for a list: the common ones, and those that tell the list's clients apart.
+/// Returns the headers that the page can set for a list: the ones that every list allows, and the ones that identify
+/// the list's clients.
 pub(super) fn allowed(list: &List) -> Vec<HeaderName> {
     let mut names: Vec<HeaderName> = ALLOWED.into_iter().map(HeaderName::from_static).collect();
     let own = list.protected.iter().filter(|name| !OWN.contains(&name.as_str()) && ![EXPLAIN, FORM].contains(name));

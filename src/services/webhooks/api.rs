@@ -1,9 +1,9 @@
-//! Requests of clients for their endpoints and deliveries.
+//! Answers requests of clients for their endpoints and deliveries.
 //!
-//! Before each POST and PATCH, such as one that registers an endpoint, the route `authorize` is requested with the
-//! client's own headers. A client that is refused there is refused here, so that clients without valid credentials
-//! can't fill the store or make the gateway send requests. The headers of `principal` identify a client, and it sees
-//! only its own endpoints.
+//! Before each POST and PATCH, such as a registration of an endpoint, the service requests the route `authorize` with
+//! the client's own headers. If that request is refused, the client's request is refused too. So clients without valid
+//! credentials can't fill the store or make the gateway send requests. The headers of `principal` identify a client,
+//! and a client sees only its own endpoints.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,17 +51,17 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest body of a request in bytes, its deepest nesting, and the time in which it must arrive.
+/// The limits of a request's body: its size in bytes, its nesting, and the time in which it must arrive.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
 
-/// The time limit of the request that decides on a client's rights.
+/// The time limit of the request to the route `authorize`.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
 
-/// The most bytes of the body of a refusal by that request that a client gets.
+/// The most bytes of a refusal's body that are passed on from the route `authorize` to the client.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The rate limit of verifications of an endpoint, because by these a client makes the gateway send requests to a host
-/// that may not want them.
+/// The rate limit for verifications of an endpoint. It is low because a client could otherwise make the gateway send
+/// many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 const FAILED: &str = "the gateway failed: report the request id";
@@ -69,11 +69,11 @@ const FAILED: &str = "the gateway failed: report the request id";
 pub(in crate::services) struct Webhooks {
     inner: Arc<InnerGateway>,
     store: WebhookStore,
-    /// Wakes the keeper of this process after a redelivery.
+    /// Wakes the keeper of this process when a delivery has been queued again.
     raised: Arc<Notify>,
 }
 
-/// A request for endpoints, with its client and its resource.
+/// A request for endpoints or deliveries, with its client and the resource that it names.
 struct WebhookCall<'c> {
     snapshot: &'c Arc<Snapshot>,
     settings: &'c WebhookSettings,
@@ -83,9 +83,9 @@ struct WebhookCall<'c> {
     method: Method,
     query: Option<String>,
     caller: Caller,
-    /// The hash that names the client.
+    /// The hash of the headers that identify the client.
     client: [u8; 32],
-    /// The names of the client under each key of cursors, that under the signing key first.
+    /// The names of the client under each cursor key. The name under the signing key is the first.
     owners: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ impl Service for Webhooks {
             return false;
         };
         let rest = head.raw_path().strip_prefix(clients.path.as_bytes());
-        // A longer first segment, such as `/webhooksx`, is a path of a route.
+        // A path whose first segment is longer, such as `/webhooksx`, belongs to a route.
         // Test: `registrations_are_checked_and_bounded`.
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
     }
@@ -117,13 +117,13 @@ impl Service for Webhooks {
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
-            // Some clients send a body that is not needed.
+            // Some clients send a body although none is needed.
             // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
             false => discard_body(session).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
-            // A client that has lost its rights can still read and remove its endpoints.
-            // Test: `a_client_without_rights_registers_no_endpoint`.
+            // Reads and removals aren't checked: a client that has lost its rights can still read and remove its
+            // endpoints. Test: `a_client_without_rights_registers_no_endpoint`.
             if (is_post || needs_body)
                 && let Some(refusal) = self.refusal(&call).await?
             {
@@ -161,24 +161,24 @@ impl Webhooks {
         }
     }
 
-    /// Requests the route `authorize` in the name of the client. Returns its answer as a refusal unless it is a success
-    /// (2xx).
+    /// Requests the route `authorize` with the client's headers. Returns `None` if the answer's status is 2xx, and
+    /// otherwise the answer as a refusal for the client.
     async fn refusal(&self, call: &WebhookCall<'_>) -> Result<Option<Response>, Failure> {
         let mut head = RequestHeader::build(Method::GET, call.clients.authorize.value.as_bytes(), None)
             .map_err(|error| Failure::logged(Code::Internal, FAILED, error.to_string()))?;
         for (name, value) in &call.caller.headers {
-            // Appending fails only for an invalid header, or if the map is full. These headers are valid, and come
-            // from a request that was accepted.
+            // Appending fails only for an invalid header, or if the map is full. These headers are valid and come from
+            // an accepted request, so neither happens.
             let _ = head.append_header(name.clone(), value.clone());
         }
         let mut body = Vec::new();
-        // The refusal does not count in `server.memory`, so that its size is bounded here.
+        // The refusal doesn't count in `server.memory`, so its size must be bounded here.
         let keep = |part: &[u8]| body.extend_from_slice(&part[..part.len().min(LARGEST_REFUSAL - body.len())]);
         let (_goes_on, mut wanted) = watch::channel(());
         let request = InnerRequest { head, body: Bytes::new() };
         let proxy = self.inner.proxy().await?;
         let asked = request.send(&proxy, &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
-        // Rights that can't be checked are not granted.
+        // If the rights can't be checked, the request is refused.
         let Ok((status, headers)) = asked else {
             let said = "your rights could not be checked: try again in a moment";
             return Err(Failure::logged(
@@ -232,7 +232,7 @@ impl Webhooks {
         Ok(json_response(200, &json!({ "endpoints": documents })))
     }
 
-    /// Changes an endpoint. One with a new URL has to be verified again.
+    /// Changes an endpoint. An endpoint with a new URL must be verified again.
     async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
         let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
         let CheckedChange { url, events, enabled } = change.checked((call.settings, call.clients))?;
@@ -245,7 +245,7 @@ impl Webhooks {
                 if parts.url != url {
                     parts.url = url;
                     endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
-                    // The host of the new URL has not agreed to deliveries yet.
+                    // The host of the new URL hasn't agreed to deliveries yet.
                     // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                     (endpoint.is_verified, endpoint.is_gone) = (false, false);
                     endpoint.state = EndpointState::Unverified;
@@ -254,7 +254,7 @@ impl Webhooks {
             match (enabled, endpoint.is_verified) {
                 (Some(false), _) => endpoint.state = EndpointState::Disabled,
                 (Some(true), true) => (endpoint.state, endpoint.is_gone) = (EndpointState::Active, false),
-                // Only a verification activates an endpoint with a new URL.
+                // An endpoint with a new URL becomes active only by a verification.
                 // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                 (Some(true), false) => endpoint.state = EndpointState::Unverified,
                 (None, _) => {}
@@ -264,7 +264,8 @@ impl Webhooks {
         Ok(call.shown(200, &changed.await?, false))
     }
 
-    /// Makes a new secret for an endpoint. The secret before it signs as well for the time of `overlap`.
+    /// Creates a new secret for an endpoint. During the configured `overlap`, deliveries are also signed with the
+    /// previous secret.
     async fn rotate(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let overlap = call.settings.overlap.as_secs();
         let changed = self.update(call, id, move |endpoint, keys| {
@@ -278,7 +279,7 @@ impl Webhooks {
         Ok(call.shown(200, &changed.await?, true))
     }
 
-    /// Sends a challenge to an endpoint, and activates it if its answer repeats the challenge.
+    /// Sends a challenge to an endpoint, and activates the endpoint if its answer repeats the challenge.
     async fn verify(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let endpoint = self.find(call, id).await?;
         let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
@@ -294,7 +295,7 @@ impl Webhooks {
         let (Some(message), Some(challenge)) = (new_id(), new_id()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
         };
-        // The challenge can't be guessed: only a host that reads the request can repeat it.
+        // The challenge can't be guessed, so only a host that reads the request can repeat it.
         // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
         let payload = payload(VERIFICATION, clock::unix_seconds(), &json!({ "challenge": challenge }));
         let connections = &self.inner.gateway().fetcher.connections;
@@ -307,7 +308,8 @@ impl Webhooks {
         }
         let answered = receiver.url;
         let changed = self.update(call, id, move |endpoint, keys| {
-            // If the URL was changed meanwhile, the host of the earlier one has answered the challenge.
+            // If the URL has changed in the meantime, the host that has answered the challenge is the host of the
+            // earlier URL.
             if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
                 return Err(unverified("the URL was changed while it was verified: verify it again"));
             }
@@ -320,8 +322,9 @@ impl Webhooks {
     async fn deliveries(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
         let (state, before) = request::read_query(call.query.as_deref())?;
         let Endpoint { id, .. } = self.find(call, id).await?;
-        // Older deliveries are found by the place of `before`. Once that is removed, an empty list would look like the
-        // end. Test: `a_dead_letter_is_delivered_again_under_its_id`.
+        // Older deliveries are found by the place of the delivery `before`. If that delivery has been removed, an empty
+        // list would look like the end, so the request is refused.
+        // Test: `a_dead_letter_is_delivered_again_under_its_id`.
         if let Some(before) = &before {
             self.find_delivery(call, (&id, before)).await?;
         }
@@ -335,7 +338,7 @@ impl Webhooks {
         Ok(json_response(200, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
-    /// Queues a finished delivery again. A waiting one stays as it is.
+    /// Queues a finished delivery again. A delivery that is waiting doesn't change.
     async fn redeliver(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
         let endpoint = self.find(call, ids.0).await?;
         if endpoint.state != EndpointState::Active {
@@ -348,17 +351,17 @@ impl Webhooks {
         Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
-    /// Returns an endpoint of the client.
+    /// Returns the client's endpoint with this id.
     ///
     /// # Errors
     ///
-    /// Returns 404 `webhook_not_found`, also for the endpoint of another client.
+    /// Returns 404 `webhook_not_found` if there is no such endpoint, or if it belongs to another client.
     async fn find(&self, call: &WebhookCall<'_>, id: &str) -> Result<Endpoint, Failure> {
         let (id, owners) = (id.to_owned(), call.owners.clone());
         self.call(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
     }
 
-    /// Changes an endpoint of the client in one transaction, and returns the changed one.
+    /// Reads, changes and stores an endpoint of the client in one transaction. Returns the changed endpoint.
     async fn update(
         &self,
         call: &WebhookCall<'_>,
@@ -367,7 +370,8 @@ impl Webhooks {
     ) -> Result<Endpoint, Failure> {
         let (snapshot, id, owners) = (Arc::clone(call.snapshot), id.to_owned(), call.owners.clone());
         let updated = self.call(move |tables| {
-            // Read in the transaction of the change, so that of two changes at once neither undoes the other.
+            // The endpoint is read in the transaction that changes it, so two simultaneous changes can't undo each
+            // other.
             let found = tables.find(&id, &owners)?.zip(snapshot.keys.as_deref());
             let Some((mut endpoint, keys)) = found else { return Ok(Err(not_found())) };
             if let Err(failure) = change(&mut endpoint, keys) {
@@ -379,13 +383,14 @@ impl Webhooks {
         updated.await?
     }
 
-    /// Returns a delivery of an endpoint of the client with its attempts.
+    /// Returns a delivery to the client's endpoint `id`, and the attempts at the delivery.
     async fn find_delivery(
         &self,
         call: &WebhookCall<'_>,
         (id, delivery): (&str, &str),
     ) -> Result<(Delivery, Vec<AttemptRecord>), Failure> {
-        // A delivery is found only through an endpoint of the client. Test: `an_endpoint_belongs_to_its_client`.
+        // A delivery is found only through an endpoint of the client, so a client can't read another client's
+        // deliveries. Test: `an_endpoint_belongs_to_its_client`.
         let Endpoint { id, .. } = self.find(call, id).await?;
         let delivery = delivery.to_owned();
         let found = self.call(move |tables| {
@@ -408,7 +413,7 @@ impl Webhooks {
 }
 
 impl WebhookCall<'_> {
-    /// Returns the document of an endpoint as an answer, with its secret if `is_new`.
+    /// Returns the document of an endpoint as an answer. With `is_new`, the document contains the newest secret.
     fn shown(&self, status: u16, endpoint: &Endpoint, is_new: bool) -> Response {
         let parts = SealedParts::open(self.keys, &endpoint.id, &endpoint.sealed);
         let mut document = endpoint.document(parts.as_ref());
@@ -422,7 +427,7 @@ impl WebhookCall<'_> {
     }
 }
 
-/// Returns the client of a request and the resource that it asks for.
+/// Returns the client of a request, and the resource that the request names.
 fn identify<'c>(
     session: &ServerSession,
     snapshot: &'c Arc<Snapshot>,
@@ -431,7 +436,7 @@ fn identify<'c>(
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
     let parts = parts.and_then(|(settings, keys)| Some((settings, settings.clients.as_ref()?, keys)));
-    // `takes` accepts no request without settings for clients.
+    // `takes` doesn't accept a request without settings for clients.
     let Some((settings, clients, keys)) = parts else { return Err(nothing().into()) };
     let head = session.req_header();
     let target = target::read(head)?;
@@ -446,8 +451,7 @@ fn identify<'c>(
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
 }
 
-/// Reads and drops a body that the request does not need: while bytes are left unread, the client would seem to have
-/// gone.
+/// Reads and drops a body that the request doesn't need. If bytes stayed unread, the client would seem to have gone.
 async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
     let mut left = BODY.size;
     let read = async {
@@ -459,7 +463,7 @@ async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
     if let Ok(Some(())) = tokio::time::timeout(BODY.time, read).await {
         return Ok(());
     }
-    // The rest of the body is still unread, so that no other request can come over the connection.
+    // The rest of the body is still unread, so the connection can't be used for another request.
     session.set_keepalive(None);
     Err(Box::new(Problem::new(Code::BodyInvalid, "this request needs no body: leave it out")).into())
 }

@@ -1,4 +1,4 @@
-//! The answers to requests for endpoints and deliveries.
+//! Writes the answers to requests for endpoints and deliveries.
 
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::{config::settings::WebhookClientSettings, downstream::Response, gateway::runtime::clock};
 
-/// The headers that a client gets from a refusal by the route that decides on its rights.
+/// The headers of a refusal that are passed on from the route `authorize` to the client.
 const OF_REFUSALS: [header::HeaderName; 4] =
     [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
 
-/// The JSON of a delivery.
+/// The JSON document of a delivery.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DeliveryDocument<'a> {
     id: &'a str,
-    /// The `webhook-id`.
+    /// The id of the event, which is the `webhook-id` of the delivery.
     event_id: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
@@ -31,18 +31,19 @@ pub(super) struct DeliveryDocument<'a> {
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// Like `log`, only in the answer to a request for this one delivery.
+    /// The body that is sent to the endpoint; `None` in a list of deliveries.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The attempts at the delivery; `None` in a list of deliveries.
     log: Option<Vec<AttemptRecord>>,
 }
 
 impl<'a> DeliveryDocument<'a> {
-    /// Returns the document of a delivery. With a `log` of its attempts the document has the payload too.
+    /// Returns the document of a delivery. If there is a `log` of its attempts, the document also contains the payload.
     pub(super) fn of(delivery: &'a Delivery, log: Option<Vec<AttemptRecord>>) -> Self {
         let waits = delivery.state == DeliveryState::Queued;
-        // A raw value keeps the bytes that were signed.
+        // As a raw value, the payload keeps exactly the bytes that were signed.
         let payload = log.as_ref().and_then(|_| RawValue::from_string(delivery.payload.clone()).ok());
         DeliveryDocument {
             id: &delivery.id,
@@ -51,7 +52,7 @@ impl<'a> DeliveryDocument<'a> {
             state: delivery.state,
             attempts: delivery.attempts,
             created_at: clock::rfc3339(delivery.created),
-            // The stored time of an ended delivery has no meaning, and may be 0, which would be shown as 1970.
+            // The stored time is meaningless once the delivery has ended. It can be 0, which would be shown as 1970.
             next_attempt_at: waits.then(|| clock::rfc3339(delivery.not_before / 1_000)),
             finished_at: delivery.finished.map(clock::rfc3339),
             error: delivery.fault.as_deref(),
@@ -61,7 +62,7 @@ impl<'a> DeliveryDocument<'a> {
     }
 }
 
-/// Returns the types of events that clients may ask for, with their schemas.
+/// Returns the types of events to which clients can subscribe, with their schemas.
 pub(super) fn types(clients: &WebhookClientSettings) -> Response {
     let allowed = TYPES.into_iter().filter(|(event, _)| clients.events.contains(event));
     let types: Vec<_> = allowed
@@ -73,7 +74,8 @@ pub(super) fn types(clients: &WebhookClientSettings) -> Response {
     json_response(200, &json!({ "events": types }))
 }
 
-/// Returns the refusal by the route that decides on a client's rights as the answer to a request for endpoints.
+/// Returns a refusal by the route `authorize` as the answer to the client's request. `status`, `asked` and `body` are
+/// the refusal's.
 pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response {
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());
@@ -87,9 +89,9 @@ pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response 
     response
 }
 
-/// Returns a document as a response.
+/// Returns a document as a response with a JSON body.
 pub(super) fn json_response(status: u16, document: &impl Serialize) -> Response {
-    // Writing texts, numbers, flags and lists as JSON never fails.
+    // Serializing strings, numbers, booleans and lists as JSON never fails.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -1,17 +1,17 @@
-//! Events: their types with a schema each, and their payloads.
+//! Events: their types, the schema of each type, and their payloads.
 //!
 //! A payload has the members `type`, `timestamp` and `data`
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
-//! is the `webhook-id` of its deliveries at every attempt and every redelivery, by which receivers deduplicate them.
-//! The id is a hash of the event's cause, so that an event that is raised twice, because a process ended before it
-//! noted the first time, has one id.
+//! is the `webhook-id` in every attempt at its deliveries and in every redelivery, so receivers can recognise
+//! duplicates. The id is a hash of the event's cause. So if a process raises an event, ends before it records this, and
+//! the event is raised again, the id is the same.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{config::settings::EventType, gateway::runtime::clock};
 
-/// The types with their schemas.
+/// The types of events, each with its JSON Schema.
 pub(super) const TYPES: [(EventType, &str); 4] = [
     (EventType::CollectionChanged, include_str!("schemas/collection.changed.json")),
     (EventType::ExportCompleted, include_str!("schemas/export.completed.json")),
@@ -19,36 +19,36 @@ pub(super) const TYPES: [(EventType, &str); 4] = [
     (EventType::SunsetApproaching, include_str!("schemas/legacy.sunset_approaching.json")),
 ];
 
-/// The type of the request by which an endpoint is verified, which is no event.
+/// The `type` of the request that verifies an endpoint. It isn't a type of event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
 
-/// Returns the type with this word, such as `export.completed`.
+/// Returns the type of event with this word, such as `export.completed`; `None` if the word is unknown.
 pub(super) fn type_of(word: &str) -> Option<EventType> {
     TYPES.into_iter().map(|(event, _)| event).find(|event| event.word() == word)
 }
 
-/// The endpoints that an event is for.
+/// The endpoints for which an event is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::services) enum Audience {
     /// The endpoints of the operator and of all clients.
     All,
-    /// The endpoints of the operator, and of the owners with these names: a client has one for each key of cursors.
+    /// The endpoints of the operator, and of the owners with these names. A client has a name for each cursor key.
     Client(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::services) struct Event {
-    /// The `webhook-id`.
+    /// The `webhook-id` of the event's deliveries, such as `evt_` and 32 hexadecimal digits.
     pub(super) id: String,
-    /// The word of its type.
+    /// The word for the event's type, such as `export.completed`.
     pub(super) kind: String,
-    /// In seconds since 1970.
+    /// The time of the event, in seconds since 1970.
     pub(super) created: u64,
-    /// The body of its deliveries.
+    /// The body of the event's deliveries, which is JSON.
     pub(super) payload: String,
     pub(super) audience: Audience,
-    /// The name of the subject of an event that replaces earlier ones, such as a page that has changed again: a
-    /// delivery that still waits with an earlier event of the same subject takes this one.
+    /// The name of the event's subject, such as a page that has changed; `None` if the event has none. A delivery that
+    /// still waits with an earlier event about the same subject gets this event instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) subject: Option<String>,
 }
@@ -62,7 +62,8 @@ struct Payload<'a, D> {
 }
 
 impl Event {
-    /// Creates an event. Its id is a hash of the type and the cause: events with the same cause are one event.
+    /// Creates an event. Its id is a hash of the type and the cause, so two events with the same type and cause are the
+    /// same event.
     pub(in crate::services) fn new(
         kind: EventType,
         cause: &str,
@@ -70,7 +71,8 @@ impl Event {
         audience: Audience,
         data: &impl Serialize,
     ) -> Self {
-        // Events of two types with one cause are two events. Test: `an_event_that_is_raised_again_is_the_same`.
+        // The hash includes the type, because events of two types with the same cause are two events.
+        // Test: `an_event_that_is_raised_again_is_the_same`.
         let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
         let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let kind = kind.word();
@@ -84,16 +86,17 @@ impl Event {
         }
     }
 
-    /// Returns the event with a subject.
+    /// Returns the event with this subject.
     pub(super) fn about(self, subject: String) -> Self {
         Self { subject: Some(subject), ..self }
     }
 }
 
-/// Returns the body of a request: an object with `type`, `timestamp` and `data`.
+/// Returns the body of a request to an endpoint: a JSON object with `type`, `timestamp` and `data`. `created` is in
+/// seconds since 1970.
 pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
     let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
-    // Writing texts, numbers, flags and lists as JSON never fails.
+    // Serializing strings, numbers, booleans and lists as JSON never fails.
     serde_json::to_string(&payload).unwrap_or_default()
 }
 

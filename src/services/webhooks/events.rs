@@ -1,4 +1,4 @@
-//! The handle by which services raise events, and the choice of the endpoints that get them.
+//! The handle by which services raise events, and the choice of the endpoints that get an event.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,53 +18,54 @@ use crate::{
     services::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, page::hex},
 };
 
-/// The kind of the names of watched pages, which are hashes under the keys of cursors.
+/// The kind of name under which a watched page is stored. The name is a hash under a cursor key.
 pub(super) const WINDOW: &str = "window";
 
-/// A handle by which services raise events.
+/// A handle by which services raise events. Clones raise events in the same store.
 #[derive(Clone)]
 pub(in crate::services) struct Events {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
-    /// Notified when an event has queued a delivery.
+    /// Wakes the keeper of this process when an event has queued a delivery.
     pub(super) raised: Arc<Notify>,
 }
 
-/// A version of a page of a list, as a watch or a live page has read it.
+/// A version of a list's page that a watch or a live page has read.
 #[derive(Clone, Debug)]
 pub(in crate::services) struct SeenList {
-    /// A hash of all that determines the page, including its client.
+    /// A hash of everything that determines the page, including its client.
     pub(in crate::services) key: [u8; 32],
+    /// The version of the page's items, which is a hash.
     pub(in crate::services) version: String,
-    /// The version that the same reader read before; `None` the first time.
+    /// The version that the same watch or live page read before; `None` for its first version.
     pub(in crate::services) before: Option<String>,
     pub(in crate::services) data: ChangedList,
 }
 
-/// The data of `collection.changed`. It has no part of any item: receivers ask for the list themselves.
+/// The data of `collection.changed`. The data doesn't contain items: receivers request the list themselves.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::services) struct ChangedList {
-    /// The name of the route.
+    /// The name of the list's route.
     pub(in crate::services) route: String,
-    /// The path of the list.
+    /// The path of the list, such as `/users`.
     pub(in crate::services) path: String,
     /// The filters and the sort, without private parameters.
     pub(in crate::services) query: String,
     /// The name of the watch in the configuration; `None` for a live page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::services) watch: Option<String>,
-    /// The validator of the page that was seen.
+    /// The `ETag` of the page; `None` if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::services) etag: Option<String>,
 }
 
 impl Events {
-    /// Raises an event: when this returns, the deliveries to its endpoints are stored. An endpoint that already has a
-    /// delivery of this event gets no second one.
+    /// Raises an event, which stores a delivery for each of its endpoints. An endpoint that already has a delivery of
+    /// this event doesn't get a second delivery.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the store. Nothing is stored then.
+    /// Returns the fault of the store. No delivery is stored then.
     pub(in crate::services) async fn raise(&self, event: Event) -> Result<(), DatabaseFault> {
         let snapshot = self.inner.gateway().live.pin();
         let Some(settings) = &snapshot.services.webhooks else { return Ok(()) };
@@ -75,12 +76,13 @@ impl Events {
         Ok(())
     }
 
-    /// Raises `collection.changed` if the version of a page differs from the last one that any process of the directory
-    /// has seen: for the endpoints of the clients `callers`, and for the operator's.
+    /// Raises `collection.changed` for the endpoints of the clients `callers` and of the operator, if the version of a
+    /// page has changed. The version is compared with the last version that any process with the same directory has
+    /// seen.
     ///
     /// # Errors
     ///
-    /// Returns the fault of the store. The version is not stored then, so that the next call finds the change.
+    /// Returns the fault of the store. The version isn't stored then, so the next call finds the change.
     pub(in crate::services) async fn list_seen(
         &self,
         callers: &[Arc<Caller>],
@@ -91,8 +93,8 @@ impl Events {
             return Ok(());
         };
         let subscribers = subscribers(settings);
-        // The cause is random, because a list that returns to an earlier version has changed again.
-        // Test: `a_change_of_a_list_is_for_its_client_and_the_operator`.
+        // The cause is random, because a list that returns to an earlier version has changed again, which is another
+        // event. Test: `a_change_of_a_list_is_for_its_client_and_the_operator`.
         let (kind, cause) = (EventType::CollectionChanged, new_id());
         let names = names(keys, WINDOW, &list.key);
         let (false, Some(cause), Some(name)) = (subscribers.are_none(kind.word()), cause, names.first().cloned())
@@ -103,7 +105,7 @@ impl Events {
         let (now, queue) = (clock::unix_seconds(), settings.queue);
         let event = Event::new(kind, &cause, now, audience, &list.data).about(name);
         let seen = move |tables: &mut WebhookTables<'_>| {
-            // Without a receiver neither the version nor an event is stored.
+            // If no endpoint would get the event, neither the version nor the event is stored.
             if !tables.has_receiver(&event, &subscribers, now)? {
                 return Ok(Raised::default());
             }
@@ -125,8 +127,8 @@ impl Events {
     }
 }
 
-/// Returns the audience of an event that concerns a client: its endpoints and those of the operator, or only the
-/// latter without a `caller`. Returns `None` if there are no webhooks.
+/// Returns the audience of an event that concerns a client: the endpoints of the client and of the operator. Without a
+/// `caller`, only the operator's endpoints. Returns `None` if there are no webhooks.
 pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;
@@ -135,15 +137,15 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
     Some(Audience::Client(names.unwrap_or_default()))
 }
 
-/// Returns the names of clients as owners of endpoints, under each key of cursors.
+/// Returns the names of clients as owners of endpoints, under each cursor key.
 fn owners_of(settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
-    // A set, because the subscribers of a page are mostly several connections of one client.
+    // A set removes duplicates, because the subscribers of a page are mostly several connections of one client.
     let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal)).collect();
     names.iter().flat_map(|name| owners(keys, name)).collect()
 }
 
-/// Returns the endpoints of the operator and the types of events that clients may subscribe to, by the configuration.
+/// Returns the operator's endpoints and the types of events to which clients can subscribe, from the configuration.
 pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
     let operators = settings.endpoints.iter().map(|endpoint| {
         let url = format!("{}{}", endpoint.url.authority(), endpoint.url.target);

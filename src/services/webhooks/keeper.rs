@@ -1,5 +1,5 @@
-//! The background work on deliveries: a process attempts those that are due, within the rate limits of each endpoint,
-//! raises the notices of sunsets, and removes finished deliveries after their time.
+//! The background work on deliveries. A process attempts the deliveries that are due, within the rate limit of each
+//! endpoint. It also raises the notices of sunsets, and removes finished deliveries after their time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -27,49 +27,50 @@ use crate::{
     services::{backoff::Backoff, database::DatabaseFault, inner::InnerGateway},
 };
 
-/// The interval at which a process looks for deliveries that are due: queued or abandoned by other processes, or after
-/// a delay.
+/// The interval at which a process looks for deliveries that are due, because another process has queued or abandoned
+/// them, or because a delay is over.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The interval of the work that is not urgent: notices, changes of keys and removals.
+/// The interval for work that isn't urgent: notices, changes of keys and removals.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// The time for which a delivery is claimed beyond the longest attempt.
+/// The time for which a delivery stays claimed after the time limit of an attempt.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// The factor by which each delay is longer than the one before.
+/// The factor by which each delay is longer than the previous delay.
 const FACTOR: u32 = 4;
 
+/// The length of a day in seconds.
 const DAY: u64 = 86_400;
 
 pub(in crate::services) struct WebhookKeeper {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
-    /// Notified when an event has queued a delivery.
+    /// Wakes the keeper when an event has queued a delivery.
     pub(super) raised: Arc<Notify>,
 }
 
-/// The deliveries that a look has found.
+/// The deliveries that one look has claimed, and its counts.
 #[derive(Default)]
 struct DueDeliveries {
     claimed: Vec<(Claimed, Arc<Receiver>)>,
-    /// The number of deliveries that wait or are claimed.
+    /// The number of all deliveries that wait or are claimed.
     waiting: usize,
-    /// The number of deliveries that became dead letters, because their endpoint was removed or disabled, or its
+    /// The number of deliveries that became dead letters because their endpoint was removed or disabled, or because its
     /// secrets can't be opened.
     buried: usize,
 }
 
 #[async_trait]
 impl BackgroundService for WebhookKeeper {
-    /// Works until the process stops. Attempts under way are finished then, and another process goes on with the
-    /// waiting deliveries.
+    /// Works on deliveries until the process stops. Then attempts that have begun are finished, and another process
+    /// continues with the waiting deliveries.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
         let (mut looks, mut round_at) = (0_usize, clock::instant());
-        // Each iteration waits for an event, the end of an attempt, or the next look.
+        // Each iteration waits until an event is raised or an attempt ends, or until the next look is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
@@ -77,7 +78,7 @@ impl BackgroundService for WebhookKeeper {
                 () = self.raised.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
-            // The tasks of further attempts that have ended are removed, so that the look counts only those under way.
+            // All tasks that have ended are removed, so `running` counts only the attempts that are still running.
             while running.try_join_next().is_some() {}
             let snapshot = self.inner.gateway().live.pin();
             let now = clock::instant();
@@ -118,12 +119,12 @@ impl WebhookKeeper {
                 claimed,
                 receiver,
             };
-            // A draining process waits for this, so that it does not end between an answer and its record.
+            // A draining process waits for this guard, so it doesn't end before the result of an attempt is stored.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
                 match caught(pin!(attempt.run())).await {
                     Ok(Ok(())) => {}
-                    // The delivery is due again when its claim is over.
+                    // The delivery is due again when its claim expires.
                     Ok(Err(fault)) => tracing::error!(%fault, "the end of a webhook's attempt can't be stored"),
                     Err(panic) => tracing::error!(panic, "an attempt of a webhook is interrupted"),
                 }
@@ -142,7 +143,7 @@ impl WebhookKeeper {
 }
 
 /// Claims the deliveries that are due, as far as the rate limits of the endpoints and `in_flight` allow. `busy` is the
-/// number of attempts under way. `turn` is the number of this call, which selects the endpoint that comes first.
+/// number of attempts that are running. `turn` is the number of this call, which determines the first endpoint.
 fn look(
     tables: &mut WebhookTables<'_>,
     snapshot: &Snapshot,
@@ -156,7 +157,8 @@ fn look(
     let held = u64::try_from((settings.timeout + MARGIN).as_millis()).unwrap_or(u64::MAX);
     let mut found = DueDeliveries::default();
     let mut due = tables.due(now)?;
-    // Each look begins with another endpoint, so that one with many deliveries does not take all the room each time.
+    // Each look begins with another endpoint. Otherwise an endpoint with many deliveries could use all of `in_flight`
+    // every time.
     let first = turn % due.len().max(1);
     due.rotate_left(first);
     for id in due {
@@ -168,7 +170,7 @@ fn look(
             found.buried += tables.bury(&id, "endpoint_removed", now / 1_000)?;
             continue;
         };
-        // A delivery does not wait for an endpoint to be enabled: as a dead letter it can be sent again.
+        // A delivery doesn't wait until its endpoint is enabled. It becomes a dead letter, which can be sent again.
         // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
             found.buried += tables.bury(&id, "endpoint_disabled", now / 1_000)?;
@@ -184,7 +186,7 @@ fn look(
                 tracing::warn!(endpoint = id, "the key that sealed the secrets of a webhook endpoint is gone");
                 found.buried += tables.bury(&id, AttemptEnd::Unsigned.word(), now / 1_000)?;
             }
-            // The configuration of another process may have this endpoint.
+            // The delivery stays, because the configuration of another process might have this endpoint.
             None => {}
         }
     }
@@ -192,7 +194,7 @@ fn look(
     Ok(found)
 }
 
-/// Raises notices of sunsets, seals endpoints anew after a change of keys, and removes old versions of pages and old
+/// Raises notices of sunsets, seals endpoints again after a change of keys, and removes old versions of pages and old
 /// deliveries.
 fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, DatabaseFault> {
     let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
@@ -205,7 +207,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
             continue;
         }
         let led_to = tables.raise(&event, &subscribers(settings), settings.queue, now)?;
-        // A notice without a receiver is not noted, so that an endpoint that is added later still gets it.
+        // A notice without a receiver isn't recorded, so an endpoint that is added later still gets the notice.
         if led_to != Raised::default() {
             tables.note(&cause, now)?;
         }
@@ -219,8 +221,8 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
     Ok(raised)
 }
 
-/// Seals the endpoints of clients anew that an earlier key has sealed, so that they outlive that key.
-/// Test: `an_endpoint_outlives_the_key_that_sealed_it`.
+/// Seals clients' endpoints again that an earlier key has sealed. They can then be opened even after the earlier key is
+/// removed. Test: `an_endpoint_outlives_the_key_that_sealed_it`.
 fn reseal(tables: &mut WebhookTables<'_>, keys: &KeyRing) -> Result<(), DatabaseFault> {
     let number = keys.signing_number();
     for mut endpoint in tables.sealed_by_others(number)? {
@@ -243,14 +245,15 @@ struct SunsetData<'a> {
     after_sunset: &'static str,
 }
 
-/// Returns the notices that are due, each with its cause: one for each route, by the shortest time of `sunset_notice`
-/// that is not shorter than the rest. Example: of notices 30 and 7 days before, the one of 7 days is due 5 days before.
+/// Returns the notices that are due, at most one for each route, each with its cause. A route's notice is the shortest
+/// time of `sunset_notice` that isn't shorter than the time until the sunset. Example: with notices 30 and 7 days
+/// before a sunset, the notice of 7 days is due when 5 days are left.
 fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(String, Event)> {
     let mut due = Vec::new();
     for route in &snapshot.routes {
         let Some(legacy) = route.list.as_ref().map(|list| &list.legacy) else { continue };
         let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) else { continue };
-        // After the sunset the notice would announce the past.
+        // A notice after the sunset would announce a time in the past.
         let Some(left) = sunset.checked_sub(now).filter(|left| *left > 0) else { continue };
         let notices = settings.sunset_notice.iter().map(Duration::as_secs);
         let Some(notice) = notices.filter(|notice| left <= *notice).min() else { continue };
@@ -262,7 +265,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
             days_left: left.div_ceil(DAY),
             after_sunset: legacy.after_sunset.word(),
         };
-        // A notice for another date is another event, and so is a later notice.
+        // A notice of another date is another event, and so is a later notice of the same date.
         // Test: `a_sunset_is_announced_once_for_each_notice`.
         let cause = format!("{}\n{sunset}\n{notice}", route.name);
         let event = Event::new(EventType::SunsetApproaching, &cause, now, Audience::All, &data);
@@ -271,7 +274,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
     due
 }
 
-/// An attempt at a delivery that the process has claimed.
+/// An attempt at a delivery that this process has claimed.
 struct DeliveryAttempt {
     inner: Arc<InnerGateway>,
     store: WebhookStore,
@@ -299,12 +302,13 @@ impl DeliveryAttempt {
                 if !is_gone {
                     return Ok((is_ours, 0));
                 }
-                // In one transaction with the end of the attempt, so that no delivery is claimed in between.
+                // In the same transaction as the end of the attempt, so no delivery to the endpoint can be claimed in
+                // between.
                 tables.disable(&claimed.endpoint)?;
                 Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
             })
             .await?;
-        // A delivery that was lost meanwhile is counted by the process that has it.
+        // If another process has claimed the delivery in the meantime, that process counts it.
         if is_ours && !matches!(next, NextStep::Again(_)) {
             counts.finish(next == NextStep::Delivered, 1);
         }
@@ -313,16 +317,17 @@ impl DeliveryAttempt {
     }
 }
 
-/// Returns the next step of a delivery after this number of attempts. `now` is in milliseconds since 1970.
+/// Returns the next step of a delivery after this number of attempts, the last of which is `sent`. `now` is in
+/// milliseconds since 1970.
 fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64) -> NextStep {
     match sent.end {
         AttemptEnd::Delivered => NextStep::Delivered,
-        // 410: the receiver wants no further attempts. Test: `an_endpoint_that_is_gone_is_disabled`.
+        // Status 410 means that the receiver doesn't want more attempts. Test: `an_endpoint_that_is_gone_is_disabled`.
         AttemptEnd::Gone => NextStep::Dead,
         _ if attempts >= settings.attempts => NextStep::Dead,
         _ => {
             let backoff = Backoff { first: settings.delay, factor: FACTOR, longest: settings.longest_delay };
-            // Bounded, so that a receiver can't keep a delivery for years.
+            // The wait is bounded so that a receiver can't postpone a delivery for years.
             // Test: `the_retry_after_of_a_receiver_is_obeyed_within_a_bound`.
             let asked = sent.retry_after.unwrap_or_default().min(settings.longest_delay);
             let wait = backoff.pause(attempts).max(asked);
@@ -331,7 +336,7 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
     }
 }
 
-/// Logs the end of an attempt, without the URL, whose path may be a credential.
+/// Logs the end of an attempt. The log has only the host of the URL, because its path can be a credential.
 fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
     let Claimed { id, endpoint, event, attempts, .. } = claimed;
     let (attempt, host, end, detail) = (attempts + 1, &receiver.url.host, sent.end.word(), sent.cause.as_deref());

@@ -1,12 +1,12 @@
-//! Webhooks: events that the gateway sends to endpoints by POST, signed by the Standard Webhooks specification
+//! Webhooks: events that the gateway sends to endpoints by POST, signed as in the Standard Webhooks specification
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! A service raises an event (`events`). One transaction stores a delivery for each endpoint that the event is for
-//! (`store`). The `keeper` attempts each delivery until an attempt succeeds or the last one has failed; `send` makes
-//! one attempt. However the process ends, any process that shares the directory goes on. An endpoint is the operator's,
-//! from the configuration, or a client's, who registers it by a request (`request`, `api`, `document`). `endpoint` has
-//! the data of endpoints, `event` the types of events, `signature` the secrets. `watch` reads the lists that the
-//! configuration watches, and `report` is for operators.
+//! A service raises an event (`events`). One transaction stores a delivery for each endpoint that gets the event
+//! (`store`). The `keeper` attempts each delivery until an attempt succeeds or the last attempt has failed; `send`
+//! makes one attempt. Even if the process crashes, any process that shares the directory continues. An endpoint belongs
+//! to the operator, who configures it, or to a client, which registers it by a request (`request`, `api`, `document`).
+//! `endpoint` contains the data of endpoints, `event` the types of events, and `signature` the secrets. `watch` reads
+//! the lists that the configuration watches, and `report` is for operators.
 
 mod api;
 mod document;
@@ -37,21 +37,21 @@ pub(super) use self::{
 use super::inner::InnerGateway;
 use crate::config::settings::WebhookSettings;
 
-/// The webhooks of a process.
+/// The parts of the webhooks of a process.
 pub(super) struct OpenWebhooks {
     pub(super) service: Webhooks,
     pub(super) deliveries: WebhookKeeper,
     pub(super) watches: WatchKeeper,
     pub(super) report: WebhookReport,
-    /// Raises events for other services.
+    /// The handle with which other services raise events.
     pub(super) events: Events,
 }
 
-/// Opens the webhooks of a directory.
+/// Opens the webhooks whose store is in the configured directory.
 ///
 /// # Errors
 ///
-/// Returns the fault of the directory as a text.
+/// Returns the fault of the directory or of its database as a message.
 pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Result<OpenWebhooks, String> {
     let store = WebhookStore::open(&settings.directory)
         .map_err(|fault| format!("services.webhooks: {}: {fault}", settings.directory.display()))?;
@@ -77,7 +77,7 @@ mod tests {
         services::caller::Caller,
     };
 
-    /// An environment in which each variable is a secret.
+    /// An environment in which every variable has the same secret as its value.
     struct Secrets;
 
     impl Environment for Secrets {
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((&payload["type"], &payload["data"]), (&"collection.changed".into(), &data));
         let named = audience(&gateway.live.pin(), Some(&caller)).unwrap();
         assert!(matches!(named, event::Audience::Client(names) if !names.is_empty()));
-        // A directory that remains does no harm: it is among the temporary files.
+        // If this fails, the directory stays among the temporary files, which does no harm.
         let _ = std::fs::remove_dir_all(directory);
     }
 }

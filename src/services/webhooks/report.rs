@@ -1,8 +1,8 @@
 //! The report of webhooks at the admin listener: endpoints, watches and dead letters. Dead letters can be sent again
 //! there.
 //!
-//! URLs and payloads are left out, because every client of that listener may read reports: URLs may be credentials, and
-//! payloads name the queries of clients.
+//! Every client of the admin listener can read the reports. So they don't contain URLs, which can be credentials, or
+//! payloads, which contain queries of clients.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ const REMOVED: ReportRefusal =
 pub(in crate::services) struct WebhookReport {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) store: WebhookStore,
-    /// Notified when a delivery is queued.
+    /// Wakes the keeper of this process when a delivery has been queued again.
     pub(super) raised: Arc<Notify>,
 }
 
@@ -53,9 +53,10 @@ struct Overview<'o> {
 #[derive(Serialize)]
 struct EndpointEntry<'o> {
     id: &'o str,
-    /// `operator` or `client`.
+    /// The owner of the endpoint: `operator` or `client`.
     of: &'static str,
-    /// `None` if the configuration has no such endpoint any more, or if the key that sealed it is gone.
+    /// The host of the URL; `None` if the configuration no longer has the endpoint, or if the key that sealed the URL
+    /// has been removed.
     host: Option<String>,
     events: &'o [String],
     state: &'static str,
@@ -71,8 +72,9 @@ struct EndpointEntry<'o> {
 struct WatchEntry<'o> {
     name: &'o str,
     path: &'o str,
-    /// `None` before the first request.
+    /// The time of the last request for the list; `None` before the first request.
     asked_at: Option<String>,
+    /// The time at which the last change was seen; `None` before the first change.
     changed_at: Option<String>,
     error: Option<&'o str>,
 }
@@ -80,7 +82,7 @@ struct WatchEntry<'o> {
 #[derive(Serialize)]
 struct DeadLetterList<'o> {
     dead_letters: Vec<DeadLetterEntry<'o>>,
-    /// The path of the next, older ones; `None` if this list is empty.
+    /// The path of the next dead letters, which are older; `None` if this list is empty.
     next: Option<String>,
 }
 
@@ -97,7 +99,7 @@ struct DeadLetterEntry<'o> {
     error: Option<&'o str>,
 }
 
-/// The body of a request to send dead letters again: it has exactly one of the two ids.
+/// The body of a request to send dead letters again. It must contain exactly one of the two ids.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RedeliveryOrder {
@@ -124,7 +126,8 @@ impl ServiceReport for WebhookReport {
         let read = self.store.call(|tables| Ok((tables.counted_endpoints()?, tables.watches()?)));
         let (endpoints, watches) = read.await.map_err(|fault| failed(&fault))?;
         let endpoints = endpoints.iter().map(|endpoint| entry(endpoint, settings, &snapshot)).collect();
-        // The store may still have watches that the configuration has dropped.
+        // Only the watches of the configuration are listed. The store can still contain watches that were removed from
+        // the configuration.
         let watches = settings.watches.iter().map(|watch| {
             let known = watches.iter().find(|known| known.watch == watch.name);
             WatchEntry {
@@ -143,14 +146,14 @@ impl ServiceReport for WebhookReport {
         let revival = match (order.delivery, order.endpoint) {
             (Some(id), None) => Revival::Delivery(id),
             (None, Some(id)) => Revival::Endpoint(id),
-            // A body with both ids, or with none, does not determine the letters.
+            // A body with both ids or without an id doesn't determine which dead letters to send.
             _ => return Err(UNREADABLE),
         };
         let revived = self.store.call(move |tables| tables.revive(&revival, clock::unix_milliseconds()));
         match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
-                // Otherwise the keeper would notice the deliveries only at its next look.
+                // Without this, the keeper would notice the deliveries only at its next look.
                 self.raised.notify_one();
                 Ok(format!("{{\"redelivered\":{number}}}\n"))
             }
@@ -164,7 +167,8 @@ impl WebhookReport {
     async fn dead_letters(&self, query: Option<&str>) -> Result<String, ReportRefusal> {
         let before = match query.filter(|query| !query.is_empty()) {
             None => None,
-            // A misspelt parameter would show the newest letters again, without an end.
+            // If a misspelt parameter were ignored, the answer would be the newest letters again, and a client would
+            // never reach the end.
             Some(query) => match query.strip_prefix("before=").filter(|id| is_id(id)) {
                 Some(id) => Some(id.to_owned()),
                 None => return Err((StatusCode::BAD_REQUEST, "the parameter is before=ID, of a dead letter\n")),
@@ -214,6 +218,6 @@ fn failed(fault: &DatabaseFault) -> ReportRefusal {
 }
 
 fn written(report: &impl Serialize) -> String {
-    // Writing texts and numbers as JSON never fails.
+    // Serializing strings and numbers as JSON never fails.
     serde_json::to_string(report).unwrap_or_default() + "\n"
 }

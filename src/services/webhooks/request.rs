@@ -1,4 +1,4 @@
-//! Requests for endpoints: their paths and their bodies.
+//! Requests for endpoints: their paths, queries and bodies.
 
 use http::Method;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -12,37 +12,38 @@ use crate::{
     downstream::{Code, Problem},
 };
 
-/// The resource that a request names.
+/// The resource that the path of a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WebhookResource {
     /// All endpoints of the client.
     Endpoints,
-    /// The types of events with their schemas.
+    /// The types of events, with their schemas.
     Events,
     /// An endpoint, by its id.
     Endpoint(String),
-    /// The change of an endpoint's secret.
+    /// The replacement of an endpoint's secret by a new one.
     Rotation(String),
-    /// The verification of an endpoint.
+    /// The verification of an endpoint, by the endpoint's id.
     Verification(String),
-    /// The deliveries of an endpoint.
+    /// The deliveries to an endpoint, by the endpoint's id.
     Deliveries(String),
-    /// A delivery, by the id of its endpoint and its own.
+    /// A delivery, by its endpoint's id and its own id.
     Delivery(String, String),
-    /// The redelivery of a delivery.
+    /// The repetition of a delivery, by its endpoint's id and its own id.
     Redelivery(String, String),
 }
 
 impl WebhookResource {
-    /// Reads the path after that of the service, such as `/ID/deliveries`. Returns `None` if there is no such resource,
-    /// or if it does not support the method.
+    /// Parses the part of the path that follows the service's path, such as `/ID/deliveries`. Returns `None` if there
+    /// is no such resource, or if the resource doesn't support the method.
     pub(super) fn read(rest: &str, method: &Method) -> Option<Self> {
         let (reads, posts) = (matches!(*method, Method::GET | Method::HEAD), *method == Method::POST);
         let changes = matches!(*method, Method::PATCH | Method::DELETE);
-        // A fifth part is kept, so that a longer path matches none. Test: `a_path_names_endpoints_and_deliveries`.
+        // Five parts are kept, one more than the longest resource has, so a path that is too long matches nothing.
+        // Test: `a_path_names_endpoints_and_deliveries`.
         let parts: Vec<&str> = rest.split('/').skip(1).take(5).collect();
         let own = |id: &&str| id.to_string();
-        // Endpoints of the operator have ids of another form, which no client can name.
+        // The ids of the operator's endpoints have another form, so clients can't name these endpoints.
         // Test: `a_path_names_endpoints_and_deliveries`.
         match parts.as_slice() {
             [] if reads || posts => Some(Self::Endpoints),
@@ -62,7 +63,7 @@ impl WebhookResource {
     }
 }
 
-/// Returns whether a text can be the id of an endpoint or of a delivery.
+/// Returns whether a string can be the id of an endpoint or a delivery: 32 hexadecimal digits in lower case.
 pub(super) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -84,7 +85,7 @@ pub(super) struct EndpointChange {
     enabled: Option<bool>,
 }
 
-/// A change of an endpoint that has been checked. A member that is `None` stays as it is.
+/// The change of an endpoint, after its check. Where a field is `None`, the endpoint doesn't change.
 #[derive(Debug)]
 pub(super) struct CheckedChange {
     pub(super) url: Option<String>,
@@ -92,12 +93,12 @@ pub(super) struct CheckedChange {
     pub(super) enabled: Option<bool>,
 }
 
-/// Reads a body, which has been found to be JSON whose objects have no duplicate members. `example` is shown in the
-/// problem.
+/// Reads a body. The caller has checked that it is JSON without duplicate members. If the body is refused, the problem
+/// shows `example`.
 ///
 /// # Errors
 ///
-/// Returns 400 `body_invalid`.
+/// Returns 400 `body_invalid` if the body doesn't have the form of `T`.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Box<Problem>> {
     serde_json::from_slice(body).map_err(|error| {
         let said = error.to_string();
@@ -107,11 +108,12 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T,
 }
 
 impl Registration {
-    /// Returns the URL and the types of events, checked by the rules of the configuration.
+    /// Returns the URL and the types of events, after a check by the rules of the configuration.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid` or 422 `webhook_url_refused`.
+    /// Returns 400 `body_invalid` if the types of events aren't permitted, or 422 `webhook_url_refused` if the URL
+    /// isn't.
     pub(super) fn checked(
         self,
         (settings, clients): (&WebhookSettings, &WebhookClientSettings),
@@ -123,11 +125,12 @@ impl Registration {
 }
 
 impl EndpointChange {
-    /// Returns the change, checked by the rules of the configuration.
+    /// Returns the change, after a check by the rules of the configuration.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid` or 422 `webhook_url_refused`.
+    /// Returns 400 `body_invalid` if the types of events aren't permitted, or 422 `webhook_url_refused` if the URL
+    /// isn't.
     pub(super) fn checked(
         self,
         (settings, clients): (&WebhookSettings, &WebhookClientSettings),
@@ -169,16 +172,16 @@ fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<
     Ok(events)
 }
 
-/// Reads the query of a request for deliveries: `state`, and `before`, the id of a delivery whose older ones are
-/// listed.
+/// Reads the query of a request for deliveries: `state`, and `before`, the id of a delivery. Only deliveries that are
+/// older than `before` are listed.
 ///
 /// # Errors
 ///
-/// Returns 400 `parameter_invalid`.
+/// Returns 400 `parameter_invalid` for an unknown parameter or value.
 pub(super) fn read_query(query: Option<&str>) -> Result<(Option<DeliveryState>, Option<String>), Box<Problem>> {
     let (mut state, mut before) = (None, None);
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        // States and ids need no encoding, so that they are compared as they stand.
+        // States and ids don't need percent-encoding, so values aren't decoded.
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let invalid = |detail: &str| Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name));
         match name {

@@ -1,6 +1,6 @@
-//! Attempts at deliveries: the name of the host is resolved, all its addresses are checked, and a request is sent to
-//! one of these over a new connection. No redirect is followed, no proxy of the environment is used, and at most 2 KiB
-//! of the answer's body are kept.
+//! Attempts at deliveries. An attempt resolves the host's name, checks all of its addresses, and sends a request to one
+//! of these over a new connection. It doesn't follow redirects or use a proxy from the environment, and it keeps at
+//! most 2 KiB of the answer's body.
 
 use std::{
     future::Future,
@@ -32,42 +32,43 @@ use crate::{
 /// The most bytes of an answer's body that are kept.
 const EXCERPT: usize = 2 << 10;
 
-/// The most headers of an answer that are kept, and the most characters of a header's value.
+/// The most headers of an answer that are recorded.
 const MOST_HEADERS: usize = 40;
+/// The most characters of a header's value that are recorded.
 const LONGEST_VALUE: usize = 256;
 
-/// The most addresses of a name that are tried, one after the other.
+/// The most addresses of a host that are tried, one after the other.
 const MOST_ADDRESSES: usize = 3;
 
 const LATE: &str = "there was no whole answer in time";
 
-/// Headers of answers whose values are credentials.
+/// Headers of answers whose values are credentials, so they aren't recorded.
 const HIDDEN: [&str; 4] = ["authorization", "cookie", "set-cookie", "x-api-key"];
 
-/// The record of an attempt, as it is stored and as clients read it.
+/// The record of an attempt, which is stored, and which clients can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AttemptRecord {
     at: String,
     duration_ms: u64,
     request: RequestRecord,
-    /// `None` without an answer.
+    /// The answer of the endpoint; `None` if there was no answer.
     response: Option<AnswerRecord>,
-    /// The word of the end of the attempt, unless it succeeded.
+    /// The word for the reason of the failure; `None` if the attempt succeeded.
     #[serde(rename = "error")]
     pub(super) fault: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) detail: Option<String>,
 }
 
-/// The head of a request, without its signatures and its path, which may be credentials.
+/// The head of a request, without its signatures and its path, which can be credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct RequestRecord {
     method: String,
     headers: Vec<(String, String)>,
 }
 
-/// The head of an answer and the beginning of its body.
+/// The head of an answer, and the beginning of the answer's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct AnswerRecord {
     status: u16,
@@ -75,22 +76,23 @@ struct AnswerRecord {
     body: String,
 }
 
-/// The result of an attempt.
+/// The result of an attempt at a delivery.
 #[derive(Debug)]
 pub(super) struct SentAttempt {
     pub(super) end: AttemptEnd,
     pub(super) record: AttemptRecord,
-    /// The `Retry-After` of the answer.
+    /// The wait that the answer's `Retry-After` asks for; `None` if there is no such header.
     pub(super) retry_after: Option<Duration>,
-    /// The beginning of the answer's body.
+    /// The beginning of the answer's body, at most [`EXCERPT`] bytes; empty without an answer.
     pub(super) body: Vec<u8>,
-    /// The reason that there is no answer, only for the log: it may name addresses of internal hosts.
+    /// The reason that there is no answer; `None` if there is an answer. It is only for the log, because it can contain
+    /// addresses of internal hosts.
     pub(super) cause: Option<String>,
 }
 
 impl SentAttempt {
-    /// Returns the reason that the answer does not verify the endpoint; `None` if it is a success whose body is a JSON
-    /// object with the challenge.
+    /// Returns the reason that the answer doesn't verify the endpoint; `None` if it does, which means that its status
+    /// is 2xx and its body is a JSON object with the challenge.
     pub(super) fn unverified(&self, challenge: &str) -> Option<String> {
         if self.end != AttemptEnd::Delivered {
             let status =
@@ -105,14 +107,14 @@ impl SentAttempt {
     }
 }
 
-/// The body of a request and its `webhook-id`.
+/// The body of a request, and the request's `webhook-id`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message<'m> {
     pub(super) id: &'m str,
     pub(super) payload: &'m str,
 }
 
-/// The parts of the gateway that attempts need.
+/// The parts of the gateway that an attempt needs.
 #[derive(Clone, Copy)]
 pub(super) struct Sender<'s> {
     pub(super) snapshot: &'s Snapshot,
@@ -120,7 +122,7 @@ pub(super) struct Sender<'s> {
     pub(super) connections: &'s Connections,
 }
 
-/// The head of an answer, and the part of its body that came in time, up to [`EXCERPT`].
+/// The head of an answer, and the part of its body that arrived in time, at most [`EXCERPT`] bytes.
 struct ReceivedAnswer {
     status: u16,
     headers: HeaderMap,
@@ -130,9 +132,9 @@ struct ReceivedAnswer {
 /// The reason that an attempt has no answer.
 struct Unsent {
     end: AttemptEnd,
-    /// The text for the owner of the endpoint.
+    /// The reason for the owner of the endpoint, without addresses of internal hosts.
     detail: String,
-    /// The text for the log.
+    /// The reason for the log.
     cause: String,
 }
 
@@ -150,7 +152,7 @@ impl From<FetchError> for Unsent {
             FetchError::Unavailable(text) if text.contains("certificate") => {
                 (AttemptEnd::Unreached, "the certificate of the host is not accepted")
             }
-            // Other texts may have an address, which the owner of an endpoint must not learn.
+            // Other texts can contain an address, which must not reach the owner of an endpoint.
             _ => (AttemptEnd::Unreached, "there was no connection to the host, or it broke"),
         };
         Self { cause: error.to_string(), ..Self::new(end, detail) }
@@ -158,7 +160,7 @@ impl From<FetchError> for Unsent {
 }
 
 impl Sender<'_> {
-    /// Makes one attempt, within `timeout` of the configuration.
+    /// Makes one attempt, which takes at most the configured `timeout`.
     pub(super) async fn send(&self, receiver: &Receiver, message: Message<'_>) -> SentAttempt {
         let (begun, at) = (clock::instant(), clock::unix_seconds());
         let (answered, request) = match head(receiver, message, at) {
@@ -205,12 +207,13 @@ impl Sender<'_> {
             let answer = connection.final_head().await?;
             Ok::<_, Unsent>((connection, answer))
         };
-        // The time limit is that of the whole attempt, because a head can arrive byte by byte without an end.
+        // The time limit applies to the whole attempt, because a head can arrive byte by byte without ever ending.
         // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         let (mut connection, answer) = in_time(until, asked).await??;
         let mut body = Vec::new();
         let read = async {
-            // Each iteration reads some bytes, of EXCERPT at most. Test: `an_endless_answer_is_cut`.
+            // Each iteration reads a part of the body, until `EXCERPT` bytes have been kept.
+            // Test: `an_endless_answer_is_cut`.
             while body.len() < EXCERPT {
                 match connection.body().await {
                     Ok(Some(part)) => body.extend_from_slice(&part[..part.len().min(EXCERPT - body.len())]),
@@ -218,14 +221,14 @@ impl Sender<'_> {
                 }
             }
         };
-        // The status decides on the delivery, even if the body does not end in time.
+        // The status decides whether the delivery succeeded, even if the body doesn't end in time.
         let _ = in_time(until, read).await;
         Ok(ReceivedAnswer { status: answer.status.as_u16(), headers: answer.headers.clone(), body })
     }
 
-    /// Connects to the first of the host's addresses that accepts a connection, of [`MOST_ADDRESSES`] at most, after
-    /// all of the addresses were found to be permitted. The connection goes to exactly that address, so that a later
-    /// change of the name has no effect. Test: `a_name_that_changes_is_checked_again`.
+    /// Checks that all addresses of the host are permitted, and connects to the first one that accepts a connection.
+    /// Tries at most [`MOST_ADDRESSES`]. The connection is opened to exactly the checked address, so it doesn't matter
+    /// if the name resolves to another address later. Test: `a_name_that_changes_is_checked_again`.
     async fn connect(&self, url: &EndpointUrl) -> Result<Connection, Unsent> {
         let mut unreached = FetchError::Unavailable("the name has no address".to_owned());
         for address in self.addresses(url).await?.into_iter().take(MOST_ADDRESSES) {
@@ -239,7 +242,7 @@ impl Sender<'_> {
         Err(unreached.into())
     }
 
-    /// Returns the addresses of a host.
+    /// Returns the addresses of the URL's host, after all of them have been checked.
     ///
     /// # Errors
     ///
@@ -247,7 +250,7 @@ impl Sender<'_> {
     /// [`AttemptEnd::Unreached`] if the name can't be resolved.
     async fn addresses(&self, url: &EndpointUrl) -> Result<Vec<IpAddr>, Unsent> {
         let forbidden = |detail: &str| Unsent::new(AttemptEnd::Forbidden, detail);
-        // The rules may have changed since the endpoint was registered.
+        // The rules might have changed since the endpoint was registered.
         if let Some(reason) = self.settings.rules.refusal(url) {
             return Err(forbidden(&reason));
         }
@@ -261,8 +264,8 @@ impl Sender<'_> {
                 }
             },
         };
-        // A single forbidden address refuses the attempt: the owner of the name could otherwise choose when a
-        // connection goes to that one. Test: `a_name_with_an_address_that_is_not_permitted_is_refused`.
+        // A single forbidden address refuses the attempt. Otherwise the owner of the name could choose when a
+        // connection is opened to that address. Test: `a_name_with_an_address_that_is_not_permitted_is_refused`.
         match addresses.iter().find(|address| !self.settings.rules.permits(**address)) {
             None => Ok(addresses),
             Some(address) => {
@@ -272,11 +275,11 @@ impl Sender<'_> {
         }
     }
 
-    /// Returns the peer for Pingora: this address, and the host of the URL as the name that its certificate must have.
+    /// Returns the peer for Pingora. It has this address, and its certificate must be valid for the host of the URL.
     fn peer(&self, url: &EndpointUrl, address: SocketAddr) -> HttpPeer {
         let mut peer = HttpPeer::new(address, url.is_secure, url.host.to_string());
         let timeout = self.settings.timeout;
-        // The time for one address is shorter than the attempt, so that another one can be tried.
+        // The time limit for one address is shorter than the attempt's, so another address can still be tried.
         peer.options.connection_timeout = Some(timeout / 3);
         peer.options.total_connection_timeout = Some(timeout / 2);
         peer.options.read_timeout = Some(timeout);
@@ -288,7 +291,7 @@ impl Sender<'_> {
     }
 }
 
-/// Awaits a future until a time, after which the attempt is late.
+/// Awaits a future. If it isn't ready at the time `until`, returns that the attempt is late.
 async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T, Unsent> {
     tokio::time::timeout_at(until.into(), future).await.map_err(|_| Unsent::new(AttemptEnd::Late, LATE))
 }
@@ -296,7 +299,7 @@ async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T
 fn end_of(status: u16) -> AttemptEnd {
     match status {
         200..=299 => AttemptEnd::Delivered,
-        // A redirect is not followed: its target could be an address that is not permitted.
+        // A redirect isn't followed, because its target could be an address that isn't permitted.
         // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
         300..=399 => AttemptEnd::Redirected,
         410 => AttemptEnd::Gone,
@@ -304,7 +307,8 @@ fn end_of(status: u16) -> AttemptEnd {
     }
 }
 
-/// Returns the signed head of a request. Returns `None` if the receiver has no keys, or if its URL is no valid target.
+/// Returns the signed head of a request; `None` if the receiver has no keys, or if its URL isn't a valid target. `now`
+/// is in seconds since 1970.
 fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHeader> {
     if receiver.keys.is_empty() {
         return None;
@@ -317,9 +321,9 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
         ("user-agent", concat!("cursorgate/", env!("CARGO_PKG_VERSION")).to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", payload.len().to_string()),
-        // The body is read as it comes: no content coding is decoded here.
+        // The sender doesn't decode content codings, so it asks for a plain body.
         ("accept-encoding", "identity".to_owned()),
-        // The address was checked only for this attempt, so that the connection is used once.
+        // The address was checked only for this attempt, so the connection is used only once.
         ("connection", "close".to_owned()),
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", now.to_string()),
@@ -331,7 +335,7 @@ fn head(receiver: &Receiver, message: Message<'_>, now: u64) -> Option<RequestHe
 }
 
 fn recorded_request(head: &RequestHeader) -> RequestRecord {
-    // Records are stored and shown to clients, and a signature in one would be valid.
+    // Records are stored and shown to clients, so they must not contain a signature, which would be valid.
     // Test: `an_event_arrives_signed_and_conforms_to_its_schema`.
     let shown = head.headers.iter().filter(|(name, _)| *name != "webhook-signature");
     let headers = shown.map(|(name, value)| (name.to_string(), cut(&String::from_utf8_lossy(value.as_bytes()))));

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// The prefix of a secret as receivers have it.
+/// The prefix of a secret in the form that receivers get.
 const PREFIX: &str = "whsec_";
 
-/// The bytes of a new secret.
+/// The length of a new secret, in bytes.
 const LENGTH: usize = 32;
 
-/// The most secrets of an endpoint. Beyond it the oldest one is forgotten.
+/// The most secrets of an endpoint. When there would be more, the oldest secret is removed.
 const MOST_SECRETS: usize = 4;
 
 /// The secrets of an endpoint that a client has registered, the newest first.
@@ -23,9 +23,10 @@ pub(super) struct SigningSecrets(Vec<SigningSecret>);
 
 #[derive(Clone, Serialize, Deserialize)]
 struct SigningSecret {
-    /// In base64.
+    /// The secret in base64.
     key: String,
-    /// The end of the time in which it signs beside a newer one, in seconds since 1970; `None` for the newest.
+    /// The time until which this secret still signs together with a newer secret, in seconds since 1970; `None` for the
+    /// newest secret.
     until: Option<u64>,
 }
 
@@ -36,20 +37,20 @@ impl std::fmt::Debug for SigningSecret {
 }
 
 impl SigningSecrets {
-    /// Creates one new secret. Returns `None` if the system has no random bytes.
+    /// Creates the secrets of a new endpoint, with one random secret. Returns `None` if the system has no random bytes.
     pub(super) fn new() -> Option<Self> {
         Some(Self(vec![SigningSecret { key: new_key()?, until: None }]))
     }
 
-    /// Adds a new secret. The one before signs for `overlap` seconds longer, so that receivers can change over without
-    /// a gap. Secrets whose time is over are removed. `now` is in seconds since 1970. Returns `None`, and changes
-    /// nothing, if the system has no random bytes.
+    /// Adds a new secret. The previous secret also signs for another `overlap` seconds, in which receivers can switch
+    /// to the new one. Secrets whose time is over are removed. `now` is in seconds since 1970. Returns `None`, and
+    /// changes nothing, if the system has no random bytes.
     pub(super) fn rotate(&mut self, now: u64, overlap: u64) -> Option<()> {
         let key = new_key()?;
         let end = now.saturating_add(overlap);
         self.0.retain(|secret| secret.until.is_none_or(|until| until > now));
         for secret in &mut self.0 {
-            // A further rotation does not put off the end of an older secret.
+            // Another rotation doesn't postpone the end of an older secret.
             // Test: `a_replaced_secret_signs_for_the_overlap`.
             secret.until = secret.until.or(Some(end));
         }
@@ -58,12 +59,12 @@ impl SigningSecrets {
         Some(())
     }
 
-    /// Returns the newest secret in the form of the standard, with its prefix.
+    /// Returns the newest secret in the form that receivers get, such as `whsec_MfKQ…`.
     pub(super) fn newest(&self) -> Option<String> {
         self.0.first().map(|secret| format!("{PREFIX}{}", secret.key))
     }
 
-    /// Returns the keys that sign at this time, the newest first.
+    /// Returns the keys that sign at the time `now`, in seconds since 1970, the newest first.
     pub(super) fn keys(&self, now: u64) -> Vec<Zeroizing<Vec<u8>>> {
         let signing = self.0.iter().filter(|secret| secret.until.is_none_or(|until| until > now));
         signing.filter_map(|secret| STANDARD.decode(&secret.key).ok().map(Zeroizing::new)).collect()
@@ -76,11 +77,11 @@ fn new_key() -> Option<String> {
     Some(STANDARD.encode(*bytes))
 }
 
-/// Returns the value of `webhook-signature`: a signature by each key, separated by blanks. `timestamp` is in seconds
+/// Returns the value of `webhook-signature`: a signature by each key, separated by spaces. `timestamp` is in seconds
 /// since 1970.
 pub(super) fn sign<K: AsRef<[u8]>>(keys: &[K], id: &str, timestamp: u64, body: &str) -> String {
     let signatures = keys.iter().filter_map(|key| {
-        // HMAC takes keys of any length, so that this never fails.
+        // HMAC accepts keys of any length, so this never fails.
         let mut mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body.as_bytes());
@@ -93,7 +94,7 @@ pub(super) fn sign<K: AsRef<[u8]>>(keys: &[K], id: &str, timestamp: u64, body: &
 mod tests {
     use super::*;
 
-    /// The example of the specification's reference libraries.
+    /// The signature equals the one in the example of the specification's reference libraries.
     #[test]
     fn a_signature_is_that_of_the_standard() {
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

@@ -1,6 +1,7 @@
-//! The endpoints of a directory and their deliveries, in a database of SQLite that processes of one machine share.
+//! The endpoints of a directory and their deliveries, in an SQLite database that processes of one machine can share.
 //!
-//! `queue` has the deliveries, `windows` the versions of watched pages, and `overview` the reports for operators.
+//! This module contains the queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of
+//! watched pages in `windows`, and the ones for operators' reports in `overview`.
 
 mod overview;
 mod queue;
@@ -18,7 +19,7 @@ pub(super) use self::{
 use super::endpoint::{Endpoint, EndpointState};
 use crate::services::database::{Database, DatabaseFault, count, natural, whole};
 
-/// The changes of the tables, by version.
+/// The SQL scripts that create and change the tables, one for each version.
 const STEPS: [&str; 2] = [
     "
 CREATE TABLE endpoints (
@@ -103,39 +104,39 @@ CREATE INDEX windows_by_age ON windows (seen);
 
 const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
 
-/// The most endpoints that a query returns. A client can't have more.
+/// The most endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
 
-/// The result of adding an endpoint.
+/// The result of an attempt to add an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Registered {
     Added,
     /// The client has as many endpoints as it may have.
     ClientIsFull,
-    /// All clients together have as many endpoints as there may be.
+    /// All clients together have as many endpoints as they may have.
     AllAreFull,
 }
 
-/// An endpoint of the operator, as the configuration has it.
+/// An endpoint of the operator, from the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct OperatorsEndpoint {
     pub(super) id: String,
-    /// A hash of its URL.
+    /// A hash of the endpoint's URL, by which a changed URL is noticed.
     pub(super) mark: String,
-    /// The words of the types.
+    /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
 }
 
-/// The endpoints that may get events, by the configuration.
+/// The endpoints and types of events that the configuration permits.
 #[derive(Clone, Debug)]
 pub(super) struct Subscribers {
     pub(super) operators: Vec<OperatorsEndpoint>,
-    /// The words of the types that clients may subscribe to; empty if clients can't register endpoints.
+    /// The types of events to which clients can subscribe; empty if clients can't register endpoints.
     pub(super) of_clients: Vec<String>,
 }
 
 impl Subscribers {
-    /// Returns whether no endpoint may get events of this type.
+    /// Returns whether there can't be an endpoint that gets events of this type.
     pub(super) fn are_none(&self, kind: &str) -> bool {
         let asks = |events: &Vec<String>| events.iter().any(|known| known == kind);
         !asks(&self.of_clients) && !self.operators.iter().any(|endpoint| asks(&endpoint.events))
@@ -145,14 +146,13 @@ impl Subscribers {
 #[derive(Clone, Debug)]
 pub(super) struct WebhookStore(Database);
 
-/// The tables within a transaction. Every function returns the fault of the database, if there is one; the transaction
-/// is then rolled back.
+/// The tables in a transaction. If a function returns an error, the transaction is rolled back.
 pub(super) struct WebhookTables<'c> {
     transaction: &'c Transaction<'c>,
 }
 
 impl WebhookStore {
-    /// Opens the database of a directory. A missing one is created.
+    /// Opens the database in a directory. If the directory or the database is missing, it is created.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl WebhookStore {
         Database::open(&directory.join("webhooks.sqlite3"), &STEPS).map(Self)
     }
 
-    /// Runs a function on the database in one transaction, on a thread that may block.
+    /// Runs a function in one transaction of the database, on a thread that may block.
     ///
     /// # Errors
     ///
@@ -175,8 +175,8 @@ impl WebhookStore {
 }
 
 impl WebhookTables<'_> {
-    /// Adds an endpoint of a client, if there is room for it: within the limits of this client and of all clients.
-    /// `number` is that of the key that sealed it.
+    /// Adds an endpoint of a client, unless the limit of this client or of all clients is reached. `owners` are all
+    /// names of the client. `number` is the number of the key that sealed the endpoint.
     pub(super) fn register(
         &mut self,
         endpoint: &Endpoint,
@@ -184,12 +184,13 @@ impl WebhookTables<'_> {
         (per_client, all): (usize, usize),
         number: u32,
     ) -> Result<Registered, DatabaseFault> {
-        // Counted in the transaction that adds, so that two requests at the same time don't both take the last place.
-        // Endpoints under all names of the client count, so that a change of keys frees no place.
+        // The endpoints are counted in the transaction that adds one, so two requests at the same time can't both take
+        // the last place. Endpoints under all names of the client count. Otherwise a change of keys would let the
+        // client exceed its limit.
         if self.of_client(owners)?.len() >= per_client {
             return Ok(Registered::ClientIsFull);
         }
-        // Endpoints of the operator take no place of clients.
+        // Endpoints of the operator don't count for the limit of all clients.
         let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
         if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= all {
             return Ok(Registered::AllAreFull);
@@ -210,7 +211,7 @@ impl WebhookTables<'_> {
         Ok(Registered::Added)
     }
 
-    /// Stores a changed endpoint of a client. `number` is that of the key that sealed it.
+    /// Stores a changed endpoint of a client. `number` is the number of the key that sealed the endpoint.
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = :owner, state = :state, verified = :verified, gone = :gone, events = :events,
@@ -236,10 +237,10 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Removes an endpoint of a client with its deliveries.
+    /// Removes an endpoint of a client, and all deliveries to it.
     pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
         for statement in [
-            // Attempts are found by the deliveries, which the next statement removes.
+            // Attempts are removed first: they are found through the deliveries, which the next statement removes.
             "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE endpoint = ?1)",
             "DELETE FROM deliveries WHERE endpoint = ?1",
             "DELETE FROM endpoints WHERE id = ?1",
@@ -249,19 +250,20 @@ impl WebhookTables<'_> {
         self.remove_lone_events()
     }
 
-    /// Returns an endpoint of the operator or of any client.
+    /// Returns the endpoint with this id, of the operator or of any client; `None` if there is no such endpoint.
     pub(super) fn endpoint(&mut self, id: &str) -> Result<Option<Endpoint>, DatabaseFault> {
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
         self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
     }
 
-    /// Returns an endpoint of a client. A client has one name for each key of cursors.
+    /// Returns an endpoint of a client; `None` if there is no such endpoint, or if it belongs to someone else. `owners`
+    /// are the client's names, one for each cursor key.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<Endpoint>, DatabaseFault> {
-        // An endpoint of the operator has no owner, so that no client finds it.
+        // An endpoint of the operator has no owner, so a client can't find it.
         Ok(self.endpoint(id)?.filter(|endpoint| endpoint.owner.as_ref().is_some_and(|owner| owners.contains(owner))))
     }
 
-    /// Returns the endpoints of a client, the oldest first.
+    /// Returns the endpoints of a client, the oldest first. `owners` are the client's names, one for each cursor key.
     pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
@@ -280,8 +282,8 @@ impl WebhookTables<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Stores an endpoint of the operator as the configuration has it. One whose URL has changed is active again, even
-    /// if it was disabled by a 410 at its earlier URL.
+    /// Stores an endpoint of the operator, or updates the stored one from the configuration. An endpoint whose URL has
+    /// changed is active again, even if its earlier URL has answered with 410. `now` is in seconds since 1970.
     fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "INSERT INTO endpoints (id, state, verified, events, created, mark)
@@ -300,22 +302,23 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns up to [`MOST_LISTED`] endpoints of clients that another key than number `number` has sealed.
+    /// Returns up to [`MOST_LISTED`] endpoints of clients that were sealed by another key than `number`.
     pub(super) fn sealed_by_others(&mut self, number: u32) -> Result<Vec<Endpoint>, DatabaseFault> {
-        // Endpoints of the operator have no number: a comparison with NULL is not true, which leaves them out.
+        // Endpoints of the operator have no number. A comparison with NULL isn't true, so the query leaves these
+        // endpoints out.
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map([number], |row| Ok(read(row)))?;
         rows.map(|row| row?).collect()
     }
 
-    /// Returns whether the notice of a sunset with this cause was given.
+    /// Returns whether the notice of a sunset with this cause has been raised.
     pub(super) fn has_notice(&mut self, cause: &str) -> Result<bool, DatabaseFault> {
         let query = "SELECT EXISTS (SELECT 1 FROM notices WHERE cause = ?1)";
         Ok(self.transaction.query_row(query, [cause], |row| row.get(0))?)
     }
 
-    /// Notes that the notice of a sunset with this cause was given.
+    /// Records that the notice of a sunset with this cause has been raised. `now` is in seconds since 1970.
     pub(super) fn note(&mut self, cause: &str, now: u64) -> Result<(), DatabaseFault> {
         self.transaction
             .execute("INSERT OR IGNORE INTO notices (cause, given) VALUES (?1, ?2)", (cause, whole(now)))?;
@@ -328,7 +331,7 @@ fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
     Ok(Endpoint {
         id: row.get("id")?,
         owner: row.get("owner")?,
-        // The table permits no other words.
+        // The fallback is never used, because the table permits only the words of states.
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.get("verified")?,
         is_gone: row.get("gone")?,

@@ -1,5 +1,5 @@
-//! The lists that the configuration watches. One of the processes that share the directory requests each list at its
-//! interval, with the headers of the configuration.
+//! Watches lists of the configuration for changes. At each interval of a list, one of the processes that share the
+//! directory requests the list, with the headers of the configuration.
 
 use std::{
     collections::HashMap,
@@ -39,13 +39,14 @@ use crate::{
     },
 };
 
-/// The interval at which the process looks for watches that are due.
+/// The interval at which a process looks for watches that are due.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The host of requests for a route without hosts.
+/// The host of a watch's requests if the configuration doesn't name one.
 const ANY_HOST: &str = "localhost";
 
-/// The longest wait that an answer can ask for, and the longest one after failures, unless the interval is longer.
+/// The longest wait that an answer's `Retry-After` can cause. Also the longest wait after failures, unless the watch's
+/// interval is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 pub(in crate::services) struct WatchKeeper {
@@ -57,47 +58,48 @@ pub(in crate::services) struct WatchKeeper {
 /// The state of a watch between two requests.
 #[derive(Debug, Default)]
 struct WatchRest {
-    /// The time of the next request; `None` before the first one.
+    /// The time of the next request; `None` before the first request.
     until: Option<Instant>,
-    /// The number of failures in a row.
+    /// The number of failed requests in a row.
     failures: u32,
-    /// The key of the page that was read last, with its validator and its version.
+    /// The key, the `ETag` and the version of the page that was read last; `None` before the first page, after a
+    /// failure, and after a page without an `ETag`.
     seen: Option<([u8; 32], HeaderValue, String)>,
 }
 
-/// The reason that a list could not be read.
+/// The reason that a list couldn't be read.
 #[derive(Debug)]
 struct WatchFault {
-    /// The code of the problem, or the status of an answer without one.
+    /// The code of the problem, or the status of an answer that isn't a problem, such as `status 404`.
     word: String,
-    /// The wait that the answer asks for.
+    /// The wait that the answer's `Retry-After` asks for; zero without it.
     wait: Duration,
 }
 
-/// A single request of a watch for its list.
+/// A single request of a watch.
 struct WatchTurn<'w> {
     snapshot: &'w Arc<Snapshot>,
     watch: &'w WatchSettings,
     caller: Arc<Caller>,
-    /// A hash of the headers and the path: of all that determines the page.
+    /// A hash of the headers and the path, which determine the page.
     key: [u8; 32],
 }
 
 #[async_trait]
 impl BackgroundService for WatchKeeper {
-    /// Watches until the process stops. Another process goes on from the versions in the store.
+    /// Watches the lists until the process stops. Then another process continues from the versions in the store.
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running: JoinSet<(String, WatchRest)> = JoinSet::new();
-        // The watches by name; `None` while a request is under way.
+        // The watches by name; `None` while a request is running.
         let mut resting: HashMap<String, Option<WatchRest>> = HashMap::new();
-        // Each iteration waits for the end of a request, or for the next look.
+        // Each iteration waits until a request ends, or until the next look is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
                 Some(ended) = running.join_next() => {
-                    // The task does not panic, because `turn` catches the panics of its request.
+                    // The task doesn't panic, because `turn` catches the panics of its request.
                     if let Ok((name, rest)) = ended {
                         resting.insert(name, Some(rest));
                     }
@@ -106,7 +108,8 @@ impl BackgroundService for WatchKeeper {
             }
             let snapshot = self.inner.gateway().live.pin();
             let watches = snapshot.services.webhooks.as_ref().map_or(&[][..], |settings| &settings.watches);
-            // An entry stays while its request is under way, so that two reloads lead to no second request.
+            // An entry stays while its request is running. Otherwise, if reloads removed the watch and added it again,
+            // a second request could begin.
             resting.retain(|name, rest| rest.is_none() || watches.iter().any(|watch| watch.name == *name));
             let now = clock::instant();
             for watch in watches {
@@ -119,20 +122,22 @@ impl BackgroundService for WatchKeeper {
                 running.spawn(async move { (watch.name.clone(), keeper.turn(&snapshot, &watch, rest).await) });
             }
         }
-        // Requests of watches only read, so that they can be cancelled here.
+        // Requests of watches only read, so they can be cancelled here.
         running.shutdown().await;
     }
 }
 
 impl WatchKeeper {
-    /// Requests a list unless another process has done so in this interval. Returns the state until the next request.
+    /// Requests a list, unless another process has requested it in this interval. Returns the state until the next
+    /// request.
     async fn turn(&self, snapshot: &Arc<Snapshot>, watch: &WatchSettings, rest: WatchRest) -> WatchRest {
         let failures = rest.failures;
         let turned = match caught(pin!(self.ask(snapshot, watch, rest))).await {
             Ok(turned) => turned,
             Err(panic) => {
                 tracing::error!(service = NAME, watch = watch.name, panic, "a watch has failed");
-                // A request that panics would panic again at the next look: the watch waits as after many failures.
+                // A request that panics would panic again at the next look, so the watch waits as long as after many
+                // failures.
                 return WatchRest {
                     until: Some(clock::instant() + watch.interval.max(LONGEST_WAIT)),
                     failures,
@@ -161,15 +166,15 @@ impl WatchKeeper {
         let (name, claimed) = (watch.name.clone(), names.clone());
         let due = self.store.call(move |tables| tables.claim_watch(&name, &claimed, (now, until, latest))).await?;
         if let Some(due) = due {
-            // Another process has made the request, or this one before its restart.
+            // Another process has sent the request in this interval, or this process before a restart.
             rest.until = Some(began + Duration::from_millis(due.saturating_sub(now)));
             return Ok(rest);
         }
         rest.until = Some(began + watch.interval);
-        // A reload may have changed the path or the headers: the validator is then that of another page.
+        // A reload might have changed the path or the headers. The `ETag` then belongs to another page.
         let seen = rest.seen.take_if(|(key, ..)| *key == request.key);
         let seen = self.see(&request, seen).await;
-        // No failure ends a watch: the upstream may permit it later.
+        // A failure never ends a watch, because the upstream might permit the request later.
         // Test: `a_watch_that_is_refused_is_reported_and_goes_on`.
         let (fault, wait) = match &seen {
             Ok(_) => (None, Duration::ZERO),
@@ -183,21 +188,21 @@ impl WatchKeeper {
         rest.failures = if fault.is_some() { rest.failures.saturating_add(1) } else { 0 };
         if let Ok((tag, seen)) = seen {
             let version = seen.version.clone();
-            // The validator is kept only after the version is stored: if the store fails, the next answer is a page
-            // again and not a 304.
+            // The `ETag` is kept only after the version is stored. If the store fails, the next answer is then a page
+            // again, not a 304.
             self.events.list_seen(&[Arc::clone(&request.caller)], seen).await?;
             rest.seen = tag.map(|tag| (request.key, tag, version));
         }
         if !wait.is_zero() {
             rest.until = Some(clock::instant() + wait);
         }
-        // Without a fault, 0 leaves the time of the claim as it is.
+        // If there is no fault, 0 keeps the time that the claim has set.
         let until = if wait.is_zero() { 0 } else { clock::unix_milliseconds().saturating_add(milliseconds(wait)) };
         self.store.call(move |tables| tables.end_watch(&names, fault.as_deref(), until)).await?;
         Ok(rest)
     }
 
-    /// Requests the page. Returns its validator and its version, which is the earlier one if the answer is 304.
+    /// Requests the page. Returns the page's `ETag` and version. If the answer is 304, both come from `before`.
     async fn see(
         &self,
         request: &WatchTurn<'_>,
@@ -251,13 +256,13 @@ impl<'w> WatchTurn<'w> {
         }
         let caller = Arc::new(Caller::of_headers(headers));
         let mut hash = Sha256::new();
-        // The name has a fixed length, so that no other pair of a name and a path has the same bytes.
+        // The name has a fixed length, so no two pairs of a name and a path have the same bytes.
         hash.update(caller.name_of("watch"));
         hash.update(watch.path.value.as_bytes());
         Self { snapshot, watch, caller, key: hash.finalize().into() }
     }
 
-    /// Returns the target of the watch, read as that of any request.
+    /// Returns the target of the watch, parsed like the target of any request; `None` if it is invalid.
     fn target(&self) -> Option<RequestTarget> {
         let mut head = RequestHeader::build(Method::GET, self.watch.path.value.as_bytes(), None).ok()?;
         head.insert_header(header::HOST, self.caller.headers.get(header::HOST)?).ok()?;
@@ -280,7 +285,7 @@ impl WatchFault {
     }
 }
 
-/// Logs the first failure in a row, and the first success after failures.
+/// Logs the first of several failures in a row, and the first success after failures.
 fn log(watch: &WatchSettings, failures: u32, fault: Option<&str>) {
     let watch = watch.name.as_str();
     match (failures, fault) {

@@ -1,10 +1,9 @@
-//! Jobs and results in a directory, which processes of one machine share: a database of SQLite, and a file for each
-//! result.
+//! Jobs and results in a directory, which processes of one machine can share. The directory contains an SQLite
+//! database, and a file for each result.
 //!
-//! A process holds the lock of the result file (`flock`) while it works on the job. The system releases the lock when
-//! the process ends, however it ends, and no other process can write while this one can: so the lock is the lease of
-//! the job, without a clock. Bytes beyond the stored length belong to a page whose place was not stored; they are cut
-//! off before the next page is written.
+//! A process locks the result file (`flock`) while it works on the job. The system releases the lock when the process
+//! ends, even by a crash, so the lock can serve as the job's lease without a clock. Bytes after the stored length
+//! belong to a page whose progress wasn't stored. These bytes are cut off before the next page is written.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -33,7 +32,7 @@ use crate::{
     },
 };
 
-/// The largest part of a body, in bytes.
+/// The largest part of a response body that is read at a time, in bytes.
 const PART: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ pub(in crate::services::exports) struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    /// Opens the jobs of a directory. A missing directory is created.
+    /// Opens the store in a directory. A missing directory is created.
     ///
     /// # Errors
     ///
@@ -54,7 +53,7 @@ impl DirectoryStore {
         Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
     }
 
-    /// Runs a function on the database, on a thread that may block.
+    /// Runs a function in one transaction of the database, on a thread that may block.
     ///
     /// # Errors
     ///
@@ -102,7 +101,7 @@ impl ExportStore for DirectoryStore {
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
         let (removed, file) = (id.to_owned(), self.results.join(id));
         self.call(move |jobs| jobs.remove(&removed)).await?;
-        // If this fails, `sweep` later removes the file, which has no job any more.
+        // If this fails, `sweep` removes the file later, because its job no longer exists.
         let _ = tokio::fs::remove_file(file).await;
         Ok(())
     }
@@ -122,7 +121,7 @@ impl ExportStore for DirectoryStore {
         for id in candidates {
             let path = self.results.join(&id);
             let Some(file) = blocking(move || lock(&path)).await? else { continue };
-            // The lock is taken before the claim. It shows that no other process works on an active job.
+            // The lock is taken before the claim: it proves that no other process is working on an active job.
             // Test: `another_process_takes_over`.
             let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
             let Some((job, credentials)) = claimed else { continue };
@@ -147,8 +146,8 @@ impl ExportStore for DirectoryStore {
 
     async fn sweep(&self) -> Result<(), JobStoreFault> {
         let results = self.results.clone();
-        // Files are listed before the jobs: a file of a job that is added in between is then not taken for one without
-        // a job.
+        // The files are listed before the jobs. Otherwise the file of a job that is added in between would seem to have
+        // no job.
         let names = blocking(move || files(&results)).await?;
         let with_result = self.call(|jobs| jobs.with_result()).await?;
         let results = self.results.clone();
@@ -170,7 +169,7 @@ impl ExportStore for DirectoryStore {
     }
 }
 
-/// The lock of a job: its result file, opened and locked.
+/// The lease of a job: its result file, opened and locked.
 struct FileLease {
     store: DirectoryStore,
     file: Arc<File>,
@@ -197,7 +196,7 @@ impl JobLease for FileLease {
             let mut file = &*file;
             file.seek(SeekFrom::Start(at))?;
             file.write_all(&bytes)?;
-            // The bytes are on the disk before their length is stored, so that a loss of power leaves no gap.
+            // The bytes are on the disk before their length is stored, so a loss of power can't leave a gap.
             file.sync_data()
         });
         written.await?;
@@ -207,14 +206,14 @@ impl JobLease for FileLease {
 
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         let (id, claim) = (self.id.clone(), self.claim);
-        // The lock is held until the write is done, so that no other process takes the job in its earlier state.
+        // `self` keeps the lock until the write is done, so no other process can take the job in its earlier state.
         self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
     }
 }
 
-/// Opens the result file of a job and takes its lock; `None` while another task or process has it.
+/// Opens the result file of a job and locks it. Returns `None` while another task or process has the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
-    // The file may have the pages of another process: nothing is cut before the lock is taken.
+    // Another process might be writing pages into the file, so it isn't truncated before the lock is taken.
     // Test: `another_process_takes_over`.
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     match file.try_lock() {
@@ -224,19 +223,19 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Returns the names of the files in the directory of results.
+/// Returns the names of the files in the directory of results. Each name is a job's id.
 fn files(results: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Runs work on files on a thread that may block.
+/// Runs `work`, which reads or writes files, on a thread that may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, JobStoreFault> {
     spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(JobStoreFault::Result)
 }
 
-/// A body that reads a range of a result file.
+/// A response body that reads a range of a result file.
 struct FileBody {
     file: tokio::fs::File,
     left: u64,

@@ -1,13 +1,14 @@
-//! Jobs and results in a database of PostgreSQL, which processes of several machines share.
+//! Jobs and results in a PostgreSQL database, which processes on several machines can share.
 //!
-//! A page, the place after it and the progress of its job are written by one statement: the server has all of it or
-//! nothing. A process works on a job while its lease lasts: until a time by the clock of the database, which the
-//! process extends again and again. A process whose lease has ended may not know that. So every write names the claim
-//! of the process and the length of the result that it goes on from, and changes nothing if another process has taken
-//! the job since, or if a failover of the server has lost the last write.
+//! A single statement writes a page and the progress of its job, so the server stores both or neither. A process works
+//! on a job until its lease ends. The lease is a time by the clock of the database, which the process extends
+//! regularly. A process whose lease has ended might not notice that. So every write names the claim of the process, and
+//! the length of the result that the write continues. The write changes nothing if another process has taken the job
+//! since, or if a failover of the server has lost the last write.
 //!
-//! Results are rows of parts. They are removed some at a time, because a statement for a large result would take too
-//! long: `cursorgate_export_removals` has the jobs whose parts are to go.
+//! A result is stored as rows, each with a part of its bytes. One statement to remove a large result would take too
+//! long, so its parts are removed in several statements. `cursorgate_export_removals` lists the jobs whose parts are to
+//! be removed.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -33,7 +34,7 @@ use crate::{
     },
 };
 
-/// The changes of the tables, by version.
+/// The SQL scripts that create and change the tables, one for each version.
 const STEPS: [&str; 1] = [TABLES];
 
 const TABLES: &str = "
@@ -70,22 +71,24 @@ ALTER TABLE cursorgate_export_parts ALTER COLUMN bytes SET STORAGE EXTERNAL;
 CREATE TABLE cursorgate_export_removals (job text PRIMARY KEY);
 ";
 
-/// The columns of a job, in the order in which `read` reads them.
+/// The columns of a job, in the order in which `read` expects them.
 const COLUMNS: &str = "job.id, job.owner, job.state, job.claim, job.created, \
      floor(extract(epoch FROM job.finished))::bigint, job.definition, job.progress, job.fault, job.interruptions";
 
-/// The largest part of a result in a row, in bytes.
+/// The most bytes of a result in one row.
 const PART: usize = 64 << 10;
 
-/// The most rows of a result that are read at a time.
+/// The most rows of a result that one statement reads.
 const MOST_PARTS: i64 = 16;
 
-/// The most rows of a result that a statement removes, and the most statements of a sweep.
+/// The most rows of a result that one statement removes.
 const MOST_SWEPT: i64 = 1_000;
+/// The most rounds of a sweep, each of which removes up to [`MOST_SWEPT`] rows.
 const MOST_SWEEPS: usize = 20;
 
-/// The most events that are raised at a time, and the seconds for which they are reserved for this process.
+/// The most events that are reserved for this process at a time.
 const MOST_ANNOUNCED: i64 = 100;
+/// The time for which events are reserved for this process, in seconds.
 const ANNOUNCING: f64 = 60.0;
 
 #[derive(Clone)]
@@ -95,16 +98,17 @@ pub(in crate::services::exports) struct PostgresJobs {
 }
 
 impl PostgresJobs {
-    /// Creates the store. It connects when it is first used, so that a process starts also while the server is down.
+    /// Creates the store without a connection. The first operation connects, so a process can start while the server is
+    /// down.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system if it can't start a thread.
+    /// Returns the error of the system if it can't start a thread for the connections' I/O.
     pub(in crate::services::exports) fn open(
         inner: &Arc<InnerGateway>,
         settings: &PostgresSettings,
     ) -> io::Result<Self> {
-        // The settings are read for each connection, so that a reload can change the address, the password and the
+        // The settings are read for each connection, because a reload can change the address, the password and the
         // certificates.
         let inner = Arc::clone(inner);
         let target = move || {
@@ -128,7 +132,7 @@ impl ExportStore for PostgresJobs {
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
-        // Jobs under all names of the client count, so that a change of keys frees no places.
+        // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         const ADD: &str = "
             WITH unfinished AS (
                 SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own
@@ -153,7 +157,7 @@ impl ExportStore for PostgresJobs {
             (&most(limits.queue), Type::INT8),
             (&owners, Type::TEXT_ARRAY),
         ];
-        // Two such statements at the same time would not see each other's job, and both take the last place.
+        // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;
         let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
         let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
@@ -184,7 +188,8 @@ impl ExportStore for PostgresJobs {
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
-        // The removal is noted by the statement that cancels, so that a crash leaves no parts that are never removed.
+        // One statement cancels the job and records the removal. With two, a crash in between could leave parts that
+        // are never removed.
         const CANCEL: &str = "
             WITH cancelled AS (
                 UPDATE cursorgate_exports
@@ -209,13 +214,14 @@ impl ExportStore for PostgresJobs {
     async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let postgres = Arc::clone(&self.postgres);
         let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
-        // The first bytes are read before the head is sent, so that a store that is down is a 503, not a broken answer.
+        // The first bytes are read before the head is sent. So if the store is down, the client gets 503, not a
+        // truncated answer.
         body.fill().await?;
         Ok(Box::new(body))
     }
 
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
-        // SKIP LOCKED: a job that another process takes at the same moment is passed over, not waited for.
+        // SKIP LOCKED skips a job that another process is taking at this moment, instead of waiting for it.
         let take = format!(
             "WITH next AS MATERIALIZED (
                 SELECT id, state FROM cursorgate_exports AS job
@@ -251,8 +257,8 @@ impl ExportStore for PostgresJobs {
                 SELECT id FROM cursorgate_exports WHERE announcement IS NOT NULL AND announced_until <= now()
                 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
             ) RETURNING id, announcement";
-        // If the process ends before it raises an event, the event is due again. So it may be raised twice, but is
-        // never lost.
+        // If the process ends before it raises an event, the reservation expires and the event is returned again. So an
+        // event can be raised twice, but is never lost.
         let rows = self.postgres.ask(ANNOUNCE, &[(&ANNOUNCING, Type::FLOAT8), (&MOST_ANNOUNCED, Type::INT8)]).await?;
         rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
     }
@@ -280,11 +286,13 @@ impl ExportStore for PostgresJobs {
             DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
                 SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
             )";
-        // The removal is done once no part is left: another process may be removing parts of the same result.
+        // The removal is complete only when no part is left, because another process might be removing parts of the
+        // same result.
         const DONE: &str = "
             DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
             AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
-        // The number is bounded, because the keeper takes no job during a sweep. The next sweep continues.
+        // The number of rounds is bounded, because the keeper doesn't take jobs during a sweep. The next sweep
+        // continues.
         for _ in 0..MOST_SWEEPS {
             let next = "SELECT job FROM cursorgate_export_removals ORDER BY job LIMIT 1";
             let rows = self.postgres.ask(next, &[]).await?;
@@ -303,25 +311,26 @@ impl ExportStore for PostgresJobs {
     }
 }
 
-/// The lease of a job. Its end is in the job's row.
+/// The lease of a job. The job's row contains the time at which it ends.
 struct RowLease {
     /// The task that extends the lease.
     renewal: JoinHandle<()>,
     jobs: PostgresJobs,
     id: String,
     claim: i64,
-    /// The length of the result, as this process knows it.
+    /// The length of the result in bytes, which this process read with the job and updates with each page that it adds.
     written: u64,
 }
 
 impl Drop for RowLease {
     fn drop(&mut self) {
-        // Without renewals the lease ends, and another process can take the job.
+        // Without renewals the lease expires, and another process can take the job.
         self.renewal.abort();
     }
 }
 
-/// Extends a lease after each third of its length, until the process gives it up or has lost it.
+/// Starts a task that extends a lease after each third of its length. The task ends when it is aborted, or when the
+/// process has lost the lease.
 fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     const RENEW: &str = "
         UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
@@ -329,11 +338,11 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     tokio::spawn(async move {
         let lease = jobs.lease.as_secs_f64();
         loop {
-            // A third of the lease leaves time to repeat a renewal that fails.
+            // An interval of a third leaves time to repeat a renewal that fails.
             tokio::time::sleep(jobs.lease / 3).await;
             let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
-            // After a fault a later renewal may still be in time. If none is, another process may take the job, and
-            // the write of the next page finds that. Test: `a_process_that_stood_still_repeats_no_item`.
+            // After a fault, a later renewal might still be in time. If no renewal is, another process can take the
+            // job, and the write of the next page detects that. Test: `a_process_that_stood_still_repeats_no_item`.
             if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
                 return;
             }
@@ -344,7 +353,7 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
 #[async_trait]
 impl JobLease for RowLease {
     async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
-        // A single statement writes the bytes and their length, so that they always agree.
+        // One statement writes both the bytes and their length, so they always agree.
         Ok(true)
     }
 
@@ -409,22 +418,24 @@ impl JobLease for RowLease {
     }
 }
 
-/// A body that reads a range of a result, some rows at a time.
+/// A response body that reads a range of a result, up to [`MOST_PARTS`] rows at a time.
 struct PartsBody {
     postgres: Arc<Postgres>,
     job: String,
-    /// The index in the result of the next byte to read from the database.
+    /// The index of the next byte of the result to read from the database.
     at: u64,
     /// The number of bytes that are still to be read from the database.
     left: u64,
-    /// The parts that have been read and not been sent.
+    /// The parts that have been read but not sent.
     ready: VecDeque<Bytes>,
 }
 
 impl PartsBody {
-    /// Reads up to [`MOST_PARTS`] further parts, beginning with the one that has the next byte.
+    /// Reads up to [`MOST_PARTS`] more parts, beginning with the part that contains the next byte. Does nothing at the
+    /// end of the range.
     async fn fill(&mut self) -> Result<(), JobStoreFault> {
-        // The first byte may lie within a part. Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
+        // The first byte of a range can lie inside a part.
+        // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
         const READ: &str = "
             SELECT place, bytes FROM cursorgate_export_parts
             WHERE job = $1 AND place < $3
@@ -442,7 +453,7 @@ impl PartsBody {
         let rows = self.postgres.ask(READ, &parameters).await?;
         for row in &rows {
             let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
-            // A part that does not continue the one before shows that the result is being removed.
+            // If a part doesn't continue the part before it, the result is being removed.
             let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
             let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
             let rest = rest.ok_or_else(removed)?;
@@ -470,12 +481,12 @@ fn removed() -> JobStoreFault {
     JobStoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
 }
 
-/// Returns a column of a row.
+/// Returns the value of a column, which is given by its index.
 fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
     Ok(row.try_get(column).map_err(PostgresFault::from)?)
 }
 
-/// Returns the state with this word. The table permits no other words.
+/// Returns the state with this word. The fallback is never used, because the table permits only the words of states.
 fn state(word: &str) -> JobState {
     JobState::of(word).unwrap_or(JobState::Failed)
 }
@@ -487,7 +498,7 @@ fn length(count: usize) -> u64 {
 fn read(row: &Row) -> Result<ExportJob, JobStoreFault> {
     let (definition, progress, fault): (&str, &str, Option<&str>) = (cell(row, 6)?, cell(row, 7)?, cell(row, 8)?);
     let mut progress: JobProgress = serde_json::from_str(progress)?;
-    // The column counts: a process that takes the job changes it, and leaves the text of the progress as it is.
+    // The column counts, not the member of `progress`: a process that takes the job updates only the column.
     progress.interruptions = u32::try_from(cell::<i64>(row, 9)?).unwrap_or(u32::MAX);
     Ok(ExportJob {
         id: cell(row, 0)?,

@@ -1,5 +1,5 @@
-//! The jobs of a directory, in a database of SQLite. Every step of a job is one transaction. `claim` counts the times
-//! that a process has taken the job, so that a write with an earlier claim changes nothing.
+//! The jobs of a directory, in an SQLite database. Every change of a job is one transaction. `claim` is the number of
+//! times that a process has taken the job, and a write with an earlier claim changes nothing.
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
@@ -9,7 +9,7 @@ use crate::services::{
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
 };
 
-/// The changes of the tables, by version.
+/// The SQL scripts that create and change the tables, one for each version.
 pub(super) const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
 
 const TABLES: &str = "
@@ -32,31 +32,30 @@ CREATE INDEX jobs_by_state ON jobs (state);
 CREATE INDEX jobs_by_owner ON jobs (owner, created);
 ";
 
-/// The events of jobs that ended, until they are raised.
+/// The events of jobs that have ended, until the events are raised.
 const ANNOUNCEMENTS: &str = "
 ALTER TABLE jobs ADD COLUMN announcement TEXT;
 CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 ";
 
-/// The columns of a job, in the order in which `read` reads them.
+/// The columns of a job that `read` needs.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
 
-/// The most candidates for the next job. Active jobs are among them. The processes of one machine work on fewer jobs
-/// at a time than this, so that active jobs leave no waiting one out.
+/// The most candidates for the next job, including active jobs. The processes of one machine work on fewer jobs at a
+/// time than this, so active jobs leave room for waiting jobs.
 const MOST_CANDIDATES: usize = 1_000;
 
-/// The most events that are raised at a time.
+/// The most events that are returned at a time.
 const MOST_ANNOUNCED: usize = 100;
 
-/// The jobs within a transaction. Every function returns the fault of the database, if there is one; the transaction
-/// is then rolled back.
+/// The table of jobs in a transaction. If a function returns an error, the transaction is rolled back.
 pub(super) struct JobTable<'c> {
     pub(super) transaction: &'c Transaction<'c>,
 }
 
 impl JobTable<'_> {
-    /// Adds a job with its sealed credentials, if there is room for it. `owners` are all names of its client: jobs
-    /// under each of them count.
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
+    /// client. Jobs under each of these names count for the client's limit.
     pub(super) fn add(
         &mut self,
         job: &ExportJob,
@@ -64,7 +63,7 @@ impl JobTable<'_> {
         credentials: &[u8],
         limits: QueueLimits,
     ) -> Result<Added, DatabaseFault> {
-        // Jobs under all names of the client count, so that a change of keys frees no places.
+        // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         // Test: `a_change_of_keys_frees_no_places`.
         let places = vec!["?"; owners.len()].join(", ");
         let unfinished = format!(
@@ -96,7 +95,8 @@ impl JobTable<'_> {
         Ok(Added::Queued)
     }
 
-    /// Returns a job of a client. A client has one name for each key of cursors.
+    /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
+    /// client's names, one for each cursor key.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
         let found = self
             .transaction
@@ -106,13 +106,13 @@ impl JobTable<'_> {
         Ok(found.filter(|job| owners.contains(&job.owner)))
     }
 
-    /// Returns the newest jobs of a client for a list, the newest first.
+    /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
     pub(super) fn of_client(
         &mut self,
         owners: &[String],
         list: &ExportedList,
     ) -> Result<Vec<ExportJob>, DatabaseFault> {
-        // Jobs of other lists don't count towards `MOST_LISTED`.
+        // The query filters by list, because jobs of other lists must not count towards `MOST_LISTED`.
         // Test: `exports_of_other_lists_leave_none_of_a_list_out`.
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
@@ -126,9 +126,9 @@ impl JobTable<'_> {
         rows.map(|row| row?).collect()
     }
 
-    /// Returns the ids of the jobs that could be taken, the next one first: by the number of active jobs of the same
-    /// client, then by priority, then by age. Active jobs are among them, because their process may have ended, which
-    /// their lock shows. `now` is in milliseconds since 1970.
+    /// Returns the ids of the jobs that could be taken, in the order in which to try them. The order is by the number
+    /// of the client's active jobs, then by priority, then by age. Active jobs are included, because their process
+    /// might have ended, which only the job's lock shows. `now` is in milliseconds since 1970.
     pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = format!(
             "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
@@ -140,8 +140,8 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a job whose lock the process holds, and returns it with its credentials. Returns `None` if it can't be
-    /// taken any more, for example because it was cancelled. `now` is in milliseconds since 1970.
+    /// Takes a job that this process has locked, and returns the job with its credentials. Returns `None` if the job
+    /// can't be taken any more, for example because it was cancelled. `now` is in milliseconds since 1970.
     pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS}, credentials FROM jobs
@@ -151,7 +151,7 @@ impl JobTable<'_> {
             self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
-        // The lock of an active job was free: its process ended while it worked on a page.
+        // If the job is active although its lock was free, its process ended while it worked on a page.
         // Test: `a_process_that_has_lost_a_job_changes_nothing`.
         job.progress.interruptions += u32::from(job.state == JobState::Active);
         job.claim += 1;
@@ -163,9 +163,9 @@ impl JobTable<'_> {
         Ok(Some((job, credentials.unwrap_or_default())))
     }
 
-    /// Stores the progress of a job. Returns false if the process has lost the job.
+    /// Stores the progress of a job. Returns `false` if the process has lost the job.
     pub(super) fn advance(&mut self, id: &str, claim: i64, progress: &JobProgress) -> Result<bool, DatabaseFault> {
-        // An earlier claim changes no row, nor does a job that was cancelled.
+        // The statement changes no row if another process has taken the job since, or if the job was cancelled.
         // Test: `a_process_that_has_lost_a_job_changes_nothing`.
         let changed = self.transaction.execute(
             "UPDATE jobs SET progress = ?3, bytes = ?4 WHERE id = ?1 AND claim = ?2 AND state = 'active'",
@@ -174,7 +174,7 @@ impl JobTable<'_> {
         Ok(changed == 1)
     }
 
-    /// Ends the work on a job. `now` is in milliseconds since 1970.
+    /// Ends the work on a job, and stores its state, progress, fault and event. `now` is in milliseconds since 1970.
     pub(super) fn end(&mut self, (id, claim): (&str, i64), end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
         let JobEnd { ended, progress, fault, announcement } = end;
         let (state, not_before, finished) = match ended {
@@ -185,7 +185,8 @@ impl JobTable<'_> {
             }
         };
         self.transaction.execute(
-            // A finished job needs no credentials any more. Test: `credentials_are_sealed_and_gone_with_the_job`.
+            // A finished job doesn't need its credentials any more.
+            // Test: `credentials_are_sealed_and_gone_with_the_job`.
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
                  bytes = :bytes, fault = :fault, announcement = :announcement,
                  credentials = CASE WHEN :finished IS NULL THEN credentials END
@@ -205,7 +206,8 @@ impl JobTable<'_> {
         Ok(())
     }
 
-    /// Returns events of ended jobs that are not raised yet, each with the id of its job.
+    /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
+    /// JSON.
     pub(super) fn announcements(&mut self) -> Result<Vec<(String, String)>, DatabaseFault> {
         let query = format!(
             "SELECT id, announcement FROM jobs WHERE announcement IS NOT NULL ORDER BY id LIMIT {MOST_ANNOUNCED}"
@@ -215,13 +217,14 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes the event of a job, after it was raised.
+    /// Removes the event of a job. Called after the event was raised.
     pub(super) fn announced(&mut self, id: &str) -> Result<(), DatabaseFault> {
         self.transaction.execute("UPDATE jobs SET announcement = NULL WHERE id = ?1", [id])?;
         Ok(())
     }
 
-    /// Cancels an unfinished job. A process that works on it notices at its next page.
+    /// Cancels an unfinished job. A process that is working on the job notices this at its next page. `now` is in
+    /// seconds since 1970.
     pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
@@ -231,7 +234,7 @@ impl JobTable<'_> {
         Ok(())
     }
 
-    /// Removes a finished job.
+    /// Removes a finished job. Does nothing if the job is unfinished.
     pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
         self.transaction.execute("DELETE FROM jobs WHERE id = ?1 AND finished IS NOT NULL", [id])?;
         Ok(())
@@ -239,8 +242,8 @@ impl JobTable<'_> {
 
     /// Returns all finished jobs, the newest first. `now` is in seconds since 1970.
     pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
-        // Of jobs that end in one second, the one that was begun last is the newest: it is not removed in place of an
-        // older one. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
+        // Among jobs that end in the same second, the job that was begun last is the newest, so the older jobs are
+        // removed first. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
         let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
@@ -251,7 +254,7 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the ids of the jobs that have a result, or may get one.
+    /// Returns the ids of the jobs that have a result, or can still get one.
     pub(super) fn with_result(&mut self) -> Result<Vec<String>, DatabaseFault> {
         let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
         let mut statement = self.transaction.prepare(query)?;
@@ -259,7 +262,7 @@ impl JobTable<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the number of jobs by state, without states that no job has.
+    /// Returns the number of jobs in each state. States without jobs are left out.
     pub(super) fn counts(&mut self) -> Result<Vec<(JobState, u64)>, DatabaseFault> {
         let mut statement = self.transaction.prepare("SELECT state, count(*) FROM jobs GROUP BY state")?;
         let rows = statement.query_map([], |row| {
@@ -279,7 +282,7 @@ fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
     Ok(ExportJob {
         id: row.get("id")?,
         owner: row.get("owner")?,
-        // The table permits no other words.
+        // The fallback is never used, because the table permits only the words of states.
         state: JobState::of(&state).unwrap_or(JobState::Failed),
         claim: row.get("claim")?,
         created: natural(row.get("created")?),
@@ -301,12 +304,12 @@ mod tests {
         store::DirectoryStore,
     };
 
-    /// A store in a directory of its own, which is removed at the end of the test.
+    /// A store in a temporary directory for one test, which is removed at the end of the test.
     struct OwnStore(DirectoryStore, PathBuf);
 
     impl Drop for OwnStore {
         fn drop(&mut self) {
-            // A directory that remains does no harm: it is among the temporary files.
+            // If this fails, the directory stays among the temporary files, which does no harm.
             let _ = fs::remove_dir_all(&self.1);
         }
     }
@@ -345,7 +348,7 @@ mod tests {
         JobEnd { ended, progress: progress.clone(), fault: None, announcement: None }
     }
 
-    /// Adds a job of a client with one name.
+    /// Adds a job whose client has only one name.
     fn add(jobs: &mut JobTable<'_>, job: &ExportJob, limits: QueueLimits) -> Result<Added, DatabaseFault> {
         jobs.add(job, std::slice::from_ref(&job.owner), b"sealed", limits)
     }

@@ -6,7 +6,7 @@ fn places() -> ItemPlaces {
     ItemPlaces { items: Some("/data".to_owned()), id: Pointer::parse("/id").ok() }
 }
 
-/// Returns the difference of two pages, and checks that it turns one into the other.
+/// Returns the difference between two pages, and checks that applying it to `from` gives `to`.
 fn patched(from: &str, to: &str, places: &ItemPlaces) -> String {
     let text = String::from_utf8(difference(from.as_bytes(), to.as_bytes(), places, usize::MAX).unwrap()).unwrap();
     let patch: json_patch::Patch = serde_json::from_str(&text).unwrap();
@@ -29,7 +29,7 @@ fn an_item_that_comes_goes_or_moves_is_one_operation() {
         (&[1, 2, 3, 7], &[7, 1, 2, 3], json!([{ "op": "move", "from": "/data/3", "path": "/data/0" }])),
         (&[1, 2], &[1, 2], json!([])),
         (
-            // A new first row of a full page.
+            // A new row at the start of a full page.
             &[3, 2, 1],
             &[4, 3, 2],
             json!([
@@ -69,12 +69,12 @@ fn numbers_keep_their_digits() {
         of(from, &from.replace("1.0", number)),
         format!(r#"[{{"op":"replace","path":"/data/0/n","value":{number}}}]"#)
     );
-    // Ids that are equal as floating-point numbers are those of two items.
+    // Two ids that are equal as floating-point numbers still identify two items.
     assert_eq!(
         of(from, &from.replace("51617", "51618")),
         r#"[{"op":"remove","path":"/data/0"},{"op":"add","path":"/data/0","value":{"id":18446744073709551618,"n":1.0}}]"#
     );
-    // Another spelling is another text, which clients may show.
+    // Clients might show a number as it is written, so another spelling is a change.
     assert_eq!(of(from, &from.replace("1.0", "1.00")), r#"[{"op":"replace","path":"/data/0/n","value":1.00}]"#);
 }
 
@@ -110,7 +110,7 @@ fn a_patch_longer_than_the_page_is_not_made() {
     assert!(difference(one.as_bytes(), near.as_bytes(), &places(), near.len()).is_some());
 }
 
-/// Pseudo-random numbers (xorshift64*), the same in each run.
+/// A generator of pseudo-random numbers (xorshift64*), which are the same in each run.
 struct Draws(u64);
 
 impl Draws {
@@ -123,7 +123,7 @@ impl Draws {
     }
 }
 
-/// Changes a list at random: rows come, go, move, swap, change, and gain and lose members.
+/// Makes a random change to a list: inserts, removes, moves, swaps or changes rows, or adds or removes a member.
 fn change(rows: &mut Vec<Value>, draws: &mut Draws, number: usize) {
     let place = draws.below(rows.len() + 1);
     let row = json!({ "id": number, "n": draws.below(5), "tags": [draws.below(3), "x"], "at": { "a/b~": null } });
@@ -162,7 +162,7 @@ fn change(rows: &mut Vec<Value>, draws: &mut Draws, number: usize) {
     }
 }
 
-/// Patches that are applied one after the other give exactly the page, whatever changes between two pages.
+/// Whatever changes between two pages, the patch from one to the next gives exactly the next page.
 #[test]
 fn ten_thousand_random_changes_are_followed() {
     let mut draws = Draws(0x9E37_79B9_7F4A_7C15);
@@ -170,12 +170,12 @@ fn ten_thousand_random_changes_are_followed() {
     let (mut patches, mut pages) = (0_usize, 0_usize);
     let mut changes = 0;
     while changes < 10_000 {
-        // Some polls see several changes.
+        // Between two polls there can be several changes.
         for _ in 0..=draws.below(4) {
             changes += 1;
             change(&mut rows, &mut draws, changes);
         }
-        // The page is a window of the list.
+        // The page contains only the first 20 rows of the list.
         let shown: Vec<&Value> = rows.iter().take(20).collect();
         let next = json!({ "data": shown, "total": rows.len(), "next": rows.get(19).map(|row| &row["id"]) });
         let (from, to) = (page.to_string(), next.to_string());

@@ -1,4 +1,4 @@
-// The requests of the page, and what their answers say: items, links, faults.
+// The requests of the page, and the facts in their answers: items, links and faults.
 
 import { plural } from '../page/format.js';
 
@@ -53,7 +53,7 @@ function linked(values) {
 function around(list, body, path, header) {
   const { places, parameters, limit } = list;
   const [own] = path.split('?');
-  // Links may name another host, or a path as clients of a proxy see it: their query says all.
+  // Links can name another host, or the path that clients of a proxy use, so only their query is read.
   const ofLink = (link) => (typeof link === 'string' && link ? own + new URL(link, location.origin).search : null);
   const links = linked(header('link'));
   const fact = (name) => at(body, places[name]);

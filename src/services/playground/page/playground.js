@@ -1,5 +1,5 @@
-// The playground: one list of the gateway, read by page number and by cursor. The token and the credentials stay in the
-// fields of the form, and go out with each request alone.
+// The playground: a list of the gateway, read by page number and by cursor. The token and the credentials are stored
+// only in the fields of the form, and sent only with the requests of the page.
 
 import { h, show } from '../page/draw.js';
 import { ask, extended } from './ask.js';
@@ -48,7 +48,7 @@ const byNumber = {
   around({ list, asked, full }, { items, links, level }, { value }) {
     const { counts, first } = list.legacy;
     const step = counts === 'pages' ? 1 : list.legacy.size ? asked.limit : items.length;
-    // A page that is shorter than the first one is the last one, as old clients read it.
+    // A page that is shorter than the first page is taken for the last page, as old clients do.
     const isLast = items.length === 0 || (level ? !links.next : items.length < (full ?? 0));
     const target = (number) => this.at(list, asked, number);
     return { first: target(first), prev: value > first ? target(Math.max(first, value - step)) : null, next: isLast ? null : target(value + step) };

@@ -1,4 +1,4 @@
-// One of the two lists: its pages below each other, or one at a time, and the requests that they took.
+// Shows one of the two lists: its pages, below each other or one at a time, and the requests for these pages.
 
 import { h, show } from '../page/draw.js';
 import { plural } from '../page/format.js';
@@ -70,7 +70,7 @@ export class Reader {
     }
     reading.busy = false;
     this.judge();
-    // An end that stays in sight is no news to the watcher.
+    // The watcher reports only changes. Observing the end again makes it report an end that has stayed in sight.
     this.watcher.disconnect();
     if (!reading.ended && !this.box.hidden) this.watcher.observe(this.end);
   }
@@ -131,7 +131,7 @@ export class Reader {
     const links = this.root.querySelector('.links');
     const hadFocus = links.contains(document.activeElement);
     show(links, offered.map(([name, label]) => button(name, label)));
-    // The last "More" goes away under the finger: the list itself is next.
+    // The last "More" button disappears while it has the focus, so the focus moves to the list.
     if (hadFocus && offered.length === 0) this.box.focus();
   }
 

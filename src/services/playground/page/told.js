@@ -1,4 +1,4 @@
-// A request as it is shown: its answer, the envelope, the upstream requests that it took, and the proof.
+// Shows a request: its answer, the envelope, the upstream requests that it caused, and the proof.
 
 import { badge, h } from '../page/draw.js';
 import { count, milliseconds, plural } from '../page/format.js';

@@ -1,4 +1,4 @@
-//! Queries over all endpoints and all dead letters, for the operator's report.
+//! Queries for all endpoints and all dead letters, for the operator's report.
 
 use rusqlite::{OptionalExtension as _, named_params};
 
@@ -11,10 +11,10 @@ use crate::services::{
     webhooks::endpoint::{Endpoint, EndpointState},
 };
 
-/// The most endpoints that the report has.
+/// The most endpoints that the report lists.
 const MOST_ENDPOINTS: usize = 1_000;
 
-/// An endpoint with the numbers of its deliveries.
+/// An endpoint with the numbers of its deliveries in each state.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct CountedEndpoint {
     pub(in crate::services::webhooks) endpoint: Endpoint,
@@ -30,7 +30,7 @@ pub(in crate::services::webhooks) struct DeadLetter {
     pub(in crate::services::webhooks) delivery: Delivery,
 }
 
-/// The dead letters that are sent again.
+/// The selection of dead letters that are to be sent again.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) enum Revival {
     /// A dead letter, by its id.
@@ -39,25 +39,27 @@ pub(in crate::services::webhooks) enum Revival {
     Endpoint(String),
 }
 
-/// The result of sending dead letters again.
+/// The result of queueing dead letters again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::services::webhooks) enum Revived {
+    /// This number of dead letters has been queued.
     Queued(usize),
     /// The store has no such dead letter, or no such endpoint.
     Unknown,
-    /// The endpoint takes no deliveries.
+    /// The endpoint isn't active, so deliveries to it would fail again.
     Inactive,
 }
 
 impl WebhookTables<'_> {
-    /// Returns up to [`MOST_ENDPOINTS`] endpoints, the operator's first, then the oldest first.
+    /// Returns up to [`MOST_ENDPOINTS`] endpoints: first the operator's, then the clients', each from the oldest to the
+    /// newest.
     pub(in crate::services::webhooks) fn counted_endpoints(&mut self) -> Result<Vec<CountedEndpoint>, DatabaseFault> {
         let number = |state: DeliveryState| {
             format!("(SELECT count(*) FROM deliveries WHERE endpoint = endpoints.id AND state = '{}')", state.word())
         };
         let [queued, delivered, dead] =
             [DeliveryState::Queued, DeliveryState::Delivered, DeliveryState::Dead].map(number);
-        // Endpoints of the operator are few, and first, so that clients can't push them out of the report.
+        // The operator's few endpoints are first, so the endpoints of clients can't push them out of the report.
         let query = format!(
             "SELECT {COLUMNS}, {queued} AS queued, {delivered} AS delivered, {dead} AS dead FROM endpoints
              ORDER BY owner IS NOT NULL, created, rowid LIMIT {MOST_ENDPOINTS}"
@@ -74,8 +76,8 @@ impl WebhookTables<'_> {
         counted.collect()
     }
 
-    /// Returns dead letters of all endpoints, the newest first, at most [`MOST_LISTED`]: those older than the delivery
-    /// `before`, if one is given. Returns `None` if that delivery has been removed.
+    /// Returns up to [`MOST_LISTED`] dead letters of all endpoints, the newest first. With `before`, only dead letters
+    /// older than this delivery are returned. Returns `None` if the delivery `before` has been removed.
     pub(in crate::services::webhooks) fn dead_letters(
         &mut self,
         before: Option<&str>,
@@ -84,7 +86,7 @@ impl WebhookTables<'_> {
         if let Some(before) = before {
             let query = "SELECT rowid FROM deliveries WHERE id = ?1";
             place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
-            // Without its place the older letters can't be found, and an empty list would look like the end.
+            // Without the place of `before`, older letters can't be found, and an empty list would look like the end.
             // Test: `a_dead_letter_that_is_gone_is_no_end_of_the_list`.
             if place.is_none() {
                 return Ok(None);
@@ -102,7 +104,7 @@ impl WebhookTables<'_> {
         Ok(Some(rows.collect::<Result<_, _>>()?))
     }
 
-    /// Queues dead letters again, with the same `webhook-id`. `now` is in milliseconds since 1970.
+    /// Queues dead letters again. They keep their `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn revive(
         &mut self,
         revival: &Revival,
@@ -119,7 +121,8 @@ impl WebhookTables<'_> {
         let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
             return Ok(Revived::Unknown);
         };
-        // The next look would make them dead letters again. Test: `dead_letters_are_listed_and_sent_again`.
+        // At its next look, the keeper would make them dead letters again.
+        // Test: `dead_letters_are_listed_and_sent_again`.
         if endpoint.state != EndpointState::Active {
             return Ok(Revived::Inactive);
         }

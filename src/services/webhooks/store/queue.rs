@@ -1,8 +1,8 @@
-//! The deliveries of events to endpoints, as a queue.
+//! The queue of deliveries of events to endpoints.
 //!
-//! A process claims a delivery for somewhat longer than an attempt may take. A delivery whose process has ended is due
-//! again after that time, so that it is attempted at least once; the receiver may get it twice. Claims are counted, so
-//! that a process that was suspended meanwhile does not change the delivery.
+//! A process claims a delivery for slightly longer than an attempt may take. If the process ends, the delivery is due
+//! again after that time. So every delivery is attempted at least once, and a receiver can get it twice. Claims are
+//! counted, so a process that was suspended until after its claim can't change the delivery.
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 use serde::Serialize;
@@ -21,13 +21,14 @@ use crate::{
     },
 };
 
-/// The most deliveries that a list has.
+/// The most deliveries that a query returns.
 pub(in crate::services::webhooks) const MOST_LISTED: usize = 100;
 
-/// The most attempts of a delivery that are kept, with those of its redeliveries. Older ones are removed.
+/// The most attempts of a delivery whose records are kept, including the attempts after redeliveries. Older records are
+/// removed.
 const MOST_ATTEMPTS: i64 = 40;
 
-/// The columns of a delivery with its event.
+/// The columns that [`read`] needs, of a delivery and its event.
 pub(super) const COLUMNS: &str =
     "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
     deliveries.created, finished, fault, payload";
@@ -35,15 +36,15 @@ pub(super) const COLUMNS: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::services::webhooks) enum DeliveryState {
-    /// The delivery waits for an attempt, or one is being made.
+    /// The delivery waits for an attempt, or an attempt is running.
     Queued,
     Delivered,
-    /// The delivery is a dead letter: the last attempt has failed, or none could be made.
+    /// The delivery is a dead letter: its last attempt has failed, or no attempt could be made.
     Dead,
 }
 
 impl DeliveryState {
-    /// Returns the word of the state, as clients and the store have it.
+    /// Returns the word for the state in documents and in the store.
     pub(in crate::services::webhooks) fn word(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -52,32 +53,32 @@ impl DeliveryState {
         }
     }
 
-    /// Returns the state with this word.
+    /// Returns the state with this word; `None` if the word is unknown.
     pub(in crate::services::webhooks) fn of(word: &str) -> Option<Self> {
         [Self::Queued, Self::Delivered, Self::Dead].into_iter().find(|state| state.word() == word)
     }
 }
 
-/// A delivery as its client reads it.
+/// The data of a delivery that the endpoint's client can read.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct Delivery {
     pub(in crate::services::webhooks) id: String,
-    /// The `webhook-id`.
+    /// The id of the event, which is the delivery's `webhook-id`.
     pub(in crate::services::webhooks) event: String,
     pub(in crate::services::webhooks) kind: String,
     pub(in crate::services::webhooks) state: DeliveryState,
-    /// The number of attempts since the event, or since the last redelivery.
+    /// The number of attempts since the event, or since the delivery was last queued again.
     pub(in crate::services::webhooks) attempts: u32,
-    /// The time of the next attempt, in milliseconds since 1970.
+    /// The time of the next attempt, in milliseconds since 1970; meaningless for a finished delivery.
     pub(in crate::services::webhooks) not_before: u64,
-    /// In seconds since 1970, as `finished`.
+    /// The time at which the delivery was queued, in seconds since 1970.
     pub(in crate::services::webhooks) created: u64,
     pub(in crate::services::webhooks) finished: Option<u64>,
     pub(in crate::services::webhooks) fault: Option<String>,
     pub(in crate::services::webhooks) payload: String,
 }
 
-/// A delivery that the process has claimed.
+/// A delivery that this process has claimed.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct Claimed {
     pub(in crate::services::webhooks) id: String,
@@ -86,7 +87,7 @@ pub(in crate::services::webhooks) struct Claimed {
     pub(in crate::services::webhooks) payload: String,
     /// The number of attempts before this one.
     pub(in crate::services::webhooks) attempts: u32,
-    /// The number of this claim. A later claim, or the end of the delivery, makes it void.
+    /// The number of this claim. A later claim, or the end of the delivery, invalidates the claim.
     pub(in crate::services::webhooks) claim: i64,
 }
 
@@ -105,27 +106,29 @@ pub(in crate::services::webhooks) struct EndedAttempt {
     pub(in crate::services::webhooks) record: AttemptRecord,
 }
 
-/// The numbers of deliveries that an event has led to.
+/// The numbers of deliveries that resulted from an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::services::webhooks) struct Raised {
+    /// The number of deliveries that wait for an attempt.
     pub(in crate::services::webhooks) queued: usize,
-    /// Those that became dead letters at once, because the queue is full.
+    /// The number of deliveries that became dead letters at once, because the queue is full.
     pub(in crate::services::webhooks) dead: usize,
 }
 
 /// The bounds of the finished deliveries that the store keeps.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::services::webhooks) struct QueueBounds {
-    /// The time for which a delivery is kept, in seconds.
+    /// The time for which a finished delivery is kept, in seconds.
     pub(in crate::services::webhooks) keep: u64,
-    /// The number of deliveries.
+    /// The most finished deliveries that are kept.
     pub(in crate::services::webhooks) deliveries: usize,
 }
 
 impl WebhookTables<'_> {
-    /// Queues a delivery of an event for each endpoint that it is for, unless a waiting delivery takes the event
-    /// (`renew`). An endpoint that has a delivery of this event already gets no second one. `queue` is the most
-    /// deliveries that may wait: those beyond are dead letters at once. `now` is in seconds since 1970.
+    /// Queues a delivery for each endpoint that gets the event, unless a waiting delivery takes the event instead
+    /// (`renew`). An endpoint that already has a delivery of this event doesn't get a second delivery. `queue` is the
+    /// largest number of waiting deliveries. When it is reached, new deliveries become dead letters at once. `now` is
+    /// in seconds since 1970.
     pub(in crate::services::webhooks) fn raise(
         &mut self,
         event: &Event,
@@ -164,7 +167,7 @@ impl WebhookTables<'_> {
                 },
             )?;
             match (added, is_full) {
-                // The delivery exists already: a process has ended before it noted that the event was raised.
+                // The delivery exists already, because a process ended before it recorded that the event was raised.
                 // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
                 (0, _) => {}
                 (_, true) => raised.dead += 1,
@@ -174,7 +177,7 @@ impl WebhookTables<'_> {
         Ok(raised)
     }
 
-    /// Returns whether an event has an endpoint that it is for.
+    /// Returns whether at least one endpoint would get the event. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn has_receiver(
         &mut self,
         event: &Event,
@@ -195,8 +198,8 @@ impl WebhookTables<'_> {
             self.configure(endpoint, now)?;
             receivers.extend(self.endpoint(&endpoint.id)?);
         }
-        // A reload may have taken the type from clients whose endpoints still name it.
-        // Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
+        // A reload might have removed the type from the types permitted to clients, although clients' endpoints still
+        // name it. Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
         if subscribers.of_clients.contains(&event.kind) {
             receivers.extend(match &event.audience {
                 Audience::Client(owners) => self.of_client(owners)?,
@@ -207,9 +210,9 @@ impl WebhookTables<'_> {
         Ok(receivers)
     }
 
-    /// Replaces the event of a waiting delivery by a newer one about the same subject. Returns false if no delivery
-    /// waits. A delivery that is being attempted keeps its event: its receiver may have read the list before this
-    /// change. Test: `a_delivery_under_way_keeps_its_event`.
+    /// Replaces the event of a waiting delivery by a newer event about the same subject. Returns `false` if there is no
+    /// such delivery. A delivery that is being attempted keeps its event, because the receiver might have read the list
+    /// before the newer change. Test: `a_delivery_under_way_keeps_its_event`.
     fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
         let Some(subject) = &event.subject else { return Ok(false) };
         let renewed = self.transaction.execute(
@@ -225,7 +228,7 @@ impl WebhookTables<'_> {
                 ":subject": subject,
             },
         )?;
-        // The earlier event may have no delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
+        // The earlier event might not have a delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
         self.transaction.execute(statement, (subject, &event.id))?;
@@ -238,7 +241,7 @@ impl WebhookTables<'_> {
         Ok(count(self.transaction.query_row(query, [], |row| row.get(0))?))
     }
 
-    /// Returns the ids of the endpoints with deliveries that are due. `now` is in milliseconds since 1970.
+    /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1";
         let mut statement = self.transaction.prepare(query)?;
@@ -246,8 +249,9 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Claims deliveries of an endpoint that are due, the longest waiting first: as many as its rate limits permit,
-    /// and at most `room`. The claim lasts until `until`. Times are in milliseconds since 1970.
+    /// Claims deliveries to an endpoint that are due: as many as its rate limit permits, but at most `room`. The
+    /// deliveries that have waited longest come first. The claims last until `until`. Times are in milliseconds since
+    /// 1970.
     pub(in crate::services::webhooks) fn claim(
         &mut self,
         endpoint: &str,
@@ -255,7 +259,7 @@ impl WebhookTables<'_> {
         room: usize,
         (now, until): (u64, u64),
     ) -> Result<Vec<Claimed>, DatabaseFault> {
-        // Attempts of all processes count, because the limit is that of the endpoint.
+        // Attempts of all processes count, because the limit protects the endpoint.
         // Test: `an_endpoint_is_attempted_at_its_pace`.
         let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
         let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
@@ -279,7 +283,7 @@ impl WebhookTables<'_> {
         let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
         claimed.truncate(turns);
         for Claimed { id, claim, .. } in &claimed {
-            // If the process ends, the delivery is due again at the end of the claim.
+            // If the process ends, the delivery is due again when the claim expires.
             // Test: `an_event_whose_process_is_killed_at_its_delivery_arrives`.
             let statement = "UPDATE deliveries SET claim = ?2, not_before = ?3, held_until = ?3 WHERE id = ?1";
             self.transaction.execute(statement, (id, claim, whole(until)))?;
@@ -287,10 +291,10 @@ impl WebhookTables<'_> {
         Ok(claimed)
     }
 
-    /// Takes up to `wanted` of the deliveries that the endpoint's rate limit permits at `now` (milliseconds since
-    /// 1970), and returns their number. Example, 5 per second: after a second without deliveries, 5 at once, and then
-    /// one after each 200 ms. The state of the limit is `whole_at`, the time at which a whole second's deliveries are
-    /// permitted again.
+    /// Takes up to `wanted` turns from the endpoint's rate limit, and returns how many the limit permits at `now`, in
+    /// milliseconds since 1970. Example with 5 per second: after a second without deliveries, 5 turns are permitted at
+    /// once, and then another one every 200 ms. The state of the limit is `whole_at`, the time at which a whole
+    /// second's turns are permitted again.
     pub(in crate::services::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
@@ -300,7 +304,7 @@ impl WebhookTables<'_> {
     ) -> Result<usize, DatabaseFault> {
         let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
         let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
-        // A time further ahead than a second was stored before the clock was set back.
+        // A time more than a second ahead was stored before the clock was set back.
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
         let whole_at = natural(whole_at.unwrap_or(0)).clamp(now, latest);
@@ -308,15 +312,16 @@ impl WebhookTables<'_> {
         let per_second = u64::from(pace.per_second.clamp(1, 1_000));
         let free = (latest - whole_at) * per_second / 1_000;
         let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
-        // Rounded up once for all deliveries together, so that the limit is never exceeded by fractions of
-        // milliseconds. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
+        // Rounded up once for all deliveries together, so fractions of milliseconds never add up to exceed the limit.
+        // Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
         let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
         self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
         Ok(turns)
     }
 
-    /// Ends an attempt. Returns false if the process has lost the delivery meanwhile.
+    /// Stores the end of an attempt. Returns `false` if another process has claimed the delivery in the meantime, or
+    /// the delivery has ended. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn end(
         &mut self,
         claimed: &Claimed,
@@ -341,8 +346,8 @@ impl WebhookTables<'_> {
                 ":fault": ended.record.fault,
             },
         )?;
-        // The attempt was made, whichever process has the delivery now.
-        // Test: `a_process_that_has_lost_a_delivery_changes_nothing`.
+        // The record is stored in any case, because the attempt was made even if another process has claimed the
+        // delivery. Test: `a_process_that_has_lost_a_delivery_changes_nothing`.
         let record = serde_json::to_string(&ended.record)?;
         let statement = "INSERT INTO attempts (delivery, number, record)
              SELECT id, (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
@@ -354,7 +359,8 @@ impl WebhookTables<'_> {
         Ok(changed == 1)
     }
 
-    /// Turns all waiting deliveries of an endpoint into dead letters, and voids claims on them. Returns their number.
+    /// Turns all waiting deliveries to an endpoint into dead letters, and invalidates claims on these deliveries.
+    /// Returns the number of dead letters. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn bury(
         &mut self,
         endpoint: &str,
@@ -367,7 +373,7 @@ impl WebhookTables<'_> {
         Ok(self.transaction.execute(statement, (endpoint, whole(now), fault))?)
     }
 
-    /// Returns a delivery of an endpoint.
+    /// Returns the delivery `id` to an endpoint; `None` if there is no such delivery.
     pub(in crate::services::webhooks) fn delivery(
         &mut self,
         endpoint: &str,
@@ -380,7 +386,7 @@ impl WebhookTables<'_> {
         Ok(self.transaction.query_row(&query, [endpoint, id], read).optional()?)
     }
 
-    /// Returns the attempts of a delivery, the oldest first.
+    /// Returns the records of the attempts at a delivery, the oldest first.
     pub(in crate::services::webhooks) fn attempts(&mut self, id: &str) -> Result<Vec<AttemptRecord>, DatabaseFault> {
         let mut statement =
             self.transaction.prepare("SELECT record FROM attempts WHERE delivery = ?1 ORDER BY number")?;
@@ -388,8 +394,8 @@ impl WebhookTables<'_> {
         rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
     }
 
-    /// Returns deliveries of an endpoint, the newest first, at most [`MOST_LISTED`]: those in a state, if one is given,
-    /// and those older than the delivery `before`, if one is given.
+    /// Returns up to [`MOST_LISTED`] deliveries to an endpoint, the newest first. With `state`, only deliveries in this
+    /// state are returned. With `before`, only deliveries older than the delivery with this id are returned.
     pub(in crate::services::webhooks) fn deliveries(
         &mut self,
         endpoint: &str,
@@ -409,19 +415,19 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Queues a finished delivery again, with the same `webhook-id`. `now` is in milliseconds since 1970.
+    /// Queues a finished delivery again. It keeps its `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
-        // The attempts are counted from 0 again: else one failure would make it a dead letter. The log of its attempts
-        // stays. Test: `a_dead_letter_is_delivered_again_under_its_id`.
+        // The attempts are counted from 0 again. Otherwise one failure would make the delivery a dead letter. The
+        // records of earlier attempts stay. Test: `a_dead_letter_is_delivered_again_under_its_id`.
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
              WHERE id = ?1 AND finished IS NOT NULL";
         self.transaction.execute(statement, (id, whole(now)))?;
         Ok(())
     }
 
-    /// Removes finished deliveries beyond the bounds, and events without a delivery. Deliveries that have been due for
-    /// the time of `keep`, such as those whose endpoint no process has in its configuration, become dead letters,
-    /// whose number is returned. `now` is in seconds since 1970.
+    /// Removes finished deliveries that exceed the bounds, and events without a delivery. A delivery that has been due
+    /// for the time of `keep` becomes a dead letter, for example because no process has its endpoint in the
+    /// configuration. Returns the number of these dead letters. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn clean(
         &mut self,
         bounds: QueueBounds,
@@ -434,7 +440,7 @@ impl WebhookTables<'_> {
         let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
                  (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
         let parameters = (whole(oldest), limit(bounds.deliveries));
-        // Attempts are removed first, because they are found by their deliveries.
+        // Attempts are removed first, because they are found through their deliveries.
         let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
         self.transaction.execute(&statement, parameters)?;
         let removed =
@@ -445,7 +451,7 @@ impl WebhookTables<'_> {
         Ok(expired)
     }
 
-    /// Removes events without a delivery.
+    /// Removes the events that no delivery needs any more.
     pub(super) fn remove_lone_events(&mut self) -> Result<(), DatabaseFault> {
         self.transaction.execute("DELETE FROM events WHERE id NOT IN (SELECT event FROM deliveries)", [])?;
         Ok(())
@@ -458,7 +464,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         id: row.get("id")?,
         event: row.get("event")?,
         kind: row.get("kind")?,
-        // The table permits no other words.
+        // The fallback is never used, because the table permits only the words of states.
         state: DeliveryState::of(&state).unwrap_or(DeliveryState::Dead),
         attempts: row.get("attempts")?,
         not_before: natural(row.get("not_before")?),

@@ -1,4 +1,4 @@
-//! Tests of the store of webhooks.
+//! Tests of the store of webhooks in temporary directories.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ use crate::{
     },
 };
 
-/// A store in a directory of its own, which is removed at the end of the test.
+/// A store in a temporary directory for one test, which is removed at the end of the test.
 struct OwnStore(WebhookStore, PathBuf);
 
 impl Drop for OwnStore {
     fn drop(&mut self) {
-        // A directory that remains does no harm: it is among the temporary files.
+        // If this fails, the directory stays among the temporary files, which does no harm.
         let _ = std::fs::remove_dir_all(&self.1);
     }
 }
@@ -280,7 +280,7 @@ async fn a_watch_is_asked_for_by_one_process_at_a_time() {
             assert_eq!(tables.claim_watch("top", &own, (70_000, 100_000, 370_000))?, Some(370_000), "the longest wait");
             assert_eq!(tables.claim_watch("top", &own, (1_000, 31_000, 301_000))?, None, "a clock that was set back");
             assert!(tables.see(&SeenVersion { names: &own, version: "2", before: None }, 30)?);
-            // A watch is remembered for longer than a live page.
+            // The record of a watch is kept longer than the record of a live page.
             tables.forget_windows(5, 1_000)?;
             let watches = tables.watches()?;
             let facts: Vec<_> =
@@ -362,7 +362,8 @@ async fn a_delivery_under_way_keeps_its_event() {
             assert_eq!(claimed[0].event, event("b").id);
             assert_eq!(tables.raise(&about("d", "users"), &own, 10, 6)?.queued, 1, "the attempt may be before it");
             assert_eq!(waiting(tables).len(), 3);
-            // A failed attempt waits again, and two of one page wait at most: each takes a newer event once.
+            // After the failed attempt, two deliveries about one page wait. A newer event replaces the event of one of
+            // them.
             tables.end(&claimed[0], &ended(NextStep::Again(30_000)), 7)?;
             assert_eq!(tables.raise(&about("e", "users"), &own, 10, 21)?, Raised::default());
             let events: Vec<String> = waiting(tables).into_iter().map(|(event, _)| event).collect();

@@ -1,45 +1,48 @@
-//! The last versions of watched pages that any process of the directory has seen. So a change raises one event for all
-//! processes, also over a restart.
+//! The last versions of watched pages that any process of the directory has seen. With these, a change raises only one
+//! event for all processes, even if it happens during a restart.
 
 use rusqlite::{OptionalExtension as _, named_params, params_from_iter};
 
 use super::WebhookTables;
 use crate::services::database::{DatabaseFault, natural, whole};
 
-/// The most pages that are remembered. Beyond it the pages of clients that were seen least recently are forgotten.
+/// The most pages whose versions are kept. When there are more, the live pages that were seen least recently are
+/// removed.
 const MOST_WINDOWS: i64 = 100_000;
 
-/// The time in seconds after which a watch that no process requests any more is forgotten.
+/// The shortest time, in seconds, after which a watch is removed that processes no longer request.
 const FORGET_WATCH: u64 = 30 * 86_400;
 
 /// The most watches that a query returns.
 const MOST_LISTED: usize = 1_000;
 
-/// A version of a page, as a reader has seen it.
+/// A version of a page that a watch or a live page has read.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::services::webhooks) struct SeenVersion<'s> {
-    /// The names of the page under each key of cursors, that under the signing key first.
+    /// The names of the page under each cursor key. The name under the signing key is the first.
     pub(in crate::services::webhooks) names: &'s [String],
     pub(in crate::services::webhooks) version: &'s str,
-    /// The version that the reader saw before; it counts if the store does not remember the page.
+    /// The version that the same watch or live page read before; `None` for its first version. It counts only if the
+    /// store doesn't contain the page.
     pub(in crate::services::webhooks) before: Option<&'s str>,
 }
 
-/// A watch as operators read it.
+/// The state of a watch, for the operator's report.
 #[derive(Clone, Debug)]
 pub(in crate::services::webhooks) struct WatchRecord {
-    /// The name in the configuration.
+    /// The name of the watch in the configuration.
     pub(in crate::services::webhooks) watch: String,
-    /// The time of the last request, in seconds since 1970, as `changed`.
+    /// The time of the last request, in seconds since 1970.
     pub(in crate::services::webhooks) asked: u64,
+    /// The time at which the last change was seen, in seconds since 1970; `None` before the first change.
     pub(in crate::services::webhooks) changed: Option<u64>,
-    /// The fault of the last request.
+    /// The code of the last request's fault; `None` if the request succeeded.
     pub(in crate::services::webhooks) fault: Option<String>,
 }
 
 impl WebhookTables<'_> {
-    /// Stores the version of a page. Returns whether it differs from an earlier one: the first version of a page is no
-    /// change. `now` is in seconds since 1970.
+    /// Stores the version of a page. Returns whether it differs from an earlier version; the first version of a page
+    /// isn't a change. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn see(
         &mut self,
         seen: &SeenVersion<'_>,
@@ -48,12 +51,12 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(seen.names)? else { return Ok(false) };
         let query = "SELECT version FROM windows WHERE name = ?1";
         let known: Option<String> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?.flatten();
-        // Another reader or process has reported this version.
+        // Another watch, live page or process has reported this version already.
         // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
         if known.as_deref() == Some(seen.version) {
             return Ok(false);
         }
-        // A reader may remember a page that the store has forgotten.
+        // The watch or live page can still know an earlier version that the store has removed.
         // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
         let is_changed = known.as_deref().or(seen.before).is_some_and(|before| before != seen.version);
         self.transaction.execute(
@@ -69,9 +72,9 @@ impl WebhookTables<'_> {
         Ok(is_changed)
     }
 
-    /// Claims the next request for a watch if it is due: no process makes one before `until` then. `latest` is the end
-    /// of the longest wait that can begin now. Returns `None` if the request is claimed, else the time at which it is
-    /// due. Times are in milliseconds since 1970.
+    /// Claims the next request of a watch if it is due. No process sends another request before `until` then. `latest`
+    /// is the end of the longest wait that can begin now. Returns `None` if the request is claimed, and otherwise the
+    /// time at which it is due. Times are in milliseconds since 1970.
     pub(in crate::services::webhooks) fn claim_watch(
         &mut self,
         watch: &str,
@@ -81,9 +84,9 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
-        // A wait after a failure can end after `until`, and holds for all processes.
-        // Test: `a_wait_beyond_the_interval_holds_for_all_processes`. A time after `latest` was stored before the
-        // clock was set back, and must not hold up the watch. Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
+        // A wait after a failure can end after `until`, and applies to all processes.
+        // Test: `a_wait_beyond_the_interval_holds_for_all_processes`. A time after `latest` was stored before the clock
+        // was set back, and must not delay the watch. Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
         if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= latest) {
             return Ok(Some(due));
         }
@@ -95,8 +98,8 @@ impl WebhookTables<'_> {
         Ok(None)
     }
 
-    /// Stores the end of a request for a watch: its fault, and the time of the next request if that is later than the
-    /// claim's.
+    /// Stores the end of a watch's request: its fault, and `until` as the time of the next request if that is later
+    /// than the claim's. `until` is in milliseconds since 1970.
     pub(in crate::services::webhooks) fn end_watch(
         &mut self,
         names: &[String],
@@ -110,7 +113,7 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns the watches for which a process has made a request, sorted by name.
+    /// Returns the watches for which a process has sent a request, sorted by name.
     pub(in crate::services::webhooks) fn watches(&mut self) -> Result<Vec<WatchRecord>, DatabaseFault> {
         let query = format!(
             "SELECT watch, max(seen) AS asked, changed, fault FROM windows WHERE watch IS NOT NULL
@@ -128,10 +131,11 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes live pages that were not seen for `keep` seconds, watches that were not requested for the longer of
-    /// `keep` and [`FORGET_WATCH`], and live pages beyond [`MOST_WINDOWS`]. `now` is in seconds since 1970.
+    /// Removes live pages that were not seen for `keep` seconds, and watches that were not requested for the longer of
+    /// `keep` and [`FORGET_WATCH`]. If more than [`MOST_WINDOWS`] pages are stored, removes the live pages among the
+    /// ones that were seen least recently. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
-        // A watch is kept longer, so that a change is found also after a pause of all processes.
+        // A watch is kept longer, so a change is noticed even if all processes were stopped for a while.
         // Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
@@ -142,8 +146,8 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Returns the name of a page under the signing key. A page that is stored under an earlier key is renamed.
-    /// Test: `a_version_is_seen_once_under_each_key_of_cursors`.
+    /// Returns the name of a page under the signing key; `None` if there is no key. A page that is stored under an
+    /// earlier key is renamed. Test: `a_version_is_seen_once_under_each_key_of_cursors`.
     fn current<'n>(&mut self, names: &'n [String]) -> Result<Option<&'n String>, DatabaseFault> {
         let Some((name, earlier)) = names.split_first() else { return Ok(None) };
         let earlier: Vec<&String> = earlier.iter().filter(|known| *known != name).collect();
