@@ -168,7 +168,8 @@ impl ExportRun {
     /// Cuts the result to its stored length. If the result is shorter, the export begins again from the first page.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
-            let detail = format!("more than {MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
+            let detail =
+                format!("more than {MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
             return Err(JobFault::new("interrupted_too_often", detail).into());
         }
         let length = self.taken.job.progress.bytes;
