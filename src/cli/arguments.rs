@@ -26,21 +26,21 @@ use crate::{
                   Begin with `cursorgate demo`."
 )]
 pub(super) struct Arguments {
-    /// The command.
+    /// The command to run.
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
-/// A command.
+/// A command of the program.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve a configuration.
     ///
-    /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes effect
-    /// as a whole, an invalid one is reported and changes nothing. SIGUSR2 starts the command again and hands the listening
-    /// sockets to the new process once it can serve. SIGTERM stops: /readyz says 503, after server.drain_delay no new
-    /// connections are accepted, and the process exits after the last request, or after server.shutdown_timeout; each
-    /// further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at once.
+    /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes
+    /// effect as a whole, and an invalid one is reported and changes nothing. SIGUSR2 starts the command again, and
+    /// hands the listening sockets to the new process once it can serve. SIGTERM stops the process: /readyz returns
+    /// 503, no connection is accepted after server.drain_delay, and the process exits after its last request, or after
+    /// server.shutdown_timeout. Each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops it at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
@@ -52,11 +52,11 @@ pub(super) enum Command {
     },
     /// Explain a configuration, or report all of its mistakes.
     ///
-    /// Builds the same snapshot that `run` serves, without any network access. For each route it prints how the upstream
-    /// is asked, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are reported
-    /// at once, each with file, line, column and a correction. With --live it also asks each upstream a few pages, and
-    /// reports where a list looks otherwise than configured: parameters without effect, places that hold nothing, another
-    /// order. With --exchanges it tests dialects by files of requests and answers.
+    /// Builds the same snapshot that `run` serves, without any network access. For each route it prints the requests to
+    /// the upstream, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are
+    /// reported at once, each with its file, line and column, and a correction. With --live it also requests a few
+    /// pages of each upstream, and reports differences from the configuration: parameters without effect, places
+    /// without a value, another order. With --exchanges it tests dialects against files of requests and answers.
     #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n  \
                             cursorgate check --without-secrets --warnings-as-errors --format github\n  \
@@ -69,8 +69,9 @@ pub(super) enum Command {
         config: ConfigArguments,
         #[command(flatten)]
         options: CheckArguments,
-        /// Hold dialects to the exchanges in these files instead: to the requests that they send, byte for byte, and to what
-        /// they read in answers. The dialects are those of the configuration, if there is one, and the built-in ones.
+        /// Instead, test dialects against these files of exchanges: the requests that they send, byte for byte, and the
+        /// facts that they read in answers. The dialects are the built-in ones, and those of the configuration if there
+        /// is one.
         #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["live", "without_secrets", "warnings_as_errors"])]
         exchanges: Vec<PathBuf>,
         #[command(flatten)]
@@ -80,24 +81,26 @@ pub(super) enum Command {
     },
     /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
     ///
-    /// Parameters, bodies, headers and problems of every list, as they are served. Items are described if the route names
-    /// the upstream's own document (`openapi`). The admin listener has the same at /openapi.json.
+    /// The document has the parameters, bodies, headers and problems of every list, as they are served. Items are
+    /// described if the route names the upstream's own document (`openapi`). The admin listener serves the same at
+    /// /openapi.json.
     #[command(after_help = "EXAMPLES:\n  cursorgate openapi --config cursorgate.toml > openapi.json\n  \
                             cursorgate openapi --host api.example.com\n\n\
                             EXIT CODES:\n  0  success\n  2  the configuration is invalid")]
     Openapi {
         #[command(flatten)]
         config: ConfigArguments,
-        /// Only the routes of this host.
+        /// Describe only the routes of this host.
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
     },
     /// Write a typed client for the lists of a configuration.
     ///
-    /// The client is source code without dependencies: iterators over items and over pages, with limits, sorts and filters as
-    /// typed arguments, problems as typed errors, and tests of its own. Items have the types of the upstream's own document
-    /// where routes name it (`openapi`). Lists are read in the route's own envelope. Files of an earlier client are replaced;
-    /// package.json, tsconfig.json and pyproject.toml stay as they are. docs/clients.md shows what clients do.
+    /// The client is source code without dependencies. It has iterators over items and over pages, typed arguments for
+    /// limits, sorts and filters, typed errors for problems, and its own tests. Items have the types of the upstream's
+    /// own document if the route names it (`openapi`). Lists are read in the envelope of their route. Files of an
+    /// earlier client are replaced, except package.json, tsconfig.json and pyproject.toml. docs/clients.md shows
+    /// examples.
     #[command(after_help = "EXAMPLES:\n  cursorgate sdk --lang typescript --out clients/typescript\n  \
                             cursorgate sdk cursorgate.toml --lang python --name example_directory\n\n\
                             EXIT CODES:\n  0  the client is written\n  1  no list, or a folder that can't be written\n  \
@@ -105,8 +108,8 @@ pub(super) enum Command {
     Sdk(SdkArguments),
     /// Make a key for cursors.
     ///
-    /// Prints 32 random bytes as 43 characters of base64url, for `cursor.keys` by `env:NAME` or `file:PATH`. All processes
-    /// of one load balancer need the same keys.
+    /// Prints 32 random bytes as 43 characters of base64url, for `cursor.keys` by `env:NAME` or `file:PATH`. All
+    /// processes of one load balancer need the same keys.
     #[command(after_help = "EXAMPLES:\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
                             umask 077 && cursorgate keygen > cursor.key\n\n\
                             To rotate: add the new key under a new id, reload everywhere; then make it signing_key,\n\
@@ -118,47 +121,48 @@ pub(super) enum Command {
     Cursor(CursorCommand),
     /// List the built-in dialects, or show one.
     ///
-    /// A dialect describes how a kind of upstream is asked and how its answers are read. Routes name one. Your own go under
-    /// [dialects.NAME]; `extends = "NAME"` changes a built-in one.
+    /// A dialect describes the requests and answers of a kind of upstream. Each list's route names one. Dialects of
+    /// your own are tables [dialects.NAME] of the configuration; `extends = "NAME"` changes a built-in one.
     #[command(after_help = "EXAMPLES:\n  cursorgate dialects\n  cursorgate dialects drf-page")]
     Dialects {
-        /// The dialect to show.
+        /// The name of the dialect to show. Default: list all.
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
     /// List the built-in envelopes, or show one.
     ///
-    /// An envelope is the form of pages and of errors, and the names of clients' parameters. Routes name one or several. Your
-    /// own go under [envelopes.NAME].
+    /// An envelope describes the form of pages and of errors, and the names of clients' parameters. A route names one
+    /// or several. Envelopes of your own are tables [envelopes.NAME] of the configuration.
     #[command(after_help = "EXAMPLES:\n  cursorgate envelopes\n  cursorgate envelopes jsonapi")]
     Envelopes {
-        /// The envelope to show.
+        /// The name of the envelope to show. Default: list all.
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
     /// Explain a problem code, or list all of them.
     ///
-    /// Prints the meaning of the code in a problem document, an example, and what client and operator do about it. The page
-    /// is part of the program: no network is used.
+    /// Prints the meaning of the code in a problem document, an example, and the next steps for the client and the
+    /// operator. The text is a part of the program: no network is used.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain-code\n  cursorgate explain-code position_lost")]
     ExplainCode {
-        /// The code to explain.
+        /// The code to explain. Default: list all.
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },
     /// Write a configuration to begin with.
     ///
-    /// The file has one route by cursor, old clients that pass through, and everything else forwarded. No file is overwritten.
+    /// In this configuration, one list is served by cursor, its old clients pass through, and all other requests are
+    /// forwarded. No file is overwritten.
     #[command(after_help = "EXAMPLES:\n  cursorgate init\n  \
                             cursorgate init --upstream https://people.internal --path /api/users --dialect drf-page")]
     Init(InitArguments),
     /// Find out how a list pages, and write its route.
     ///
-    /// Asks a live list a few dozen requests, all of which only read, one after another with a pause between them: where its
-    /// items are, what tells them apart, how pages are asked for, how many items an answer has at most, where the total is,
-    /// how the end looks, by what the list is sorted and how its values compare, and which parameters sort and filter. Each
-    /// finding is printed with its evidence and its certainty. 429 and Retry-After are obeyed, and a list whose answers get
-    /// slower with depth is not read deeper.
+    /// Sends a few dozen requests to a live list, one after the other with a pause between them. All of these only
+    /// read. They find the items and their ids, the way to request pages, the largest size of an answer, the total, the
+    /// end, the order and the comparison of its keys, and the parameters that sort and filter. Each finding is printed
+    /// with its evidence and its certainty. 429 and Retry-After are obeyed. If answers get slower at larger offsets, no
+    /// larger offset is tried.
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
@@ -166,13 +170,14 @@ pub(super) enum Command {
                             cursorgate learn http://search.internal/search \\\n    --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
     Learn(LearnArguments),
-    /// Say what becomes of a request, without sending anything.
+    /// Explain the treatment of a request, without sending it.
     ///
-    /// Names the route and why the others are not, the envelope, what a cursor says whose signature is valid, and the
-    /// requests to the upstream with which the page begins; then the mode, the level and the cost of the route, as `check`
-    /// does. With --live these requests are sent, and each answer is outlined, with the time that it took, the page that
-    /// follows, and the verdict of a checker that shares no code with the gateway's own. Requests for pages only read; no
-    /// other request is sent. With --sign a header is printed by which a running gateway explains a request of a client.
+    /// Prints the route with the reasons that the other routes don't match, the envelope, the content of a cursor with
+    /// a valid signature, and the first requests to the upstream for the page. The mode, the level and the cost of the
+    /// route follow, as `check` prints them. With --live these requests are sent: each answer is outlined with its
+    /// time, followed by the page and the verdict of a checker that shares no code with the gateway's own proof.
+    /// Requests for pages only read, and no other request is sent. With --sign it prints a header with which a running
+    /// gateway explains a client's request.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
                             cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
                             cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n  \
@@ -182,13 +187,13 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Read lists to their ends, and prove that nothing is lost on the way.
     ///
-    /// Follows the links and cursors of a list and writes its items, one in a line, as they came. A walk to a file that was
-    /// interrupted goes on where it was: the state is beside the file, as FILE.walk. All requests are by GET, also of links,
-    /// which are followed at the host of the URL alone; 429, 503 and Retry-After are obeyed.
+    /// Follows the links and cursors of a list, and writes its items unchanged, one in each line. The state of a walk
+    /// to a file is beside that file, as FILE.walk; after an interruption the same command continues from there. All
+    /// requests are by GET. Links are only followed at the host of the URL. 429, 503 and Retry-After are obeyed.
     ///
-    /// With --verify the list is read directly before and after the walk, and page by page beside it, as clients do today.
-    /// Items that stood in both direct readings unchanged must be in the walk once: those that are not are lost, and are told
-    /// from items that came, left or changed meanwhile.
+    /// With --verify the list is also read directly, before and after the walk, and page by page at the same time, as
+    /// clients do today. An item that is unchanged in both direct readings must be in the walk once; otherwise it is
+    /// lost or repeated. Items that were added, removed or changed meanwhile are counted separately.
     #[command(after_help = "EXAMPLES:\n  cursorgate walk http://127.0.0.1:8080/api/users > users.ndjson\n  \
                             cursorgate walk http://127.0.0.1:8080/api/users --verify http://people.internal:8000/api/users \\\n    \
                             --config cursorgate.toml --report walk.html\n  \
@@ -198,17 +203,19 @@ pub(super) enum Command {
     Walk(WalkArguments),
     /// Print the reference of the configuration, or explain one key.
     ///
-    /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
+    /// The reference is a file with every key, its documentation, and its default or an example. It is a valid
+    /// configuration.
     #[command(after_help = "EXAMPLES:\n  cursorgate reference > cursorgate.toml\n  \
                             cursorgate reference page_size.max\n  cursorgate reference routes.users.verify")]
     Reference {
-        /// The key to explain: its name, or the end of its path.
+        /// The key to explain: its name, or the end of its path. Default: print the whole reference.
         #[arg(value_name = "KEY")]
         key: Option<String>,
     },
     /// Print a JSON Schema of the configuration, for editors.
     ///
-    /// The schema is draft 4, for editors that complete TOML by Taplo. `check` reports more mistakes than a schema can.
+    /// The schema has the form of draft 4, for editors that complete TOML by Taplo. `check` reports more mistakes than
+    /// a schema can.
     #[command(after_help = "EXAMPLES:\n  cursorgate schema > cursorgate.schema.json\n\n\
                             In the first line of a configuration:\n  #:schema ./cursorgate.schema.json")]
     Schema,
@@ -216,7 +223,7 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate completions bash > /etc/bash_completion.d/cursorgate\n  \
                             cursorgate completions fish > ~/.config/fish/completions/cursorgate.fish")]
     Completions {
-        /// The shell.
+        /// The shell for which the script is printed.
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
@@ -224,30 +231,31 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  cursorgate man | man -l -\n  \
                             cursorgate man check > cursorgate-check.1")]
     Man {
-        /// The command that the page is about. Default: the program.
+        /// The command that the page describes. Default: the whole program.
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
     },
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
-    /// Prints curl commands to paste, of which the last ones show a page before and after users are added. The upstream uses any free port, the key for cursors is new in each run, and no
-    /// file is written. Ctrl-C ends both.
+    /// Prints curl commands to paste. The last of these show a page before and after users are added. The upstream uses
+    /// any free port, the key for cursors is new in each run, and no file is written. Ctrl-C ends both servers.
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {
-        /// The address that the gateway listens on. Default: 127.0.0.1:8080, or the next free port.
+        /// The address at which the gateway listens. Default: 127.0.0.1:8080, or the next free port.
         #[arg(long, value_name = "ADDRESS", value_parser = address)]
         listen: Option<SocketAddr>,
     },
     /// Ask a running gateway whether it is ready.
     ///
-    /// Asks /healthz of its admin listener and exits with the result: for health checks of containers without curl.
+    /// Requests /healthz of its admin listener, and exits with the result. This suits health checks of containers
+    /// without curl.
     #[command(after_help = "EXAMPLES:\n  cursorgate health --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate health --address 127.0.0.1:9180\n\n\
                             EXIT CODES:\n  0  ready\n  1  stopping, or not running\n  2  the configuration has no [admin]")]
     Health {
         #[command(flatten)]
         config: ConfigArguments,
-        /// The address of the admin listener, instead of a configuration.
+        /// The address of the admin listener. Default: the address in the configuration.
         #[arg(long, value_name = "ADDRESS", value_parser = address, conflicts_with_all = ["config", "file"])]
         address: Option<SocketAddr>,
         #[command(flatten)]
@@ -258,44 +266,45 @@ pub(super) enum Command {
 /// The configuration file that a command reads.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArguments {
-    /// The configuration file. Relative paths in it are taken from its folder. Default: CURSORGATE_CONFIG, or cursorgate.toml.
+    /// The configuration file. Relative paths in it begin at its folder. Default: CURSORGATE_CONFIG, or
+    /// cursorgate.toml.
     #[arg(value_name = "FILE", conflicts_with = "config")]
     file: Option<PathBuf>,
-    /// The configuration file, by name.
+    /// The configuration file, as an option instead of FILE.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl ConfigArguments {
-    /// Returns the path of the file.
+    /// Returns the path of the configuration file: from the arguments, from the environment, or `cursorgate.toml`.
     pub(super) fn path(self) -> PathBuf {
         self.file.or(self.config).or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
     }
 
-    /// Returns the path of the file that is named, or of the one by default if it is there.
+    /// Returns the path of the file that is named, or `cursorgate.toml` if that file exists; `None` otherwise.
     pub(super) fn existing(self) -> Option<PathBuf> {
         let by_default = || Some(PathBuf::from("cursorgate.toml")).filter(|path| path.exists());
         self.file.or(self.config).or_else(configured).or_else(by_default)
     }
 }
 
-/// Returns the file that the environment names.
+/// Returns the configuration file that the environment names; `None` if it names none.
 pub(super) fn configured() -> Option<PathBuf> {
     std::env::var_os("CURSORGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// The client to write.
+/// The arguments of `sdk`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct SdkArguments {
     #[command(flatten)]
     pub(super) config: ConfigArguments,
-    /// The language.
+    /// The language of the client.
     #[arg(long = "lang", value_enum, value_name = "LANGUAGE")]
     pub(super) language: SdkLanguageArgument,
-    /// The folder of the client. Default: sdk-typescript or sdk-python.
+    /// The folder to which the client is written. Default: sdk-typescript or sdk-python.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// The name of the package.
+    /// The name of the client's package.
     #[arg(long, value_name = "NAME", default_value = "api-client")]
     pub(super) name: String,
 }
@@ -303,55 +312,57 @@ pub(super) struct SdkArguments {
 /// A language of clients.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum SdkLanguageArgument {
-    /// For runtimes with `fetch`: browsers, Node.js from 20 on, Deno, Bun.
+    /// TypeScript, for runtimes with `fetch`: browsers, Node.js from 20 on, Deno, Bun.
     Typescript,
-    /// From 3.11 on, with the standard library alone.
+    /// Python from 3.11 on, with only the standard library.
     Python,
 }
 
-/// The options of a check.
+/// The options of `check`.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Check the forms of secrets and of certificates' paths, and open neither: for a review, where they are not at hand.
+    /// Check the form of secrets and of paths of certificates, but open neither: for a review without access to these
+    /// files.
     #[arg(long)]
     pub(super) without_secrets: bool,
-    /// Fail if there are warnings.
+    /// Fail also if there are only warnings.
     #[arg(long)]
     pub(super) warnings_as_errors: bool,
-    /// The form of the report.
+    /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
 }
 
-/// The options of a check that asks upstreams.
+/// The options of a check that sends requests to upstreams.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArguments {
-    /// Also ask each upstream a few pages, and report where its lists look otherwise than configured. All requests only read.
+    /// Also request a few pages of each upstream, and report differences from the configuration. All requests only
+    /// read.
     #[arg(long)]
     pub(super) live: bool,
-    /// A header of these requests, such as a client's credentials. It may be given several times.
+    /// A header of these requests, such as a client's credentials. This option may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
     pub(super) header: Vec<String>,
-    /// The body of requests to lists by POST.
+    /// The body of these requests, for lists by POST.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
-    /// The pause between requests, in milliseconds. Default: 100.
+    /// The pause between two requests, in milliseconds. Default: 100.
     #[arg(long, value_name = "MILLISECONDS", requires = "live")]
     pub(super) delay: Option<u64>,
 }
 
-/// A form of the report of a check.
+/// The format of a report of `check`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum CheckFormat {
-    /// For people: mistakes on standard error, routes on standard output.
+    /// Text for people: mistakes on standard error, routes on standard output.
     Text,
     /// A JSON object on standard output.
     Json,
-    /// Workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
+    /// Workflow commands of GitHub Actions, which GitHub shows beside the lines of a pull request.
     Github,
 }
 
-/// Reads an address, or says how to write it.
+/// Parses an address. The error tells how to write one.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some(("unix", _)) => "a unix socket stands in the configuration, as `address` of a listener".to_owned(),
@@ -361,25 +372,25 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Addresses that take the place of those in the configuration.
+/// Addresses that replace those in the configuration.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct AddressArguments {
-    /// The address that clients connect to, in place of that of the only listener.
+    /// The address at which clients connect. It replaces the address of the only listener.
     #[arg(long, value_name = "ADDRESS", value_parser = address, env = "CURSORGATE_LISTEN")]
     listen: Option<SocketAddr>,
-    /// The address that operators connect to, in place of admin.address.
+    /// The address at which operators connect. It replaces admin.address.
     #[arg(long, value_name = "ADDRESS", value_parser = address, env = "CURSORGATE_ADMIN")]
     admin: Option<SocketAddr>,
 }
 
 impl AddressArguments {
-    /// Returns the environment of a configuration with these addresses.
+    /// Returns the environment in which the configuration is read: that of this process, with these addresses.
     pub(super) fn environment(self) -> ProcessEnvironment {
         ProcessEnvironment { addresses: Addresses { listen: self.listen, admin: self.admin } }
     }
 }
 
-/// The first route of a new configuration.
+/// The arguments of `init`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct InitArguments {
     /// The file to write.
@@ -391,136 +402,142 @@ pub(super) struct InitArguments {
     /// The path of the list.
     #[arg(long, value_name = "PATH", default_value = "/api/users")]
     pub(super) path: String,
-    /// The way in which the service pages: `cursorgate dialects` lists them.
+    /// The dialect of the service. `cursorgate dialects` lists all dialects.
     #[arg(long, value_name = "NAME", default_value = "page-limit")]
     pub(super) dialect: String,
 }
 
-/// The list to learn.
+/// The arguments of `learn`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LearnArguments {
-    /// The list: http:// or https://. Parameters other than those that page are filters, which every request has.
+    /// The URL of the list, which begins with http:// or https://. Its parameters that don't page are filters, and
+    /// every request has them.
     #[arg(value_name = "URL")]
     pub(super) url: String,
-    /// The file to write the configuration to. No file is overwritten.
+    /// The file to which the configuration is written. No file is overwritten.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Learn from recorded exchanges, and send nothing: an HTTP archive (HAR), a file of exchanges as for `check
-    /// --exchanges`, or a folder of them. It may be given several times.
+    /// --exchanges`, or a folder of these. This option may be given several times.
     #[arg(long, value_name = "FILE", conflicts_with = "header")]
     pub(super) recorded: Vec<PathBuf>,
-    /// The OpenAPI document of the upstream, in JSON or YAML: its names are tried first, and what the answers show otherwise is
-    /// said.
+    /// The OpenAPI document of the upstream, in JSON or YAML. Its names are tried first, and its differences from the
+    /// answers are reported.
     #[arg(long, value_name = "FILE")]
     pub(super) openapi: Option<PathBuf>,
-    /// A header of every request. It may be given several times.
+    /// A header of every request; its value may be `env:NAME` or `file:PATH`, or contain these in braces. This option
+    /// may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub(super) header: Vec<String>,
-    /// Ask by POST, with this JSON: only for lists whose POST reads.
+    /// Send POST requests with this JSON body: only for lists that are read by POST.
     #[arg(long, value_name = "JSON")]
     pub(super) body: Option<String>,
-    /// The most requests. Default: 40.
+    /// The largest number of requests. Default: 40.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requests: Option<usize>,
-    /// The pause between requests, in milliseconds. Default: 100.
+    /// The pause between two requests, in milliseconds. Default: 100.
     #[arg(long, value_name = "MILLISECONDS")]
     pub(super) delay: Option<u64>,
-    /// The deepest offset that is asked for, in items. Default: 10000.
+    /// The largest offset that is requested, in items. Default: 10000.
     #[arg(long, value_name = "ITEMS")]
     pub(super) depth: Option<u64>,
 }
 
-/// The request to explain.
+/// The arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// The method.
+    /// The method of the request, such as GET.
     #[arg(value_name = "METHOD")]
     pub(super) method: String,
-    /// The URL as a client asks for it at the gateway, or its path and query.
+    /// The URL of the request at the gateway, or its path and query.
     #[arg(value_name = "URL")]
     pub(super) url: String,
     /// The configuration file. Default: CURSORGATE_CONFIG, or cursorgate.toml.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A header of the request; its value may be `env:NAME` or `file:PATH`, or have these in braces. It may be given several
-    /// times.
+    /// A header of the request; its value may be `env:NAME` or `file:PATH`, or contain these in braces. This option may
+    /// be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub(super) header: Vec<String>,
-    /// The body of a request by POST.
+    /// The body of a POST request.
     #[arg(long, value_name = "JSON")]
     pub(super) body: Option<String>,
-    /// Send the requests of the page to the upstream, and show what each answer proves.
+    /// Send the upstream requests for the page, and show what each answer proves.
     #[arg(long)]
     pub(super) live: bool,
-    /// Print a permit instead: a header by which the gateway explains a client's request for this path, at /explanations of
-    /// its admin listener. It is signed by admin.explain_key.
+    /// Instead, print a permit, which is signed by admin.explain_key: a header with which the gateway explains a
+    /// client's request for this path, at /explanations of its admin listener.
     #[arg(long, conflicts_with = "live")]
     pub(super) sign: bool,
-    /// The minutes for which the permit is valid.
+    /// The time for which the permit is valid, in minutes from 1 to 15.
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), requires = "sign")]
     pub(super) minutes: u64,
-    /// The form of the explanation.
+    /// The format of the explanation.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: ExplainFormat,
 }
 
 impl ExplainArguments {
-    /// Returns the path of the configuration.
+    /// Returns the path of the configuration file: from the arguments, from the environment, or `cursorgate.toml`.
     pub(super) fn config(&self) -> PathBuf {
         self.config.clone().or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
     }
 }
 
-/// A form of an explanation.
+/// The format of an explanation.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ExplainFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// A JSON object.
     Json,
 }
 
-/// The lists to walk.
+/// The arguments of `walk`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct WalkArguments {
-    /// The lists: http:// or https://. Their parameters, such as a limit and filters, stay in all requests.
+    /// The URLs of the lists, which begin with http:// or https://. Their parameters, such as a limit and filters, are
+    /// in all requests.
     #[arg(value_name = "URL", required = true)]
     pub(super) urls: Vec<String>,
-    /// The file for the items; of several lists the folder for their files. No file is overwritten. Default: standard output.
+    /// The file for the items; for several lists, the folder for their files. No file is overwritten. Default: standard
+    /// output.
     #[arg(long, short, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// A header of every request; its value may be `env:NAME` or `file:PATH`, or have these in braces. It may be given several
-    /// times.
+    /// A header of every request; its value may be `env:NAME` or `file:PATH`, or contain these in braces. This option
+    /// may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE")]
     pub(super) header: Vec<String>,
-    /// The built-in dialect by which a list is asked directly: that of --verify, or else the lists themselves.
+    /// The built-in dialect with which a list is read directly from its upstream: the list of --verify, or without it
+    /// the lists themselves.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(super) dialect: Option<String>,
-    /// The configuration whose route for the direct list says how it is asked, with TLS, headers and order.
+    /// The configuration with a route for the direct list. The list is read with the dialect, the order, the TLS
+    /// settings and the headers of this route.
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The place of the id in an item: a name or a JSON Pointer. Default: that of the configuration, or id.
+    /// The place of the id in an item: a name or a JSON Pointer. Default: the place in the configuration, or id.
     #[arg(long, value_name = "FIELD")]
     pub(super) id: Option<String>,
-    /// Compare the walk with direct listings of this URL.
+    /// Compare the walk with direct readings of the list at this URL.
     #[arg(long, value_name = "DIRECT_URL")]
     pub(super) verify: Option<String>,
-    /// The file for the result as a page of HTML.
+    /// The file for the result as an HTML page.
     #[arg(long, value_name = "FILE", requires = "verify")]
     pub(super) report: Option<PathBuf>,
-    /// The most lists that are walked at a time.
+    /// The largest number of lists that are walked at the same time.
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = at_least_one)]
     pub(super) parallel: usize,
     /// The pause between two requests of a walk, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub(super) delay: u64,
-    /// The most retries of a request that has no answer, or 429, 502, 503 or 504.
+    /// The largest number of retries of a request. A request is retried if it has no answer, or 429, 502, 503 or 504.
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     pub(super) retries: u32,
 }
 
 impl WalkArguments {
-    /// Returns whether the lists themselves are asked directly.
+    /// Returns whether the lists themselves are read directly from their upstreams.
     pub(super) fn is_direct(&self) -> bool {
         self.verify.is_none() && (self.dialect.is_some() || self.config.is_some())
     }
@@ -531,13 +548,13 @@ impl WalkArguments {
         if named.starts_with('/') { named.to_owned() } else { format!("/{}", named.replace('~', "~0")) }
     }
 
-    /// Returns the same, compiled.
+    /// Returns the place of the id in an item, as a compiled pointer.
     pub(super) fn id_place(&self) -> Result<Pointer, Failure> {
         Pointer::parse(&self.id_text()).map_err(|error| Failure::mistaken(format!("--id: {error}")))
     }
 }
 
-/// Reads a number that is not 0.
+/// Parses a number that isn't 0.
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number, at least 1".to_owned())
 }
@@ -547,15 +564,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub(super) enum CursorCommand {
     /// Show the contents of a cursor.
     ///
-    /// With a configuration the signature is verified first, and the contents are shown only if it is valid. Without one only
-    /// the format is checked. No network is used.
+    /// With a configuration, the signature is verified first, and the contents are only shown if it is valid. Without a
+    /// configuration, only the format is checked. No network is used.
     #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml AQEB…\n\n\
                             EXIT CODES:\n  0  the signature is valid\n  1  it is not, or was not verified")]
     Inspect {
         /// The configuration file whose keys verify the cursor. Default: CURSORGATE_CONFIG.
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// The cursor from a body or link, or the whole link.
+        /// The cursor, or a link that contains it.
         #[arg(value_name = "CURSOR", allow_hyphen_values = true)]
         token: String,
     },

@@ -25,7 +25,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// A configuration, its snapshot if it has no errors, and its diagnostics.
+/// A configuration with its snapshot, if it has no errors, and its diagnostics.
 struct CheckedConfiguration {
     built: Option<(Settings, Snapshot)>,
     diagnostics: Diagnostics,
@@ -57,7 +57,7 @@ pub(super) fn run(
     }
 }
 
-/// Tests dialects by the contracts in these files.
+/// Tests dialects against the contracts in these files.
 pub(super) fn exchanges(
     files: &[PathBuf],
     configuration: Option<&Path>,
@@ -67,7 +67,7 @@ pub(super) fn exchanges(
     exchanges::run(files, configuration, &environment, format)
 }
 
-/// Checks a configuration as it would run.
+/// Checks a configuration with its secrets, as `run` would read it.
 fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, environment);
     let built = settings.and_then(|settings| {
@@ -77,18 +77,18 @@ fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     CheckedConfiguration { built, diagnostics }
 }
 
-/// Checks a configuration whose secrets are not available.
+/// Checks a configuration whose secrets aren't available.
 fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
-        // The files of certificates are not available either.
+        // The files of certificates aren't available either.
         let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
         Some((settings, snapshot))
     });
     CheckedConfiguration { built, diagnostics }
 }
 
-/// Prints the diagnostics and the description of all routes. `asked` contains the results of `--live`.
+/// Prints the diagnostics and the description of all routes. `asked` has the results of `--live`.
 fn text(
     path: &Path,
     environment: &dyn Environment,
@@ -104,7 +104,7 @@ fn text(
         let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
-    // The author of a route may have no access to the keys, so that the description is printed without them. Test:
+    // The author of a route may have no access to the keys, so the description is printed without them. Test:
     // `check_describes_routes_without_their_keys`.
     match without_secrets_of(path, environment).built {
         Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),

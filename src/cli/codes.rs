@@ -3,7 +3,7 @@
 use super::{Failure, report};
 use crate::{config::diagnostic::nearest, downstream::Code};
 
-/// The page of the documentation, with a section for each code. Test: `every_code_has_a_section_of_its_own`.
+/// The page of the documentation with a section for each code. Test: `every_code_has_a_section_of_its_own`.
 const PAGE: &str = include_str!("../../docs/problems.md");
 
 /// Prints the section of a code, or the list of all codes.
@@ -24,7 +24,7 @@ pub(super) fn explain(code: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Returns the section of a code, without its heading.
+/// Returns the section of a code without its heading; `None` for an unknown code.
 fn section(code: &str) -> Option<&'static str> {
     let (_, rest) = PAGE.split_once(&format!("\n### {code}\n"))?;
     // The last code of a part is followed by the heading of the next part. Test: `every_code_has_a_section_of_its_own`.
@@ -32,7 +32,7 @@ fn section(code: &str) -> Option<&'static str> {
     rest.get(..end.unwrap_or(rest.len())).map(str::trim)
 }
 
-/// Returns a text in Markdown with each link replaced by its text.
+/// Returns a string in Markdown in which each link is replaced by its words.
 fn without_links(mut text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     while let Some((before, rest)) = text.split_once("](") {

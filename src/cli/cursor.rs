@@ -11,7 +11,7 @@ use crate::{
 /// The largest number of parameters of a link that are tried as cursors.
 const PARAMETERS_MAX: usize = 100;
 
-/// Shows the contents of a cursor.
+/// Prints the contents of a cursor. Fails unless its signature was verified.
 pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure> {
     let configured = arguments::configured();
     let keys = config.or(configured.as_deref()).map(keys).transpose()?;
@@ -23,7 +23,7 @@ pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure>
     }
 }
 
-/// Reads only the cursor keys, and no other secret of the configuration, which the user need not have.
+/// Reads only the keys of cursors, and no other secret of the configuration, which the user might not have.
 fn keys(path: &Path) -> Result<KeyRing, Failure> {
     let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
     if diagnostics.has_errors() {
@@ -39,7 +39,7 @@ fn ring(keys: &CursorKeySettings) -> Result<KeyRing, crate::cursor::KeyRingError
     KeyRing::new(keys.signing_key, &of)
 }
 
-/// Opens a cursor. For a link, opens the first parameter that is a cursor.
+/// Inspects a cursor. For a link, inspects its first parameter that is a cursor.
 fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let whole = look(keys, text);
     let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {

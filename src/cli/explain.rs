@@ -1,5 +1,4 @@
-//! `cursorgate explain`: explains how a request is treated. It sends no request to an upstream unless `--live` is
-//! given.
+//! `cursorgate explain`: explains how a request is treated. Only with `--live` is a request sent to an upstream.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -22,13 +21,13 @@ use crate::{
     },
 };
 
-/// The header with a permit, in its usual spelling.
+/// The header that contains a permit, in its usual spelling.
 const PERMIT_HEADER: &str = "Cursorgate-Explain";
 
-/// The width of the labels, in characters.
+/// The width of the labels at the beginnings of lines, in characters.
 const WIDTH: usize = 11;
 
-/// Prints the explanation of a request. Fails if the request would be refused.
+/// Prints the explanation of a request. Fails if the gateway would refuse the request.
 pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     let path = arguments.config();
     let environment = ProcessEnvironment::default();
@@ -70,7 +69,7 @@ fn sign(
     report::output(&format!("{PERMIT_HEADER}: {permit}\n"))
 }
 
-/// Loads the configuration. Returns its settings, its snapshot, and whether its secrets are available: without them
+/// Loads the configuration. Returns its settings, its snapshot, and whether its secrets are available. Without secrets,
 /// everything but cursors can be explained, and no request can be sent.
 fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Settings, Snapshot, bool), Failure> {
     let built = |environment: &dyn Environment| {
@@ -85,7 +84,7 @@ fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Se
     if let Some((settings, snapshot)) = whole {
         return Ok((settings, snapshot, true));
     }
-    // Requests to an upstream need its real credentials, so that `--live` is not possible without secrets.
+    // Requests to an upstream need its real credentials, so `--live` isn't possible without secrets.
     match built(&WithoutSecrets(environment)).0.filter(|_| !is_live) {
         Some((settings, snapshot)) => Ok((settings, snapshot, false)),
         None => {
@@ -106,7 +105,7 @@ fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, F
         (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
     };
     let body = target::body(arguments.body.as_deref())?.and_then(|_| arguments.body.clone());
-    // A request by POST needs a body. If none is given, it is an empty object.
+    // A request by POST needs a body: an empty object if no body is given.
     let body = (method == Method::POST).then(|| body.unwrap_or_else(|| "{}".to_owned()).into_bytes());
     let headers = target::headers(&arguments.header)?;
     Ok(AskedRequest { method, scheme, authority, target, headers, body, has_keys, is_live: arguments.live })

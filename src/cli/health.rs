@@ -13,10 +13,10 @@ use crate::{
     config::{self, ProcessEnvironment},
 };
 
-/// The timeout for the connection, and for each read and write.
+/// The time limit for the connection, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks a running gateway whether it is ready.
+/// Asks a running gateway whether it is ready. Fails if it isn't.
 pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: ProcessEnvironment) -> Result<(), Failure> {
     let address = match address {
         Some(address) => address,
@@ -30,7 +30,7 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: Proce
     }
 }
 
-/// Returns the address of the admin listener of a configuration. Other faults of the file are ignored, because the
+/// Returns the address of the admin listener in a configuration. Other faults of the file are ignored, because the
 /// process may run with an earlier version of it.
 fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr, Failure> {
     let (admin, diagnostics) = config::load_admin(path, &environment);
@@ -48,8 +48,7 @@ fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr
     }
 }
 
-/// Returns the address at which this machine reaches a listener. For a listener on all addresses, that is the loopback
-/// address.
+/// Returns the address at which this machine reaches a listener: the loopback address if it listens on all addresses.
 fn here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -59,7 +58,7 @@ fn here(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Returns the status of `/healthz`.
+/// Requests `/healthz`, and returns the status of the answer.
 fn ask(address: SocketAddr) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

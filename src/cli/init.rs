@@ -3,7 +3,7 @@
 use super::{Failure, arguments::InitArguments, report};
 use crate::config;
 
-/// The template of the file, with placeholders for the arguments.
+/// The template of the configuration, with placeholders for the arguments.
 const TEMPLATE: &str = include_str!("init/cursorgate.toml");
 
 /// Writes the configuration, and prints the next commands.
@@ -19,8 +19,8 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     ))
 }
 
-/// Returns the line with the command that sets the key of cursors; empty if a key is already set, because cursors with
-/// that key would be refused after a change.
+/// Returns the line with the command that sets the key of cursors. The line is empty if a key is already set: with
+/// another key, its cursors would be refused.
 pub(super) fn key_command() -> &'static str {
     match std::env::var_os("CURSORGATE_KEY") {
         Some(_) => "",
@@ -28,14 +28,14 @@ pub(super) fn key_command() -> &'static str {
     }
 }
 
-/// Returns the text of the configuration with these arguments, after a check of it.
+/// Returns the text of the configuration with these arguments, after a check of the text.
 fn text(arguments: &InitArguments) -> Result<String, Failure> {
     let InitArguments { upstream, path, dialect, .. } = arguments;
     let (peer, tls) = peer(upstream)?;
-    // The name is the last segment of the path that is no parameter.
+    // The name is the last segment of the path that isn't a parameter.
     let name = path.split('/').rfind(|segment| !segment.is_empty() && !segment.starts_with('{')).unwrap_or("list");
     let name: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-    // The path is replaced last, because its parameters may have the names of other placeholders. Test:
+    // The path is replaced last, because its parameters may have the same names as other placeholders. Test:
     // `a_parameter_of_the_path_may_have_any_name`.
     let text = TEMPLATE
         .replace("{tls}", if tls { "tls = {}\n" } else { "" })
@@ -51,7 +51,7 @@ fn text(arguments: &InitArguments) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Returns the peer of a URL as `host:port`, and whether the URL is one of TLS.
+/// Returns the peer of a URL as `host:port`, and `true` if the URL begins with `https://`.
 fn peer(url: &str) -> Result<(String, bool), Failure> {
     let (tls, rest) = match url.split_once("://") {
         Some(("https", rest)) => (true, rest),
@@ -76,7 +76,7 @@ fn peer(url: &str) -> Result<(String, bool), Failure> {
     Ok((format!("{authority}{port}"), tls))
 }
 
-/// An environment without variables and files, which this configuration does not need.
+/// An environment without variables and files. The new configuration needs none.
 struct NoFiles;
 
 impl config::Environment for NoFiles {

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Failure, report};
 
-/// Prints a new key.
+/// Prints a new key for cursors.
 pub(super) fn run() -> Result<(), Failure> {
     report::output(&(new_key()? + "\n"))
 }

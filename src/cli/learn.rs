@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// The largest page sizes that are tried for the configuration, in this order. If the upstream's answers are small,
-/// large pages need more requests than allowed.
+/// The page sizes that are tried for the configuration, the largest first. If the upstream's answers are small, a large
+/// page would need more requests than allowed.
 const PAGE_SIZES: [u32; 9] = [100, 60, 50, 30, 20, 10, 5, 2, 1];
 
-/// Learns a list, prints the findings, and writes the configuration if a file is named for it.
+/// Learns a list and prints the findings. Writes the configuration if the arguments name a file for it.
 pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let url = ListUrl::parse(&arguments.url)?;
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     report::output(&text)
 }
 
-/// Returns the sentence about findings that are only likely; empty if there are none.
+/// Returns the sentence about findings that are only likely; empty if there is no such finding.
 fn guesses(learnt: &Learnt) -> String {
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
@@ -85,18 +85,18 @@ fn guesses(learnt: &Learnt) -> String {
     format!("Likely, and not shown by a request: {}. Hold these lines against the service. ", subjects.join(", "))
 }
 
-/// Returns the commands to run after the file was written.
+/// Returns the commands that can be run after the file is written.
 fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> String {
     let path = path.display();
     let is_live = arguments.recorded.is_empty();
-    // With a recording the service may not be reachable, so that commands that send requests to it are left out.
+    // With a recording the service might not be reachable, so commands that send requests to it are left out.
     let live = if is_live { "--live " } else { "" };
     let mut next = format!(
         "Next:\n\n{}  \
          cursorgate check {live}{path}\n  cursorgate run {path}\n",
         super::init::key_command()
     );
-    // `walk` sends only GET.
+    // `walk` sends only GET requests.
     if arguments.body.is_none() && is_live {
         let port = learn::gateway_port(&url.peer);
         let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);
@@ -125,8 +125,8 @@ impl AnswerSource {
     }
 }
 
-/// Returns the source that the arguments name. For a recording, sets the parameters and headers of the recorded
-/// requests in the target.
+/// Returns the source that the arguments name. For a recording, sets the parameters and the headers of the recorded
+/// requests in `target`.
 fn source(
     arguments: &LearnArguments,
     url: &ListUrl,
@@ -145,7 +145,7 @@ fn source(
     Ok(AnswerSource::Recorded(recording))
 }
 
-/// Returns the configuration with the largest page size that `check` accepts.
+/// Returns the configuration with the largest page size of [`PAGE_SIZES`] that `check` accepts.
 fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
     let mut faults = String::new();
     for most in PAGE_SIZES {

@@ -1,4 +1,4 @@
-//! The log: lines on standard error, as JSON or for people.
+//! The log: lines on standard error, as JSON or as text for people.
 
 use std::{
     fs::File,
@@ -24,7 +24,8 @@ use crate::{
     gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
-/// The longest time that the process waits at its end for queued lines to be written: their reader may have stopped.
+/// The longest time for which the process waits at its end until queued lines are written. The reader of the log may
+/// have stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log of this process. Dropping it writes the queued lines, for at most [`LAST_WORDS`].
@@ -33,12 +34,12 @@ pub(super) struct Log {
     lines: Handle<LineLayer, Registry>,
 }
 
-/// The filter and the format of lines, which a reload replaces together.
+/// The filter and the format of lines. A reload replaces both together.
 type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 impl Log {
-    /// Logs a failure as the last line, and clears its message. Printed directly to standard error, the message would
-    /// block if the reader of the log is slow.
+    /// Logs a failure as the last line, and clears its message. If the message were printed directly to standard error,
+    /// a slow reader of the log would block the process.
     pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
         result.map_err(|mut failure| {
             tracing::error!("{}", std::mem::take(&mut failure.message));
@@ -52,7 +53,7 @@ impl Log {
     pub(super) fn changer(&self) -> Box<dyn Fn(LogSettings) + Send> {
         let (queue, lines) = (self.queue.clone(), self.lines.clone());
         Box::new(move |settings| {
-            // The change can't fail, since the layer lives as long as the process.
+            // The change can't fail, because the layer lives as long as the process.
             let _ = lines.reload(layer(settings, &queue));
             limit_libraries(settings.level);
         })
@@ -67,8 +68,8 @@ impl Drop for Log {
 
 /// Starts logging for the whole process.
 pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
-    // The log has its own file descriptor: the writer would otherwise hold the lock of `io::stderr` while it waits for
-    // a reader.
+    // The log has its own file descriptor: otherwise the writer would hold the lock of `io::stderr` while it waits for
+    // the reader.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::begin(file, counts, |lines| {
         tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
@@ -85,8 +86,8 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     Ok(Log { queue, lines })
 }
 
-/// Sets the level below which lines of libraries are dropped before they are formatted. Pingora logs about a dozen for
-/// each request, and the layer's check of them would take 2% of the time of a page.
+/// Sets the level below which lines of libraries are dropped before they are formatted. Pingora logs about a dozen
+/// lines for each request, and the check of these lines in the layer would take 2% of the time of a page.
 fn limit_libraries(level: LogLevel) {
     log::set_max_level(match level {
         LogLevel::Error => log::LevelFilter::Error,
@@ -94,9 +95,9 @@ fn limit_libraries(level: LogLevel) {
     });
 }
 
-/// Returns a layer that writes the lines of this program from `level` on, the access log, and warnings and errors of
-/// libraries. Pingora's lines about single requests and connections are left out, because the access log has the same
-/// facts.
+/// Returns a layer that writes the lines of this program from the configured level on, the access log, and warnings and
+/// errors of libraries. Pingora's lines about single requests and connections are left out, because the access log has
+/// the same facts.
 fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -115,8 +116,8 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level)
         .with_target("cursorgate::access", access);
-    // Errors of the layer itself are not logged, because it would write them to standard error directly, without the
-    // queue.
+    // Errors of the layer itself aren't logged, because the layer would write them to standard error directly, without
+    // the queue.
     let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     match settings.format {
         LogFormat::Json => Box::new(targets.and_then(lines.json().flatten_event(true))),
@@ -127,7 +128,7 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
 /// The log queue as a writer for the layer.
 struct Lines(LogQueue);
 
-/// The writer of a single line, which the layer writes with one call.
+/// The writer of a single line. The layer writes the line with one call.
 struct Line<'a> {
     queue: &'a LogQueue,
     urgency: Urgency,

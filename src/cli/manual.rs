@@ -9,7 +9,7 @@ use crate::config::diagnostic::nearest;
 
 const NAME: &str = "cursorgate";
 
-/// Returns the description of the program for clap, with its full version.
+/// Returns the program's description for clap, with its full version.
 pub(super) fn command() -> Command {
     let commit = option_env!("CURSORGATE_COMMIT").unwrap_or("unknown");
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
@@ -21,19 +21,19 @@ pub(super) fn command() -> Command {
         openssl::version::version(),
         openssl::version::platform().trim_start_matches("platform: "),
     );
-    // Clap needs a text that lives as long as the process, so that it is leaked. That happens once in a process, or
-    // twice for invalid arguments.
+    // Clap needs a string that lives as long as the process, so the string is leaked: once in a process, or twice for
+    // invalid arguments.
     Arguments::command().long_version(&*text.leak())
 }
 
-/// Prints the script for a shell.
+/// Prints the script for command completion in a shell.
 pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), NAME, &mut script);
     report::output(&String::from_utf8_lossy(&script))
 }
 
-/// Prints the page about the program, or about a command.
+/// Prints the manual page about the program, or about one command.
 pub(super) fn page(of: Option<&str>) -> Result<(), Failure> {
     let mut program = command();
     program.build();

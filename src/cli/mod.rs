@@ -1,7 +1,7 @@
-//! The command line: arguments, and one file for each command.
+//! The command line: its arguments, and a file for each command.
 //!
-//! The result of a command goes to standard output, all other text to standard error. Exit codes: 0 for success, 1 for
-//! failure, 2 for invalid arguments or an invalid configuration, 3 for a walk that lost or repeated items.
+//! The result of a command is written to standard output, all other text to standard error. Exit codes: 0 for success,
+//! 1 for failure, 2 for invalid arguments or an invalid configuration, 3 for a walk that lost or repeated items.
 
 mod arguments;
 mod check;
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the arguments of this process. Ends the process if they are invalid, or request help or the version.
+/// Reads the arguments of this process. Ends the process if they are invalid, or if they ask for help or the version.
 fn arguments() -> Arguments {
     let matches = manual::command().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut manual::command()).exit())
@@ -88,7 +88,7 @@ fn arguments() -> Arguments {
 #[derive(Debug)]
 struct Failure {
     code: u8,
-    /// The reason; empty if it was already reported.
+    /// The reason; empty if it has been reported.
     message: String,
 }
 

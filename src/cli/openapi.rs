@@ -8,7 +8,7 @@ use crate::{
     gateway::{Snapshot, request::target::host_of},
 };
 
-/// Prints the OpenAPI document of a configuration. The secrets of the configuration are not needed.
+/// Prints the OpenAPI document of a configuration. The secrets of the configuration need not be available.
 pub(super) fn run(path: &Path, host: Option<&str>) -> Result<(), Failure> {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(&ProcessEnvironment::default()));
     let settings = settings.map(|settings| settings.without_certificates());

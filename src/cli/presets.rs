@@ -1,4 +1,4 @@
-//! `cursorgate dialects` and `cursorgate envelopes`: list the built-in ones, or print one.
+//! `cursorgate dialects` and `cursorgate envelopes`: list the built-in dialects or envelopes, or print one of them.
 
 use super::{Failure, report};
 use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
@@ -6,12 +6,12 @@ use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
 /// A built-in dialect or envelope: its name and its text.
 type Preset = (&'static str, &'static str);
 
-/// Lists the built-in dialects, or shows one.
+/// Lists the built-in dialects, or prints the one with this name.
 pub(super) fn dialects(name: Option<&str>) -> Result<(), Failure> {
     shown("dialect", &preset_dialects().collect::<Vec<_>>(), of_toml, name)
 }
 
-/// Lists the built-in envelopes, or shows one.
+/// Lists the built-in envelopes, or prints the one with this name.
 pub(super) fn envelopes(name: Option<&str>) -> Result<(), Failure> {
     shown("envelope", &preset_envelopes().collect::<Vec<_>>(), of_json, name)
 }
@@ -33,14 +33,14 @@ fn shown(noun: &str, presets: &[Preset], description: fn(&str) -> String, name: 
     }
 }
 
-/// Returns the description of a dialect, from the line with this key.
+/// Returns the description of a dialect, from the line with the key `description`.
 fn of_toml(text: &str) -> String {
     let value = text.lines().find_map(|line| line.strip_prefix("description = "));
     // A basic string in TOML on one line has the syntax of a JSON string.
     value.and_then(|value| serde_json::from_str(value).ok()).unwrap_or_default()
 }
 
-/// Returns the description of an envelope.
+/// Returns the description of an envelope, from the member `description`.
 fn of_json(text: &str) -> String {
     let envelope = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     envelope["description"].as_str().unwrap_or_default().to_owned()

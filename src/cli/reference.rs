@@ -3,7 +3,7 @@
 use super::{Failure, report};
 use crate::config::{diagnostic::nearest, reference};
 
-/// Prints the reference of the configuration, or explains the keys of one name.
+/// Prints the reference of the configuration, or explains the keys whose path ends in `key`.
 pub(super) fn run(key: Option<&str>) -> Result<(), Failure> {
     let Some(key) = key else { return report::output(&reference::reference()) };
     let explained = reference::explain(key);

@@ -1,4 +1,4 @@
-//! Output to the terminal.
+//! The output of commands to the terminal and to files.
 
 use std::{
     fs::OpenOptions,
@@ -9,7 +9,8 @@ use std::{
 use super::Failure;
 use crate::config::Diagnostics;
 
-/// Writes the result of a command to standard output. A pipe that its reader closes early, such as `head`, is no error.
+/// Writes the result of a command to standard output. If the reader closes the pipe early, as `head` does, this isn't
+/// an error.
 pub(super) fn output(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -18,7 +19,7 @@ pub(super) fn output(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a text to standard error.
+/// Writes a string to standard error. A failure to write it is ignored.
 pub(super) fn note(text: &str) {
     // A failure to write to standard error can't be reported.
     let _ = io::stderr().lock().write_all(text.as_bytes());
@@ -38,7 +39,7 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes the reason for a failure to standard error.
+/// Writes the reason of a failure to standard error, unless it has been reported.
 pub(super) fn failure(failure: &Failure) {
     if !failure.message.is_empty() {
         note(&format!("cursorgate: {}\n", failure.message));
@@ -47,7 +48,7 @@ pub(super) fn failure(failure: &Failure) {
 
 /// Writes all diagnostics to standard error.
 pub(super) fn diagnostics(diagnostics: &Diagnostics) {
-    // An empty `NO_COLOR` does not count (<https://no-color.org>).
+    // An empty `NO_COLOR` doesn't count (<https://no-color.org>).
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let mut text = diagnostics.render(color);
     if !text.is_empty() {
@@ -58,7 +59,7 @@ pub(super) fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
-/// Returns the number of errors and warnings. Examples: "1 error", "2 errors, 1 warning".
+/// Returns the number of errors and warnings in words. Examples: "1 error", "2 errors, 1 warning".
 pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     match diagnostics.counts() {
         (errors, 0) => count(errors, "error"),
@@ -66,7 +67,7 @@ pub(super) fn counts(diagnostics: &Diagnostics) -> String {
     }
 }
 
-/// Returns a number with its noun. Examples: "1 route", "2 routes", "no errors".
+/// Returns a number with its noun, for the noun `one` in the singular. Examples: "1 route", "2 routes", "no errors".
 pub(super) fn count(number: usize, one: &str) -> String {
     match number {
         0 => format!("no {one}s"),

@@ -35,17 +35,17 @@ use crate::{
     },
 };
 
-/// The default limit of client connections. When idle, that many take 320 MB of memory.
+/// The default limit of client connections. So many idle connections take 320 MB of memory.
 const CONNECTIONS: usize = 10_000;
 
-/// The limit of connections of the admin listener: enough for health checks, metrics scrapers and a few people.
+/// The limit of connections to the admin listener: enough for health checks, metrics scrapers and a few people.
 const OPERATORS: usize = 32;
 
-/// A configuration and its snapshot.
+/// A configuration and the snapshot that is compiled from it.
 pub(super) struct Built {
     pub(super) settings: Settings,
     pub(super) snapshot: Snapshot,
-    /// The warnings.
+    /// The diagnostics of the configuration, which are only warnings.
     pub(super) diagnostics: Diagnostics,
 }
 
@@ -53,10 +53,10 @@ pub(super) struct Built {
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     // This removes variables from the environment, which is only safe before there are threads.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
-    // The handlers are installed first: by default, a SIGHUP during the start would end the process. Test:
+    // The signal handlers are installed first: by default, a SIGHUP during the start would end the process. Test:
     // `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
     let signals = SignalRuntime::begin()?;
-    // Dumps are forbidden before the keys are read, so that none contains them. Test:
+    // Dumps are forbidden before the keys are read, so no dump contains keys. Test:
     // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
     let undumpable = forbid_dumps();
     let noted = NotedEnvironment::new(&environment);
@@ -71,7 +71,7 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     log.ends(served)
 }
 
-/// Excludes the memory of this process, which holds keys, from core dumps, and hides it from other processes of the
+/// Excludes the memory of this process, which contains keys, from core dumps, and hides it from other processes of the
 /// same user.
 fn forbid_dumps() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -89,11 +89,11 @@ fn serve_file(
     let fixed = Fixed::of(&settings);
     let log = (settings.log, log.changer());
     let last = Arc::clone(vitals.last_reload());
-    // The start counts as a reload with its warnings. Test: `the_start_is_reported_with_its_warnings`.
+    // The start counts as a reload, with its warnings. Test: `the_start_is_reported_with_its_warnings`.
     last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
-    // The guard lives until the last request has ended, so that the spans of that request are exported, too.
+    // The guard lives until the last request has ended, so the spans of that request are exported too.
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
@@ -110,7 +110,7 @@ fn serve_file(
     serve((servers, signals), vitals, settings, &live, Some(reloads))
 }
 
-/// Returns the admission of the admin listener.
+/// Returns the admission of connections to the admin listener.
 pub(super) fn operators() -> Arc<Admission> {
     Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS })
 }
@@ -164,7 +164,7 @@ pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
     RequestIds::new().map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))
 }
 
-/// Returns the servers of a process, and the reports of its services.
+/// Creates the servers of a process, and the reports of its services.
 pub(super) fn servers(
     settings: &Settings,
     live: &Arc<Live>,
@@ -180,8 +180,8 @@ pub(super) fn servers(
     #[cfg(not(feature = "services"))]
     let reports = Vec::new();
     let connections = Arc::clone(&gateway.fetcher.connections);
-    // The certificate authorities of the system are read in a thread, while Pingora's server reads them too. Otherwise
-    // the first request to an upstream would wait for that.
+    // The certificate authorities of the system are read in a thread while Pingora's server also reads them. Otherwise
+    // the first request to an upstream would wait until they are read.
     let gateway = thread::scope(|scope| {
         let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
         gateway::server(settings, gateway, &front, &mut sockets)

@@ -1,4 +1,4 @@
-//! `cursorgate sdk`: writes clients.
+//! `cursorgate sdk`: writes typed clients.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
     sdk::{self, SdkFile, SdkLanguage},
 };
 
-/// Writes a client for the lists of a configuration. The secrets of the configuration are not needed.
+/// Writes a client for the lists of a configuration. The secrets of the configuration need not be available.
 pub(super) fn run(arguments: SdkArguments) -> Result<(), Failure> {
     let SdkArguments { config, language, out, name } = arguments;
     if !sdk::is_package_name(&name) {

@@ -1,4 +1,4 @@
-//! The list to which a command sends requests: its URL, the headers of requests, and the upstream that they describe.
+//! The list to which a command sends requests: its URL, the headers of the requests, and the upstream at that URL.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,25 +15,25 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListUrl {
     pub(super) tls: bool,
-    /// The authority in the URL.
+    /// The authority as it is written in the URL, with or without a port.
     pub(super) authority: String,
-    /// The peer, as `host:port`.
+    /// The peer as `host:port`, with the default port of the scheme if the URL has none.
     pub(super) peer: String,
     pub(super) path: String,
     pub(super) pairs: Vec<(String, String)>,
-    /// The query in the URL, encoded.
+    /// The query as it is written in the URL, encoded.
     pub(super) query: String,
 }
 
 impl ListUrl {
-    /// Reads a URL.
+    /// Splits a URL into its parts. Fails for a URL without a host, or with a password.
     pub(super) fn parse(url: &str) -> Result<Self, Failure> {
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
             _ => return Err(Failure::mistaken("the URL begins with http:// or https://")),
         };
-        // A fragment is not sent (RFC 3986, section 3.5).
+        // A fragment isn't sent (RFC 3986, section 3.5).
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
@@ -43,7 +43,7 @@ impl ListUrl {
             return Err(Failure::mistaken(message));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        // The part after the last colon of `[::1]` is no port, since it does not parse as one.
+        // The part after the last colon of `[::1]` isn't a port, because it can't be parsed as a number.
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let port = match (has_port, tls) {
             (true, _) => "",
@@ -66,7 +66,7 @@ impl ListUrl {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
-    /// Compiles the upstream of the URL, as from a configuration.
+    /// Compiles the upstream at the URL, as from a configuration.
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let tls = if self.tls { "tls = {}\n" } else { "" };
         let text = format!(
@@ -79,11 +79,12 @@ impl ListUrl {
     }
 }
 
-/// The listener of a configuration that is only compiled. Its port 0 never equals that of the upstream, which would be
-/// a fault.
+/// The listener of a configuration that is only compiled. Its port is 0, because a listener at the upstream's own
+/// address would be a fault.
 pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
-/// Loads and compiles a configuration, as `check` does, without secrets. Returns the report if it has errors.
+/// Loads and compiles a configuration without secrets, as `check` does. Returns the report if the configuration has
+/// errors.
 pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
@@ -93,7 +94,7 @@ pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     }
 }
 
-/// Parses the body of requests by POST.
+/// Parses the body for requests by POST.
 pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Failure> {
     let read =
         |text| serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")));
@@ -101,9 +102,9 @@ pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Fail
 }
 
 /// Reads headers such as `X-Api-Key: abc`. Values may contain references such as `Bearer {env:TOKEN}` and
-/// `file:/run/secrets/key`, so that secrets don't appear in the list of processes.
+/// `file:/run/secrets/key`, which keep secrets out of the list of processes.
 pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    // The value may be a secret, so that the error must not repeat it. Test: `headers_are_read_and_never_repeated`.
+    // The value may be a secret, so the error must not repeat it. Test: `headers_are_read_and_never_repeated`.
     let fault = || Failure::mistaken("--header takes a name and a value, such as 'X-Api-Key: env:KEY'");
     let read = |text: &String| {
         let (name, value) = text.split_once(':').ok_or_else(fault)?;
@@ -111,14 +112,14 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
         let opened = config::open_argument(value.trim(), &ProcessEnvironment::default());
         let opened = opened.map_err(|why| Failure::mistaken(format!("--header {name}: {why}")))?;
         let mut value = HeaderValue::from_bytes(opened.reveal()).map_err(|_| fault())?;
-        // `Debug` does not show sensitive values.
+        // `Debug` doesn't show sensitive values.
         value.set_sensitive(true);
         Ok((name, value))
     };
     texts.iter().map(read).collect()
 }
 
-/// An environment without variables and files, which these configurations don't need.
+/// An environment without variables and files. The configurations of this module need none.
 struct NoFiles;
 
 impl Environment for NoFiles {

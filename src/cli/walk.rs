@@ -1,4 +1,4 @@
-//! `cursorgate walk`: reads lists to their ends, and compares a walk with direct listings.
+//! `cursorgate walk`: reads lists to their ends, and compares a walk with direct readings.
 
 mod direct;
 mod output;
@@ -30,14 +30,14 @@ use output::{ItemWriter, WalkState};
 use progress::WalkProgress;
 use walker::{WalkPace, Walker};
 
-/// The options of all walks of a command.
+/// The options that apply to all walks of a command.
 struct WalkOptions<'a> {
     arguments: &'a WalkArguments,
     headers: Vec<(HeaderName, HeaderValue)>,
     pace: WalkPace,
 }
 
-/// Walks all lists, several at a time in threads, or verifies one.
+/// Walks all lists, several at a time in threads. With `--verify`, walks one list and verifies the walk.
 pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     let pace = WalkPace { delay: Duration::from_millis(arguments.delay), retries: arguments.retries };
     let options = WalkOptions { arguments, headers: target::headers(&arguments.header)?, pace };
@@ -70,11 +70,12 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::failed(faults.join("\ncursorgate: "))) }
 }
 
-/// A list to walk.
+/// A list that is walked.
 struct WalkedUrl<'a> {
     text: &'a str,
     url: ListUrl,
-    /// The source of a list that is read directly from its upstream; `None` if it is read by links and cursors.
+    /// The source of a list that is read directly from its upstream; `None` for a list that is read by links and
+    /// cursors.
     source: Option<DirectSource>,
     /// The place of the id in an item.
     id: Pointer,
@@ -103,12 +104,12 @@ fn walk(
     };
     let mut state = state.unwrap_or_else(|| WalkState::new(url));
     walker.go_on(&state);
-    // The walker stops at circular links. A list that grows faster than it is read has no end.
+    // The walker stops at circular links, but a list that grows faster than it is read has no end.
     loop {
         let page = match walker.next_page() {
             Ok(Some(page)) => page,
             Ok(None) => break,
-            // The file is removed, so that another walk can use its name. Test:
+            // The file is removed, because another walk may need its name. Test:
             // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             Err(fault) if state.pages == 0 => {
                 writer.discard()?;
@@ -131,7 +132,7 @@ fn walk(
     writer.finish()
 }
 
-/// Creates a walk by links and cursors.
+/// Creates a walk of the list at a URL by its links and cursors.
 fn followed<'d>(options: &WalkOptions<'_>, url: &ListUrl, id: Pointer) -> Result<Walker<'d>, Failure> {
     let sender = ProbeSender::new(url.upstream()?, options.headers.clone())?;
     Ok(Walker::new(sender, Pager::Links(Box::new(Follower::new(url.target(), id))), options.pace))

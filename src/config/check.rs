@@ -1,6 +1,5 @@
 //! From the tree of a file to settings: merges defaults, resolves names, opens secrets, and reports faults that depend
-//! on two values. Faults of a single value were reported by [`super::schema`] before; such a value counts as absent
-//! here.
+//! on two values. Faults of a single value have been reported by [`super::schema`]; such a value counts as absent here.
 
 mod api;
 mod cors;
@@ -45,7 +44,7 @@ use super::{
     variables::{self, Piece},
 };
 
-/// Reads the names of parameters from a table that has a key for each role; `$keys` is its definition.
+/// Reads the names of parameters from a table that has a key for each role. `$keys` is the definition of the table.
 macro_rules! parameter_names {
     ($keys:expr, $table:expr) => {{
         let (keys, table) = ($keys, $table);
@@ -68,8 +67,8 @@ use parameter_names;
 pub(super) struct Context<'a> {
     pub(super) diagnostics: &'a mut Diagnostics,
     pub(super) environment: &'a dyn Environment,
-    /// True if no file has a syntax error. After one, keys of that file may be lost, so that none is reported as
-    /// missing.
+    /// True if no file has a syntax error. After a syntax error, keys of that file may be lost, so no key is reported
+    /// as missing.
     pub(super) whole: bool,
 }
 
@@ -82,7 +81,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
             }
         }
     }
-    // After a syntax error the version may be in the part that was lost.
+    // After a syntax error, the version may be in the part that was lost.
     if FILE.version.find(root).is_none() && context.whole {
         let help = "write version = 1 first, so that a later cursorgate knows the format";
         context.diagnostics.warning(root.at, "the file has no version", help);
@@ -102,10 +101,10 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     let routes = route::routes(root, context);
     let traces = traces::traces(root, context);
-    // Services and links are checked against the routes, so that these are read first.
+    // Services and links are checked against the routes, so the routes are read first.
     let services = services::services(root, &routes, context);
     links::check(&server, &routes, &upstreams, context);
-    // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
+    // Dialects and envelopes that no route names are also read, to find their faults before they are used.
     let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let mut finder = dialect::Dialects::new(&dialects, context);
     let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
@@ -130,20 +129,20 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
 }
 
-/// Reads the keys of cursors alone.
+/// Reads only the keys of cursors.
 pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
     keyring::keys(root, context)
 }
 
-/// Reads the admin listener alone.
+/// Reads only the admin listener.
 pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
-    // No listeners are passed, since theirs may be at fault: `cursorgate health` must reach the running process all the
-    // same. Test: `health_asks_the_running_gateway`.
+    // No listeners are passed, because they may be at fault, and `cursorgate health` must still reach the running
+    // process. Test: `health_asks_the_running_gateway`.
     server::admin(root, &[], context)
 }
 
 impl Context<'_> {
-    /// Reports that a key is missing.
+    /// Reports that a key is missing, unless a syntax error may have hidden it.
     pub(super) fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         if self.whole {
             self.diagnostics.error(at, message, help);
@@ -153,20 +152,20 @@ impl Context<'_> {
     /// Returns the secret that `env:NAME` or `file:PATH` refers to. Reports a reference that can't be opened; `hint` is
     /// appended to the help.
     fn secret(&mut self, reference: &Located<String>, hint: &str) -> Option<Secret> {
-        // A secret that is written in the file itself was reported before.
+        // A secret that is written in the file itself has been reported.
         if schema::is_reference(&reference.value) { self.text(reference, hint) } else { None }
     }
 
-    /// Opens the references in a text, and returns the text with their bytes in their places. `hint` is appended to the
-    /// help.
+    /// Returns a text in which each reference is replaced by the value that it refers to. Reports references that can't
+    /// be opened; `hint` is appended to the help.
     fn text(&mut self, written: &Located<String>, hint: &str) -> Option<Secret> {
-        // Faults of the form were reported before.
+        // Faults of the form have been reported.
         let pieces = variables::pieces(&written.value).ok()?;
         let mut opened = Vec::with_capacity(pieces.len());
         for piece in &pieces {
             match self.opened(*piece, written.at, hint) {
                 Ok(bytes) => opened.push(Zeroizing::new(bytes)),
-                // The other references are opened too, so that the faults of all are reported.
+                // The other references are opened too, to report the faults of all.
                 Err((message, help)) => self.diagnostics.error(written.at, message, help),
             }
         }
@@ -179,7 +178,8 @@ impl Context<'_> {
         Some(Secret::new(whole))
     }
 
-    /// Returns the bytes of a piece, without a line end at the end of a file, or the message and the help of a fault.
+    /// Returns the bytes of a piece, for a file without the line end at its end. For a fault, returns the message and
+    /// the help.
     fn opened(&mut self, piece: Piece<'_>, at: Location, hint: &str) -> Result<Vec<u8>, (String, String)> {
         let mut bytes = match piece {
             Piece::Literal(text) => return Ok(text.as_bytes().to_owned()),
@@ -189,7 +189,7 @@ impl Context<'_> {
                 }
                 let set = self.environment.variable(name);
                 let fault = if set.is_some() { "is empty" } else { "is not set" };
-                // An empty variable is no secret.
+                // An empty variable isn't a secret.
                 let value = set.filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned));
                 value
                     .map(String::into_bytes)
@@ -203,7 +203,7 @@ impl Context<'_> {
                 self.file(path, at)?
             }
         };
-        // The line end of a file is no part of its secret.
+        // The line end of a file isn't a part of its secret.
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
             if bytes.last() == Some(&b'\r') {
@@ -221,7 +221,7 @@ impl Context<'_> {
         }
     }
 
-    /// Warns if accounts other than the owner's may read a file with a secret, or any account may write it.
+    /// Warns if accounts other than the owner's may read a file with a secret, or if any account may write it.
     fn check_readers(&mut self, path: &str, at: Location) {
         self.check_writers(Path::new(path), at);
         if self.environment.permissions(Path::new(path)).is_some_and(Permissions::lets_others_read) {
@@ -230,20 +230,20 @@ impl Context<'_> {
         }
     }
 
-    /// Returns the path that is opened for a written one: a relative path begins at the folder of the file that names
-    /// it.
+    /// Returns the path that is opened for a written one: a relative path begins at the folder of the file that
+    /// contains it.
     fn path(&self, path: &str, at: Location) -> String {
         let folder = Path::new(self.diagnostics.file(at)).parent().unwrap_or_else(|| Path::new(""));
         folder.join(path).display().to_string()
     }
 
-    /// Reads a file that the configuration names at a location, or returns the message and the help of a fault.
+    /// Reads a file that the configuration names at a location. For a fault, returns the message and the help.
     fn file(&self, path: &str, at: Location) -> Result<Vec<u8>, (String, String)> {
         self.file_at(Path::new(&self.path(path, at)))
     }
 
-    /// Reads a file of at most [`FILE_SIZE_MAX`] bytes, or returns the message and the help of a fault. `path` is the
-    /// path that is opened.
+    /// Reads a file of at most [`FILE_SIZE_MAX`] bytes, by the path that is opened. For a fault, returns the message
+    /// and the help.
     pub(super) fn file_at(&self, path: &Path) -> Result<Vec<u8>, (String, String)> {
         let shown = path.display();
         match self.environment.read(path) {
@@ -253,14 +253,14 @@ impl Context<'_> {
         }
     }
 
-    /// Returns the help for a file that can't be read. For a file that does not exist, the help says whether its folder
+    /// Returns the help for a file that can't be read. If the file doesn't exist, the help tells whether its folder
     /// does.
     fn what_is_missing(&self, path: &Path, error: &std::io::Error) -> String {
         if error.kind() != std::io::ErrorKind::NotFound {
             return "the gateway's account must be able to read it".to_owned();
         }
         match path.parent() {
-            // The parent of a bare name is empty, and stands for the current folder.
+            // The parent of a bare name is empty, which stands for the current folder.
             Some(folder) if folder == Path::new("") || self.environment.entries(folder).is_ok() => {
                 "the folder is there, and has no such file".to_owned()
             }

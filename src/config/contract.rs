@@ -1,7 +1,7 @@
-//! Contracts of dialects: files with requests and answers by which a dialect is checked.
+//! Contracts of dialects: files of requests and answers against which a dialect is checked.
 //!
-//! A contract is no configuration. The keys in its `route` are read in a configuration with that single route, so that
-//! the dialect is compiled as in a gateway.
+//! A contract isn't a configuration. The keys in its `route` are read as a configuration with that single route, so
+//! that the dialect is compiled as in a gateway.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// The configuration around the route of a contract. The signing key is invented, since no cursor is made.
+/// The configuration around the route of a contract. The signing key need not exist, because no cursor is made.
 const AROUND: &str = r#"version = 1
 [listeners.public]
 address = "127.0.0.1:8080"
@@ -55,7 +55,7 @@ pub fn load_contract(
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         contract(&root, stem, configuration, &mut context)
     });
-    // The route of a contract is an example, so that warnings about it are of no use.
+    // The route of a contract is an example, so warnings about it are useless.
     diagnostics.drop_warnings();
     (contract.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
@@ -86,7 +86,7 @@ fn exchanges(root: &Spanned, context: &mut Context<'_>) -> Option<Vec<ContractEx
     if written.is_empty() {
         context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
     }
-    // All exchanges are read before a fault ends the function, so that the faults of all are reported.
+    // All exchanges are read before a fault ends the function, so the faults of all are reported.
     let read: Vec<Option<ContractExchange>> = written.iter().map(|written| exchange(written, context)).collect();
     read.into_iter().collect()
 }
@@ -108,7 +108,7 @@ fn contract(
     Some(ContractSettings { dialect, list: list?, facts, exchanges: exchanges? })
 }
 
-/// Reads the dialects of a configuration, those of included files among them.
+/// Reads the dialects of a configuration, also those of included files.
 fn dialects_of(path: &Path, context: &mut Context<'_>) -> Option<Spanned> {
     let text = read_text(path, context.environment, context.diagnostics)?;
     let mut root = parse(&path.display().to_string(), &text, context);
@@ -119,7 +119,7 @@ fn dialects_of(path: &Path, context: &mut Context<'_>) -> Option<Spanned> {
     Some(dialects)
 }
 
-/// Reads the list of a route with the contract's keys.
+/// Reads the list of a route that has the contract's keys and its dialect. `own` are the dialects of the configuration.
 fn list(root: &Spanned, dialect: &Located<String>, own: Spanned, context: &mut Context<'_>) -> Option<ListSettings> {
     let mut whole = parse("contract", AROUND, context);
     whole = whole.under(&nested(&[FILE.dialects.definition.name], own), &[]);
@@ -134,7 +134,7 @@ fn list(root: &Spanned, dialect: &Located<String>, own: Spanned, context: &mut C
     if let Some(route) = CONTRACT.route.located(root) {
         whole = whole.under(&embedded(&route, "[routes.items]", context), &[]);
     }
-    // The dialect comes last, so that `route` can't name another one.
+    // The dialect is set last: `route` must not name another one.
     let path = [FILE.routes.definition.name, "items", ROUTE.dialect.definition.name];
     whole = whole.under(&nested(&path, text_at(&named.value, named.at)), &[]);
     schema::inspect(&whole, &FILE_SCHEMA, "", context.diagnostics);
@@ -142,16 +142,16 @@ fn list(root: &Spanned, dialect: &Located<String>, own: Spanned, context: &mut C
     settings.routes.into_iter().next()?.list.map(|list| *list)
 }
 
-/// Parses TOML in a string of the contract, with `header` before it. Faults are reported with their lines in the
-/// contract.
+/// Parses the TOML in a string of the contract, with `header` as its first line. Faults are reported with their lines
+/// in the contract.
 fn embedded(written: &Located<String>, header: &str, context: &mut Context<'_>) -> Spanned {
     let (file, first, _) = context.diagnostics.place(written.at);
     let file = file.to_owned();
     let (_, last, _) = context.diagnostics.place(Location { start: written.at.end, ..written.at });
-    // A string over several lines begins in the line after its quotes, another one in the same line. The header takes
-    // the line before it.
+    // A string over several lines begins in the line after its quotes, and a string of one line in the same line. The
+    // header takes the line before the string.
     let before = if last > first { first } else { first.saturating_sub(1) };
-    // Empty lines before the text give its faults the lines of the contract.
+    // The empty lines give faults of the text their line numbers in the contract.
     let text = format!("{}{header}\n{}", "\n".repeat(before.saturating_sub(1)), written.value);
     parse(&file, &text, context)
 }
@@ -160,7 +160,7 @@ fn text_at(text: &str, at: Location) -> Spanned {
     Spanned { value: Value::Text(text.to_owned()), at }
 }
 
-/// Returns nested tables with the names of `path`, and the value in the innermost.
+/// Returns nested tables with the names of `path`. The innermost table has the value.
 fn nested(path: &[&str], value: Spanned) -> Spanned {
     path.iter().rev().fold(value, |value, name| {
         let at = value.at;
@@ -211,7 +211,7 @@ fn answer(written: &Spanned, context: &mut Context<'_>) -> Option<ContractAnswer
     Some(ContractAnswer { status, headers, body: EXCHANGE_ANSWER.body.read(&table).unwrap_or_default() })
 }
 
-/// Reads the fetch of an exchange: a slice by page number or by offset, a token, an item, or the count.
+/// Reads the fetch of an exchange: a page by number, items by offset, a page by token, a single item, or the total.
 fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     let (page, from) = (EXCHANGE.page.read(written), EXCHANGE.from.read(written));
     let (item, count) = (EXCHANGE.item.located(written), EXCHANGE.count.read(written) == Some(true));
@@ -258,8 +258,8 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     }
 }
 
-/// Reads the filter of an exchange: all elements of its list must hold. Returns `None` for a fault, and `Some(None)`
-/// without a filter. Example of an element: `0 < 7 | 0 null`.
+/// Reads the filter of an exchange, whose elements must all hold. Returns `None` for a fault, and `Some(None)` without
+/// a filter. Example of an element: `0 < 7 | 0 null`.
 fn filter(written: &Spanned, context: &mut Context<'_>) -> Option<Option<Filter>> {
     let texts = EXCHANGE.filter.read(written).unwrap_or_default();
     let mut filters = Vec::new();
@@ -298,7 +298,7 @@ fn comparison(text: &str) -> Option<Filter> {
     (compares == value.is_some()).then_some(Filter::Compare { column: column.parse().ok()?, comparison, value })
 }
 
-/// Reads a table of facts. Values of other types were reported by the schema.
+/// Reads a table of facts. Values of other types have been reported by the schema.
 fn expected(table: &Spanned) -> ExpectedFacts {
     let facts = table.members().iter().filter_map(|(key, written)| {
         let value = match &written.value {

@@ -5,25 +5,26 @@ mod render;
 
 use std::ops::Range;
 
-/// The number of faults that are kept. Further ones are counted and not shown.
+/// The largest number of faults that are kept. Further ones are counted but not shown.
 const KEPT: usize = 1_000;
 
-/// The end of a message about a text with environment variables: its value is not the one that the report shows.
+/// The end of a message about a text with environment variables, because the report doesn't show the value of such a
+/// text.
 const FILLED_IN: &str = " (from the environment)";
 
-/// A location in one of the files that a configuration was read from.
+/// A location in one of the texts from which a configuration was read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Location {
     /// The index of the text in the sources of [`Diagnostics`].
     pub source: u32,
-    /// The first byte.
+    /// The position of the first byte.
     pub start: u32,
-    /// The byte after the last one.
+    /// The position after the last byte.
     pub end: u32,
 }
 
-/// Prints no position: equal settings at different places of a file print alike, so that a hash of their text shows
-/// whether a reload has changed them (`gateway::routes::list::page_cache`).
+/// Prints no position, so equal settings at different places of a file print alike. A hash of that text shows whether a
+/// reload has changed the settings (`gateway::routes::list::page_cache`).
 impl std::fmt::Debug for Location {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Location(…)")
@@ -49,7 +50,7 @@ pub struct Located<T> {
 pub enum Severity {
     /// The configuration can't be used.
     Error,
-    /// The configuration can be used, and may not do what was meant.
+    /// The configuration can be used, but may not have the effect that was meant.
     Warning,
 }
 
@@ -59,18 +60,18 @@ pub enum Severity {
 pub struct Diagnostic {
     pub severity: Severity,
     pub at: Location,
-    /// The fault.
+    /// The fault in a sentence, without a final dot.
     pub message: String,
-    /// A correction; may be empty.
+    /// A correction; empty if there is none.
     pub help: String,
 }
 
-/// All faults of a configuration, and the texts that they point into. At most 1,000 are kept; the others are counted.
-/// The same fault at the same location is kept once, so that a fault in `[defaults]` is not repeated for each route.
+/// All faults of a configuration, and the texts that contain them. At most 1,000 are kept; the others are only counted.
+/// The same fault at the same location is kept once, so a fault in `[defaults]` isn't repeated for each route.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     sources: Vec<Source>,
-    /// The locations of texts with environment variables.
+    /// The locations of texts whose environment variables were filled in.
     filled_in: std::collections::HashSet<Location>,
     kept: Vec<Diagnostic>,
     seen: std::collections::HashSet<Diagnostic>,
@@ -78,28 +79,28 @@ pub struct Diagnostics {
     warnings: usize,
 }
 
-/// A file or a built-in text that was read.
+/// A file that was read, or a built-in text.
 #[derive(Debug)]
 struct Source {
     name: String,
     text: String,
-    /// Byte ranges that are never shown.
+    /// The byte ranges that reports never show.
     masked: Vec<Range<usize>>,
 }
 
 impl Diagnostics {
-    /// Adds a text that locations may point into, and returns its index. Locations address its first 4 GiB.
+    /// Adds the text of a file, to which locations may refer, and returns its index. Locations reach its first 4 GiB.
     pub fn add_source(&mut self, name: String, text: String) -> u32 {
         self.sources.push(Source { name, text, masked: Vec::new() });
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Reports an error: `message` is the fault, `help` a correction.
+    /// Reports an error. `message` is the fault, and `help` a correction.
     pub fn error(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Error, at, message.into(), help.into());
     }
 
-    /// Reports a warning: `message` is the fault, `help` a correction.
+    /// Reports a warning. `message` is the fault, and `help` a correction.
     pub fn warning(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
@@ -110,7 +111,7 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// Returns the number of errors and of warnings.
+    /// Returns the number of errors and the number of warnings.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.errors, self.warnings)
@@ -129,7 +130,8 @@ impl Diagnostics {
         sorted.into_iter()
     }
 
-    /// Returns the name of the file, the line and the column (in characters) of a location, both from 1.
+    /// Returns the file name, the line and the column of a location. The column counts characters; both numbers begin
+    /// at 1.
     #[must_use]
     pub fn place(&self, at: Location) -> (&str, usize, usize) {
         let Some(source) = self.source(at) else {
@@ -141,12 +143,12 @@ impl Diagnostics {
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    /// Returns the column after the last character of a location, in the line in which it begins.
+    /// Returns the column after the last character of a location, in the line in which the location begins.
     #[must_use]
     pub fn end_column(&self, at: Location) -> usize {
         let (_, _, column) = self.place(at);
         let text = self.source(at).and_then(|source| source.text.get(at.start as usize..at.end as usize));
-        // A location may span several lines, of which the first counts. Test:
+        // If a location spans several lines, the first one counts. Test:
         // `annotations_are_escaped_and_end_with_their_line`.
         column + text.and_then(|text| text.lines().next()).map_or(0, |line| line.chars().count())
     }
@@ -169,28 +171,29 @@ impl Diagnostics {
         Location { source: at.source, start: at.start + 1 + start, end: at.start + 1 + end }
     }
 
-    /// Masks the text at a location in every report: its characters are shown as `*`.
+    /// Masks the text at a location: all reports show `*` in place of its characters.
     pub fn mask(&mut self, at: Location) {
         if let Some(source) = self.sources.get_mut(at.source as usize) {
             source.masked.push(at.start as usize..at.end as usize);
         }
     }
 
-    /// Returns the name of a location for a message about `from`: `line 7`, or `other.toml:7` in another file.
+    /// Returns the name of a location for a message about `from`: `line 7` in the same file, or `other.toml:7` in
+    /// another one.
     #[must_use]
     pub fn place_seen_from(&self, at: Location, from: Location) -> String {
         let (name, line, _) = self.place(at);
         if at.source == from.source { format!("line {line}") } else { format!("{name}:{line}") }
     }
 
-    /// Returns the name of the file that a location is in.
+    /// Returns the name of the file that contains a location.
     #[must_use]
     pub fn file(&self, at: Location) -> &str {
         self.source(at).map_or("", |source| &source.name)
     }
 
-    /// Marks a text with environment variables. Messages about it mention the environment, since the file does not show
-    /// the value.
+    /// Marks a text with environment variables. Messages about such a text mention the environment, because the file
+    /// doesn't show the value.
     pub fn filled_in(&mut self, at: Location) {
         self.filled_in.insert(at);
     }
@@ -201,15 +204,15 @@ impl Diagnostics {
         render::report(self, color)
     }
 
-    /// Runs a further check of settings that have errors. Drops faults whose location overlaps with that of an earlier
-    /// error, because they may be consequences of it.
+    /// Runs a further check of settings that have errors. Drops the faults whose location overlaps with an earlier
+    /// error, because they may be consequences of that error.
     pub fn check_further(&mut self, check: impl FnOnce(&mut Self)) {
         let (before, errors, warnings) = (self.kept.len(), self.errors, self.warnings);
         check(self);
         let later = self.kept.split_off(before);
         (self.errors, self.warnings) = (errors, warnings);
         for fault in later {
-            // The check has recorded the fault, so that `push` would skip it as a duplicate.
+            // The check has recorded the fault, so `push` would skip it as a duplicate.
             self.seen.remove(&fault);
             let is_consequence = |known: &Diagnostic| known.severity == Severity::Error && known.at.overlaps(fault.at);
             if !self.kept[..before].iter().any(is_consequence) {
@@ -242,15 +245,15 @@ impl Diagnostics {
     }
 }
 
-/// Returns the candidate that `word` probably means: the one with the smallest edit distance, ignoring case, among
-/// those within a third of the word's letters (at least 1), and those that begin with the word or the reverse (from
-/// three bytes). Example: `maximum` means `max`.
+/// Returns the candidate that `word` probably means: the one with the smallest edit distance, ignoring case. Only two
+/// kinds of candidates count: those within a third of the word's letters (at least 1), and those that begin with the
+/// word or with which the word begins (from three bytes on). Example: `maximum` means `max`.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let lower = candidate.to_lowercase();
-        // The distance from `maximum` to `max` is large, so that a common beginning counts too. Test:
+        // The distance from `maximum` to `max` is large, so a common beginning counts too. Test:
         // `the_nearest_word_is_the_one_that_was_meant`.
         let prefix = lower.len().min(word.len()) >= 3 && (lower.starts_with(&word) || word.starts_with(&lower));
         let distance = if lower == word { 0 } else { edits(&word, &lower) };
@@ -262,8 +265,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// Returns the edit distance of the first 64 letters of two words: insertions, deletions, replacements and swaps of
-/// neighbours (optimal string alignment).
+/// Returns the edit distance of two words: the number of insertions, deletions, replacements and swaps of neighbours
+/// (optimal string alignment). Only the first 64 letters count.
 fn edits(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().take(64).collect();
@@ -273,7 +276,7 @@ fn edits(from: &str, to: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
             let mut least = (row_up[j] + usize::from(a != b)).min(row_up[j + 1] + 1).min(row[j] + 1);
-            // `defualt` is one slip, not two. Test: `the_nearest_word_is_the_one_that_was_meant`.
+            // `defualt` is one mistake, not two. Test: `the_nearest_word_is_the_one_that_was_meant`.
             if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
                 least = least.min(two_rows_up[j - 1] + 1);
             }

@@ -1,4 +1,4 @@
-//! The environment of a configuration: the variables and files that it reads, from this process or from a test.
+//! The environment of a configuration: the variables and files that it reads, of this process or of a test.
 
 use std::{
     io::{self, Read as _},
@@ -9,23 +9,23 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The largest size in bytes of a configuration file or of another file that it names.
+/// The largest size of a configuration file, or of another file that it names, in bytes.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
-/// The largest number of entries of a folder that are read.
+/// The largest number of entries of a folder that are read; further ones are ignored.
 const ENTRIES_MAX: usize = 100_000;
 
-/// The spare capacity of a buffer in bytes, so that a read to the end of a file neither grows it nor uses another
-/// buffer.
+/// The spare capacity of a buffer, in bytes. With it, reading to the end of a file neither makes the buffer grow nor
+/// uses another one.
 const ROOM_FOR_THE_END: usize = 64;
 
-/// The environment variables and files that a configuration names. Tests implement it without files.
+/// The environment variables and files that a configuration names. Tests implement the trait without real files.
 pub trait Environment {
-    /// Returns an environment variable, or `None` if it is not set or not Unicode.
+    /// Returns an environment variable; `None` if it isn't set or isn't Unicode.
     fn variable(&self, name: &str) -> Option<String>;
 
-    /// Returns the bytes of a file. For a file larger than [`FILE_SIZE_MAX`], more than that many bytes are returned,
-    /// not necessarily all.
+    /// Returns the bytes of a file. Of a file larger than [`FILE_SIZE_MAX`], more than that many bytes are returned,
+    /// but not necessarily all.
     ///
     /// # Errors
     ///
@@ -36,60 +36,61 @@ pub trait Environment {
     ///
     /// # Errors
     ///
-    /// Returns the error of the system, also if the path is not that of a folder.
+    /// Returns the error of the system, also if the path isn't a folder.
     fn entries(&self, _folder: &Path) -> io::Result<Vec<String>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Returns the permissions of a file, or `None` if they are not known.
+    /// Returns the permissions of a file; `None` if they aren't known.
     fn permissions(&self, _path: &Path) -> Option<Permissions> {
         None
     }
 
-    /// Returns a substitute for the secret of a reference, if this environment opens no secrets. Equal references have
-    /// equal substitutes.
+    /// Returns a substitute for the secret of a reference if this environment opens no secrets, and `None` otherwise.
+    /// Equal references have equal substitutes.
     fn invented(&self, _reference: &str) -> Option<Vec<u8>> {
         None
     }
 
-    /// Returns the addresses that replace those in the file.
+    /// Returns the addresses that replace those in the configuration.
     fn addresses(&self) -> Addresses {
         Addresses::default()
     }
 
-    /// Returns whether the process runs in a container, whose loopback can't be reached from outside.
+    /// Returns whether the process runs in a container. The loopback address of a container can't be reached from
+    /// outside.
     fn is_container(&self) -> bool {
         false
     }
 }
 
-/// Addresses from the command line or the environment that replace those in a file.
+/// Addresses from the command line or the environment, which replace those in a configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// The address of the only listener.
+    /// The address that replaces the only listener's; `None` if the command has none.
     pub listen: Option<SocketAddr>,
-    /// The address of the admin listener.
+    /// The address that replaces the admin listener's; `None` if the command has none.
     pub admin: Option<SocketAddr>,
 }
 
 /// The permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    /// The mode of POSIX: nine permission bits, with other bits above them.
+    /// The mode of POSIX. Its lowest nine bits are the permissions.
     pub mode: u32,
-    /// The owner's user id; 0 is root.
+    /// The user id of the owner; 0 is root.
     pub owner: u32,
 }
 
 impl Permissions {
-    /// Returns whether every account of the machine may write it.
+    /// Returns whether every account of the machine may write the file.
     #[must_use]
     pub fn lets_everybody_write(self) -> bool {
         self.mode & 0o002 != 0
     }
 
-    /// Returns whether accounts other than the owner's may read it. If root owns the file, its group may read it too:
-    /// that group was chosen by an administrator.
+    /// Returns whether accounts other than the owner's may read the file. If root owns the file, its group may read it
+    /// too: an administrator has chosen that group.
     #[must_use]
     pub fn lets_others_read(self) -> bool {
         let by_group = self.mode & 0o040 != 0 && self.owner != 0;
@@ -100,7 +101,7 @@ impl Permissions {
 /// The environment and the files of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnvironment {
-    /// The addresses of the command line.
+    /// The addresses from the command line.
     pub addresses: Addresses,
 }
 
@@ -112,11 +113,11 @@ impl Environment for ProcessEnvironment {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        // The file may contain a key. A buffer that grows leaves a copy of its bytes in memory, so that this one has
-        // its full capacity from the beginning.
+        // The file may contain a key. A buffer that grows leaves a copy of its bytes in memory, so this buffer has its
+        // full capacity from the beginning.
         let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
-        // One byte beyond the limit shows that the file is too large.
+        // One byte more than the limit shows that the file is too large.
         file.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -135,15 +136,16 @@ impl Environment for ProcessEnvironment {
         self.addresses
     }
 
-    /// Returns whether a file that Docker or Podman creates in containers exists, or the variable that Kubernetes sets.
+    /// Returns whether a file exists that Docker or Podman creates in containers, or the variable is set that
+    /// Kubernetes sets.
     fn is_container(&self) -> bool {
         let has_file = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         has_file || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
     }
 }
 
-/// An environment that opens no secrets, for checks of a configuration where they are not available, such as a review.
-/// The form of each reference is checked, and the hash of its text replaces the secret.
+/// An environment that opens no secrets, for checks on a machine that doesn't have them, such as in a pull request. The
+/// form of each reference is checked, and a hash of the reference replaces the secret.
 #[derive(Clone, Copy)]
 pub struct WithoutSecrets<'e>(pub &'e dyn Environment);
 

@@ -34,10 +34,10 @@ pub(super) const KEYS: &[&Definition] = &[
 /// The largest number of files that a configuration may include.
 const FILES_MAX: usize = 1_000;
 
-/// The total size of included files in bytes after which no further file is read.
+/// The total size of included files in bytes beyond which no further file is read.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
 
-/// The options of patterns. Names that begin with a dot don't match: editors use them for temporary files, and
+/// The options of patterns. Names that begin with a dot don't match: editors use such names for temporary files, and
 /// Kubernetes for the versions of a mounted config map.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -48,11 +48,11 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     let patterns = FILE.include.read(root).into_iter().filter(|pattern| syntax::include(&pattern.value).is_ok());
     for pattern in patterns {
         for file in find(&pattern, path.parent().unwrap_or_else(|| Path::new("")), context) {
-            // Each file is read once, although two patterns may name it, or a pattern the first file.
+            // Each file is read once, even if two patterns name it, or a pattern names the first file.
             if read.contains(&plain(&file)) {
                 continue;
             }
-            // `read` begins with the first file, which is not an included one.
+            // `read` also contains the first file, which isn't an included one.
             if read.len() > FILES_MAX || size > SIZE_MAX {
                 let message = format!("more than {FILES_MAX} files or {} MiB are included", SIZE_MAX >> 20);
                 context.diagnostics.error(pattern.at, message, "join files, or run several gateways");
@@ -67,7 +67,8 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     }
 }
 
-/// Returns a path without a leading `./`. A comparison of paths ignores each `.` but the first.
+/// Returns a path without a leading `./`. Paths are compared in this form, because a comparison only ignores a `.`
+/// after the beginning.
 fn plain(path: &Path) -> PathBuf {
     path.strip_prefix(".").unwrap_or(path).to_owned()
 }
@@ -98,11 +99,11 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
                 let names = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
                 names.map(|name| path.join(name)).collect()
             }
-            // A path that is no folder counts as a file. If it can't be read, that is reported later.
+            // A path that isn't a folder counts as a file. If it can't be read, that is reported later.
             Err(_) => vec![path],
         })
         .collect();
-    // Folders list their names in any order. Sorted files are read in the same order each time.
+    // Folders list their names in any order, so the files are sorted to be read in the same order each time.
     files.sort();
     if files.is_empty() {
         let message = format!("{:?} names no file", pattern.value);
@@ -116,8 +117,8 @@ fn shown(folder: &Path) -> String {
     if folder == Path::new("") { "the current folder".to_owned() } else { folder.display().to_string() }
 }
 
-/// Reads an included file. Returns its table and its length in bytes; `None` if it can't be read, which is reported
-/// where it is included.
+/// Reads an included file, and returns its table and its length in bytes. Returns `None` if the file can't be read, and
+/// reports that at the place that includes it.
 fn file_of(path: &Path, at: Location, context: &mut Context<'_>) -> Option<(Spanned, usize)> {
     let name = path.display().to_string();
     let text = match context.file_at(path) {
@@ -140,8 +141,8 @@ fn file_of(path: &Path, at: Location, context: &mut Context<'_>) -> Option<(Span
     Some((root, text.len()))
 }
 
-/// Returns whether an included file may have a key; reports one that only the first file may have. An unknown key
-/// passes here, so that the schema reports it.
+/// Returns whether an included file may have a key, and reports a key that only the first file may have. An unknown key
+/// is allowed here, because the schema reports it.
 fn is_allowed(key: &Located<String>, context: &mut Context<'_>) -> bool {
     let name = key.value.as_str();
     let is_known = |keys: &[&Definition]| keys.iter().any(|known| known.name == name);

@@ -1,5 +1,5 @@
-//! The JSON Schema of a configuration file, for editors. It follows draft 4, which the TOML language server Taplo
-//! reads.
+//! The JSON Schema of a configuration file, for editors. It has the form of draft 4, which the TOML language server
+//! Taplo reads.
 
 use serde_json::{Map, Value, json};
 
@@ -10,8 +10,8 @@ use super::{
     schema::Schema,
 };
 
-/// Returns the JSON Schema of a configuration file. Each file that `cursorgate check` accepts is valid. A valid file
-/// can have faults: the schema contains no syntax of texts, and no rules for several keys.
+/// Returns the JSON Schema of a configuration file. Every file that `cursorgate check` accepts is valid by the schema.
+/// A valid file can have faults, because the schema contains neither the syntax of texts nor rules for several keys.
 #[must_use]
 pub fn json_schema() -> String {
     let mut schema = of(&keys::FILE_SCHEMA);
@@ -20,7 +20,7 @@ pub fn json_schema() -> String {
     format!("{:#}\n", Value::Object(schema))
 }
 
-/// The pattern of a text with an environment variable.
+/// The pattern of a text that contains an environment variable.
 const VARIABLE: &str = "^env:.|[{]env:.";
 
 fn of(schema: &Schema) -> Map<String, Value> {
@@ -28,11 +28,12 @@ fn of(schema: &Schema) -> Map<String, Value> {
         Schema::Boolean => json!({ "type": "boolean" }),
         Schema::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Schema::Quantity(unit, ..) => json!({ "type": "string", "pattern": format!("{}|{VARIABLE}", unit.pattern) }),
-        // JSON Schema has no dates; Taplo presents those of TOML as strings.
+        // JSON Schema has no dates, and Taplo presents TOML dates as strings.
         Schema::Day => json!({ "type": "string", "format": "date" }),
         Schema::Text(_) => json!({ "type": "string" }),
         Schema::Secret => json!({ "type": "string", "pattern": "^[{]?(env|file):." }),
-        // An environment variable may fill in a word. Test: `the_json_schema_admits_the_reference_and_no_unknown_key`.
+        // A word may come from an environment variable. Test:
+        // `the_json_schema_admits_the_reference_and_no_unknown_key`.
         Schema::Word(words) => {
             let words: Vec<&str> = words.iter().map(|known| known.word).collect();
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })

@@ -1,7 +1,7 @@
 //! The definition of a configuration key.
 //!
 //! A key is defined once, by a line of a `table!` in [`super::keys`]: its name, the type of its value, the values that
-//! it takes, its default or an example, and its documentation. Everything else is derived from that definition:
+//! it accepts, its default or an example, and its documentation. Everything else is derived from that definition:
 //! [`super::schema`] checks a file against it, [`super::check`] reads values through it, and [`super::reference`] and
 //! [`super::json_schema`] print it. The words of an enum are defined in the same way, by [`words!`].
 
@@ -15,11 +15,11 @@ use super::{
     units,
 };
 
-/// A key as [`Schema::Table`] lists it, without the type of its value.
+/// The definition of a key without the type of its value, as [`Schema::Table`] lists it.
 #[derive(Clone, Copy)]
 pub(super) struct Definition {
     pub(super) name: &'static str,
-    /// Its documentation comment: Markdown in lines, each with a leading blank.
+    /// The documentation comment of the key: Markdown in lines, each with a leading blank.
     pub(super) documentation: &'static str,
     pub(super) schema: Schema,
     pub(super) shown: Shown,
@@ -32,19 +32,20 @@ pub(super) enum Shown {
     Default(Literal),
     /// A comment with an example, for a key without a default.
     Example(&'static str),
-    /// A line with an example, for a key without which the reference file would not load.
+    /// A line with an example, for a key that the reference file needs in order to load.
     Sample(&'static str),
-    /// A table with a header of its own and all of its keys.
+    /// A table with its own header and all of its keys.
     Section,
-    /// The same in comments, for a table whose presence has an effect.
+    /// The same as `Section`, but commented out, for a table whose presence has an effect.
     OptionalSection,
-    /// A table with these lines. Its keys are shown at another table.
+    /// A table with only these lines, because its keys are shown at another table.
     Excerpt(&'static str),
-    /// A table within this one with the first text as its name, followed by the second text: further examples.
+    /// A table of named tables. One of them is shown in full, with the first string as its name; the second string has
+    /// further examples.
     Named(&'static str, &'static str),
 }
 
-/// The default in the definition of a key.
+/// The default of a key, as its definition contains it.
 #[derive(Clone, Copy)]
 pub(super) enum Literal {
     Boolean(bool),
@@ -79,7 +80,7 @@ impl Literal {
     }
 }
 
-/// A key with the type of its value. A `DEFAULTED` key has a default, so that reading it always returns a value.
+/// A key with the type of its value. A `DEFAULTED` key has a default, so reading it always returns a value.
 pub(super) struct Key<T: 'static, const DEFAULTED: bool = false> {
     pub(super) definition: Definition,
     value: fn(&Spanned) -> Option<T>,
@@ -89,51 +90,52 @@ pub(super) struct Key<T: 'static, const DEFAULTED: bool = false> {
 pub(super) type Defaulted<T> = Key<T, true>;
 
 impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
-    /// Names and documents a key: the last step of `table!`.
+    /// Adds the name and the documentation of a key, as the last step of `table!`.
     pub(super) const fn documented(self, name: &'static str, documentation: &'static str) -> Self {
         let Definition { schema, shown, .. } = self.definition;
         Self { definition: Definition { name, documentation, schema, shown }, value: self.value }
     }
 
-    /// Returns the value of this key in a table, of any type.
+    /// Returns the value of this key in a table, whatever its type; `None` if the table doesn't have the key.
     pub(super) fn find<'t>(&self, table: &'t Spanned) -> Option<&'t Spanned> {
         #[cfg(test)]
         reads::record(&self.definition);
         table.find(self.definition.name)
     }
 
-    /// Returns the value that was written. Returns `None` for a value of another type, which [`super::schema`] has
-    /// reported.
+    /// Returns the value in a table. Returns `None` if the table doesn't have the key, or has a value of another type,
+    /// which [`super::schema`] has reported.
     pub(super) fn written(&self, table: &Spanned) -> Option<T> {
         self.find(table).and_then(self.value)
     }
 
-    /// Returns the value that was written, with its location.
+    /// Returns the value in a table, with its location. Returns `None` in the same cases as [`Self::written`].
     pub(super) fn located(&self, table: &Spanned) -> Option<Located<T>> {
         let found = self.find(table)?;
         Some(Located { value: (self.value)(found)?, at: found.at })
     }
 
-    /// Returns the name of this key in a table, with its location.
+    /// Returns the name of this key as it is written in a table, with its location; `None` if the table doesn't have
+    /// the key.
     pub(super) fn name_in<'t>(&self, table: &'t Spanned) -> Option<&'t Located<String>> {
         table.members().iter().map(|(name, _)| name).find(|name| name.value == self.definition.name)
     }
 }
 
 impl<T> Key<T> {
-    /// Returns the value that was written, if any.
+    /// Returns the value in a table; `None` if the table doesn't have the key.
     pub(super) fn read(&self, table: &Spanned) -> Option<T> {
         self.written(table)
     }
 }
 
 impl<T> Defaulted<T> {
-    /// Returns the value that was written, or the default.
+    /// Returns the value in a table, or the default if the table doesn't have the key.
     pub(super) fn read(&self, table: &Spanned) -> T {
         self.written(table).unwrap_or_else(|| self.default_at(table.at))
     }
 
-    /// Returns the default.
+    /// Returns the default of this key.
     pub(super) fn default(&self) -> T {
         self.default_at(Location { source: 0, start: 0, end: 0 })
     }
@@ -149,13 +151,13 @@ impl<T> Defaulted<T> {
 }
 
 impl Key<Spanned> {
-    /// Returns the table under this key, or an empty one.
+    /// Returns the table under this key, or an empty one if the key is missing.
     pub(super) fn table(&self, table: &Spanned) -> Spanned {
         self.written(table).unwrap_or_else(|| Spanned::empty(table.at))
     }
 }
 
-/// The type of a value: its schema, and the function that reads it.
+/// The type of a value: its schema, and the function that reads a value.
 pub(super) struct Type<T: 'static> {
     schema: Schema,
     value: fn(&Spanned) -> Option<T>,
@@ -167,17 +169,17 @@ impl<T> Type<T> {
         Key { definition, value: self.value }
     }
 
-    /// Returns a key with this default.
+    /// Returns a key that has this default.
     pub(super) const fn default(self, literal: Literal) -> Defaulted<T> {
         self.key(Shown::Default(literal))
     }
 
-    /// Returns a key without a default.
+    /// Returns a key without a default, for which the reference shows an example.
     pub(super) const fn example(self, example: &'static str) -> Key<T> {
         self.key(Shown::Example(example))
     }
 
-    /// Returns a key without a default that the reference file needs.
+    /// Returns a key without a default, for which the reference file needs this example in order to load.
     pub(super) const fn sample(self, example: &'static str) -> Key<T> {
         self.key(Shown::Sample(example))
     }
@@ -187,7 +189,7 @@ impl<T> Type<T> {
         self.key(Shown::Section)
     }
 
-    /// Returns the key of a table whose presence has an effect. The reference shows it in comments.
+    /// Returns the key of a table whose presence has an effect. The reference shows it commented out.
     pub(super) const fn optional_section(self) -> Key<T> {
         self.key(Shown::OptionalSection)
     }
@@ -198,8 +200,8 @@ impl<T> Type<T> {
         self.key(Shown::Excerpt(lines))
     }
 
-    /// Returns the key of a table of named tables. The reference shows one of them in full, as `name`, and then
-    /// `further`.
+    /// Returns the key of a table of named tables. The reference shows one of them in full, with the name `name`,
+    /// followed by `further`.
     pub(super) const fn named(self, name: &'static str, further: &'static str) -> Key<T> {
         self.key(Shown::Named(name, further))
     }
@@ -215,7 +217,7 @@ pub(super) const fn flag() -> Type<bool> {
     }
 }
 
-/// The types of whole numbers that settings have.
+/// A type of whole numbers in settings.
 pub(super) trait Whole: TryFrom<u64> {
     const MAX: u64;
 }
@@ -238,8 +240,8 @@ impl Whole for usize {
 
 /// Returns the type of a whole number between two bounds, both included.
 pub(super) const fn count<N: Whole>(least: u64, most: u64) -> Type<N> {
-    // Each number that the schema accepts must fit into the type: another one would be read as the default, without an
-    // error.
+    // Each number that the schema accepts must fit into the type: a number that doesn't would be read as the default,
+    // without an error.
     assert!(least <= most && most <= N::MAX);
     Type { schema: Schema::Count(least, most), value: Spanned::as_count }
 }
@@ -262,7 +264,7 @@ pub(super) const fn size(least: &'static str, most: &'static str) -> Type<usize>
     }
 }
 
-/// Returns the type of a day: the time at which it begins in UTC, in seconds since 1970.
+/// Returns the type of a day. Its value is the time at which the day begins in UTC, in seconds since 1970.
 pub(super) const fn day() -> Type<i64> {
     Type {
         schema: Schema::Day,
@@ -297,7 +299,7 @@ pub(super) const fn secret() -> Type<String> {
     Type { schema: Schema::Secret, value: |written| written.as_text().map(|text| text.value) }
 }
 
-/// Returns the type of a table that maps names of the operator's choice to texts. `help` is reported if a list was
+/// Returns the type of a table that maps names of the operator's choice to texts. `help` is reported if a list is
 /// written instead.
 pub(super) const fn named_texts(element: &'static Schema, help: &'static str) -> Type<NamedTexts> {
     Type { schema: Schema::Named(element, help), value: |written| Some(written.text_members()) }
@@ -329,7 +331,7 @@ pub(super) const fn sub_table(keys: &'static [&'static Definition]) -> Type<Span
     Type { schema: Schema::Table(keys), value: as_table }
 }
 
-/// Returns the type of a table that maps names of the operator's choice to tables. `help` is reported if a list was
+/// Returns the type of a table that maps names of the operator's choice to tables. `help` is reported if a list is
 /// written instead.
 pub(super) const fn named_tables(element: &'static Schema, help: &'static str) -> Type<Spanned> {
     Type { schema: Schema::Named(element, help), value: as_table }
@@ -348,7 +350,7 @@ fn elements<T>(written: &Spanned, value: fn(&Spanned) -> Option<T>) -> Vec<T> {
     written.elements().iter().filter_map(value).collect()
 }
 
-/// A word that a key accepts, as [`Schema::Word`] lists it, without the value that it stands for.
+/// A word that a key accepts, without the value that it stands for, as [`Schema::Word`] lists it.
 #[derive(Clone, Copy)]
 pub(super) struct WordDefinition {
     pub(super) word: &'static str,
@@ -356,14 +358,14 @@ pub(super) struct WordDefinition {
     pub(super) documentation: &'static str,
 }
 
-/// An enum that is written as a word. Implement it with [`words!`].
+/// An enum whose values are written as words. Implement it with [`words!`].
 pub(super) trait Word: Copy + 'static {
     /// Every word, in the order in which they are listed to operators.
     const WORDS: &'static [WordDefinition];
     /// The value of each word, in the same order.
     const VALUES: &'static [Self];
 
-    /// Returns the word for a value; an empty text for a value without a word.
+    /// Returns the word for a value; an empty string if the value has no word.
     fn word(self) -> &'static str
     where
         Self: PartialEq,
@@ -390,7 +392,7 @@ fn as_word<W: Word>(written: &Spanned) -> Option<W> {
 }
 
 /// Defines the keys of a table: a struct with a [`Key`] for each, a static with their definitions, and `KEYS`, which
-/// lists them for [`Schema::Table`]. A key whose name is no Rust identifier has the name in parentheses.
+/// lists them for [`Schema::Table`]. A key whose name isn't a Rust identifier has its name in parentheses.
 macro_rules! table {
     (
         $(#[doc = $table_doc:literal])+
@@ -416,7 +418,7 @@ macro_rules! table {
     };
 }
 
-/// Concatenates the keys of two tables. `N` is their number.
+/// Concatenates the keys of two tables. `N` must be the number of keys of both together.
 pub(super) const fn joined<const N: usize>(
     first: &[&'static Definition],
     second: &[&'static Definition],
@@ -440,10 +442,10 @@ macro_rules! name {
     };
 }
 
-/// Ties the variants of an enum to the words that operators write, each with its documentation.
+/// Connects the variants of an enum with the words that operators write, each with its documentation.
 ///
-/// `words! { enum … }` defines the enum as well, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for
-/// an enum of another module, whose variants must all be listed; those that no word stands for follow after `without`.
+/// `words! { enum … }` also defines the enum, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for an
+/// enum of another module. It must list all variants; those without a word follow after `without`.
 macro_rules! words {
     (@enum [$visibility:vis] $(#[doc = $enum_doc:literal])+ $name:ident {
         $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+
@@ -476,14 +478,14 @@ macro_rules! words {
             const VALUES: &'static [Self] = &[$(Self::$variant),+];
         }
 
-        // The match is exhaustive, so that a variant without a word is a compile error.
+        // The match is exhaustive, so a variant without a word is a compile error.
         const _: fn($name) = |value| match value { $($name::$variant => {})+ $($($name::$other => {})+)? };
     };
 }
 
 pub(super) use {name, table, words};
 
-/// The keys that were read, so that a test can find one that nothing reads.
+/// The keys that the tests of this thread have read. A test finds the keys that no code reads.
 #[cfg(test)]
 pub(super) mod reads {
     use std::{cell::RefCell, collections::HashSet};

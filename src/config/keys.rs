@@ -1,7 +1,7 @@
-//! Every key of the configuration, each defined in one place. The documentation comments are what operators read in the
-//! reference file, in the JSON Schema and from `cursorgate reference KEY`.
+//! Every key of the configuration, each defined in one place. Operators read the documentation comments in the
+//! reference file, in the JSON Schema and in the output of `cursorgate reference KEY`.
 
-// Brackets name tables of the configuration there.
+// Brackets are names of tables of the configuration here, and not links to items.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod contract;
@@ -53,73 +53,79 @@ use super::{
 };
 
 table! {
-    /// A configuration file.
+    /// The keys of a configuration file.
     FILE: FileKeys {
-        /// The version of this format.
+        /// The version of the configuration's format.
         version: Defaulted<u32> => count(1, 1).default(Count(1));
 
-        /// Files with further upstreams, routes, dialects and envelopes: "routes/people.toml", "routes/*.toml", or a folder, of
-        /// which all files are read whose names end in `.toml`. Relative paths, also within included files, begin at the folder
-        /// of the file that they are written in. A name is defined once in all files; included files include no others.
+        /// Files with further upstreams, routes, dialects and envelopes. An element is a file ("routes/people.toml"), a
+        /// pattern ("routes/*.toml"), or a folder, whose files with names that end in `.toml` are read. Relative paths
+        /// begin at the folder of the file that contains them, also in included files. A name is defined once in all
+        /// files, and included files include no others.
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
-        /// The process as a whole.
+        /// Settings of the whole process.
         server: Key<Spanned> => sub_table(server::ServerKeys::KEYS).section();
 
-        /// The addresses at which clients connect. Without any there is one, `public`, at 127.0.0.1:8080, or in a container
-        /// at 0.0.0.0:8080. `--listen` or CURSORGATE_LISTEN takes the place of the address of the only one.
+        /// The addresses at which clients connect. Without this table there is one listener, `public`, at
+        /// 127.0.0.1:8080, or in a container at 0.0.0.0:8080. If there is only one listener, `--listen` or
+        /// CURSORGATE_LISTEN replaces its address.
         listeners: Key<Spanned> =>
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
-        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. The operator's
-        /// page is at its root; docs/operators-page.md lists the reports. `cursorgate health` asks it for /healthz.
+        /// The address at which operators connect. `--admin` or CURSORGATE_ADMIN replaces it; without any of these
+        /// there is no admin listener. The operator's page is at its root, and docs/operators-page.md lists the
+        /// reports. `cursorgate health` requests its /healthz.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
-        /// The log, on standard error.
+        /// The log, which is written to standard error.
         log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
 
-        /// Traces, exported by OTLP over HTTP (protobuf). Without this table there are none, and `traceparent` passes as it came.
-        /// With it the gateway is a part of each trace: upstreams get a `traceparent` of its own spans, and that of clients
-        /// that are no trusted proxies is replaced.
+        /// Traces, exported by OTLP over HTTP (protobuf). Without this table the gateway makes no traces and passes
+        /// `traceparent` on unchanged. With it, upstreams get a `traceparent` of the gateway's own spans. A
+        /// `traceparent` from a client is continued if the client is a trusted proxy, and replaced otherwise.
         traces: Key<Spanned> => sub_table(server::TracesKeys::KEYS).optional_section();
 
-        /// The keys of cursors, required if any route serves a list.
+        /// The keys of cursors. This table is required if a route serves a list.
         cursor: Key<Spanned> => sub_table(server::CursorKeysKeys::KEYS).section();
 
         /// Caches in memory, and the store that several processes share.
         caches: Key<Spanned> => sub_table(server::CachesKeys::KEYS).section();
 
-        /// The API as `cursorgate openapi` and the clients of `cursorgate sdk` name it. docs/clients.md is about both.
+        /// The name, the servers and the credentials of the API, for `cursorgate openapi` and the clients of
+        /// `cursorgate sdk`. See docs/clients.md.
         openapi: Key<Spanned> => sub_table(openapi::ApiKeys::KEYS).section();
-        /// Services of the gateway itself. Each is off until its table is there.
+        /// Services of the gateway itself. Each service is off until the configuration has its table.
         services: Key<Spanned> => sub_table(services::ServicesKeys::KEYS).section();
 
-        /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over
-        /// this table. Tables merge key by key; lists are replaced.
+        /// Defaults for all routes: any key of a route. A key in `defaults` of an upstream takes precedence over this
+        /// table, and a key in the route itself over both. Tables are merged key by key; lists are replaced as a whole.
         defaults: Key<Spanned> => sub_table(route::RouteKeys::KEYS).excerpt("methods = [\"GET\", \"HEAD\"]");
 
-        /// The services that requests are sent to.
+        /// The services to which requests are sent.
         upstreams: Key<Spanned> => named_tables(
             &Schema::Table(upstream::UpstreamKeys::KEYS),
             "write [upstreams.NAME]; routes name it",
         ).named("people", "");
 
-        /// The paths that are answered. The most specific route answers a request: one with a host before one without,
-        /// fixed segments before parameters, longer paths before shorter ones. A path matches with and without a final
-        /// slash. The name of a route is part of each of its cursors.
+        /// The paths that are answered. If several routes match a request, the most specific one answers it: a route
+        /// with a host before one without, fixed segments before parameters, and longer paths before shorter ones. A
+        /// path matches with and without a final slash. Each cursor contains the name of its route, so cursors of a
+        /// renamed route are refused.
         routes: Key<Spanned> => named_tables(
             &Schema::Table(route::RouteKeys::KEYS),
             "write [routes.NAME]; the name is part of every cursor of the route",
         ).named("users", examples::ROUTES);
 
-        /// Dialects of your own: how a kind of upstream is asked and how its answers are read. Most extend a built-in one
-        /// and say what differs; `cursorgate dialects` shows the built-in ones.
+        /// Dialects of your own. A dialect describes the requests and answers of a kind of upstream. Most extend a
+        /// built-in one and contain only the differences; `cursorgate dialects` shows the built-in ones.
         dialects: Key<Spanned> => named_tables(
             &Schema::Table(dialect::DialectKeys::KEYS),
             "write [dialects.NAME]; routes name it",
         ).named("invoices", examples::DIALECTS);
 
-        /// Envelopes of your own: what clients send and receive. Bodies are JSON with placeholders.
+        /// Envelopes of your own. An envelope describes the requests and answers of clients. Bodies are JSON with
+        /// placeholders.
         envelopes: Key<Spanned> => named_tables(
             &Schema::Table(envelope::EnvelopeKeys::KEYS),
             "write [envelopes.NAME]; routes name it",
@@ -127,14 +133,14 @@ table! {
     }
 }
 
-/// The schema of a file.
+/// The schema of a configuration file.
 pub(super) const FILE_SCHEMA: Schema = Schema::Table(FileKeys::KEYS);
 
-/// The schema of a dialect, also of one in a file of its own.
+/// The schema of a dialect: a table `[dialects.NAME]`, or a file of its own.
 pub(super) const DIALECT_SCHEMA: Schema = Schema::Table(dialect::DialectKeys::KEYS);
 
-/// The schema of an envelope, also of one in a file of its own.
+/// The schema of an envelope: a table `[envelopes.NAME]`, or a file of its own.
 pub(super) const ENVELOPE_SCHEMA: Schema = Schema::Table(envelope::EnvelopeKeys::KEYS);
 
-/// The schema of a contract.
+/// The schema of a contract: a file of exchanges that tests a dialect.
 pub(super) const CONTRACT_SCHEMA: Schema = Schema::Table(contract::ContractKeys::KEYS);

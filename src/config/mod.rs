@@ -3,12 +3,11 @@
 //! Every key is defined once, in `keys`, with the types of `key`. A file is read in two stages. `toml_text` parses it
 //! into a tree with locations (`spanned`), and `schema` checks that tree against the definitions: unknown keys, wrong
 //! types and missing units are reported here. `check` then merges `[defaults]`, an upstream's `defaults` and the route,
-//! follows `extends`, opens secrets, reports what depends on two values, and builds [`settings::Settings`]. The rest of
-//! the program sees settings only. `reference` and `json_schema` print the definitions.
+//! follows `extends`, opens secrets, reports faults that depend on two values, and builds [`settings::Settings`]. The
+//! rest of the program only sees settings. `reference` and `json_schema` print the definitions.
 //!
-//! All faults are collected in one [`Diagnostics`], to which the compilers of dialects and envelopes add theirs.
-//! This module and the shell are the only readers of files and of the environment. It resolves no names and reads no
-//! clock.
+//! All faults are collected in one [`Diagnostics`], to which the compilers of dialects and envelopes add theirs. Only
+//! this module and the shell read files and the environment. The module resolves no names and reads no clock.
 
 mod check;
 mod contract;
@@ -47,9 +46,9 @@ pub use presets::{preset_dialects, preset_envelopes, preset_of_file};
 use settings::{AdminSettings, CursorKeySettings, Settings};
 pub use variables::open_argument;
 
-/// Reads a configuration file and everything it names. If the diagnostics contain errors, the settings lack the parts
-/// at fault: they may be checked further, but no snapshot can be built from them. Returns no settings if the file can't
-/// be read.
+/// Reads a configuration file and all files that it names. Returns no settings if the file can't be read. If the
+/// diagnostics contain errors, the settings lack the faulty parts: the settings may be checked further, but no snapshot
+/// can be built from them.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -59,8 +58,8 @@ pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Di
     }
 }
 
-/// Reads the admin listener of a configuration, whatever other faults the file has. Returns `None` if the file has
-/// none, or a faulty one, which the diagnostics report.
+/// Reads the admin listener of a configuration, whatever other faults the file has. Returns `None` if the file has no
+/// admin listener, or a faulty one, which the diagnostics report.
 #[must_use]
 pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -68,8 +67,8 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     (admin, diagnostics)
 }
 
-/// Reads the keys of cursors of a configuration, whatever other faults the file has. Returns `None` if the file has
-/// none, or faulty ones, which the diagnostics report.
+/// Reads the keys of cursors of a configuration, whatever other faults the file has. Returns `None` if the file has no
+/// keys, or faulty ones, which the diagnostics report.
 #[must_use]
 pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<CursorKeySettings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -77,8 +76,8 @@ pub fn load_cursor_keys(path: &Path, environment: &dyn Environment) -> (Option<C
     (keys, diagnostics)
 }
 
-/// Reads a part of a configuration. If it is missing, the faults that single values show are reported, because one of
-/// them may be the reason.
+/// Reads a part of a configuration. If the part is missing, the faults of all single values are reported, because one
+/// of them may be the reason.
 fn load_part<T>(
     path: &Path,
     environment: &dyn Environment,
@@ -95,7 +94,7 @@ fn load_part<T>(
     found
 }
 
-/// Reads the text of a file. Reports a file that can't be read, and returns `None`.
+/// Reads the text of a file. Returns `None` for a file that can't be read, and reports it.
 fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
     let (message, help) = match environment.read(path).map(String::from_utf8) {
         Err(error) => (format!("the file can't be read: {error}"), "name another one"),
@@ -111,8 +110,8 @@ fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagn
     None
 }
 
-/// Reads a configuration from its text. `name` is the path that diagnostics show, and relative paths in the text begin
-/// at its folder.
+/// Reads a configuration from its text. `name` is the path of the file: diagnostics show it, and relative paths in the
+/// text begin at its folder.
 #[must_use]
 pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
@@ -126,8 +125,8 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
     let mut root = parse(name, text, &mut context);
     schema::inspect(&root, &keys::FILE_SCHEMA, "", context.diagnostics);
     context.check_writers(Path::new(name), root.at);
-    // This follows the inspection of the main file: each included file is inspected on its own, against the keys that
-    // it may have.
+    // The main file has been inspected above, because each included file is inspected on its own, against the keys that
+    // an included file may have.
     include::include(&mut root, Path::new(name), &mut context);
     let settings = check::settings(&root, &mut context);
     (Some(settings), diagnostics)

@@ -1,10 +1,10 @@
-//! URLs that services send requests to on behalf of clients, and the addresses that such requests may reach.
+//! URLs to which services send requests on behalf of clients, and the addresses that such requests may reach.
 //!
 //! A client that names a URL must not reach hosts through the gateway that it can't reach itself (server-side request
-//! forgery). A URL is parsed strictly, so that no other parser finds another host in it, and hosts that some parsers
-//! take for addresses, such as `127.1`, are refused. At each request, [`OutgoingRules::permits`] is called for every
-//! address of the host, and the request is sent to one of these addresses without resolving the name again: a changed
-//! DNS answer has no effect (DNS rebinding).
+//! forgery). A URL is parsed strictly, so another parser can't find another host in it. Hosts that some parsers take
+//! for addresses, such as `127.1`, are refused. For each request, [`OutgoingRules::permits`] checks every address of
+//! the host, and the request is sent to one of these addresses without resolving the name again. So a changed DNS
+//! answer has no effect (DNS rebinding).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,25 +17,25 @@ const LONGEST: usize = 2_048;
 const SECURE_PORT: u16 = 443;
 const PLAIN_PORT: u16 = 80;
 
-/// An absolute URL of `https` or `http`, without a user and without a fragment.
+/// An absolute URL that begins with `https` or `http`, without a user and without a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl {
     /// True if the scheme is `https`.
     pub is_secure: bool,
-    /// The host.
+    /// The host: a name or an address.
     pub host: EndpointHost,
-    /// The port, also where the URL leaves it out.
+    /// The port; the default port of the scheme if the URL has none.
     pub port: u16,
-    /// The path and the query, which begin with a slash.
+    /// The path and the query, with a slash at the beginning.
     pub target: String,
 }
 
 /// The host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointHost {
-    /// A name, in lower case.
+    /// A host name, in lower case.
     Name(String),
-    /// An address.
+    /// An IP address.
     Address(IpAddr),
 }
 
@@ -50,14 +50,14 @@ impl std::fmt::Display for EndpointHost {
 }
 
 impl EndpointUrl {
-    /// Reads a URL.
+    /// Parses the URL of an endpoint.
     ///
     /// # Errors
     ///
     /// Returns a help text for the author of the URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         // Browsers read a backslash as a slash (<https://url.spec.whatwg.org/#url-parsing>), and other clients don't,
-        // so that they find different hosts. Test: `a_url_has_one_reading`.
+        // so they find different hosts. Test: `a_url_has_one_reading`.
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
         if text.len() > LONGEST {
             return Err("write at most 2,048 bytes");
@@ -71,7 +71,7 @@ impl EndpointUrl {
             (None, None) => return Err("write https:// and the host first"),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // A user may look like the host: `https://a.example@127.0.0.1/`. Test: `a_url_has_one_reading`.
+        // A user may look like a host: `https://a.example@127.0.0.1/`. Test: `a_url_has_one_reading`.
         if authority.contains('@') {
             return Err("leave out the user and the password");
         }
@@ -82,7 +82,7 @@ impl EndpointUrl {
         };
         let port = match port {
             None => Some(if is_secure { SECURE_PORT } else { PLAIN_PORT }),
-            // `parse` also accepts `+443`.
+            // `parse` would also accept `+443`.
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
             Some(_) => None,
         };
@@ -92,7 +92,8 @@ impl EndpointUrl {
         Ok(Self { is_secure, host, port, target })
     }
 
-    /// Returns the value of the header `Host`.
+    /// Returns the value of the header `Host` for requests to this URL. It has the port unless that is the default of
+    /// the scheme.
     #[must_use]
     pub fn authority(&self) -> String {
         let usual = if self.is_secure { SECURE_PORT } else { PLAIN_PORT };
@@ -119,10 +120,10 @@ fn read_host(text: &str) -> Option<EndpointHost> {
     is_name.then(|| EndpointHost::Name(text.to_ascii_lowercase()))
 }
 
-/// The URLs and addresses that requests may go to.
+/// The rules for the URLs and addresses that requests may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingRules {
-    /// `http` is permitted in addition to `https`.
+    /// True if `http` is permitted in addition to `https`.
     pub http: bool,
     /// The permitted ports.
     pub ports: Vec<u16>,
@@ -131,8 +132,8 @@ pub struct OutgoingRules {
 }
 
 impl OutgoingRules {
-    /// Returns the reason for which the URL itself is refused; `None` if it is permitted. The addresses of a host name
-    /// are not checked here.
+    /// Returns the reason that a URL itself is refused; `None` if it is permitted. The addresses of a host name aren't
+    /// checked here.
     #[must_use]
     pub fn refusal(&self, url: &EndpointUrl) -> Option<String> {
         if !url.is_secure && !self.http {
@@ -152,18 +153,18 @@ impl OutgoingRules {
         }
     }
 
-    /// Returns whether a request may go to an address.
+    /// Returns whether a request may be sent to an address: a public one, or one of `networks`.
     #[must_use]
     pub fn permits(&self, address: IpAddr) -> bool {
         is_public(address) || self.networks.iter().any(|network| network.contains(address))
     }
 }
 
-/// Returns whether an address is in the public internet, by IANA's registries of special-purpose addresses
+/// Returns whether an address is in the public internet, according to IANA's registries of special-purpose addresses
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-/// <https://www.iana.org/assignments/iana-ipv6-special-registry>). IPv4-mapped addresses and those of NAT64 are judged
-/// as the IPv4 address that they contain. Those of Teredo and 6to4 are never public, since anyone may run the relays
-/// that they pass through.
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry>). IPv4-mapped addresses and NAT64 addresses are judged
+/// by the IPv4 address that they contain. Teredo and 6to4 addresses are never public, because anyone may run the relays
+/// that their packets pass.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -195,7 +196,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([224, 0, 0, 0], 4),     // multicast
         ([240, 0, 0, 0], 4),     // reserved, broadcast
     ];
-    // The address of platform services of Microsoft Azure, which is in public space:
+    // The address of Microsoft Azure's platform services, although it is in public space:
     // <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
     let is_platform = address == Ipv4Addr::new(168, 63, 129, 16);
     !is_platform && !special.into_iter().any(|(first, prefix)| within(first, prefix))
@@ -212,8 +213,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let bits = (u32::from(segments[6]) << 16) | u32::from(segments[7]);
         return is_public_v4(Ipv4Addr::from_bits(bits));
     }
-    // Global addresses are 2000::/3. Special among them are protocol assignments with Teredo (2001::/23), documentation
-    // (2001:db8::/32, 3fff::/20) and 6to4 (2002::/16).
+    // Global addresses are 2000::/3. Special ones among them are protocol assignments with Teredo (2001::/23),
+    // documentation (2001:db8::/32, 3fff::/20) and 6to4 (2002::/16).
     let is_global = segments[0] & 0xe000 == 0x2000;
     let is_special = (segments[0] == 0x2001 && (segments[1] < 0x0200 || segments[1] == 0x0db8))
         || segments[0] == 0x2002
@@ -225,7 +226,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    /// Shows the parts of a URL, and that URLs which can be read in several ways are refused.
+    /// A URL is split into its parts, and URLs that parsers read in several ways are refused.
     ///
     /// Row: A39
     #[test]
@@ -277,7 +278,7 @@ mod tests {
         assert!(read(&format!("https://a.example/{}", "a".repeat(LONGEST))).is_err());
     }
 
-    /// Shows that addresses of private and special networks do not count as public.
+    /// Addresses of private and special networks don't count as public.
     ///
     /// Row: A39
     #[test]
@@ -352,7 +353,7 @@ mod tests {
         }
     }
 
-    /// Shows which URLs are permitted by rules for schemes, ports and networks.
+    /// A URL is permitted only if its scheme, its port and its address are.
     ///
     /// Row: A39
     #[test]

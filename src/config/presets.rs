@@ -5,8 +5,8 @@ pub fn preset_dialects() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIALECTS.iter().copied()
 }
 
-/// Returns the name of the built-in dialect that diagnostics show under this file name, such as
-/// `config/dialects/stripe.toml`.
+/// Returns the name of a built-in dialect by the file name that diagnostics show, such as
+/// `config/dialects/stripe.toml`; `None` for other files.
 #[must_use]
 pub fn preset_of_file(file: &str) -> Option<&'static str> {
     let name = file.strip_prefix("config/dialects/")?.strip_suffix(".toml")?;
@@ -18,13 +18,14 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
     ENVELOPES.iter().copied()
 }
 
-/// The name and the text of the file with the errors of `errors = "flat"`.
+/// The name and the text of the file with the form of errors for `errors = "flat"`.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
-/// The name of the envelope of inner requests, which no envelope of a file can have.
+/// The name of the envelope of inner requests. No envelope of a configuration can have it, because such names have no
+/// colon.
 pub(crate) const CONNECTION: &str = "inner:connection";
 
-/// The name and the text of the file with that envelope.
+/// The name and the text of the file with the envelope [`CONNECTION`].
 pub(super) const CONNECTION_FILE: (&str, &str) =
     ("config/services/connection.json", include_str!("../../config/services/connection.json"));
 

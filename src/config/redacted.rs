@@ -1,7 +1,7 @@
 //! The configuration as it was written, without its secrets, for operators to read at run time.
 //!
-//! The schema shows where secrets may be, as for diagnostics. References such as `env:TOKEN` are kept there, and every
-//! other text or number is replaced. Users and passwords of URLs are removed everywhere.
+//! The schema determines which values may be secrets, as for diagnostics. Of these, references such as `env:TOKEN` are
+//! kept, and every other text or number is replaced. Users and passwords in URLs are removed everywhere.
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use toml::{Table, Value as Toml};
@@ -11,7 +11,7 @@ use super::{
     spanned::{Members, Spanned, Value},
 };
 
-/// The text in place of a secret.
+/// The text that replaces a secret.
 const REDACTED: &str = "(redacted)";
 
 /// A configuration without secrets, as TOML in the order of its file.
@@ -19,7 +19,7 @@ const REDACTED: &str = "(redacted)";
 pub struct RedactedConfiguration(String);
 
 impl RedactedConfiguration {
-    /// Returns a file without its secrets.
+    /// Returns a configuration file without its secrets.
     pub(super) fn of(root: &Spanned, schema: &Schema) -> Self {
         let table = redacted(root, Some(schema));
         Self(toml::to_string_pretty(&table).unwrap_or_default())
@@ -31,14 +31,14 @@ impl RedactedConfiguration {
         &self.0
     }
 
-    /// Returns the configuration for serialisation as JSON, with dates as strings.
+    /// Returns the configuration as a value that serialises as JSON, with dates as strings.
     #[must_use]
     pub fn json(&self) -> impl Serialize + use<> {
         Json(Toml::Table(self.0.parse::<Table>().unwrap_or_default()))
     }
 }
 
-/// Returns a value without secrets. `schema` is `None` under an unknown key, where every text and number may be a
+/// Returns a value without secrets. `schema` is `None` under an unknown key, where every text and number might be a
 /// secret.
 fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
     match (&written.value, schema) {
@@ -52,7 +52,8 @@ fn redacted(written: &Spanned, schema: Option<&Schema>) -> Toml {
         (Value::Day(day), _) => date(*day),
         (Value::Null | Value::Unknown, _) => Toml::String("null".to_owned()),
         (Value::List(elements), schema) => {
-            // The elements of a list where a secret should be may be secrets, so that its schema applies to each.
+            // If a list is written in place of a secret, its elements might be secrets, so the same schema applies to
+            // each.
             let schema = if let Some(Schema::List(element)) = schema { Some(*element) } else { schema };
             Toml::Array(elements.iter().map(|element| redacted(element, schema)).collect())
         }
@@ -69,17 +70,18 @@ fn table(members: &Members, schema: Option<&Schema>) -> Table {
     members.iter().map(|(name, value)| (name.value.clone(), redacted(value, of(&name.value)))).collect()
 }
 
-/// Returns whether a text is a reference to a secret without any literal part: `env:NAME`, not `env:NAME:-default`.
+/// Returns whether a string consists only of a reference to a secret, such as `env:NAME`. A reference with a default
+/// (`env:NAME:DEFAULT`) contains literal text, so it doesn't count.
 fn is_name(text: &str) -> bool {
     let is_word =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     text.strip_prefix("env:").is_some_and(is_word) || text.starts_with("file:")
 }
 
-/// Returns a text with the user and password of a URL replaced.
+/// Returns a string in which the user and the password of a URL are replaced.
 fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    // Only an `@` within the authority ends a user: one in the path or the query is data. Test:
+    // Only an `@` within the authority ends a user. In the path or the query it is data. Test:
     // `users_of_urls_are_removed`.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
@@ -126,7 +128,7 @@ impl Serialize for Json {
 mod tests {
     use crate::config::{Environment, load_text};
 
-    /// An environment in which every variable has the same secret.
+    /// An environment in which every variable and every file contains a secret that begins with `CANARY`.
     struct Secrets;
 
     impl Environment for Secrets {
@@ -169,7 +171,7 @@ legacy = { policy = "redirect", sunset = 2036-12-31, documentation = "https://do
         }
     }
 
-    /// Shows that the redacted settings contain no secret, in TOML and in JSON, and still name the sources of secrets.
+    /// The redacted settings contain no secret, in TOML and in JSON, and still name the sources of secrets.
     ///
     /// Row: A35
     #[test]

@@ -42,7 +42,7 @@ pub fn reference() -> String {
 }
 
 /// Returns the explanations of all keys whose path ends in `path`, such as `page_size.max` or `routes.users.order`.
-/// Returns an empty text if no key has this name.
+/// Returns an empty string if no key has this name.
 #[must_use]
 pub fn explain(path: &str) -> String {
     let wanted: Vec<&str> = path.split('.').collect();
@@ -72,18 +72,18 @@ pub fn explain(path: &str) -> String {
     text
 }
 
-/// Returns the names of all keys.
+/// Returns the names of all keys, without the tables that contain them.
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().into_iter().map(|(_, key)| key.name)
 }
 
-/// Returns the tables that have a key of this name, such as `upstreams.NAME`.
+/// Returns the tables that have a key with this name, such as `upstreams.NAME`.
 pub(super) fn tables_with(name: &str) -> Vec<String> {
     let paths = all().into_iter().filter(|(_, key)| key.name == name);
     paths.filter_map(|(path, _)| path.rsplit_once('.').map(|(table, _)| table.to_owned())).collect()
 }
 
-/// The placeholder in a path for a name that the operator chooses.
+/// The part of a path that stands for a name of the operator's choice.
 const NAME: &str = "NAME";
 
 /// Returns every key with its path. The keys of a route are listed under `routes.NAME` only, not again under
@@ -110,7 +110,7 @@ pub(super) fn all() -> Vec<(String, &'static Definition)> {
     found
 }
 
-/// Returns the value that the reference shows, in TOML.
+/// Returns the value that the reference shows for a key, in TOML; `None` for a table that has its own header.
 fn value(key: &Definition) -> Option<String> {
     match key.shown {
         Shown::Default(literal) => Some(literal.toml()),
@@ -132,7 +132,7 @@ fn documentation(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     match key.schema {
         Schema::Count(least, most) if least < most => match most {
-            // A maximum that is only the limit of the number's type is left out: operators don't reach it.
+            // A maximum that is only the limit of the number's type is left out, because operators don't reach it.
             most if most < u64::from(u32::MAX) => text.push_str(&format!(" From {least} to {most}.")),
             _ if least > 0 => text.push_str(&format!(" At least {least}.")),
             _ => {}
@@ -143,7 +143,7 @@ fn documentation(key: &Definition) -> String {
     text
 }
 
-/// Returns the words that a key accepts, or the keys of an inline table, each with its documentation.
+/// Returns a list item in a form that [`wrap`] recognises.
 fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
     match element(&key.schema) {
@@ -160,7 +160,7 @@ fn item(name: &str, text: &str) -> String {
 
 const ITEM: &str = "  - ";
 
-/// Returns the schema of a value, or of the elements of a list.
+/// Returns the schema of the elements of a list; for any other value, its own schema.
 fn element(schema: &Schema) -> Schema {
     match schema {
         Schema::List(element) => **element,
@@ -173,7 +173,8 @@ pub(super) fn unwrapped(documentation: &str) -> String {
     documentation.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Appends a paragraph, wrapped to lines that begin with `margin`. The further lines of a list item are indented.
+/// Appends a paragraph, wrapped to lines that begin with `margin`. The second and later lines of a list item are
+/// indented.
 fn wrap(paragraph: &str, margin: &str, text: &mut String) {
     let (marker, hanging) = if paragraph.starts_with(ITEM) { (ITEM, "    ") } else { ("", "") };
     let mut line = format!("{margin}{marker}");
@@ -202,7 +203,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes the keys of a table: first those with a value, which must precede tables in TOML.
+    /// Writes the keys of a table. Keys with a value come first, because they must precede tables in TOML.
     fn keys(&mut self, path: &str, keys: &[&Definition], in_comment: bool) {
         for key in keys {
             if let Some(value) = value(key) {
@@ -247,7 +248,7 @@ impl Writer {
         }
     }
 
-    /// Writes a comment. Paragraphs are wrapped, indented lines are not.
+    /// Writes a comment. Paragraphs are wrapped; indented lines aren't.
     fn comment(&mut self, paragraphs: &str) {
         for line in paragraphs.lines() {
             match line {

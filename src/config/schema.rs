@@ -1,7 +1,7 @@
 //! The schema of a value, and the check of a configuration against it. [`super::keys`] has the schema of every key.
 //!
-//! All faults that a single value shows are reported here, also in defaults that no route uses, so that the code that
-//! reads values afterwards reports no type errors.
+//! All faults that a single value shows are reported here, also in defaults that no route uses. So the code that reads
+//! values afterwards reports no type errors.
 
 use std::ops::Range;
 
@@ -22,33 +22,33 @@ pub(super) enum Schema {
     Count(u64, u64),
     /// A number with a unit, such as `10s` or `64KiB`, between two bounds, both included.
     Quantity(&'static Unit, &'static str, &'static str),
-    /// A date without a time.
+    /// A date without a time, such as `2026-12-31`.
     Day,
-    /// Text that this function accepts.
+    /// A text that this function accepts.
     Text(fn(&str) -> Result<(), SyntaxFault>),
     /// A word of this list.
     Word(&'static [WordDefinition]),
-    /// `env:NAME` or `file:PATH`.
+    /// A reference to a secret: `env:NAME` or `file:PATH`.
     Secret,
-    /// Headers that are sent to an upstream. Their values are text or secrets, and no diagnostic shows them.
+    /// Headers that are sent to an upstream. Their values are texts or secrets, and no diagnostic shows them.
     SentHeaders,
     List(&'static Self),
     /// A table with these keys.
     Table(&'static [&'static Definition]),
-    /// A table with names of the operator's choice; the text is the help if a list was written instead.
+    /// A table with names of the operator's choice. The string is the help if a list is written instead.
     Named(&'static Self, &'static str),
     /// Any JSON value.
     Json,
-    /// A table with names of the operator's choice and JSON values.
+    /// A table with names of the operator's choice, and JSON values.
     JsonMembers,
 }
 
-/// The fault of a text that does not have the syntax of its key.
+/// The fault of a text that doesn't have the syntax of its key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SyntaxFault {
     pub(super) message: String,
     pub(super) help: String,
-    /// The byte range of the fault, if it is only a part of the text.
+    /// The byte range of the fault; `None` if the whole text is at fault.
     pub(super) part: Option<Range<usize>>,
 }
 
@@ -57,24 +57,24 @@ impl SyntaxFault {
         Self { message: message.into(), help: help.into(), part: None }
     }
 
-    /// Returns the fault, limited to a part of the text.
+    /// Limits the fault to a part of the text.
     pub(super) fn of(self, part: Range<usize>) -> Self {
         Self { part: Some(part), ..self }
     }
 
-    /// Reports the fault of a text that was written at this location.
+    /// Reports the fault. `text` is the text at fault, and `at` the location where it was written.
     pub(super) fn report(self, at: Location, text: &str, diagnostics: &mut Diagnostics) {
         let at = self.part.map_or(at, |part| diagnostics.part(at, text, part));
         diagnostics.error(at, self.message, self.help);
     }
 }
 
-/// Reports every part of a value that its schema does not allow. `path` is the path of the value's key, such as
+/// Reports every part of a value that its schema doesn't allow. `path` is the path of the value's key, such as
 /// `routes.users`; it is empty for a whole file.
 pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) {
     let name = path.rsplit('.').next().unwrap_or(path);
     match (schema, &written.value) {
-        // An unknown value comes from a variable that could not be filled in, which was reported.
+        // An unknown value comes from a variable that could not be filled in, which has been reported.
         (_, Value::Unknown) => {}
         (Schema::List(schema), Value::List(elements)) => {
             elements.iter().for_each(|element| inspect(element, schema, path, diagnostics));
@@ -115,15 +115,15 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
     }
 }
 
-/// Returns the help for a text in the place of a number that is no number without its quotes either: `signing_key =
-/// "main"`.
+/// Returns the help if a number is expected and a text is written that isn't a number even without its quotes, as in
+/// `signing_key = "main"`.
 fn no_number(schema: &Schema, written: &Spanned) -> Option<String> {
     let (Schema::Count(least, most), Value::Text(text)) = (schema, &written.value) else { return None };
     text.parse::<u64>().is_err().then(|| format!("write a number from {least} to {most}"))
 }
 
-/// Returns the help for a value in the place of a table: its first key that accepts the value. Example: for `page_size
-/// = 25`, `page_size = { default = 25 }`.
+/// Returns the help if a table is expected and a number or flag is written: the first key of the table that accepts the
+/// value. Example: for `page_size = 25`, the help is `page_size = { default = 25 }`.
 fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
     let Schema::Table(keys) = schema else { return None };
     let value = match &written.value {
@@ -141,17 +141,18 @@ fn in_table(schema: &Schema, name: &str, written: &Spanned) -> Option<String> {
     Some(format!("write {name} = {{ {} = {value} }}", key.name))
 }
 
-/// Returns whether a value in the place of a flag or a number is a text too short for a secret, as in `sealed = "yes"`.
+/// Returns whether a flag or a number is expected and the written text is too short for a secret, as in `sealed =
+/// "yes"`.
 fn is_plain(schema: &Schema, written: &Spanned) -> bool {
     let is_short = matches!(&written.value, Value::Text(text) if text.len() <= WORD_MAX);
     is_short && matches!(schema, Schema::Boolean | Schema::Count(..))
 }
 
-/// The maximum length in bytes of a text that can't be a secret.
+/// The maximum length of a text that can't be a secret, in bytes.
 const WORD_MAX: usize = 5;
 
 /// Reports the faults of a value that is neither a list nor a table. Returns `false` if the value has another type than
-/// its schema, which the caller must report.
+/// its schema; the caller must report that.
 fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) -> bool {
     let (at, name) = (written.at, path.rsplit('.').next().unwrap_or(path));
     match (schema, &written.value) {
@@ -191,7 +192,7 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
 }
 
 impl Schema {
-    /// Returns the noun for values of this schema, and the help that shows how to write one.
+    /// Returns the noun for values of this schema, and the help that shows how to write such a value.
     fn noun(&self) -> (&'static str, &'static str) {
         match self {
             Self::Boolean => ("true or false", "write true or false, without quotes"),
@@ -207,16 +208,16 @@ impl Schema {
     }
 }
 
-/// The help that shows how to write a reference to a secret.
+/// The help that shows how to refer to a secret.
 const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
 
-/// Returns the help for a secret that was written in the file.
+/// Returns the help for a secret that is written in the file.
 fn secret_help(path: &str) -> String {
     let is_drawn = path.starts_with("cursor.") || path.starts_with("admin.");
     if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
 }
 
-/// Returns whether a text is a reference to a secret and nothing else: `env:NAME` or `file:PATH`.
+/// Returns whether a string is a reference to a secret and nothing else: `env:NAME` or `file:PATH`.
 pub(super) fn is_reference(text: &str) -> bool {
     match variables::pieces(text).as_deref() {
         Ok([Piece::Variable(_, None)]) => true,
@@ -244,10 +245,10 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
     }
 }
 
-/// Returns the help for an unknown key of a table: the key that was probably meant, in this table or in another one.
+/// Returns the help for an unknown key of a table: the key that was probably meant, of this table or of another one.
 fn key_meant(name: &str, keys: &[&Definition]) -> String {
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    // For some names the key that is meant is not the one with the most similar letters. Test:
+    // For some names the key that is meant isn't the one with the most similar letters. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     let other_name = OTHER_NAMES.iter().find(|(other, key, _)| *other == name && known.contains(key));
     if let Some((_, _, meant)) = other_name {
@@ -262,7 +263,7 @@ fn key_meant(name: &str, keys: &[&Definition]) -> String {
     format!("{meant}keys: {}", known.join(", "))
 }
 
-/// Names that operators write by mistake, the key that each stands for, and an example of it.
+/// Names that operators write by mistake. Each has the key that is meant, and an example of that key.
 const OTHER_NAMES: [(&str, &str, &str); 5] = [
     ("limit", "page_size", "page_size = { default = 25, max = 100 }"),
     ("max_limit", "page_size", "page_size = { max = 100 }"),
@@ -290,7 +291,7 @@ fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, dia
 fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diagnostics: &mut Diagnostics) {
     let Some(value) = (unit.read)(text) else {
         match text.parse::<u64>() {
-            // A number in quotes lacks its unit just as one without them. Test:
+            // A number in quotes lacks a unit in the same way as a number without quotes. Test:
             // `the_report_on_each_case_matches_its_snapshot` (tests/config/budgets.toml).
             Ok(number) => diagnostics.error(at, format!("{} needs a unit", unit.noun), (unit.meant)(number)),
             Err(_) => {
@@ -310,7 +311,7 @@ fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnost
     if words.iter().any(|known| known.word == text) {
         return;
     }
-    // Newcomers often write `mode = "cursor"`, which resembles no word of `mode`, so that it has its own help. Test:
+    // Newcomers often write `mode = "cursor"`. It resembles no word of `mode`, so it has its own help. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     if (name, text) == ("mode", "cursor") {
         let help = "remove it: clients page by cursor in every mode, and this says how the upstream is read";
@@ -353,7 +354,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         }
     };
     let is_shown = |piece: &Piece<'_>| match piece {
-        // The default of a variable is written in the file, and may be a secret like any literal.
+        // The default of a variable is written in the file, so it might be a secret like any literal text.
         Piece::Variable(_, default) => default.is_none(),
         Piece::File(_) => true,
         Piece::Literal(text) => is_scheme(text),
@@ -374,7 +375,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
 
 const SECRET_IN_FILE: &str = "a secret can't stand in the file";
 
-/// Returns whether a part of a credential is only the name of its scheme, such as `Bearer`.
+/// Returns whether a part of a credential is only the name of an authentication scheme, such as `Bearer`.
 fn is_scheme(text: &str) -> bool {
     ["apikey", "basic", "bearer", "key", "token"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
@@ -385,22 +386,22 @@ fn json(written: &Spanned, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns whether a value may be a secret although its key is unknown or accepts no value of this type.
+/// Returns whether a value might be a secret although its key is unknown or accepts no value of this type.
 fn may_be_secret(path: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "auth", "credential"];
     match path.split('.').next() {
-        // Both tables contain keys or tokens, whose names may be misspelt. Test:
+        // These two tables contain keys and tokens, and the names of such keys may be misspelt. Test:
         // `the_report_on_each_case_matches_its_snapshot` (tests/config/literal-secrets.toml).
         Some("cursor" | "admin") => true,
-        // Names in dialects and envelopes contain such words too, such as `next_token`, but their values are places in
+        // Names in dialects and envelopes may contain such words, as `next_token` does, but their values are places in
         // messages.
         Some("dialects" | "envelopes") => false,
         _ => words.iter().any(|word| name.contains(word)),
     }
 }
 
-/// Masks every text and number in a value, except for references to secrets.
+/// Hides every text and number in a value from the report, except references to secrets.
 fn hide(written: &Spanned, diagnostics: &mut Diagnostics) {
     match &written.value {
         Value::Text(text) if is_reference(text) => {}

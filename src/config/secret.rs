@@ -2,18 +2,18 @@
 
 use zeroize::Zeroizing;
 
-/// Secret bytes, which `Debug` does not show.
+/// Secret bytes. `Debug` doesn't show them.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Wraps these bytes. Each copy is wiped from memory when it is dropped.
+    /// Wraps these bytes. Each copy of them is wiped from memory when it is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Returns the bytes.
+    /// Returns the secret bytes.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
         &self.0

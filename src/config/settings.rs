@@ -1,5 +1,5 @@
-//! The settings of a configuration: every value is checked and typed, names are resolved, defaults merged, and
-//! `extends` followed. Values in which a later stage may find faults have their locations.
+//! The settings of a configuration: all values are checked and typed, names are resolved, defaults are merged, and
+//! `extends` is followed. Values in which a later stage may find faults have their locations.
 //!
 //! Settings are documented by their keys (`keys`). Comments here add only facts that the types don't show.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
@@ -49,35 +49,36 @@ pub use webhooks::{
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
 
-/// A configuration.
+/// A configuration without faults.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub server: ServerSettings,
-    /// At least one.
+    /// The listeners of clients; at least one.
     pub listeners: Vec<ListenerSettings>,
     pub admin: Option<AdminSettings>,
     pub log: LogSettings,
-    /// `None` without traces.
+    /// The export of traces; `None` if no traces are made.
     pub traces: Option<TraceSettings>,
-    /// Present if any route paginates.
+    /// The keys of cursors; present if a route serves or observes a list.
     pub cursor: Option<CursorKeySettings>,
     pub caches: CacheSettings,
     pub api: ApiSettings,
     pub services: ServiceSettings,
     pub upstreams: Vec<UpstreamSettings>,
-    /// In the order of the file.
+    /// The routes, in the order of the file.
     pub routes: Vec<RouteSettings>,
-    /// The dialects of the file itself, whether a route uses them or not.
+    /// The dialects that the configuration itself defines, also those that no route uses.
     pub own_dialects: Vec<DialectSettings>,
-    /// The envelopes of the file itself, whether a route uses them or not.
+    /// The envelopes that the configuration itself defines, also those that no route uses.
     pub own_envelopes: Vec<EnvelopeSettings>,
     /// The configuration as it was written, without its secrets.
     pub written: RedactedConfiguration,
 }
 
 impl Settings {
-    /// Returns the configuration without the files of certificates, for checks where they are not available: listeners
-    /// are without TLS, and clients trust the system's authorities and have no certificate.
+    /// Returns the configuration without the files of certificates, for checks on a machine that doesn't have them:
+    /// listeners have no TLS, and connections to other servers trust the system's authorities and present no
+    /// certificate.
     #[must_use]
     pub fn without_certificates(&self) -> Self {
         let mut settings = self.clone();
@@ -98,24 +99,25 @@ impl Settings {
     }
 }
 
-/// `[server]`.
+/// The settings of `[server]`.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// Without a final slash.
+    /// The scheme and host with which links begin, without a final slash.
     pub public_url: Option<String>,
     pub problem_types: Option<String>,
     pub trusted_proxies: Vec<Network>,
     pub forwarded_headers: Vec<http::HeaderName>,
     pub client_subject: Option<http::HeaderName>,
     pub threads: usize,
-    /// In bytes.
+    /// The largest request head, in bytes.
     pub head_size: usize,
-    /// In bytes; `None` for half of the memory that the process may use.
+    /// The memory for requests in bytes; `None` for half of the memory that the process may use.
     pub memory: Option<usize>,
     pub head_timeout: Duration,
-    /// `None` for the default number, or as many as the limit of open files permits.
+    /// The largest number of connected clients; `None` for the default number, or fewer if the limit of open files is
+    /// lower.
     pub connections: Option<usize>,
-    /// `None` for half of the connections.
+    /// The largest number of connected clients with the same address; `None` for half of `connections`.
     pub connections_per_address: Option<usize>,
     pub idle_timeout: Duration,
     pub drain_delay: Duration,
@@ -126,30 +128,30 @@ pub struct ServerSettings {
     pub compression: CompressionSettings,
 }
 
-/// `server.compression` and `server.compression_size`.
+/// The settings of `server.compression` and `server.compression_size`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompressionSettings {
-    /// In order of preference; empty if responses are not compressed.
+    /// The codings in order of preference; empty if responses aren't compressed.
     pub codings: Vec<ContentCoding>,
-    /// In bytes.
+    /// The smallest body that is compressed, in bytes.
     pub least: usize,
 }
 
 words! {
     /// A content coding (RFC 9110 section 8.4.1).
     pub enum ContentCoding {
-        /// RFC 8878, at level 1.
+        /// Zstandard (RFC 8878), at level 1.
         Zstd = "zstd",
-        /// RFC 7932, at quality 3.
+        /// Brotli (RFC 7932), at quality 3.
         Brotli = "br",
-        /// RFC 1952, at level 4.
+        /// gzip (RFC 1952), at level 4.
         Gzip = "gzip",
     }
 }
 
 impl ServerSettings {
-    /// Returns the headers in which trusted proxies name the host of the client's request; none without trusted
-    /// proxies.
+    /// Returns the headers in which trusted proxies report the host of the client's request. Without trusted proxies
+    /// there are none.
     pub fn host_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
         let names = ["forwarded", "x-forwarded-host", "host"];
         let vouched = self.forwarded_headers.iter().filter(move |name| names.contains(&name.as_str()));
@@ -157,7 +159,7 @@ impl ServerSettings {
     }
 }
 
-/// A network: all addresses with a prefix, such as `10.20.0.0/16`.
+/// A network: all IP addresses with the same prefix, such as `10.20.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     /// The prefix. All bits after it are zero.
@@ -187,8 +189,8 @@ impl Network {
     }
 }
 
-/// The address that stands for clients of Unix sockets; no packet has it as its source. Configurations write it as
-/// "unix".
+/// The address that stands for all clients of Unix sockets, since no packet has it as its source. Configurations call
+/// these clients "unix".
 pub const UNIX_CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The address of a listener.
@@ -203,7 +205,7 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// Returns the address and the port; `None` for a Unix socket.
+    /// Returns the IP address and the port; `None` for a Unix socket.
     #[must_use]
     pub fn ip(&self) -> Option<SocketAddr> {
         match self {
@@ -212,7 +214,7 @@ impl ListenAddress {
         }
     }
 
-    /// Returns whether both are the same IP address and port, or the same path. Permissions are not compared.
+    /// Returns whether two addresses have the same IP address and port, or the same path. Permissions aren't compared.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -232,29 +234,30 @@ impl std::fmt::Display for ListenAddress {
     }
 }
 
-/// `[listeners.NAME]`.
+/// The settings of `[listeners.NAME]`.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
     pub name: String,
     pub address: ListenAddress,
-    /// The networks of proxies whose connections begin with a PROXY protocol header; empty without that protocol.
+    /// The networks of proxies that begin each connection with a header of the PROXY protocol; empty if the listener
+    /// doesn't use this protocol.
     pub proxy_protocol: Vec<Network>,
     pub http2: bool,
     pub tls: Option<ListenerTls>,
 }
 
-/// `[admin]`.
+/// The settings of `[admin]`.
 #[derive(Debug, Clone)]
 pub struct AdminSettings {
     pub address: SocketAddr,
-    /// In lower case.
+    /// The further host names of the admin listener, in lower case.
     pub hosts: Vec<String>,
     pub token: Option<Secret>,
-    /// The key that signs permits for explanations.
+    /// The key that signs permits for explanations; `None` if no request is explained by a permit.
     pub explain_key: Option<Secret>,
 }
 
-/// `[log]`.
+/// The settings of `[log]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogSettings {
     pub format: LogFormat,
@@ -262,21 +265,21 @@ pub struct LogSettings {
     pub access: AccessLog,
 }
 
-/// `[traces]`.
+/// The settings of `[traces]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceSettings {
-    /// Index into [`Settings::upstreams`].
+    /// The index of the collector's upstream in [`Settings::upstreams`].
     pub upstream: usize,
     pub every: u32,
     pub service_name: String,
 }
 
 words! {
-    /// The format of the log.
+    /// The format of a line of the log.
     pub enum LogFormat {
-        /// As a JSON object.
+        /// A JSON object.
         Json = "json",
-        /// As text, for people.
+        /// Plain text, for people.
         Text = "text",
     }
 }
@@ -284,70 +287,70 @@ words! {
 words! {
     /// The least severe level that is logged.
     pub enum LogLevel {
-        /// Failures of the gateway itself.
+        /// Only failures of the gateway itself.
         Error = "error",
-        /// And what an operator should look at.
+        /// Also events that an operator should look at.
         Warn = "warn",
-        /// And changes of the process: its start, reloads, its end.
+        /// Also changes of the process: its start, its reloads, its end.
         Info = "info",
-        /// And one line for each request to an upstream: path, names of parameters, status and time.
+        /// Also a line for each upstream request, with its path, the names of its parameters, the status and the time.
         Debug = "debug",
     }
 }
 
 words! {
-    /// The requests in the access log.
+    /// The requests that have a line in the access log.
     pub enum AccessLog {
-        /// Each request.
+        /// All requests.
         All = "all",
-        /// Those that failed: the lines at WARN and ERROR.
+        /// Requests that failed: those with a line at WARN or ERROR.
         Errors = "errors",
-        /// None.
+        /// No request.
         Off = "off",
     }
 }
 
-/// `[cursor]`.
+/// The settings of `[cursor]`.
 #[derive(Clone, Debug)]
 pub struct CursorKeySettings {
     pub signing_key: u32,
-    /// All keys with their numbers. Each key has at least 32 bytes.
+    /// The keys with their numbers. Each key has at least 32 bytes.
     pub keys: Vec<(u32, Secret)>,
 }
 
-/// `[caches]`.
+/// The settings of `[caches]`.
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
     pub pivots: PivotCacheSettings,
-    /// The size of `caches.pages`, in bytes.
+    /// The largest memory of stored pages in this process, in bytes.
     pub pages: usize,
     pub shared: Option<StoreSettings>,
 }
 
-/// `caches.pivots`.
+/// The settings of `caches.pivots`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PivotCacheSettings {
-    /// In bytes.
+    /// The largest memory of the sort keys, in bytes.
     pub size: usize,
     pub ttl: Duration,
 }
 
-/// `[upstreams.NAME]`.
+/// The settings of `[upstreams.NAME]`.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     pub name: String,
     /// The host and port of each peer; at least one.
     pub peers: Vec<Located<String>>,
-    /// The DNS servers; empty for those of the system.
+    /// The DNS servers that resolve the peers' names; empty for the servers of the system.
     pub resolvers: Vec<SocketAddr>,
     pub balance: Balance,
     pub balance_headers: Vec<http::HeaderName>,
     pub health_check: Option<HealthCheckSettings>,
-    /// The number of failures after which a peer is skipped; 0 for never.
+    /// The number of failed answers in a row after which a peer is skipped; 0 if no peer is.
     pub eject_after: u32,
     pub retries: RetrySettings,
     pub host_header: Option<String>,
-    /// Without a final slash; empty if there is none.
+    /// The beginning of every path at the upstream, without a final slash; empty if there is none.
     pub base_path: String,
     pub ignores_case: bool,
     pub tls: Option<UpstreamTls>,
@@ -359,18 +362,19 @@ pub struct UpstreamSettings {
 }
 
 words! {
-    /// The choice of a peer.
+    /// The choice of the peer for a request.
     pub enum Balance {
         /// The healthy peers in turn.
         RoundRobin = "round-robin",
         /// The healthy peer with the fewest requests in flight.
         LeastRequests = "least-requests",
-        /// The same healthy peer for the same values of `balance_headers`. If a peer falls out, its clients alone move.
+        /// The same healthy peer for the same values of `balance_headers`. If a peer becomes unhealthy, only its own
+        /// clients move to another one.
         Hash = "hash",
     }
 }
 
-/// `health_check` of an upstream.
+/// The settings of `health_check` of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheckSettings {
     pub path: String,
@@ -380,11 +384,11 @@ pub struct HealthCheckSettings {
     pub healthy_after: u32,
 }
 
-/// `retries` of an upstream.
+/// The settings of `retries` of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetrySettings {
     pub most: u32,
-    /// In percent.
+    /// The largest share of retries among all requests, in percent.
     pub share: u32,
     pub pause: Duration,
     pub longest_pause: Duration,
@@ -392,18 +396,18 @@ pub struct RetrySettings {
 }
 
 words! {
-    /// The requests for which an upstream may compress its answers.
+    /// The requests for pages in which an upstream may compress its answers.
     pub enum UpstreamCompression {
-        /// Those to an upstream with a peer on another machine: a host other than localhost and loopback addresses.
+        /// Requests to an upstream with a peer on another machine: a host other than localhost and loopback addresses.
         Remote = "remote",
-        /// All.
+        /// All requests.
         Always = "always",
-        /// None.
+        /// No request.
         Never = "never",
     }
 }
 
-/// `timeouts` of an upstream.
+/// The settings of `timeouts` of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     pub connect: Duration,
@@ -411,39 +415,40 @@ pub struct Timeouts {
     pub whole: Duration,
 }
 
-/// `cors` of a route.
+/// The settings of `cors` of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsSettings {
-    /// At least one origin, in lower case; "*" alone for all.
+    /// The origins in lower case, at least one; only "*" if all are permitted.
     pub origins: Vec<String>,
-    /// Never true together with "*".
+    /// True if scripts may send cookies and client certificates; never together with "*".
     pub credentials: bool,
     pub max_age: Duration,
 }
 
 words! {
-    /// The behaviour of a route.
+    /// The treatment of requests for a route.
     pub enum Action {
-        /// Serves the list by cursor.
+        /// The list is served by cursor.
         Paginate = "paginate",
-        /// Passes everything through, and counts whether the upstream's answers could have been served. Nothing changes
-        /// for clients; /metrics (cursorgate_observed_total) and the log say what serving the list would meet.
+        /// All requests are forwarded, and nothing changes for clients. The gateway counts whether it could have served
+        /// the upstream's answers as pages; /metrics (cursorgate_observed_total) and the log show the causes if it
+        /// couldn't.
         Observe = "observe",
-        /// Passes everything through.
+        /// All requests are forwarded.
         Forward = "forward",
     }
 }
 
-/// `methods` of a route. Requests with other methods are forwarded.
+/// The methods of requests for the list of a route. Requests with other methods are forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Methods {
-    /// GET, and HEAD with it.
+    /// True if requests by GET and HEAD are for the list.
     pub get: bool,
     pub post: bool,
 }
 
 impl Methods {
-    /// Returns whether a request with this method is one for the list. HEAD is taken with GET.
+    /// Returns whether a request with this method is for the list. HEAD counts as GET.
     #[must_use]
     pub fn take(self, method: &http::Method) -> bool {
         match *method {
@@ -454,49 +459,50 @@ impl Methods {
     }
 }
 
-/// `[routes.NAME]`, with its defaults merged in.
+/// The settings of `[routes.NAME]`, with its defaults merged in.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
-    /// A part of every cursor of the route.
+    /// The name, which each cursor of the route contains.
     pub name: Located<String>,
-    /// In lower case, without port; empty for all.
+    /// The hosts in lower case, without a port; empty if the route answers for all hosts.
     pub hosts: Vec<String>,
-    /// Such as `/api/users/{user}/orders` or `/{*rest}`.
+    /// The path, such as `/api/users/{user}/orders` or `/{*rest}`.
     pub path: Located<String>,
-    /// Index into [`Settings::upstreams`].
+    /// The index of the upstream in [`Settings::upstreams`].
     pub upstream: usize,
     pub methods: Methods,
     pub upstream_path: Option<Located<String>>,
-    /// Without a final slash.
+    /// The scheme and host with which the route's links begin, without a final slash.
     pub public_url: Option<String>,
     pub concurrency: Option<ConcurrencySettings>,
     pub rate_limit: RateLimitSettings,
     pub cors: Option<CorsSettings>,
-    /// `legacy.links`; if `None`, links are rewritten if the upstream has a `host_header`.
+    /// The treatment of the upstream's links (`legacy.links`). If `None`, links are rewritten if the upstream has a
+    /// `host_header`.
     pub legacy_links: Option<Located<LegacyLinks>>,
-    /// `None` for a route that only forwards.
+    /// The list of the route; `None` for a route that only forwards.
     pub list: Option<Box<ListSettings>>,
-    /// Present if the list is observed: the upstream's answers are passed on and read, and no pages are served. `None`
-    /// without a `list`.
+    /// The observation of answers: they are forwarded and read, and no pages are served. `None` for a route that serves
+    /// its list, and for one without a list.
     pub observe: Option<ObserveSettings>,
     pub openapi: Option<OpenApiSettings>,
 }
 
-/// The source of the host in the links of a route.
+/// The source of the host in a route's links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOrigin<'s> {
-    /// `public_url` of the route or the server.
+    /// The `public_url` of the route or of the server.
     PublicUrl(&'s str),
-    /// The hosts of the route, unless a trusted proxy names another.
+    /// The hosts of the route, unless a trusted proxy reports another host.
     Hosts(&'s [String]),
-    /// The headers of trusted proxies. Links in answers to direct clients are relative.
+    /// The headers of trusted proxies. Links in answers to other clients are relative.
     Proxies,
-    /// Links are relative.
+    /// No source: all links are relative.
     Unknown,
 }
 
 impl RouteSettings {
-    /// Returns whether the links of the upstream to itself are rewritten in answers that pass through.
+    /// Returns whether links of the upstream to itself are rewritten in answers that are passed on.
     #[must_use]
     pub fn rewrites_links(&self, upstream: &UpstreamSettings) -> bool {
         match &self.legacy_links {
@@ -518,7 +524,7 @@ impl RouteSettings {
     }
 }
 
-/// `concurrency` of a route, with the headers by which its clients are told apart. At least one limit is set.
+/// The `concurrency` of a route, with the headers that identify its clients. At least one limit is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConcurrencySettings {
     pub requests: Option<usize>,
@@ -526,7 +532,7 @@ pub struct ConcurrencySettings {
     pub principal: Vec<http::HeaderName>,
 }
 
-/// `observe` of a route.
+/// The settings of `observe` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObserveSettings {
     pub every: u32,

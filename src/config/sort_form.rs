@@ -1,12 +1,12 @@
-//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles them from the
-//! dialect's sort, and `downstream` reads legacy requests that sort by these parameters.
+//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles them from the sort
+//! of the dialect, and `downstream` reads legacy requests that sort by these parameters.
 
 use super::settings::SortTerm;
 
 /// The orders that a route allows, in the sort parameters of its upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SortForm {
-    /// The separator of the values of several keys; `None` if each key has parameters of its own.
+    /// The separator between the values of several keys; `None` if each key has its own parameters.
     pub join: Option<String>,
     /// Every key that may be requested. A key that can be written in several ways occurs several times.
     pub keys: Vec<SortWords>,
@@ -17,6 +17,6 @@ pub struct SortForm {
 pub struct SortWords {
     /// The field and its direction.
     pub term: SortTerm,
-    /// Decoded names and values; at least one.
+    /// The names and values of the parameters that request this key, decoded; at least one.
     pub pairs: Vec<(String, String)>,
 }

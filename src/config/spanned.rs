@@ -9,28 +9,31 @@ use super::{
 /// A value with its location in the file.
 pub(super) type Spanned = Located<Value>;
 
-/// Members in the order of the file.
+/// The names and values of a table, in the order of the file.
 pub(super) type Members = Vec<(Located<String>, Spanned)>;
 
 /// A TOML or JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
-    /// JSON's `null`.
+    /// The `null` of JSON.
     Null,
     Boolean(bool),
-    /// The number as it was written, in decimal and without underscores. `inf` and `nan` are not JSON.
+    /// A number as it was written, in decimal and without underscores. It may be `inf` or `nan`, which JSON doesn't
+    /// have.
     Number(String),
     Text(String),
-    /// A date, as midnight in UTC in seconds since 1970; `None` if a time of day was written as well.
+    /// A date: the time at which the day begins in UTC, in seconds since 1970. `None` if a time of day was also
+    /// written.
     Day(Option<i64>),
     List(Vec<Spanned>),
     Table(Members),
-    /// A text that could not be filled in, because of an unset variable or a fault in its syntax. It was reported.
+    /// A text that could not be filled in, because a variable isn't set or its syntax is faulty. The fault was
+    /// reported.
     Unknown,
 }
 
 impl Value {
-    /// Returns the noun for the type, with its article.
+    /// Returns the noun for the type, with its article if it has one.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -46,12 +49,12 @@ impl Value {
 }
 
 impl Spanned {
-    /// Returns an empty table, for one that was not written.
+    /// Returns an empty table, in place of a table that isn't written.
     pub(super) fn empty(at: Location) -> Self {
         Self { value: Value::Table(Vec::new()), at }
     }
 
-    /// Returns the members of a table; none for other values.
+    /// Returns the members of a table; an empty slice for other values.
     pub(super) fn members(&self) -> &[(Located<String>, Self)] {
         match &self.value {
             Value::Table(members) => members,
@@ -69,7 +72,7 @@ impl Spanned {
         self.members().iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
     }
 
-    /// Returns the elements of a list; none for other values.
+    /// Returns the elements of a list; an empty slice for other values.
     pub(super) fn elements(&self) -> &[Self] {
         match &self.value {
             Value::List(elements) => elements,
@@ -77,7 +80,7 @@ impl Spanned {
         }
     }
 
-    /// Returns the members of a table that are texts.
+    /// Returns the members of a table whose values are texts; other members are left out.
     pub(super) fn text_members(&self) -> Vec<(Located<String>, Located<String>)> {
         self.members().iter().filter_map(|(key, value)| Some((key.clone(), value.as_text()?))).collect()
     }
@@ -96,7 +99,8 @@ impl Spanned {
         }
     }
 
-    /// Returns the value as JSON, or the location and the name of a part that JSON can't represent.
+    /// Returns the value as JSON. For a value that JSON can't represent, returns the location and the name of the first
+    /// such part.
     pub(super) fn as_json(&self) -> Result<LocatedTree, (Location, &'static str)> {
         let value = match &self.value {
             Value::Null | Value::Unknown => Tree::Null,
@@ -116,8 +120,8 @@ impl Spanned {
         Ok(Located { value, at: self.at })
     }
 
-    /// Merges `nearer` over this value: tables merge key by key, except for those named in `whole`; all other values
-    /// are replaced.
+    /// Merges `nearer` over this value. Tables are merged key by key, except the tables with a name in `whole`; all
+    /// other values are replaced.
     pub(super) fn under(&self, nearer: &Self, whole: &[&str]) -> Self {
         let (Value::Table(base), Value::Table(over)) = (&self.value, &nearer.value) else {
             // A list is replaced, not extended. Test: `the_nearer_default_wins_and_tables_merge_key_by_key`.
@@ -127,7 +131,7 @@ impl Spanned {
         for (key, value) in over {
             match merged.iter_mut().find(|(known, _)| known.value == key.value) {
                 Some((known, held)) => {
-                    // Faults are reported at the nearer value, which is the effective one.
+                    // Faults are reported at the nearer value, because it is the effective one.
                     *known = key.clone();
                     *held = if whole.contains(&key.value.as_str()) { value.clone() } else { held.under(value, whole) };
                 }

@@ -1,4 +1,5 @@
-//! The syntax of texts: addresses, paths, places in an answer, names. Each check accepts a text or returns its fault.
+//! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text, or returns the
+//! fault of the text.
 
 mod network;
 
@@ -22,7 +23,7 @@ pub(super) fn line(text: &str) -> Checked {
     }
 }
 
-/// Accepts any text without control characters other than line ends and tabs.
+/// Accepts any text whose only control characters are line ends and tabs.
 pub(super) fn lines(text: &str) -> Checked {
     match text.find(|character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
         Some(_) => Err(SyntaxFault::new("the text has a control character", "write it without")),
@@ -30,7 +31,7 @@ pub(super) fn lines(text: &str) -> Checked {
     }
 }
 
-/// Accepts any text without control characters, except the empty one.
+/// Accepts any text without control characters that isn't empty.
 pub(super) fn name(text: &str) -> Checked {
     if text.is_empty() {
         return Err(SyntaxFault::new("the text is empty", "write a name, or remove the key"));
@@ -64,7 +65,7 @@ pub(super) fn include(text: &str) -> Checked {
     name(text)
 }
 
-/// Accepts an address to listen on.
+/// Accepts the address of a listener: an IP address with a port, or `unix:` and the absolute path of a socket.
 pub(super) fn listen_address(text: &str) -> Checked {
     let Some(path) = text.strip_prefix("unix:") else { return address(text) };
     if !path.starts_with('/') {
@@ -78,10 +79,11 @@ pub(super) fn listen_address(text: &str) -> Checked {
     Ok(())
 }
 
-/// The maximum length of the path of a Unix socket in bytes: `sun_path` of Linux without the terminating zero.
+/// The maximum length of the path of a Unix socket in bytes: the size of `sun_path` of Linux without the terminating
+/// zero.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// Accepts permissions in octal digits.
+/// Accepts the permissions of a file in octal digits.
 pub(super) fn mode(text: &str) -> Checked {
     match read_mode(text) {
         Some(_) => Ok(()),
@@ -91,7 +93,7 @@ pub(super) fn mode(text: &str) -> Checked {
     }
 }
 
-/// Reads permissions: three octal digits, with or without a leading zero.
+/// Reads the permissions of a file: three octal digits, with or without a leading zero.
 pub(super) fn read_mode(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
     let fits = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -116,7 +118,7 @@ pub(super) fn address(text: &str) -> Checked {
     ))
 }
 
-/// Accepts `host:port`.
+/// Accepts a peer: `host:port`, with the port from 1 to 65535.
 pub(super) fn peer(text: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
@@ -153,17 +155,18 @@ pub(super) fn peer(text: &str) -> Checked {
     fault("a host is a name such as people.internal, or an address; IPv6 in brackets".into())
 }
 
-/// Accepts `host:port` of a server of Redis or Valkey.
+/// Accepts the address of a server of Redis or Valkey: `host:port`.
 pub(super) fn store_address(text: &str) -> Checked {
     server_address(text, "6379", "rediss")
 }
 
-/// Accepts `host:port` of a server of PostgreSQL.
+/// Accepts the address of a server of PostgreSQL: `host:port`.
 pub(super) fn postgres_address(text: &str) -> Checked {
     server_address(text, "5432", "")
 }
 
-/// Accepts `host:port`. The help for a URL suggests `usual_port` for a missing port, and `tls` for the scheme `secure`.
+/// Accepts `host:port`. If the text is a URL, the help suggests `usual_port` for a missing port, and `tls` if the
+/// scheme is `secure`.
 fn server_address(text: &str, usual_port: &str, secure: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("an address of the store is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
@@ -183,8 +186,8 @@ fn server_address(text: &str, usual_port: &str, secure: &str) -> Checked {
     peer(text).map_err(|fault| SyntaxFault::new("an address of the store is host:port", fault.help))
 }
 
-/// Accepts the prefix of the keys in the store. Braces are refused, since Redis clusters choose the node by the text
-/// within them.
+/// Accepts the beginning of the names in the store. Braces are refused, because a Redis cluster chooses the node by the
+/// text within braces.
 pub(super) fn store_prefix(text: &str) -> Checked {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte);
     if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
@@ -194,7 +197,7 @@ pub(super) fn store_prefix(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a prefix of keys"), help))
 }
 
-/// Accepts a host that a route answers for.
+/// Accepts the host of a route, without a port.
 pub(super) fn host(text: &str) -> Checked {
     if is_host(text) {
         return Ok(());
@@ -252,7 +255,7 @@ pub(super) fn origin(text: &str) -> Checked {
     fault("write the scheme, the host, and the port if it is not the default".to_owned())
 }
 
-/// Accepts a value of `Host`.
+/// Accepts a value of the header `Host`: the name of a host, with or without a port.
 pub(super) fn host_header(text: &str) -> Checked {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     if is_host_name(host) && port.is_none_or(is_port) {
@@ -264,7 +267,7 @@ pub(super) fn host_header(text: &str) -> Checked {
     ))
 }
 
-/// Returns whether a text is the name of a host, an IPv4 address, or an IPv6 address in brackets.
+/// Returns whether a string is the name of a host, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
@@ -276,7 +279,7 @@ fn is_port(text: &str) -> bool {
     number::<u16>(text).is_some()
 }
 
-/// Parses a number without a sign, which [`str::parse`] would accept.
+/// Parses a number. A sign is refused, although [`str::parse`] would accept it.
 fn number<N: FromStr>(text: &str) -> Option<N> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -297,7 +300,7 @@ pub(super) fn base_url(text: &str) -> Checked {
     url(text)
 }
 
-/// Accepts an absolute URL.
+/// Accepts an absolute URL that begins with `http://` or `https://`.
 pub(super) fn url(text: &str) -> Checked {
     let fault = |help: &str| Err(SyntaxFault::new(format!("{text:?} is not a URL"), help));
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
@@ -309,7 +312,7 @@ pub(super) fn url(text: &str) -> Checked {
     if !is_host(host) || port.is_some_and(|(_, port)| !is_port(port)) {
         return fault("a host follows https://, with or without a port");
     }
-    // Such URLs are sent in headers, so that characters with a meaning there are refused. Test:
+    // Such URLs are sent in headers, so characters with a meaning there are refused. Test:
     // `urls_have_a_host_and_nothing_that_breaks_a_header`.
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.bytes().all(allowed) { Ok(()) } else { fault("write other characters as %XX") }
@@ -330,7 +333,7 @@ pub(super) fn uri(text: &str) -> Checked {
     ))
 }
 
-/// Accepts the beginning of every path of an upstream.
+/// Accepts the beginning of every path of an upstream: an empty text, or a path.
 pub(super) fn base_path(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#{}\"<>\\^`|".contains(&byte);
     if text.is_empty() || (text.starts_with('/') && text.bytes().all(allowed)) {
@@ -339,7 +342,7 @@ pub(super) fn base_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a path"), "write a path such as \"/v1\", which begins with `/`"))
 }
 
-/// Accepts the path of a service: a path below the root, without a query.
+/// Accepts the path of a service: a path other than the root, without a query and a final slash.
 pub(super) fn service_path(text: &str) -> Checked {
     if text.len() > 1 && !text.ends_with('/') && base_path(text).is_ok() {
         return Ok(());
@@ -369,11 +372,11 @@ pub(super) fn one_origin(text: &str) -> Checked {
     origin(text)
 }
 
-/// The maximum length of the name of a tool in bytes. With the prefix `export_` it has 64 bytes, which all models
-/// accept.
+/// The maximum length of a list's name in the names of its tools, in bytes. With the prefix `export_` the name of a
+/// tool has at most 64 bytes, which all models accept.
 const LONGEST_TOOL: usize = 57;
 
-/// Accepts the name of the tool for a list.
+/// Accepts the name of a list in the names of its tools.
 pub(super) fn tool_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text.is_empty() && text.len() <= LONGEST_TOOL && text.bytes().all(allowed) {
@@ -383,7 +386,7 @@ pub(super) fn tool_name(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a name for tools"), help))
 }
 
-/// Accepts the path and the query of a health check.
+/// Accepts a path with a query, such as that of a health check.
 pub(super) fn check_path(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);
     if text.starts_with('/') && text.bytes().all(allowed) {
@@ -393,7 +396,7 @@ pub(super) fn check_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a path"), help))
 }
 
-/// Accepts the address of a DNS server.
+/// Accepts the address of a DNS server: an IP address with a port.
 pub(super) fn resolver(text: &str) -> Checked {
     if text.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
         return Ok(());
@@ -402,7 +405,7 @@ pub(super) fn resolver(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not an address of a DNS server"), help))
 }
 
-/// Accepts a date and time with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`, not before 1970.
+/// Accepts a date and time with its offset (RFC 3339), such as `2027-01-10T08:00:00Z`. Times before 1970 are refused.
 pub(super) fn moment(text: &str) -> Checked {
     match read_moment(text) {
         Some(_) => Ok(()),
@@ -416,7 +419,7 @@ pub(super) fn read_moment(text: &str) -> Option<u64> {
     u64::try_from(moment.timestamp()).ok()
 }
 
-/// Accepts the name of a header field.
+/// Accepts the name of a header.
 pub(super) fn header_name(text: &str) -> Checked {
     match http::HeaderName::from_bytes(text.as_bytes()) {
         Ok(_) => Ok(()),
@@ -424,7 +427,7 @@ pub(super) fn header_name(text: &str) -> Checked {
     }
 }
 
-/// Accepts a JSON Pointer (RFC 6901), with steps such as `[rel=next]`.
+/// Accepts a JSON Pointer (RFC 6901), which may also contain steps such as `[rel=next]`.
 pub(super) fn pointer(text: &str) -> Checked {
     if text.is_empty() || text.starts_with('/') {
         return Ok(());
@@ -436,7 +439,7 @@ pub(super) fn pointer(text: &str) -> Checked {
     ))
 }
 
-/// Accepts a pointer to a member of an item, not to the whole item.
+/// Accepts a pointer to a member of an item. The empty pointer, which is the whole item, is refused.
 pub(super) fn member_pointer(text: &str) -> Checked {
     if text.is_empty() {
         return Err(SyntaxFault::new(
@@ -460,7 +463,7 @@ pub(super) fn body_pointer(text: &str) -> Checked {
     Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
-/// Accepts a place in an answer: a pointer, `header:NAME`, `link:REL`, `content-range:PART`.
+/// Accepts a place in an answer: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:PART`.
 pub(super) fn place(text: &str) -> Checked {
     let Some((kind, name)) = text.split_once(':').filter(|_| !text.starts_with('/')) else {
         return pointer(text);
@@ -487,7 +490,7 @@ fn pointer_meant(text: &str) -> String {
     steps.map(|step| format!("/{step}")).collect()
 }
 
-/// Accepts a term of an order: `-created_at`.
+/// Accepts a term of an order, such as `-created_at`.
 pub(super) fn sort_term(text: &str) -> Checked {
     let field = read_sort_term(text).0;
     if is_field(field) && !has_direction(field) {
@@ -519,7 +522,7 @@ pub(super) fn read_sort_term(text: &str) -> (&str, Direction) {
     }
 }
 
-/// Accepts the name of a field, without a direction.
+/// Accepts the name of a field without a direction.
 pub(super) fn field(text: &str) -> Checked {
     if is_field(text) && !has_direction(text) {
         return Ok(());
@@ -531,7 +534,7 @@ pub(super) fn field(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a field"), help))
 }
 
-/// Accepts a grain: `day`, `s`, `ms`, `us`, or for numbers `1`, `0.1`, `0.01`.
+/// Accepts a grain: `day`, `s`, `ms` or `us`, or for numbers `1`, `0.1`, `0.01` and so on.
 pub(super) fn grain(text: &str) -> Checked {
     if read_grain(text).is_some() {
         return Ok(());
@@ -543,7 +546,7 @@ pub(super) fn grain(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a grain"), help))
 }
 
-/// Returns the grain of a text that [`grain`] accepts.
+/// Returns the grain of a text that [`grain`] accepts; `None` for other texts.
 pub(super) fn read_grain(text: &str) -> Option<Grain> {
     Some(match text {
         "day" => Grain::Day,
@@ -564,7 +567,7 @@ fn is_field(text: &str) -> bool {
 }
 
 fn has_direction(field: &str) -> bool {
-    // `created_at.desc` is a term with a direction in other grammars, and no name of a field. Test:
+    // `created_at.desc` is a term with a direction in other grammars, and not the name of a field. Test:
     // `sort_terms_say_their_direction_by_a_sign`.
     let last = field.rsplit(['.', ':', '/']).next().filter(|last| last.len() < field.len());
     last.is_some_and(|last| ["asc", "desc"].contains(&last.to_lowercase().as_str()))

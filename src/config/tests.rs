@@ -22,7 +22,8 @@ use crate::pagination::{
 
 const REFERENCE: &str = include_str!("../../config/cursorgate.toml");
 
-/// An environment in which every variable is a key, every JSON file an envelope, and every TOML file the reference.
+/// An environment in which every variable is a valid key, every JSON file an envelope, and every TOML file the
+/// reference.
 struct Everything;
 
 impl Environment for Everything {
@@ -44,7 +45,7 @@ fn loaded(text: &str) -> Settings {
     settings.filter(|_| !diagnostics.has_errors()).unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// Returns the reference with its commented-out lines active, as far as they can be distinguished from prose.
+/// Returns the reference with its commented-out keys active, as far as they can be distinguished from prose.
 fn reference_in_full() -> String {
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_alphabetic()) => rest.to_owned(),
@@ -120,7 +121,7 @@ fn a_key_is_explained_by_the_end_of_its_path() {
     assert!(explained.contains("- when-cheap: ") && explained.contains("Default: \"always\""), "{explained}");
 }
 
-/// A small validator for the keywords that the JSON Schema uses.
+/// Validates a value by the keywords that the JSON Schema uses, and appends the faults with their paths.
 fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, faults: &mut Vec<String>) {
     use serde_json::Value::{Array, Object};
     let known = [
@@ -164,7 +165,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
             faults.push(format!("{path}: {value}"));
         }
     }
-    // Only the pattern for variables is checked, since the other patterns are those of the reference's own texts.
+    // Only the pattern for variables is checked: the other patterns describe texts that the reference itself contains.
     let wants_variable = schema.get("pattern").is_some_and(|pattern| pattern == "^env:.|[{]env:.");
     if wants_variable && !value.as_str().is_some_and(|text| text.contains("env:")) {
         faults.push(format!("{path}: {value}"));
@@ -184,7 +185,7 @@ fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, f
     }
 }
 
-/// Returns the JSON that editors validate against the schema.
+/// Returns the JSON that an editor would validate against the schema.
 fn as_json(value: &super::spanned::Spanned) -> serde_json::Value {
     use super::spanned::Value;
     match &value.value {

@@ -19,12 +19,12 @@ use super::{
 const SYNTAX_ERRORS: usize = 20;
 
 /// Reads a text that was added as `source`. Returns the root table without the statements with syntax errors, and
-/// whether there are no such errors. After [`SYNTAX_ERRORS`] errors the table is that of the remaining text.
+/// `true` if there are no such errors. After [`SYNTAX_ERRORS`] errors the table contains what the parser reads of the
+/// remaining text.
 pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
-        // The parser limits the depth of values, so that later recursion over them is bounded. Test:
-        // `depth_is_bounded`.
+        // The parser limits the depth of values, so later recursion over them is bounded. Test: `depth_is_bounded`.
         let (table, errors) = DeTable::parse_recoverable(&remaining);
         let first = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
         let Some(first) = first.filter(|_| attempt < SYNTAX_ERRORS) else {
@@ -34,7 +34,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         };
         let span = first.span().unwrap_or(text.len()..text.len());
         let lines = statement(&remaining, span.start);
-        // The report shows these lines, which may contain a secret. Test:
+        // The report shows these lines, which might contain a secret. Test:
         // `a_secret_beside_a_syntax_error_is_not_shown`.
         for line in lines.clone() {
             mask_line(source, text, line, diagnostics);
@@ -63,7 +63,8 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
 }
 
-/// Returns the line, counted from 1, of the nearest earlier definition of a duplicate key or table.
+/// Returns the line, counted from 1, of the nearest earlier definition of a duplicate key or table; `None` if it isn't
+/// found.
 fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
     let name = text.get(span.clone())?;
     let before = text.get(..span.start)?;
@@ -90,7 +91,7 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
-    // A line that begins with `["` is an element of a list of lists, and no header. Test:
+    // A line that begins with `["` is an element of a list of lists, and not a header. Test:
     // `a_secret_beside_a_syntax_error_is_not_shown`.
     let is_header = |line: &usize| {
         let line = lines[*line];
@@ -100,7 +101,7 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         .rev()
         .take_while(|line| !is_header(line))
         .scan(0_usize, |closed, line| {
-            // The lines are read from the bottom up, so that a closing bracket comes before its opening one.
+            // The lines are read from the bottom up, so a closing bracket comes before its opening one.
             *closed += lines[line].matches([']', '}']).count();
             let open = lines[line].matches(['[', '{']).count();
             let unclosed = open > *closed;
@@ -109,7 +110,7 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         })
         .find_map(|(line, unclosed)| unclosed.then_some(line));
     match (opened, is_header(&fault)) {
-        // After an unclosed bracket the parser stops at the header of the next table, which is not faulty. Test:
+        // After an unclosed bracket the parser stops at the header of the next table, which isn't faulty. Test:
         // `an_unclosed_bracket_does_not_swallow_the_next_table`.
         (Some(opened), true) => opened..fault,
         (Some(opened), false) => opened..fault + 1,
@@ -160,7 +161,7 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
     }
 }
 
-/// Returns midnight in UTC, in seconds since 1970.
+/// Returns the beginning of a day in UTC, in seconds since 1970; `None` if there is no such day.
 fn midnight(year: u16, month: u8, day: u8) -> Option<i64> {
     let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into())?;
     Some(date.and_time(NaiveTime::MIN).and_utc().timestamp())
@@ -171,9 +172,9 @@ fn location(source: u32, span: &Range<usize>) -> Location {
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Masks possible secrets in a line with a syntax error, whose structure is not known. If keys, tokens, passwords or
-/// headers were mentioned since the header of the table, all words are masked except for short numbers, names of
-/// tables, names before a `=` and references such as `env:NAME`.
+/// Masks possible secrets in a line with a syntax error, whose structure isn't known. If the text since the header of
+/// the table mentions keys, tokens, passwords or headers, all words of the line are masked. Exceptions are short
+/// numbers, names of tables, names before a `=`, and references such as `env:NAME`.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let lines: Vec<&str> = text.split('\n').take(line + 1).collect();
     let Some(shown) = lines.get(line) else { return };
@@ -199,7 +200,7 @@ fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics
 }
 
 /// Returns the length of the brackets and the names at the beginning of a line with the header of a table; 0 for other
-/// lines. Only tables of configurations and contracts count: any other line that begins with a bracket may be an
+/// lines. Only the tables of configurations and contracts count: any other line that begins with a bracket may be an
 /// element of a list, and contain a secret.
 fn header(line: &str) -> usize {
     let names = line.trim_start().trim_start_matches('[');

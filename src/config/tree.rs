@@ -1,5 +1,5 @@
 //! JSON values with the location of each of their parts, read from JSON files or from TOML: skeletons, documents, and
-//! values to compare with. Members keep the order of the file.
+//! values to compare with. The members of an object are in the order of the file.
 
 mod read;
 
@@ -12,25 +12,25 @@ use super::diagnostic::Located;
 /// A value with its location.
 pub type LocatedTree = Located<Tree>;
 
-/// A JSON value. Numbers keep their spelling.
+/// A JSON value. A number is the text that was written, so all of its digits are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tree {
-    /// `null`
+    /// The value `null`.
     Null,
-    /// `true`, `false`
+    /// The value `true` or `false`.
     Boolean(bool),
-    /// A number as written.
+    /// A number as it was written.
     Number(String),
-    /// A string, decoded.
+    /// A string, with its escapes decoded.
     Text(String),
-    /// An array.
+    /// An array of values.
     Array(Vec<LocatedTree>),
-    /// An object, in which no name occurs twice.
+    /// An object with its members. No name occurs twice.
     Object(Vec<(Located<String>, LocatedTree)>),
 }
 
 impl Tree {
-    /// Hashes the value without its locations.
+    /// Adds the value to a hash, without its locations.
     pub fn hash_value(&self, hasher: &mut impl Hasher) {
         std::mem::discriminant(self).hash(hasher);
         match self {

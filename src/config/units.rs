@@ -2,26 +2,27 @@
 
 use std::time::Duration;
 
-/// A kind of quantity.
+/// A kind of quantity, such as durations.
 #[derive(Debug)]
 pub(super) struct Unit {
     /// The name of the quantity with its article, such as `a duration`.
     pub(super) noun: &'static str,
     /// Examples of the quantity, as the help of a diagnostic.
     pub(super) examples: &'static str,
-    /// The regular expression of its texts in the JSON Schema.
+    /// The regular expression for such texts in the JSON Schema.
     pub(super) pattern: &'static str,
-    /// Parses a text to the value in the smallest unit.
+    /// Parses a text, and returns its value in the smallest unit.
     pub(super) read: fn(&str) -> Option<u64>,
-    /// Returns the help for a number without a unit.
+    /// Returns the help for a number that is written without a unit.
     pub(super) meant: fn(u64) -> String,
-    /// Units that people write by mistake: the beginning of each in lower case, and the factor and the unit for a
-    /// correction. The first match counts, so that `mo` (months) comes before `m`.
+    /// Units that people write by mistake: the beginning of each in lower case, and the factor and the unit of a
+    /// correction. The first match counts, so `mo` (months) is before `m`.
     tried: &'static [(&'static str, u64, &'static str)],
 }
 
 impl Unit {
-    /// Returns the correction of a number with an unknown unit. Example: `75s` for `75sec`.
+    /// Returns a correction for a number with an unknown unit, such as `75s` for `75sec`; `None` if the unit isn't
+    /// recognised.
     pub(super) fn tried(&self, text: &str) -> Option<String> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let number = text[..digits].parse::<u64>().ok()?;
@@ -31,7 +32,7 @@ impl Unit {
     }
 }
 
-/// Durations, in milliseconds.
+/// Durations. The smallest unit is a millisecond.
 pub(super) static DURATION: Unit = Unit {
     noun: "a duration",
     examples: "write \"250ms\", \"10s\", \"5m\", \"24h\" or \"30d\"",
@@ -51,7 +52,7 @@ pub(super) static DURATION: Unit = Unit {
     ],
 };
 
-/// Sizes, in bytes.
+/// Sizes. The smallest unit is a byte.
 pub(super) static SIZE: Unit = Unit {
     noun: "a size",
     examples: "write \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
@@ -61,12 +62,12 @@ pub(super) static SIZE: Unit = Unit {
     tried: &[("k", 1, "KiB"), ("m", 1, "MiB"), ("g", 1, "GiB"), ("b", 1, "B")],
 };
 
-/// Reads `250ms`, `10s`, `5m`, `24h`, `30d`.
+/// Parses a duration, such as `250ms`, `10s`, `5m`, `24h` or `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     (DURATION.read)(text).map(Duration::from_millis)
 }
 
-/// Reads `512B`, `64KiB`, `10MiB`, `1GiB` as bytes.
+/// Parses a size, such as `512B`, `64KiB`, `10MiB` or `1GiB`, and returns it in bytes.
 pub(super) fn size(text: &str) -> Option<u64> {
     (SIZE.read)(text)
 }
@@ -75,7 +76,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
-    // A number that parses may overflow in the smallest unit. Test: `quantities_need_a_number_and_a_known_unit`.
+    // A number that can be parsed may overflow in the smallest unit. Test: `quantities_need_a_number_and_a_known_unit`.
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 

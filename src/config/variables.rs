@@ -1,8 +1,8 @@
 //! Environment variables in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text, as in
 //! `https://{env:HOST:localhost}/v1`.
 //!
-//! Texts are filled in before they are checked, so that every key with a text can have variables. Secrets are kept as
-//! they are written, and `check` opens them. [`pieces`] splits texts such as `Bearer {env:TOKEN}`.
+//! Variables are filled in before texts are checked, so every key with a text can have variables. Secrets stay as they
+//! are written until `check` opens them. [`pieces`] splits texts such as `Bearer {env:TOKEN}`.
 
 use std::{ops::Range, path::Path};
 
@@ -16,13 +16,13 @@ use super::{
     spanned::{Spanned, Value},
 };
 
-/// A piece of a text.
+/// A piece of a text: literal text, or a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
     Literal(&'t str),
-    /// `env:NAME` or `env:NAME:DEFAULT`.
+    /// A variable and its default: `env:NAME` or `env:NAME:DEFAULT`.
     Variable(&'t str, Option<&'t str>),
-    /// `file:PATH`.
+    /// A file by its path: `file:PATH`.
     File(&'t str),
 }
 
@@ -51,7 +51,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
     Ok(pieces)
 }
 
-/// Reads a part of a text as a reference; returns `None` if it is none.
+/// Reads a part of a text as a reference. Returns `None` if the part isn't one.
 fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, SyntaxFault> {
     let (source, rest) = text[part.clone()].split_once(':').unwrap_or_default();
     // Only the first colon ends the name: a default may contain colons, as an address does. Test:
@@ -69,7 +69,7 @@ fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, Syntax
     }
 }
 
-/// Fills in the variables of all texts in a value. Reports a text that can't be filled in, and replaces it by
+/// Fills in the variables of all texts in a value. Reports a text that can't be filled in, and replaces the text by
 /// [`Value::Unknown`].
 pub(super) fn fill(
     written: &mut Spanned,
@@ -100,17 +100,17 @@ pub(super) fn fill(
                 }
                 Err(fault) => {
                     fault.report(written.at, text, diagnostics);
-                    // The value is not known, so that no fault of its syntax is reported in addition to this one.
+                    // Without a value, no fault of its syntax is reported in addition to this one.
                     written.value = Value::Unknown;
                 }
             }
         }
-        // JSON is left alone, since its placeholders are in braces, too; secrets are opened by `check`.
+        // JSON isn't filled in, because its own placeholders are in braces too. Secrets are opened by `check`.
         _ => {}
     }
 }
 
-/// Returns a text with its variables filled in, or `None` if it has none.
+/// Returns a text with its variables filled in; `None` if the text has no variables.
 fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, SyntaxFault> {
     let pieces = pieces(text)?;
     if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(..))) {
@@ -136,18 +136,14 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
 
 /// Returns the value of a variable, or its default; `None` if it has neither.
 fn value(name: &str, default: Option<&str>, environment: &dyn Environment) -> Option<String> {
-    // Compose files and systemd units pass an unset variable on as an empty one, so that a default replaces that, too.
-    // Test: `variables_are_filled_in_with_their_defaults`.
+    // Compose files and systemd units pass an unset variable on as an empty one, so a default replaces an empty value
+    // too. Test: `variables_are_filled_in_with_their_defaults`.
     let set = environment.variable(name).filter(|value| default.is_none() || !value.is_empty());
     set.or_else(|| default.map(str::to_owned))
 }
 
-/// Returns an argument of the command line with its references filled in, including those to files. With a reference, a
-/// secret does not appear in the list of processes.
-///
-/// # Errors
-///
-/// Returns the fault of a reference that can't be filled in. The message contains no secret.
+/// Returns an argument of the command line with its references filled in, also those to files. A secret that is given
+/// by a reference doesn't appear in the list of processes.
 pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret, String> {
     let mut whole = Vec::with_capacity(text.len());
     for piece in pieces(text).map_err(|fault| format!("{}: {}", fault.message, fault.help))? {
@@ -172,7 +168,7 @@ pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret
 mod tests {
     use super::*;
 
-    /// An environment with two variables: HOST, and EMPTY, which is empty.
+    /// An environment with two variables: HOST, which is `people.internal`, and EMPTY, which is empty.
     struct Two;
 
     impl Environment for Two {

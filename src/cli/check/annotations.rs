@@ -15,7 +15,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// Returns a JSON object with all diagnostics, and with the routes if there are no errors.
+/// Returns a JSON object with all diagnostics. If there are no errors, it also has the routes.
 pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot)>) -> String {
     let (errors, warnings) = diagnostics.counts();
     let faults = all(diagnostics);
@@ -71,7 +71,7 @@ fn routes(settings: &Settings, snapshot: &Snapshot) -> Value {
     routes.collect()
 }
 
-/// Returns a workflow command for each diagnostic, and a last line with the counts.
+/// Returns a workflow command for each diagnostic, followed by a line with the counts.
 pub(super) fn github(diagnostics: &Diagnostics) -> String {
     let mut text = commands(diagnostics);
     let (errors, warnings) = diagnostics.counts();
@@ -79,14 +79,14 @@ pub(super) fn github(diagnostics: &Diagnostics) -> String {
     text
 }
 
-/// Returns a workflow command for each diagnostic, so that GitHub shows it next to its line.
+/// Returns a workflow command for each diagnostic. GitHub shows the diagnostic next to its line.
 pub(super) fn commands(diagnostics: &Diagnostics) -> String {
     let mut text = String::new();
     for fault in diagnostics.iter() {
         let (file, line, column) = diagnostics.place(fault.at);
         let end_column = diagnostics.end_column(fault.at);
         let separator = if fault.help.is_empty() { "" } else { ": " };
-        // A line end in a message would start another command, so that it is escaped. Test:
+        // A line end in a message would begin another command, so it is escaped. Test:
         // `annotations_are_escaped_and_end_with_their_line`.
         let message = data(&format!("{}{separator}{}", fault.message, fault.help));
         let _ = writeln!(

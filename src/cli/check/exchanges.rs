@@ -1,5 +1,5 @@
-//! `cursorgate check --exchanges`: tests dialects by contracts, which are files of exchanges from the documentation of
-//! upstreams.
+//! `cursorgate check --exchanges`: tests dialects against contracts, which are files of exchanges from the
+//! documentation of upstreams.
 
 use std::{
     fmt::Write as _,
@@ -17,10 +17,10 @@ use crate::{
     upstream::{HeldContract, hold},
 };
 
-/// A contract and its result.
+/// A contract and the result of its test.
 struct CheckedContract {
     file: String,
-    /// The dialect and the result; `None` for a contract that can't be read.
+    /// The name of the dialect and the result; `None` for a contract that can't be read.
     result: Option<(String, HeldContract)>,
     diagnostics: Diagnostics,
 }
@@ -31,8 +31,8 @@ impl CheckedContract {
     }
 }
 
-/// Tests dialects by the contracts in these files, and prints the differences. The dialects are the built-in ones, and
-/// those of the configuration at `configuration`.
+/// Tests dialects against the contracts in these files, and prints the differences. The dialects are the built-in ones,
+/// and those of the configuration at `configuration`.
 pub(super) fn run(
     files: &[PathBuf],
     configuration: Option<&Path>,

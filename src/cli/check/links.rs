@@ -6,8 +6,9 @@ use crate::{
     gateway::routes::list::List,
 };
 
-/// Returns the label and the text of the line on the upstream's links to itself in answers that pass through. Returns
-/// `None` if no answers pass through, or if the route has neither an upstream with a `host_header` nor `legacy.links`.
+/// Describes the treatment of the upstream's links to itself, in answers that are passed on: the label and the text of
+/// the line. Returns `None` if no answers are passed on. Also returns `None` if the route has neither an upstream with
+/// a `host_header` nor `legacy.links`.
 pub(super) fn passed(
     settings: &Settings,
     route: &RouteSettings,
@@ -30,7 +31,7 @@ pub(super) fn passed(
     Some(("rewrites", format!("links to {host} in {}; others in bodies stay", names.join(", "))))
 }
 
-/// Returns an example of a link to a further page, and the source of its host. Returns `None` for a list whose cursors
+/// Returns an example of a link to another page, and the source of its host. Returns `None` for a list whose cursors
 /// are sent in bodies.
 pub(super) fn example(settings: &Settings, route: &RouteSettings, parameters: &Parameters) -> Option<String> {
     if !route.methods.get || parameters.takes_cursors_in_body() {

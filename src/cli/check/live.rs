@@ -16,7 +16,7 @@ use crate::{
     upstream::Dialect,
 };
 
-/// Checks each list against its upstream. Adds a diagnostic for each fault, and returns a text with a line for each
+/// Checks each list against its upstream. Adds a diagnostic for each fault, and returns the report with a line for each
 /// route.
 pub(super) fn ask(
     settings: &Settings,
@@ -47,14 +47,14 @@ pub(super) fn ask(
     Ok(text)
 }
 
-/// Returns the help for a fault in a built-in dialect: it can't be changed, so that another dialect must extend it.
+/// Returns the help for a fault in a built-in dialect. Such a dialect can't be changed, so another one must extend it.
 fn own_dialect(route: &str, base: &str, help: &str) -> String {
     format!(
         "{help}, in a dialect of your own: [dialects.{route}] with extends = \"{base}\"; the route names it, dialect = \"{route}\""
     )
 }
 
-/// Checks a list against its upstream. Returns `None` if its dialect does not compile, which has been reported.
+/// Checks a list against its upstream. Returns `None` if its dialect doesn't compile, which has been reported.
 fn review(
     route: &RouteSettings,
     list: &ListSettings,
@@ -64,7 +64,7 @@ fn review(
     let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
     let headers = target::headers(&arguments.header)?;
     let upstream = Arc::clone(&compiled.upstream);
-    // The sender adds the base path, so that it is removed here.
+    // The sender adds the base path, so it is removed here.
     let asked = compiled.target(&route.path.value, &[], "");
     let path = asked.strip_prefix(upstream.base_path.as_str()).unwrap_or(&asked).to_owned();
     let pairs = crate::learn::query_of(&format!("?{}", list.dialect.request.query.value));

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use super::durations::duration;
 use crate::config::settings::PageCacheSettings;
 
-/// Describes which pages are kept, and for how long. Each time is at most a quarter of `life`, the lifetime of cursors.
+/// Describes which pages are stored, and for how long. Each time is at most a quarter of `life`, the lifetime of
+/// cursors.
 pub(super) fn kept(cache: &PageCacheSettings, life: Option<Duration>) -> String {
     let bounded = |time: Duration| {
         let most = life.map_or(u64::MAX, |life| life.as_secs() / 4);

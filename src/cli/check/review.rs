@@ -1,8 +1,9 @@
-//! Advice on routes whose configuration has no mistake.
+//! Advice on routes whose configuration has no mistakes.
 
 use crate::config::settings::{ListSettings, RouteSettings, Settings};
 
-/// Returns the fields of the order and of `sortable` whose names suggest personal data, which cursors would contain.
+/// Returns the fields of the order and of `sortable` whose names suggest personal data. Cursors would contain their
+/// values.
 pub(super) fn personal_keys(list: &ListSettings) -> Vec<&str> {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let mut fields: Vec<&str> = ordered
@@ -37,8 +38,8 @@ fn is_personal(field: &str) -> bool {
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
 }
 
-/// Returns the names of routes that forward other requests below a list's path to the same upstream. They bypass the
-/// list's policy for legacy requests.
+/// Returns the names of routes that forward other requests below a list's path to the same upstream. Such requests
+/// bypass the list's policy for legacy requests.
 pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> Vec<&'s str> {
     let is_catch_all = |other: &&RouteSettings| {
         let same_host = route.hosts.is_empty()
@@ -58,7 +59,7 @@ fn covers(pattern: &str, path: &str) -> bool {
     let is_parameter = |segment: &str| segment.starts_with('{');
     let mut path = path.split('/');
     base.split('/').all(|segment| {
-        // A parameter in either path may have the value of the other segment. Test:
+        // A parameter in either path may have the value of the other path's segment. Test:
         // `a_rest_path_covers_paths_below_its_base`.
         path.next().is_some_and(|other| segment == other || is_parameter(segment) || is_parameter(other))
     })
@@ -68,8 +69,7 @@ fn covers(pattern: &str, path: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Shows that names of personal data are recognised in each spelling, and that names which only resemble them are
-    /// not.
+    /// Names of personal data are recognised in each spelling, and names that only resemble them aren't.
     ///
     /// Row: A07
     #[test]
@@ -83,8 +83,7 @@ mod tests {
         }
     }
 
-    /// Shows which paths a pattern with a rest parameter covers: its base, if it has the same segments, and all paths
-    /// below it.
+    /// A pattern with a rest parameter covers its base, if that has the same segments, and all paths below its base.
     ///
     /// Row: A23
     #[test]

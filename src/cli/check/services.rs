@@ -8,7 +8,7 @@ use crate::{
     gateway::{Snapshot, lifecycle::snapshot::authorizing},
 };
 
-/// Returns the description of all services; empty without services.
+/// Returns the description of all services; an empty string if there are none.
 pub(super) fn described(snapshot: &Snapshot) -> String {
     let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks } = &snapshot.services;
     let mut text = String::new();
@@ -71,7 +71,7 @@ fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Adds the first line of a service.
+/// Writes the first line about a service.
 fn begin(out: &mut String, name: &str, said: &str) {
     let _ = writeln!(out, "services.{name:<7} {said}");
 }

@@ -1,5 +1,5 @@
-//! The description of a configuration's routes in plain words: how pages are found, the guarantee for clients, the cost
-//! of a page, the treatment of parameters, and the treatment of legacy clients.
+//! The description of a configuration's routes in plain words: the way in which pages are found, the guarantee for
+//! clients, the cost of a page, the treatment of parameters, and the treatment of legacy clients.
 
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     text
 }
 
-/// Returns the description of the routes with this name; empty if there is none.
+/// Returns the description of the routes with this name; an empty string if there is no such route.
 pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
     let mut text = String::new();
     let routes = settings.routes.iter().zip(&snapshot.routes);
@@ -79,7 +79,7 @@ fn describe(
     }
 }
 
-/// Describes the requests that the route takes, and the upstream and path that they are sent to.
+/// Describes the requests that the route answers, and the upstream and the path to which they are sent.
 fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSettings, is_served: bool) {
     let upstream = &settings.upstreams[route.upstream];
     let path = &route.path.value;
@@ -125,7 +125,7 @@ fn describe_list(
     if let Some(cache) = &list.page_cache {
         line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
     }
-    // If the upstream's size has the name of the clients' limit, it does not mark a legacy request.
+    // If the upstream's size has the same name as the clients' limit, it doesn't mark a legacy request.
     let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
     if let Some(legacy) = legacy(&list.legacy, &marks, now) {
@@ -144,7 +144,7 @@ fn describe_list(
     }
 }
 
-/// Describes the origins that may read the route.
+/// Describes the origins whose scripts may read answers of the route.
 fn cors(settings: &CorsSettings) -> String {
     let origins = match settings.origins.as_slice() {
         [any] if any == "*" => "all origins".to_owned(),
@@ -154,7 +154,7 @@ fn cors(settings: &CorsSettings) -> String {
     format!("{origins}{credentials}; browsers ask again after {}", duration(settings.max_age))
 }
 
-/// Describes a route that observes.
+/// Describes the treatment of requests on a route that observes.
 fn observes(observe: ObserveSettings) -> String {
     let which = match observe.every {
         1 => "every answer to an old client".to_owned(),
@@ -163,7 +163,7 @@ fn observes(observe: ObserveSettings) -> String {
     format!("every request passes through; {which} is read and counted. action = \"paginate\" does the following")
 }
 
-/// Writes a line of the description of a route.
+/// Writes a line of the description of a route, with `word` as its label.
 fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<11}  {text}");
 }
@@ -195,7 +195,7 @@ fn describe_pages(
     line(out, "cost", &cost(list, promise, &known.of(dialect, list), run));
 }
 
-/// Describes the mode, and the requests by which pages are read.
+/// Describes the mode, and the requests with which pages are read.
 fn mode(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[String]) -> String {
     let (paging, places) = (dialect.paging(), dialect.places());
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
@@ -230,7 +230,7 @@ fn mode(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[St
     format!("{}: {how}; {sizes}; dialect {}", promise.mode.word(), list.dialect.name)
 }
 
-/// Describes the best level of a page, and the exceptions to it.
+/// Describes the best level of a page, and its exceptions.
 fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String {
     let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let level = match promise.level {
@@ -272,7 +272,7 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
     text
 }
 
-/// Describes a declared order, and the treatment of equal keys.
+/// Describes a declared order, and the treatment of equal keys. Returns `None` if no order is declared.
 fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> Option<String> {
     let sorted = dialect.default_sorted();
     let order = &sorted.order;
@@ -292,7 +292,7 @@ fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Optio
     Some(text)
 }
 
-/// Describes the source of the declared order: requested by the upstream's sort, or assumed to be the list's own.
+/// Describes the source of the declared order: the gateway requests it, or assumes that the list has it.
 fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong().len();
     if sorted.asked > strong {
@@ -324,7 +324,7 @@ fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
     }
 }
 
-/// Returns the next higher level.
+/// Returns the next higher level; `None` for the highest one.
 const fn next_level(level: Level) -> Option<&'static str> {
     match level {
         Level::Exact => None,
@@ -334,7 +334,6 @@ const fn next_level(level: Level) -> Option<&'static str> {
     }
 }
 
-/// Returns the least common multiple.
 fn least_common_multiple(left: u64, right: u64) -> u64 {
     let (mut greatest, mut rest) = (left.max(1), right.max(1));
     while rest > 0 {
@@ -351,7 +350,7 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the cost of pages up to the largest size, in requests to the upstream.
+/// Describes the cost of pages up to the largest size, in upstream requests. `run` is the longest possible tie run.
 fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
@@ -375,7 +374,7 @@ fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option
     text
 }
 
-/// Describes the parameters of clients: those of the query, or members of the body.
+/// Describes the parameters of clients: in the query, in the body, and in `Prefer`.
 fn clients(list: &ListSettings, parameters: &Parameters) -> String {
     let seeks = list.mode.value == Mode::Seek;
     let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
@@ -402,7 +401,7 @@ fn others(list: &ListSettings) -> String {
     format!("{text}{but}")
 }
 
-/// Describes the sizes of pages and their form.
+/// Describes the sizes of pages, their envelopes and their totals.
 fn pages(list: &ListSettings) -> String {
     let over = match list.page_size.over_max.unwrap_or(list.envelope.over_max) {
         OverMax::Clamp => "lowered",
@@ -428,7 +427,7 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    // Cursors with tokens of the upstream are sealed, because clients could read the tokens in signed ones.
+    // Cursors with tokens of the upstream are sealed, because clients could read the tokens in signed cursors.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
     let personal = review::personal_keys(list);
@@ -440,7 +439,7 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
 }
 
-/// Describes how the bodies of requests by POST are used.
+/// Describes the use of the bodies of requests by POST. `goes_along` is true if they are sent to the upstream.
 fn bodies(list: &ListSettings, goes_along: bool) -> String {
     let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
     let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
@@ -496,7 +495,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     Some(text)
 }
 
-/// Describes the rate limits of a client; `None` without limits.
+/// Describes the rate limits of a client; `None` if there are none.
 fn limits(limits: &RateLimitSettings) -> Option<String> {
     let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
     let told: Vec<String> = [(limits.requests, "requests"), (upstream_requests, "upstream requests")]
@@ -511,7 +510,7 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
 }
 
-/// Describes the processes that share the counts of limits.
+/// Describes whether processes count limits together.
 fn counted(settings: &Settings) -> &'static str {
     match settings.caches.shared {
         Some(_) => "; all processes with this store count together",
@@ -519,13 +518,13 @@ fn counted(settings: &Settings) -> &'static str {
     }
 }
 
-/// Describes a rate limit.
+/// Describes a rate limit; `noun` names what is limited, such as `requests`.
 fn quota(QuotaSettings { requests, per, burst }: QuotaSettings, noun: &str) -> String {
     let burst = if burst < requests { format!(", {burst} at once") } else { String::new() };
     format!("{requests} {noun} in {}{burst}", duration(per))
 }
 
-/// Describes the rate limit of legacy requests, and the brownouts that have not ended; `None` without both.
+/// Describes the rate limit of legacy requests, and the brownouts that haven't ended; `None` if there are neither.
 fn legacy_limits(legacy: &LegacySettings, now: u64) -> Option<String> {
     let mut told: Vec<String> =
         legacy.rate_limit.map(|limit| quota(limit, "requests") + " for each client").into_iter().collect();

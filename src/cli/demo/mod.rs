@@ -27,17 +27,17 @@ use crate::{
     },
 };
 
-/// The configuration of the demo. The addresses in it are replaced.
+/// The configuration of the demo. Its addresses are replaced by those of the run.
 const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
 
-/// The address of the gateway in that configuration.
+/// The address of the gateway in [`CONFIGURATION`].
 const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 
-/// The address of the legacy API in that configuration.
+/// The address of the legacy API in [`CONFIGURATION`].
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The services of the demo: GraphQL with a page for browsers, and live pages with short intervals, so that people see
-/// the changes.
+/// The services of the demo: GraphQL with a page for browsers, and live pages. The intervals of live pages are short,
+/// because people wait for the changes.
 const SERVICES: &str = if cfg!(feature = "services") {
     "\n[services.graphql]\nintrospection = true\npage = true\n\n\
      [services.live]\nroutes = [\"users\"]\ninterval = { min = \"250ms\", max = \"1s\" }\n"
@@ -45,7 +45,7 @@ const SERVICES: &str = if cfg!(feature = "services") {
     ""
 };
 
-/// The address of the admin listener in that configuration.
+/// The address of the admin listener in [`CONFIGURATION`].
 const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
 
 /// The first ports that are tried for the gateway and for its admin listener, and the number of ports that are tried.
@@ -53,11 +53,11 @@ const FIRST_PORT: u16 = 8_080;
 const FIRST_ADMIN_PORT: u16 = 9_180;
 const PORTS: u16 = 100;
 
-/// The number of retries to reach a server of the demo after its start, and the pause between them.
+/// The largest number of retries to reach a server of the demo after its start, and the pause between two attempts.
 const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The longest time for an answer of the demo.
+/// The longest time for connecting to a server of the demo, and for each read of its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the legacy API and the gateway until a signal ends them.
@@ -97,7 +97,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
     run::serve((servers, SignalRuntime::begin()?), vitals, settings, &live, None)
 }
 
-/// The addresses of a run.
+/// The addresses of a run of the demo.
 #[derive(Clone, Copy, Debug)]
 struct DemoAddresses {
     gateway: SocketAddr,
@@ -108,8 +108,8 @@ struct DemoAddresses {
 impl DemoAddresses {
     /// Returns the configuration with these addresses.
     fn configuration(self) -> String {
-        // The gateway's address is filled in last: it may equal the upstream's address in the file, which would be
-        // replaced too. Test: `the_addresses_of_the_run_are_in_its_configuration`.
+        // The gateway's address is filled in last. It may equal the address of the upstream in the file, which would
+        // then be replaced too. Test: `the_addresses_of_the_run_are_in_its_configuration`.
         CONFIGURATION
             .replace(WRITTEN_LISTENER, "{listener}")
             .replace(WRITTEN_UPSTREAM, &self.upstream.to_string())
@@ -119,7 +119,7 @@ impl DemoAddresses {
     }
 }
 
-/// Returns the first free port from `first` on, on the loopback address.
+/// Returns the loopback address with the first free port from `first` on.
 fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     let mut candidates = (first..first + PORTS).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
@@ -128,7 +128,7 @@ fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     })
 }
 
-/// An environment with a signing key for this run, and without files.
+/// An environment without files, whose only variable is the signing key of this run.
 struct KeyOfThisRun(String);
 
 impl Environment for KeyOfThisRun {
@@ -145,7 +145,8 @@ impl Environment for KeyOfThisRun {
 /// page after the first one, and the last commands show the second page after users are added before it.
 fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     let DemoAddresses { gateway, upstream, admin } = addresses;
-    // The legacy API must listen before the first request, or else the gateway would report its upstream as unhealthy.
+    // The legacy API must listen before the first request; otherwise the gateway would report its upstream as
+    // unhealthy.
     ask(upstream, "/users?page=1&limit=1")?;
     let first = "/users?limit=3";
     let body = ask(gateway, first)?;
@@ -177,7 +178,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     ))
 }
 
-/// Returns the body of an answer. Retries while the server does not answer.
+/// Returns the body of an answer. Retries while the server doesn't answer.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
     loop {

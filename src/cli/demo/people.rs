@@ -1,13 +1,13 @@
-//! The people of the demo: the same 1,003 in each run, with the difficulties of real lists. Many were created at the
-//! same instant, some never logged in, names have letters of many alphabets, and some values have unusual spellings in
-//! JSON.
+//! The people of the demo: 1,003 of them, the same in each run, with the difficulties of real lists. Many were created
+//! at the same instant, and some never logged in. Names have letters of many alphabets, and some values have unusual
+//! spellings in JSON.
 
 use std::cmp::Ordering;
 
 /// The number of people.
 pub(super) const COUNT: usize = 1_003;
 
-/// Seconds from 1970 to 2024-01-01.
+/// The beginning of 2024-01-01, in seconds since 1970.
 const FIRST_DAY: u64 = 1_704_067_200;
 
 const NAMES: [&str; 12] = [
@@ -25,18 +25,18 @@ const NAMES: [&str; 12] = [
     "नीलम शर्मा",
 ];
 
-/// A person of the API.
+/// A person in the list of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
     /// The id, from 1.
     pub(super) id: u64,
-    /// The name without escapes of JSON, for sorting.
+    /// The name without JSON escapes, for sorting.
     pub(super) name: String,
-    /// The time of creation (RFC 3339), which up to 13 people share.
+    /// The time of creation (RFC 3339). Up to 13 people have the same one.
     pub(super) created_at: String,
     /// The time of the last login (RFC 3339); `None` for a person who never logged in.
     pub(super) last_login: Option<String>,
-    /// The item as JSON.
+    /// The item as JSON, exactly as the API sends it.
     pub(super) json: String,
 }
 
@@ -49,7 +49,7 @@ impl Person {
     }
 }
 
-/// A field that the API sorts by.
+/// A field by which the API sorts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Id,
@@ -59,7 +59,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Returns the field with a name.
+    /// Returns the field with a name; `None` if the API doesn't sort by such a field.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
@@ -71,13 +71,13 @@ impl Field {
     }
 }
 
-/// Returns all people, by id.
+/// Returns all people, sorted by id.
 pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// Returns a new person with this id. With an id after all others, the person is the newest one, unless another one was
-/// moved.
+/// Returns a new person with this id. If the id is greater than all others, the person is the newest one, unless
+/// another person was moved.
 pub(super) fn newcomer(id: u64) -> Person {
     person(id)
 }
@@ -100,7 +100,8 @@ pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: b
 
 fn person(id: u64) -> Person {
     let spelling = NAMES[(scatter(id) % 12) as usize];
-    // People are in groups of 13. Those of an even group share an instant, the others have one each.
+    // People are in groups of 13. All people of an even group have the same time of creation, and those of other groups
+    // have different ones.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
     let created_at = crate::gateway::runtime::clock::rfc3339(created);
@@ -123,7 +124,7 @@ fn person(id: u64) -> Person {
     Person { id, name, created_at, last_login, json }
 }
 
-/// Returns a pseudo-random number, which is always the same for an id.
+/// Returns a pseudo-random number, which is always the same for the same id.
 fn scatter(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 1_000_000_007
 }

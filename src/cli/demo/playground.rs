@@ -1,5 +1,5 @@
-//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side. It also shows the
-//! requests to the legacy API, and the first page as it changes.
+//! The playground of the demo: a page that reads the list by `page=` and by `cursor=` side by side. The page also shows
+//! the requests to the legacy API, and the first page of the list as it changes.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, header};
 
 use super::upstream::pairs;
 
-/// The files: path, content type, text.
+/// The files of the page: the path, the content type and the text of each.
 const FILES: [(&str, &str, &str); 4] = [
     ("/playground/", "text/html; charset=utf-8", include_str!("playground/index.html")),
     ("/playground/playground.css", "text/css; charset=utf-8", include_str!("playground/playground.css")),
@@ -15,15 +15,15 @@ const FILES: [(&str, &str, &str); 4] = [
     ("/playground/live.js", "text/javascript; charset=utf-8", include_str!("playground/live.js")),
 ];
 
-/// The `Content-Security-Policy` of the page. It permits no scripts, styles or requests of other origins, no inline
-/// ones, and no frame around the page.
+/// The `Content-Security-Policy` of the page. It forbids scripts, styles and requests of other origins, inline scripts
+/// and styles, and frames around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The number of requests that are remembered.
+/// The largest number of requests that are remembered.
 const REMEMBERED: usize = 100;
 
-/// Returns a file of the page.
+/// Returns the response with a file of the page; `None` for other paths.
 pub(super) fn file(path: &str) -> Option<Response<Vec<u8>>> {
     let path = if path == "/playground" { "/playground/" } else { path };
     let (_, kind, text) = FILES.into_iter().find(|(known, _, _)| *known == path)?;
@@ -48,7 +48,7 @@ struct Log {
 }
 
 impl Requests {
-    /// Adds a request, and drops the oldest one if there are too many.
+    /// Adds a request. Drops the oldest one if there are more than [`REMEMBERED`].
     pub(super) fn note(&self, request: &str) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.count += 1;
@@ -58,11 +58,11 @@ impl Requests {
         log.last.push(request.to_owned());
     }
 
-    /// Returns the number of the last request, and the requests after the one with the number `since`, as JSON.
+    /// Returns the number of the last request, and the requests after the number `since` in `query`, as JSON.
     pub(super) fn since(&self, query: &str) -> String {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = pairs(query).find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok());
-        // Older requests were dropped, so that at most the remembered ones are listed. Test:
+        // Older requests were dropped, so at most the remembered ones are listed. Test:
         // `requests_after_a_number_are_listed`.
         let new = log.count.saturating_sub(since.unwrap_or(log.count)).min(log.last.len());
         let requests = &log.last[log.last.len() - new..];

@@ -21,23 +21,23 @@ use super::{
 /// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
 
-/// The largest number of people in an answer, regardless of the limit of the request.
+/// The largest number of people in an answer. Larger limits in requests are lowered to it.
 const LARGEST_LIMIT: usize = 100;
 
 /// The number of people that a POST adds.
 const NEWCOMERS: usize = 3;
 
-/// The largest number of people. No more can be added.
+/// The largest number of people in the list. If it would be exceeded, a POST is refused.
 const MOST: usize = 100_000;
 
-/// The API and its data.
+/// The legacy API with its data.
 #[derive(Debug)]
 pub(super) struct LegacyApi {
     people: RwLock<Vec<Person>>,
     requests: Requests,
 }
 
-/// Returns the API as a service at an address.
+/// Returns the API as a service that listens at an address.
 pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
     let mut service = Service::new("legacy API".to_owned(), LegacyApi::new());
     service.threads = Some(1);
@@ -122,7 +122,7 @@ impl LegacyApi {
     }
 
     fn users(&self, query: &str) -> (StatusCode, String) {
-        // The newest come first, unless the request has a sort.
+        // The newest people are first, unless the request has a sort.
         let (mut page, mut limit, mut sort) =
             (1_usize, DEFAULT_LIMIT, vec![(Field::CreatedAt, true), (Field::Id, false)]);
         for (name, value) in pairs(query) {
@@ -146,7 +146,7 @@ impl LegacyApi {
             };
             sort.iter().fold(Ordering::Equal, by_term)
         });
-        // The number of the page comes from the request, so that the product may overflow. Test:
+        // The number of the page is from the request, so the product may overflow. Test:
         // `a_page_follows_its_number_and_its_limit`.
         let from = page.saturating_sub(1).saturating_mul(limit);
         let items: Vec<&str> = people.iter().skip(from).take(limit).map(|person| person.json.as_str()).collect();
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(value["total"], 1_002);
         let five = value["data"].as_array().unwrap().iter().find(|item| item["id"] == 5).unwrap();
         assert_eq!(five["created_at"], value["data"][0]["created_at"], "among the newest");
-        // Ids are not reused.
+        // New ids follow the greatest id in the list, so the deleted id 1003 is used again.
         assert!(api.add().1.contains("\"id\": 1003") && api.add().1.contains("\"id\": 1006"));
     }
 }

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::super::Failure;
 use crate::learn::openapi::DocumentedList;
 
-/// The maximum size of a document in bytes.
+/// The maximum size of a document, in bytes.
 const LARGEST: u64 = 32 << 20;
 
-/// Reads the description of a list from a document in JSON, or in YAML if the file's name ends in `.yaml` or `.yml`.
+/// Reads the description of a list from a document in YAML, if the file's name ends in `.yaml` or `.yml`, or otherwise
+/// in JSON.
 pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<DocumentedList, Failure> {
     let mistaken = |fault: String| Failure::mistaken(format!("{}: {fault}", path.display()));
     let mut text = String::new();

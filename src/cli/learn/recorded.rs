@@ -16,7 +16,7 @@ use crate::{
 const ARCHIVE: u64 = 64 << 20;
 const FILES: usize = 1_000;
 
-/// Reads the exchanges with the upstream at a URL.
+/// Reads the recorded exchanges with the upstream at a URL.
 pub(super) fn read(paths: &[PathBuf], url: &str) -> Result<Recording, Failure> {
     let mut exchanges = Vec::new();
     for path in paths {
@@ -27,7 +27,7 @@ pub(super) fn read(paths: &[PathBuf], url: &str) -> Result<Recording, Failure> {
     Ok(Recording::new(exchanges))
 }
 
-/// Returns the path of a file, or those of a folder's `.har` and `.toml` files, sorted by name.
+/// Returns the path of a file, or for a folder the paths of its `.har` and `.toml` files, sorted by name.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let fault = |error| unreadable(path, &error);
     if !fs::metadata(path).map_err(fault)?.is_dir() {

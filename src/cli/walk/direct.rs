@@ -1,4 +1,4 @@
-//! The source of direct listings: an upstream with a built-in dialect, or with the dialect of a route in a
+//! The source of direct readings: an upstream that is read with a built-in dialect, or with the dialect of a route in a
 //! configuration.
 
 use std::{path::Path, sync::Arc};
@@ -26,13 +26,13 @@ use crate::{
     walk::{DirectPager, Pager},
 };
 
-/// A list of an upstream, with the dialect by which it is read.
+/// A list of an upstream, and the dialect with which it is read.
 pub(super) struct DirectSource {
     route: Arc<Route>,
 }
 
 impl DirectSource {
-    /// Finds the source of the list at a URL, by the arguments.
+    /// Finds the source of the list at a URL, as the arguments describe it.
     pub(super) fn find(arguments: &WalkArguments, url: &ListUrl) -> Result<Self, Failure> {
         let snapshot = match (&arguments.dialect, &arguments.config) {
             (Some(name), _) => by_dialect(arguments, url, name)?,
@@ -59,8 +59,8 @@ impl DirectSource {
         self.route.described_list().expect("the route has a list")
     }
 
-    /// Returns a sender of requests, with the TLS settings and headers of the upstream in the configuration, and these
-    /// headers.
+    /// Returns a sender of requests with these headers, and with the TLS settings and headers of the upstream in the
+    /// configuration.
     pub(super) fn sender(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<ProbeSender, Failure> {
         Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
     }
@@ -74,10 +74,10 @@ impl DirectSource {
         }
     }
 
-    /// Creates a walk.
+    /// Creates a walk of the list at a URL.
     pub(super) fn pager(&self, url: &ListUrl) -> Pager<'_> {
         let list = self.list();
-        // The sender adds the base path, so that it is removed here.
+        // The sender adds the base path, so it is removed here.
         let base = self.route.upstream.base_path.as_str();
         let path = url.path.strip_prefix(base).unwrap_or(&url.path).to_owned();
         let default = list.page_size.default;
@@ -92,15 +92,15 @@ impl DirectSource {
     }
 }
 
-/// Compiles a route with a built-in dialect.
+/// Compiles a configuration with a route for the URL and a built-in dialect.
 fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Snapshot, Failure> {
     let id = arguments
         .id
         .as_ref()
         .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
     let tls = if url.tls { "tls = {}\n" } else { "" };
-    // The path names the collection, as for every route. A path with braces is not used, because they would be a
-    // parameter of the route.
+    // The path names the collection, as for every route. A path with braces isn't used, because they would be
+    // parameters of the route.
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(
@@ -123,7 +123,7 @@ fn configured(path: &Path) -> Result<Snapshot, Failure> {
     })
 }
 
-/// Returns whether the list at a URL is the one that a route reads from its upstream.
+/// Returns whether a route reads the list at a URL from its upstream.
 fn asks_for(route: &Route, url: &ListUrl) -> bool {
     let names = route.upstream.peers.names();
     let is_peer = names.iter().any(|name| [&url.peer, &url.authority].iter().any(|own| name.text() == own.as_str()));

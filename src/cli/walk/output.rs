@@ -1,7 +1,7 @@
 //! The items of a walk as lines, and the state from which an interrupted walk is resumed.
 //!
-//! Items are written first, and then the state with the length of the file. A resumed walk truncates the file to that
-//! length: items after it belong to a page whose state was not written, and are read again.
+//! Items are written first, and then the state, which contains the length of the file. A resumed walk truncates the
+//! file to that length: the items after it belong to a page whose state was not written, and are read again.
 
 use std::{
     ffi::OsString,
@@ -20,10 +20,10 @@ use crate::{
     walk::{WalkPlace, WalkedPage, comparison::WalkCost},
 };
 
-/// The version of the state's format.
+/// The version of the state's format. A state with another version can't be resumed.
 const VERSION: u32 = 1;
 
-/// The maximum length of a file name that is made from a URL, in characters.
+/// The maximum length of a file name that is derived from a URL, in characters.
 const LONGEST_NAME: usize = 120;
 
 /// The state of an interrupted walk.
@@ -73,10 +73,10 @@ impl WalkState {
     }
 }
 
-/// The place to which items are written.
+/// The output for the items of a walk.
 pub(super) enum ItemWriter {
     Stdout(BufWriter<io::Stdout>),
-    /// A file for the items, and one for the state.
+    /// A file for the items, with its path, and the path of the file for the state.
     File {
         items: BufWriter<File>,
         path: PathBuf,
@@ -85,8 +85,8 @@ pub(super) enum ItemWriter {
 }
 
 impl ItemWriter {
-    /// Opens the outputs of all walks, and reads the states of interrupted ones. Several walks have their files in a
-    /// folder.
+    /// Opens the outputs of all walks, and reads the states of interrupted ones. For several walks, `out` is a folder
+    /// that contains a file for each.
     pub(super) fn open_all(urls: &[String], out: Option<&Path>) -> Result<Vec<(Self, Option<WalkState>)>, Failure> {
         match (out, urls) {
             (None, [_]) => Ok(vec![(Self::Stdout(BufWriter::new(io::stdout())), None)]),
@@ -101,7 +101,7 @@ impl ItemWriter {
         }
     }
 
-    /// Opens a new file, or that of an interrupted walk with its state.
+    /// Opens a new file, or the file of an interrupted walk with its state.
     pub(super) fn open(path: &Path, url: &str) -> Result<(Self, Option<WalkState>), Failure> {
         let failed = |error: io::Error| Failure::failed(format!("{} can't be written: {error}", path.display()));
         let state_path = beside(path, ".walk");
@@ -110,7 +110,7 @@ impl ItemWriter {
         options.write(true);
         let file = match &state {
             Some(_) => options.open(path),
-            // A file without a state is not that of an interrupted walk, so that it must not be overwritten. Test:
+            // A file without a state doesn't belong to an interrupted walk, so it must not be overwritten. Test:
             // `a_killed_walk_goes_on_and_neither_loses_nor_repeats_items`.
             None => options.create_new(true).open(path),
         };
@@ -130,12 +130,12 @@ impl ItemWriter {
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length))).map_err(failed)?;
         let mut writer = Self::File { items: BufWriter::new(file), path: path.to_owned(), state: state_path };
-        // The state is written at the start, so that a walk that is killed before its first page can be resumed.
+        // The state is written at the start, because a walk that is killed before its first page must be resumable too.
         writer.keep(&state.clone().unwrap_or_else(|| WalkState::new(url)))?;
         Ok((writer, state))
     }
 
-    /// Writes the items of an answer, one per line. Returns `false` if the reader of standard output has closed the
+    /// Writes the items of an answer, each in a line. Returns `false` if the reader of standard output has closed the
     /// pipe.
     pub(super) fn write(&mut self, answer: &Answer) -> Result<bool, Failure> {
         let out: &mut dyn io::Write = match self {
@@ -148,7 +148,7 @@ impl ItemWriter {
             line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             line.push(b'\n');
             match out.write_all(&line) {
-                // A reader such as `head` closes the pipe once it has enough lines, which is no error.
+                // A reader such as `head` closes the pipe once it has enough lines, which isn't an error.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
                 written => written?,
             }
@@ -159,7 +159,7 @@ impl ItemWriter {
         }
     }
 
-    /// Writes the state of a walk, after the items are on disk. A walk to standard output has no state.
+    /// Writes the state of a walk, after its items are on disk. A walk to standard output has no state.
     pub(super) fn keep(&mut self, state: &WalkState) -> Result<(), Failure> {
         let Self::File { items, state: path, .. } = self else { return Ok(()) };
         items.flush()?;
@@ -167,13 +167,13 @@ impl ItemWriter {
         let state = WalkState { length: items.stream_position()?, ..state.clone() };
         let text = serde_json::to_vec(&state).map_err(|error| Failure::failed(error.to_string()))?;
         let draft = beside(path, ".new");
-        // The file is replaced atomically, so that a process that is killed leaves the earlier state intact.
+        // The file is replaced atomically: if the process is killed, the earlier state stays intact.
         fs::write(&draft, text)?;
         fs::rename(&draft, path)?;
         Ok(())
     }
 
-    /// Removes the files of a walk without a page, so that another walk can use their names.
+    /// Removes the files of a walk without a page, because another walk may need their names.
     pub(super) fn discard(self) -> Result<(), Failure> {
         if let Self::File { path, .. } = &self {
             fs::remove_file(path)?;
@@ -181,7 +181,7 @@ impl ItemWriter {
         self.finish()
     }
 
-    /// Returns whether an interrupted walk can be resumed.
+    /// Returns whether an interrupted walk could be resumed: whether its items go to a file.
     pub(super) fn keeps_state(&self) -> bool {
         matches!(self, Self::File { .. })
     }
@@ -195,14 +195,14 @@ impl ItemWriter {
     }
 }
 
-/// Returns a path with a suffix appended to its name.
+/// Returns a path with `ending` appended to its name.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     PathBuf::from(name)
 }
 
-/// Reads the state of an interrupted walk; returns `None` if there is none.
+/// Reads the state of an interrupted walk; `None` if there is no such file.
 fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -218,7 +218,7 @@ fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
     Ok(Some(state))
 }
 
-/// Returns distinct names of files for URLs. Example: `people.internal-api-users.ndjson`.
+/// Returns distinct file names for URLs, such as `people.internal-api-users.ndjson`.
 fn names(urls: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(urls.len());
     for url in urls {
@@ -230,7 +230,7 @@ fn names(urls: &[String]) -> Vec<String> {
             1 => format!("{name}.ndjson"),
             _ => format!("{name}-{number}.ndjson"),
         });
-        // There are as many candidates as URLs, so that one of them is free.
+        // There are as many candidates as URLs, so one of them is free.
         names.extend(own.take(urls.len()).find(|own| !names.contains(own)));
     }
     names

@@ -1,5 +1,5 @@
-//! The progress of walks on standard error: a line that is redrawn on a terminal, and a line every 10 seconds
-//! elsewhere.
+//! The progress of walks on standard error: on a terminal a line that is redrawn, and otherwise a new line every 10
+//! seconds.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ pub(super) struct WalkProgress {
 
 #[derive(Default)]
 struct ProgressState {
-    /// For each URL, the total of the list, if it is known, and the number of items so far.
+    /// For each URL, the total of the list (`None` if it isn't known) and the number of items so far.
     lists: HashMap<String, (Option<u64>, u64)>,
     pages: u64,
     ended: usize,
@@ -49,7 +49,7 @@ impl WalkProgress {
         Self { is_terminal, walks, began: clock::instant(), state: Mutex::default() }
     }
 
-    /// Counts a page, and shows the progress if it is time to.
+    /// Counts a page, and shows the progress unless it was shown a moment ago.
     pub(super) fn page(&self, name: &str, page: &WalkedPage) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let list = state.lists.entry(name.to_owned()).or_default();
@@ -66,7 +66,7 @@ impl WalkProgress {
         }
     }
 
-    /// Reports the end of a walk.
+    /// Reports the end of a walk with its counts.
     pub(super) fn end(&self, name: &str, items: u64, pages: u64, cost: &WalkCost) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.ended += 1;
@@ -80,7 +80,7 @@ impl WalkProgress {
         ));
     }
 
-    /// Removes the line from a terminal.
+    /// Removes the line of progress from a terminal.
     pub(super) fn clear(&self) {
         if self.is_terminal {
             report::note("\r\x1b[2K");
@@ -88,12 +88,12 @@ impl WalkProgress {
     }
 }
 
-/// Returns the line: a bar if all totals are known, the numbers of items and pages, the rate, and the remaining items
-/// and time.
+/// Returns the line of progress. It begins with a bar if the totals of all lists are known. Then follow the numbers of
+/// items and pages, the rate, and the remaining items and time.
 fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let items: u64 = state.lists.values().map(|(_, items)| items).sum();
     let totals: Option<u64> = state.lists.values().map(|(total, _)| *total).sum();
-    // A list may have more items than its total, from which they are subtracted.
+    // A list may have more items than its total, and the subtraction below must not fail.
     let total = totals.filter(|total| state.lists.len() == walks && *total > 0).map(|total| total.max(items));
     let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = items.saturating_mul(1000) / milliseconds;

@@ -1,5 +1,5 @@
-//! `cursorgate walk --verify`: compares a walk with direct listings before and after it, and also the walk by page that
-//! clients of the upstream make today.
+//! `cursorgate walk --verify`: compares a walk with direct readings of the list before and after it. Also compares the
+//! walk by page that clients of the upstream make today.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A walk whose items are kept.
+/// A walk whose items are kept for the comparison.
 struct KeptWalk<'d> {
     way: &'static str,
     walker: Walker<'d>,
@@ -29,7 +29,7 @@ impl<'d> KeptWalk<'d> {
         Self { way, walker, list: WalkedList::default() }
     }
 
-    /// Reads a page; `None` after the end.
+    /// Reads a page; `None` after the last one.
     fn turn(&mut self) -> Result<Option<WalkedPage>, Failure> {
         let failed = |fault| Failure::failed(format!("{}: {fault}", self.way));
         let page = self.walker.next_page().map_err(failed)?;
@@ -41,14 +41,14 @@ impl<'d> KeptWalk<'d> {
     }
 }
 
-/// Walks, and the direct listings before and after them.
+/// Walks, and the direct readings of the list before and after them.
 struct Measured<'d> {
     before: WalkedList,
     walks: Vec<KeptWalk<'d>>,
     after: WalkedList,
 }
 
-/// Verifies the walk of a URL.
+/// Verifies the walk of a URL. Fails if the walk has lost or repeated items, or if the result is open.
 pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Result<(), Failure> {
     let arguments = options.arguments;
     let (own, direct) = (ListUrl::parse(url)?, ListUrl::parse(direct_url)?);
@@ -58,7 +58,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     let measured = measure(options, &own, (&source, &direct), writer.as_mut(), &progress);
     progress.clear();
     if let Some(writer) = writer {
-        // `--verify` starts from the beginning each time, so that no state is kept.
+        // `--verify` starts from the beginning each time, so no state is kept.
         if measured.is_ok() { writer.finish() } else { writer.discard() }?;
     }
     let report = reported(url, direct_url, measured?);
@@ -67,7 +67,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
         let written = fs::write(path, report.page());
         written.map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))?;
     }
-    // Only the first walk decides. Items that the walk by the dialect loses are no failure of the verified walk.
+    // Only the first walk decides. If the walk by the dialect loses items, the verified walk hasn't failed.
     match report.walks.first().map(|walk| walk.verdict) {
         Some(WalkVerdict::Lossless) => Ok(()),
         Some(WalkVerdict::Lossy) => Err(Failure { code: LOSSY, message: String::new() }),
@@ -75,7 +75,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     }
 }
 
-/// Opens a new file for the items of a walk. Fails if an interrupted walk has this file.
+/// Opens a new file for the items of a walk. Fails if the file belongs to an interrupted walk.
 fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
     match ItemWriter::open(path, url)? {
         (writer, None) => Ok(writer),
@@ -87,7 +87,7 @@ fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
 }
 
 /// Reads the list directly, makes the walks, and reads the list directly again. An item that is unchanged in both
-/// listings was in the list all the time, so that a walk without it has lost it.
+/// readings was in the list all the time, so a walk without it has lost it.
 fn measure<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -108,7 +108,7 @@ fn measure<'s>(
     Ok(Measured { before, walks, after: listed()? })
 }
 
-/// Compares the walks with the listings.
+/// Compares the walks with the direct readings.
 fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured<'_>) -> WalkReport {
     let listing = WalkCost {
         requests: before.cost.requests + after.cost.requests,
@@ -132,8 +132,8 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
     }
 }
 
-/// Makes the walk of the URL and the one by the dialect, a page of each in turn, so that both see the same changes. If
-/// the URL is the direct one, only the walk by the dialect is made.
+/// Walks the URL by cursor and the direct URL by the dialect, one page of each in turn, so both walks see the same
+/// changes. If both URLs are equal, only the walk by the dialect is made.
 fn both<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
@@ -150,7 +150,7 @@ fn both<'s>(
         };
         walks.insert(0, KeptWalk::new("by cursor", followed(options, own, id)?));
     }
-    // Each walker stops at circular links, so that the loop ends unless the list grows faster than it is read.
+    // Each walker stops at circular links, so the loop ends unless the list grows faster than it is read.
     loop {
         let mut ended = 0;
         for (at, walk) in walks.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! The requests of a walk: one after the other, with pauses and retries.
+//! The requests of a walk, which are sent one after the other, with pauses and retries.
 
 use std::{
     collections::HashSet,
@@ -17,17 +17,17 @@ use crate::{
     walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal},
 };
 
-/// The longest `Retry-After` that a walk waits for, in seconds.
+/// The longest `Retry-After` for which a walk waits, in seconds. A longer one ends the walk.
 const LONGEST_WAIT: u64 = 300;
 
-/// The pause before the first retry. It is doubled for each further retry.
+/// The pause before the first retry. Each further retry doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The number of times that the pause is doubled at most.
+/// The largest number of times that the pause is doubled.
 const DOUBLINGS: u32 = 6;
 
-/// The largest number of pages in a row without items. Upstreams that filter after the limit have such pages, but not
-/// without end.
+/// The largest number of pages without items in a row. Upstreams that filter after the limit have such pages, but only
+/// finitely many.
 const MOST_EMPTY: u32 = 1_000;
 
 /// The pace of a walk.
@@ -47,9 +47,9 @@ pub(super) struct Walker<'d> {
     /// The place of the next page; `None` after the end.
     pub(super) place: Option<WalkPlace>,
     pub(super) cost: WalkCost,
-    /// The hashes of the places so far. A repeated place shows that the links are circular.
+    /// The hashes of the places so far. A place that occurs again shows that the links are circular.
     seen: HashSet<u64>,
-    /// The number of pages without items since the last one with items.
+    /// The number of pages without items since the last page with items.
     empty: u32,
 }
 
@@ -59,9 +59,9 @@ impl<'d> Walker<'d> {
         Self { sender, pager, pace, place, cost: WalkCost::default(), seen: HashSet::new(), empty: 0 }
     }
 
-    /// Resumes an interrupted walk at the place of its state.
+    /// Resumes an interrupted walk at the place in its state.
     pub(super) fn go_on(&mut self, state: &WalkState) {
-        // A state without a place is that of a complete walk, or of one that has read no page yet, which starts at the
+        // A state without a place belongs to a complete walk, or to a walk that has read no page yet and starts at the
         // beginning. Test: `a_walk_that_was_killed_after_its_last_page_is_complete`.
         if state.pages > 0 {
             self.place.clone_from(&state.place);
@@ -69,16 +69,16 @@ impl<'d> Walker<'d> {
         }
     }
 
-    /// Reads the next page; `None` after the end.
+    /// Reads the next page; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// Returns the reason if the walk can't continue.
+    /// Returns the reason that the walk can't continue.
     pub(super) fn next_page(&mut self) -> Result<Option<WalkedPage>, String> {
         let Some(place) = self.place.take() else { return Ok(None) };
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
-        // Links may be circular, so that a repeated place is an error. Test: `walks_without_an_end_are_ended`.
+        // Links may be circular, so a repeated place is an error. Test: `walks_without_an_end_are_ended`.
         if !self.seen.insert(hasher.finish()) {
             return Err("the next page is one that was read before: the list leads round in a circle".to_owned());
         }
@@ -92,7 +92,8 @@ impl<'d> Walker<'d> {
         Ok(Some(page))
     }
 
-    /// Sends a request, and retries it after temporary failures, with increasing pauses or the wait of `Retry-After`.
+    /// Sends a request, and retries it after temporary failures. The pauses increase, unless an answer has a
+    /// `Retry-After`.
     fn ask(&mut self, mut request: ProbeRequest) -> Result<ProbeAnswer, String> {
         if self.cost.requests > 0 {
             request.pause = self.pace.delay;
@@ -113,7 +114,7 @@ impl<'d> Walker<'d> {
                     (refusal(answer.status, &answer.body), wait)
                 }
             };
-            // An earlier retry would be refused again, so that a long wait ends the walk. Test:
+            // An earlier retry would be refused again, so a long wait ends the walk. Test:
             // `several_lists_are_walked_with_secrets_from_elsewhere_and_at_the_upstreams_pace`.
             if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_WAIT) {
                 return Err(format!("{why}, with Retry-After {seconds} s: come back later"));
@@ -121,7 +122,7 @@ impl<'d> Walker<'d> {
             if left == 0 {
                 return Err(format!("{why}, after {} retries", self.pace.retries));
             }
-            // The pause before a retry is at least the one before any other request.
+            // The pause before a retry is at least as long as the pause before any other request.
             request.pause = wait.map_or(pause, Duration::from_secs).max(self.pace.delay);
             pause = (pause * 2).min(FIRST_PAUSE * 2_u32.pow(DOUBLINGS));
         }
@@ -129,7 +130,7 @@ impl<'d> Walker<'d> {
     }
 }
 
-/// Returns whether a retry may succeed. A 502 for a list that is not in the order of its route is permanent.
+/// Returns whether a retry may succeed. A 502 for a list that isn't in the order of its route is permanent.
 fn is_passing(answer: &ProbeAnswer) -> bool {
     let passing = [
         StatusCode::TOO_MANY_REQUESTS,

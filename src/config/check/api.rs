@@ -1,4 +1,4 @@
-//! `[openapi]`.
+//! The check of `[openapi]`.
 
 use super::Context;
 use crate::config::{
@@ -9,7 +9,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads the texts, servers and security schemes of the OpenAPI description that the gateway serves.
+/// Reads the title, the servers, the security schemes and so on of the OpenAPI description that the gateway serves.
 pub(super) fn api(root: &Spanned, context: &mut Context<'_>) -> ApiSettings {
     let table = FILE.openapi.table(root);
     let servers = API.servers.read(&table).unwrap_or_default();
@@ -55,7 +55,7 @@ fn scheme(name: &Located<String>, table: &Spanned, context: &mut Context<'_>) ->
     Some(SecurityScheme { description: SECURITY_SCHEME.description.read(table), credentials })
 }
 
-/// Reports keys that belong to schemes of another kind.
+/// Reports keys that belong to a security scheme of another type.
 fn check_foreign(kind: SecurityKind, table: &Spanned, name: &Located<String>, context: &mut Context<'_>) {
     let keys = [
         (SECURITY_SCHEME.name.find(table), "name", SecurityKind::ApiKey),
@@ -75,10 +75,9 @@ fn check_foreign(kind: SecurityKind, table: &Spanned, name: &Located<String>, co
     }
 }
 
-/// Returns the flows of a scheme by the names that OpenAPI has for them. Reports flows without an address that they
-/// need.
+/// Returns the flows of a scheme by their names in OpenAPI. Reports flows without a URL that they need.
 fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> Vec<(&'static str, OAuthFlow)> {
-    // The flow, its name, and whether it needs an authorization URL and a token URL.
+    // The key of the flow, its name in OpenAPI, and whether it needs an authorization URL and a token URL.
     let known = [
         (&FLOWS.implicit, "implicit", true, false),
         (&FLOWS.password, "password", false, true),
@@ -97,7 +96,7 @@ fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> 
         }
         let scopes = FLOW.scopes.read(&table).unwrap_or_default();
         let flow = OAuthFlow {
-            // A description states only the URLs that its flow uses (OpenAPI 3.1, section 4.8.30).
+            // A description only has the URLs that its flow uses (OpenAPI 3.1, section 4.8.30).
             authorization_url: FLOW.authorization_url.read(&table).filter(|_| authorizes),
             token_url: FLOW.token_url.read(&table).filter(|_| gives_tokens),
             refresh_url: FLOW.refresh_url.read(&table),
@@ -113,7 +112,7 @@ fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> 
     found
 }
 
-/// Returns the value of a key that a scheme or its flow needs, or reports that it is missing.
+/// Returns the value of a key that a scheme or a flow needs. Reports a missing key.
 fn required<T>(
     key: &Key<T>,
     table: &Spanned,

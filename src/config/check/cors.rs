@@ -1,4 +1,4 @@
-//! `cors` of a route.
+//! The check of `cors` of a route.
 
 use super::Context;
 use crate::config::{
@@ -7,7 +7,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Reads `cors` of a merged route. Returns `None` for an empty list of origins, by which a route turns off the `cors`
+/// Reads `cors` of a merged route. Returns `None` for an empty list of origins, with which a route turns off the `cors`
 /// of its defaults.
 pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSettings> {
     let written = ROUTE.cors.written(route)?;

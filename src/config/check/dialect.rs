@@ -1,4 +1,4 @@
-//! Dialects: finds them among those of the file and the built-in ones, follows `extends`, and reads them.
+//! Dialects: finds them among the dialects of the file and the built-in ones, follows `extends`, and reads them.
 
 use super::Context;
 use crate::config::{
@@ -17,12 +17,12 @@ use crate::config::{
     syntax, toml_text,
 };
 
-/// Returns the keys that `extends` replaces as a whole and does not merge member by member.
+/// Returns the keys that `extends` replaces as a whole, instead of merging them member by member.
 fn whole() -> [&'static str; 2] {
     [REQUEST.body.definition.name, REQUEST.headers.definition.name]
 }
 
-/// A dialect in a chain of `extends`: one of the file, or a built-in one.
+/// A dialect in a chain of `extends`: a dialect of the file, or a built-in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
     Own(String),
@@ -36,8 +36,8 @@ pub(super) struct Dialects<'a> {
 }
 
 impl<'a> Dialects<'a> {
-    /// Takes the dialects of the file from `own`, its table `dialects`. Each `extends` in it is followed, so that
-    /// faults show in dialects that no route uses.
+    /// Takes the dialects of the file from its table `dialects`. Follows each `extends` in that table, also of dialects
+    /// that no route uses, to report their faults.
     pub(super) fn new(own: &'a Spanned, context: &mut Context<'_>) -> Self {
         let mut dialects = Self { own, presets: Vec::new() };
         for (name, written) in own.members() {
@@ -56,8 +56,8 @@ impl<'a> Dialects<'a> {
         let own = self.own.find(&name.value);
         let is_preset = matches!(chain.last(), Some(Link::Preset(_)));
         let preset = presets::preset_dialects().find(|(preset, _)| *preset == name.value);
-        // A built-in dialect extends only built-in ones. A dialect of the file may have the name of the built-in
-        // dialect that it extends, so that its name in its own chain means the built-in one.
+        // A built-in dialect extends only built-in ones. A dialect of the file may have the same name as the built-in
+        // dialect that it extends, so in its own chain that name means the built-in one.
         let link = match (own, preset) {
             (Some(_), None) => Link::Own(name.value.clone()),
             (Some(_), Some(_)) if !is_preset && !chain.contains(&Link::Own(name.value.clone())) => {
@@ -87,7 +87,7 @@ impl<'a> Dialects<'a> {
             return Some(written.clone());
         };
         let base = self.named(&base, chain, context)?;
-        // Headers of the base must not be sent together with those that replace them. Test:
+        // Headers of the base must not be sent together with the headers that replace them. Test:
         // `a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole`.
         Some(base.under(&written.clone().without(DIALECT.extends.definition.name), &whole()))
     }
@@ -111,7 +111,7 @@ fn unknown(name: &Located<String>, own: &Spanned, context: &mut Context<'_>) {
     let names = own_names.chain(presets::preset_dialects().map(|(preset, _)| preset));
     let mentions =
         |text: &str| text.lines().any(|line| line.starts_with("description") && line.to_lowercase().contains(&lower));
-    // Of several dialects for the same software, the one with the shortest name is the most common.
+    // Of several dialects for the same software, the dialect with the shortest name is the most common one.
     let by_description = || {
         let described = presets::preset_dialects().filter(|(_, text)| mentions(text)).map(|(preset, _)| preset);
         described.min_by_key(|preset| preset.len())
@@ -179,7 +179,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     })
 }
 
-/// Returns the headers as written, after it reports the names that no header can have.
+/// Returns the headers as they are written. Reports names that no header can have.
 fn checked(headers: Option<NamedTexts>, context: &mut Context<'_>) -> NamedTexts {
     let headers = headers.unwrap_or_default();
     for (header, _) in &headers {

@@ -1,5 +1,5 @@
-//! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are
-//! reported by the compiler of skeletons.
+//! Envelopes: finds them among the envelopes of the file and the built-in ones, and reads them. Faults within a body
+//! are reported by the compiler of skeletons.
 
 use super::{Context, parameter_names};
 use crate::config::{
@@ -13,12 +13,13 @@ use crate::config::{
 
 /// All envelopes that routes can name. A built-in envelope is read when it is first needed.
 pub(super) struct Envelopes {
-    /// Contains `None` for envelopes that can't be read, so that they are not reported as unknown.
+    /// The contents of the envelopes by their names. An envelope that can't be read is listed with `None`, and isn't
+    /// reported as unknown.
     read: Vec<(String, Option<Spanned>)>,
 }
 
 impl Envelopes {
-    /// Reads the envelopes of the file from `own`, its table `envelopes`, with all files that it names.
+    /// Reads the envelopes of the file from its table `envelopes`, and all files that this table names.
     pub(super) fn new(own: &Spanned, context: &mut Context<'_>) -> Self {
         let own = own.members().iter();
         Self { read: own.map(|(name, written)| (name.value.clone(), contents(written, context))).collect() }
@@ -40,7 +41,8 @@ impl Envelopes {
         read(name, written.as_ref()?, context)
     }
 
-    /// Returns the envelope that a route names. `errors` replaces the form of its errors, if the route sets one.
+    /// Returns the envelope that a route names. If the route has `errors`, it replaces the form of the envelope's
+    /// errors.
     pub(super) fn of_route(
         &mut self,
         name: &Located<String>,
@@ -50,7 +52,7 @@ impl Envelopes {
         let mut envelope = self.find(name, context)?;
         match errors.map(|form| (form.value, form.at)) {
             None | Some((ErrorForm::Envelope, _)) => {}
-            // Without a form of their own, errors are problem documents (RFC 9457).
+            // An envelope without a form of errors has problem documents (RFC 9457).
             Some((ErrorForm::Problem, _)) => envelope.error = None,
             Some((ErrorForm::JsonApi, at)) => {
                 let preset = Located { value: "jsonapi".to_owned(), at };
@@ -82,7 +84,7 @@ impl Envelopes {
     }
 }
 
-/// Returns the contents of an envelope of the file: the table, or the file that it names.
+/// Returns the contents of an envelope of the file: its table, or the contents of the file that the table names.
 fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
     let Some(file) = ENVELOPE.file.located(written) else {
         return Some(written.clone());
@@ -143,7 +145,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     })
 }
 
-/// Reads the form of errors of an envelope, or of a file that contains nothing else.
+/// Reads the form of an envelope's errors. `written` is the envelope, or a file that only has this form.
 fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> {
     let Some(body) = ENVELOPE.error.find(written) else {
         let names = [ENVELOPE.error_content_type.name_in(written), ENVELOPE.error_types.name_in(written)];

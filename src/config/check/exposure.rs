@@ -1,5 +1,5 @@
-//! Exposure: listeners that are reachable from everywhere, proxies that are trusted too widely, and peers that are the
-//! gateway itself.
+//! The check of exposure: listeners that everybody can reach, proxies that are trusted too widely, and peers that are
+//! the gateway itself.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use crate::config::{
     syntax,
 };
 
-/// Reports networks of proxies that contain clients, and listeners that are reachable from everywhere.
+/// Warns of networks of proxies that contain clients, and of listeners that everybody can reach.
 pub(super) fn check(
     root: &Spanned,
     server: &ServerSettings,
@@ -34,7 +34,7 @@ pub(super) fn check(
     let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        // A Unix socket has no address: its file mode decides who reaches it.
+        // A Unix socket has no address: the permissions of its file decide who can connect.
         let listener = listener.and_then(|listener| listener.address.ip());
         let alone = listener.filter(|listener| listener.ip().is_loopback());
         if let (Some(listener), Some(address), true) =
@@ -51,7 +51,7 @@ pub(super) fn check(
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
-            // A trusted proxy is assumed to terminate TLS.
+            // A trusted proxy is assumed to end the TLS of clients.
             && server.trusted_proxies.is_empty()
             && LISTENER.proxy_protocol.read(written).is_empty()
         {
@@ -65,8 +65,8 @@ pub(super) fn check(
     }
 }
 
-/// Reports an admin listener that is reachable from everywhere, and one that other machines reach and that has no
-/// token: a reload that is requested there would be refused.
+/// Warns of an admin listener that everybody can reach. Also warns if other machines can reach it and it has no token,
+/// because it would refuse their requests for a reload.
 fn check_admin(admin: &AdminSettings, at: Location, context: &mut Context<'_>) {
     let ip = admin.address.ip();
     if !is_inside(ip) {
@@ -80,7 +80,7 @@ fn check_admin(admin: &AdminSettings, at: Location, context: &mut Context<'_>) {
     }
 }
 
-/// Reports peers that are listeners of this gateway: each request would come back to it.
+/// Reports peers that are listeners of this gateway, because each request would come back to it.
 pub(super) fn check_peers(
     peers: &[Located<String>],
     listeners: &[ListenerSettings],
@@ -101,7 +101,7 @@ pub(super) fn check_peers(
     }
 }
 
-/// Returns whether a `host:port` is a listener of this machine, as far as that shows without resolving names.
+/// Returns whether a `host:port` is this listener, as far as that can be determined without resolving names.
 fn is_at(peer: &str, listener: SocketAddr) -> bool {
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
     // A listener at port 0 gets a free port, which no peer can name in advance.
@@ -121,7 +121,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     }
 }
 
-/// Returns whether a network is larger than any operator's own network. Networks for private use are not.
+/// Returns whether a network is larger than any operator's own network. Private networks aren't.
 fn is_everybody(network: Network) -> bool {
     match network.address {
         // The largest private network is 10.0.0.0/8 (RFC 1918).
@@ -135,8 +135,8 @@ fn is_everybody(network: Network) -> bool {
     }
 }
 
-/// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not
-/// reachable from everywhere.
+/// Returns whether an address is a loopback, link-local or private address (RFC 1918, RFC 4193, RFC 6598), which can't
+/// be reached from everywhere.
 fn is_inside(address: IpAddr) -> bool {
     // An IPv4 address may be written as an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`).
     match address.to_canonical() {
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Shows which addresses count as inside: loopback and private ones.
+    /// Loopback and private addresses count as inside, and all others don't.
     ///
     /// Row: A38
     #[test]

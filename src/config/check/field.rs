@@ -1,4 +1,4 @@
-//! `fields` of a route.
+//! The check of `fields` of a route.
 
 use super::Context;
 use crate::{
@@ -18,7 +18,7 @@ pub(super) fn fields(route: &Spanned, context: &mut Context<'_>) -> Vec<FieldSet
     table.members().iter().map(|(name, field)| read(name, field, context)).collect()
 }
 
-/// Reports each key of an order whose values have no known order and which another key follows.
+/// Reports keys of an order whose values can't be compared, if another key follows.
 pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings], context: &mut Context<'_>) {
     let opaque = |name: &str| fields.iter().any(|field| field.name == name && field.kind == Kind::Opaque);
     for pair in order.windows(2).filter(|pair| opaque(&pair[0].value.field)) {
@@ -29,8 +29,8 @@ pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings]
     }
 }
 
-/// Warns about fields that the route itself describes, that are in no order, and whose names resemble those of fields
-/// in an order: they are probably misspelt.
+/// Warns about fields of the route itself that are in no order, but have a name similar to a field in an order. They
+/// are probably misspelt.
 pub(super) fn check_names(list: &ListSettings, own: &Spanned, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());
@@ -69,7 +69,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
             Kind::Rank(FIELD.ranks.read(field).unwrap_or_default().into_iter().map(|rank| rank.value).collect())
         }
         Some(FieldType::Opaque | FieldType::Text) => Kind::Opaque,
-        // The gateway compares no texts by a collation, so that such values have no known order.
+        // The gateway doesn't compare texts by a collation, so the order of such values isn't known to it.
         None if collation.is_some() => Kind::Opaque,
         None => Kind::Inferred,
     };
@@ -101,7 +101,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
 fn check_grain(name: &Located<String>, kind: &Kind, text: &Located<String>, context: &mut Context<'_>) {
     let of_numbers = text.value.starts_with(['0', '1']);
     let (message, help) = match kind {
-        // Values of an inferred kind may be numbers or times, so that either form of a grain can be right.
+        // Values of an inferred kind may be numbers or times, so either form of a grain can be right.
         Kind::Inferred | Kind::Number | Kind::NumberInString if of_numbers => return,
         Kind::Inferred | Kind::Datetime if !of_numbers => return,
         Kind::Number | Kind::NumberInString => (

@@ -1,5 +1,5 @@
-//! `[cursor]`: the keys that sign and verify. A client that guesses one can forge cursors, so keys that are short or
-//! plainly not random are refused.
+//! `[cursor]`: the keys that sign and verify cursors. A client that guesses a key can forge cursors, so keys that are
+//! short or plainly not random are refused.
 
 use zeroize::Zeroizing;
 
@@ -22,14 +22,14 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     let mut ids = Vec::new();
     let written = CURSOR_KEYS.keys.find(cursor);
     for (name, value) in written.map_or(&[][..], Spanned::members) {
-        // `01` and `+1` parse as 1 too, and would be further names of key 1.
+        // `01` and `+1` would be parsed as 1, so key 1 would have several names.
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
             let message = format!("{:?} is not a key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
             continue;
         };
-        // The id counts as known even if its key can't be opened, so that a `signing_key` with this id is not a second
-        // fault. Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/keys.toml).
+        // The id counts as known even if its key can't be opened, so a `signing_key` with this id isn't a second fault.
+        // Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/keys.toml).
         ids.push(id);
         let Some(reference) = value.as_text() else { continue };
         let Some(key) = context.secret(&reference, "; `cursorgate keygen` makes a key") else {
@@ -83,7 +83,7 @@ pub(super) fn is_guessable(key: &[u8]) -> bool {
         (1..=key.len() / 2).any(|piece| key.iter().skip(piece).zip(key).all(|(later, earlier)| later == earlier));
     let steps = key.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 1 || pair[0].wrapping_sub(pair[1]) == 1);
     let is_row = steps.count() * 4 >= key.len() * 3;
-    // This copy of the key is wiped as well. Test: `no_key_stays_in_memory_as_text`.
+    // This copy of the key is also wiped from memory. Test: `no_key_stays_in_memory_as_text`.
     let text = Zeroizing::new(key.to_ascii_lowercase());
     let words = [
         "changeme",
@@ -106,8 +106,7 @@ pub(super) fn is_guessable(key: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Shows that keys with a pattern, with repeated words or with a placeholder count as guessable, and random ones
-    /// don't.
+    /// Keys with a pattern, with repeated words or with a placeholder count as guessable, and random ones don't.
     ///
     /// Row: A06
     #[test]

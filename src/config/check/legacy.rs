@@ -1,4 +1,4 @@
-//! `legacy` of a route.
+//! The check of `legacy` of a route.
 
 use super::{Context, principal::is_credential, rate_limit};
 use crate::config::{
@@ -20,7 +20,7 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
             let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
             context.missing(written.at, message, help);
         }
-        // A policy that is at fault has been reported, and must not be reported as missing.
+        // A faulty policy has been reported, and must not be reported as missing.
         (None, Some(unmarked)) if LEGACY.policy.find(written).is_none() => {
             let help = "policy = \"passthrough\", \"translate\", \"redirect\" or \"reject\"; or remove `unmarked`";
             context.missing(unmarked.at, "`unmarked` needs a policy", help);
@@ -63,7 +63,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
     let (header, parameter) = (LEGACY_CLIENT.header.located(written), LEGACY_CLIENT.parameter.located(written));
     let shown = LEGACY_CLIENT.shown.located(written).filter(|shown| shown.value == ClientShown::Value);
     let private = ROUTE_PARAMETERS.private.read(&ROUTE.parameters.table(route));
-    // A parameter that the route lists as private holds a secret, also if its name does not say so. Test:
+    // A parameter that the route lists as private contains a secret, even if its name doesn't show it. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/legacy.toml).
     let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known.value == name);
     if let (Some(shown), Some(name)) = (&shown, header.as_ref().or(parameter.as_ref()))

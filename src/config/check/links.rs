@@ -1,9 +1,9 @@
-//! Links of pages: whether clients can follow them as they come.
+//! The check of links: reports links that clients can't follow.
 
 use super::Context;
 use crate::config::settings::{LegacyPolicy, LinkOrigin, RouteSettings, ServerSettings, UpstreamSettings};
 
-/// Warns of links that clients can't follow: those of pages, and those that upstreams write to themselves.
+/// Warns of links that clients can't follow: relative links of pages, and links that upstreams write to themselves.
 pub(super) fn check(
     server: &ServerSettings,
     routes: &[RouteSettings],
@@ -18,8 +18,8 @@ pub(super) fn check(
     }
 }
 
-/// Warns if answers that pass through may contain links to the upstream's `host_header`, which clients would follow
-/// past the gateway.
+/// Warns if answers that are passed on may contain links to the upstream's `host_header`. Clients that follow such
+/// links bypass the gateway.
 fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut Context<'_>) {
     let policy = route.list.as_ref().and_then(|list| list.legacy.policy);
     let passes = route.list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
@@ -32,7 +32,7 @@ fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut 
     }
 }
 
-/// Warns of relative links of pages. Scripts of other origins resolve them against their own page, and many clients
+/// Warns of relative links in pages. Scripts of other origins resolve them against their own page, and many clients
 /// other than browsers don't resolve them at all.
 fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {

@@ -1,4 +1,4 @@
-//! The keys of a route that serves or observes a list.
+//! The check of a route that serves or observes a list.
 
 use super::{
     Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, page_cache, parameter_names, principal,
@@ -29,8 +29,8 @@ pub(super) struct Route<'a> {
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
-    /// Reads the settings of the list. `collection` is its name in the path, which the key `collection` of the route
-    /// replaces.
+    /// Reads the settings of the list. `collection` is the last fixed segment of the path, which the key `collection`
+    /// of the route replaces.
     pub(super) fn read(
         &self,
         collection: Option<String>,
@@ -48,7 +48,7 @@ impl Route<'_> {
         let page_size = self.page_size(dialect.as_ref(), context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
-        // An envelope at fault has been reported. Its parameters are not known, so that cursors are assumed.
+        // A faulty envelope has been reported. Its parameters aren't known, so it is assumed to have one for cursors.
         let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
             let roles = envelope.parameters.iter().chain(&parameters.renamed);
             roles.into_iter().any(|(role, _)| matches!(role, Role::Cursor | Role::After))
@@ -57,11 +57,11 @@ impl Route<'_> {
         let collection = ROUTE.collection.read(self.written).or(collection);
         let fields = field::fields(self.written, context);
         let declared = ROUTE.order.find(self.written).is_some();
-        // A list with a faulty order is not checked further: without an order it would count as one whose order is not
+        // A list with a faulty order isn't checked further: without an order it would count as a list whose order isn't
         // declared, and get misleading faults.
         let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
         field::check_opaque(&order, &fields, context);
-        // Missing parts end the function after all of them are read, so that the faults of all are reported.
+        // All parts are read before a missing one ends the function, so the faults of all are reported.
         let list = ListSettings {
             dialect: dialect?,
             envelope: envelope?,
@@ -105,7 +105,7 @@ impl Route<'_> {
         }
     }
 
-    /// Reads the further envelopes that clients can request, without the route's own.
+    /// Reads the further envelopes that clients can choose, without the route's own one.
     fn offered(
         &self,
         own: Option<&EnvelopeSettings>,
@@ -169,14 +169,14 @@ impl Route<'_> {
             context.diagnostics.error(written.at, "the order is empty", help);
             return None;
         }
-        // Faulty terms have been reported, and the order is not known without them.
+        // Faulty terms have been reported, and without them the order isn't known.
         if terms.len() < elements.len() || terms.iter().any(|term| syntax::sort_term(&term.value).is_err()) {
             return None;
         }
         let mut strong: Vec<Located<SortTerm>> = Vec::new();
         for (index, term) in terms.iter().enumerate() {
             let (field, direction) = syntax::read_sort_term(&term.value);
-            // A second occurrence of a field decides nothing, whatever its direction: the items that it compares have
+            // A second occurrence of a field decides nothing, in either direction: the items that it compares have
             // equal values. Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/orders.toml).
             if strong.iter().any(|known| known.value.field == field) {
                 context.diagnostics.error(term.at, format!("{field} is in the order twice"), "remove this one");
@@ -199,7 +199,7 @@ impl Route<'_> {
         let id = id.or_else(|| dialect.and_then(|dialect| dialect.response.id.as_ref()));
         let id = id.map_or("/id", |id| id.value.as_str());
         let last = strong.last().map_or("", |term| term.value.field.as_str());
-        // The last key may be the id under its name in the items, unless `fields` describes a field of that name.
+        // The last key may be the id under its name in items, unless `fields` describes a field with that name.
         let is_the_id = ROUTE.fields.table(self.written).find(last).is_none() && id.strip_prefix('/') == Some(last);
         let help = if is_the_id {
             let own = terms.iter().map(|term| format!("{:?}", term.value.replace(last, "id")));
@@ -216,14 +216,14 @@ impl Route<'_> {
 
     fn page_size(&self, dialect: Option<&DialectSettings>, context: &mut Context<'_>) -> PageSizeSettings {
         let table = ROUTE.page_size.table(self.written);
-        // Zero was reported as out of range.
+        // 0 has been reported as out of range.
         let max = Some(PAGE_SIZE.max.read(&table)).filter(|max| *max > 0).unwrap_or_else(|| PAGE_SIZE.max.default());
         let default = PAGE_SIZE.default.located(&table);
         if let Some(default) = default.as_ref().filter(|default| default.value > max) {
             let message = format!("page_size.default is {}, and page_size.max {max}", default.value);
             context.diagnostics.error(default.at, message, format!("lower this to {max}, or raise page_size.max"));
         }
-        // A `max` below the built-in default lowers that default, and is no fault.
+        // A `max` below the built-in default isn't a fault; it lowers that default.
         let default = default.map_or_else(|| max.min(PAGE_SIZE.default.default()), |default| default.value);
         let at = PAGE_SIZE.max.find(&table).map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
         let over_max = PAGE_SIZE.over_max.read(&table);
@@ -243,7 +243,7 @@ impl Route<'_> {
             let help = "a page that must be searched for may take more requests than others, not fewer";
             context.diagnostics.error(search.at, message, help);
         }
-        // The built-in default may be below `upstream_requests`, and a search must have at least as many.
+        // The built-in default may be less than `upstream_requests`, and a search must have at least as many requests.
         budgets.search_requests = budgets.search_requests.max(requests);
         budgets
     }

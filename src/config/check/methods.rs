@@ -1,4 +1,4 @@
-//! `methods` of a route, and their agreement with its parameters.
+//! The check of `methods` of a route, and of the parameters that these methods can have.
 
 use super::Context;
 use crate::config::{
@@ -18,8 +18,8 @@ pub(super) fn methods(route: &Spanned, context: &mut Context<'_>) -> Methods {
         if elements.is_empty() {
             let help = "write [\"GET\", \"HEAD\"], or [\"POST\"]; or remove `methods`";
             context.diagnostics.error(written.at, "`methods` is empty", help);
-        // Fewer methods than elements were read if a word is at fault. It has been reported, and may be the missing
-        // one.
+        // If a word is faulty, fewer methods than elements were read. The word has been reported, and may be the
+        // missing method.
         } else if get != head && listed.len() == elements.len() {
             let both = if post { "[\"GET\", \"HEAD\", \"POST\"]" } else { "[\"GET\", \"HEAD\"]" };
             context.diagnostics.error(
@@ -32,7 +32,7 @@ pub(super) fn methods(route: &Spanned, context: &mut Context<'_>) -> Methods {
     Methods { get, post }
 }
 
-/// Reports a route that observes answers to POST: only answers to GET are observed.
+/// Reports a route that observes answers to POST, because only answers to GET can be observed.
 pub(super) fn check_observed(methods: Methods, route: &Spanned, context: &mut Context<'_>) {
     let Some(written) = ROUTE.methods.find(route).filter(|_| methods.post) else { return };
     let message = "answers to POST are not observed";
@@ -43,8 +43,9 @@ pub(super) fn check_observed(methods: Methods, route: &Spanned, context: &mut Co
     }
 }
 
-/// Reports parameters that the methods of the route can't have: places in a body for GET, and members of the body as
-/// filters without POST. Warns if clients send bodies of which no part reaches the upstream.
+/// Reports parameters that the methods of the route can't have: places in a body for GET, and members of a body that
+/// become parameters of the query (`parameters.query`) without POST. Warns if clients send bodies of which no part
+/// reaches the upstream.
 pub(super) fn check(list: &ListSettings, methods: Methods, route: &Spanned, context: &mut Context<'_>) {
     let renamed = &list.parameters.renamed;
     let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));

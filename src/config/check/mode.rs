@@ -1,4 +1,4 @@
-//! `verify`, `total` and `filterable` of a route, checked against its dialect and its orders.
+//! The check of `verify`, `total` and `filterable` of a route against its dialect and its orders.
 
 use super::Context;
 use crate::{
@@ -13,7 +13,7 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
     check_total(list, route, context);
 }
 
-/// Reports a list whose walk would not end if its pages were served without proof.
+/// Reports `verify = "never"` on a list whose walk would then not end.
 fn check_verify(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let response = &list.dialect.response;
     let why = match list.verify {
@@ -26,7 +26,7 @@ fn check_verify(list: &ListSettings, route: &Spanned, context: &mut Context<'_>)
     context.diagnostics.error(at, message, "remove `verify`, or write \"when-cheap\"");
 }
 
-/// Reports a total that can't be asked for.
+/// Reports `total = "count"` if the dialect has no request for a total.
 fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let counts = list.dialect.count.is_some() || list.dialect.response.total.is_some();
     if list.total == Totals::Count && !counts {
@@ -40,8 +40,8 @@ fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) 
     }
 }
 
-/// Reports filterable fields that are in no order: as an error if the name of a field in an order resembles theirs,
-/// else as a warning.
+/// Reports filterable fields that are in no order: as an error if a field in an order has a similar name, and otherwise
+/// as a warning.
 fn check_filterable(list: &ListSettings, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());

@@ -1,4 +1,4 @@
-//! `openapi` of a route.
+//! The check of `openapi` of a route.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::config::{
     tree::{self, LocatedTree},
 };
 
-/// The OpenAPI files that routes name, each read once.
+/// The OpenAPI files that routes name. Each file is read once.
 #[derive(Default)]
 pub(super) struct Described {
-    /// The documents by the paths that are opened; `None` for a file that can't be read, so that its fault is reported
-    /// once.
+    /// The documents by the paths that are opened; `None` for a file that can't be read. The fault of such a file is
+    /// reported only once.
     read: Vec<(String, Option<Arc<LocatedTree>>)>,
 }
 
 impl Described {
-    /// Reads `openapi` of a route from its table.
+    /// Reads `openapi` of a route from that table.
     pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         let Some(file) = OPENAPI.file.located(table) else {
             if OPENAPI.file.find(table).is_none() {
@@ -30,7 +30,7 @@ impl Described {
             return None;
         };
         let item = item(table, context);
-        // The key is the full path, since two folders may each have a file of that name. Test:
+        // The key is the full path, because two folders may each have a file of that name. Test:
         // `each_included_file_names_files_of_its_own_folder`.
         let path = context.path(&file.value, file.at);
         let document = match self.read.iter().find(|(known, _)| *known == path) {
@@ -105,7 +105,8 @@ mod tests {
 
     use crate::config::{Environment, load_text, tree::Tree};
 
-    /// Two folders, each with routes and its own description, whose text is the name of the folder.
+    /// Two folders, each with a file of routes and an API description. The description is a string with the folder's
+    /// name.
     struct Folders;
 
     impl Environment for Folders {

@@ -1,4 +1,4 @@
-//! `page_cache` of a route.
+//! The check of `page_cache` of a route.
 
 use http::header::AUTHORIZATION;
 
@@ -9,11 +9,11 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads `page_cache` of a merged route; `None` if the route keeps no pages.
+/// Reads `page_cache` of a merged route; `None` if the route stores no pages.
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
     let ttl = PAGE_CACHE.ttl.read(written);
-    // "0s" turns off the cache that `defaults` turn on.
+    // With "0s" a route turns off the cache of its `defaults`.
     (!ttl.is_zero()).then(|| PageCacheSettings {
         ttl,
         stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),
@@ -24,8 +24,8 @@ pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
 }
 
 /// Checks the cache against the rest of the route. Warns of `prefetch` without a cache, and of a cache that may stay
-/// empty because clients send `Authorization`. Refuses private pages on a route whose clients all see the same lists,
-/// and a dialect with single-use tokens: a client that gets a kept page could not read the next one.
+/// empty because clients send `Authorization`. Reports private pages on a route whose clients all see the same lists.
+/// Also reports a dialect with single-use tokens, because a client with a stored page could not read the next one.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     if let Some(prefetch) =
         ROUTE.prefetch.find(route).filter(|_| list.page_cache.is_none() && ROUTE.prefetch.read(route))

@@ -1,4 +1,4 @@
-//! The path of a route: `/api/users/{user}/orders`, `/files/{*rest}`.
+//! The check of a route's path, such as `/api/users/{user}/orders` or `/files/{*rest}`.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use crate::config::schema::SyntaxFault;
 pub(super) enum Segment<'a> {
     Fixed(&'a str),
     Parameter(&'a str),
-    /// `{*name}`
+    /// The rest of the path: `{*name}`.
     Rest(&'a str),
 }
 
-/// Reads a path, or returns its fault.
+/// Splits a path into its segments, or returns its fault.
 pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
     let Some(tail) = path.strip_prefix('/') else {
         return Err(SyntaxFault::new(format!("{path:?} is not a path"), format!("write \"/{path}\"")));
@@ -58,7 +58,7 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
     if let Some(inner) = inner {
         let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        // In `upstream_path`, `{path}` is the whole path of the client.
+        // In `upstream_path`, `{path}` stands for the client's whole path.
         if name.is_empty() || name == "path" || !name.bytes().all(is_name) {
             let help = "a parameter's name has letters, digits and `_`; `path` is taken";
             return Err(SyntaxFault::new(format!("{text:?} is not a parameter"), help).of(range));
@@ -86,7 +86,7 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
     Ok(Segment::Fixed(text))
 }
 
-/// Returns the name of a parameter.
+/// Returns the name of a parameter; `None` for a fixed segment.
 pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     match segment {
         Segment::Fixed(_) => None,
@@ -94,15 +94,15 @@ pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     }
 }
 
-/// Returns the path with its parameters unnamed: two paths that match the same requests have the same pattern. Example:
-/// `/users/{}/orders`.
+/// Returns the path without the names of its parameters, such as `/users/{}/orders`. Paths that match the same requests
+/// have the same pattern.
 pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
     let mut pattern = String::new();
     for segment in segments {
         pattern.push('/');
         pattern.push_str(match segment {
             Segment::Fixed(text) => text,
-            // The names of parameters don't change which requests a path matches. Test:
+            // The names of parameters don't change the requests that a path matches. Test:
             // `the_report_on_each_case_matches_its_snapshot` (tests/config/same-requests.toml).
             Segment::Parameter(_) => "{}",
             Segment::Rest(_) => "{*}",

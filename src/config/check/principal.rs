@@ -1,4 +1,4 @@
-//! The principal of a route: the headers that tell its clients apart. Clients with different principals share no pages.
+//! The principal of a route: the headers that identify its clients. Clients with different principals share no pages.
 
 use http::HeaderName;
 
@@ -9,8 +9,8 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Returns whether the name of a header or a parameter is likely that of a credential: it contains a word such as
-/// `token`.
+/// Returns whether a header or a parameter with this name is probably a credential, because the name contains a word
+/// such as `token`.
 pub(super) fn is_credential(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
@@ -18,7 +18,7 @@ pub(super) fn is_credential(name: &str) -> bool {
         .any(|word| lower.contains(word))
 }
 
-/// Returns the headers of the principal. Without `principal` in the route, `server.client_subject` is one of them.
+/// Returns the headers of the principal. If the route has no `principal`, they include `server.client_subject`.
 pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     let mut names = ROUTE.principal.read(route);
     if ROUTE.principal.find(route).is_none() {
@@ -27,7 +27,7 @@ pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     names
 }
 
-/// Warns if `principal` of the route leaves out `server.client_subject`, the header with the subject of a client's
+/// Warns if `principal` of the route lacks `server.client_subject`, the header with the subject of a client's
 /// certificate.
 pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Context<'_>) {
     let (Some(subject), Some(names)) =
@@ -35,7 +35,7 @@ pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Conte
     else {
         return;
     };
-    // An empty list says that all clients see the same lists.
+    // With an empty list, all clients see the same lists.
     if !names.value.is_empty() && !names.value.contains(&subject) {
         let message = format!("clients with certificates are told apart by {subject}, which is not in `principal`");
         let help = format!("add \"{subject}\" to `principal`, so that these clients share nothing");
@@ -43,7 +43,7 @@ pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Conte
     }
 }
 
-/// Warns if `legacy.client` identifies clients by a credential that is not protected as one.
+/// Warns if `legacy.client` identifies clients by a credential that isn't protected as a credential.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let Some(client) = &list.legacy.client else { return };
     let written = LEGACY.client.table(&ROUTE.legacy.table(route));

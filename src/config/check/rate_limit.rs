@@ -1,4 +1,4 @@
-//! `rate_limit` of a route, and the limits and brownouts of its legacy requests.
+//! The check of `rate_limit` of a route, and of the limits and brownouts of its legacy requests.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
     if let (None, Some(burst)) = (RATE_LIMIT.requests.find(&table), RATE_LIMIT.burst.find(&table)) {
         context.missing(burst.at, "`burst` needs `requests`", "requests = 100, or remove `burst`");
     }
-    // A table without limits is allowed if `legacy` has limits or brownouts: its `key` tells clients apart for them.
+    // A table without limits is allowed if `legacy` has limits or brownouts, because its `key` identifies clients for
+    // these.
     let limits_legacy = ROUTE
         .legacy
         .find(route)
@@ -42,11 +43,11 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
     }
 }
 
-/// Warns of a limit of upstream requests that a single page can exceed.
+/// Warns if a single page can exceed the limit of upstream requests.
 pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: &mut Context<'_>) {
     let (most, Some(limit)) = (budgets.search_requests, &limits.upstream_requests) else { return };
     let allowed = limit.value.requests;
-    // The requests of a page are counted after it is made, so that a page can exceed the limit. Test:
+    // The requests of a page are counted after it is made, so a page can exceed the limit. Test:
     // `check_tells_of_limits_that_a_page_exceeds`.
     if allowed < most {
         let message =
@@ -58,7 +59,7 @@ pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: 
     }
 }
 
-/// Returns the headers by which clients are told apart.
+/// Returns the headers that identify clients; none if the address does.
 fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     match key.strip_prefix("header:") {
         Some(name) => HeaderName::from_bytes(name.as_bytes()).into_iter().collect(),
@@ -67,14 +68,14 @@ fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     }
 }
 
-/// Reads the burst of a limit; returns `None` for a limit of 0 requests.
+/// Reads the burst of a limit, and returns the limit. Returns `None` for a limit of 0 requests.
 fn quota(
     requests: u32,
     per: Duration,
     (key, table): (&Key<u32>, &Spanned),
     context: &mut Context<'_>,
 ) -> Option<QuotaSettings> {
-    // 0 is out of the range of the key, which was reported, and no burst fits into it. Test:
+    // 0 is out of the range of the key, which has been reported, and no burst fits into it. Test:
     // `a_limit_of_no_requests_is_out_of_range`.
     if requests == 0 {
         return None;
@@ -87,7 +88,7 @@ fn quota(
     Some(QuotaSettings { requests, per, burst: burst.map_or(requests, |burst| burst.value.clamp(1, requests)) })
 }
 
-/// Reads `legacy.rate_limit` of a route, from its `legacy`.
+/// Reads `legacy.rate_limit` of a route. `legacy` is its table `legacy`.
 pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<QuotaSettings> {
     let table = LEGACY.rate_limit.find(legacy)?;
     let per = LEGACY_RATE_LIMIT.per.read(table);
@@ -98,8 +99,8 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
     quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context)
 }
 
-/// Reads `legacy.brownouts` of a route, sorted by their starts. Reports those that overlap, and brownouts of a route
-/// that refuses all legacy requests.
+/// Reads `legacy.brownouts` of a route, sorted by their beginnings. Reports brownouts that overlap, and brownouts of a
+/// route that refuses all legacy requests anyway.
 pub(super) fn brownouts(
     legacy: &Spanned,
     policy: Option<LegacyPolicy>,
@@ -118,7 +119,7 @@ pub(super) fn brownouts(
         brownouts.push(Located { value: brownout, at: written.at });
     }
     if let Some(first) = brownouts.first()
-        // Without a policy legacy requests are refused, as with "reject".
+        // Without a policy, all legacy requests are refused, as with "reject".
         && !matches!(policy, Some(LegacyPolicy::Passthrough | LegacyPolicy::Translate | LegacyPolicy::Redirect))
     {
         let help = "policy = \"passthrough\", \"translate\" or \"redirect\"; or remove `brownouts`";

@@ -1,4 +1,4 @@
-//! `[routes]`: merges each route with its defaults, and reports routes that answer the same requests.
+//! The check of `[routes]`: merges each route with its defaults, and reports routes that answer the same requests.
 
 use super::{
     Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, principal,
@@ -12,7 +12,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// The requests that a route answers.
+/// The hosts and paths of requests that a route answers.
 struct Claim {
     route: String,
     hosts: Vec<String>,
@@ -20,7 +20,7 @@ struct Claim {
     at: Location,
 }
 
-/// The dialects, envelopes and files that routes name, and the requests that earlier routes answer.
+/// The dialects, envelopes and files that routes name, and the requests that the routes so far answer.
 struct Known<'a> {
     root: &'a Spanned,
     dialects: Dialects<'a>,
@@ -38,24 +38,25 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
     let (defaults, upstreams) = (FILE.defaults.table(root), FILE.upstreams.table(root));
-    // If `upstreams` is no table, that fault was reported, and the names of upstreams are not reported as unknown.
+    // If `upstreams` isn't a table, that fault has been reported, and the names of upstreams aren't reported as
+    // unknown.
     let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
     for (name, own) in FILE.routes.table(root).tables() {
-        // The upstream is found before the merge, because its own `defaults` take part in it.
+        // The upstream is looked up before the merge, because its own `defaults` are a part of the merge.
         let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
         let known_upstream = upstream.as_ref().and_then(|name| upstreams.find(&name.value));
-        // The settings of upstreams contain only those that are tables, so that the index counts only these.
+        // The settings of upstreams contain only values that are tables, so the index counts only these.
         let index =
             upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
         let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
-        // `legacy.client` is replaced as a whole: merged, it could have a header of the defaults and a parameter of the
-        // route, of which only one is allowed.
+        // `legacy.client` is replaced as a whole: if it were merged, it could have a header of the defaults and a
+        // parameter of the route, of which only one is allowed.
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
-            // An upstream that is not a string has been reported.
+            // An upstream that isn't a text has been reported.
             None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
@@ -88,7 +89,7 @@ pub(super) fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, cont
 struct Route<'a> {
     name: &'a Located<String>,
     at: Location,
-    /// The table of the route itself.
+    /// The table of the route itself, without defaults.
     own: &'a Spanned,
     written: Spanned,
 }
@@ -116,7 +117,8 @@ impl Route<'_> {
                 let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
                 methods::check(&list, methods, &self.written, context);
-                // Only fields of the route itself are checked: those of the defaults may be meant for other routes.
+                // Only fields of the route itself are checked, because fields of the defaults may be meant for other
+                // routes.
                 field::check_names(&list, self.own, context);
                 rate_limit::check_cost(&rate_limit, list.budgets, context);
                 if action? == Action::Observe {
@@ -143,7 +145,7 @@ impl Route<'_> {
         })
     }
 
-    /// Reads `openapi`, which is a fault on a route without items.
+    /// Reads `openapi`. On a route without items it is a fault.
     fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         ROUTE.openapi.find(&self.written)?;
         if self.has_list() {
@@ -158,7 +160,7 @@ impl Route<'_> {
         None
     }
 
-    /// Reports a key that the route itself has and that has no effect on it.
+    /// Reports a key of the route itself that has no effect on the route. `what` completes the message.
     fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
         // A key of the defaults may be meant for other routes.
         if let Some(name) = key.name_in(self.own) {
@@ -166,7 +168,7 @@ impl Route<'_> {
         }
     }
 
-    /// Reads `observe`, which is a fault on a route that does not observe.
+    /// Reads `observe`. On a route that doesn't observe it is a fault.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
             let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
@@ -187,8 +189,8 @@ impl Route<'_> {
         if is_written { ROUTE.action.written(&self.written) } else { Some(ROUTE.action.default()) }
     }
 
-    /// Reports that there are no keys for cursors. Called only for the first route with a list, so that the fault is
-    /// reported once.
+    /// Reports that there are no keys for cursors. This is called only for the first route with a list, to report the
+    /// fault once.
     fn check_key(&self, root: &Spanned, context: &mut Context<'_>) {
         let cursor = FILE.cursor.table(root);
         let has_keys = CURSOR_KEYS.keys.find(&cursor).is_some_and(|keys| keys.value != Value::Table(Vec::new()));
@@ -235,7 +237,7 @@ impl Route<'_> {
         fixed
     }
 
-    /// Reports a path that an earlier route answers for the same hosts, and adds the requests of this route to
+    /// Reports a path that an earlier route already answers for the same hosts. Adds the requests of this route to
     /// `claims`.
     fn claim(
         &self,
@@ -248,7 +250,7 @@ impl Route<'_> {
         let pattern = path::pattern(segments);
         let meets = |claim: &&Claim| {
             let same_host = claim.hosts.iter().any(|host| hosts.contains(host));
-            // A route with hosts takes precedence over one without. Test: `the_more_specific_route_wins`.
+            // A route with hosts takes precedence over a route without. Test: `the_more_specific_route_wins`.
             claim.pattern == pattern && (same_host || (claim.hosts.is_empty() && hosts.is_empty()))
         };
         if let Some(other) = claims.iter().find(meets) {

@@ -1,4 +1,4 @@
-//! `[server]`, `[listeners]`, `[admin]`, `[log]`, `[caches]`.
+//! The check of `[server]`, `[listeners]`, `[admin]`, `[log]` and `[caches]`.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::config::{
 /// The permissions of a Unix socket whose listener has no `mode`.
 const SOCKET_MODE: u32 = 0o660;
 
-/// The minimum length of a token in bytes.
+/// The minimum length of the token of the admin listener, in bytes.
 const TOKEN_MIN: usize = 16;
 
 pub(super) fn server(server: &Spanned) -> ServerSettings {
@@ -66,8 +66,8 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         }) else {
             continue;
         };
-        // An address of the command line is not checked against other listeners: it is allowed for a single listener
-        // only, and has no location in the file.
+        // An address of the command line isn't checked against other listeners: it is allowed only if there is a single
+        // listener, and has no location in the file.
         if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
             check_free(*ip, at, &listeners, None, context);
         } else if let (Some(other), Some(at)) =
@@ -84,7 +84,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     if let Some(ip) = replaced {
         check_links(&FILE.server.table(root), ip, context);
     }
-    // Listeners at fault have been reported. The default listener does not replace them.
+    // Faulty listeners have been reported, and the default listener doesn't replace them.
     if table.members().is_empty() {
         // The loopback address of a container can't be reached from outside of it. Test:
         // `listeners_of_a_container_can_be_reached`.
@@ -96,14 +96,14 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     listeners
 }
 
-/// Warns if `public_url` is at this machine with another port than `--listen`: the links of a gateway that is tried
-/// next to another one would lead to that one. A container is not checked, because its published port may differ from
-/// its own.
+/// Warns if `public_url` is an address of this machine with another port than `--listen`. The links of a gateway that
+/// is tried next to another one would then lead to the other one. A container isn't checked, because its published port
+/// may differ from its own.
 fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>) {
     let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
     let authority = url.value.split('/').nth(2).unwrap_or_default();
     let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    // A URL without a port is not warned of, because it may be that of a proxy. Test:
+    // A URL without a port isn't reported, because it may be the address of a proxy. Test:
     // `links_to_another_port_of_this_machine_are_warned_of`.
     let port = authority.rsplit_once(':').filter(|(host, _)| is_here(host)).map(|(_, port)| port);
     if port.is_some_and(|port| port != replaced.port().to_string()) {
@@ -113,7 +113,7 @@ fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>
     }
 }
 
-/// Returns the address of a listener, and its location.
+/// Returns the address of a listener, and the location of its key.
 fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
     let Some(written) = LISTENER.address.located(listener) else {
         if LISTENER.address.find(listener).is_none() {
@@ -146,7 +146,7 @@ pub(super) fn admin(
 ) -> Option<AdminSettings> {
     let replaced = context.environment.addresses().admin;
     let Some(admin) = FILE.admin.read(root) else {
-        // `--admin` starts the admin listener also if the file has no `[admin]`. Test:
+        // `--admin` starts the admin listener even if the file has no `[admin]`. Test:
         // `listeners_of_a_container_can_be_reached`.
         return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
     };
@@ -178,7 +178,7 @@ fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(token)
 }
 
-/// Reads the key that signs permits for explanations. It needs `admin.token`, since explanations contain values of
+/// Reads the key that signs permits for explanations. It requires `admin.token`, because explanations contain values of
 /// queries and of items.
 fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let written = ADMIN.explain_key.located(admin)?;
@@ -193,7 +193,7 @@ fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(key)
 }
 
-/// Reports an address that an earlier listener has, or that overlaps with it.
+/// Reports an address that an earlier listener has, or that overlaps with the address of an earlier listener.
 fn check_free(
     address: SocketAddr,
     at: Location,
@@ -215,8 +215,8 @@ fn check_free(
     context.diagnostics.error(at, message, help);
 }
 
-/// Returns whether two addresses can't both be listened on: they are equal, or one of them is all addresses at the same
-/// port. `[::]` includes the addresses of IPv4, as is the default of Linux.
+/// Returns whether the process can't listen at both addresses: they are equal, or one of them is all addresses at the
+/// same port. `[::]` includes the IPv4 addresses, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     // Each listener at port 0 gets a free port of its own.

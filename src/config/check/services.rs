@@ -1,4 +1,4 @@
-//! `[services]`.
+//! The check of `[services]`.
 
 mod exports;
 mod graphql;
@@ -15,7 +15,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Returns whether a service is configured that reads pages in the envelope of inner requests.
+/// Returns whether a service is on that reads pages in the envelope of inner requests.
 pub(super) fn reads_lists(root: &Spanned) -> bool {
     let services = FILE.services.table(root);
     SERVICES.graphql.find(&services).is_some() || SERVICES.mcp.find(&services).is_some()
@@ -84,7 +84,7 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
     })
 }
 
-/// Reads the playground. It needs `admin.token`, since it sends requests with credentials that operators enter.
+/// Reads the playground. It requires `admin.token`, because it sends requests with credentials that operators enter.
 fn playground(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> PlaygroundSettings {
     let admin = FILE.admin.read(root);
     if admin.is_none_or(|admin| ADMIN.token.find(&admin).is_none()) {
@@ -104,7 +104,8 @@ fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context
     let tables = FILE.routes.table(root);
     for name in names.into_iter().flat_map(|names| names.value) {
         let Some(route) = routes.iter().find(|route| route.name.value == name.value) else {
-            // A route with faults is missing from the settings. Its faults have been reported, and the name is known.
+            // A route with faults is missing from the settings, although its name is known. Its faults have been
+            // reported.
             if !tables.members().iter().any(|(known, _)| known.value == name.value) {
                 let help = "write the NAME of [routes.NAME]";
                 context.diagnostics.error(name.at, format!("there is no route {}", name.value), help);
@@ -137,7 +138,7 @@ fn interval(written: &Spanned, context: &mut Context<'_>) -> LiveInterval {
         let message = format!("interval.max is {:?}, and interval.min {min:?}", max.value);
         context.diagnostics.error(max.at, message, "raise interval.max, or lower interval.min");
     }
-    // A `min` above the built-in `max` raises it, and is no fault.
+    // A `min` above the default of `max` isn't a fault; it raises that default.
     let max = max.map_or_else(|| LIVE_INTERVAL.max.default(), |max| max.value).max(min);
     LiveInterval { min, max }
 }

@@ -1,4 +1,4 @@
-//! `[caches.shared]`.
+//! The check of `[caches.shared]`.
 
 use super::{Context, tls};
 use crate::config::{
@@ -10,7 +10,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Reads the store that the processes of several gateways share.
+/// Reads the store that several processes share. Returns `None` if it has no addresses.
 pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) -> Option<StoreSettings> {
     let addresses = STORE.addresses.read(store).unwrap_or_default();
     if addresses.is_empty() {
@@ -47,7 +47,7 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
     let user = user(store, (&STORE.username, &STORE.password), context);
     let sentinel_user = self::user(store, (&STORE.sentinel_username, &STORE.sentinel_password), context);
     let tls = STORE.tls.find(store).map(|tls| tls::upstream("caches.shared", tls, context));
-    // The password of the sentinels is checked too: they may have one although their master has none. Test:
+    // The password of the sentinels is checked too, because they may have one although their master has none. Test:
     // `the_password_of_sentinels_needs_tls_as_well`.
     let sentinel_password = || STORE.sentinel_password.located(store).filter(|_| kind == StoreKind::Sentinel);
     if let (None, Some(password)) = (&tls, STORE.password.located(store).or_else(sentinel_password)) {
@@ -66,7 +66,7 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
     })
 }
 
-/// Reads a user and its password.
+/// Reads a user and its password. Reports a user without a password.
 fn user(
     store: &Spanned,
     (username, password): (&'static Key<String>, &'static Key<String>),
@@ -80,7 +80,7 @@ fn user(
     StoreUser { username: username.read(store), password: secret }
 }
 
-/// Reads a password of a server, whose table is `owner`.
+/// Reads the password of a server. `owner` is the table of the server, for messages.
 pub(super) fn password(
     (owner, table): (&str, &Spanned),
     key: &'static Key<String>,
@@ -95,13 +95,13 @@ pub(super) fn password(
     Some(secret)
 }
 
-/// Warns of a password that is sent without TLS to another machine, where others on the network could read it.
+/// Warns if a password is sent without TLS to another machine, because others on the network could read it.
 pub(super) fn warn_of_plain(addresses: &[Located<String>], password: &Located<String>, context: &mut Context<'_>) {
     let is_local = |address: &Located<String>| {
         let host = address.value.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     };
-    // The password is sent to each address, so that a single remote one is enough.
+    // The password is sent to each address, so a single remote one is enough.
     if !addresses.iter().all(is_local) {
         let message = "the password is sent without TLS, to another machine";
         context.diagnostics.warning(

@@ -1,5 +1,5 @@
-//! `tls` of listeners, of upstreams and of stores: reads the paths and checks the permissions of their files. The files
-//! are read later, in `crate::tls`.
+//! `tls` of listeners, of upstreams and of stores: reads the paths of the files, and checks their permissions.
+//! `crate::tls` reads the files later.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::config::{
     variables::{self, Piece},
 };
 
-/// The keys of a certificate and of its private key.
+/// The keys for a certificate and for its private key.
 type PairKeys = [&'static Key<String>; 2];
 
 pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
@@ -37,12 +37,12 @@ pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> 
         let certificate = LISTENER_CLIENTS.certificate.read(&written);
         Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), certificate })
     });
-    // A missing first pair ends the function only here, so that the faults of the other pairs are reported too.
+    // A missing first pair ends the function only here, after the faults of the other pairs are reported.
     pairs.insert(0, first?);
     Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
 }
 
-/// Reads the `tls` of an upstream or of the shared store, whose table is `owner`.
+/// Reads the `tls` of an upstream or of a store. `owner` is the table of the upstream or the store.
 pub(super) fn upstream(owner: &str, tls: &Spanned, context: &mut Context<'_>) -> UpstreamTls {
     let name = format!("{owner}.tls");
     let keys = [&UPSTREAM_TLS.certificate, &UPSTREAM_TLS.key];
@@ -59,7 +59,7 @@ pub(super) fn upstream(owner: &str, tls: &Spanned, context: &mut Context<'_>) ->
 /// Warns if `server.client_subject` is set, but no listener requests certificates and no proxy may send the header.
 pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &mut Context<'_>) {
     let Some(subject) = SERVER.client_subject.located(&FILE.server.table(root)) else { return };
-    // A faulty table counts too: it has been reported, and shows that certificates are meant to be requested.
+    // A faulty table also counts: it has been reported, and shows that certificates are meant to be requested.
     let asks =
         |listener: &Spanned| LISTENER.tls.find(listener).is_some_and(|tls| LISTENER_TLS.clients.find(tls).is_some());
     if !FILE.listeners.table(root).tables().any(|(_, listener)| asks(listener))
@@ -70,7 +70,7 @@ pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &m
     }
 }
 
-/// Reads the paths of a certificate and of its key. Reports a missing one, in the name of `what`.
+/// Reads the paths of a certificate and of its key. Reports a missing path; `what` is the subject of the message.
 fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut Context<'_>) -> Option<KeyPairSettings> {
     for key in keys {
         if key.find(table).is_none() {
@@ -81,8 +81,8 @@ fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut C
     let (certificate, key) = (keys[0].located(table)?, keys[1].located(table)?);
     let path = match variables::pieces(&key.value).as_deref() {
         Ok(&[Piece::File(path)]) => path,
-        // A key in a variable is refused: a reload reads a renewed certificate with its key, and a variable can't
-        // change.
+        // A key in a variable is refused: a reload reads a renewed certificate together with its key, and a variable
+        // can't change.
         Ok([Piece::Variable(..)]) => {
             context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
             return None;

@@ -1,4 +1,4 @@
-//! `[traces]`.
+//! The check of `[traces]`.
 
 use super::{Context, route::unknown_upstream};
 use crate::config::{

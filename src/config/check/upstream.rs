@@ -1,4 +1,4 @@
-//! `[upstreams]`.
+//! The check of `[upstreams]`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Headers that belong to the connection, or that the gateway writes.
+/// Headers that belong to the connection, or that the gateway itself writes.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",
@@ -45,8 +45,8 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
     let balance_headers = UPSTREAM.balance_headers.read(written);
     if let Some(headers) = UPSTREAM.balance_headers.find(written)
         && UPSTREAM.balance.read(written) != Balance::Hash
-        // The default value is not a fault together with another `balance`: the reference file contains both. Test:
-        // `the_reference_loads_without_a_diagnostic`.
+        // The default value isn't a fault together with another `balance`, because the reference file contains both.
+        // Test: `the_reference_loads_without_a_diagnostic`.
         && balance_headers != UPSTREAM.balance_headers.default()
     {
         let help = "write balance = \"hash\", or remove this";
@@ -75,7 +75,8 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
 
 fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {
     let interval = HEALTH_CHECK.interval.read(table);
-    // The default timeout is lowered to `interval`; a written one that is longer is a fault.
+    // If `interval` is shorter than the default timeout, the timeout is `interval`. A written timeout must not be
+    // longer than `interval`.
     let timeout = HEALTH_CHECK.timeout.written(table).unwrap_or_else(|| HEALTH_CHECK.timeout.default().min(interval));
     if let Some(own) = HEALTH_CHECK.timeout.located(table).filter(|own| own.value > interval) {
         let help = "a check ends before the next one: raise `interval`, or lower this";
@@ -97,7 +98,8 @@ fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Optio
 fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     let table = UPSTREAM.retries.table(written);
     let longest_pause = RETRIES.longest_pause.read(&table);
-    // The default pause is lowered to `longest_pause`; a written one that is longer is a fault.
+    // If `longest_pause` is shorter than the default pause, the pause is `longest_pause`. A written pause must not be
+    // longer than `longest_pause`.
     let pause = RETRIES.pause.written(&table).unwrap_or_else(|| RETRIES.pause.default().min(longest_pause));
     if let Some(own) = RETRIES.pause.located(&table).filter(|own| own.value > longest_pause) {
         let help = "raise `longest_pause`, or lower this";
@@ -112,8 +114,8 @@ fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     }
 }
 
-/// Reads headers that the gateway adds to requests, and opens the references in their values. `host` is the key that
-/// the help names for a header `Host`.
+/// Reads the headers that the gateway adds to requests, and opens the references in their values. `host` is the key
+/// that the help names in place of a header `Host`.
 pub(super) fn headers(
     written: Option<NamedTexts>,
     host: &str,
@@ -141,7 +143,7 @@ pub(super) fn headers(
             continue;
         }
         let Some(secret) = context.text(&value, "") else { continue };
-        // A line end within a secret would start another header (request splitting).
+        // A line end in a secret would begin another header (request splitting).
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
             let message = format!("the value of `{}` is not a header value", name.value);
             context.diagnostics.error(value.at, message, "it has a line end or another control character");
@@ -152,8 +154,8 @@ pub(super) fn headers(
     headers
 }
 
-/// Reads `timeouts`. The default of `connect` or `first_byte` is lowered to a written `whole`; a written value above it
-/// is a fault.
+/// Reads `timeouts`. If a written `whole` is shorter than the default of `connect` or `first_byte`, it replaces that
+/// default. A written `connect` or `first_byte` must not be longer than `whole`.
 fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     let table = UPSTREAM.timeouts.table(written);
     let whole = TIMEOUTS.whole.written(&table);
@@ -171,7 +173,7 @@ fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     };
     let connect = within(&TIMEOUTS.connect);
     let first_byte = within(&TIMEOUTS.first_byte);
-    // The default of `whole` is raised to the longest written part.
+    // If `connect` or `first_byte` is longer than the default of `whole`, the longer one of them replaces that default.
     let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
     Timeouts { connect, first_byte, whole: whole.unwrap_or(least) }
 }

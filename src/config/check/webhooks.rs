@@ -1,4 +1,4 @@
-//! `[services.webhooks]`.
+//! The check of `[services.webhooks]`.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::config::{
     syntax, units,
 };
 
-/// The only port of endpoints that is permitted if `ports` is not set.
+/// The only permitted port of endpoints if `ports` isn't set.
 const USUAL_PORT: u16 = 443;
 
-/// The length of a secret in bytes, decoded
+/// The length of a decoded secret in bytes
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, section "Signature
 /// scheme").
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
@@ -88,7 +88,7 @@ pub(super) fn webhooks(
     })
 }
 
-/// Warns of watches if no endpoint takes their event, `collection.changed`.
+/// Warns of watches if no endpoint gets their event, `collection.changed`.
 fn check_told(
     written: &Spanned,
     endpoints: &[WebhookEndpointSettings],
@@ -104,7 +104,7 @@ fn check_told(
     }
 }
 
-/// Returns the times before a sunset at which its event is sent, the longest first.
+/// Returns the times before a sunset at which an event announces it, the longest first.
 fn sunset_notice(written: &Spanned) -> Vec<Duration> {
     let notice = WEBHOOKS.sunset_notice.read(written);
     let mut times: Vec<_> = notice.iter().filter_map(|text| units::duration(&text.value)).collect();
@@ -142,7 +142,7 @@ fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
             context.diagnostics.error(text.at, "webhooks go to no unix socket", help);
             continue;
         }
-        // A text that is no network was reported by the schema.
+        // A text that isn't a network has been reported by the schema.
         let Some(network) = syntax::read_network(&text.value) else { continue };
         if network.prefix == 0 {
             let message =
@@ -200,7 +200,7 @@ fn endpoint(
         name: name.value.clone(),
         url: url?,
         events: events?,
-        // Each event is signed, so that an endpoint needs a secret.
+        // Each event is signed, so an endpoint needs a secret.
         secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
         pace: EndpointPace {
             at_once: WEBHOOK_ENDPOINT.at_once.read(written).unwrap_or(pace.at_once),
@@ -209,7 +209,8 @@ fn endpoint(
     })
 }
 
-/// Reads and decodes the secret of a key, if it is written. Reports one that has another form or can be guessed.
+/// Reads and decodes the secret of a key; `None` if the key isn't written. Reports a secret that has another form or
+/// can be guessed.
 fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let help =
         "write \"whsec_\" and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one";
@@ -263,7 +264,7 @@ mod tests {
 
     use crate::config::{Environment, load_text};
 
-    /// An environment with two variables: a good secret, and one that can be guessed.
+    /// An environment with valid and invalid secrets. Each variable's name describes its secret.
     struct Secrets;
 
     impl Environment for Secrets {
@@ -284,7 +285,8 @@ mod tests {
         }
     }
 
-    /// Returns the errors and warnings of a configuration with this `[services.webhooks]`.
+    /// Returns the report on a configuration with these keys in `[services.webhooks]`, and with `cursor` as its
+    /// `[cursor]`.
     fn said(keys: &str, cursor: &str) -> String {
         let text = format!(
             "version = 1\nlisteners.public = {{ address = \"127.0.0.1:0\" }}\n{cursor}\n\

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::{Diagnostic, Diagnostics, Severity, Source};
 
-/// The number of characters that are shown of a line. Of a longer line, those around the fault are shown.
+/// The largest number of characters that are shown of a line. Of a longer line, the part around the fault is shown.
 const SHOWN: usize = 160;
 /// The number of characters that are shown of a long line before the fault.
 const BEFORE: usize = 60;
 
-/// Returns the report: all kept faults, numbered, and the number of further ones.
+/// Returns the report: all kept faults with their numbers, and the number of further ones.
 pub(super) fn report(diagnostics: &Diagnostics, color: bool) -> String {
     let paint = Paint { color };
     let mut out = String::new();
@@ -23,7 +23,7 @@ pub(super) fn report(diagnostics: &Diagnostics, color: bool) -> String {
     out
 }
 
-/// The escape sequences of a terminal, which are empty without colours.
+/// The escape sequences for a terminal. Without colours they are empty.
 #[derive(Clone, Copy)]
 struct Paint {
     color: bool,
@@ -73,7 +73,7 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let _ = writeln!(out, "{dim}      |{end} {blank}{strong}{carets}{end}{tail}");
 }
 
-/// A line as it is shown, and the place and number of the carets under it, in characters.
+/// A line as it is shown, with the position and the number of the carets under it, in characters.
 struct Excerpt {
     text: String,
     indent: usize,
@@ -85,7 +85,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let start = floor(text, start);
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    // A carriage return belongs to the line end. Test:
+    // A carriage return is a part of the line end. Test:
     // `a_fault_over_several_lines_is_marked_to_the_end_of_the_first`.
     let line_end = line_end - usize::from(text[line_start..line_end].ends_with('\r'));
     let end = floor(text, end).clamp(start.min(line_end), line_end);
@@ -109,12 +109,12 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let mut text = String::from(if from > 0 { "…" } else { "" });
     text.extend(shown);
     text.push_str(if cut { "…" } else { "" });
-    // The `…` of a cut takes one column. Test: `a_long_line_is_cut_around_the_fault`.
+    // The `…` at a cut takes one column. Test: `a_long_line_is_cut_around_the_fault`.
     let indent = indent - from + usize::from(from > 0);
     Excerpt { text, indent, width: width.min((SHOWN + 1).saturating_sub(indent)).max(1) }
 }
 
-/// Returns the greatest character boundary at or before `at`.
+/// Returns the last character boundary that isn't after `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -123,10 +123,11 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Replaces a tab by a blank, and any other control character by U+FFFD, so that none reaches the terminal.
+/// Replaces a tab by a blank, and any other control character by U+FFFD, because the terminal would obey control
+/// characters.
 fn plain(character: char) -> char {
     match character {
-        // The carets are placed by characters, so that a tab must take one column.
+        // The carets are placed by characters, so a tab must take one column.
         '\t' => ' ',
         other if other.is_control() => char::REPLACEMENT_CHARACTER,
         other => other,

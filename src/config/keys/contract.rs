@@ -1,4 +1,4 @@
-//! A contract of a dialect: a file of exchanges, which is no part of a configuration.
+//! The keys of a contract of a dialect: a file of exchanges, which isn't a part of a configuration.
 
 use crate::config::{
     diagnostic::Located,
@@ -9,116 +9,119 @@ use crate::config::{
 };
 
 table! {
-    /// A file of exchanges
+    /// The keys of a contract.
     CONTRACT: ContractKeys {
-        /// The dialect. Default: the name of the file, without `.toml`.
+        /// The dialect that is tested. Default: the name of the file without `.toml`.
         dialect: Key<String> => text(syntax::name).example(r#""invoices""#);
 
-        /// Keys of the route that uses the dialect, as they stand under [routes.NAME]; further tables are [routes.items.…].
+        /// Keys of the route that uses the dialect, in TOML, as under [routes.NAME]. Further tables are
+        /// [routes.items.…].
         route: Key<String> => text(syntax::lines).example(r#"'order = ["id"]'"#);
 
-        /// Keys of a dialect that extends this one, where it can't be used as it is.
+        /// Keys of a dialect that extends the tested one, in TOML, if the tested one can't be used without changes.
         extension: Key<String> => text(syntax::lines).example(r#"'size.max = 50'"#);
 
-        /// The facts of the dialect. Where there are any, they are all of them.
+        /// The facts of the dialect. If this table is present, it must contain all of them.
         facts: Key<Spanned> => sub_table(ContractFactsKeys::KEYS).section();
 
-        /// A request and its answer.
+        /// The exchanges: requests to the upstream, each with its answer.
         exchange: Key<Vec<Spanned>> => list_of_tables(&Schema::Table(ExchangeKeys::KEYS)).example("[]");
     }
 }
 
 table! {
-    /// `[facts]` of a contract
+    /// The keys of `[facts]` of a contract.
     CONTRACT_FACTS: ContractFactsKeys {
-        /// The way in which requests name a place: page, offset or token.
+        /// The way in which requests name a place: "page", "offset" or "token".
         family: Key<String> => text(syntax::name).example(r#""page""#);
 
-        /// The sizes that are asked for: "1 to 100", "1 or more", "10, 20" or "15 alone".
+        /// The sizes that a request can have: "1 to 100", "1 or more", "10, 20" or "15 alone".
         sizes: Key<String> => text(syntax::name).example(r#""1 to 100""#);
 
-        /// The proof of the end of the list: flag, short-page or unvouched.
+        /// The proof of the end of the list: "flag", "short-page" or "unvouched".
         end: Key<String> => text(syntax::name).example(r#""unvouched""#);
 
-        /// The mode by which pages are found, unless it is offset or, with tokens, token.
+        /// The mode in which pages are found. Default: "token" for dialects with tokens, and otherwise "offset".
         mode: Key<String> => text(syntax::name).example(r#""keyset""#);
 
-        /// After the end, the last page is returned again.
+        /// True if the upstream answers a request after the end with the last page once more.
         repeats_last_page: Key<bool> => flag().example("true");
 
-        /// Items are removed after the limit was applied.
+        /// True if the upstream removes items after it has applied the limit.
         hidden: Key<bool> => flag().example("true");
 
-        /// Tokens lead back too.
+        /// True if tokens also lead to previous pages.
         tokens_lead_back: Key<bool> => flag().example("true");
 
-        /// The list goes on from an item.
+        /// True if a page is requested by the item before or after it.
         by_item: Key<bool> => flag().example("true");
 
-        /// Requests ask for the route's order.
+        /// True if requests ask for the route's order.
         asks_for_order: Key<bool> => flag().example("true");
 
-        /// Ties are sorted by the id.
+        /// True if items with equal keys are sorted by the id.
         ties_ordered: Key<bool> => flag().example("true");
 
-        /// The list can be requested in reverse.
+        /// True if the list can be requested in the opposite order.
         flips: Key<bool> => flag().example("true");
 
-        /// The parameters that page.
+        /// The names of the query parameters that page.
         paging_names: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["page"]"#);
 
-        /// The parameters that sort.
+        /// The names of the query parameters that sort.
         sort_names: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["sort"]"#);
 
-        /// The members of the body that page.
+        /// The places of the members of the body that page.
         paging_places: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["/page"]"#);
 
-        /// The members of the body that sort.
+        /// The places of the members of the body that sort.
         sort_places: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["/sort"]"#);
 
-        /// The comparisons of each column, and how they may be combined.
+        /// The comparisons of each key, and "and" or "or" if comparisons can be combined so.
         filters: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["lte gte", "and"]"#);
     }
 }
 
 table! {
-    /// `[[exchange]]` of a contract
+    /// The keys of `[[exchange]]` of a contract.
     EXCHANGE: ExchangeKeys {
-        /// Its name, in reports.
+        /// The name of the exchange, for reports.
         name: Key<String> => text(syntax::name).example(r#""first""#);
 
-        /// The page that is fetched, counted from 0.
+        /// The number of the page that is fetched, counted from 0.
         page: Key<u64> => count(0, u64::MAX).example("0");
 
-        /// The offset that is fetched from.
+        /// The offset from which items are fetched.
         from: Key<u64> => count(0, u64::MAX).example("0");
 
         /// The number of items that are fetched.
         size: Key<u32> => count(1, 1_000_000).example("2");
 
-        /// The token that is fetched with; none is the start. Of dialects with tokens in bodies, and by item, it is JSON.
+        /// The token with which a page is fetched. Default: none, which fetches the first page. For tokens in bodies,
+        /// and for pages by item, it is JSON.
         token: Key<String> => text(syntax::lines).example(r#""abc""#);
 
-        /// The token leads back.
+        /// True if the token leads to the previous page.
         backward: Key<bool> => flag().example("true");
 
-        /// The id of the one item that is fetched, as JSON.
+        /// The id of a single item that is fetched, as JSON.
         item: Key<String> => text(syntax::lines).example(r#"'7'"#);
 
-        /// The total is fetched.
+        /// True if the total is fetched.
         count: Key<bool> => flag().example("true");
 
-        /// The list in reverse is fetched.
+        /// True if the list is fetched in the opposite order.
         flipped: Key<bool> => flag().example("true");
 
-        /// The list sorted by the id alone is fetched.
+        /// True if the list is fetched sorted by the id only.
         by_id: Key<bool> => flag().example("true");
 
-        /// Only these items are fetched: "0 <= VALUE" compares the first key of the order with a JSON value, "0 null" asks for
-        /// nulls, "A | B" for either.
+        /// Conditions for the items that are fetched, all of which must hold. "0 <= VALUE" compares the first key of
+        /// the order with a JSON value, and 1 stands for the second key. "0 null" selects nulls, and "A | B" means that
+        /// either condition may hold.
         filter: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["0 <= 7"]"#);
 
-        /// The client's own parameters.
+        /// The client's own parameters, as a query.
         filters: Key<String> => text(syntax::lines).example(r#""q=x""#);
 
         /// The path of the list at the upstream.
@@ -127,85 +130,85 @@ table! {
         /// The client's own body.
         client: Key<String> => text(syntax::lines).example(r#"'{"q":"x"}'"#);
 
-        /// The method of the request. Default: GET.
+        /// The expected method of the request. Default: GET.
         method: Key<String> => text(syntax::name).example(r#""POST""#);
 
-        /// The path of the request. Default: that of the list.
+        /// The expected path of the request. Default: the path of the list.
         path: Key<String> => text(syntax::line).example(r#""/items/7""#);
 
-        /// The query of the request, as it is sent.
+        /// The expected query of the request, exactly as it is sent.
         query: Key<String> => text(syntax::line).example(r#""page=1""#);
 
-        /// The headers of the request.
+        /// The expected headers of the request.
         headers: Key<NamedTexts> => named_texts(&Schema::Text(syntax::line), "write headers = { NAME = \"TEXT\" }")
             .example(r#"{ Prefer = "count=exact" }"#);
 
-        /// The body of the request.
+        /// The expected body of the request.
         body: Key<String> => text(syntax::lines).example(r#"'{"page":1}'"#);
 
-        /// The answer.
+        /// The answer of the upstream.
         answer: Key<Spanned> => sub_table(ExchangeAnswerKeys::KEYS).section();
 
-        /// The facts that the dialect reads in the answer. What is not named must not be there.
+        /// The facts that the dialect must read in the answer. Facts that aren't listed must not be there.
         reading: Key<Spanned> => sub_table(ExchangeReadingKeys::KEYS).section();
     }
 }
 
 table! {
-    /// `[exchange.answer]` of a contract
+    /// The keys of `[exchange.answer]` of a contract.
     EXCHANGE_ANSWER: ExchangeAnswerKeys {
-        /// The status.
+        /// The status of the answer.
         status: Key<u16> => count(100, 599).example("200");
 
-        /// The headers.
+        /// The headers of the answer.
         headers: Key<NamedTexts> => named_texts(&Schema::Text(syntax::line), "write headers = { NAME = \"TEXT\" }")
             .example(r#"{ X-Total = "5" }"#);
 
-        /// The body.
+        /// The body of the answer.
         body: Key<String> => text(syntax::lines).example(r#"'{"data":[]}'"#);
     }
 }
 
 table! {
-    /// `[exchange.reading]` of a contract
+    /// The keys of `[exchange.reading]` of a contract.
     EXCHANGE_READING: ExchangeReadingKeys {
-        /// An answer without items: past-end, or gone for a token or an item that no longer exists.
+        /// The reason that the answer has no items: "past-end", or "gone" for a token or an item that no longer exists.
         standing: Key<String> => text(syntax::name).example(r#""past-end""#);
 
-        /// The answer is no list: refused, unavailable, redirected, malformed or too-large.
+        /// The reason that the answer isn't a list: "refused", "unavailable", "redirected", "malformed" or "too-large".
         error: Key<String> => text(syntax::name).example(r#""refused""#);
 
-        /// The items, as they came.
+        /// The bytes of each item, exactly as in the answer.
         items: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['{\"id\":7}']");
 
-        /// The keys of the last item and its id, as JSON; "" for one that is missing. Compared if the contract has this key.
+        /// The keys of the last item and its id, as JSON; "" for a missing one. Without this key they aren't compared.
         last_keys: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['7']");
 
-        /// The exact total.
+        /// The total, if it is exact.
         total: Key<u64> => count(0, u64::MAX).example("5");
 
-        /// The total, where it is a lower bound.
+        /// The total, if it is a lower bound.
         total_at_least: Key<u64> => count(0, u64::MAX).example("10000");
 
-        /// More items follow.
+        /// True if the answer shows that more items follow, false if it shows that none do.
         more: Key<bool> => flag().example("true");
 
-        /// The token that leads on.
+        /// The token of the next page.
         next: Key<String> => text(syntax::lines).example(r#""abc""#);
 
-        /// The token that leads back.
+        /// The token of the previous page.
         previous: Key<String> => text(syntax::lines).example(r#""abc""#);
 
-        /// The values by which the list goes on from each item, as JSON.
+        /// The value of each item by which the list continues from it, as JSON.
         item_tokens: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['7']");
 
-        /// The offset that the answer says it begins at.
+        /// The offset at which the answer begins, according to the answer.
         offset: Key<u64> => count(0, u64::MAX).example("0");
 
-        /// The page that the answer says it is, counted from 0.
+        /// The number of the page in the answer, counted from 0, according to the answer.
         page: Key<u64> => count(0, u64::MAX).example("0");
 
-        /// The size that the answer says it used.
+        /// The size that the upstream has used, according to the answer.
         size: Key<u64> => count(0, u64::MAX).example("20");
     }
 }

@@ -1,4 +1,4 @@
-//! An envelope: `[envelopes.NAME]`, or a JSON file of the same keys.
+//! The keys of an envelope: of a table `[envelopes.NAME]`, or of a JSON file.
 
 use crate::config::{
     key::{Defaulted, Key, Literal::Text, NamedTexts, json, named_texts, sub_table, table, text, word, words},
@@ -10,51 +10,53 @@ use crate::config::{
 };
 
 table! {
-    /// `[envelopes.NAME]`
+    /// The keys of `[envelopes.NAME]`.
     ENVELOPE: EnvelopeKeys {
-        /// A description in one line.
+        /// A description of the envelope in one line, for people.
         description: Key<String> => text(syntax::line).example(r#""items and where to go on""#);
 
-        /// The address of its documentation.
+        /// The address of the envelope's documentation.
         documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/envelope""#);
 
-        /// A JSON file with all of these keys, in which members keep their order. No other key stands beside it.
+        /// A JSON file with all keys of the envelope. The members of its bodies keep their order. No other key is
+        /// allowed beside `file`.
         file: Key<String> => text(syntax::name).example(r#""partner.json""#);
 
         /// The media type of pages.
         content_type: Defaulted<String> => text(media_type).default(Text("application/json"));
 
-        /// The query parameters of clients, or their places in the body of a request by POST ("/payload/cursor"). A
-        /// parameter that is not named does not exist.
+        /// The query parameters of clients, or their places in the body of a POST ("/payload/cursor"). Without a name
+        /// here, clients have no such parameter.
         parameters: Key<Spanned> => sub_table(EnvelopeParametersKeys::KEYS).section();
 
-        /// The answer to a limit above the route's largest.
+        /// The answer to a request for more items than `page_size.max` of the route.
         over_max: Defaulted<OverMax> => word().default(Text("clamp"));
 
-        /// The answer to a limit of 0.
+        /// The answer to a request for 0 items.
         zero_limit: Defaulted<ZeroLimit> => word().default(Text("reject"));
 
-        /// The answer to an empty cursor.
+        /// The answer to a request with an empty cursor.
         empty_cursor: Defaulted<EmptyCursor> => word().default(Text("reject"));
 
-        /// Headers of pages. A header whose placeholder is unknown is left out.
+        /// The headers of pages. A header whose placeholder has no value is left out.
         headers: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::line), "write headers = { X-Total-Count = \"{total}\" }")
                 .example(r#"{ X-Total-Count = "{total}" }"#);
 
-        /// The body of a page. A member whose placeholder is unknown is left out, and with it an object or list in which only
-        /// literals remain; `|null` writes null instead. [{ cursor = "{item.cursor}", node = "{item}" }] wraps each item.
-        /// {request/payload} is the member /payload of the body of a request by POST, as it came. {collection} may stand in
-        /// the names of members.
+        /// The body of a page. A member whose placeholder has no value is left out, or null with `|null`. An object or
+        /// list that then contains only literals is left out too. [{ cursor = "{item.cursor}", node = "{item}" }] wraps
+        /// each item. {request/payload} is the member /payload of the body of a POST, unchanged. {collection} may also
+        /// occur in the names of members.
         body: Key<LocatedTree> => json().sample(r#"{ items = ["{item}"], next = "{links.next|null}" }"#);
 
         /// The body of an error. Default: problem documents (RFC 9457).
         error: Key<LocatedTree> => json().example(r#"{ error = { code = "{code}", message = "{detail}" } }"#);
 
-        /// The media type of errors, beside `error`. Default: "application/json".
+        /// The media type of errors. This key needs `error`. Default: "application/json".
         error_content_type: Key<String> => text(media_type).example(r#""application/problem+json""#);
 
-        /// The values of {type} in an error, by code or status, beside `error`. Default: `server.problem_types` and the code.
+        /// The values of {type} in an error, by the code or the status of the error. This key needs `error`. Default:
+        /// `server.problem_types` followed by the code.
         error_types: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::line), "write error_types = { cursor_expired = \"https://…\" }")
                 .example(r#"{ cursor_expired = "https://docs.example.com/expired", "503" = "https://docs.example.com/busy" }"#);
@@ -62,56 +64,58 @@ table! {
 }
 
 table! {
-    /// `parameters` of an envelope
+    /// The keys of `parameters` of an envelope.
     PARAMETERS: EnvelopeParametersKeys {
-        /// The limit, or a preference for it (RFC 7240) such as "prefer:odata.maxpagesize".
+        /// The parameter for the number of items, or a preference for it (RFC 7240) such as "prefer:odata.maxpagesize".
         limit: Key<String> => text(limit).sample(r#""limit""#);
 
-        /// A limit that reads backward.
+        /// The parameter for the number of items of a page that is read backward, from the end of the list or from
+        /// `before`.
         limit_backward: Key<String> => text(parameter).example(r#""last""#);
 
-        /// The cursor of a page.
+        /// The parameter for the cursor of a page.
         cursor: Key<String> => text(parameter).sample(r#""cursor""#);
 
-        /// The cursor of an item that the page begins after.
+        /// The parameter for the cursor of an item after which the page begins.
         after: Key<String> => text(parameter).example(r#""after""#);
 
-        /// The cursor of an item that the page ends before.
+        /// The parameter for the cursor of an item before which the page ends.
         before: Key<String> => text(parameter).example(r#""before""#);
 
-        /// The id of an item that the page begins after.
+        /// The parameter for the id of an item after which the page begins. It needs `mode = "seek"` of the route.
         after_id: Key<String> => text(parameter).example(r#""after_id""#);
 
-        /// The id of an item that the page ends before.
+        /// The parameter for the id of an item before which the page ends. It needs `mode = "seek"` of the route.
         before_id: Key<String> => text(parameter).example(r#""before_id""#);
 
-        /// The order.
+        /// The parameter for the order.
         sort: Key<String> => text(parameter).sample(r#""sort""#);
     }
 }
 
 words! {
-    /// The answer to a limit of 0.
+    /// The answer to a request for 0 items.
     enum ZeroLimit {
-        /// 400.
+        /// The request is refused with 400.
         Reject = "reject",
-        /// The default limit is used.
+        /// The page has `page_size.default` items.
         Default = "default",
     }
 }
 
 words! {
-    /// The answer to an empty cursor.
+    /// The answer to a request with an empty cursor.
     enum EmptyCursor {
-        /// 400.
+        /// The request is refused with 400.
         Reject = "reject",
-        /// The first page. A client that takes an empty cursor for the end of the list would begin again for ever.
+        /// The first page. A client that sends an empty cursor at the end of the list would then begin again and never
+        /// end.
         FirstPage = "first-page",
     }
 }
 
-/// Accepts the name of a query parameter, a pointer into the body, or a preference for the page size (RFC 7240), as OData
-/// has one.
+/// Accepts a name that [`parameter`] accepts, or a preference for the page size (RFC 7240) such as
+/// `prefer:odata.maxpagesize`.
 fn limit(text: &str) -> Result<(), SyntaxFault> {
     match text.strip_prefix("prefer:") {
         Some(name) if syntax::header_name(name).is_ok() => Ok(()),

@@ -1,4 +1,4 @@
-//! Further examples for the reference file, each a table whose keys belong together.
+//! Further examples for the reference file: tables whose keys only make sense together.
 
 pub(super) const FIELDS: &str = "
 # A rank: texts in an order of their own.

@@ -1,4 +1,4 @@
-//! The tables of a route that serves a list.
+//! The keys of a route that serves or observes a list.
 
 use std::time::Duration;
 
@@ -23,152 +23,164 @@ use crate::{
 words! {
     /// The form of a route's errors.
     enum ErrorForm {
-        /// The form of the envelope, or problem documents (RFC 9457) if it has none.
+        /// The form of the envelope, or problem documents (RFC 9457) if it declares none.
         Envelope = "envelope",
         /// Problem documents.
         Problem = "problem",
         /// The error objects of JSON:API.
         JsonApi = "jsonapi",
-        /// statusCode, message and error in one object.
+        /// An object with the members `statusCode`, `message` and `error`.
         Flat = "flat",
     }
 }
 
 table! {
-    /// `fields.NAME` of a route
+    /// The keys of `fields.NAME` of a route.
     FIELD: FieldKeys {
-        /// The comparison of its values. Default: taken from the values.
+        /// The type of the field's values, which decides how they are compared. Default: the type of the values in the
+        /// answers.
         kind("type"): Key<FieldType> => word().example(r#""datetime""#);
 
-        /// The values of a rank, in their order.
+        /// The values of a field with `type = "rank"`, in ascending order.
         ranks: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["low", "normal", "high"]"#);
 
-        /// The precision in which it is shown, if it is sorted by a finer one: day, s, ms or us; for numbers 1, 0.1, 0.01.
+        /// The precision with which the field is shown, if the upstream sorts by a finer one: "day", "s", "ms" or "us"
+        /// for times, and such as "1", "0.1" or "0.01" for numbers.
         grain: Key<String> => text(syntax::grain).example(r#""ms""#);
 
-        /// The place of nulls. Without it, a page that holds one can't be proven.
+        /// The place of nulls in the order. Without this key a page that contains a null can't be proven.
         nulls: Key<Nulls> => word().example(r#""none""#);
 
-        /// The language by whose rules the upstream sorts it, or another order without regard to case: as
-        /// `type = "opaque"`.
+        /// The language by whose rules the upstream sorts the field, or the name of another order, such as one that
+        /// ignores case. The field is then compared as with `type = "opaque"`.
         collation: Key<String> => text(syntax::name).example(r#""en""#);
 
-        /// Its place in an item (JSON Pointer). Default: "/" and its name.
+        /// The place of the field in an item (JSON Pointer). Default: "/" and the name of the field.
         at: Key<String> => text(syntax::member_pointer).example(r#""/meta/created_at""#);
 
-        /// Its name in the upstream's sort and filters, if that is another one.
+        /// The name of the field in the upstream's sort and filters. Default: its name here.
         upstream: Key<String> => text(syntax::name).example(r#""created""#);
     }
 }
 
 words! {
-    /// The comparison of a field's values.
+    /// The type of a field's values.
     enum FieldType {
         /// JSON numbers.
         Number = "number",
-        /// Numbers in JSON strings.
+        /// JSON strings that contain numbers, compared as numbers.
         NumberInString = "number-in-string",
-        /// JSON strings, by their UTF-8 bytes.
+        /// JSON strings, compared by their UTF-8 bytes.
         Text = "string",
-        /// Dates and times (RFC 3339), as instants.
+        /// Dates and times (RFC 3339), compared as instants.
         Datetime = "datetime",
-        /// false before true.
+        /// Booleans; false is before true.
         Boolean = "boolean",
-        /// UUIDs, without regard to case.
+        /// UUIDs, compared without regard to case.
         Uuid = "uuid",
         /// Strings in the order of `ranks`.
         Rank = "rank",
-        /// Values that can only be told apart, of the last key before the id. Pages are exact where the upstream sorts by
-        /// the id too, else found by the items around them.
+        /// Values that the gateway can't compare, only tell apart. The field must be the last key before the id. Pages
+        /// are exact if the upstream also sorts by the id, and are otherwise found by the items around them.
         Opaque = "opaque",
     }
 }
 
 words! {
     Nulls {
-        /// There are none.
+        /// No value is null.
         None = "none",
-        /// Before every value in ascending order.
+        /// Nulls are smaller than every value: first in ascending order, last in descending order.
         Smallest = "smallest",
-        /// After every value in ascending order.
+        /// Nulls are larger than every value: last in ascending order, first in descending order.
         Largest = "largest",
-        /// At the beginning of the list, whatever the direction.
+        /// Nulls are at the beginning of the list, in either direction.
         First = "first",
-        /// At the end of the list, whatever the direction.
+        /// Nulls are at the end of the list, in either direction.
         Last = "last",
     } without Unsaid
 }
 
 table! {
-    /// `page_size` of a route
+    /// The keys of `page_size` of a route.
     PAGE_SIZE: PageSizeKeys {
-        /// The limit if the client asks for none. If `max` is smaller, that is the default.
+        /// The number of items of a page if the client requests none. It must not be larger than `max`; if `max` is
+        /// smaller than the default, the default is `max`.
         default: Defaulted<u32> => count(1, 1_000_000).default(Count(20));
 
-        /// The largest limit.
+        /// The largest number of items of a page that clients may request.
         max: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 
-        /// The treatment of a limit above `max`. Default: that of the envelope.
+        /// The treatment of a request for more than `max` items. Default: the treatment that the envelope declares.
         over_max: Key<OverMax> => word().example(r#""clamp""#);
     }
 }
 
 table! {
-    /// `cursor` of a route
+    /// The keys of `cursor` of a route.
     CURSOR: CursorKeys {
-        /// As in [cursor], for this route.
+        /// The same as `sealed` of [cursor], for this route. Default: the value there.
         sealed: Key<bool> => flag().example("true");
 
-        /// As in [cursor], for this route.
+        /// The same as `ttl` of [cursor], for this route. Default: the value there.
         ttl: Key<Duration> => TTL.example(r#""1h""#);
 
-        /// Headers that a cursor is bound to, such as "X-Tenant-Id": with another value it is refused.
+        /// The headers to which a cursor is bound, such as "X-Tenant-Id". A request that sends the cursor with another
+        /// value of such a header is refused with 400.
         bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
-        /// The longest cursor that is made and accepted, in characters.
+        /// The longest cursor that is made and accepted, in characters. A longer cursor of a client is refused. If a
+        /// page needs a longer one, its request is answered with 502.
         length: Defaulted<usize> => count(256, 8_192).default(Count(2_048));
     }
 }
 
 table! {
-    /// `parameters` of a route
+    /// The keys of `parameters` of a route.
     ROUTE_PARAMETERS: ParametersKeys {
-        /// The limit, or a preference for it (RFC 7240) such as "prefer:odata.maxpagesize".
+        /// The parameter for the number of items, or a preference for it (RFC 7240) such as "prefer:odata.maxpagesize".
         limit: Key<String> => text(syntax::name).example(r#""limit""#);
 
-        /// A limit that reads backward.
+        /// The parameter for the number of items of a page that is read backward, from the end of the list or from
+        /// `before`.
         limit_backward: Key<String> => text(syntax::name).example(r#""last""#);
 
-        /// The cursor of a page.
+        /// The parameter for the cursor of a page.
         cursor: Key<String> => text(syntax::name).example(r#""cursor""#);
 
-        /// The cursor of an item that the page begins after.
+        /// The parameter for the cursor of an item after which the page begins.
         after: Key<String> => text(syntax::name).example(r#""after""#);
 
-        /// The cursor of an item that the page ends before.
+        /// The parameter for the cursor of an item before which the page ends.
         before: Key<String> => text(syntax::name).example(r#""before""#);
 
-        /// The id of an item that the page begins after, wherever that item is now. With `mode = "seek"`.
+        /// The parameter for the id of an item after which the page begins, wherever that item is now. It needs `mode =
+        /// "seek"`.
         after_id: Key<String> => text(syntax::name).example(r#""after_id""#);
 
-        /// The id of an item that the page ends before, likewise.
+        /// The parameter for the id of an item before which the page ends, wherever that item is now. It needs `mode =
+        /// "seek"`.
         before_id: Key<String> => text(syntax::name).example(r#""before_id""#);
 
-        /// The order: sort=-created_at,email; sort=desc(created_at),asc(email); sort=created_at.desc,email.asc;
-        /// sort_by=created_at,email&order_by=desc,asc; or as the dialect writes it.
+        /// The parameter for the order. Its value has one of the forms `-created_at,email`,
+        /// `desc(created_at),asc(email)` and `created_at.desc,email.asc`, or the form of the dialect.
+        /// `sort_by=created_at,email&order_by=desc,asc`, two parameters, has the same effect.
         sort: Key<String> => text(syntax::name).example(r#""sort""#);
 
-        /// Parameters that are forwarded and appear in no link, log or cursor, such as "api_key".
+        /// Parameters that are forwarded but appear in no link, log or cursor, such as "api_key".
         private: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// Parameters that are forwarded and that a cursor is not bound to, such as "utm_source" or "/trace_id".
+        /// Parameters that are forwarded but to which no cursor is bound, such as "utm_source", or "/trace_id" in a
+        /// body. A client may change them within a walk.
         ignored: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// Filters of the upstream with names by which other APIs page or sort, such as "order" or "first", which would be
-        /// refused with parameter_invalid. docs/parameters.md lists these names. /openapi.json describes the filters.
+        /// Filters of the upstream whose names other APIs use for paging or sorting, such as "order" or "first".
+        /// Without this key such names are refused with 400 `parameter_invalid`; docs/parameters.md lists them.
+        /// /openapi.json describes the filters.
         filters: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// Parameters of the upstream's query, and their places in the body of a request by POST.
+        /// Parameters of the upstream's query that are taken from the body of a POST, each with its place there (JSON
+        /// Pointer).
         query: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::body_pointer), "write query = { NAME = \"/payload/NAME\" }")
                 .example(r#"{ team = "/payload/team" }"#);
@@ -176,38 +188,42 @@ table! {
 }
 
 table! {
-    /// `budgets` of a route
+    /// The keys of `budgets` of a route.
     BUDGETS: BudgetsKeys {
-        /// The time.
+        /// The longest time for a client request. If it is used up, the request is answered with 503.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
-        /// Upstream requests. Where the upstream returns fewer items at a time than a page has, this limits `page_size.max`:
-        /// `check` computes the most that the largest page takes while the list holds still.
+        /// The largest number of upstream requests for a page. If the upstream returns fewer items in an answer than a
+        /// page has, this also limits `page_size.max`: `cursorgate check` computes how many requests the largest page
+        /// needs while the list doesn't change. A page that needs more is treated as `short_pages` says.
         upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
-        /// Upstream requests where the list has changed so much that a page must be searched for.
+        /// The largest number of upstream requests for a page that must be searched for, because the list has changed
+        /// much. It must not be smaller than `upstream_requests`. If the page isn't found with them, the request is
+        /// answered with 503.
         search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
 
-        /// Items that this search covers each way, in a list without a declared order.
+        /// The largest distance in items, in each direction, that a search covers in a list without a declared order.
         search_items: Defaulted<u32> => count(1, 1_000_000).default(Count(1_000));
 
-        /// Items before a page that is asked for by page or offset and is translated or redirected; a deeper page is
-        /// refused as too_deep.
+        /// The largest offset of a page that a legacy client requests by page or offset and that the gateway translates
+        /// or redirects. A page further on is refused with 400 `too_deep`.
         offset: Defaulted<u64> => count(0, u64::MAX).default(Count(10_000_000));
 
-        /// The size of one upstream answer, decoded.
+        /// The largest answer of the upstream, uncompressed. A larger one is refused with 502.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("10MiB"));
 
-        /// The nesting of its JSON.
+        /// The deepest nesting of the JSON in an answer of the upstream. An answer with deeper nesting is refused with
+        /// 502.
         answer_depth: Defaulted<u16> => count(1, 1_024).default(Count(128));
 
-        /// The length of the `Link` header. Beyond it relations are left out, `next` last of all.
+        /// The longest `Link` header. If it would be longer, some of its links are left out, and `next` last of all.
         link_length: Defaulted<usize> => size("256B", "64KiB").default(Text("4KiB"));
 
-        /// The size of the body of a request by POST.
+        /// The largest body of a POST. A larger one is refused with 413.
         body_size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
 
-        /// The nesting of its JSON.
+        /// The deepest nesting of the JSON in the body of a POST. A body with deeper nesting is refused with 400.
         body_depth: Defaulted<u16> => count(1, 256).default(Count(64));
     }
 }

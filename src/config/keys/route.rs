@@ -1,4 +1,4 @@
-//! `[routes.NAME]`, and `defaults`.
+//! The keys of `[routes.NAME]`, and of `defaults`.
 
 use std::time::Duration;
 
@@ -26,278 +26,287 @@ use crate::{
 };
 
 table! {
-    /// `[routes.NAME]`
+    /// The keys of `[routes.NAME]`.
     ROUTE: RouteKeys {
-        /// The hosts that the route answers for. Default: all.
+        /// The hosts for which the route answers. Default: all hosts.
         hosts: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).example(r#"["api.example.com"]"#);
 
-        /// The path, with parameters as in "/tenants/{tenant}/invoices". `{*rest}` is the rest of a path, on routes that
-        /// forward.
+        /// The path, with parameters in braces: "/tenants/{tenant}/invoices". On routes that forward, `{*rest}` at the
+        /// end stands for the rest of the path.
         path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
 
-        /// The methods that a list is asked by; requests with other methods on its path are forwarded. QUERY, and a method
-        /// of the list in small letters, are refused. The body of a POST is a JSON object, in which every member that is no
-        /// parameter of the client's is a filter.
+        /// The methods of requests for the list. Requests for its path with other methods are forwarded, except QUERY
+        /// and these methods in lower case, which are refused. The body of a POST is a JSON object. Each member that
+        /// isn't one of the client's parameters is a filter.
         methods: Defaulted<Vec<ListMethod>> =>
             list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
 
-        /// The upstream, by its name.
+        /// The name of the upstream, one of [upstreams].
         upstream: Key<String> => text(syntax::name).sample(r#""people""#);
 
-        /// The path at the upstream: `{path}` is the client's path, and the parameters of the path have their names.
+        /// The path at the upstream. `{path}` stands for the client's path, and a parameter such as `{tenant}` for its
+        /// value. Default: the client's path.
         upstream_path: Key<String> => text(syntax::name).example(r#""/internal{path}""#);
 
-        /// The behaviour of the route.
+        /// The treatment of requests for this route.
         action: Defaulted<Action> => word().default(Text("paginate"));
 
         /// The observation of answers, with `action = "observe"`.
         observe: Key<Spanned> => sub_table(ObserveKeys::KEYS).example("{ every = 1 }");
 
-        /// The way in which the upstream is asked and read: a built-in dialect, which `cursorgate dialects` shows, or one of
-        /// [dialects]. Required on a route that serves or observes a list.
+        /// The dialect that describes the upstream's requests and answers: a built-in one, which `cursorgate dialects`
+        /// lists, or one of [dialects]. It is required on a route that serves or observes a list.
         dialect: Key<String> => text(syntax::name).sample(r#""offset-limit""#);
 
-        /// The format of responses: standard, bare, batch, page-info, relay, jsonapi, hal, stripe (which needs
-        /// `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
+        /// The envelope that describes the requests and answers of clients: standard, bare, batch, page-info, relay,
+        /// jsonapi, hal, stripe (which needs `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
         envelope: Defaulted<String> => text(syntax::name).default(Text("standard"));
 
-        /// Envelopes that clients can ask for instead, by the media type in `Accept` or by `Prefer: envelope=relay`.
+        /// Further envelopes, which clients can choose by their media type in `Accept`, or by their name, as in
+        /// `Prefer: envelope=relay`.
         envelopes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["relay", "jsonapi"]"#);
 
-        /// The name of the list. Default: the last fixed segment of the path.
+        /// The name of the list, in envelopes and descriptions. Default: the last fixed segment of `path`.
         collection: Key<String> => text(syntax::name).example(r#""users""#);
 
-        /// The order of the list: fields, with `-` for descending, and the id at the end. Without it pages are found by the
-        /// items around them, which proves less.
+        /// The order in which the upstream lists the items: fields, with `-` for descending ones, and the id at the
+        /// end. Without this key positions are found by the items around them, which is a weaker proof (level
+        /// `anchored`).
         order: Key<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
 
-        /// The place of the id in an item (JSON Pointer), instead of the dialect's.
+        /// The place of the id in an item (JSON Pointer). Default: the place that the dialect declares.
         id: Key<String> => text(syntax::member_pointer).example(r#""/id""#);
 
-        /// The order of items whose keys are equal. Default: ordered if the gateway asks the upstream for that, else
-        /// unordered.
+        /// The order of items whose other keys are equal. Default: "ordered" if the gateway asks the upstream to sort
+        /// by the id as well, else "unordered".
         ties: Key<Ties> => word().example(r#""unordered""#);
 
-        /// The fields that orders and filters name.
+        /// The fields that orders and filters name, with the form of their values.
         fields: Key<Spanned> => named_tables(
             &Schema::Table(list::FieldKeys::KEYS),
             "write fields = { NAME = { type = \"datetime\" } }",
         ).named("created_at", super::examples::FIELDS);
 
-        /// Fields that this endpoint can sort by: clients may ask for them, and the gateway asks for the route's order if it
-        /// has only such fields. "id" is the item's id; without it the upstream may return items with equal keys in any
-        /// order.
+        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway asks the upstream for
+        /// the route's order if it consists of such fields. "id" stands for the item's id; without it, items with equal
+        /// keys may come in any order.
         sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
-        /// Fields by which this endpoint can be asked for ranges, in the words of the dialect's [filter]. Name only fields
-        /// that really filter: many APIs ignore parameters that they do not know, and some compare ids as numbers and sort
-        /// them as text.
+        /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
+        /// that really filter: many APIs ignore unknown parameters, and some compare ids as numbers but sort them as
+        /// text.
         filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
-        /// The strategy by which pages are found.
+        /// The way in which pages are found.
         mode: Defaulted<Mode> => word().default(Text("auto"));
 
-        /// The pages that are proven by the upstream's answers.
+        /// The pages that must be proven by the upstream's answers.
         verify: Defaulted<Verify> => word().default(Text("always"));
 
-        /// The answer where a page can't be proven.
+        /// The answer if a page can't be proven.
         unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
 
-        /// The form of errors.
+        /// The form in which clients get errors.
         errors: Defaulted<list::ErrorForm> => word().default(Text("envelope"));
 
-        /// The answer where the budget is spent before a page is full.
+        /// The answer if the budget is used up before a page is full.
         short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
 
-        /// The number of items on a page.
+        /// The number of items of a page.
         page_size: Key<Spanned> => sub_table(list::PageSizeKeys::KEYS).section();
 
-        /// The size of the list that clients are told.
+        /// The source of the total number of items that clients are told.
         total: Defaulted<Totals> => word().default(Text("upstream"));
 
-        /// Headers that say whose view an answer is: callers who differ in one of them share nothing. Nothing is remembered
-        /// of a request that has none of them but has a header that could be another credential. With [] every client sees
-        /// the same lists.
+        /// The headers that identify the client whose view of the list an answer is. Clients with different values of
+        /// one of them share no answer. If a request has none of these headers, but another one that could be a
+        /// credential, nothing of its answer is stored. With [] all clients see the same lists.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
-        /// The cursors of the route.
+        /// The form of the route's cursors.
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
-        /// The parameters of clients. A parameter that is not renamed here has the name that the envelope gives it. A name
-        /// that begins with a slash is a place in the body of a request by POST, such as "/payload/cursor".
+        /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
+        /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
 
-        /// Requests by the paging parameters of the dialect. Without a policy they are answered with 400.
+        /// Requests by the paging parameters of the dialect, from clients that don't use cursors yet. Without `policy`
+        /// they are answered with 400.
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
-        /// Pages are kept and served again without the upstream being asked, by all processes that share a store
-        /// (`caches.shared`). Without this table no page is kept. docs/caching.md says which pages may be kept, and what the
-        /// levels of pages mean then.
+        /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
+        /// share a store (`caches.shared`). Without this table no page is stored. docs/caching.md explains which pages
+        /// are stored, and what their levels then mean.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
-        /// After a page was served, the next one is made in the background, with the client's own headers, and kept. It needs
-        /// `page_cache`, and is left out where the upstream or the gateway has much to do.
+        /// With `true`, the page after a served one is made in the background, with the client's own headers, and
+        /// stored. This needs `page_cache`. No page is made ahead while the upstream or the gateway is busy.
         prefetch: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// Limits of the requests in flight, from the head of a request to the last byte of its response.
+        /// Limits of the requests in flight. A request is in flight from its head to the last byte of its response.
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 
-        /// Limits of the requests of a client in a time. Answers tell clients how much is left, in `RateLimit` and
-        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count together, and
-        /// else each for itself. A process remembers 65,536 clients for each limit.
+        /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
+        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
+        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
-        /// The scripts of other origins that may read answers. Without this table, preflight requests are forwarded, and
-        /// what the upstream allows is passed on.
+        /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
+        /// CORS headers of the upstream are passed on.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
 
-        /// The limits of one client request.
+        /// The limits of a single client request.
         budgets: Key<Spanned> => sub_table(list::BudgetsKeys::KEYS).section();
 
-        /// The upstream's own OpenAPI document, by which `cursorgate openapi` describes items.
+        /// The upstream's own OpenAPI document, with which `cursorgate openapi` describes the items.
         openapi: Key<Spanned> => sub_table(OpenApiKeys::KEYS)
             .example(r#"{ file = "users.openapi.json", operation = "GET /api/users/" }"#);
 
-        /// The scheme and host that links begin with, instead of those of [server].
+        /// The scheme and host with which the links of this route begin. Default: `server.public_url`.
         public_url: Key<String> => text(syntax::base_url).example(r#""https://users.example.com""#);
     }
 }
 
 words! {
-    /// A method of a list.
+    /// A method of requests for a list.
     enum ListMethod {
-        /// Needs HEAD as well.
+        /// Requests by GET. HEAD must be listed too.
         Get = "GET",
-        /// Needs GET as well.
+        /// Requests by HEAD. GET must be listed too.
         Head = "HEAD",
-        /// The parameters of clients may stand in the body.
+        /// Requests by POST. The parameters of clients may be in the body.
         Post = "POST",
     }
 }
 
 words! {
     Ties {
-        /// In any order: equal keys are read only as whole runs.
+        /// In any order. The gateway reads items with equal keys only as whole groups, and sorts each group by the id.
         Unordered = "unordered",
-        /// Sorted by the id. This can't be checked: write it only where you know it.
+        /// Sorted by the id. The gateway can't check this, so declare it only if it is certain.
         Ordered = "ordered",
     }
 }
 
 words! {
     Verify {
-        /// All pages.
+        /// All pages are proven.
         Always = "always",
-        /// Pages whose proof takes no further request; the others are served and flagged.
+        /// Pages are proven if that takes no further request. Other pages are served unproven, with a flag.
         WhenCheap = "when-cheap",
-        /// No page: pages are served by their offsets, and items are skipped and repeated as they are by page=.
+        /// No page is proven. Pages are served by their offsets, so items are skipped and repeated as by `page=`.
         Never = "never",
     }
 }
 
 words! {
     WhenUnproven {
-        /// An error, with a link to begin again.
+        /// An error, with a link to the first page.
         Refuse = "refuse",
-        /// The page that its cursor hints at, flagged.
+        /// The page at the estimated place of the cursor, with a flag.
         Flag = "flag",
     }
 }
 
 words! {
     ShortPages {
-        /// An error.
+        /// The request is refused with 503.
         Refuse = "refuse",
-        /// At least one item, flagged.
+        /// The items so far, at least one, with a flag.
         Serve = "serve",
     }
 }
 
 words! {
     Totals {
-        /// The total in an answer that lists all items.
+        /// The total in the answers that list the items, if they contain one.
         Upstream = "upstream",
-        /// None.
+        /// No total is shown.
         Omit = "omit",
-        /// The same, or the answer to a request for the count, which has the client's filters under the same names. A count
-        /// that calls them otherwise counts too much.
+        /// The total in the answers that list the items. Without one, a separate request for the count has the client's
+        /// filters under the same names. If that request ignores a filter, the total is too large.
         Count = "count",
-        /// The size as it was on the first page.
+        /// The total at the time of the walk's first page, for all of its pages.
         FirstPage = "first-page",
     }
 }
 
 table! {
-    /// `observe` of a route
+    /// The keys of `observe` of a route.
     OBSERVE: ObserveKeys {
-        /// Of how many answers to old clients one is read.
+        /// The number of answers among which one is read: with 1 all answers are read, with 10 one in ten.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
     }
 }
 
 table! {
-    /// `page_cache` of a route
+    /// The keys of `page_cache` of a route.
     PAGE_CACHE: PageCacheKeys {
-        /// The time for which a page is served again as it is. Where the upstream says a shorter one (`max-age`, `s-maxage`,
-        /// `Expires`), that holds. Pages that the upstream forbids to store are never kept. "0s" turns off the cache that
-        /// `defaults` turn on.
+        /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
+        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids to store are never
+        /// stored. With "0s" the route has no cache, even if `defaults` have one.
         ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
 
-        /// The time after that in which an old page is served once more while a new one is made (RFC 5861).
+        /// The time after `ttl` in which an old page is still served while a new one is made in the background (RFC
+        /// 5861).
         stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
-        /// The time after `ttl` in which an old page is served where the upstream can't be reached, is late, fails with 5xx, or
-        /// gives an answer that is none (RFC 5861). A 4xx of the upstream passes all the same.
+        /// The time after `ttl` in which an old page is served if no new one can be made: the upstream can't be
+        /// reached, is late, fails with 5xx, or sends an unreadable answer (RFC 5861). A 4xx of the upstream is passed
+        /// on in any case.
         stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
-        /// Pages that are for one client are kept too, each for its own `principal`, `Authorization` and `Cookie`: answers
-        /// marked `private`, and answers to requests with `Authorization` that are not marked `public`, `s-maxage` or
-        /// `must-revalidate`. Without this a shared cache may not keep them (RFC 9111 section 3.5).
+        /// With `true`, pages for a single client are stored too, separately for each `principal`, `Authorization` and
+        /// `Cookie`. These are answers marked `private`, and answers to requests with `Authorization` that aren't
+        /// marked `public`, `s-maxage` or `must-revalidate`. A shared cache must not store them for other clients (RFC
+        /// 9111, section 3.5).
         private: Defaulted<bool> => flag().default(Boolean(false));
     }
 }
 
 table! {
-    /// `concurrency` of a route
+    /// The keys of `concurrency` of a route.
     CONCURRENCY: ConcurrencyKeys {
-        /// The requests that the route may have at a time. Further ones are answered with 503. Without this only the
-        /// limits of the upstream and of the process hold.
+        /// The largest number of requests in flight on this route, of all clients together. Further ones are answered
+        /// with 503. Without this key only the limits of the upstream and of the process apply.
         requests: Key<usize> => count(1, 1_000_000).example("200");
 
-        /// The requests that one client may have at a time on the route. Further ones are answered with 429. A client is
-        /// the value of the headers in `principal`, or else the address, as a trusted proxy says it, of IPv6 its /64.
+        /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
+        /// A client is identified by the headers in `principal`, or without them by its address, which a trusted proxy
+        /// may report; of an IPv6 address the /64 counts.
         per_client: Key<usize> => count(1, 1_000_000).example("20");
     }
 }
 
 table! {
-    /// `cors` of a route
+    /// The keys of `cors` of a route.
     CORS: CorsKeys {
-        /// Origins as browsers send them. ["*"] is all, without credentials; [] is the same as no `cors`.
+        /// The origins, as browsers send them. ["*"] permits all origins, without credentials. [] has the same effect
+        /// as no `cors`.
         origins: Key<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::origin)).sample(r#"["https://app.example.com"]"#);
 
-        /// Their scripts may send cookies and client certificates.
+        /// With `true`, scripts of these origins may send cookies and client certificates.
         credentials: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The time for which a browser may keep the answer to a preflight request.
+        /// The time for which a browser may store the answer to a preflight request.
         max_age: Defaulted<Duration> => duration("0s", "1d").default(Text("10m"));
     }
 }
 
 table! {
-    /// `openapi` of a route
+    /// The keys of `openapi` of a route.
     OPENAPI: OpenApiKeys {
-        /// The file: an OpenAPI document 3.0 or 3.1 in JSON.
+        /// The path of the file: an OpenAPI document of version 3.0 or 3.1 in JSON.
         file: Key<String> => text(syntax::name).sample(r#""users.openapi.json""#);
 
-        /// The operation whose answer has the items.
+        /// The operation whose answer contains the items: its method and its path.
         operation: Key<String> => text(syntax::line).example(r#""GET /api/users/""#);
 
-        /// The schema of an item, instead of `operation`.
+        /// The place of the schema of an item in the document, instead of `operation`.
         schema: Key<String> => text(syntax::line).example(r##""#/components/schemas/User""##);
     }
 }

@@ -1,4 +1,4 @@
-//! `[services]`.
+//! The keys of `[services]`.
 
 use std::time::Duration;
 
@@ -16,266 +16,294 @@ use crate::config::{
 };
 
 table! {
-    /// `[services]`
+    /// The keys of `[services]`.
     SERVICES: ServicesKeys {
-        /// Many requests in one: a POST with operations, which run as if each had come alone, and one answer with all
-        /// results; docs/bulk.md.
+        /// Bulk requests: a client sends many operations in one POST, and gets all results in one answer. Each
+        /// operation runs as if the client had sent it alone. See docs/bulk.md.
         bulk: Key<Spanned> => sub_table(BulkKeys::KEYS).optional_section();
 
-        /// Whole lists as files: a POST to the path of a list with `/exports` after it begins a job that reads all its pages
-        /// with the client's own credentials, and goes on after a restart; docs/exports.md.
+        /// Exports of whole lists as files. A client begins a job by a POST to the path of a list followed by
+        /// `/exports`. The job reads all pages of the list with the client's own credentials, and continues after a
+        /// restart. See docs/exports.md.
         exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
 
-        /// Events, sent to endpoints by POST with a signature: exports that end, sunsets that are near; docs/webhooks.md.
+        /// Events that the gateway sends to endpoints, each by a signed POST. Examples: an export has ended, a list has
+        /// changed, the sunset of a route is near. See docs/webhooks.md.
         webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
-        /// GraphQL: a connection for each list that is asked for by GET, read by the same requests that clients make alone;
-        /// docs/graphql.md.
+        /// GraphQL: a connection for each list that is read by GET. The gateway reads a connection by the same request
+        /// that a client of the list would send. See docs/graphql.md.
         graphql: Key<Spanned> => sub_table(GraphqlKeys::KEYS).optional_section();
-        /// Pages that stay up to date: a request for the path of a list with `/live` after it gets the page, and then its
-        /// changes, as a stream of events or over a WebSocket. The gateway asks the upstream at intervals, once for all clients
-        /// that see the same page; docs/live.md.
+        /// Pages that stay up to date. A client requests the path of a list followed by `/live`, and gets the page and
+        /// then its changes, as a stream of events or over a WebSocket. The gateway polls the upstream, once for all
+        /// clients that see the same page. See docs/live.md.
         live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
-        /// Tools for agents, by the Model Context Protocol over streamable HTTP: each list that is asked for by GET is a tool that
-        /// reads it, and one that exports it where there are exports; docs/mcp.md.
+        /// Tools for agents, by the Model Context Protocol over streamable HTTP. Each list that is read by GET has a
+        /// tool that reads it and, with `services.exports`, a tool that exports it. See docs/mcp.md.
         mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
-        /// A page at the admin listener, /playground/, on which operators read the lists of this gateway by page number and by
-        /// cursor, side by side, with the upstream requests and the proof of each page. It needs `admin.token`;
-        /// docs/playground.md.
+        /// A page for operators at the path /playground/ of the admin listener. It reads a list of this gateway by page
+        /// number and by cursor, side by side, and shows the upstream requests and the proof of each page. It requires
+        /// `admin.token`. See docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
     }
 }
 
 table! {
-    /// `[services.bulk]`
+    /// The keys of `[services.bulk]`.
     BULK: BulkKeys {
-        /// The path, under every host. Requests by POST for exactly this path go to no route.
+        /// The path of bulk requests, under every host. A POST to exactly this path goes to the service and to no
+        /// route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/bulk"));
 
-        /// The largest number of operations in a request.
+        /// The largest number of operations in a request. A request with more is refused with 400, and none of its
+        /// operations runs.
         operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
 
-        /// The number of operations of a request that run at a time.
+        /// The number of operations of a request that run at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The time that an operation may take. One that takes longer is given up and has the status 504. The body of the
-        /// bulk request has as much time to come.
+        /// The longest time for an operation. An operation that takes longer is cancelled, and its status is 504. The
+        /// body of the bulk request must arrive within the same time.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The largest body of a bulk request.
+        /// The largest body of a bulk request. A larger one is refused with 413.
         size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
 
-        /// The size up to which the bodies of all answers together are kept. An answer beyond it has its status and no body.
+        /// The memory for the bodies of all answers of a request together. A body that doesn't fit is omitted; the
+        /// operation has run, and its result has the status and the headers.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
 
-        /// The results of requests with an `Idempotency-Key`, which a repetition gets again. They are in the memory of the
-        /// process.
+        /// The results of requests with an `Idempotency-Key`. A client that repeats such a request gets the first
+        /// result again. The results are in the memory of the process, so another process or a restarted one doesn't
+        /// have them.
         idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
     }
 }
 
 table! {
-    /// `[services.bulk.idempotency]`
+    /// The keys of `[services.bulk.idempotency]`.
     IDEMPOTENCY: IdempotencyKeys {
-        /// The time for which a key is known.
+        /// The time for which an `Idempotency-Key` is kept. A request with the same key after that time runs again.
         ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
 
-        /// The number of keys that are known at a time. Beyond it requests with a new key are answered with 503, because a
-        /// key that is forgotten early would let its operations run twice.
+        /// The largest number of keys that are kept at a time. Requests with a new key are then answered with 503: if a
+        /// key were removed early, a repetition would run its operations twice.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
-        /// The memory for results, beside `server.memory`. Beyond it the oldest results are dropped; a repetition of their requests is answered
-        /// with 409 and runs nothing.
+        /// The memory for results, in addition to `server.memory`. When it is full, the oldest results are removed. A
+        /// repetition of their requests is answered with 409, and runs no operation.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }
 }
 
 table! {
-    /// `[services.exports]`
+    /// The keys of `[services.exports]`.
     EXPORTS: ExportKeys {
-        /// The directory of the jobs and the results, which the process makes and keeps to its own account. Processes of one
-        /// machine that share it, and the keys of cursors, do one another's work: the jobs of one that ended are taken over.
-        /// It can't be on a network file system. A change takes effect after a restart. Processes of several machines share a
-        /// database in its place: `postgres`.
+        /// The directory for jobs and results. The process creates it, and only the account of the process can read it.
+        /// Processes of one machine that have the same directory and the same keys of cursors share the jobs: if one
+        /// process ends, another continues its jobs. The directory can't be on a network file system; for several
+        /// machines use `postgres` instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
-        /// The number of jobs that this process works on at a time. Each makes one request after the other.
+        /// The number of jobs that this process works on at the same time. Each job sends one request after the other.
         at_once: Defaulted<usize> => count(1, 64).default(Count(2));
 
-        /// The largest number of unfinished jobs of a client. Beyond it requests are answered with 429.
+        /// The largest number of unfinished jobs of a client. While a client has that many, its requests for further
+        /// jobs are answered with 429.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
 
-        /// The largest number of unfinished jobs in all. Beyond it requests are answered with 503.
+        /// The largest number of unfinished jobs of all clients. While there are that many, requests for further jobs
+        /// are answered with 503.
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
-        /// The number of attempts for a page. After the last one the job has failed.
+        /// The number of attempts for a page. When the last attempt has failed, the job has failed. Refusals for a
+        /// limit (429) don't count.
         attempts: Defaulted<u32> => count(1, 20).default(Count(3));
 
-        /// The time that a page may take.
+        /// The longest time for a page. A page that takes longer is a failed attempt.
         page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));
 
-        /// The time from the request to the end of the job. A job that takes longer has failed.
+        /// The longest time from the request for a job to its end. A job that takes longer has failed.
         timeout: Defaulted<Duration> => duration("1m", "30d").default(Text("24h"));
 
-        /// The largest result. A job with a larger one has failed.
+        /// The largest result of a job. A job whose result would be larger has failed.
         size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
 
-        /// The time for which finished jobs are kept.
+        /// The time for which a finished job is kept with its result. After that the job is removed.
         keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
 
-        /// The number of finished jobs that are kept. Beyond it the oldest ones are removed.
+        /// The largest number of finished jobs that are kept. Beyond it the oldest ones are removed with their results.
         keep_jobs: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
-        /// The size up to which results are kept. Beyond it the oldest ones are removed.
+        /// The largest size of all results together. Beyond it the jobs with the oldest results are removed.
         keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
 
-        /// The jobs and the results in a database of PostgreSQL (12 or newer), in place of `directory`. Processes that share it,
-        /// and the keys of cursors, do one another's work, on whatever machine they are.
+        /// A PostgreSQL database (12 or newer) for jobs and results, instead of `directory`. Processes that have the
+        /// same database and the same keys of cursors share the jobs, also on different machines.
         postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
     }
 }
 
 table! {
-    /// `[services.graphql]`
+    /// The keys of `[services.graphql]`.
     GRAPHQL: GraphqlKeys {
-        /// The path, under every host. Requests by GET and POST for exactly this path go to no route.
+        /// The path of GraphQL requests, under every host. A GET or POST for exactly this path goes to the service and
+        /// to no route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/graphql"));
 
-        /// Answers questions about the schema (`__schema`, `__type`). Whoever reaches the path learns the names of all lists
-        /// and of their fields.
+        /// With `true`, queries may ask for the schema (`__schema`, `__type`). Everybody who can reach the path can
+        /// then learn the names of all lists and their fields.
         introspection: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// Serves a page on which queries are written and run, to browsers that ask the path for HTML.
+        /// With `true`, browsers that request `path` as HTML get a page on which queries can be written and run.
         page: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The names of fields for routes, where those made from the names of routes won't do.
+        /// The names of the fields for lists, by the names of their routes. A list that isn't named here has the name
+        /// of its route in camel case: the field of the route `team-users` is `teamUsers`.
         names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::graphql_name), "write names = { ROUTE = \"field\" }")
             .example(r#"{ team-users = "members" }"#);
 
-        /// The routes of lists that have no field.
+        /// The names of the routes whose lists have no field.
         except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// The largest body of a request, and the largest query.
+        /// The largest body of a request, and the largest query. Larger ones are refused.
         size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
 
-        /// The largest number of tokens in a query: names, values and punctuation.
+        /// The largest number of tokens in a query: names, values and punctuation. A query with more is refused.
         tokens: Defaulted<usize> => count(10, 100_000).default(Count(2_000));
 
-        /// The deepest nesting of a query.
+        /// The deepest nesting of selections, lists and objects in a query. A query with deeper nesting is refused.
         depth: Defaulted<usize> => count(4, 32).default(Count(20));
 
-        /// The largest number of aliases in a query, those of fragments counted where they are used.
+        /// The largest number of aliases in a query; those in a fragment count each time that the fragment is used. A
+        /// query with more is refused.
         aliases: Defaulted<usize> => count(0, 1_000).default(Count(50));
 
-        /// The largest number of lists that a query reads. Each is a request of its own.
+        /// The largest number of lists that a query reads, each by a request of its own. A query for more is refused.
         lists: Defaulted<usize> => count(1, 1_000).default(Count(20));
 
-        /// The largest number of values that an answer can have, by the limits of the query's lists. A list within a list counts as
-        /// one value.
+        /// The largest number of values that an answer can have, calculated from the limits of the query's lists. A
+        /// list within an item counts as one value. A query for more values is refused.
         complexity: Defaulted<u64> => count(100, 10_000_000).default(Count(100_000));
 
-        /// The number of lists of a query that are read at a time.
+        /// The number of lists of a query that are read at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The time that the page of a list may take. The body of the request has as much time to come.
+        /// The longest time for the page of a list. A list that takes longer is an error of the answer. The body of the
+        /// request must arrive within the same time.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The size up to which the values of an answer are kept, and the pages that they are taken from.
+        /// The memory for the values of an answer and for the pages that they come from. A query whose answer needs
+        /// more gets an error.
         answer_size: Defaulted<usize> => size("64KiB", "1GiB").default(Text("16MiB"));
 
-        /// The memory for queries that clients name by their hashes, beside `server.memory`; 0 for none.
+        /// The memory for queries that clients name by their hashes, in addition to `server.memory`. When it is full,
+        /// the least used queries are removed, and their clients send them again. With "0B" no query is stored.
         persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
     }
 }
 
 table! {
-    /// `[services.mcp]`
+    /// The keys of `[services.mcp]`.
     MCP: McpKeys {
-        /// The path, under every host. Requests for exactly this path go to no route.
+        /// The path of MCP requests, under every host. A request for exactly this path goes to the service and to no
+        /// route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/mcp"));
 
-        /// The names of lists for routes, where those made from the names of routes won't do: the tools of `people` are
-        /// `list_people` and `export_people`.
+        /// The names of lists in the names of their tools, by the names of their routes. Example: the tools of `people`
+        /// are `list_people` and `export_people`. A list that isn't named here has the name of its route, with `_` in
+        /// place of characters other than letters, digits, `_` and `-`.
         names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::tool_name), "write names = { ROUTE = \"name\" }")
             .example(r#"{ team-users = "members" }"#);
 
-        /// The routes of lists that have no tool.
+        /// The names of the routes whose lists have no tool.
         except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// The descriptions of lists by their routes, which agents read. Default: that of the operation in the route's OpenAPI
-        /// document.
+        /// The descriptions of lists for agents, by the names of their routes. Default: the summary and the description
+        /// of the operation in the route's OpenAPI document.
         descriptions: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::lines), "write descriptions = { ROUTE = \"text\" }")
                 .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
 
-        /// The origins whose scripts may use the tools. Requests with another `Origin` are refused, also with that of their own
-        /// `Host`, because names can lead to any address (DNS rebinding). Clients other than browsers send none.
+        /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also if
+        /// it is the origin of their own `Host`: an attacker can make a host name lead to the gateway (DNS rebinding).
+        /// Clients other than browsers send no `Origin`.
         origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
 
-        /// The largest body of a request.
+        /// The largest body of a request. A larger one is refused with 413.
         size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
 
-        /// The largest number of items in a result, where the list has no smaller one.
+        /// The largest number of items in a result. If `page_size.max` of the route is smaller, that number applies.
         items: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
-        /// The largest JSON of a result's items. The cursor of a result that would be larger leads to the first item that is left
-        /// out. Results have their JSON a second time, as text.
+        /// The largest JSON of the items in a result. Items beyond it are left out, and the cursor of the result leads
+        /// to the first of them. The whole answer is larger, because a result has its JSON a second time as text.
         result_size: Defaulted<usize> => size("4KiB", "64MiB").default(Text("64KiB"));
 
-        /// The time that a tool may take. The body of the request has as much time to come.
+        /// The longest time for a call of a tool. A call that takes longer gets an error. The body of the request must
+        /// arrive within the same time.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
 
 table! {
-    /// `[services.playground]`
+    /// The keys of `[services.playground]`.
     PLAYGROUND: PlaygroundKeys {
-        /// The time that a request of the page may take.
+        /// The longest time for a request of the page. A request that takes longer is cancelled, and the page shows an
+        /// error.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The size up to which the body of an answer is shown. The page shows a longer one without its items.
+        /// The largest part of an answer's body that the page gets. The page shows a longer answer without its items.
         answer_size: Defaulted<usize> => size("1KiB", "16MiB").default(Text("1MiB"));
     }
 }
 
 table! {
-    /// `[services.live]`
+    /// The keys of `[services.live]`.
     LIVE: LiveKeys {
-        /// The names of the routes whose pages can be live. Each serves a list by GET.
+        /// The names of the routes whose pages can be live. Each route must serve a list by GET.
         routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
 
-        /// The time between two requests for the same page: near `min` while it changes, towards `max` while it does not, or
-        /// fails.
+        /// The time between two requests for the same page. It begins at `min`, is halved after a change, and grows
+        /// after an answer without a change or a failure, up to `max`. Each time is lengthened or shortened at random
+        /// by up to a tenth.
         interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
 
-        /// The time that a page may take.
+        /// The longest time for a request for the page. A request that takes longer is a failure, which clients are
+        /// told.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The time after which a sign of life goes to a client that got nothing else: a comment, or a ping.
+        /// The time after which the gateway sends a sign of life: a comment on a stream of events that was silent for
+        /// so long, or a ping on a WebSocket. Set it shorter than the time-out of a proxy between the gateway and its
+        /// clients.
         heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
 
-        /// The time after which a stream ends, and its client comes again. Clients of different streams do so at different
-        /// times.
+        /// The longest time for a stream, after which its client reconnects. The time of each stream is lengthened or
+        /// shortened by up to a tenth, so clients don't all reconnect at once.
         lifetime: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
 
-        /// The largest number of clients with a live page. Beyond it requests are answered with 503. Each has a connection or a
-        /// stream of HTTP/2, so keep it well below `server.connections`.
+        /// The largest number of clients with a live page in this process. Further requests are answered with 503. Each
+        /// client occupies a connection or a stream of HTTP/2, so keep this number well below `server.connections`.
         subscribers: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
 
-        /// The largest number of them on a route. Beyond it requests are answered with 503.
+        /// The largest number of clients with a live page of the same route. Further requests are answered with 503.
         per_route: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
 
-        /// The largest number of live pages of a client. Beyond it requests are answered with 429.
+        /// The largest number of live pages of a client, on all routes together. Further requests are answered with
+        /// 429.
         per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
     }
 }
 
 table! {
-    /// `[services.live.interval]`
+    /// The keys of `[services.live.interval]`.
     LIVE_INTERVAL: LiveIntervalKeys {
-        /// The shortest time.
+        /// The shortest time between two requests for the same page, with which the requests begin. After each change
+        /// of the page the time is halved, down to this value.
         min: Defaulted<Duration> => duration("50ms", "1h").default(Text("1s"));
 
-        /// The longest time, failures aside: after these an upstream may ask for a longer one, up to five minutes.
+        /// The longest time between two requests for the same page. After each answer without a change the time grows
+        /// by half, and after each failure it doubles, up to this value. After a failure with a longer `Retry-After`
+        /// the gateway waits for that time, up to five minutes.
         max: Defaulted<Duration> => duration("50ms", "1h").default(Text("30s"));
     }
 }

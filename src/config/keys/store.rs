@@ -1,4 +1,4 @@
-//! `[caches.shared]`
+//! The keys of `[caches.shared]`.
 
 use std::time::Duration;
 
@@ -13,43 +13,48 @@ use crate::config::{
 };
 
 table! {
-    /// `[caches.shared]`
+    /// The keys of `[caches.shared]`.
     STORE: StoreKeys {
-        /// The addresses: the server itself, or some nodes of a cluster, or the sentinels. They are tried in turn.
+        /// The host and port of the server, of some nodes of the cluster, or of the sentinels, as `kind` says. They are
+        /// tried in turn.
         addresses: Key<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::store_address)).sample(r#"["redis.internal:6379"]"#);
 
-        /// The servers at these addresses.
+        /// The kind of the servers at `addresses`.
         kind: Defaulted<StoreKind> => word().default(Text("server"));
 
-        /// The name by which sentinels know the master.
+        /// The name under which the sentinels know the master. It is required with `kind = "sentinel"`.
         master: Key<String> => text(syntax::name).example(r#""cursorgate""#);
 
-        /// The ACL user. docs/shared-store.md has the least rights that it needs. Default: the user `default`.
+        /// The ACL user of the gateway; docs/shared-store.md lists the rights that it needs. Default: the user
+        /// `default`.
         username: Key<String> => text(syntax::name).example(r#""cursorgate""#);
 
-        /// The password.
+        /// The password of the user. Without this key connections are not authenticated.
         password: Key<String> => secret().example(r#""file:/etc/cursorgate/redis.password""#);
 
-        /// The ACL user at the sentinels, if these have passwords.
+        /// The ACL user of the gateway at the sentinels, if these have passwords.
         sentinel_username: Key<String> => text(syntax::name).example(r#""cursorgate""#);
 
-        /// The password at the sentinels.
+        /// The password of the user at the sentinels. Without this key connections to sentinels are not authenticated.
         sentinel_password: Key<String> => secret().example(r#""file:/etc/cursorgate/sentinel.password""#);
 
-        /// TLS, to every server. `tls = {}` verifies the host of each address against the authorities of the system. Nodes of
-        /// a cluster, and masters that sentinels name, are usually known by IP addresses: set `server_name` for these.
+        /// TLS to every server. `tls = {}` verifies the host of each address against the authorities of the system.
+        /// Nodes of a cluster, and masters that sentinels name, are usually known by IP addresses: set `server_name`
+        /// for these. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/redis-ca.pem" }"#);
 
-        /// The time that a request may wait for the store. After it the request goes on as if there were no store. After three
-        /// failures in a row a server is not asked again until it has answered a trial.
+        /// The longest time for which a request waits for the store, each time that it asks. After that it continues as
+        /// if there were no store. After three failures in a row a server is not asked until it has answered a test in
+        /// the background.
         timeout: Defaulted<Duration> => duration("1ms", "1s").default(Text("10ms"));
 
-        /// The time that a connection may take, TLS and the password included. No request waits for that.
+        /// The longest time for a connection to be established, including TLS and the password. No request waits for
+        /// this.
         connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("1s"));
 
-        /// The beginning of all keys in the store. Gateways share what they know if they have the same one, and the same cursor
-        /// keys.
+        /// The beginning of the names of all entries in the store. Gateways with the same prefix and the same keys of
+        /// cursors share their entries; gateways with other prefixes don't.
         prefix: Defaulted<String> => text(syntax::store_prefix).default(Text("cursorgate"));
     }
 }

@@ -1,5 +1,5 @@
-//! The reference as pages of the documentation: `docs/reference.md`, and below `docs/reference/` a page for each table
-//! of a file. Each key has its own heading, so that links to it stay valid as long as the key exists.
+//! The reference as pages of the documentation: `docs/reference.md`, and a page below `docs/reference/` for each table
+//! of a file. Each key has its own heading, to which links stay valid as long as the key exists.
 
 use std::fmt::Write as _;
 
@@ -26,17 +26,17 @@ too: [variables](configuration.md#variables).
 - Relative paths begin at the folder of the file in which they are written.
 ";
 
-/// The note on the page of routes that their keys may also be written as defaults.
+/// The note on the page of routes that the same keys can also be defaults.
 const DEFAULTS: &str = "The same keys stand in [`defaults`](../reference.md#defaults), for all routes, and in \
                         [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
 
-/// The page with the list of all others and with the keys that have no page of their own.
+/// The page that lists all other pages, and the keys that have no page of their own.
 const INDEX: &str = "reference.md";
 
 /// A key with its path, such as `routes.NAME.order`.
 type Known = (String, &'static Definition);
 
-/// Returns the pages: the path of each below docs/, and its text in Markdown.
+/// Returns the pages, each with its path below docs/ and its text in Markdown.
 #[must_use]
 pub fn pages() -> Vec<(String, String)> {
     let known = all();
@@ -87,7 +87,7 @@ fn index(known: &[Known], tables: &[&Known]) -> String {
     text
 }
 
-/// Writes the section of a key: its heading, its facts, and its documentation.
+/// Writes the section of a key: its heading, its type and default, and its documentation.
 fn section(path: &str, key: &Definition, known: &[Known], text: &mut String) {
     let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
     let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
@@ -117,7 +117,7 @@ fn has_page(key: &Definition) -> bool {
     matches!(key.shown, Shown::Section | Shown::OptionalSection | Shown::Named(..))
 }
 
-/// Returns the page with the section of a key.
+/// Returns the page that has the section of a key.
 fn page(path: &str) -> String {
     let table = path.split('.').next().unwrap_or(path);
     let Schema::Table(keys) = keys::FILE_SCHEMA else { return INDEX.to_owned() };
@@ -125,7 +125,7 @@ fn page(path: &str) -> String {
     if is_table { format!("reference/{table}.md") } else { INDEX.to_owned() }
 }
 
-/// Returns the relative address of a key, in a link on the page `from`.
+/// Returns the relative address of a key, for a link on the page `from`.
 fn address(path: &str, from: &str) -> String {
     let to = page(path);
     let folder = |page: &str| page.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
@@ -134,13 +134,13 @@ fn address(path: &str, from: &str) -> String {
         (false, folder) if folder.is_empty() => to.clone(),
         (false, folder) => to.strip_prefix(&folder).map_or_else(|| format!("../{to}"), str::to_owned),
     };
-    // A page begins with the heading of its table, so that a link to the table needs no anchor.
+    // A page begins with the heading of its table, so a link to the table needs no anchor.
     let is_whole = to != INDEX && !path.contains('.');
     if is_whole && !file.is_empty() { file } else { format!("{file}#{}", anchor(path)) }
 }
 
-/// Returns the anchor of a key's heading, as GitHub and the site of the documentation generate it: lower case, without
-/// dots.
+/// Returns the anchor of a key's heading in the form that GitHub and the documentation's site generate: lower case,
+/// without dots.
 fn anchor(path: &str) -> String {
     path.to_lowercase().replace('.', "")
 }
@@ -154,7 +154,7 @@ fn scope(path: &str) -> String {
     )
 }
 
-/// Returns links to the keys of a table.
+/// Returns links to the keys of the table `table`, for the page with the section of `from`.
 fn children(table: &str, from: &str, known: &[Known]) -> String {
     let name = |path: &str| {
         let below = path.strip_prefix(table)?.strip_prefix('.')?;
@@ -165,7 +165,7 @@ fn children(table: &str, from: &str, known: &[Known]) -> String {
     known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the name of a value's type, such as `list of texts`.
+/// Returns the name of a value's type in the singular or as a list, such as `list of texts`.
 fn kind(schema: &Schema) -> String {
     match schema {
         Schema::List(element) => format!("list of {}s", noun(element)),
@@ -175,7 +175,7 @@ fn kind(schema: &Schema) -> String {
     }
 }
 
-/// Returns the noun for a single value.
+/// Returns the noun for a single value of a schema.
 fn noun(schema: &Schema) -> &'static str {
     match schema {
         Schema::Boolean => "`true` or `false`",
@@ -193,7 +193,7 @@ fn noun(schema: &Schema) -> &'static str {
     }
 }
 
-/// Returns a text with links for the keys and the documents that it names.
+/// Returns documentation with links for the keys and the documents that it names.
 fn linked(text: &str, path: &str, known: &[Known]) -> String {
     let parts = text.split('`').enumerate().map(|(at, part)| {
         if at % 2 == 0 {
@@ -207,7 +207,7 @@ fn linked(text: &str, path: &str, known: &[Known]) -> String {
     parts.collect()
 }
 
-/// Returns a word of a text in Markdown: a link if it names a document in docs/, escaped otherwise.
+/// Returns a word of documentation in Markdown: a link if it names a document in docs/, escaped otherwise.
 fn word_of(word: &str, path: &str) -> String {
     let name = word.trim_end_matches(['.', ',', ';', ':', ')']);
     let up = if page(path) == INDEX { "" } else { "../" };
@@ -235,7 +235,7 @@ fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
             None => (!around.is_empty()).then_some(""),
         };
     }
-    // A name of several segments may also be the end of a single path.
+    // A name with several segments may also be the end of a single path.
     let end = format!(".{name}");
     let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
     let found = ends.next().map(|(found, _)| found.clone());

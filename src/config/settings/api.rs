@@ -2,15 +2,15 @@
 
 use crate::config::key::words;
 
-/// `[openapi]`.
+/// The settings of `[openapi]`.
 #[derive(Debug, Clone, Default)]
 pub struct ApiSettings {
     pub title: Option<String>,
     pub version: Option<String>,
     pub description: Option<String>,
-    /// Without final slashes; empty for `server.public_url`.
+    /// The URLs of the API without final slashes; empty for `server.public_url`.
     pub servers: Vec<String>,
-    /// The security schemes with their names. A request needs one of them.
+    /// The security schemes with their names. A request needs credentials of one of them.
     pub security: Vec<(String, SecurityScheme)>,
 }
 
@@ -41,11 +41,11 @@ pub enum SchemeCredentials {
 }
 
 words! {
-    /// The place of a key.
+    /// The place of a key in a request.
     pub enum CredentialPlace {
         /// A header.
         Header = "header",
-        /// A parameter of the query.
+        /// A query parameter.
         Query = "query",
         /// A cookie.
         Cookie = "cookie",
@@ -58,6 +58,6 @@ pub struct OAuthFlow {
     pub authorization_url: Option<String>,
     pub token_url: Option<String>,
     pub refresh_url: Option<String>,
-    /// The names and descriptions of scopes.
+    /// The names of the scopes with their descriptions.
     pub scopes: Vec<(String, String)>,
 }

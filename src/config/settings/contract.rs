@@ -1,5 +1,5 @@
-//! The contract of a dialect: exchanges with an upstream, and the facts that the dialect must read from them.
-//! `upstream` checks dialects against contracts.
+//! The contract of a dialect: exchanges with an upstream, and the facts that the dialect must read in them. `upstream`
+//! checks dialects against contracts.
 
 use std::fmt;
 
@@ -11,39 +11,39 @@ use crate::{
     pagination::fetch::Fetch,
 };
 
-/// A contract, as it is written in its file.
+/// A contract as it is written in its file.
 #[derive(Debug, Clone)]
 pub struct ContractSettings {
-    /// The name of the dialect.
+    /// The name of the dialect that is checked.
     pub dialect: Located<String>,
-    /// The list of a route with this dialect.
+    /// The settings of a list whose route has this dialect.
     pub list: ListSettings,
-    /// The expected facts of the dialect itself; `None` if the contract has none.
+    /// The expected facts of the dialect itself; `None` if the contract doesn't check them.
     pub facts: Option<ExpectedFacts>,
-    /// In the order of the file.
+    /// The exchanges, in the order of the file.
     pub exchanges: Vec<ContractExchange>,
 }
 
-/// A request and its answer.
+/// A request to the upstream, and its answer.
 #[derive(Debug, Clone)]
 pub struct ContractExchange {
     pub name: Located<String>,
     pub fetch: Fetch,
-    /// The client's own parameters.
+    /// The client's own parameters, as a query.
     pub filters: String,
     /// The path of the list at the upstream.
     pub list: String,
-    /// The client's own body.
+    /// The client's own body; `None` for a request without one.
     pub client: Option<String>,
-    /// The facts of the expected request: the keys of the exchange with their values.
+    /// The expected parts of the request: the keys of the exchange with their values.
     pub request: ExpectedFacts,
-    /// The names and values of the request's headers.
+    /// The names and values of the request's expected headers.
     pub headers: Vec<(Located<String>, Located<String>)>,
     pub answer: ContractAnswer,
     pub reading: ExpectedFacts,
 }
 
-/// An answer of the upstream.
+/// An answer of the upstream, as the contract invents or quotes it.
 #[derive(Debug, Clone)]
 pub struct ContractAnswer {
     pub status: u16,
@@ -51,7 +51,7 @@ pub struct ContractAnswer {
     pub body: String,
 }
 
-/// A table of facts, each with its key.
+/// A table of expected facts, each with its key.
 #[derive(Debug, Clone)]
 pub struct ExpectedFacts {
     /// The location of the table.
@@ -60,7 +60,7 @@ pub struct ExpectedFacts {
 }
 
 impl ExpectedFacts {
-    /// Returns the fact with this key.
+    /// Returns the fact with this key; `None` if the contract has no such key.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<&Located<ContractValue>> {
         self.facts.iter().find(|(name, _)| name == key).map(|(_, value)| value)
@@ -76,7 +76,7 @@ pub enum ContractValue {
     Texts(Vec<String>),
 }
 
-/// Writes the value as in a contract, in TOML.
+/// Writes the value in TOML, as a contract has it.
 impl fmt::Display for ContractValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,8 +91,8 @@ impl fmt::Display for ContractValue {
     }
 }
 
-/// Returns a text in TOML: in single quotes if it contains double quotes or backslashes, as JSON does, and in double
-/// quotes otherwise.
+/// Returns a string in TOML. A string with double quotes or backslashes, such as JSON, gets single quotes if it can;
+/// others get double quotes.
 fn quoted(text: &str) -> String {
     let is_plain = !text.contains('\'') && !text.contains(char::is_control);
     if is_plain && text.contains(['"', '\\']) { format!("'{text}'") } else { format!("{text:?}") }

@@ -10,7 +10,7 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct DialectSettings {
     pub name: String,
-    /// The location of the dialect's name in the route, for faults without a more exact one.
+    /// The location of the dialect's name in the route, for faults that have no more exact location.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
@@ -23,7 +23,7 @@ pub struct DialectSettings {
     pub count: Option<DialectCount>,
 }
 
-/// `[request]` of a dialect.
+/// The settings of `[request]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectRequest {
     pub method: http::Method,
@@ -40,7 +40,7 @@ pub struct DialectRequest {
 }
 
 impl DialectRequest {
-    /// Returns a request with this query, and defaults for everything else.
+    /// Returns a request with this query, and with defaults for all other keys.
     #[must_use]
     pub fn new(query: Located<String>) -> Self {
         Self {
@@ -59,17 +59,18 @@ impl DialectRequest {
     }
 }
 
-/// `[size]` of a dialect.
+/// The settings of `[size]` of a dialect.
 #[derive(Debug, Clone, Default)]
 pub struct DialectSize {
     pub default: Option<Located<u32>>,
     pub min: Option<Located<u32>>,
     pub max: Option<Located<u32>>,
-    /// In ascending order; empty for any size.
+    /// The only sizes that can be requested, in ascending order; empty if any size can be.
     pub choices: Vec<u32>,
 }
 
-/// `[response]` of a dialect. Places are JSON Pointers, `header:NAME`, `link:REL` or `content-range:PART`.
+/// The settings of `[response]` of a dialect. Places are JSON Pointers, `header:NAME`, `link:REL` or
+/// `content-range:PART`.
 #[derive(Debug, Clone)]
 pub struct DialectResponse {
     pub items: Located<String>,
@@ -98,19 +99,19 @@ pub struct DialectResponse {
     pub repeats_last_page: bool,
     pub past_end: Vec<DialectMatch>,
     pub gone: Vec<DialectMatch>,
-    /// `None` for the default conditions.
+    /// The conditions on answers that are failures; `None` for the default conditions.
     pub error: Option<Vec<DialectMatch>>,
 }
 
 impl DialectResponse {
-    /// Returns whether answers can show that no item follows them: by a total, a flag, or the lack of a next page.
+    /// Returns whether answers can show that no further item follows: by a total, a flag, or a missing next page.
     #[must_use]
     pub fn tells_end(&self) -> bool {
         let Self { total, has_more, is_last, next_url, next_page, last_page, .. } = self;
         [total, has_more, is_last, next_url, next_page, last_page].into_iter().any(Option::is_some)
     }
 
-    /// Returns a response with the items at this place, and defaults for everything else.
+    /// Returns a response with the items at this place, and with defaults for all other keys.
     #[must_use]
     pub fn new(items: Located<String>) -> Self {
         Self {
@@ -146,22 +147,23 @@ impl DialectResponse {
 }
 
 words! {
-    /// The proof of a list's end.
+    /// The proof that a list has ended.
     pub enum EndWord {
-        /// `has_more`, `is_last` or the absent next page come from the slice itself (limit + 1), not from a count.
+        /// A fact of the answer: `has_more` or `is_last`, or the absence of a next page. It must come from the slice
+        /// itself (limit + 1), and not from a count.
         Flag = "flag",
-        /// Every size up to `size.max` is honoured, so that a short answer is the last one.
+        /// An answer with fewer items than requested. Every size up to `size.max` must be honoured.
         ShortPage = "short-page",
-        /// An answer without items.
+        /// An answer without items, such as the page after the last one.
         EmptyPage = "empty-page",
-        /// The token that was sent comes back.
+        /// The token of the request, which comes back as the next token.
         SameToken = "same-token",
-        /// Each answer is the whole list, as with the dialect of that name.
+        /// Every answer, because each is the whole list, as with the dialect `whole-list`.
         WholeList = "whole-list",
     }
 }
 
-/// A condition on answers, of `past_end`, `gone` or `error`: all of its parts must hold.
+/// A condition on answers, from `past_end`, `gone` or `error`. It holds if all of its parts hold.
 #[derive(Debug, Clone)]
 pub struct DialectMatch {
     pub at: Location,
@@ -170,10 +172,10 @@ pub struct DialectMatch {
     pub present: Option<Located<String>>,
 }
 
-/// `[sort]` of a dialect.
+/// The settings of `[sort]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectSort {
-    /// Empty if only the body names the order.
+    /// The template of the query; empty if only the body names the order.
     pub query: Located<String>,
     pub body: Option<LocatedTree>,
     pub join: Option<String>,
@@ -184,7 +186,7 @@ pub struct DialectSort {
     pub max_keys: Option<usize>,
 }
 
-/// `[filter]` of a dialect.
+/// The settings of `[filter]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectFilter {
     pub at: Location,
@@ -194,9 +196,9 @@ pub struct DialectFilter {
     pub or: Option<Located<String>>,
     pub merge: Option<Located<String>>,
     pub repeatable: bool,
-    /// The quotes for each kind of value. Values of other kinds are not quoted.
+    /// The quotes for each kind of value. Values of kinds that aren't listed have no quotes.
     pub quote: Vec<(QuotedKind, Located<Quote>)>,
-    /// The terms of fields, by their names at the upstream; empty if all fields have the common terms.
+    /// The comparisons of fields, by their names at the upstream; empty if `terms` apply to all fields.
     pub fields: Vec<(Located<String>, DialectTerms)>,
 }
 
@@ -232,38 +234,38 @@ impl DialectTerms {
     }
 }
 
-/// The types of values that `filter.quote` distinguishes.
+/// A type of values that `filter.quote` distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotedKind {
     /// `number`: a JSON number.
     Number,
-    /// `string`: a string of no other type; also a rank, or a string with a collation.
+    /// `string`: a JSON string without another type, a rank, or a string with a collation.
     Text,
-    /// `number-in-string`
+    /// `number-in-string`: a number that is a JSON string in items.
     NumberInString,
-    /// `datetime`
+    /// `datetime`: a date and time.
     Datetime,
-    /// `boolean`
+    /// `boolean`: true or false.
     Boolean,
-    /// `uuid`
+    /// `uuid`: a UUID.
     Uuid,
 }
 
 words! {
     /// The quotes of a value in an expression.
     pub enum Quote {
-        /// O'Neil
+        /// No quotes: O'Neil
         None = "none",
-        /// 'O''Neil'
+        /// Single quotes, doubled within the value: 'O''Neil'
         Single = "single",
-        /// "a\"b", with a backslash before quotes and backslashes.
+        /// Double quotes, with a backslash before quotes and backslashes within the value: "a\"b"
         Double = "double",
-        /// As a JSON string.
+        /// A JSON string.
         Json = "json",
     }
 }
 
-/// `[item]` of a dialect.
+/// The settings of `[item]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectItem {
     pub at: Location,
@@ -274,7 +276,7 @@ pub struct DialectItem {
     pub gone: Vec<DialectMatch>,
 }
 
-/// `[count]` of a dialect.
+/// The settings of `[count]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectCount {
     pub at: Location,

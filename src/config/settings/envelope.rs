@@ -10,24 +10,25 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct EnvelopeSettings {
     pub name: String,
-    /// The location of the envelope's name in the route, for faults without a more exact one.
+    /// The location of the envelope's name in the route, for faults that have no more exact location.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
     pub content_type: String,
-    /// The names of the parameters: the decoded name of a query parameter, a pointer into the body (which begins with a
-    /// slash), or for a limit also `prefer:NAME`, a preference of the header `Prefer`.
+    /// The names of the clients' parameters, by their roles. A name is the decoded name of a query parameter, or a
+    /// pointer into the body, which begins with a slash. The limit may also have `prefer:NAME`, a preference in the
+    /// header `Prefer`.
     pub parameters: Vec<(Role, Located<String>)>,
     pub over_max: OverMax,
     pub zero_limit_is_default: bool,
     pub empty_cursor_is_first_page: bool,
     pub headers: Vec<(Located<String>, Located<String>)>,
     pub body: LocatedTree,
-    /// `None` for problem documents.
+    /// The form of errors; `None` for problem documents (RFC 9457).
     pub error: Option<ErrorSettings>,
 }
 
-/// The form of errors.
+/// The form of an envelope's errors.
 #[derive(Debug, Clone)]
 pub struct ErrorSettings {
     pub body: LocatedTree,

@@ -3,26 +3,26 @@
 use super::rate_limit::{BrownoutSettings, QuotaSettings};
 use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
 
-/// `legacy` of a route.
+/// The settings of `legacy` of a route.
 #[derive(Debug, Clone)]
 pub struct LegacySettings {
-    /// `None` if legacy requests are refused with 400.
+    /// The answer to legacy requests; `None` if they are refused with 400.
     pub policy: Option<LegacyPolicy>,
-    /// The location of the policy.
+    /// The location of `policy`; `None` if the route has none.
     pub policy_at: Option<Location>,
     pub unmarked: Unmarked,
-    /// In seconds since 1970.
+    /// The beginning of the day of the deprecation, in seconds since 1970.
     pub deprecation: Option<i64>,
-    /// In seconds since 1970.
+    /// The beginning of the day of the sunset, in seconds since 1970.
     pub sunset: Option<i64>,
     pub sunset_at: Option<Location>,
     pub after_sunset: AfterSunset,
-    /// The limit of legacy requests of each client.
+    /// The limit of each client's legacy requests.
     pub rate_limit: Option<QuotaSettings>,
-    /// Sorted by their starts.
+    /// The brownouts, sorted by their beginnings. No two overlap.
     pub brownouts: Vec<BrownoutSettings>,
     pub documentation: Option<String>,
-    /// `None` if clients are not told apart.
+    /// The identification of clients; `None` if they aren't distinguished.
     pub client: Option<LegacyClient>,
 }
 
@@ -47,13 +47,13 @@ impl Default for LegacySettings {
 words! {
     /// The answer to a request by page or offset.
     pub enum LegacyPolicy {
-        /// The upstream's answer, byte for byte.
+        /// The upstream's answer, byte for byte, except links that are rewritten (`links`).
         Passthrough = "passthrough",
-        /// The page that is asked for, in the envelope, with cursors.
+        /// The requested page in the envelope, with cursors that continue from it.
         Translate = "translate",
         /// 307 to the same page by cursor.
         Redirect = "redirect",
-        /// 410.
+        /// 410, with a link to the list by cursor.
         Reject = "reject",
     }
 }
@@ -63,19 +63,19 @@ words! {
     pub enum Unmarked {
         /// A request for the first page by cursor.
         New = "new",
-        /// A legacy request, as the policy says.
+        /// A legacy request, which is answered as the policy says.
         Legacy = "legacy",
     }
 }
 
 words! {
-    /// The links in answers that pass through.
+    /// The treatment of links in answers that are passed on.
     pub enum LegacyLinks {
-        /// Links to the upstream lead to the gateway: to the public address, or else to the `Host` that the client
-        /// asked. No other byte of a body changes. Where the dialect names links in bodies, these are asked for without
-        /// compression and compressed by the gateway, as `server.compression` says.
+        /// Links to the upstream are changed to lead to the gateway: to its public address, or without one to the
+        /// `Host` of the client's request. No other byte of a body changes. If the dialect names links in bodies, these
+        /// bodies are requested without compression, and the gateway compresses them as `server.compression` says.
         Rewrite = "rewrite",
-        /// They stay as the upstream wrote them.
+        /// Links are passed on as the upstream wrote them.
         Keep = "keep",
     }
 }
@@ -83,20 +83,20 @@ words! {
 words! {
     /// The policy after the sunset.
     pub enum AfterSunset {
-        /// The same: nothing changes on that day by itself.
+        /// The same policy: nothing changes on that day by itself.
         Same = "same",
-        /// 410.
+        /// 410, as with the policy `reject`.
         Reject = "reject",
     }
 }
 
-/// `legacy.client`: the way in which clients of legacy requests are identified.
+/// The identification of clients that send legacy requests (`legacy.client`).
 #[derive(Debug, Clone)]
 pub struct LegacyClient {
     pub known_by: KnownBy,
-    /// True if reports show the value of `known_by` itself, and not a keyed hash.
+    /// True if reports show the value of `known_by` itself, and false if they show a keyed hash.
     pub shows_value: bool,
-    /// The names of clients, each with the value of `known_by` that identifies it.
+    /// The names of clients, each with the value of `known_by` that identifies the client.
     pub names: Vec<(String, Secret)>,
     pub max: usize,
 }

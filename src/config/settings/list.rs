@@ -16,29 +16,29 @@ use crate::{
     },
 };
 
-/// The settings of a list.
+/// The settings of a route's list.
 #[derive(Clone, Debug)]
 pub struct ListSettings {
-    /// With `extends` followed.
+    /// The dialect of the upstream, with `extends` followed.
     pub dialect: DialectSettings,
     pub envelope: EnvelopeSettings,
-    /// The further envelopes that clients can request.
+    /// The further envelopes that clients can choose.
     pub envelopes: Vec<EnvelopeSettings>,
-    /// The envelope of inner requests; `None` if no service needs it.
+    /// The envelope of requests that services make through the gateway; `None` if no service reads lists.
     pub inner: Option<EnvelopeSettings>,
     pub collection: String,
-    /// True if the route declares an order. If not, `order` is empty.
+    /// True if the route declares an order. Otherwise `order` is empty.
     pub declared: bool,
     /// The declared order without the id.
     pub order: Vec<Located<SortTerm>>,
-    /// The direction of the id, the last term of the order; ascending if none is declared.
+    /// The direction of the id, which is the last term of the order; ascending if no order is declared.
     pub id_direction: Direction,
     pub id: Option<Located<String>>,
     pub ties: Option<Ties>,
     pub fields: Vec<FieldSettings>,
     pub sortable: Vec<Located<String>>,
     pub filterable: Vec<Located<String>>,
-    /// The mode, with the location of the route if it is not written.
+    /// The mode; its location is that of the route if the route doesn't set it.
     pub mode: Located<Mode>,
     pub verify: Verify,
     pub unproven: WhenUnproven,
@@ -50,33 +50,34 @@ pub struct ListSettings {
     pub cursor: CursorSettings,
     pub parameters: ParameterSettings,
     pub legacy: LegacySettings,
-    /// `None` if no page is kept.
+    /// The page cache; `None` if no page is stored.
     pub page_cache: Option<PageCacheSettings>,
     pub budgets: Budgets,
 }
 
-/// `page_cache`.
+/// The `page_cache` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageCacheSettings {
     pub ttl: Duration,
     pub stale_while_revalidate: Duration,
     pub stale_if_error: Duration,
-    /// True if pages for requests with credentials are kept, for each client apart.
+    /// True if pages for requests with credentials are stored, separately for each client.
     pub private: bool,
-    /// True if the next page is made in advance, after a page was served.
+    /// True if the next page is made in the background after a page was served.
     pub prefetch: bool,
 }
 
 words! {
-    /// The strategy by which pages are found.
+    /// The way in which pages are found.
     pub enum Mode {
-        /// The strongest of the following that takes one request a page; `check` says which and why.
+        /// The strongest of the other modes that takes one request for a page. `cursorgate check` shows the mode and
+        /// the reason.
         Auto = "auto",
-        /// By offset or page number, proven by the items around them.
+        /// By offset or page number. The items around a page prove its place.
         Offset = "offset",
-        /// By range filters on the sort keys, which are in the cursor.
+        /// By range filters on the sort keys. Cursors contain these keys.
         Keyset = "keyset",
-        /// By range filters on the sort keys, which are looked up: cursors hold the id alone.
+        /// By range filters on the sort keys. Cursors contain only the id of an item, and its keys are looked up.
         Seek = "seek",
         /// By the tokens or links that the upstream returns.
         Token = "token",
@@ -90,11 +91,11 @@ pub struct SortTerm {
     pub direction: Direction,
 }
 
-/// `fields.NAME`.
+/// A field of a route (`fields.NAME`).
 #[derive(Debug, Clone)]
 pub struct FieldSettings {
     pub name: String,
-    /// [`Kind::Opaque`] for a field with a collation.
+    /// The comparison of the field's values; [`Kind::Opaque`] for a field with a collation.
     pub kind: Kind,
     pub collation: Option<String>,
     pub grain: Option<Grain>,
@@ -103,32 +104,32 @@ pub struct FieldSettings {
     pub upstream: Option<String>,
 }
 
-/// `page_size`.
+/// The `page_size` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSizeSettings {
     pub default: u32,
     pub max: u32,
-    /// `None` for the behaviour of the envelope.
+    /// The treatment of a limit above `max`; `None` for the treatment that the envelope declares.
     pub over_max: Option<OverMax>,
-    /// The location of `max`, or of the dialect's name if it is not written.
+    /// The location of `max`, or of the dialect's name if the route doesn't set `max`.
     pub at: Location,
 }
 
 words! {
-    /// The answer to a limit above the largest.
+    /// The treatment of a request for more items than the largest limit.
     pub enum OverMax {
-        /// The largest limit is used.
+        /// The page has the largest number of items.
         Clamp = "clamp",
-        /// 400, with the code limit_too_large.
+        /// The request is refused with 400 `limit_too_large`.
         Reject = "reject",
     }
 }
 
-/// `cursor` of a route.
+/// The settings of `cursor` of a route.
 #[derive(Debug, Clone)]
 pub struct CursorSettings {
     pub sealed: bool,
-    /// `None` for the lifetime of the key.
+    /// The lifetime of a cursor; `None` if cursors are valid as long as their key.
     pub ttl: Option<Duration>,
     pub bind: Vec<http::HeaderName>,
     pub length: usize,
@@ -140,41 +141,42 @@ impl Default for CursorSettings {
     }
 }
 
-/// `parameters` of a route. All names are decoded.
+/// The `parameters` of a route. All names are decoded.
 #[derive(Debug, Clone, Default)]
 pub struct ParameterSettings {
-    /// The parameters with names other than those of the envelope, such as `limit = "count"`.
+    /// The parameters whose names differ from those of the envelope, such as `limit = "count"`.
     pub renamed: Vec<(Role, Located<String>)>,
     pub private: Vec<String>,
     pub ignored: Vec<String>,
-    /// Parameters that are filters, although other APIs use their names to page or to sort.
+    /// The filters whose names other APIs use to page or to sort.
     pub filters: Vec<Located<String>>,
-    /// The parameters of the upstream's query, with the pointers to their values in the client's body.
+    /// The parameters of the upstream's query that are taken from the client's body, with pointers to their values
+    /// there.
     pub query: Vec<(Located<String>, Located<String>)>,
 }
 
 /// The role of a client's parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The number of items.
+    /// The number of items of a page.
     Limit,
-    /// The number of items, read backward from the end of the list or from `before`.
+    /// The number of items of a page that is read backward, from the end of the list or from `before`.
     LimitBackward,
-    /// A page cursor.
+    /// The cursor of a page.
     Cursor,
-    /// After this item.
+    /// The cursor of an item after which the page begins.
     After,
-    /// Before this item.
+    /// The cursor of an item before which the page ends.
     Before,
-    /// After the item with this id.
+    /// The id of an item after which the page begins.
     AfterId,
-    /// Before the item with this id.
+    /// The id of an item before which the page ends.
     BeforeId,
-    /// The order.
+    /// The order of the list.
     Sort,
 }
 
-/// `budgets` of a route.
+/// The settings of `budgets` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
     pub time: Duration,
@@ -182,18 +184,18 @@ pub struct Budgets {
     pub search_requests: u32,
     pub search_items: u32,
     pub offset: u64,
-    /// In bytes.
+    /// The largest answer of the upstream, uncompressed, in bytes.
     pub answer_size: usize,
     pub answer_depth: u16,
-    /// In bytes.
+    /// The longest `Link` header, in bytes.
     pub link_length: usize,
-    /// In bytes.
+    /// The largest body of a request, in bytes.
     pub body_size: usize,
     pub body_depth: u16,
 }
 
 impl Budgets {
-    /// Reads the table, with defaults for the keys that are not written.
+    /// Reads the table `budgets`. A key that isn't written has its default.
     pub(in crate::config) fn read(table: &Spanned) -> Self {
         let keys = &keys::BUDGETS;
         Self {

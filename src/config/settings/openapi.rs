@@ -1,10 +1,10 @@
-//! The upstream's own OpenAPI document.
+//! The settings of an upstream's own OpenAPI document.
 
 use std::sync::Arc;
 
 use crate::config::{diagnostic::Located, tree::LocatedTree};
 
-/// `openapi` of a route.
+/// The settings of `openapi` of a route.
 #[derive(Debug, Clone)]
 pub struct OpenApiSettings {
     pub file: Located<String>,
@@ -13,11 +13,11 @@ pub struct OpenApiSettings {
     pub item: ItemSchema,
 }
 
-/// The description of an item.
+/// The place in the document that describes an item.
 #[derive(Debug, Clone)]
 pub enum ItemSchema {
-    /// The items in the answer of an operation, given by its method in lower case and its path.
+    /// The items in the answer of an operation, which is given by its method in lower case and its path.
     Operation(Located<(String, String)>),
-    /// A place in the document, such as `#/components/schemas/User`.
+    /// A schema in the document, such as `#/components/schemas/User`.
     At(Located<String>),
 }

@@ -6,47 +6,47 @@ use http::HeaderName;
 
 use crate::config::diagnostic::Located;
 
-/// A rate limit: `requests` in the time `per`.
+/// A rate limit: at most `requests` in the time `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaSettings {
-    /// At least one.
+    /// The number of requests; at least one.
     pub requests: u32,
     pub per: Duration,
-    /// At least one, and at most `requests`.
+    /// The largest number of requests at once; at least one, and at most `requests`.
     pub burst: u32,
 }
 
-/// `rate_limit` of a route.
+/// The settings of `rate_limit` of a route.
 #[derive(Debug, Clone)]
 pub struct RateLimitSettings {
     pub requests: Option<QuotaSettings>,
     pub upstream_requests: Option<Located<QuotaSettings>>,
-    /// The headers whose values tell clients apart. A request without any of them counts for its IP address.
+    /// The headers whose values identify clients. A request without any of them is identified by its IP address.
     pub clients: Vec<HeaderName>,
 }
 
-/// An element of `legacy.brownouts` of a route. Its times are in seconds since 1970.
+/// The settings of an element of `legacy.brownouts` of a route. Times are in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrownoutSettings {
     pub from: u64,
-    /// After `from`.
+    /// The end, which is later than `from`.
     pub until: u64,
     pub effect: BrownoutEffect,
 }
 
-/// The treatment of legacy requests in a brownout.
+/// The treatment of legacy requests during a brownout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrownoutEffect {
-    /// 429 for every legacy request.
+    /// All legacy requests are answered with 429.
     Pause,
-    /// 429 for the requests of a client above this limit.
+    /// Requests of a client beyond this limit are answered with 429.
     Slow(QuotaSettings),
-    /// 410 for every legacy request.
+    /// All legacy requests are answered with 410.
     Reject,
 }
 
 impl BrownoutSettings {
-    /// Returns whether the brownout is on at a time in seconds since 1970.
+    /// Returns whether the brownout is on at `now`, in seconds since 1970.
     #[must_use]
     pub fn is_on(&self, now: u64) -> bool {
         (self.from..self.until).contains(&now)

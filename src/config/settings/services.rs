@@ -5,35 +5,35 @@ use std::{path::PathBuf, time::Duration};
 use super::{UpstreamTls, WebhookSettings};
 use crate::config::{diagnostic::Located, secret::Secret};
 
-/// `[services]`.
+/// The settings of `[services]`.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceSettings {
-    /// `None` without the service.
+    /// The settings of bulk requests; `None` if this service is off.
     pub bulk: Option<BulkSettings>,
-    /// `None` without the service.
+    /// The settings of exports; `None` if this service is off.
     pub exports: Option<ExportSettings>,
-    /// `None` without the service.
+    /// The settings of GraphQL; `None` if this service is off.
     pub graphql: Option<GraphqlSettings>,
-    /// `None` without the service.
+    /// The settings of live pages; `None` if this service is off.
     pub live: Option<LiveSettings>,
-    /// `None` without the service.
+    /// The settings of tools for agents; `None` if this service is off.
     pub mcp: Option<McpSettings>,
-    /// `None` without the service.
+    /// The settings of the playground; `None` if this service is off.
     pub playground: Option<PlaygroundSettings>,
-    /// `None` without the service.
+    /// The settings of webhooks; `None` if this service is off.
     pub webhooks: Option<WebhookSettings>,
 }
 
-/// `[services.graphql]`.
+/// The settings of `[services.graphql]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphqlSettings {
     pub path: String,
     pub introspection: bool,
-    /// True if browsers that request HTML at the path get a page on which queries can be written and run.
+    /// True if browsers that request HTML at `path` get a page on which queries can be written and run.
     pub page: bool,
-    /// The fields and their routes, in the order of the file.
+    /// The fields and their routes, in the order of the routes in the file.
     pub fields: Vec<OfferedListSettings>,
-    /// The largest body and the largest query, in bytes.
+    /// The largest body of a request and the largest query, in bytes.
     pub size: usize,
     pub tokens: usize,
     pub depth: usize,
@@ -41,106 +41,106 @@ pub struct GraphqlSettings {
     pub lists: usize,
     pub complexity: u64,
     pub at_once: usize,
-    /// The longest time for a page.
+    /// The longest time for the page of a list.
     pub timeout: Duration,
-    /// The largest size of an answer's values and of the pages that they come from, in bytes.
+    /// The memory for an answer's values and for the pages that they come from, in bytes.
     pub answer_size: usize,
     /// The memory for queries that clients name by their hashes, in bytes; 0 for none.
     pub persisted_size: usize,
 }
 
-/// A list that a service offers under a name of its own.
+/// A list that a service offers under its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedListSettings {
-    /// The name, which no other list of the service has.
+    /// The name; no other list of the service has the same one.
     pub name: String,
     pub route: String,
-    /// The description from the configuration, if there is one.
+    /// The description in the configuration; `None` if it has none.
     pub description: Option<String>,
 }
 
-/// `[services.mcp]`.
+/// The settings of `[services.mcp]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpSettings {
     pub path: String,
-    /// The lists, in the order of the file.
+    /// The lists, in the order of the routes in the file.
     pub lists: Vec<OfferedListSettings>,
-    /// In lower case, as browsers send them.
+    /// The origins whose scripts may use the tools, in lower case, as browsers send them.
     pub origins: Vec<String>,
     /// The largest body of a request, in bytes.
     pub size: usize,
-    /// The largest number of items of a result.
+    /// The largest number of items in a result.
     pub items: u32,
-    /// The largest size of the items of a result, in bytes.
+    /// The largest size of the items in a result, in bytes.
     pub result_size: usize,
     /// The longest time for a call of a tool.
     pub timeout: Duration,
 }
 
-/// `[services.playground]`.
+/// The settings of `[services.playground]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaygroundSettings {
     /// The longest time for a request.
     pub timeout: Duration,
-    /// The number of bytes of an answer's body that are shown.
+    /// The largest part of an answer's body that is shown, in bytes.
     pub answer_size: usize,
 }
 
-/// `[services.live]`.
+/// The settings of `[services.live]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSettings {
-    /// The names of the routes.
+    /// The names of the routes whose pages can be live.
     pub routes: Vec<String>,
     pub interval: LiveInterval,
     /// The longest time for a page.
     pub timeout: Duration,
     pub heartbeat: Duration,
-    /// The maximum lifetime of a stream.
+    /// The longest time for a stream.
     pub lifetime: Duration,
-    /// The largest number of subscribers in all.
+    /// The largest number of clients with a live page.
     pub subscribers: usize,
-    /// The largest number of subscribers on a route.
+    /// The largest number of clients with a live page of the same route.
     pub per_route: usize,
     /// The largest number of live pages of a client.
     pub per_client: usize,
 }
 
-/// `services.live.interval`.
+/// The bounds of the time between two requests for the same live page (`services.live.interval`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiveInterval {
     pub min: Duration,
-    /// Not below `min`.
+    /// The longest interval; not shorter than `min`.
     pub max: Duration,
 }
 
-/// The place where jobs and results are stored.
+/// The place in which jobs and results are stored.
 #[derive(Debug, Clone)]
 pub enum ExportStoreSettings {
-    /// The path that is opened.
+    /// A directory on this machine, by the path that is opened.
     Directory(PathBuf),
     Postgres(Box<PostgresSettings>),
 }
 
-/// `[services.exports.postgres]`.
+/// The settings of `[services.exports.postgres]`.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// At least one; `host:port`.
+    /// The addresses of the servers as `host:port`; at least one.
     pub addresses: Vec<Located<String>>,
     pub database: String,
     pub username: String,
-    /// `None` if the server needs none.
+    /// The password of the user; `None` if the server needs none.
     pub password: Option<Secret>,
-    /// `None` without TLS.
+    /// The TLS settings; `None` if connections aren't encrypted.
     pub tls: Option<UpstreamTls>,
     pub connections: usize,
-    /// The longest time for a statement, including the wait for a connection.
+    /// The longest time for a query, including the wait for a connection.
     pub timeout: Duration,
     pub connect_timeout: Duration,
     pub lease: Duration,
 }
 
 impl PostgresSettings {
-    /// Returns the name of the database and its servers, for operators. Example: `exports at db1:5432 or db2:5432`.
+    /// Returns the name of the database and of its servers, for operators. Example: `exports at db1:5432 or db2:5432`.
     #[must_use]
     pub fn place(&self) -> String {
         let addresses: Vec<&str> = self.addresses.iter().map(|address| address.value.as_str()).collect();
@@ -148,49 +148,49 @@ impl PostgresSettings {
     }
 }
 
-/// `[services.exports]`.
+/// The settings of `[services.exports]`.
 #[derive(Debug, Clone)]
 pub struct ExportSettings {
     pub store: ExportStoreSettings,
-    /// The number of jobs that this process runs at a time.
+    /// The number of jobs that this process works on at the same time.
     pub at_once: usize,
     /// The largest number of unfinished jobs of a client.
     pub per_client: usize,
-    /// The largest number of unfinished jobs.
+    /// The largest number of unfinished jobs of all clients.
     pub queue: usize,
     /// The number of attempts for a page.
     pub attempts: u32,
     pub page_timeout: Duration,
-    /// The longest time for a whole job.
+    /// The longest time for a job.
     pub timeout: Duration,
     /// The largest result, in bytes.
     pub size: usize,
     pub keep: Duration,
     pub keep_jobs: usize,
-    /// In bytes.
+    /// The largest size of all results together, in bytes.
     pub keep_size: usize,
 }
 
-/// `[services.bulk]`.
+/// The settings of `[services.bulk]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkSettings {
     pub path: String,
-    /// The largest number of operations of a request.
+    /// The largest number of operations in a request.
     pub operations: usize,
     pub at_once: usize,
     pub timeout: Duration,
     /// The largest body of a request, in bytes.
     pub size: usize,
-    /// The largest size of the bodies of all answers together, in bytes.
+    /// The memory for the bodies of all answers of a request together, in bytes.
     pub answer_size: usize,
     pub idempotency: IdempotencySettings,
 }
 
-/// `services.bulk.idempotency`.
+/// The settings of `services.bulk.idempotency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencySettings {
     pub ttl: Duration,
     pub entries: usize,
-    /// In bytes.
+    /// The memory for the results of requests, in bytes.
     pub size: usize,
 }

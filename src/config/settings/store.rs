@@ -1,4 +1,4 @@
-//! `[caches.shared]`.
+//! The settings of the store that several processes share: `[caches.shared]`.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::config::{diagnostic::Located, key::words, secret::Secret};
 /// The store that processes share.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// At least one; `host:port`.
+    /// The addresses of the servers as `host:port`; at least one.
     pub addresses: Vec<Located<String>>,
     pub kind: StoreKind,
-    /// Present if the addresses are those of sentinels.
+    /// The name of the master; present if the addresses are those of sentinels.
     pub master: Option<String>,
     pub user: StoreUser,
     pub sentinel_user: StoreUser,
@@ -30,9 +30,9 @@ pub struct StoreUser {
 }
 
 words! {
-    /// The servers of a store.
+    /// The kind of servers of a store.
     pub enum StoreKind {
-        /// A server of Redis or Valkey.
+        /// A single server of Redis or Valkey.
         Server = "server",
         /// A cluster of Redis or Valkey. The addresses are those of some of its nodes.
         Cluster = "cluster",
@@ -42,8 +42,8 @@ words! {
 }
 
 impl StoreSettings {
-    /// Returns whether connections with other settings lead to the same store, with the same rights. Of TLS, the paths
-    /// of certificates are compared and not the contents, which may be renewed.
+    /// Returns whether connections with other settings lead to the same store with the same rights. The paths of
+    /// certificates are compared, but not their contents, because certificates are renewed.
     #[must_use]
     pub fn connects_like(&self, other: &Self) -> bool {
         let addresses = |settings: &Self| -> Vec<String> {

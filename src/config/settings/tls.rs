@@ -1,39 +1,41 @@
-//! TLS of listeners and of upstreams. Paths are those that are opened, located at their configuration keys.
+//! The settings of TLS, of listeners and of connections to other servers. Paths are those that are opened, with the
+//! locations of their keys in the configuration.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 use crate::config::{diagnostic::Located, key::words};
 
-/// `tls` of a listener.
+/// The settings of `tls` of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
-    /// The default certificate, for clients that request a name of no other one, and then those of `certificates`.
+    /// The certificates. The first one is the default, for clients that request a name of no other certificate; the
+    /// others are those of `certificates`.
     pub pairs: Vec<KeyPairSettings>,
     pub min_version: TlsVersion,
     pub clients: Option<ClientAuthorities>,
 }
 
-/// A certificate and its key.
+/// A certificate and its private key, by the paths of their files.
 #[derive(Debug, Clone)]
 pub struct KeyPairSettings {
-    /// The table in the file, such as `listeners.public.tls`.
+    /// The name of the certificate's table in the file, such as `listeners.public.tls`.
     pub name: String,
     pub certificate: Located<String>,
     pub key: Located<String>,
 }
 
-/// `tls.clients` of a listener.
+/// The settings of `tls.clients` of a listener.
 #[derive(Debug, Clone)]
 pub struct ClientAuthorities {
-    /// The table in the file.
+    /// The name of the table in the file, such as `listeners.public.tls.clients`.
     pub name: String,
     pub ca: Located<String>,
     pub certificate: ClientCertificate,
 }
 
-/// `tls` of an upstream.
+/// The `tls` of an upstream or of another server.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// The table in the file.
+    /// The name of the table in the file, such as `upstreams.people.tls`.
     pub name: String,
     pub server_name: Option<String>,
     pub ca: Option<Located<String>>,
@@ -42,7 +44,7 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// Returns whether other settings have the same server name, version and paths. The contents of files are not
+    /// Returns whether two settings have the same server name, version and paths. The contents of files aren't
     /// compared.
     #[must_use]
     pub fn names_like(&self, other: &Self) -> bool {
@@ -67,11 +69,11 @@ words! {
 }
 
 words! {
-    /// The need for a client's certificate.
+    /// The requirement that a client has a certificate.
     pub enum ClientCertificate {
-        /// The handshake fails without a certificate of one of the authorities.
+        /// A client without a certificate of one of the authorities can't connect.
         Required = "required",
-        /// A client may have none. One that the authorities don't vouch for ends the handshake.
+        /// A client may connect without a certificate. A client with a certificate of another authority can't connect.
         Optional = "optional",
     }
 }

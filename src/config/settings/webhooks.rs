@@ -1,4 +1,4 @@
-//! `[services.webhooks]`.
+//! The settings of webhooks: `[services.webhooks]`.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -13,9 +13,9 @@ use crate::config::{
 };
 
 words! {
-    /// A type of event that webhooks tell.
+    /// A type of events that webhooks send.
     pub enum EventType {
-        /// A list of a client has changed.
+        /// A page of a list has changed.
         CollectionChanged = "collection.changed",
         /// An export is completed.
         ExportCompleted = "export.completed",
@@ -26,49 +26,49 @@ words! {
     }
 }
 
-/// `[services.webhooks]`.
+/// The settings of `[services.webhooks]`.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
-    /// The path that is opened.
+    /// The directory of the deliveries, by the path that is opened.
     pub directory: PathBuf,
     /// The number of attempts for a delivery.
     pub attempts: u32,
-    /// The delay after the first failed attempt.
+    /// The longest delay after the first failed attempt.
     pub delay: Duration,
     pub longest_delay: Duration,
     /// The longest time for an attempt.
     pub timeout: Duration,
-    /// The largest number of attempts that this process makes at a time.
+    /// The largest number of attempts that this process makes at the same time.
     pub in_flight: usize,
-    /// The pace of the endpoints that have none of their own.
+    /// The pace of endpoints that don't set their own.
     pub pace: EndpointPace,
     /// The largest number of waiting deliveries.
     pub queue: usize,
     pub keep: Duration,
     pub keep_deliveries: usize,
-    /// The time for which a replaced secret still signs in addition to the new one.
+    /// The time for which a replaced secret also signs.
     pub overlap: Duration,
     /// The times before a sunset, the longest first.
     pub sunset_notice: Vec<Duration>,
     pub rules: OutgoingRules,
-    /// The DNS servers; empty for those of the system.
+    /// The DNS servers that resolve the endpoints' names; empty for the servers of the system.
     pub resolvers: Vec<SocketAddr>,
-    /// The authorities that verify receivers' certificates; `None` for those of the system.
+    /// The authorities that verify the endpoints' certificates; `None` for those of the system.
     pub ca: Option<Located<String>>,
     pub endpoints: Vec<WebhookEndpointSettings>,
     pub watches: Vec<WatchSettings>,
-    /// `None` if clients register no endpoints.
+    /// The endpoints that clients register; `None` if they can't register any.
     pub clients: Option<WebhookClientSettings>,
 }
 
-/// The pace of an endpoint's deliveries.
+/// The limits of the attempts for an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndpointPace {
     pub at_once: u32,
     pub per_second: u32,
 }
 
-/// `[services.webhooks.endpoints.NAME]`.
+/// The settings of `[services.webhooks.endpoints.NAME]`.
 #[derive(Debug, Clone)]
 pub struct WebhookEndpointSettings {
     pub name: String,
@@ -79,7 +79,7 @@ pub struct WebhookEndpointSettings {
     pub pace: EndpointPace,
 }
 
-/// `[services.webhooks.watches.NAME]`.
+/// The settings of `[services.webhooks.watches.NAME]`.
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
     pub name: String,
@@ -92,14 +92,14 @@ pub struct WatchSettings {
     pub headers: Vec<(HeaderName, Secret)>,
 }
 
-/// `[services.webhooks.clients]`.
+/// The settings of `[services.webhooks.clients]`.
 #[derive(Debug, Clone)]
 pub struct WebhookClientSettings {
     pub path: String,
-    /// A path with its query. Clients that may read it may register endpoints.
+    /// A path with its query. Clients that may read it may also register endpoints.
     pub authorize: Located<String>,
     pub principal: Vec<HeaderName>,
-    /// The types of events that clients may request.
+    /// The types of events that clients may ask for.
     pub events: Vec<EventType>,
     pub per_client: usize,
     pub endpoints: usize,

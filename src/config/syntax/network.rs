@@ -33,8 +33,8 @@ pub(in crate::config) fn network(text: &str) -> Checked {
     Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
 }
 
-/// Reads a network. An address without a prefix is a network of one address, and an IPv4-mapped network becomes one of
-/// IPv4.
+/// Reads a network. An address without a prefix is a network of one address, and an IPv4-mapped network becomes an IPv4
+/// network.
 pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
     if text == "unix" {
         return Some(Network { address: UNIX_CLIENT, prefix: 128 });
@@ -43,8 +43,8 @@ pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
     let address: IpAddr = address.parse().ok()?;
     let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.map_or(Some(longest), number).filter(|prefix| *prefix <= longest)?;
-    // The IPv4-mapped addresses of clients are compared as IPv4, so that mapped networks must be, too. Test:
-    // `networks_contain_addresses`.
+    // The IPv4-mapped addresses of clients are compared as IPv4 addresses, so mapped networks must be IPv4 networks
+    // too. Test: `networks_contain_addresses`.
     match (address, address.to_canonical(), prefix.checked_sub(96)) {
         (IpAddr::V6(_), IpAddr::V4(mapped), Some(prefix)) => Some(Network { address: mapped.into(), prefix }),
         _ => Some(Network { address, prefix }),

@@ -1,5 +1,5 @@
 //! The parser of JSON (RFC 8259): from text to a tree with locations, for envelopes and OpenAPI documents. `serde_json`
-//! parses the text; its raw values are slices of it, from which the locations are computed.
+//! parses the text, and its raw values are slices of the text, from which the locations are computed.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use super::{LocatedTree, Tree};
 use crate::config::diagnostic::{Diagnostics, Located, Location};
 
-/// The maximum depth of a file.
+/// The deepest nesting of a file.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. Returns `None` after a syntax error or too great a depth, and reports it.
-/// Reports each duplicate member too; the first one counts.
+/// Reads a text that was added as `source`. Returns `None` after a syntax error or for too deep a nesting, and reports
+/// it. Also reports each duplicate member, of which the first one counts.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
     match serde_json::from_str::<&RawValue>(text) {
@@ -32,12 +32,12 @@ struct Reader<'t, 'd> {
 }
 
 impl<'t> Reader<'t, '_> {
-    /// Reads a value with at most `depth` levels.
+    /// Reads a value with at most `depth` levels of nesting.
     fn tree(&mut self, raw: &'t RawValue, depth: usize) -> Option<LocatedTree> {
         let json = raw.get();
         let at = self.location(json);
         let value = match json.as_bytes().first() {
-            // The function is recursive, so that its depth must be bounded. Test: `nesting_is_bounded`.
+            // The function is recursive, so its depth must be bounded. Test: `nesting_is_bounded`.
             Some(b'{' | b'[') if depth == 0 => {
                 let message = format!("nested deeper than {DEPTH_MAX} levels");
                 self.diagnostics.error(Location { end: at.start + 1, ..at }, message, "");
@@ -51,7 +51,7 @@ impl<'t> Reader<'t, '_> {
             Some(b'"') => Tree::Text(self.parse(json)?),
             Some(b't' | b'f') => Tree::Boolean(self.parse(json)?),
             Some(b'n') => Tree::Null,
-            // The text is valid JSON, so that any other first byte is that of a number.
+            // The text is valid JSON, so any other first byte begins a number.
             _ => Tree::Number(json.to_owned()),
         };
         Some(Located { value, at })
@@ -62,7 +62,8 @@ impl<'t> Reader<'t, '_> {
         let mut members: Vec<(Located<String>, LocatedTree)> = Vec::new();
         let mut rest = self.location(json).start as usize + 1;
         for (name, raw) in pairs {
-            // The location of a name is not known: it is the only string between the previous value and its own.
+            // The location of a name isn't known, but the name is the only string between the previous value and its
+            // own.
             let value = self.location(raw.get());
             let between = &self.text[rest..value.start as usize];
             let quoted = between.trim_matches(|character: char| character != '"');
@@ -79,8 +80,8 @@ impl<'t> Reader<'t, '_> {
         Some(Tree::Object(members))
     }
 
-    /// Parses a part of the text, which is valid JSON. Reports the fault that remains: an escape of half a character,
-    /// such as `\ud800`.
+    /// Parses a part of the text, which is valid JSON. Reports the only fault that is left: an escape of half a
+    /// character, such as `\ud800`.
     fn parse<T: serde::Deserialize<'t>>(&mut self, json: &'t str) -> Option<T> {
         match serde_json::from_str(json) {
             Ok(value) => Some(value),
@@ -93,11 +94,11 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
-    /// Reports a syntax error of the whole text.
+    /// Reports a syntax error at its place in the text.
     fn report(&mut self, error: &serde_json::Error) {
         let lines = self.text.split_inclusive('\n').take(error.line().saturating_sub(1));
         let place = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
-        // The column is in bytes, and may be within a character. Test: `invalid_json_is_reported_where_it_stops`.
+        // The column counts bytes, so it might be within a character. Test: `invalid_json_is_reported_where_it_stops`.
         let place = if error.is_eof() { self.text.len() } else { self.text.floor_char_boundary(place) };
         let character = self.text[place..].chars().next().map_or(0, char::len_utf8);
         let at = self.location(&self.text[place..place + character]);
@@ -112,7 +113,7 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// Returns the message of an error without its line and column, which the diagnostic shows.
+/// Returns the message of an error without its line and column, because the diagnostic shows these.
 fn described(error: &serde_json::Error) -> String {
     let message = error.to_string();
     format!("invalid JSON: {}", message.split(" at line ").next().unwrap_or(&message))

@@ -31,7 +31,7 @@ export function patched(page, operations) {
   return root.page;
 }
 
-/** Follows a page: `changed` gets each message with the page after it, `failed` what is wrong. Returns the stream. */
+/** Follows a page. Calls `changed` with each page and its message, and `failed` with each fault. Returns the stream. */
 export function follow(target, changed, failed) {
   const stream = new EventSource(target);
   let page = null;
@@ -43,7 +43,7 @@ export function follow(target, changed, failed) {
   listen('paginatedData', (message) => message.page);
   listen('patch', (message) => patched(page, message.patch));
   stream.addEventListener('error', ({ data }) => {
-    // An error of the connection has no data, and the browser comes again by itself unless the answer was no stream.
+    // An error of the connection has no data. The browser reconnects by itself, unless the answer wasn't a stream.
     if (data) failed(JSON.parse(data).detail);
     else if (stream.readyState === EventSource.CLOSED) failed('there are no live pages here');
   });

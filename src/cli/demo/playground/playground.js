@@ -14,14 +14,14 @@ function made(name, content, attributes = {}) {
 
 const plural = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Returns the row of a user who has been shown so many times. */
+/** Returns the row of a user who has been shown this number of times. */
 function row(user, times) {
   const note = times > 1 ? `shown ${times} times` : user.created_at.slice(0, 10);
   const line = [made('span', `${user.id}`), made('span', user.name), made(times > 1 ? 'strong' : 'time', note)];
   return made('li', line, times > 1 ? { class: 'repeated' } : {});
 }
 
-/** Sends a request, and returns the answer as JSON with its head. */
+/** Sends a request. Returns the body of the answer as JSON, and the response with its headers. */
 async function send(method, target) {
   const response = await fetch(target, { method, cache: 'no-store' });
   const body = await response.json();
@@ -29,19 +29,19 @@ async function send(method, target) {
   return { body, response };
 }
 
-/** The users that are on the list, and those of them that have not been touched since a reading began. */
+/** The ids of the users that have been on the list, unmoved, since the reading began. */
 class Truth {
   async begin() {
     this.lasting = new Set((await send('GET', '/playground/ids')).body.ids);
   }
 
-  /** A user who was deleted or moved counts for nothing any more. */
+  /** Removes a user who was deleted or moved, because such a user is neither lost nor repeated. */
   touched(id) {
     this.lasting.delete(id);
   }
 }
 
-/** One of the two lists. */
+/** A side of the page: the list by page number, or by cursor. */
 class Side {
   constructor(root, first, links) {
     Object.assign(this, { root, first, links });
@@ -50,7 +50,7 @@ class Side {
   }
 
   begin(limit) {
-    // A page that was asked for before this belongs to another reading.
+    // A page that was requested before belongs to another reading.
     Object.assign(this, { limit, shown: new Map(), ended: false, busy: null, next: this.first(limit), around: {}, current: Symbol('reading') });
     this.list.replaceChildren();
     this.list.scrollTop = 0;
@@ -58,7 +58,7 @@ class Side {
     this.judge();
   }
 
-  /** Reads a page: below the others, or in place of them. */
+  /** Reads a page, and shows it below the earlier pages or, with `replaces`, in place of them. */
   async read(target, replaces) {
     const { current } = this;
     const since = (await send('GET', '/playground/requests')).body.last;
@@ -78,7 +78,7 @@ class Side {
     this.judge();
   }
 
-  /** Reads on where the end of what is there can be seen; one page at a time. */
+  /** Reads the next page if the end of the shown rows is visible and no page is being read. */
   async fill() {
     const { scrollTop, clientHeight, scrollHeight } = this.list;
     const atTheEnd = scrollTop + clientHeight > scrollHeight - 40;
@@ -92,7 +92,7 @@ class Side {
     const words = [`${plural(this.shown.size, 'user')} shown`, `${repeated.toLocaleString('en')} repeated`];
     if (this.ended) words.push(`${lost.toLocaleString('en')} lost`);
     const end = this.ended ? (repeated + lost ? 'The end, with losses: ' : 'The end, exact: ') : '';
-    // Page by page a reader goes back and forth, so that nothing is lost or repeated by that.
+    // A reader of single pages goes back and forth, so losses and repetitions are not counted.
     verdict.textContent = view() === 'pages' ? `${plural(this.list.children.length, 'user')} on this page` : end + words.join(', ');
     verdict.className = view() === 'pages' ? 'verdict' : `verdict ${repeated + lost ? 'bad' : this.ended ? 'good' : ''}`;
     const turn = (name, words) => {
@@ -105,7 +105,7 @@ class Side {
     element('.links', this.root).replaceChildren(...(view() === 'pages' ? links : []));
   }
 
-  /** Shows the request, its answer, and the requests to the legacy API that it took. */
+  /** Shows the request, its answer, and the requests to the legacy API that it caused. */
   explain(target, response, body, requests) {
     const level = response.headers.get('cursorgate-level');
     const said = {
@@ -143,10 +143,10 @@ const sides = [byPage, byCursor];
 let turns = 0;
 let queue = Promise.resolve();
 
-/** Reads a page of a side, and changes the list afterwards where that is wished for. */
+/** Reads a page of a side. Changes the list afterwards if the option is on. */
 async function reading(side, target = side.next) {
   if (side.busy || !target) return;
-  // One after the other, so that the requests to the legacy API are those of this page.
+  // Pages are read one after the other, because each is shown with the requests to the legacy API that it caused.
   const { current } = side;
   const busy = queue.then(() => (side.current === current ? side.read(target, view() === 'pages') : undefined));
   side.busy = busy;
@@ -164,7 +164,7 @@ async function reading(side, target = side.next) {
   await side.fill();
 }
 
-/** Changes the list: what is deleted or moved was read on both sides, so that it shifts what follows. */
+/** Changes the list. A user who is deleted or moved was read on both sides, so the users after it shift. */
 async function change(kind) {
   const read = [...byCursor.shown.keys()].filter((id) => byPage.shown.has(id) && truth.lasting.has(id));
   const id = read[Math.floor(read.length / 2)];
@@ -189,7 +189,7 @@ async function begin() {
   await Promise.all(sides.map((side) => reading(side)));
 }
 
-/** Reads both lists in turn, a page each, until both have ended. */
+/** Reads both lists to their ends, one page of each in turn. */
 async function toTheEnd() {
   const button = element('#to-the-end');
   button.disabled = true;
@@ -205,7 +205,7 @@ async function toTheEnd() {
 
 let stream = null;
 
-/** Follows the first page as it changes, or no longer. */
+/** Begins or stops following the changes of the first page. */
 function toggle() {
   const root = element('#live');
   const verdict = (words) => { element('.verdict', root).textContent = words; };

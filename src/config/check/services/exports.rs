@@ -1,4 +1,4 @@
-//! The store of `[services.exports]`.
+//! The check of the store of `[services.exports]`.
 
 use super::super::{Context, store, tls};
 use crate::config::{
@@ -7,7 +7,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// The table of the database, as named in messages.
+/// The name of the database's table, for messages.
 const NAME: &str = "services.exports.postgres";
 
 /// Reads the store: a directory or a database. Reports a table with both or neither.
@@ -29,7 +29,7 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
         (Some((directory, _)), None) => Some(directory),
         (None, Some(_)) => postgres,
         (None, None) => {
-            // A directory at fault has been reported.
+            // A faulty directory has been reported.
             if EXPORTS.directory.find(written).is_none() {
                 let help = "directory = \"/var/lib/cursorgate/exports\", or [services.exports.postgres]";
                 context.missing(written.at, "services.exports has no directory", help);

@@ -1,4 +1,4 @@
-//! `[services.graphql]`.
+//! The check of `[services.graphql]`.
 
 use super::{super::Context, offered::Offering};
 use crate::config::{
@@ -45,7 +45,8 @@ pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Co
     }
 }
 
-/// Converts `team-users` to `teamUsers`. A name that begins with a digit gets an underscore in front.
+/// Converts the name of a route to camel case: `team-users` becomes `teamUsers`. A name that begins with a digit gets
+/// an underscore in front.
 fn camel(name: &str) -> String {
     let words = name.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut out = String::with_capacity(name.len());

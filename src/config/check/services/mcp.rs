@@ -1,4 +1,4 @@
-//! `[services.mcp]`.
+//! The check of `[services.mcp]`.
 
 use super::{super::Context, offered::Offering};
 use crate::config::{
@@ -42,7 +42,7 @@ pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Co
     }
 }
 
-/// Converts `v2.user orders` to `v2_user_orders`.
+/// Replaces characters that the names of tools can't have by `_`: `v2.user orders` becomes `v2_user_orders`.
 fn plain(name: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     name.chars().map(|character| if taken(character) { character } else { '_' }).collect()

@@ -11,22 +11,22 @@ use crate::config::{
 
 /// The way in which a service names lists.
 pub(super) struct Offering {
-    /// The table of the service.
+    /// The table of the service, such as `services.mcp`.
     pub(super) table: &'static str,
-    /// The name of the service in messages. Two of its lists must not have the same name.
+    /// The name of the service, for messages.
     pub(super) place: &'static str,
-    /// The service's word for a list, such as `field`.
+    /// The service's word for an offered list, such as `field`.
     pub(super) part: &'static str,
     /// An example of a name, for help texts.
     pub(super) sample: &'static str,
-    /// Converts the name of a route to one of the service.
+    /// Converts the name of a route to a name that the service uses.
     pub(super) name: fn(&str) -> String,
     pub(super) syntax: fn(&str) -> Checked,
 }
 
 impl Offering {
-    /// Returns the lists that the service offers: those of routes that answer GET, without those in `except`. Each is
-    /// called as in `names`, or by the converted name of its route. Reports names that two lists would have.
+    /// Returns the lists that the service offers: those of routes that answer GET, without the routes in `except`. Each
+    /// list has its name in `names`, or else the converted name of its route. Reports two lists with the same name.
     pub(super) fn read(
         &self,
         (written, routes): (&Spanned, &[RouteSettings]),
@@ -35,7 +35,7 @@ impl Offering {
     ) -> Vec<OfferedListSettings> {
         let Self { table, place, part, sample, .. } = self;
         let lists: Vec<&RouteSettings> =
-            // A route that observes passes the upstream's own answers on, and makes no pages.
+            // A route that observes passes the upstream's own answers on, so it has no pages.
             routes.iter().filter(|route| route.list.is_some() && route.observe.is_none()).collect();
         for route in names.iter().chain(descriptions).map(|(route, _)| route).chain(except) {
             check_route(route, &lists, context);
@@ -68,7 +68,7 @@ impl Offering {
                 );
                 context.diagnostics.error(at, message, help);
             } else if given.is_some() || (self.syntax)(&name).is_ok() {
-                // A name from `names` was checked by the schema.
+                // A name in `names` has been checked by the schema.
                 let description = of(descriptions).map(|(_, text)| text.value);
                 offered.push(OfferedListSettings { name, route: route_name.value.clone(), description });
             } else {
@@ -80,7 +80,8 @@ impl Offering {
                 context.diagnostics.error(at, message, help);
             }
         }
-        // A route with errors is missing from `routes`, and may have a list, so that errors rule out this one.
+        // A route with errors is missing from `routes` and might have a list, so this error is only reported without
+        // others.
         if offered.is_empty() && context.whole && !context.diagnostics.has_errors() {
             let help = format!("{place} has {part}s for lists that are asked for by GET: add one, or remove the table");
             context.diagnostics.error(written.at, format!("{table} has no list"), help);
