@@ -1,4 +1,5 @@
-//! Settings for the tests of this module: a route over a dialect by page and limit, to be changed by each test.
+//! Settings for the tests of this module: a route whose dialect pages by `page` and `limit`. Each test changes the
+//! route as it needs.
 
 use super::{Dialect, UpstreamRequest};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 
-/// A location for values whose location does not matter.
+/// The location of values whose location doesn't matter.
 pub(super) const AT: Location = Location { source: 0, start: 0, end: 0 };
 
 /// Returns a value at [`AT`].
@@ -27,35 +28,35 @@ pub(super) fn at<T>(value: impl Into<T>) -> Located<T> {
     Located { value: value.into(), at: AT }
 }
 
-/// Parses `-name` or `name`.
+/// Parses a sort term: `-name` is descending, `name` ascending.
 pub(super) fn term(text: &str) -> SortTerm {
     let (direction, field) =
         text.strip_prefix('-').map_or((Direction::Ascending, text), |field| (Direction::Descending, field));
     SortTerm { field: field.to_owned(), direction }
 }
 
-/// Returns the fetch of a page, counted from 0.
+/// Returns the fetch of a page; the first page has number 0.
 pub(super) fn page(number: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Page { number: PageNumber(number), size: PageSize(size) }, Listing::default())
 }
 
-/// Returns the fetch of a slice by offset.
+/// Returns the fetch of a slice that begins at offset `from`.
 pub(super) fn slice(from: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Offset { from: Offset(from), size: PageSize(size) }, Listing::default())
 }
 
-/// Returns a fetch by token.
+/// Returns a fetch by token; `None` fetches the first answer.
 pub(super) fn follow(token: Option<&str>, backward: bool, size: u32) -> Fetch {
     let token = token.map(|text| Token(text.into()));
     Fetch::Token(TokenFetch { token, backward, size: PageSize(size) })
 }
 
-/// Builds the request of a fetch of the list at `/items` in its declared order.
+/// Builds the request for a fetch of the list at `/items` in its declared order.
 pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> UpstreamRequest {
     dialect.ask(dialect.default_sorted(), fetch, filters, "/items").unwrap()
 }
 
-/// Compiles the route after a change.
+/// Compiles the dialect of the test route after a change.
 pub(super) fn compile(change: impl FnOnce(&mut ListSettings)) -> Dialect {
     let list = changed(change);
     let mut diagnostics = Diagnostics::default();
@@ -63,14 +64,14 @@ pub(super) fn compile(change: impl FnOnce(&mut ListSettings)) -> Dialect {
     dialect.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// Returns the route after a change.
+/// Returns the settings of the test route after a change.
 pub(super) fn changed(change: impl FnOnce(&mut ListSettings)) -> ListSettings {
     let mut list = route();
     change(&mut list);
     list
 }
 
-/// Returns the faults of the route after a change, as `message; help`.
+/// Compiles the test route after a change and returns the faults, each as `message; help`.
 pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
     let list = changed(change);
     let mut diagnostics = Diagnostics::default();
@@ -79,7 +80,7 @@ pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
     diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
 }
 
-/// Returns a route by page and limit, ordered by `-created_at, id`, both sortable.
+/// Returns a route that pages by page and limit, ordered by `-created_at, id`. Both fields are sortable.
 fn route() -> ListSettings {
     ListSettings {
         dialect: dialect(),
@@ -126,7 +127,7 @@ fn dialect() -> DialectSettings {
     }
 }
 
-/// Returns a sort with the words `""` and `-`.
+/// Returns a sort that writes nothing for ascending keys and `-` for descending ones.
 pub(super) fn sort(query: &str, join: Option<&str>) -> DialectSort {
     DialectSort {
         query: at(query),

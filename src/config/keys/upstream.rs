@@ -156,7 +156,7 @@ table! {
 table! {
     /// The keys of `tls` of an upstream.
     UPSTREAM_TLS: UpstreamTlsKeys {
-        /// The name for which the peer's certificate must be. Default: the peer's host.
+        /// The name that the peer's certificate must contain. Default: the peer's host.
         server_name: Key<String> => text(syntax::host).example(r#""people.internal""#);
 
         /// The PEM file of the authorities that are trusted. Default: the authorities of the system. The file is read

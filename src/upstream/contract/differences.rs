@@ -14,7 +14,7 @@ const SHOWN: usize = 2_000;
 pub(crate) struct Differences<'d> {
     /// The name of the exchange, or `facts`.
     name: &'d str,
-    /// The location of values that the contract does not name.
+    /// The location that is reported for values that the contract doesn't name.
     at: Location,
     /// The number of differences so far.
     pub(crate) found: usize,
@@ -26,19 +26,20 @@ impl<'d> Differences<'d> {
         Self { name, at, found: 0, diagnostics }
     }
 
-    /// Sets another location for values that the contract does not name.
+    /// Sets another location for values that the contract doesn't name.
     pub(crate) fn within(&mut self, at: Location) {
         self.at = at;
     }
 
-    /// Counts and reports a difference, at `at` or else at the location for values that the contract does not name.
+    /// Counts and reports a difference. Without a location `at`, the location for values that the contract doesn't name
+    /// is used.
     pub(crate) fn report(&mut self, at: Option<Location>, message: &str, help: &str) {
         self.found += 1;
         self.diagnostics.error(at.unwrap_or(self.at), format!("{}: {message}", self.name), help);
     }
 
-    /// Compares a fact, and reports a difference. An empty list equals a missing fact. `key` is its name in the
-    /// contract, `noun` its name in the report.
+    /// Compares a fact with its expected value, and reports a difference. An empty list equals a missing fact. `key` is
+    /// the fact's name in the contract, `noun` its name in the report.
     pub(crate) fn compare(
         &mut self,
         expected: Option<&Located<ContractValue>>,

@@ -10,7 +10,8 @@ use crate::{
     upstream::dialect::Dialect,
 };
 
-/// A key of `[facts]`, the noun for it, and its value.
+/// A key of `[facts]`, the noun for the fact in reports, and the fact's value; `None` if the dialect doesn't have the
+/// fact.
 type ContractFact = (&'static str, &'static str, Option<ContractValue>);
 
 /// Returns the facts of a dialect. A flag that is false has no value.
@@ -56,7 +57,7 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
     ]
 }
 
-/// Describes the sizes that can be requested, as `1 to 100`, `1 or more`, `10, 20` or `15 alone`.
+/// Describes the sizes that requests may ask for, as `1 to 100`, `1 or more`, `10, 20` or `15 alone`.
 fn sizes(sizes: &Sizes) -> String {
     match sizes {
         Sizes::Free { least, most: Some(most) } => format!("{least} to {most}"),

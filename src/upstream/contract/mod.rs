@@ -32,14 +32,14 @@ use facts::facts_of;
 /// The maximum nesting of an answer's JSON.
 const DEPTH: u16 = 128;
 
-/// The result of a contract.
+/// The result of comparing a contract with its dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldContract {
     /// The number of exchanges.
     pub exchanges: usize,
     /// The number of exchanges that differ.
     pub differing: usize,
-    /// The facts of the dialect differ.
+    /// `true` if the dialect's facts differ from the contract's.
     pub facts_differ: bool,
 }
 
@@ -51,11 +51,11 @@ impl HeldContract {
     }
 }
 
-/// Compares the dialect of a contract with it, and reports each difference as an error. Returns `None` for a dialect
-/// that does not compile; its faults are reported instead.
+/// Compares a contract with its dialect, and reports each difference as an error. Returns `None` if the dialect doesn't
+/// compile; its faults are reported instead.
 pub fn hold(contract: &ContractSettings, diagnostics: &mut Diagnostics) -> Option<HeldContract> {
     let dialect = Dialect::compile(&contract.list, diagnostics);
-    // The route of a contract is made up, so that advice about its settings has no use.
+    // The route of a contract is made up, so advice about its settings is useless.
     diagnostics.drop_warnings();
     let dialect = dialect?;
     let mut held = HeldContract { exchanges: contract.exchanges.len(), differing: 0, facts_differ: false };
@@ -103,7 +103,7 @@ fn hold_exchange(dialect: &Dialect, exchange: &ContractExchange, differences: &m
 fn hold_request(ask: &UpstreamRequest, exchange: &ContractExchange, differences: &mut Differences<'_>) {
     let expected = &exchange.request;
     let mut text = |key: &'static str, usual: Option<&str>, found: Option<String>| {
-        // The usual method and path need not be named.
+        // The contract needn't name the usual method and path.
         let found = found.filter(|found| expected.find(key).is_some() || Some(found.as_str()) != usual);
         differences.compare(expected.find(key), key, key, found.map(ContractValue::Text));
     };

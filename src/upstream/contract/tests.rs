@@ -1,11 +1,11 @@
-//! A contract that holds, and each kind of difference.
+//! A contract that its dialect fulfils, and each kind of difference.
 
 use std::{io, path::Path};
 
 use super::*;
 use crate::config::{Environment, load_contract};
 
-/// An environment whose files are a contract and a configuration.
+/// An environment whose files are a contract, which the value contains, and a configuration.
 struct Files(String);
 
 impl Environment for Files {
@@ -75,7 +75,7 @@ body = '{}'
 error = "refused"
 "#;
 
-/// Returns the result of a contract, and what is reported: the line and the text of each fault.
+/// Returns the result of a contract, and the line and the text of each reported fault.
 fn held(contract: String) -> (Option<HeldContract>, Vec<(usize, String)>) {
     let environment = Files(contract);
     let configuration = Some(Path::new("cursorgate.toml"));

@@ -1,4 +1,5 @@
-//! The cost of a route's pages in upstream requests, computed by the core, and checked against the route's budget.
+//! The number of upstream requests that a route's pages take, computed by the core and checked against the route's
+//! budget.
 
 use std::sync::Arc;
 
@@ -19,47 +20,49 @@ use crate::{
     upstream::order::sort::CompiledOrder,
 };
 
-/// The largest `budgets.upstream_requests` of a route, up to which the core computes costs.
+/// The largest `budgets.upstream_requests` that a route may have. Costs are computed up to this number.
 const LARGEST_BUDGET: u32 = 1_000;
 
-/// The cost of pages up to the route's largest.
+/// The cost of a route's pages with limits up to its maximum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageCosts {
-    /// The maximum cost of any page, with look-ups and counts.
+    /// The maximum cost of any page, including look-ups and counts.
     pub whole: Cost,
-    /// The same without look-ups and counts.
+    /// The maximum cost of any page without look-ups and counts.
     pub listed: Cost,
-    /// The largest limit whose first page takes one request, up to the route's maximum; 0 if there is none.
+    /// The largest limit, up to the route's maximum, whose first page takes one request; 0 if every limit takes more.
     pub first_in_one: u32,
-    /// The largest limit whose later pages take one request, up to the route's maximum; 0 if there is none.
+    /// The largest limit, up to the route's maximum, whose later pages take one request; 0 if every limit takes more.
     pub later_in_one: u32,
-    /// Advice if the budget does not fill the largest pages; `None` if it does, or if no other size or budget helps.
+    /// Advice if the budget doesn't suffice for the largest pages; `None` if it does, or if no other page size or
+    /// budget would help.
     pub beyond_budget: Option<BudgetAdvice>,
 }
 
-/// Changes that make the budget of a route fill its largest pages.
+/// Changes by which a route's budget suffices for its largest pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetAdvice {
-    /// The budget that fills the largest pages; `None` if no budget does.
+    /// The budget that suffices for the largest pages; `None` if no budget does.
     pub needed: Option<u32>,
-    /// The largest page that the budget fills; 0 if there is none.
+    /// The largest page for which the present budget suffices; 0 if it suffices for no page.
     pub lower: u32,
 }
 
 /// The length of the longest tie run that a page can cross, and the number of requests that such a page takes.
 pub type TieRunCost = (u32, u32);
 
-/// Computed costs by the properties that determine them. Most routes of a configuration share a few shapes.
+/// Computed costs, stored by the shapes that determine them. Most routes of a configuration share a few shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
     pages: Vec<(Shapes, PageCosts)>,
-    /// The results of [`Self::longest_run`], by shape and default limit.
+    /// The results of [`Self::longest_run`], each with its shape and default limit.
     runs: Vec<(CostShape, u32, Option<TieRunCost>)>,
-    /// The costs of the previous configuration, for reuse.
+    /// The page costs of the previous configuration, for reuse.
     before: Vec<(Shapes, PageCosts)>,
 }
 
-/// The shapes of a route, and its largest page.
+/// The properties that determine the costs of a route: its shapes with and without look-ups and counts, and its maximum
+/// limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shapes {
     whole: CostShape,
@@ -68,13 +71,13 @@ struct Shapes {
 }
 
 impl Costs {
-    /// Creates costs that reuse those of another configuration.
+    /// Creates costs that reuse the results for another configuration.
     #[must_use]
     pub fn after(before: &Self) -> Self {
         Self { before: before.pages.clone(), ..Self::default() }
     }
 
-    /// Drops the costs that were not reused.
+    /// Drops the results of the other configuration that weren't reused.
     pub fn forget_others(&mut self) {
         self.before = Vec::new();
     }
@@ -91,8 +94,8 @@ impl Costs {
         costs
     }
 
-    /// Returns the longest tie run that a page can cross and the number of requests that this takes; `None` if ties
-    /// don't matter.
+    /// Returns the longest tie run that a page can cross and the number of requests that this page takes; `None` if
+    /// ties don't matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
         let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);
         if let Some((_, _, run)) = self.runs.iter().find(|(known, of, _)| *known == shape && *of == limit) {
@@ -103,8 +106,9 @@ impl Costs {
         run
     }
 
-    /// Reports a largest page that the budget does not fill even while the list does not change, and warns of a largest
-    /// page that takes several requests where smaller ones take one.
+    /// Reports an error if the budget doesn't suffice for the largest page even while the list doesn't change, or if a
+    /// dialect that pages by ranges can't get this page in one answer. Otherwise warns if the largest page takes
+    /// several requests.
     pub fn check(&mut self, dialect: &Dialect, list: &ListSettings, diagnostics: &mut Diagnostics) {
         let costs = self.of(dialect, list);
         let (at, max, budget) = (list.page_size.at, list.page_size.max, list.budgets.upstream_requests);
@@ -164,7 +168,7 @@ impl PageCosts {
         if costs.exceeds_budget() {
             let needed = whole.without_budget().cost(*max);
             let lower = whole.largest(*max, |cost| !cost.exceeds_budget());
-            // If neither a smaller page nor a larger budget helps, the size is not the cause.
+            // If neither a smaller page nor a larger budget helps, the page size isn't the cause.
             let fills = needed.refusal.is_none();
             let needed = fills.then(|| needed.most());
             return Self {
@@ -189,26 +193,27 @@ impl PageCosts {
         }
     }
 
-    /// Describes the cost of the first page, as `1 upstream request`.
+    /// Describes the cost of the first page, for example `1 upstream request`. `max` is the route's maximum limit.
     #[must_use]
     pub fn first(&self, max: u32) -> String {
         told(self.first_in_one, self.listed.first, max)
     }
 
-    /// Describes the cost of later pages, as `1 upstream request up to 40 items, up to 4 above`.
+    /// Describes the cost of later pages, for example `1 upstream request up to 40 items, up to 4 above`. `max` is the
+    /// route's maximum limit.
     #[must_use]
     pub fn later(&self, max: u32) -> String {
         told(self.later_in_one, self.listed.inner, max)
     }
 
-    /// Returns the cost of a page at an end of the list, if it is higher than elsewhere.
+    /// Returns the cost of a page at an end of the list if it is higher than the cost of other pages; otherwise `None`.
     #[must_use]
     pub fn at_ends(&self) -> Option<u32> {
         Some(self.listed.last).filter(|last| *last > self.listed.inner.max(self.listed.first))
     }
 }
 
-/// Describes a cost: `in_one` is the largest limit that takes one request, `most` the cost of a page of `max` items.
+/// Describes a cost. `in_one` is the largest limit that takes one request, `most` the cost of a page of `max` items.
 fn told(in_one: u32, most: u32, max: u32) -> String {
     match in_one {
         _ if most <= 1 || in_one >= max => "1 upstream request".to_owned(),
@@ -217,7 +222,7 @@ fn told(in_one: u32, most: u32, max: u32) -> String {
     }
 }
 
-/// Builds a request with the settings of the route, from which the costs at all positions are computed.
+/// Builds a page request with the route's settings. Costs at all positions are computed from it.
 fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> PageRequest {
     let target = Target { position: Position::Start, hint: Hint::default() };
     let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(dialect.paging()));
@@ -236,7 +241,7 @@ fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> Pa
         .tells_total(tells_total)
 }
 
-/// Returns the facts that the dialect reads from answers.
+/// Returns the kinds of facts that the dialect reads from answers.
 fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
     let response = &dialect.response;
     let flags = response.has_more.is_some() || response.is_last.is_some();
@@ -257,7 +262,7 @@ fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
     facts.into_iter().filter(|(_, said)| *said).map(|(said, _)| said).collect()
 }
 
-/// Describes the maximum number of items in an answer.
+/// Describes the maximum number of items in an answer, for example `rest gives at most 100 at a time`.
 fn gives(dialect: &DialectSettings, paging: &Paging) -> String {
     let name = &dialect.name;
     match paging.sizes() {

@@ -1,4 +1,4 @@
-//! Legacy requests: paging parameters, read back through the dialect's query templates.
+//! Legacy requests: paging parameters, translated back through the dialect's query templates.
 
 use thiserror::Error;
 
@@ -19,8 +19,8 @@ use crate::{
 pub struct LegacyWindow {
     /// The number of items before the slice.
     pub offset: u64,
-    /// The number of items: that of the request, within the upstream's bounds, else the upstream's default. If neither
-    /// is known, it is the route's default for a page number, and `None` for an offset.
+    /// The number of items that the request states, within the upstream's bounds, or else the upstream's default. If
+    /// both are unknown, a request by page number has the route's default, and a request by offset has `None`.
     pub size: Option<u32>,
     /// The page number as the client wrote it, counted from the dialect's `first_page`; `None` for requests by offset.
     pub page: Option<u64>,
@@ -32,9 +32,9 @@ pub struct LegacyWindow {
 pub struct LegacyFault {
     /// The dialect's name of the parameter, decoded.
     pub parameter: String,
-    /// The correction, as the end of a sentence that begins with the parameter's name.
+    /// The fault, as the rest of a sentence that begins with the parameter's name: `must be a whole number`.
     pub detail: String,
-    /// Two values contradict each other, while each is valid by itself.
+    /// `true` if two values contradict each other although each is valid by itself.
     pub conflict: bool,
 }
 
@@ -46,29 +46,29 @@ pub(crate) struct LegacyReader {
     first_page: u64,
     first_item: u64,
     paging: Paging,
-    /// The upstream's default size; `None` if the dialect does not state it.
+    /// The upstream's default size; `None` if the dialect doesn't state it.
     default_size: Option<u32>,
-    /// The size that is assumed if the default is unknown.
+    /// The route's default size, which a request by page number gets if the upstream's default is unknown.
     assumed_size: u32,
 }
 
-/// A parameter of a query with a paging variable, or such a member of a body, whose name is its JSON Pointer.
+/// A query parameter with a paging variable, or a body member with one. The name of a member is its JSON Pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PagingParameter {
     name: String,
-    /// The parts of its value, with literals decoded.
+    /// The literals and variables of the value; literals are decoded.
     value: Vec<TemplatePart>,
 }
 
-/// The values of a request's paging parameters: for each the variable, the number, and the parameter's name.
+/// The values of a request's paging parameters. Each has the variable, its number, and the parameter's name.
 #[derive(Default)]
 struct LegacyValues {
     values: Vec<(Variable, u64, String)>,
 }
 
 impl LegacyReader {
-    /// Compiles a reader from the request template. `at` is the place of the dialect's name in the route;
-    /// `assumed_size` replaces a default that the dialect does not state.
+    /// Compiles a reader from the request template. `at` is the location of the dialect's name in the route.
+    /// `assumed_size` replaces an upstream's default size that the dialect doesn't state.
     pub(crate) fn compile(
         request: &RequestTemplate,
         paging: &Paging,
@@ -90,7 +90,7 @@ impl LegacyReader {
             }
         }
         let names = parameters.iter().map(|known| known.name.clone()).collect();
-        // Members of bodies are named by their pointers. No parameter of a query is reserved for them.
+        // Members of bodies are named by their pointers. Query parameters with such names remain free for filters.
         let members = request.body.as_ref().map(BodyTemplate::members).unwrap_or_default();
         parameters.extend(members.into_iter().map(|(name, value)| PagingParameter { name, value }));
         let paging = paging.clone();
@@ -103,7 +103,7 @@ impl LegacyReader {
         &self.names
     }
 
-    /// Returns the window of these decoded pairs, under the dialect's own names; `None` if no pair is a paging
+    /// Returns the window of these decoded pairs, which have the dialect's own names; `None` if no pair is a paging
     /// parameter.
     pub(crate) fn window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         let said = self.said(pairs)?;
@@ -116,10 +116,10 @@ impl LegacyReader {
         if let (Some((_, name)), Some((_, other))) = (first, place) {
             return Err(conflict(name, format!("and {other} say two places: send one of them")));
         }
-        // A size alone asks for the first page. Test: `pages_are_offsets`.
+        // A request that states only a size asks for the first page. Test: `pages_are_offsets`.
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
-        // No collection reaches further, and sums below the bound don't overflow.
+        // No list has so many items, and sums below the bound don't overflow.
         if window.offset > i64::MAX.unsigned_abs() {
             let name = first.or(place).map_or(any.as_str(), |(_, name)| name);
             return Err(fault(name, "is beyond every list".to_owned()));
@@ -127,7 +127,7 @@ impl LegacyReader {
         Ok(Some(window))
     }
 
-    /// Removes the pairs with tokens of the upstream, which name no offset.
+    /// Returns the pairs without the tokens of the upstream, which name no offset.
     pub(crate) fn without_tokens(&self, pairs: &[(String, String)]) -> Vec<(String, String)> {
         let is_token = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
         let holds_token =
@@ -135,13 +135,13 @@ impl LegacyReader {
         pairs.iter().filter(|(name, _)| !holds_token(name)).cloned().collect()
     }
 
-    /// Returns whether these pairs contain a size.
+    /// Returns whether these pairs state a size, directly or by the end of a range.
     pub(crate) fn says_size(&self, pairs: &[(String, String)]) -> bool {
         let sizes = [Variable::Size, Variable::End, Variable::Last];
         self.said(pairs).is_ok_and(|said| sizes.into_iter().any(|size| said.of(size).is_some()))
     }
 
-    /// Returns the upstream's default size, if the dialect states it.
+    /// Returns the upstream's default size; `None` if the dialect doesn't state it.
     pub(crate) fn default_size(&self) -> Option<u32> {
         self.default_size
     }
@@ -155,7 +155,7 @@ impl LegacyReader {
             None => 0,
         };
         let asked = self.size(said)?;
-        // A page number is an offset only with a size, so the route's own default stands in for an unknown one.
+        // A page number becomes an offset only with a size, so the route's default replaces an unknown one.
         let size = asked.or(self.default_size).unwrap_or(self.assumed_size);
         let offset = number.saturating_mul(u64::from(size));
         Ok(LegacyWindow { offset, size: Some(size), page: Some(number.saturating_add(self.first_page)) })
@@ -171,7 +171,8 @@ impl LegacyReader {
             None => 0,
         };
         let last = said.of(Variable::Last).map(|(last, name)| (last.saturating_add(1), name));
-        // The end counts from the same item as the offset. Test: `items_that_are_counted_from_1_are_offsets_from_0`.
+        // The end is counted from the same item as the offset. Test:
+        // `items_that_are_counted_from_1_are_offsets_from_0`.
         let end = said.of(Variable::End).or(last).map(|(end, name)| (end.saturating_sub(self.first_item), name));
         let size = match end {
             Some((end, name)) if end <= offset => {
@@ -183,7 +184,7 @@ impl LegacyReader {
         Ok(LegacyWindow { offset, size, page: None })
     }
 
-    /// Returns the size that a request states, within the upstream's bounds.
+    /// Returns the size that a request states, within the upstream's bounds; `None` if it states none.
     fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
             Some((0, name)) => Err(fault(name, "must be a whole number, at least 1".to_owned())),
@@ -221,7 +222,7 @@ impl LegacyReader {
                     Some((other, _)) if other != number => {
                         return Err(conflict(name, "says two different things".to_owned()));
                     }
-                    // The same value twice is no contradiction. Test: `pages_are_offsets`.
+                    // The same value twice isn't a contradiction. Test: `pages_are_offsets`.
                     Some(_) => {}
                     None => said.values.push((variable, number, name.clone())),
                 }
@@ -232,7 +233,7 @@ impl LegacyReader {
 }
 
 impl LegacyValues {
-    /// Returns the value of a variable and its parameter.
+    /// Returns the value of a variable and the name of its parameter; `None` if no parameter has the variable.
     fn of(&self, variable: Variable) -> Option<(u64, &str)> {
         self.values.iter().find(|(known, _, _)| *known == variable).map(|(_, value, name)| (*value, name.as_str()))
     }
@@ -254,7 +255,8 @@ fn paging_parameters(query: &QueryTemplate) -> Vec<PagingParameter> {
         .collect()
 }
 
-/// Matches a value against the template that would have written it.
+/// Reads the numbers of the variables in a value by its template; returns `None` if the value doesn't match the
+/// template.
 fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)>> {
     let mut rest = value;
     let mut read = Vec::new();
@@ -262,7 +264,7 @@ fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)
         match piece {
             TemplatePart::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
             TemplatePart::Variable(variable) => {
-                // Digits alone: no sign and no blank. Test: `faults_name_the_parameter`.
+                // Only digits are accepted: no sign and no blank. Test: `faults_name_the_parameter`.
                 let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
                 read.push((*variable, rest[..digits].parse().ok()?));
                 rest = &rest[digits..];

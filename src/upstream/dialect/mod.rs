@@ -53,7 +53,7 @@ use legacy::LegacyReader;
 use legacy::LegacyWindow;
 use paging::compile_paging;
 
-/// The dialect of one route.
+/// The compiled dialect of one route.
 #[derive(Debug)]
 pub struct Dialect {
     name: String,
@@ -71,7 +71,7 @@ pub struct Dialect {
     link_places: LinkPlaces,
 }
 
-/// The parts of a dialect that depend on nothing of a route but the name of its collection.
+/// The parts of a dialect that don't depend on the route, except for the name of its collection.
 struct Parts {
     request: RequestTemplate,
     paging: Paging,
@@ -84,7 +84,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Compiles the parts and reports all faults.
+    /// Compiles the parts. Reports all faults, and returns `None` if there are any.
     fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let request = RequestTemplate::compile(&settings.request, diagnostics);
         let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
@@ -108,7 +108,7 @@ impl Parts {
     }
 }
 
-/// Returns a field whose filter would use a parameter of these names, and that name.
+/// Returns the first filterable field whose filter would use a parameter from `names`, and the name of that parameter.
 fn filter_that_pages<'a>(
     list: &'a ListSettings,
     filter: Option<&FilterTemplate>,
@@ -122,7 +122,7 @@ fn filter_that_pages<'a>(
     })
 }
 
-/// Warns of fields to sort and to filter by if the dialect has no parameters for that.
+/// Warns of `sortable` and `filterable` if the dialect has no parameters for sorts or filters.
 fn warn_of_no_effect(list: &ListSettings, diagnostics: &mut Diagnostics) {
     let dialect = &list.dialect;
     if let (None, Some(field)) = (&dialect.sort, list.sortable.first()) {
@@ -135,7 +135,8 @@ fn warn_of_no_effect(list: &ListSettings, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns a part that the dialect may lack; `None` if it has faults, `Some(None)` if the dialect lacks it.
+/// Returns an optional part of a dialect: `None` if the part has faults, `Some(None)` if the dialect doesn't have the
+/// part.
 fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
     match compiled {
         Some(compiled) => compiled.map(Some),
@@ -152,7 +153,8 @@ impl Dialect {
         ResponseReader::compile(&settings.response, &settings.request, style, places);
     }
 
-    /// Compiles all dialects of settings that have errors already, to report those that the compiler alone finds.
+    /// Compiles all dialects of settings that already have errors. This reports the errors that only the compiler
+    /// finds.
     pub fn check_all(settings: &Settings, diagnostics: &mut Diagnostics) {
         diagnostics.check_further(|diagnostics| {
             for list in settings.routes.iter().filter_map(|route| route.list.as_deref()) {
@@ -170,11 +172,12 @@ impl Dialect {
         let fields = DialectFields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
         let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
-        // Links have a compiler of their own, so that its facts are their places alone.
+        // Links have a separate compiler, whose facts are only their places.
         let places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
         let link_places = LinkPlaces::compile(&settings.response, places);
         let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
-        // All parts are compiled first, so that all faults are reported. Test: `all_faults_are_reported_at_once`.
+        // All parts are compiled before the first fault returns, so all faults are reported. Test:
+        // `all_faults_are_reported_at_once`.
         let (parts, fields, reading) = (parts?, fields?, reading?);
         if !mode_is_sound {
             return None;
@@ -184,15 +187,14 @@ impl Dialect {
         let (request, paging) = (parts.request, parts.paging);
         let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
         let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
-        // A client's `page=2` could be read as a sort, and the sort of the gateway as a page. Test:
+        // The upstream could read a client's `page=2` as a sort, and the gateway's sort as a page. Test:
         // `faults_in_sorts_are_reported`.
         if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
             let help = "the upstream can't read one parameter as both";
             diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
             return None;
         }
-        // A filter of a client would take the place of the page or the sort. Test:
-        // `a_filter_cant_be_a_paging_or_sort_parameter`.
+        // A client's filter would replace the page or the sort. Test: `a_filter_cant_be_a_paging_or_sort_parameter`.
         if let Some((field, name)) =
             filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
         {
@@ -227,33 +229,33 @@ impl Dialect {
         &self.name
     }
 
-    /// Returns whether a place in the list is the number of a page, and not that of an item or a token.
+    /// Returns whether requests name a place in the list by page number, rather than by item number or token.
     #[must_use]
     pub fn counts_pages(&self) -> bool {
         self.paging.family == Family::Page
     }
 
-    /// Returns the number that the upstream has for its first page.
+    /// Returns the number of the upstream's first page, usually 0 or 1.
     #[must_use]
     pub fn first_page(&self) -> u64 {
         self.request.first_page
     }
 
-    /// Returns the name of the parameter, or the place in the body, that states the start of a slice; `None` if
-    /// requests name no page and no offset.
+    /// Returns the name of the query parameter or the JSON Pointer of the body member that states the start of a slice;
+    /// `None` if requests state no page and no offset.
     #[must_use]
     pub fn place_name(&self) -> Option<String> {
         [Variable::Page, Variable::Offset].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
-    /// Returns the name of the parameter, or the place in the body, that states the number of items; `None` if requests
-    /// name none.
+    /// Returns the name of the query parameter or the JSON Pointer of the body member that states the number of items;
+    /// `None` if requests don't state it.
     #[must_use]
     pub fn size_name(&self) -> Option<String> {
         [Variable::Size, Variable::End, Variable::Last].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
-    /// Returns the places in which answers hold links to other pages.
+    /// Returns the places where answers contain links to other pages.
     #[must_use]
     pub fn link_places(&self) -> &LinkPlaces {
         &self.link_places
@@ -271,7 +273,7 @@ impl Dialect {
         &self.declared
     }
 
-    /// Returns whether requests ask for the declared order. Otherwise it is assumed and checked.
+    /// Returns whether requests ask for the declared order. Otherwise the upstream's order is assumed and checked.
     #[must_use]
     pub fn asks_for_order(&self) -> bool {
         self.declared.asked > 0
@@ -283,32 +285,33 @@ impl Dialect {
         self.orders.sort.is_some() && self.orders.fields.any_sortable()
     }
 
-    /// Compiles an order that a client chose: strong keys from the route's `sortable`, without the id. Requests ask for
-    /// it unless it is the declared order; they also ask for the id if the endpoint can sort by it.
+    /// Compiles an order that a client chose: strong keys from the route's `sortable`, without the id. Unless the order
+    /// is the declared one, requests ask for it, and also for the id if the endpoint can sort by the id.
     ///
     /// # Errors
-    /// Returns [`Unsortable`] if no page of such an order could be proven, or if the upstream can't be asked for it.
+    /// Returns [`Unsortable`] if no page of the order could be found or proven, or if the upstream can't be asked for
+    /// the order.
     pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<CompiledOrder, Unsortable> {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
 
-    /// Returns the filters that the core may use in requests with these filters of the client (raw query pairs joined
-    /// by `&`): [`CompiledOrder::filters`], unless a key filter would use a parameter that the client sends and the
-    /// dialect can't combine them.
+    /// Returns the filters on keys that the core may add to requests with these filters of the client (raw query pairs
+    /// joined by `&`). They are [`CompiledOrder::filters`]. Returns `None` without any, or if a key filter would use a
+    /// parameter that the client also sends and the dialect can't combine the two.
     #[must_use]
     pub fn filters_for(&self, sorted: &CompiledOrder, client_filters: &str) -> Option<Arc<Filters>> {
         self.orders.filters_beside(sorted, client_filters)
     }
 
-    /// Describes the filter for items after an item: as it stands in the query before encoding, alone and combined with
-    /// a filter of the client. Returns `None` if pages are not found by filters.
+    /// Describes the filter for the items after a given item, as it is written before encoding: by itself and, if it is
+    /// an expression, combined with a client's filter. Returns `None` if pages aren't found by filters.
     #[must_use]
     pub fn shown_filters(&self) -> Option<String> {
         let filters = self.declared.filters.as_ref()?;
         self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
     }
 
-    /// Returns how requests name the part of the list that they ask for.
+    /// Returns the way in which requests name a part of the list.
     #[must_use]
     pub fn places(&self) -> Places {
         self.places
@@ -320,14 +323,14 @@ impl Dialect {
         guarantee(list, &self.paging, self.places, sorted)
     }
 
-    /// Builds the request of a fetch. `filters` are the client's raw query pairs joined by `&`; they come first and
-    /// unchanged, except for an expression with which a key filter is combined. `path` is the list's path at the
+    /// Builds the request of a fetch. `filters` are the client's raw query pairs joined by `&`. They come first and
+    /// unchanged, except for an expression that is combined with a key filter. `path` is the list's path at the
     /// upstream.
     ///
     /// # Errors
-    /// Returns [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] if a
-    /// value of a key can't be written, so that the page has to be found without filters; [`Unaskable::Beyond`] for a
-    /// slice after the first, if requests name no place.
+    /// Returns [`Unaskable::Gone`] for a token or an id that no upstream can have. Returns [`Unaskable::Filter`] if a
+    /// key's value can't be written in a filter; the page must then be found without filters. Returns
+    /// [`Unaskable::Beyond`] for a slice after the first if requests name no place.
     pub fn ask(
         &self,
         sorted: &CompiledOrder,
@@ -354,7 +357,7 @@ impl Dialect {
                 self.request.ask_slice(fetch.clone(), *slice, beside)
             }
             Fetch::Token(token) => {
-                // A token continues the list in the order in which it was made, so such a list is never flipped.
+                // A token continues the list in the order in which the token was made, so the list is never flipped.
                 let sort_edits = sorted.sort_edits(&Listing::default());
                 let beside = RequestExtras { path, filters, sort: &sorted.query, sort_edits };
                 self.request.ask_token(self.tokens.unwrap_or(token::TokenStyle::Plain), token, beside)
@@ -373,11 +376,11 @@ impl Dialect {
         }
     }
 
-    /// Reads the response to a request. Its body may be nested `depth` levels deep.
+    /// Reads the response to a request. The body may be nested at most `depth` levels deep.
     ///
     /// # Errors
-    /// Returns [`ReadingError`] for a response that is neither a list nor matches `past_end` or `gone` of the
-    /// dialect; for the response to an item or a count, if it is neither that nor gone.
+    /// Returns [`ReadingError`] for a response that isn't a list and doesn't match the dialect's `past_end` or `gone`.
+    /// For an item or a count, returns it for a response that is neither this item or count nor gone.
     pub fn read(
         &self,
         sorted: &CompiledOrder,
@@ -393,7 +396,7 @@ impl Dialect {
                 item.read(columns, &sorted.shape.item, status, headers, body, depth)
             }
             (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
-            // Without `[count]` the smallest page was requested, for its total alone. Test:
+            // Without `[count]`, the smallest page was requested only for its total. Test:
             // `the_smallest_page_has_the_total_without_a_count_request`.
             (Fetch::Count, _, None) => {
                 let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
@@ -409,23 +412,24 @@ impl Dialect {
         &self.reading.items
     }
 
-    /// Returns the place of an item in an element of the array.
+    /// Returns the place of the item in an element of the array; the root if the element is the item.
     #[must_use]
     pub fn item_place(&self) -> &Pointer {
         &self.reading.item
     }
 
-    /// Returns the place of the id in an item as it is served; `None` if the id stands beside the item.
+    /// Returns the place of the id in an item as it is served; `None` if the id is outside the item, elsewhere in its
+    /// element.
     #[must_use]
     pub fn id_place(&self) -> Option<Pointer> {
         let CompiledOrder { order, shape, .. } = &*self.declared;
         let (id, item) = (shape.columns.get(order.strong().len())?.to_string(), shape.item.to_string());
-        // `/node_id` is no place within `/node`.
+        // `/node_id` isn't a place within `/node`.
         let inner = id.strip_prefix(&item).filter(|inner| inner.is_empty() || inner.starts_with('/'))?;
         Pointer::parse(inner).ok()
     }
 
-    /// Returns the smallest size that can be asked for.
+    /// Returns the smallest size that requests may ask for.
     pub(crate) fn least_size(&self) -> PageSize {
         PageSize(match self.paging.sizes() {
             Sizes::Free { least, .. } => *least,
@@ -434,20 +438,21 @@ impl Dialect {
         })
     }
 
-    /// Returns the decoded names of all paging parameters, of the query and of `also`. Clients can't send them as
-    /// filters, and they mark legacy requests.
+    /// Returns the decoded names of all paging parameters in `query` and `also`. Clients can't send these parameters as
+    /// filters, and a request with one of them is a legacy request.
     #[must_use]
     pub fn paging_names(&self) -> &[String] {
         self.legacy.names()
     }
 
-    /// Returns the decoded names of all sort parameters; for names that contain the field, the part before the bracket.
+    /// Returns the decoded names of all sort parameters. If a name contains the field, as `$sort[{field}]`, only
+    /// `$sort` is returned.
     #[must_use]
     pub fn sort_names(&self) -> &[String] {
         &self.sort_names
     }
 
-    /// Returns the decoded names of the parameters by which the dialect filters by the route's fields.
+    /// Returns the decoded names of the parameters by which the dialect filters on the route's fields.
     #[must_use]
     pub fn filter_names(&self, list: &ListSettings) -> Vec<String> {
         self.orders.filter_names(list)
@@ -471,17 +476,19 @@ impl Dialect {
         self.request.sends_bodies()
     }
 
-    /// Returns the form by which the upstream's own sort parameters are read back; `None` if the dialect has no sort.
+    /// Returns the form for reading the upstream's own sort parameters in a client's query; `None` if the dialect has
+    /// no sort.
     #[must_use]
     pub fn sort_form(&self) -> Option<SortForm> {
         self.orders.form()
     }
 
-    /// Returns the window of a legacy request with these decoded pairs; `None` if no pair is a paging parameter. Names
-    /// are those of [`paging_names`](Self::paging_names).
+    /// Returns the window of a legacy request with these decoded pairs, under the names in
+    /// [`paging_names`](Self::paging_names); `None` if no pair is a paging parameter.
     ///
     /// # Errors
-    /// Returns [`LegacyFault`] if a paging parameter is no number, is out of range, contradicts another, or is a token.
+    /// Returns [`LegacyFault`] if a paging parameter isn't a number, is out of range, contradicts another one, or is a
+    /// token.
     pub fn legacy_window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         self.legacy.window(pairs)
     }

@@ -1,5 +1,5 @@
-//! Requests of legacy clients, read as if the gateway had made them, so that their answers can be judged without being
-//! served.
+//! Requests of legacy clients, read as if the gateway had made them. This way their answers can be judged although they
+//! aren't served from here.
 
 use super::{Dialect, legacy::LegacyFault};
 use crate::{
@@ -23,12 +23,13 @@ pub struct ObservedRequest {
 }
 
 impl Dialect {
-    /// Reads a legacy request. `pairs` are its paging parameters, decoded, `filters` its other parameters, raw; `path`
-    /// is the list's path at the upstream. `chosen` means that the request itself asks for the order of `sorted`.
+    /// Reads a legacy request. `pairs` are its paging parameters, decoded; `filters` are its other parameters, raw.
+    /// `path` is the list's path at the upstream. `chosen` is `true` if the request itself asks for the order of
+    /// `sorted`.
     ///
     /// # Errors
     ///
-    /// Returns [`LegacyFault`] if a paging parameter is no number, is out of range, or contradicts another one.
+    /// Returns [`LegacyFault`] if a paging parameter isn't a number, is out of range, or contradicts another one.
     pub fn observed(
         &self,
         sorted: &CompiledOrder,
@@ -40,7 +41,8 @@ impl Dialect {
         let numbers = self.legacy.without_tokens(pairs);
         let window = self.legacy_window(&numbers)?;
         let taken = window.and_then(|window| window.size);
-        // The window may assume a size that the request does not state; answers are not held to that one.
+        // The window may contain an assumed size that the request doesn't state. Answers aren't checked against such a
+        // size.
         let said = taken.filter(|_| self.legacy.says_size(&numbers));
         let size = said.or_else(|| self.legacy.default_size()).map(PageSize);
         let asked_size = size.or_else(|| taken.map(PageSize)).unwrap_or_else(|| self.least_size());
@@ -58,12 +60,13 @@ impl Dialect {
             detail: "asks for what the dialect can't".to_owned(),
             conflict: false,
         })?;
-        // Without sort parameters the upstream may use another order than the one that the gateway requests.
+        // Without sort parameters, the upstream may use an order other than the one that the gateway requests.
         let in_order = chosen || sorted.asked == 0;
         Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
     }
 
-    /// Returns the key of a fact that the dialect promises for every list and that this answer lacks.
+    /// Returns the key of a fact that the dialect promises for every list but that this answer lacks; `None` if no such
+    /// fact is missing.
     #[must_use]
     pub fn untold(&self, answer: &Answer) -> Option<&'static str> {
         self.reading.untold(answer)

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct CompiledPaging {
     /// The facts that the core needs.
     pub(crate) paging: Paging,
-    /// The style of tokens, for [`Family::Token`].
+    /// The style of tokens; `None` unless the family is [`Family::Token`].
     pub(crate) style: Option<TokenStyle>,
     /// The way in which requests name the part of the list that they ask for.
     pub(crate) places: Places,
@@ -29,19 +29,19 @@ pub(crate) struct CompiledPaging {
 enum PagingScheme {
     Page,
     Offset,
-    /// By `{token}`, or by `{next_token}` and `{prev_token}`.
+    /// With `{token}`, or with `{next_token}` and `{prev_token}`.
     Token,
-    /// By an item: `{after}` and `{before}`.
+    /// With an item: `{after}` and `{before}`.
     Item,
-    /// By the parameters of links, or by a map of parameters.
+    /// With the parameters of a link in the answer, or with a map of parameters.
     Link,
-    /// By range filters alone: an answer begins where its filter does.
+    /// Only with range filters: an answer begins where its filter begins.
     Range,
     /// Not at all: each answer is the whole list, which is read as its only page.
     Whole,
 }
 
-/// Compiles the paging facts, and reports all faults in them.
+/// Compiles the paging facts. Reports all faults in them, and returns `None` if there are any.
 pub(crate) fn compile_paging(
     settings: &DialectSettings,
     request: &RequestTemplate,
@@ -50,7 +50,7 @@ pub(crate) fn compile_paging(
     let way = compile_way(settings, request, diagnostics);
     let sizes = compile_sizes(settings, request, diagnostics);
     for (source, template) in settings.request.also.iter().zip(&request.also) {
-        // A client's query in this form must name one place in the list. Test:
+        // A client's query in this form must name only one place in the list. Test:
         // `faults_in_equivalent_queries_are_reported`.
         if ways(template.variables()).len() > 1 {
             report_two_families(source, diagnostics);
@@ -146,7 +146,7 @@ fn compile_way(
     }
 }
 
-/// Returns the schemes that variables indicate.
+/// Returns the paging schemes that the variables of a template indicate, each once.
 fn ways(variables: impl Iterator<Item = Variable>) -> Vec<PagingScheme> {
     let mut ways = Vec::new();
     for variable in variables {
@@ -223,7 +223,8 @@ fn check_tokens(
     sound
 }
 
-/// Returns the settings for tokens, each with whether it is used, and with the fault and help if it is not.
+/// Returns the settings about tokens. Each comes with whether the scheme uses it, and with the message and help for an
+/// unused one.
 fn parts_of_tokens(
     settings: &DialectSettings,
     way: PagingScheme,
@@ -275,7 +276,7 @@ fn compile_sizes(
     let says_size = |variable| matches!(variable, Variable::Size | Variable::End | Variable::Last);
     let asked = request.variables().any(says_size);
     if matches!(&settings.response.end, Some(end) if end.value == EndWord::WholeList) {
-        // The answer has all items, so that any page can be cut from it. Test: `whole_lists_are_cut_into_pages`.
+        // The answer has all items, so any page can be cut from it. Test: `whole_lists_are_cut_into_pages`.
         return sound.then_some(Sizes::Free { least: 1, most: None });
     }
     if !asked {
@@ -297,7 +298,7 @@ fn compile_sizes(
         return sound.then_some(Sizes::Free { least, most });
     }
     let mut listed = choices.clone();
-    // The first choice counts as the smallest, and the last as the largest. Test:
+    // The core takes the first choice for the smallest size, and the last for the largest. Test:
     // `the_variables_decide_the_family_and_the_sizes`.
     listed.sort_unstable();
     listed.dedup();
@@ -333,7 +334,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
-        // A missing token or link is the end. By page or offset, no fact proves an end unless the dialect says so.
+        // A missing token or link is the end. With pages or offsets, no fact proves an end unless the dialect says so.
         return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
     };
     match end.value {
@@ -344,7 +345,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
         }
         // The dialect promises that the upstream honours every size up to `size.max`.
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
-        // Even if the dialect calls an empty answer the end, it shows only where to search. Test:
+        // Even if the dialect calls an empty answer the end, the answer shows only where to search for the end. Test:
         // `the_evidence_of_an_end_follows_the_setting`.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
         EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Returns the query of a fetch without a sort.
+/// Returns the query that a dialect with this query template and no sort writes for a fetch.
 fn query(template: &str, first_page: u64, fetch: &Fetch, filters: &str) -> String {
     let dialect = compile(|list| {
         list.dialect.request.query = at(template);
@@ -119,7 +119,7 @@ fn the_evidence_of_an_end_follows_the_setting() {
     assert_eq!(end(Some(at(EndWord::ShortPage))), EndEvidence::ShortPage);
 }
 
-/// Returns the sort that a route requests by default, the number of keys in it, and the order of ties.
+/// Returns the sort that a route requests by default, the number of keys in this sort, and the order of ties.
 fn asked(change: impl FnOnce(&mut ListSettings)) -> (String, usize, Ties) {
     let dialect = compile(change);
     let sorted = dialect.default_sorted();

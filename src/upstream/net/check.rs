@@ -1,4 +1,5 @@
-//! Health checks: requests that the gateway makes itself, each on a new connection, by the same code as all others.
+//! Health checks: requests that the gateway itself makes, each on a new connection, with the same code as all other
+//! requests.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::config::settings::{HealthCheckSettings, Timeouts};
 
-/// The client of health checks.
+/// The client that makes health checks.
 #[derive(Debug)]
 pub struct Checker {
     connections: Arc<Connections>,
@@ -21,7 +22,7 @@ pub struct Checker {
 /// The request of an upstream's health checks.
 #[derive(Debug)]
 pub struct CheckRequest<'a> {
-    /// The value of `Host`.
+    /// The value of the `Host` header.
     pub host: HeaderValue,
     /// The headers that the operator adds to every request.
     pub headers: &'a [(HeaderName, HeaderValue)],
@@ -32,7 +33,7 @@ impl CheckRequest<'_> {
         let mut head = RequestHeader::build("GET", path.as_bytes(), None)?;
         head.insert_header(header::HOST, self.host.clone())?;
         head.insert_header(header::USER_AGENT, "cursorgate-health-check")?;
-        // The operator's headers are last, so that they replace those above.
+        // The operator's headers are last because they replace the headers above.
         for (name, value) in self.headers {
             head.insert_header(name.clone(), value.clone())?;
         }
@@ -41,14 +42,14 @@ impl CheckRequest<'_> {
 }
 
 impl Checker {
-    /// Creates a client that shares the TLS of these connections. Each check opens a connection of its own.
+    /// Creates a client that connects through these connections. Each check opens a new connection, outside the pool.
     #[must_use]
     pub fn new(connections: Arc<Connections>) -> Self {
         Self { connections }
     }
 
-    /// Begins the checks of an upstream that are due and returns them, each with the index of its peer's name. The
-    /// first check of a peer is due at once.
+    /// Begins the due health checks of an upstream and returns them, each with the index of its peer's name. The first
+    /// check of a peer is due at once.
     #[must_use]
     pub(crate) fn due(peers: &Peers, now: Instant) -> Vec<(usize, PendingCheck)> {
         let Some(settings) = peers.check() else { return Vec::new() };
@@ -62,7 +63,7 @@ impl Checker {
         due.collect()
     }
 
-    /// Makes a check and records its result. A status of 2xx passes.
+    /// Makes a check and records its result. A check passes if the status is 2xx.
     pub(crate) async fn check(&self, peers: &Peers, (name, check): (usize, PendingCheck), request: &CheckRequest<'_>) {
         let Some(settings) = peers.check() else { return };
         let asked = self.ask(peers, (name, &check), settings, request);

@@ -1,8 +1,8 @@
-//! Connections to upstreams, for pages and forwarded requests. They are pooled, and go to the peer that a `Visit`
-//! chooses.
+//! Connections to upstreams, for pages and forwarded requests. They are pooled. A `Visit` chooses the peer of each
+//! connection.
 //!
-//! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
-//! read differently is an error, and its connection is not reused.
+//! The head of an answer is limited in bytes and lines, and must frame its body unambiguously. A head that two readers
+//! could read differently is an error, and its connection isn't reused.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,8 @@ use crate::{config::settings::Timeouts, upstream::request::headers::authenticate
 /// The maximum number of idle connections to all upstreams.
 const POOL_SIZE: usize = 1024;
 
-/// The longest time for which idle connections are kept, and the time if the upstream states none.
+/// The longest time for which an idle connection is kept. It also applies if the upstream states no `Keep-Alive:
+/// timeout=…`.
 pub const IDLE: Duration = Duration::from_secs(30);
 
 /// The maximum number of informational answers before the final one (RFC 9110 section 15.2 sets no limit).
@@ -56,13 +57,13 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// The maximum number of lines in the head of an answer.
 const MOST_LINES: usize = 100;
 
-/// Pooled connections to upstreams, of HTTP/1.1 and HTTP/2, plain and TLS. The process has one pool, which outlives
-/// reloads, and the export of traces has one of its own.
+/// Pooled connections to upstreams: HTTP/1.1 and HTTP/2, with and without TLS. The process has one pool, which outlives
+/// reloads. The export of traces has a separate pool.
 pub struct Connections {
     /// Created on first use: Pingora's connector reads the system's certificate authorities four times, which takes
     /// longer than everything else at the start of the process.
     connector: LazyLock<Connector>,
-    /// The number of connections that were not kept because bytes followed an answer.
+    /// The number of connections that weren't kept because bytes followed the end of an answer.
     surplus: AtomicU64,
 }
 
@@ -70,24 +71,25 @@ pub struct Connections {
 pub struct Connection {
     session: PeerSession,
     http: Box<HttpPeer>,
-    /// The peer, which counts the request.
+    /// The peer of the connection. Its count of requests in flight includes this request.
     pub(crate) peer: PeerRequest,
-    /// The connection comes from the pool, so the upstream may have closed it.
+    /// `true` if the connection comes from the pool. The upstream might have closed it while it was idle.
     pub is_reused: bool,
-    /// No other request may use the connection: its request authenticates it, or it was opened for this request alone.
+    /// `true` if no other request may use the connection: its request authenticates it, or it was opened for this
+    /// request only.
     is_alone: bool,
-    /// The number of informational heads so far.
+    /// The number of informational heads read so far.
     informational: usize,
-    /// The bytes of the body so far, for the texts of errors.
+    /// The number of body bytes read so far, for error messages.
     received: usize,
 }
 
-/// A part of an answer. Parts come in this order.
+/// A part of an answer. Parts arrive in the order of the variants.
 #[derive(Debug)]
 pub enum AnswerPart {
-    /// An informational head, which others follow.
+    /// An informational head (1xx). At least one more head follows it.
     Informational(Box<ResponseHeader>),
-    /// The final head, or that of a switch of protocols; and whether no body follows.
+    /// The final head, or the head of a protocol switch (101); and whether no body follows.
     Head(Box<ResponseHeader>, bool),
     /// A part of the body, and whether it is the last one.
     Body(Bytes, bool),
@@ -109,24 +111,25 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Creates the connector, which reads the system's certificate authorities, so that no request waits for that.
+    /// Creates the connector in advance. Creating it reads the system's certificate authorities, which no request
+    /// should wait for.
     pub fn prepare(&self) {
         LazyLock::force(&self.connector);
     }
 
-    /// Returns the number of connections that were closed because bytes followed the end of an answer, also while they
-    /// were idle. Pingora counts those that come after the connection was returned.
+    /// Returns the number of connections that were closed because bytes followed the end of an answer. Pingora's own
+    /// count is included: bytes that arrived while a connection was idle in the pool.
     #[must_use]
     pub fn with_surplus(&self) -> u64 {
         self.surplus.load(Ordering::Relaxed) + self.connector.unexpected_data_connection_count()
     }
 
-    /// Opens a connection for a request with these headers to the peer of a visit, or to another one if that can't be
-    /// reached.
+    /// Opens a connection for a request with these headers, to the peer that the visit chooses. If that peer can't be
+    /// reached, tries other peers.
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last, or
+    /// Returns the error of the last attempt: [`FetchError::Unavailable`], [`FetchError::Timeout`] or
     /// [`FetchError::Exhausted`].
     pub async fn open(
         &self,
@@ -134,7 +137,7 @@ impl Connections {
         headers: &HeaderMap,
         timeouts: Timeouts,
     ) -> Result<Connection, FetchError> {
-        // A request that authenticates its connection gets a new one, which no other request uses.
+        // A request that authenticates its connection gets a new connection, which no other request uses.
         let is_alone = authenticates_connection(headers);
         let needs_http1 = is_alone || headers.contains_key(header::UPGRADE);
         let mut left = visit.peers.count().min(MOST_PEERS);
@@ -145,7 +148,7 @@ impl Connections {
                     match self.connect(visit.peers, http, &request, is_alone).await {
                         Ok(opened) => return Ok(opened.with_peer(request).with(timeouts)),
                         Err(error) => {
-                            // The next attempt takes a peer that has not failed this request. Test:
+                            // The next attempt takes a peer that hasn't failed this request. Test:
                             // `a_peer_that_is_not_there_is_passed_over`.
                             visit.leaves(&request);
                             error
@@ -161,7 +164,7 @@ impl Connections {
         }
     }
 
-    /// Opens a new connection to this peer alone.
+    /// Opens a new connection to this peer, without trying another peer.
     ///
     /// # Errors
     ///
@@ -176,8 +179,8 @@ impl Connections {
         Ok(opened.with_peer(request).with(timeouts))
     }
 
-    /// Opens a new connection to an address that belongs to no upstream, which is never returned to the pool. The
-    /// caller bounds the time.
+    /// Opens a new connection to an address that belongs to no upstream. The connection is never returned to the pool.
+    /// The caller limits the time.
     ///
     /// # Errors
     ///
@@ -216,8 +219,7 @@ impl Connections {
         };
         let (session, is_reused) = connected.map_err(|error| {
             let said = broken(&error);
-            // A lack of descriptors is no fault of the peer. Test:
-            // `without_descriptors_the_gateway_is_overloaded`.
+            // A lack of file descriptors isn't the peer's fault. Test: `without_descriptors_the_gateway_is_overloaded`.
             if is_peers_fault(&error) {
                 peers.unreached(peer, &said.to_string(), peers.now());
             }
@@ -238,8 +240,8 @@ impl Connections {
         Ok(OpenedConnection { session, http, is_reused, is_alone: is_new })
     }
 
-    /// Returns a connection to the pool after a complete answer, unless bytes followed it, the connection is for one
-    /// request alone, or the answer authenticates it.
+    /// Returns a connection to the pool after a complete answer. The connection is closed instead if bytes followed the
+    /// answer, if the connection is for one request only, or if the answer authenticates it.
     pub async fn release(&self, connection: Connection) {
         let Connection { mut session, http, is_alone, .. } = connection;
         // Surplus bytes may belong to another request's answer. Pingora closes such a connection. Test:
@@ -257,12 +259,12 @@ impl Connections {
     }
 }
 
-/// Returns a peer with options by which Pingora opens a new connection.
+/// Returns a copy of the peer with options that make Pingora open a new connection.
 fn fresh(http: &HttpPeer) -> HttpPeer {
     let mut fresh = http.clone();
     // Another group key selects another pool, which is always empty.
     fresh.group_key ^= 1;
-    // A connection of HTTP/2 is in no pool while its only stream is used.
+    // An HTTP/2 connection isn't in a pool while its only stream is in use.
     fresh.options.max_h2_streams = 1;
     fresh
 }
@@ -271,7 +273,7 @@ fn speaks_neither() -> FetchError {
     FetchError::Unavailable("it speaks neither HTTP/1.1 nor HTTP/2".to_owned())
 }
 
-/// A connection before it carries a request.
+/// An open connection that isn't assigned to a request yet.
 struct OpenedConnection {
     session: PeerSession,
     http: Box<HttpPeer>,
@@ -293,7 +295,7 @@ impl Connection {
         self
     }
 
-    /// Returns the address of the peer.
+    /// Returns the address and port of the peer. The value is always `Some`.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         Some(self.peer.address)
@@ -333,7 +335,7 @@ impl Connection {
         self.session.was_upgraded()
     }
 
-    /// Returns the next part of the answer. The function is cancel-safe.
+    /// Returns the next part of the answer: a head or bytes of the body. The function is cancel-safe.
     ///
     /// # Errors
     ///
@@ -347,7 +349,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Self::next`]; a switch of protocols is also an error.
+    /// Returns the errors of [`Self::next`], among them the error for a protocol switch that the request didn't ask
+    /// for.
     pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
         loop {
             match self.next_head().await? {
@@ -391,14 +394,14 @@ impl Connection {
         let Some(head) = self.session.head() else {
             return Err(FetchError::Unavailable("no answer".to_owned()));
         };
-        // The parser accepts heads that other readers read differently, so HTTP/1.1 is checked in its bytes. Test:
-        // `a_connection_whose_answer_has_two_ends_is_not_reused`.
+        // The parser accepts heads that other readers read differently, so the raw bytes of an HTTP/1.1 head are
+        // checked. Test: `a_connection_whose_answer_has_two_ends_is_not_reused`.
         if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
             return Err(FetchError::Malformed(fault.to_owned()));
         }
         let mut head = Box::new(head.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // Bytes of a protocol that no request asked for are no answer. Test:
+            // Bytes of a protocol that the request didn't ask for aren't an answer. Test:
             // `an_unsolicited_switch_of_protocols_is_refused`.
             if !self.session.was_upgraded() {
                 return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
@@ -406,14 +409,14 @@ impl Connection {
             return Ok(AnswerPart::Head(head, false));
         }
         if head.status.is_informational() {
-            // Answers of this kind could come without end. Test: `informational_responses_without_end_are_refused`.
+            // Informational answers could come without end. Test: `informational_responses_without_end_are_refused`.
             self.informational += 1;
             if self.informational > MOST_INFORMATIONAL {
                 return Err(FetchError::Malformed("too many informational answers".to_owned()));
             }
             return Ok(AnswerPart::Informational(head));
         }
-        // The parser accepts equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
+        // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
         // `equal_lengths_are_one`.
         if let Some(length) = announced_length(&head.headers) {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
@@ -429,14 +432,14 @@ impl Connection {
     }
 }
 
-/// Returns the length that `Content-Length` states; of several, which the parser accepts only if they are equal, the
-/// first.
+/// Returns the length that `Content-Length` states; `None` if there is no valid length. Of several lengths the first is
+/// returned, because the parser accepts only equal ones.
 pub(crate) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
 
 /// Returns the fault of a head that the parser accepts: two readers could find different ends of its body (RFC 9112
-/// sections 5.2 and 6.3), or it exceeds the limits.
+/// sections 5.2 and 6.3), or the head exceeds the limits. Returns `None` for a sound head.
 fn fault(raw: &[u8]) -> Option<&'static str> {
     if raw.len() > LARGEST_HEAD {
         return Some("its head is too large");
@@ -446,7 +449,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     for line in lines {
         count += 1;
         if line.starts_with(b" ") || line.starts_with(b"\t") {
-            // A folded line (RFC 9112 section 5.2) may be a line of its own to another reader.
+            // Another reader might take a folded line (RFC 9112 section 5.2) for a separate one.
             return Some("a line of its head goes on in the next one");
         }
         let (name, value) = match line.iter().position(|byte| *byte == b':') {
@@ -475,8 +478,8 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Returns the fault of a head of HTTP/2 that exceeds the limits. Its body can't be read in two ways, because frames
-/// alone mark the end.
+/// Returns the fault of an HTTP/2 head that exceeds the limits; `None` if there is no fault. The end of the body is
+/// always unambiguous, because only frames mark it.
 fn excess(headers: &HeaderMap) -> Option<&'static str> {
     // Each header counts as a line of HTTP/1.1, with `: ` and the line end.
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -487,8 +490,8 @@ fn excess(headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// Makes a peer speak HTTP/1.1 if a request needs it: HTTP/2 has no upgrades, and connections that authenticate are not
-/// shared by requests.
+/// Makes a peer speak HTTP/1.1 if a request needs it. HTTP/2 has no upgrades, and other requests would share an
+/// HTTP/2 connection that this request has authenticated.
 fn by_http1(mut peer: Box<HttpPeer>, needs_http1: bool) -> Box<HttpPeer> {
     if needs_http1 {
         peer.options.alpn = ALPN::H1;
@@ -496,8 +499,9 @@ fn by_http1(mut peer: Box<HttpPeer>, needs_http1: bool) -> Box<HttpPeer> {
     peer
 }
 
-/// Returns the time for which to keep a connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that
-/// it is not used at the moment when the upstream closes it; at least a second, and at most [`IDLE`].
+/// Returns the time for which to keep an idle connection: a second less than the upstream's `Keep-Alive: timeout=…`,
+/// but at least a second and at most [`IDLE`]. The second less avoids a request at the moment when the upstream closes
+/// the connection.
 fn kept_for(headers: &HeaderMap) -> Duration {
     let said = headers.get("keep-alive").and_then(|value| {
         let parts = value.to_str().ok()?.split(',');
@@ -506,7 +510,7 @@ fn kept_for(headers: &HeaderMap) -> Duration {
     said.map_or(IDLE, |seconds| Duration::from_secs(seconds.saturating_sub(1).max(1)).min(IDLE))
 }
 
-/// Returns whether a failed connection is the peer's fault and not the gateway's.
+/// Returns whether a failed connection is the peer's fault rather than the gateway's.
 fn is_peers_fault(error: &BError) -> bool {
     !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
@@ -520,7 +524,8 @@ fn is_exhausted(error: &BError) -> bool {
     codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// Maps an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
+/// Maps an error that occurred before the end of the answer's head. The text doesn't quote the answer, which may
+/// contain cookies.
 pub(crate) fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
         _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
@@ -530,7 +535,7 @@ pub(crate) fn broken(error: &BError) -> FetchError {
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
         ErrorType::ConnectRefused => FetchError::Unavailable("it refuses connections".to_owned()),
-        // Pingora does not pass OpenSSL's reason on, so the text names all three possible ones.
+        // Pingora doesn't pass OpenSSL's reason on, so the text names all three possible reasons.
         ErrorType::InvalidCert => FetchError::Unavailable(
             "its certificate is not accepted: it is for another name than tls.server_name, comes from no authority in \
              tls.ca, or is out of date"
@@ -553,11 +558,11 @@ fn tls_reason(text: &str) -> &str {
     text.strip_prefix("error:").and_then(|reason| reason.split(':').nth(3)).unwrap_or(text).trim()
 }
 
-/// Maps an error within the body of an answer.
+/// Maps an error that occurred after `received` bytes of an answer's body.
 fn cut(error: &BError, received: usize) -> FetchError {
     let kind = error.root_etype().as_str();
     match error.root_etype() {
-        // Pingora closes a connection of HTTP/2 whose peer does not answer its pings.
+        // Pingora closes an HTTP/2 connection whose peer doesn't answer pings.
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | &PING_TIMEDOUT => {
             FetchError::Cut(format!("the answer broke off after {received} bytes: {kind}"))
         }

@@ -2,28 +2,28 @@
 
 use super::memory::MemoryExhausted;
 
-/// The failure of a request to an upstream. Its text is for the log alone.
+/// The failure of a request to an upstream. Its text is only for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The connection failed, or broke before the answer began.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// The gateway has no file descriptor for a connection.
+    /// The gateway has no file descriptor left for a connection.
     #[error("no descriptor for a connection: {0}")]
     Exhausted(String),
-    /// A deadline passed.
+    /// A time limit passed: for connecting, for the head, for a read or write, or for the whole answer.
     #[error("timeout: {0}")]
     Timeout(String),
     /// The body is larger than the limit of the fetch.
     #[error("too large: {0}")]
     TooLarge(String),
-    /// The gateway has no memory for the body.
+    /// The memory budget has no room for the body.
     #[error("overloaded: {0}")]
     Overloaded(#[from] MemoryExhausted),
     /// The answer broke off after it had begun.
     #[error("cut: {0}")]
     Cut(String),
-    /// The response is no valid HTTP, has a content coding other than gzip, or can't be decoded.
+    /// The response isn't valid HTTP, has a content coding other than gzip, or can't be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
 }

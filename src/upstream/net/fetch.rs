@@ -26,23 +26,23 @@ use crate::{config::settings::Timeouts, upstream::request::headers::retry_after_
 /// The initial reservation for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
 
-/// The bytes that are decoded before other tasks have their turn: less than a millisecond of work.
+/// The number of bytes that are decoded before other tasks get a turn: less than a millisecond of work.
 const DECODED_PIECE: usize = 256 * 1024;
 
 /// A client that fetches complete answers.
 #[derive(Clone, Debug, Default)]
 pub struct Fetcher {
-    /// The connections, which forwarded requests share.
+    /// The connections, shared with forwarded requests.
     pub connections: Arc<Connections>,
 }
 
 /// The limits of one fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a> {
-    /// The timeouts: of connecting; of the whole head and of each read of the body (`first_byte`); of each write
-    /// (`whole`).
+    /// The timeouts: `connect` limits connecting, `first_byte` the whole head and each read of the body, and `whole`
+    /// each write.
     pub timeouts: Timeouts,
-    /// The time of the whole fetch: the minimum of the upstream's `timeouts.whole` and of the time left for the
+    /// The time limit of the whole fetch: the smaller of the upstream's `timeouts.whole` and the time left for the
     /// client's request.
     pub whole: Duration,
     /// The largest body after decoding, in bytes.
@@ -51,23 +51,23 @@ pub struct Bounds<'a> {
     pub held: &'a MemoryShare,
     /// The start of the fetch.
     pub now: Instant,
-    /// The same in seconds since 1970, for dates in answers.
+    /// The start of the fetch in seconds since 1970, to which a date in `Retry-After` is compared.
     pub unix_seconds: u64,
-    /// The place in which the peer that is asked is noted.
+    /// The place where the fetch notes the peer that it sends its request to.
     pub asked: &'a AskedPeer,
 }
 
-/// The peer that was asked last, also by a request that fails.
+/// The peer to which the last request was sent, even if that request failed.
 #[derive(Debug, Default)]
 pub struct AskedPeer(Mutex<Option<SocketAddr>>);
 
 impl AskedPeer {
-    /// Notes the peer that is asked.
+    /// Notes the peer to which a request is sent.
     pub fn note(&self, address: Option<SocketAddr>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
-    /// Returns the peer that was asked last; `None` before the first connection.
+    /// Returns the peer to which the last request was sent; `None` before the first connection.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,20 +79,20 @@ impl AskedPeer {
 pub struct Fetched {
     /// The status, never an informational one.
     pub status: StatusCode,
-    /// The headers as they came, without `Content-Encoding` if the body was decoded.
+    /// The headers as received, without `Content-Encoding` unless the body is still encoded.
     pub headers: HeaderMap,
-    /// The body without content coding. The body of an answer without success that can't be decoded stays as it came.
+    /// The decoded body. If the answer is unsuccessful and can't be decoded, the body is as received.
     pub body: Vec<u8>,
 }
 
 impl Fetcher {
     /// Sends a request and reads the complete answer. The request's head must state the length of its body. Dropping
-    /// the future closes the connection. Requests for pages only read, also by POST, so they may be sent twice.
+    /// the future closes the connection. Requests for pages only read, even those by POST, so they may be sent twice.
     ///
     /// # Errors
     ///
     /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once. Other failures are
-    /// retried by the upstream's settings (`Visit::retry`).
+    /// retried as the upstream's settings allow (`Visit::retry`).
     pub async fn fetch(
         &self,
         visit: &Visit<'_>,
@@ -100,7 +100,7 @@ impl Fetcher {
         body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
-        // Memory is reserved first, so that the upstream is not asked for a body that has no room. Test:
+        // Memory is reserved first: the upstream must not be sent a request if its answer has no room. Test:
         // `a_fetch_without_memory_makes_no_request`.
         bounds.held.take(FIRST_RESERVE)?;
         // `tokio::time::timeout` would move the future, which is large.
@@ -108,9 +108,10 @@ impl Fetcher {
         tokio::select! {
             biased;
             outcome = asking => outcome,
-            // Each read of an answer may be in time, and the answer may never end. Test: `a_body_that_drips_times_out`.
+            // Each read of an answer may be in time although the answer never ends. Test:
+            // `a_body_that_drips_times_out`.
             () = tokio::time::sleep(bounds.whole) => {
-                // The peer is at fault only if it had the whole time of a first byte, which earlier attempts shorten.
+                // The peer is at fault only if it had the full `first_byte` time, which earlier attempts shorten.
                 if bounds.whole >= bounds.timeouts.first_byte && visit.retries() == 0 {
                     visit.late(visit.peers.now());
                 }
@@ -135,7 +136,7 @@ impl Fetcher {
             let pause = flaw(&asked, &bounds).and_then(|flaw| visit.retry(flaw, now, bounds.now + bounds.whole));
             let Some(pause) = pause else { break asked? };
             if let Ok(fetched) = asked {
-                // The next attempt starts with the same share of memory.
+                // The next attempt starts with the same share of memory as the first.
                 bounds.held.give(fetched.body.capacity());
                 bounds.held.take(FIRST_RESERVE)?;
             }
@@ -144,7 +145,8 @@ impl Fetcher {
         decoded(fetched, bounds).await
     }
 
-    /// Makes one attempt, and records how its peer answered. One broken connection of a fetch is replaced.
+    /// Makes one attempt and records how its peer answered. While `may_renew` is set, a dead pooled connection is
+    /// replaced, which clears it.
     async fn attempt(
         &self,
         visit: &Visit<'_>,
@@ -167,7 +169,7 @@ impl Fetcher {
         }
         match flaw(&asked, &bounds) {
             Some(flaw) => visit.failed(&peer, flaw, visit.peers.now()),
-            // Other failures, such as a body that is too large, are no fault of the peer.
+            // Other failures, such as a body that is too large, aren't the peer's fault.
             None if asked.is_ok() => visit.peers.answered(&peer, visit.peers.now()),
             None => {}
         }
@@ -179,7 +181,7 @@ impl Fetcher {
     }
 }
 
-/// Returns the flaw of an answer that another attempt may not have.
+/// Returns the flaw of a failed attempt if another attempt might succeed; otherwise `None`.
 fn flaw(asked: &Result<Fetched, FetchError>, bounds: &Bounds<'_>) -> Option<Flaw> {
     match asked {
         Ok(fetched) => {
@@ -189,7 +191,7 @@ fn flaw(asked: &Result<Fetched, FetchError>, bounds: &Bounds<'_>) -> Option<Flaw
     }
 }
 
-/// Sends the request and reads the answer as it came.
+/// Sends the request and reads the answer without decoding its body.
 async fn ask_on(
     connection: &mut Connection,
     request: &RequestHeader,
@@ -202,7 +204,7 @@ async fn ask_on(
         connection.finish().await?;
     }
     let patience = bounds.timeouts.first_byte;
-    // One timeout spans the whole head, because each of its bytes may come in time. Test:
+    // One timeout spans the whole head, because each single byte might arrive in time. Test:
     // `a_head_of_an_answer_that_drips_times_out`.
     let head = tokio::time::timeout(patience, connection.final_head()).await;
     let head = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
@@ -217,7 +219,7 @@ async fn ask_on(
     match read_body(connection, &mut body, announced, bounds).await {
         Ok(()) => Ok(Fetched { status: head.status, headers: Parts::from(*head).headers, body }),
         Err(error) => {
-            // The next attempt starts with the same share of memory.
+            // The next attempt starts with the same share of memory as the first.
             bounds.held.give(body.capacity());
             bounds.held.take(FIRST_RESERVE)?;
             Err(error)
@@ -240,7 +242,8 @@ async fn read_body(
     held.reserve(body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
     loop {
         match tokio::time::timeout(timeouts.first_byte, connection.body()).await {
-            // Chunks announce no size, so that their sum is checked as they come. Test: `large_answers_are_refused`.
+            // Chunks don't announce a total size, so their sum is checked as they arrive. Test:
+            // `large_answers_are_refused`.
             Ok(Ok(Some(bytes))) if bytes.len() > most - body.len() => {
                 return Err(FetchError::TooLarge(format!("more than {most} bytes")));
             }
@@ -248,7 +251,7 @@ async fn read_body(
                 held.reserve(body, bytes.len(), most)?;
                 body.extend_from_slice(bytes);
             }
-            // Without a length the body ends with its connection, and its JSON alone shows whether it is whole. Test:
+            // A body without a length ends with its connection, and only its JSON shows whether it is complete. Test:
             // `a_page_that_ends_with_its_connection`.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
@@ -257,7 +260,7 @@ async fn read_body(
     }
 }
 
-/// Removes the content coding of an answer, and yields to other tasks between the pieces.
+/// Decodes the body of an answer, and yields to other tasks after each [`DECODED_PIECE`].
 async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
     let whole = match Decoding::begin(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
         Ok(None) => Ok(None),
@@ -279,18 +282,18 @@ async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, Fe
             fetched.headers.remove(header::CONTENT_ENCODING);
         }
         Err(error) if fetched.status.is_success() || matches!(error, FetchError::Overloaded(_)) => return Err(error),
-        // Answers without success pass to the client as they came or are not read. Test:
+        // Unsuccessful answers are passed to the client as received, or aren't read at all. Test:
         // `an_unsuccessful_answer_may_have_any_coding`.
         Err(_) => {}
     }
     Ok(fetched)
 }
 
-/// The coding that upstreams are asked for: every server that compresses has it, and its window takes 32 KiB, where
-/// that of zstd may take 8 MiB (RFC 9659).
+/// The content coding that requests to upstreams accept. Every server that compresses supports gzip, and gzip's window
+/// takes 32 KiB, while zstd's may take 8 MiB (RFC 9659).
 pub const ASKED_CODING: &str = "gzip";
 
-/// The content codings that are supported. Some upstreams send gzip unasked.
+/// The content codings that are supported. Some upstreams send gzip even if the request doesn't accept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Identity,
@@ -316,7 +319,8 @@ impl Coding {
     }
 }
 
-/// Decodes a body, up to `most` bytes; returns `None` if it has no coding or is empty. The result is added to `held`.
+/// Decodes a body to at most `most` bytes; returns `None` if the body has no coding or is empty. The decoded bytes are
+/// added to `held`.
 ///
 /// # Errors
 ///
@@ -357,9 +361,9 @@ impl<'a> Decoding<'a> {
         Ok(Some(Self { decoder: MultiGzDecoder::new(body), decoded, most, held }))
     }
 
-    /// Decodes up to [`DECODED_PIECE`] bytes. Returns whether that was the end.
+    /// Decodes up to [`DECODED_PIECE`] bytes. Returns `true` at the end of the body.
     fn step(&mut self) -> Result<bool, FetchError> {
-        // The buffer is filled up to its reserved capacity, so that it does not grow beyond the memory that was taken.
+        // The buffer is filled only up to its reserved capacity: it must not grow beyond the memory that was taken.
         let room = (self.decoded.capacity() - self.decoded.len()).min(DECODED_PIECE);
         let before = self.decoded.len();
         let read = self.decoder.by_ref().take(room as u64).read_to_end(&mut self.decoded);
@@ -370,15 +374,14 @@ impl<'a> Decoding<'a> {
         if self.decoded.len() < self.decoded.capacity() {
             return Ok(false);
         }
-        // One further byte distinguishes a full buffer from the end. Test:
-        // `the_size_is_bounded_on_the_wire_and_decoded`.
+        // One more byte distinguishes a full buffer from the end. Test: `the_size_is_bounded_on_the_wire_and_decoded`.
         let mut next = [0; 1];
         let has_more = self.decoder.read(&mut next).map_err(|error| FetchError::Malformed(format!("gzip: {error}")))?;
         if has_more == 0 {
             return Ok(true);
         }
         if self.decoded.len() >= self.most {
-            // A small body can decode to any size, so that the limit is checked before more memory is taken. Test:
+            // A small body can decode to any size, so the limit is checked before more memory is taken. Test:
             // `a_decompression_bomb_is_too_large_and_takes_no_memory`.
             return Err(FetchError::TooLarge(format!("more than {} bytes of gzip's content", self.most)));
         }

@@ -1,22 +1,22 @@
 //! The memory budget for all bodies in the process: upstream answers, request bodies, and pages on their way to
-//! clients. A request holds its share from the buffering of bytes until they have been sent.
+//! clients. A request holds its share from the moment when it buffers bytes until they have been sent.
 //!
-//! No request waits for memory. A page that held a part of its answers and waited for the rest would block the memory
-//! that other pages wait for, so it is refused and its share is freed.
+//! No request waits for memory. A page that held part of its answers and waited for the rest would block memory that
+//! other pages wait for. Therefore such a page is refused, and its share is freed.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-/// Requests take from the budget in steps of this size: a plain page takes one step.
+/// The size of the steps in which requests take from the budget. A plain page takes one step.
 const STEP: usize = 32 << 10;
 
 /// The size up to which every request may grow while any memory is left. Larger shares can't use the last quarter of
-/// the budget, so that large pages for slow readers leave room for small pages.
+/// the budget, so large pages for slow readers leave room for small pages.
 const SMALL: usize = 128 << 10;
 
-/// The memory budget of the process, and the bytes of it that are held.
+/// The memory budget of the process, and the number of bytes that requests hold of it.
 #[derive(Debug)]
 pub struct Memory {
     most: usize,
@@ -24,17 +24,17 @@ pub struct Memory {
     refused: AtomicU64,
 }
 
-/// The share of one request. Dropping it frees the share.
+/// The memory share of one request. Dropping the value frees the share.
 #[derive(Debug)]
 pub struct MemoryShare {
     memory: Arc<Memory>,
     /// The bytes that the request holds.
     bytes: AtomicUsize,
-    /// The bytes taken from the budget for that, in whole steps.
+    /// The bytes that were taken from the budget for `bytes`, a multiple of [`STEP`].
     taken: AtomicUsize,
 }
 
-/// The budget has no room for this many further bytes.
+/// The error if the budget has no room for this many more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room for {0} bytes more: server.memory")]
 pub struct MemoryExhausted(usize);
@@ -46,25 +46,25 @@ impl Memory {
         Arc::new(Self { most, held: AtomicUsize::new(0), refused: AtomicU64::new(0) })
     }
 
-    /// Returns the size of the budget.
+    /// Returns the size of the budget in bytes.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// Returns the bytes held by all requests.
+    /// Returns the number of bytes that all requests hold.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of times that bytes were refused.
+    /// Returns the number of times that a request was refused bytes.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Returns whether more than half of the budget is held: slow readers then lose their pages sooner.
+    /// Returns whether more than half of the budget is held. In that case slow readers lose their pages sooner.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.held() > self.most / 2
@@ -92,8 +92,8 @@ impl MemoryShare {
         if steps == 0 {
             return Ok(());
         }
-        // The comparison and the addition are one step, so that two requests at once don't both take the last bytes.
-        // Test: `concurrent_requests_hold_at_most_the_budget`.
+        // The comparison and the addition are one atomic step. Otherwise two concurrent requests could both take the
+        // last bytes. Test: `concurrent_requests_hold_at_most_the_budget`.
         let fits = |held: usize| held.checked_add(steps).filter(|held| *held <= most);
         if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl MemoryShare {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Frees the share except for these bytes. A smaller share keeps the bytes that it has.
+    /// Frees the share except for `bytes`. A smaller share is unchanged.
     pub fn keep(&self, bytes: usize) {
         let bytes = bytes.min(self.bytes.load(Ordering::Relaxed));
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -118,7 +118,8 @@ impl MemoryShare {
         self.memory.held.fetch_sub(before - steps, Ordering::Relaxed);
     }
 
-    /// Makes room for more bytes in a buffer. The capacity doubles, up to `most` if that suffices.
+    /// Makes room for `more` bytes in a buffer and takes memory for them. The capacity doubles up to `most`, or grows
+    /// to the needed size if that is larger.
     ///
     /// # Errors
     ///
@@ -131,13 +132,13 @@ impl MemoryShare {
         }
         let wanted = before.saturating_mul(2).min(most).max(needed);
         self.take(wanted - before)?;
-        // The new capacity is exact, so that the buffer never has more bytes than were taken. Test:
+        // The new capacity is exact: the buffer must not have room for more bytes than were taken. Test:
         // `a_buffer_grows_by_the_bytes_that_are_taken_for_it`.
         buffer.reserve_exact(wanted - buffer.len());
         Ok(())
     }
 
-    /// Returns whether more than half of the budget is held.
+    /// Returns whether more than half of the process's budget is held.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.memory.is_short()
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(memory.held(), 0);
     }
 
-    /// Without the rule, slow readers of large pages would shut out all other clients.
+    /// Without the last quarter, slow readers of large pages would shut out all other clients.
     #[test]
     fn large_pages_leave_a_quarter_to_small_ones() {
         let memory = Memory::new(MIB);

@@ -13,7 +13,7 @@ use pingora::{
     },
 };
 
-/// The protocol of an exchange.
+/// Pingora's session of an exchange, by protocol.
 pub(super) enum PeerSession {
     /// A connection of HTTP/1.1.
     Http1(Box<v1::client::HttpSession>),
@@ -42,7 +42,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the session of Pingora, for its pool.
+    /// Returns Pingora's session, to put it back into the pool.
     pub(super) fn into_inner(self) -> HttpSession {
         match self {
             Self::Http1(session) => HttpSession::H1(*session),
@@ -65,13 +65,13 @@ impl PeerSession {
         }
     }
 
-    /// Sends the head of a request.
+    /// Sends the head of a request. In HTTP/2 the head also ends the stream if no body follows.
     pub(super) async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), BError> {
         match self {
             Self::Http1(session) => session.write_request_header(head).await.map(drop),
             Self::Http2(session, _) => {
                 let is_secret = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-                // Without a body the stream ends with its head, so that the upstream does not wait for more.
+                // Without a body the stream ends with its head, so the upstream doesn't wait for more.
                 let has_body = announces_body(&head);
                 session.write_request_header(as_http2(head, is_secret)?, !has_body)
             }
@@ -85,7 +85,7 @@ impl PeerSession {
                 session.maybe_upgrade_body_writer();
                 session.write_body(body).await.map(drop)
             }
-            // An empty part would be a frame without use.
+            // An empty part would be a useless frame.
             Self::Http2(..) if body.is_empty() => Ok(()),
             Self::Http2(session, _) => session.write_request_body(Bytes::copy_from_slice(body), false).await,
         }
@@ -99,7 +99,7 @@ impl PeerSession {
         }
     }
 
-    /// Reads the next head of an answer. Informational heads of HTTP/2 are passed over.
+    /// Reads the next head of an answer. HTTP/2 skips informational heads.
     pub(super) async fn read_head(&mut self) -> Result<(), BError> {
         match self {
             Self::Http1(session) => session.read_response().await.map(drop),
@@ -107,7 +107,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the head that was read last.
+    /// Returns the head that was read last; `None` before the first one.
     pub(super) fn head(&self) -> Option<&ResponseHeader> {
         match self {
             Self::Http1(session) => session.resp_header(),
@@ -115,7 +115,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the bytes of the head that was read last, in HTTP/1.1.
+    /// Returns the raw bytes of the HTTP/1.1 head that was read last; `None` for HTTP/2.
     pub(super) fn raw_head(&self) -> Option<Bytes> {
         match self {
             Self::Http1(session) => Some(session.get_headers_raw_bytes()),
@@ -137,7 +137,7 @@ impl PeerSession {
         }
     }
 
-    /// Returns the next bytes of the body, and whether they are the last.
+    /// Returns the next bytes of the body and whether they are the last.
     pub(super) async fn body_part(&mut self) -> Result<(Bytes, bool), BError> {
         match self {
             Self::Http1(session) => {
@@ -146,7 +146,7 @@ impl PeerSession {
             }
             Self::Http2(session, _) => {
                 let read = session.read_response_body().await?;
-                // A stream that was reset looks finished as well, and only the next read has the error. Test:
+                // A stream that was reset also looks finished, and only the next read returns the error. Test:
                 // `a_stream_that_is_reset_fails_one_request`.
                 let ends = read.is_none() || (session.response_finished() && session.check_response_end_or_error()?);
                 Ok((read.unwrap_or_default(), ends))
@@ -159,15 +159,15 @@ impl PeerSession {
         match self {
             Self::Http1(session) => session.is_body_done(),
             Self::Http2(session, _) => {
-                // As in `body_part`: a stream that was reset looks finished as well.
+                // As in `body_part`: a stream that was reset also looks finished.
                 session.response_finished() && session.check_response_end_or_error().unwrap_or(false)
             }
         }
     }
 
-    /// Returns whether bytes came after the end of the answer, in HTTP/1.1. Pingora shows only that it would not use
-    /// the connection again. Surplus bytes are the cause if the answer gives no other one: it is of HTTP/1.1, has a
-    /// length or chunks, and no `Connection`.
+    /// Returns whether bytes arrived after the end of an HTTP/1.1 answer. Pingora shows only that it wouldn't use the
+    /// connection again. Surplus bytes are the cause if the answer gives no other reason: its version is HTTP/1.1, and
+    /// it has a length or chunks, but no `Connection` header.
     pub(super) fn has_surplus(&mut self) -> bool {
         let Self::Http1(session) = self else { return false };
         session.respect_keepalive();
@@ -189,14 +189,14 @@ impl PeerSession {
     }
 }
 
-/// Returns whether a request has a body: it states a length other than 0, or a transfer coding.
+/// Returns whether a request has a body: its head states a length other than 0, or a transfer coding.
 fn announces_body(head: &RequestHeader) -> bool {
     let length = head.headers.get(header::CONTENT_LENGTH);
     length.is_some_and(|length| length != "0") || head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Returns the head of a request in the form of HTTP/2: with the scheme and the authority in the target, and without
-/// headers about the connection.
+/// Converts the head of a request to HTTP/2: the target contains the scheme and the authority, and headers about the
+/// connection are removed. `is_secret` selects the scheme `https`.
 fn as_http2(mut head: Box<RequestHeader>, is_secret: bool) -> Result<Box<RequestHeader>, BError> {
     let fault = |reason: String| pingora::Error::explain(pingora::ErrorType::InvalidHTTPHeader, reason);
     let host = head.headers.get(header::HOST).map(|host| host.as_bytes().to_vec()).unwrap_or_default();

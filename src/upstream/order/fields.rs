@@ -1,4 +1,4 @@
-//! The fields of a route's items: their places, kinds, and names in the upstream's sort.
+//! The fields of a route's items: their places, kinds, and upstream names.
 
 use crate::{
     config::{
@@ -13,7 +13,7 @@ use crate::{
 /// The name of the id in `order`, `sortable` and `fields`, whatever its place.
 const ID: &str = "id";
 
-/// All fields that orders may name.
+/// All fields that an order of the route can name.
 #[derive(Clone, Debug)]
 pub(crate) struct DialectFields {
     id: DialectField,
@@ -28,9 +28,9 @@ struct DialectField {
     kind: Kind,
     nulls: Nulls,
     grain: Option<Grain>,
-    /// The name in the upstream's sort and filters.
+    /// The field's name in the upstream's sort and filters.
     upstream: String,
-    /// The place in an element.
+    /// The place of the field in an element.
     at: Pointer,
 }
 
@@ -59,7 +59,7 @@ impl DialectFields {
         !self.sortable.is_empty()
     }
 
-    /// Returns the fields that the endpoint can sort by, with the position of their nulls.
+    /// Returns the fields that the endpoint can sort by, each with the position of its nulls.
     pub(crate) fn sortable(&self) -> impl Iterator<Item = (&str, Nulls)> {
         self.sortable.iter().map(|name| (name.as_str(), self.field(name).nulls))
     }
@@ -93,7 +93,7 @@ impl DialectFields {
         self.field(name).at.clone()
     }
 
-    /// Returns the order of a list without a declared one, which has the id alone, to distinguish items.
+    /// Returns the order of a list without a declared order. Its only key is the id, which distinguishes items.
     pub(crate) fn no_order(&self) -> Order {
         Order::undeclared(self.id.key(Direction::Ascending))
     }
@@ -101,14 +101,15 @@ impl DialectFields {
     /// Returns the order of these terms. Terms after the id have no effect and are dropped.
     pub(crate) fn order(&self, terms: &[SortTerm], id_direction: Direction) -> Order {
         let id_term = terms.iter().position(|term| term.field == ID);
-        // Ids differ, so that terms after the id decide nothing. Test: `clients_choose_an_order`.
+        // Ids differ, so terms after the id decide nothing. Test: `clients_choose_an_order`.
         let strong = &terms[..id_term.unwrap_or(terms.len())];
         let id_direction = id_term.map_or(id_direction, |at| terms[at].direction);
         let strong = strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect();
         Order::declared(strong, self.id.key(id_direction), Ties::Unordered)
     }
 
-    /// Returns a field by its name. An unknown name returns the id; `order` and `sortable` rule that out.
+    /// Returns a field by its name. An unknown name would return the id, but `order` and `sortable` contain only known
+    /// names.
     fn field(&self, name: &str) -> &DialectField {
         let found = self.others.iter().find(|field| field.name == name);
         debug_assert!(found.is_some() || name == ID, "terms come from the route's own names");
@@ -137,8 +138,8 @@ impl DialectField {
     }
 }
 
-/// Compiles the id. Its place is the first that is stated: by the route, by `fields.id.at`, or by the dialect; else
-/// `/id`. Its name in the upstream's sort is that of `fields.id`, or the last step of the place.
+/// Compiles the id. Its place is the first of these that is stated: the route's `id`, `fields.id.at`, the dialect's
+/// place; otherwise `/id`. Its upstream name is `fields.id.upstream`, or else the last step of the place.
 fn compile_id(
     list: &ListSettings,
     settings: Option<&FieldSettings>,
@@ -163,15 +164,15 @@ fn compile_id(
     })
 }
 
-/// Returns the name of the member that a pointer leads to; that of the id if the pointer has no step.
+/// Returns the name of the member that a pointer leads to, or `id` if the pointer has no step.
 pub(super) fn last_step(pointer: &str) -> String {
-    // `~1` is read before `~0`, so that `~01` stands for `~1` and not for a slash (RFC 6901 section 4).
+    // `~1` is replaced before `~0`, so `~01` becomes `~1` and not a slash (RFC 6901 section 4).
     pointer.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~")
 }
 
-/// Returns the pointer to a member. Braces in its name are literal.
+/// Returns the pointer to a member, as a template. Braces in the name are doubled because they are literal.
 fn member(name: &str) -> String {
-    // `~` is escaped first, so that the `~` of an escaped slash stays single.
+    // `~` is escaped first. Otherwise the `~` of an escaped slash would be escaped again.
     let escaped = name.replace('~', "~0").replace('/', "~1").replace('{', "{{").replace('}', "}}");
     format!("/{escaped}")
 }

@@ -1,8 +1,9 @@
 //! Filters on keys, written in the syntax of a dialect.
 //!
-//! A filter has one of two forms: parameters that all hold (or, numbered by `{group}`, groups of which one holds), or
-//! one expression in one parameter. Values are written so that nothing in them can end the value, the expression or the
-//! parameter. A value that can't be written in this way makes the filter unusable: [`Unaskable::Filter`].
+//! A filter has one of two forms. The first is a set of parameters that must all hold; if they are numbered by
+//! `{group}`, one group must hold. The second is a single expression in one parameter. Values are written so that
+//! nothing in them can end the value, the expression or the parameter. A value that can't be written in this way makes
+//! the filter unusable: [`Unaskable::Filter`].
 
 mod expression;
 mod parameters;
@@ -44,8 +45,8 @@ enum FilterForm {
     Expression(Box<FilterExpression>),
 }
 
-/// The words of comparisons: the parameter or expression by which each is written, for all fields or for single ones by
-/// their upstream names.
+/// The words for comparisons: the parameter or expression that writes each comparison. The words apply to all fields,
+/// or to single fields by their upstream names.
 #[derive(Clone, Debug)]
 struct ComparisonWords<T> {
     /// The words for all fields; empty if only some fields have words.
@@ -53,22 +54,22 @@ struct ComparisonWords<T> {
     fields: Vec<(String, Terms<T>)>,
 }
 
-/// The words for one field.
+/// The words for one field, or for all fields.
 #[derive(Clone, Debug)]
 struct Terms<T> {
     terms: Vec<(ComparisonWord, T)>,
 }
 
-/// The comparison that a word of a dialect stands for.
+/// The comparison that a dialect's word expresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ComparisonWord {
     /// A comparison of values, whatever the direction of the list.
     Compared(Comparison),
-    /// A side of a value in the direction of the list, as `startkey` and `endkey`.
+    /// A side of a value in the direction of the list, such as `startkey` and `endkey`.
     Sided(FilterSide),
 }
 
-/// A side of a value in the list as requested. The first two sides include the value.
+/// A side of a value in the list as it is requested. `From` and `To` include the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FilterSide {
     From,
@@ -78,7 +79,8 @@ enum FilterSide {
 }
 
 impl FilterSide {
-    /// Returns the side on which the values of a comparison are, in a list with falling or rising values.
+    /// Returns the side on which the values of a comparison are. `falls` is `true` in a list with falling values.
+    /// Equality and nulls have no side.
     fn of(comparison: Comparison, falls: bool) -> Option<Self> {
         Some(match (comparison, falls) {
             (Comparison::GreaterOrEqual, false) | (Comparison::LessOrEqual, true) => Self::From,
@@ -90,20 +92,20 @@ impl FilterSide {
     }
 }
 
-/// A comparison that a filter contains, with all that its words depend on.
+/// A comparison in a filter, with everything that its words depend on.
 #[derive(Clone, Copy, Debug)]
 struct Compared<'a> {
     /// The upstream's name of the field.
     field: &'a str,
     key: &'a SortKey,
     comparison: Comparison,
-    /// The list is requested with this key falling.
+    /// `true` if the values of this key fall in the list as it is requested.
     falls: bool,
     value: Option<&'a KeyValue>,
 }
 
 impl FilterTemplate {
-    /// Compiles `[filter]`.
+    /// Compiles `[filter]`. Reports a fault and returns `None` if it is invalid.
     pub(crate) fn compile(filter: &DialectFilter, diagnostics: &mut Diagnostics) -> Option<Self> {
         if let Some(fault) = lonely_term(filter) {
             diagnostics.error(filter.at, fault.0, fault.1);
@@ -116,7 +118,7 @@ impl FilterTemplate {
         Some(Self { form })
     }
 
-    /// Returns the filters on an order's columns: on those of its keys that are `filterable`.
+    /// Returns the filters on the columns of an order. Only keys that are `filterable` have filters.
     pub(crate) fn filters(&self, order: &Order, fields: &DialectFields, sorts_by_id: bool) -> Filters {
         let columns = order.keys().map(|key| {
             let may = fields.can_filter_by(&key.name);
@@ -129,7 +131,7 @@ impl FilterTemplate {
         Filters { columns: columns.collect(), either, both, sorts_by_id }
     }
 
-    /// Returns the decoded names of the parameters of filters on a field.
+    /// Returns the decoded names of the parameters that filter by a field.
     pub(crate) fn names(&self, field: &str) -> Vec<String> {
         match &self.form {
             FilterForm::Parameters(parameters) => parameters.names(field),
@@ -137,8 +139,8 @@ impl FilterTemplate {
         }
     }
 
-    /// Returns the decoded names of the parameters of filters on these fields, and on those for which the dialect has
-    /// words of their own.
+    /// Returns the decoded names of the parameters that filter by these fields, and by the fields that have separate
+    /// words in the dialect.
     pub(crate) fn all_names<'a>(&'a self, fields: impl Iterator<Item = &'a str>) -> Vec<String> {
         let own = match &self.form {
             FilterForm::Parameters(parameters) => parameters.fields(),
@@ -147,7 +149,7 @@ impl FilterTemplate {
         fields.chain(own).flat_map(|field| self.names(field)).collect()
     }
 
-    /// Returns whether a filter on these columns can be combined with the client's filters so that both hold.
+    /// Returns whether a filter on these columns can be added to the client's filters so that both hold.
     pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &DialectFields, client: &str) -> bool {
         match &self.form {
             FilterForm::Parameters(parameters) => {
@@ -156,12 +158,12 @@ impl FilterTemplate {
                 let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
                 parameters.agree_with(&names.collect::<Vec<_>>(), client)
             }
-            // An empty filter is enough to see whether the client's expression can be combined.
+            // An empty filter is enough to find out whether the client's expression can be combined.
             FilterForm::Expression(expression) => expression.merged(client, "").is_some(),
         }
     }
 
-    /// Writes the client's filters and the one on keys, for the list as it is or flipped.
+    /// Writes the client's filters and the filter on keys. `flipped` is `true` if the flipped list is requested.
     pub(crate) fn write(
         &self,
         filter: &Filter,
@@ -194,8 +196,8 @@ impl FilterTemplate {
         }
     }
 
-    /// Describes a filter on the first key as it stands in the query before encoding, and how a client's filter in the
-    /// same parameter stays in force.
+    /// Describes a filter on the first key as it is written in the query before encoding. For an expression, also
+    /// describes how a client's filter in the same parameter stays in force.
     pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
         let (key, can) = (order.strong().first().unwrap_or_else(|| order.id()), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
@@ -225,7 +227,7 @@ impl FilterTemplate {
     }
 
     fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
-        // A dialect has words for both sides or for none, so either side can be looked up.
+        // A dialect has words for both sides or for neither, so either side can be looked up.
         let has = |comparison| match &self.form {
             FilterForm::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
             FilterForm::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
@@ -236,7 +238,7 @@ impl FilterTemplate {
             }
             FilterForm::Expression(expression) => expression.quotes.can_write(&key.kind),
         };
-        // The upstream sorts these kinds by its own rules, and its comparisons may use others.
+        // The upstream sorts these kinds by its own rules, and its comparisons might use other rules.
         let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
         Comparisons {
             less: ordered && has(Comparison::Less),
@@ -250,7 +252,7 @@ impl FilterTemplate {
 }
 
 impl<T> ComparisonWords<T> {
-    /// Compiles all words and reports all faults.
+    /// Compiles all words. Reports all faults, and returns `None` if there are any.
     fn compile(filter: &DialectFilter, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
         let general = Terms::compile(&filter.terms, compile);
         let fields: Vec<Option<(String, Terms<T>)>> = filter
@@ -261,17 +263,18 @@ impl<T> ComparisonWords<T> {
         Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
     }
 
-    /// Returns the words of a comparison with a field, in a list in which the field falls or rises.
+    /// Returns the word for a comparison with a field. `falls` is `true` in a list whose values of the field fall.
     fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
         let terms = &self.terms(field)?.terms;
         let said = |word: ComparisonWord| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
-        // Words for sides, as `startkey`, mean greater or less by the direction in which the list is requested.
+        // Words for sides, such as `startkey`, mean greater or less depending on the direction in which the list is
+        // requested.
         said(ComparisonWord::Compared(comparison))
             .or_else(|| said(ComparisonWord::Sided(FilterSide::of(comparison, falls)?)))
     }
 
     fn terms(&self, field: &str) -> Option<&Terms<T>> {
-        // A dialect with words for single fields filters by those alone. Test:
+        // A dialect with words for single fields can filter only by those fields. Test:
         // `the_core_gets_the_comparisons_that_can_be_requested`.
         if self.fields.is_empty() {
             return Some(&self.general);
@@ -307,7 +310,8 @@ impl<T> Terms<T> {
     }
 }
 
-/// Returns the fault and help of a comparison without its counterpart, or of a setting of expressions without `query`.
+/// Returns the message and help for a comparison without its counterpart, or for a setting of expressions without
+/// `query`.
 fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
     let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
     for terms in all {

@@ -1,4 +1,4 @@
-//! The guarantee of a route: the mode by which the pages of an order are found, and the best level that they can have.
+//! The guarantee of a route: the mode by which the pages of an order are found, and the best level of these pages.
 
 use super::{
     mode::{Obstacle, keyset_obstacle, shows_its_end},
@@ -20,9 +20,9 @@ use crate::{
 pub struct Guarantee {
     /// The mode; never [`Mode::Auto`].
     pub mode: Mode,
-    /// The reason for the mode: `created_at can be filtered by, and the order flipped`.
+    /// The reason for the mode, as a clause: `created_at can be filtered by, and the order asked for from its end`.
     pub why: String,
-    /// The best level of a page.
+    /// The best level that a page can have.
     pub level: Level,
     /// The obstacle to the next level, as a clause; `None` at the highest level.
     pub keeps_from_next: Option<String>,
@@ -33,16 +33,17 @@ pub struct Guarantee {
 pub(crate) struct Modes {
     wanted: Mode,
     by_token: bool,
-    /// Pages are found by ranges alone.
+    /// `true` if pages can be found only by ranges.
     by_range: bool,
-    /// Items can be looked up by id.
+    /// `true` if items can be looked up by id.
     looks_up: bool,
-    /// The fields by which pages can be found if they are the first key, and whether their filters include the anchor.
+    /// The fields by which pages can be found if they are the first key. Each comes with whether its filters include
+    /// the anchor.
     first_keys: Vec<(String, bool)>,
 }
 
 impl Modes {
-    /// Examines all fields that an order of this route may begin with.
+    /// Examines all fields that can be the first key of an order of this route.
     pub(crate) fn new(list: &ListSettings, places: Places) -> Self {
         let ordered = list.order.iter().map(|term| term.value.field.as_str());
         let sortable = list.sortable.iter().map(|field| field.value.as_str());
@@ -57,14 +58,14 @@ impl Modes {
         }
     }
 
-    /// Returns the mode of this order. If the route's mode needs filters and the first key of this order has none,
+    /// Returns the mode of this order. If the route's mode needs filters and this order's first key has no filters,
     /// pages are found by offset.
     pub(crate) fn of(&self, order: &Order, flips: bool) -> Mode {
         if self.by_token {
             return Mode::Token;
         }
         match (self.wanted, self.filter_shows(order)) {
-            // An order by the id alone has no keys to look up.
+            // An order by only the id has no keys to look up.
             (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong().is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
             // Pages before an item are read from the flipped list. Test: `the_strongest_mode_is_chosen_and_told_why`.
@@ -75,13 +76,13 @@ impl Modes {
         }
     }
 
-    /// Returns whether pages of this order can be found at all: without offsets, only by filters.
+    /// Returns whether pages of this order can be found at all. Without offsets, they can be found only by filters.
     pub(crate) fn finds(&self, order: &Order) -> bool {
         !self.by_range || self.filter_shows(order).is_some()
     }
 
     /// Returns whether filters on the first key include the anchor; `None` if pages of this order can't be found by
-    /// them.
+    /// filters.
     pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
         let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
         let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
@@ -124,7 +125,7 @@ fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     }
 }
 
-/// Returns the best level of a page, and the obstacle to the next one.
+/// Returns the best level of a page, and the obstacle to the next level; `None` if there is no higher level.
 fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level, Option<String>) {
     let order = &sorted.order;
     let name = &list.dialect.name;
@@ -135,8 +136,8 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
         return (Level::Anchored, Some(help.to_owned()));
     }
-    // Two spellings may be equal to the upstream. Ids show where such a run ends if the upstream sorts ties by them.
-    // Test: `a_level_comes_with_the_obstacle_to_the_next`.
+    // The upstream may take two spellings for equal. If it sorts ties by id, the ids show where a run of such spellings
+    // ends. Test: `a_level_comes_with_the_obstacle_to_the_next`.
     let by_token = paging.family == Family::Token;
     let opaque = order.strong().last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
     if let Some(key) = opaque {
@@ -151,7 +152,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
     }
     let checked = |why: String| (Level::Checked, Some(why));
     if paging.family == Family::Token {
-        // In a list sorted by ids, the id of an item continues the list like an exclusive filter.
+        // In a list that is sorted by id, the id of an item continues the list like an exclusive filter.
         let response = &list.dialect.response;
         let by_id = paging.tokens.by_item
             && order.strong().is_empty()
@@ -159,7 +160,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
                 .item_token
                 .as_ref()
                 .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
-        // Any other token may be an offset: the removal of an item before it goes unnoticed.
+        // Any other token might be an offset: if an earlier item is removed, this goes unnoticed.
         return match by_id {
             true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
             false => {

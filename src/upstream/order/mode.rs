@@ -1,4 +1,4 @@
-//! The check of a route's mode: whether the compiled dialect can find pages in it.
+//! The check of a route's mode: whether the pages of the route can be found in this mode with the compiled dialect.
 
 use std::borrow::Cow;
 
@@ -15,8 +15,8 @@ use crate::{
 /// The name of the id in `order`, `sortable`, `filterable` and `fields`.
 const ID: &str = "id";
 
-/// Reports a mode in which the pages of the route can't be found, and a legacy policy that needs places where requests
-/// name none. Returns `false` if there is a fault.
+/// Reports an error if the route's pages can't be found in its mode, or if its legacy policy needs places that requests
+/// don't name. Returns `false` if there is an error.
 pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagnostics) -> bool {
     let name = &list.dialect.name;
     let first = list.order.first().map_or(ID, |term| term.value.field.as_str());
@@ -25,7 +25,7 @@ pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
     let obstacle = match mode {
         Mode::Keyset => keyset_obstacle(list, places, first),
         Mode::Seek => seek_obstacle(list, places, first),
-        // Ranges are all that requests of such a dialect can name.
+        // Requests of such a dialect can name only ranges.
         Mode::Auto if places == Places::Ranges => keyset_obstacle(list, places, first),
         Mode::Auto | Mode::Offset | Mode::Token => None,
     };
@@ -62,10 +62,10 @@ pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
     is_sound
 }
 
-/// The reason why a mode can't find the pages of a route.
+/// The reason why the pages of a route can't be found in a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
-    /// The requirement, as the end of a sentence: `range filters on created_at`.
+    /// The requirement, as the rest of the sentence `mode = "keyset" needs …`: `range filters on created_at`.
     pub(crate) needs: String,
     pub(crate) help: String,
 }
@@ -76,8 +76,8 @@ impl Obstacle {
     }
 }
 
-/// Returns the reason that the pages of an order can't be found by range filters on its first key. `first` is `None` if
-/// no order is declared, and `id` for the item's id.
+/// Returns the reason why the pages of an order can't be found by range filters on its first key; `None` if they can.
+/// `first` is `None` if no order is declared, and `id` for the item's id.
 pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     if places == Places::Tokens {
@@ -121,8 +121,8 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
     field_obstacle(first, field, filter, terms, dialect)
 }
 
-/// Returns the reason that the cursors of an order can't have ids alone: the keys of an item must be looked up by its
-/// id. A first key without filters is no such reason, because the place is then searched for.
+/// Returns the reason why the cursors of an order can't contain only ids: the keys of an item would have to be looked
+/// up by its id. A first key without filters isn't an obstacle, because the place is then searched for.
 fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     match first {
@@ -142,8 +142,8 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     }
 }
 
-/// Checks whether the range that a page begins with can include the item of its cursor: the range includes its own end
-/// (`x >= 10`), or begins at a neighbouring value (`x > 9`), which numbers and date-times have.
+/// Checks whether the range at the start of a page can include the item of the cursor. It can if ranges include their
+/// own end (`x >= 10`), or begin at a neighbouring value (`x > 9`), which numbers and date-times have.
 pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
         return false;
@@ -156,8 +156,8 @@ pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
-/// Checks whether ranges that include their own ends can be written in both directions: by words for them, or by `lt`
-/// and `gt` with `eq` as an alternative.
+/// Checks whether ranges that include their own end can be written in both directions: with words for such ranges, or
+/// with `lt` and `gt` and `eq` as an alternative.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
     terms.is_inclusive()
@@ -166,7 +166,7 @@ fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
         || (terms.is_exclusive() && either)
 }
 
-/// Checks whether alternatives can be written: two comparisons of which one holds.
+/// Checks whether alternatives can be written, that is, two comparisons of which one must hold.
 fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     filter.or.is_some()
         || [&terms.lt, &terms.gt, &terms.after, &terms.before]
@@ -175,7 +175,8 @@ fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
             .any(|term| term.value.contains("{group}"))
 }
 
-/// Returns the comparisons of a field, by its upstream name.
+/// Returns the words for comparisons with a field, which has this upstream name; `None` if the dialect can't filter by
+/// it.
 fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a DialectTerms> {
     if filter.fields.is_empty() {
         return Some(&filter.terms);
@@ -183,7 +184,7 @@ fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a Dialec
     filter.fields.iter().find(|(name, _)| name.value == upstream).map(|(_, terms)| terms)
 }
 
-/// Returns the name of a field at the upstream; for the id, the last step of its place.
+/// Returns the upstream name of a field; for the id, by default the last step of its place.
 fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> Cow<'a, str> {
     let field = list.fields.iter().find(|field| field.name == name);
     if let Some(upstream) = field.and_then(|field| field.upstream.as_deref()) {
@@ -240,7 +241,7 @@ fn field_obstacle(
     }
 }
 
-/// Checks whether all values that are JSON strings are quoted alike.
+/// Checks whether all kinds of values that are JSON strings have the same quotes.
 fn quotes_texts_alike(filter: &DialectFilter) -> bool {
     let text = quote_of(filter, QuotedKind::Text);
     let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];

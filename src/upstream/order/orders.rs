@@ -1,4 +1,4 @@
-//! The orders of a route: the declared one, and those that clients choose.
+//! The orders of a route: the declared order, and the orders that clients choose.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use crate::{
     upstream::response::reading::ResponseReader,
 };
 
-/// The parts from which orders are compiled.
+/// The parts of a dialect and its route from which orders are compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     /// The sort of the dialect; `None` if the upstream can't be asked for an order.
     pub(crate) sort: Option<SortTemplate>,
     pub(crate) fields: DialectFields,
-    /// The filters of the dialect; `None` if it has none.
+    /// The filters of the dialect; `None` if the dialect has no filters.
     pub(crate) filter: Option<FilterTemplate>,
     modes: Modes,
     /// The places that are read from answers, without the columns of an order.
     shape: Shape,
-    /// The place of the token of an item; `None` if the id is the token, or items have none.
+    /// The place of an item's token; `None` if the id is the token, or if items have no token.
     item_token: Option<Pointer>,
 }
 
@@ -54,8 +54,8 @@ impl Orders {
         Self { sort, fields, filter, modes, shape, item_token }
     }
 
-    /// Compiles the declared order. Requests ask for it if the endpoint can sort by all its fields, and also for the id
-    /// if it can. Without the id, the order of ties is unknown.
+    /// Compiles the declared order. Requests ask for this order if the endpoint can sort by all its fields, and then
+    /// also for the id if the endpoint can sort by the id. Without the id, the order of ties is unknown.
     pub(crate) fn declared(&self, list: &ListSettings) -> CompiledOrder {
         if !list.declared {
             return self.compile(self.fields.no_order(), 0, None);
@@ -65,7 +65,7 @@ impl Orders {
         let can_sort = terms.iter().all(|term| self.fields.can_sort_by(&term.field));
         let is_whole = self.sort.as_ref().is_some_and(SortTemplate::is_whole);
         let keys = match (can_sort, self.fields.can_sort_by_id()) {
-            // A sort without fields asks for the upstream's only order as a whole, in one direction for all keys.
+            // A sort without fields asks for the upstream's only order, in one direction for all keys.
             _ if is_whole => {
                 if runs_one_way(&order) {
                     order.columns()
@@ -75,21 +75,22 @@ impl Orders {
             }
             (false, _) => 0,
             (true, true) => order.columns(),
-            // Ties then come in any order, and are used as whole runs. Test: `an_order_is_asked_for_without_its_id`.
+            // Ties then come in any order, so they are used as whole runs. Test:
+            // `an_order_is_asked_for_without_its_id`.
             (true, false) => order.strong().len(),
         };
-        // An order by the id alone has no ties. Test: `the_order_is_asked_for_where_all_of_it_can_be`.
+        // An order by only the id has no ties. Test: `the_order_is_asked_for_where_all_of_it_can_be`.
         let ties = list.ties.filter(|_| !order.strong().is_empty());
         self.compile(order, keys, ties)
     }
 
-    /// Compiles an order that a client chose, unless it is the declared one. Requests ask for the id if the endpoint
-    /// can sort by it.
+    /// Compiles an order that a client chose, or returns the declared order if the two are the same. Requests ask for
+    /// the id if the endpoint can sort by it.
     ///
     /// # Errors
     ///
     /// Returns [`Unsortable`] if no page of the order could be found or proven, or if the upstream can't be asked for
-    /// all strong keys: those that it did not sort by would contradict the order on every page.
+    /// all strong keys. A key that the upstream didn't sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
         declared: &CompiledOrder,
@@ -101,7 +102,7 @@ impl Orders {
             && order.strong() == declared.order.strong()
             && order.id() == declared.order.id()
         {
-            // The declared order keeps the properties that the route states for it, as `ties`. Test:
+            // The declared order keeps the properties that the route states for it, such as `ties`. Test:
             // `clients_choose_an_order`.
             return Ok(declared.clone());
         }
@@ -112,23 +113,23 @@ impl Orders {
         if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
             return self.turned(declared, order);
         }
-        // If another key follows values that compare for equality alone, no page could be proven. Test:
+        // If another key follows values that compare only for equality, no page could be proven. Test:
         // `an_order_that_a_client_chose_has_a_mode_of_its_own`.
         if let Some(key) = order.strong().iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
         let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong().len()));
-        // The gateway sorts ties by the id itself, and no other key. Test:
+        // The gateway itself sorts ties by the id, but by no other key. Test:
         // `more_keys_than_can_be_asked_for_are_refused`.
         if most < order.strong().len() {
             return Err(Unsortable::TooManyKeys(most));
         }
         let keys = order.strong().len() + usize::from(self.fields.can_sort_by_id());
-        // The `ties` of the route are those of its declared order. Test: `clients_choose_an_order`.
+        // The route's `ties` applies only to its declared order. Test: `clients_choose_an_order`.
         Ok(self.compile(order, keys, None))
     }
 
-    /// Returns the declared order or its reverse, for an upstream whose sort names no field: the id is reversed with
+    /// Returns the declared order or its reverse, for an upstream whose sort names no field. The id is reversed with
     /// the other keys.
     fn turned(&self, declared: &CompiledOrder, order: Order) -> Result<CompiledOrder, Unsortable> {
         let direction = order.strong().first().map_or_else(|| order.id().direction, |key| key.direction);
@@ -148,7 +149,8 @@ impl Orders {
         self.filter.as_ref().map(|filter| filter.all_names(fields)).unwrap_or_default()
     }
 
-    /// Returns the form by which the upstream's own sort parameters are read back; `None` if the dialect has no sort.
+    /// Returns the form for reading the upstream's own sort parameters in a client's query; `None` if the dialect has
+    /// no sort.
     pub(crate) fn form(&self) -> Option<SortForm> {
         let sort = self.sort.as_ref()?;
         let keys: Vec<(&str, UpstreamKey<'_>)> = self
@@ -162,10 +164,10 @@ impl Orders {
         Some(sort.form(&keys))
     }
 
-    /// Compiles an order, of which requests ask for the first `keys` keys.
+    /// Compiles an order. Requests ask for its first `keys` keys.
     fn compile(&self, order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
         let (query, asked) = self.sort_by(&order, 0..keys);
-        // Ties are ordered only if requests also ask for the id. An order by the id alone has no ties.
+        // Ties are ordered only if requests also ask for the id. An order by only the id has no ties.
         let id_decides = order.strong().is_empty() || asked == order.columns();
         let ordered = if id_decides && order.is_declared() { Ties::Ordered } else { Ties::Unordered };
         let order = order.with_ties(ties.unwrap_or(ordered));
@@ -175,7 +177,7 @@ impl Orders {
         let flips = self.flips(&order, asked);
         let id_at = order.strong().len();
         let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
-        // A long run of ties is read by the id alone. Test: `a_run_is_asked_for_by_the_id_alone`.
+        // A long tie run is read in the order of only the id. Test: `a_run_is_asked_for_by_the_id_alone`.
         let sorts_by_id = order.is_declared() && by_names && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
         let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
@@ -197,8 +199,8 @@ impl Orders {
         CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
     }
 
-    /// Writes the query that asks for these keys of an order, as far as the upstream takes them, and returns the number
-    /// of keys in it.
+    /// Writes the query that asks for these keys of an order, up to the number that the upstream accepts. Also returns
+    /// the number of keys in the query.
     fn sort_by(&self, order: &Order, keys: std::ops::Range<usize>) -> (String, usize) {
         let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
             return (String::new(), 0);
@@ -207,7 +209,7 @@ impl Orders {
         (sort.render(wanted), sort.asked(wanted.len()))
     }
 
-    /// Returns the edits of a body that ask for these keys of an order, as far as the upstream takes them.
+    /// Returns the body edits that ask for these keys of an order, up to the number that the upstream accepts.
     fn edits_by(&self, order: &Order, keys: std::ops::Range<usize>) -> Edits {
         match self.sort.as_ref().filter(|_| !keys.is_empty()) {
             Some(sort) => sort.edits(&self.upstream_keys(order)[keys]),
@@ -215,7 +217,7 @@ impl Orders {
         }
     }
 
-    /// Returns the keys of an order, the id last, for the upstream's sort.
+    /// Returns the keys of an order under their upstream names, the id last.
     fn upstream_keys<'a>(&'a self, order: &'a Order) -> Vec<UpstreamKey<'a>> {
         let keys = order.keys();
         keys.map(|key| UpstreamKey {
@@ -226,13 +228,13 @@ impl Orders {
         .collect()
     }
 
-    /// Returns whether the list can be requested in reverse: requests ask for all keys of the declared order, and nulls
-    /// that stay at one end whatever the direction can be moved to the other.
+    /// Returns whether the list can be requested in reverse. Requests must ask for all keys of the declared order.
+    /// Nulls that stay at one end in either direction must be movable to the other end.
     fn flips(&self, order: &Order, asked: usize) -> bool {
         let Some(sort) = &self.sort else {
             return false;
         };
-        // A promised key that requests leave out would not be reversed. Test:
+        // A promised key that requests leave out wouldn't be reversed. Test:
         // `an_order_flips_if_requests_ask_for_all_that_it_promises`.
         let promised = match order.ties() {
             Ties::Ordered => order.columns(),
@@ -244,7 +246,8 @@ impl Orders {
         order.is_declared() && asked > 0 && asked >= promised && order.strong().iter().all(|key| nulls_turn(key.nulls))
     }
 
-    /// Returns the filters of an order; `None` if it has none, or if they can't be combined with the client's.
+    /// Returns the filters of an order; `None` if the order has no filters, or if they can't be combined with the
+    /// client's.
     pub(crate) fn filters_beside(&self, sorted: &CompiledOrder, client: &str) -> Option<Arc<Filters>> {
         let filters = sorted.filters.as_ref()?;
         let agrees = || {

@@ -1,4 +1,4 @@
-//! Orders, and the sorts by which an upstream is asked for them.
+//! Orders, and the sorts with which an upstream is asked for them.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -30,28 +30,30 @@ use crate::{
 pub struct CompiledOrder {
     /// The order that answers are checked against.
     pub order: Arc<Order>,
-    /// The sort in the query; empty if the order is assumed and not asked for.
+    /// The sort in the query; empty if the order is assumed and isn't requested.
     pub query: String,
-    /// The number of keys that requests ask for, from the first on; the id counts as the last.
+    /// The number of keys that requests ask for, counted from the first key. The id is the last key.
     pub asked: usize,
-    /// The list can be requested in reverse.
+    /// `true` if the list can be requested in reverse.
     pub flips: bool,
-    /// The filters of the endpoint, if pages of this order are found by keys.
+    /// The filters that the endpoint has on keys; `None` unless pages of this order are found by keys.
     pub filters: Option<Arc<Filters>>,
     /// The mode by which pages of this order are found.
     pub mode: Mode,
-    /// The other sorts in the query; empty if they can't be asked for.
+    /// The query's sort for the flipped order; empty if it can't be requested. `by_id` and `by_id_flipped` are the
+    /// sorts by only the id.
     pub(crate) flipped: String,
     pub(crate) by_id: String,
     pub(crate) by_id_flipped: String,
-    /// The sorts in the body: as declared, flipped, by the id, and by the id flipped.
+    /// The sorts in the body: as declared, flipped, by only the id, and by only the id flipped.
     pub(crate) edits: [Edits; 4],
-    /// The columns: strong keys, then the id, then the token of an item if it is not the id.
+    /// The places that are read from answers. The columns are the strong keys, then the id, then the token of an item
+    /// unless the token is the id.
     pub(crate) shape: Shape,
 }
 
 impl CompiledOrder {
-    /// Returns the sort of a listing for the query.
+    /// Returns the sort of a listing as query pairs.
     pub(crate) fn sort(&self, listing: &Listing) -> &str {
         match (listing.by_id, listing.flipped) {
             (false, false) => &self.query,
@@ -61,22 +63,23 @@ impl CompiledOrder {
         }
     }
 
-    /// Returns the sort of a listing for the body.
+    /// Returns the edits that put the sort of a listing into a body.
     pub(crate) fn sort_edits(&self, listing: &Listing) -> &Edits {
         &self.edits[usize::from(listing.flipped) + 2 * usize::from(listing.by_id)]
     }
 }
 
-/// The reasons that the upstream can't be asked for an order.
+/// The reasons why the upstream can't be asked for an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsortable {
-    /// The values of this field can only be compared for equality, and another key follows it: no page could be proven.
+    /// The values of this field can only be compared for equality, and another key follows the field, so no page could
+    /// be proven.
     Opaque(String),
     /// The upstream sorts by at most this many keys.
     TooManyKeys(usize),
     /// The upstream's sort names no field: it has the declared order and its reverse.
     OneOrder,
-    /// The first key, this one, has no filter, so that no position in this order can be asked for.
+    /// This field, the first key, has no filter, so no position in the order can be requested.
     Unplaced(String),
 }
 
@@ -86,7 +89,7 @@ pub(crate) struct UpstreamKey<'a> {
     /// The upstream's name of the field.
     pub(crate) field: &'a str,
     pub(crate) direction: Direction,
-    /// The position of its nulls.
+    /// The position of null values of this key.
     pub(crate) nulls: Nulls,
 }
 
@@ -95,21 +98,21 @@ pub(crate) struct UpstreamKey<'a> {
 pub(crate) struct SortTemplate {
     query: QueryTemplate,
     body: Option<BodyTemplate>,
-    /// The separator of several keys in a text of a body.
+    /// The separator between several keys in a string of a body.
     body_join: Option<String>,
-    /// The encoded separator of several keys in a query; without it each key has parameters of its own.
+    /// The encoded separator between several keys in a query; if `None`, each key has separate parameters.
     join: Option<String>,
     ascending: String,
     descending: String,
     nulls_first: String,
     nulls_last: String,
     max_keys: usize,
-    /// The sort names no field and states the direction of all keys at once.
+    /// `true` if the sort names no field and states one direction for all keys.
     whole: bool,
 }
 
 impl SortTemplate {
-    /// Compiles `[sort]`. `at` is the place of the dialect's name in the route.
+    /// Compiles `[sort]`. `at` is the location of the dialect's name in the route.
     pub(crate) fn compile(sort: &DialectSort, at: Location, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = QueryTemplate::parse(&sort.query, Variable::SORTING, diagnostics)?;
         let body = match &sort.body {
@@ -126,7 +129,7 @@ impl SortTemplate {
             }
             return None;
         }
-        // A body whose members can't be repeated or joined has room for one key.
+        // A body whose members can't be repeated or joined has space for one key.
         let repeats = body.as_ref().is_none_or(|body| body.repeats(sort.join.is_some()));
         let most = if repeats { usize::MAX } else { 1 };
         Some(Self {
@@ -159,9 +162,9 @@ impl SortTemplate {
         self.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
     }
 
-    /// Returns the form by which these keys are read back from a query; `keys` has the names of fields, and their keys
-    /// ascending. Keys are also recognized without the words for nulls. If field and direction share a value, a field
-    /// alone is ascending, as in all such upstreams: `sort=name`.
+    /// Returns the form for reading sorts in a client's query. `keys` has the fields' names, each with its upstream
+    /// key, ascending. Keys are also recognized without the words for nulls. If field and direction share a value, a
+    /// field without a direction is ascending, as in all upstreams of this kind: `sort=name`.
     pub(crate) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
         // A sort that names no field can't be read back.
         let keys = if self.whole { &[] } else { keys };
@@ -173,7 +176,7 @@ impl SortTemplate {
                 if direction == Direction::Ascending {
                     said.extend(self.bare(key.field).map(|pair| vec![pair]));
                 }
-                // Without words for nulls both spellings are the same.
+                // Without words for nulls, the two spellings are the same.
                 said.dedup();
                 let term = SortTerm { field: (*name).to_owned(), direction };
                 form.keys.extend(said.into_iter().map(|pairs| SortWords { term: term.clone(), pairs }));
@@ -182,7 +185,7 @@ impl SortTemplate {
         form
     }
 
-    /// Returns the decoded parameters of one key.
+    /// Returns the decoded parameters that the sort has for one key.
     fn words(&self, key: UpstreamKey<'_>) -> Vec<(String, String)> {
         let said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         said.filter_map(|parameter| parameter.render(&|variable| self.word(variable, key)))
@@ -190,7 +193,8 @@ impl SortTemplate {
             .collect()
     }
 
-    /// Returns the parameter of a key by its field alone, `sort=name`, if one value contains both field and direction.
+    /// Returns the parameter of a key that names only the field, `sort=name`; `None` unless one value contains both
+    /// field and direction.
     fn bare(&self, field: &str) -> Option<(String, String)> {
         let mut said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         let (parameter, None) = (said.next()?, said.next()) else { return None };
@@ -200,7 +204,7 @@ impl SortTemplate {
         shares.then(|| (parameter.decoded_name(), field.to_owned()))
     }
 
-    /// Returns whether nulls can be placed at either end.
+    /// Returns whether the sort can put nulls at either end of the list.
     pub(crate) fn places_nulls(&self) -> bool {
         !self.nulls_first.is_empty() && !self.nulls_last.is_empty()
     }
@@ -210,19 +214,19 @@ impl SortTemplate {
         self.whole
     }
 
-    /// Returns the number of keys, of this many, that can be asked for. The rest of an order is assumed, and checked.
+    /// Returns how many of this number of keys can be requested. The rest of an order is assumed, and checked.
     pub(crate) fn asked(&self, keys: usize) -> usize {
         // The upstream would refuse more keys, or drop them in silence. Test: `keys_beyond_max_keys_are_not_requested`.
         keys.min(self.max_keys)
     }
 
-    /// Returns the number of keys, of this many, that the sort is written for; at most one if the sort names no field.
+    /// Returns the number of keys, of this many, for which the sort is written; at most 1 if the sort names no field.
     fn repeats(&self, keys: usize) -> usize {
-        // Keys beyond the first would repeat the same words for a direction.
+        // For more keys, the same word for the direction would be repeated.
         if self.whole { keys.min(1) } else { self.asked(keys) }
     }
 
-    /// Writes the query that asks for these keys, up to the number that the upstream takes.
+    /// Writes the query that asks for these keys, up to the number that the upstream accepts.
     pub(crate) fn render(&self, keys: &[UpstreamKey<'_>]) -> String {
         let keys = &keys[..self.repeats(keys.len())];
         let mut query = String::new();
@@ -247,13 +251,13 @@ impl SortTemplate {
         query
     }
 
-    /// Returns the edits of a body that ask for these keys, up to the number that the upstream takes.
+    /// Returns the body edits that ask for these keys, up to the number that the upstream accepts.
     pub(crate) fn edits(&self, keys: &[UpstreamKey<'_>]) -> Edits {
         let Some(body) = &self.body else { return Edits::new() };
         let words: Vec<_> = keys[..self.repeats(keys.len())]
             .iter()
             .map(|key| {
-                // A member for nulls is left out if the route does not state their place.
+                // A member for nulls is left out if the route doesn't state where nulls are.
                 move |variable| self.word(variable, *key).filter(|word| !word.is_empty() || variable != Variable::Nulls)
             })
             .collect();
@@ -267,7 +271,7 @@ impl SortTemplate {
 
     /// Writes one parameter with the joined values of all keys: `sort=-created_at,id`.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
-        // A fixed value is the same for each key, and joined to itself it would be another one.
+        // A fixed value is the same for each key. Joined with itself, it would be a different value.
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
         let mut rendered = String::new();
         for key in repeated {
@@ -277,7 +281,7 @@ impl SortTemplate {
             if rendered.is_empty() {
                 rendered = pair;
             } else {
-                // A word may be empty and keeps its place: `_order=-,`. Test:
+                // A word may be empty and still keeps its place: `_order=-,`. Test:
                 // `sorts_are_written_as_each_upstream_reads_them`.
                 rendered.push_str(join);
                 rendered.push_str(pair.split_once('=').map_or("", |(_, value)| value));
@@ -308,7 +312,7 @@ fn decoded_pair((name, value): (&str, &str)) -> (String, String) {
     (decode(name), decode(value))
 }
 
-/// Returns whether nulls come first; `None` if the route does not state it or has no nulls.
+/// Returns whether nulls come first; `None` if the route doesn't state the position or the key has no nulls.
 fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
     match nulls {
         Nulls::Unsaid | Nulls::None => None,
@@ -319,7 +323,7 @@ fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
     }
 }
 
-/// Returns the faults of a `[sort]`: place, message and help. `uses` returns whether a variable occurs.
+/// Returns the faults of a `[sort]`: location, message and help. `uses` returns whether a variable occurs in the sort.
 fn faults(
     sort: &DialectSort,
     at: Location,

@@ -9,8 +9,8 @@ use crate::{
     pagination::order::{Direction, Kind, Ties},
 };
 
-/// Warns if requests don't ask for an order that the dialect has, if ties may not be in the declared order, and if rows
-/// move within the order.
+/// Warns in three cases: requests don't ask for the order although the dialect has a sort; ties might not be in the
+/// declared order; or rows move within the order when they change.
 pub(crate) fn warn(
     list: &ListSettings,
     fields: &DialectFields,
@@ -29,10 +29,10 @@ pub(crate) fn warn(
     warn_of_change_times(list, diagnostics);
 }
 
-/// Warns of an order with a field that is missing from `sortable`: requests then ask for no order at all.
+/// Warns of an order with a field that is missing from `sortable`. Requests then ask for no order at all.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
-    // Rows of equal keys are distinguished by the id, which ends each order.
+    // Rows with equal keys are distinguished by the id, which is the last key of each order.
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
     let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
     let lacks = missing.join(" and ");
@@ -44,8 +44,8 @@ fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mu
     diagnostics.warning(sortable.at, message, help);
 }
 
-/// Warns of a date-time key whose grain is not stated. Date-times are often shown in milliseconds and sorted in
-/// microseconds: two rows of one shown instant are then not in the order of their ids.
+/// Warns of a date-time key whose grain isn't stated. Date-times are often shown in milliseconds and sorted in
+/// microseconds. Two rows of the same shown millisecond are then not in the order of their ids.
 fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
     let order = &sorted.order;
     if order.ties() == Ties::Unordered || list.ties.is_some() {
@@ -65,7 +65,7 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
     }
 }
 
-/// Warns of a list that is sorted by the time of the last change: a changed row jumps to one end of it.
+/// Warns of a list that is sorted by the time of the last change: a changed row jumps to one end of the list.
 fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
     let Some(first) = list.order.first() else { return };
     let SortTerm { field, direction } = &first.value;
@@ -80,12 +80,13 @@ fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
     diagnostics.warning(first.at, format!("a row whose {field} changes during a walk jumps {jumps}"), help);
 }
 
-/// Returns whether a field's name is typical of times of change: `updated_at`, `lastModified`, `modification_date`.
+/// Returns whether a field's name is typical of change times, such as `updated_at`, `lastModified` or
+/// `modification_date`.
 fn is_change_time(name: &str) -> bool {
     let mut words: Vec<String> = Vec::new();
     let mut before = '_';
     for letter in name.chars() {
-        // A run of capitals is one word, so that `LAST_CHANGED` is read too.
+        // A run of capitals is one word, so `LAST_CHANGED` is also recognized.
         let begins = letter.is_uppercase() && !before.is_uppercase();
         if letter.is_alphanumeric() {
             match words.last_mut().filter(|_| before.is_alphanumeric() && !begins) {
@@ -96,7 +97,7 @@ fn is_change_time(name: &str) -> bool {
         before = letter;
     }
     let changes = ["updated", "modified", "changed", "edited", "touched", "mtime", "modification"];
-    // `last` alone may be the last name of a person. Test: `times_of_change_are_known_by_their_names`.
+    // `last` by itself may be a person's last name. Test: `times_of_change_are_known_by_their_names`.
     words.first().is_some_and(|first| first == "last" && words.len() > 1)
         || words.iter().any(|word| changes.contains(&word.as_str()))
 }

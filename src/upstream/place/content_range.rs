@@ -1,20 +1,20 @@
-//! `Content-Range` of list APIs: RFC 9110 section 14.4, with the unit optional as in PostgREST.
+//! `Content-Range` of list APIs, as in RFC 9110 section 14.4, but with an optional unit, as PostgREST sends it.
 
 use http::{HeaderMap, header::CONTENT_RANGE};
 
-/// A part of a content range.
+/// A value in a content range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RangePart {
-    /// The index of the first item.
+    /// The index of the answer's first item.
     Start,
-    /// The index of the last item.
+    /// The index of the answer's last item.
     End,
-    /// The number of all items.
+    /// The number of items in the whole list.
     Total,
 }
 
 impl RangePart {
-    /// All parts by name.
+    /// All parts with their names in `content-range:NAME`.
     pub(crate) const NAMES: [(&'static str, Self); 3] =
         [("start", Self::Start), ("end", Self::End), ("total", Self::Total)];
 }
@@ -22,14 +22,15 @@ impl RangePart {
 /// The values of `Content-Range`, each `None` if it is missing or invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContentRange {
-    /// The first and last item, both counted from 0.
+    /// The indices of the first and the last item, counted from 0.
     range: Option<(u64, u64)>,
-    /// The number of all items.
+    /// The number of items in the whole list.
     total: Option<u64>,
 }
 
 impl ContentRange {
-    /// Returns the content range of a response; an empty one if there are several or it is invalid.
+    /// Returns the content range of a response. It is empty if there is no such header, if there are several, or if the
+    /// header is invalid.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut fields = headers.get_all(CONTENT_RANGE).iter();
         match (fields.next(), fields.next()) {
@@ -39,7 +40,7 @@ impl ContentRange {
         }
     }
 
-    /// Returns a part, if it is known.
+    /// Returns a part of the range; `None` if the part is unknown.
     pub(crate) fn part(self, part: RangePart) -> Option<u64> {
         match part {
             RangePart::Start => self.range.map(|(start, _)| start),
@@ -48,7 +49,7 @@ impl ContentRange {
         }
     }
 
-    /// Parses `0-24/3573`, `0-24/*` or `*/0`, each also with a unit before it.
+    /// Parses `0-24/3573`, `0-24/*` or `*/0`, with or without a unit before the range.
     fn parse(field: &str) -> Option<Self> {
         let field = field.trim();
         let ranges = field.rsplit_once(' ').map_or(field, |(_, ranges)| ranges);
@@ -65,14 +66,14 @@ impl ContentRange {
             "*" => None,
             _ => Some(integer(total)?),
         };
-        // A total that is smaller than its range is a wrong estimate. The start of the answer is still valid. Test:
+        // A total that is smaller than its range is a wrong estimate, but the range is still valid. Test:
         // `an_invalid_total_is_no_total`.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }
 }
 
-/// Parses a number of ASCII digits alone; returns `None` beyond 64 bits.
+/// Parses a number that consists of only ASCII digits; returns `None` for other texts and for numbers beyond 64 bits.
 pub(crate) fn integer(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
@@ -81,7 +82,7 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The range and the total.
+    /// The range and the total of a content range.
     type Said = (Option<(u64, u64)>, Option<u64>);
 
     fn read(field: &str) -> Option<Said> {

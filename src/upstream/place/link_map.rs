@@ -1,16 +1,17 @@
-//! Links that an upstream writes to itself, mapped to the address by which clients reach the gateway.
+//! Links of an upstream to itself, mapped to the address at which clients reach the gateway.
 //!
-//! Only absolute links to a host of the upstream are mapped, and only if their path is one that the route leads to.
-//! All others stay as they are.
+//! Only absolute links to a host of the upstream are mapped, and only if the route leads to their path. All other links
+//! stay as they are.
 
 use percent_encoding::percent_decode_str;
 
-/// A map of links for the answer to one request.
+/// The mapping of links in the answer to one request.
 #[derive(Clone, Debug)]
 pub struct LinkMap {
-    /// The authorities of the upstream: lower case, without usual ports.
+    /// The authorities of the upstream, in lower case and without the ports 80 and 443.
     pub authorities: Vec<String>,
-    /// The start of the upstream's paths that [`Self::to`] replaces, in whole segments. Links to other paths stay.
+    /// The start of the upstream's paths that [`Self::to`] replaces, in whole segments. Links to other paths aren't
+    /// mapped.
     pub from: String,
     /// The start of mapped links, which replaces scheme, authority and [`Self::from`].
     pub to: String,
@@ -25,7 +26,7 @@ impl LinkMap {
         without_usual.unwrap_or(&text).to_owned()
     }
 
-    /// Returns the link for clients; `None` if the link stays as it is.
+    /// Returns the link for clients; `None` if the link isn't mapped.
     #[must_use]
     pub fn mapped(&self, link: &str) -> Option<String> {
         let rest = link.trim();
@@ -42,7 +43,7 @@ impl LinkMap {
         Some([to, below, query].concat())
     }
 
-    /// Returns the part of a path after [`Self::from`]: empty, or beginning with a slash.
+    /// Returns the part of a path after [`Self::from`], which is empty or begins with a slash; `None` for other paths.
     fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let from = self.from.strip_suffix('/').unwrap_or(&self.from);
         // `/api/usersx` is not below `/api/users`. Test: `links_to_the_upstream_lead_to_the_gateway`.
@@ -53,12 +54,12 @@ impl LinkMap {
             let is_same = below == "/" && self.from.ends_with('/');
             return Some(if is_same { "" } else { below });
         }
-        // The path may be the same in another spelling, as `us%65rs` for `users`.
+        // The path may be the same in another spelling, such as `us%65rs` for `users`.
         let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<u8>>();
         (plain(path) == plain(from)).then_some("")
     }
 
-    /// Returns a `Link` field (RFC 8288 section 3) with its targets mapped; `None` if all stay as they are.
+    /// Returns a `Link` field (RFC 8288 section 3) with its targets mapped; `None` if no target is mapped.
     #[must_use]
     pub fn mapped_field(&self, field: &str) -> Option<String> {
         let mut out = String::with_capacity(field.len() + 64);
@@ -66,10 +67,10 @@ impl LinkMap {
         for (at, byte) in field.bytes().enumerate() {
             match byte {
                 _ if is_escaped => is_escaped = false,
-                // A backslash escapes in quoted strings alone (RFC 9110 section 5.6.4).
+                // A backslash escapes only in quoted strings (RFC 9110 section 5.6.4).
                 b'\\' => is_escaped = is_quoted,
                 b'"' => is_quoted = !is_quoted,
-                // A `<` in a quoted parameter begins no target. Test:
+                // A `<` in a quoted parameter doesn't begin a target. Test:
                 // `targets_of_fields_are_mapped_and_all_else_keeps_its_bytes`.
                 b'<' if !is_quoted && at >= kept => {
                     let start = at + 1;
@@ -89,7 +90,8 @@ impl LinkMap {
     }
 }
 
-/// Removes `http:` or `https:` from a link. A link that begins with `//` stays as it is; all others return `None`.
+/// Removes `http:` or `https:` from a link. A link that begins with `//` is returned unchanged; all other links return
+/// `None`.
 fn without_scheme(link: &str) -> Option<&str> {
     if link.starts_with("//") {
         return Some(link);

@@ -1,16 +1,16 @@
-//! The places in which a dialect's answers hold links.
+//! The places where a dialect's answers contain links.
 
 use http::HeaderName;
 
 use super::{PlaceCompiler, ResponsePlace};
 use crate::{config::settings::DialectResponse, json::Pointer};
 
-/// The places of links in addition to `Link` and `Location`, which every answer may have.
+/// The places of links, except for the headers `Link` and `Location`, which every answer may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkPlaces {
-    /// In the body.
+    /// The places in the body.
     pub pointers: Vec<Pointer>,
-    /// The headers that are links as a whole.
+    /// The headers whose whole value is a link.
     pub headers: Vec<HeaderName>,
 }
 
@@ -18,7 +18,7 @@ impl LinkPlaces {
     /// Compiles the places of links to other pages: `next_url`, `prev_url`, and tokens that are read from a URL.
     pub(crate) fn compile(response: &DialectResponse, mut places: PlaceCompiler<'_>) -> Self {
         let tokens = [&response.next_token, &response.prev_token];
-        // With `token_param` the tokens are parameters of links.
+        // With `token_param`, the values at these places are links that contain the token as a parameter.
         let tokens = tokens.into_iter().filter(|_| response.token_param.is_some());
         let mut headers = Vec::new();
         for source in [&response.next_url, &response.prev_url].into_iter().chain(tokens).flatten() {

@@ -1,4 +1,4 @@
-//! Matches of answers whose meaning differs from their status: past the end, gone, or a failure.
+//! Descriptions of answers whose meaning differs from their status: past the end, gone, or a failure.
 
 use super::{PlaceCompiler, ResponseView};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     json::scalar::{self, ScalarKind},
 };
 
-/// A match, all of whose conditions must hold.
+/// A description of answers. An answer matches if all conditions hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
     status: Option<u16>,
@@ -20,7 +20,7 @@ pub(crate) struct Match {
 }
 
 impl Match {
-    /// Compiles a list of matches, and reports the faults of all of them.
+    /// Compiles a list of matches. Reports the faults of all matches, and returns `None` if there are any.
     pub(crate) fn compile_all(sources: &[DialectMatch], places: &mut PlaceCompiler<'_>) -> Option<Vec<Self>> {
         let compiled: Vec<Option<Self>> = sources.iter().map(|source| Self::compile(source, places)).collect();
         compiled.into_iter().collect()
@@ -45,12 +45,12 @@ impl Match {
         Some(Self { status: source.status, body: body?, present: present? })
     }
 
-    /// Returns whether the body of an answer with this status is needed.
+    /// Returns whether the body of an answer with this status must be read for the match.
     pub(crate) fn looks_into(&self, status: u16) -> bool {
         self.status.is_none_or(|wanted| wanted == status) && (!self.body.is_empty() || self.present.is_some())
     }
 
-    /// Returns whether the match holds.
+    /// Returns whether an answer matches.
     pub(crate) fn holds(&self, status: u16, response: ResponseView<'_>) -> bool {
         self.status.is_none_or(|wanted| wanted == status)
             && self.body.iter().all(|equality| equality.holds(response))
@@ -58,7 +58,7 @@ impl Match {
     }
 }
 
-/// A fact with an expected value.
+/// A condition: a fact in the body must have this value.
 #[derive(Clone, Debug)]
 pub(crate) struct Equality {
     fact: usize,
@@ -74,7 +74,7 @@ enum ExpectedScalar {
 }
 
 impl Equality {
-    /// Compiles a table of pointers and values.
+    /// Compiles a table of pointers and expected values.
     pub(crate) fn compile_all(
         sources: &[(Located<String>, LocatedTree)],
         places: &mut PlaceCompiler<'_>,
@@ -104,13 +104,14 @@ impl Equality {
     pub(crate) fn holds(&self, response: ResponseView<'_>) -> bool {
         let raw = response.fact(self.fact);
         match &self.value {
-            // A missing member is not null. Test: `matches_compare_by_value`.
+            // A missing member isn't null. Test: `matches_compare_by_value`.
             ExpectedScalar::Null => raw == b"null",
             ExpectedScalar::Boolean(boolean) => scalar::boolean(raw) == Some(*boolean),
             ExpectedScalar::Text(text) => scalar::text(raw).is_some_and(|found| *found == *text.as_bytes()),
             ExpectedScalar::Number(number) => {
                 let count = scalar::unsigned(number.as_bytes());
-                // `7` equals `7.0`; other numbers must be spelt alike. Test: `matches_compare_by_value`.
+                // `7` equals `7.0`; numbers that aren't whole must be written in the same way. Test:
+                // `matches_compare_by_value`.
                 raw == number.as_bytes()
                     || (scalar::kind(raw) == ScalarKind::Number && count.is_some() && count == scalar::unsigned(raw))
             }

@@ -22,7 +22,7 @@ use content_range::integer;
 /// A place in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponsePlace {
-    /// In the body: an index into the facts of a scan.
+    /// A place in the body, as an index into the facts of a scan.
     Fact(usize),
     Header(HeaderName),
     /// The target of the link with this relation.
@@ -30,11 +30,11 @@ pub(crate) enum ResponsePlace {
     ContentRange(RangePart),
 }
 
-/// A compiler of places, which collects the facts that they need from a body.
+/// A compiler of places. It collects the places in the body, whose facts are read in one scan.
 pub(crate) struct PlaceCompiler<'a> {
     /// The value of `{collection}`.
     pub(crate) collection: &'a str,
-    /// The places in the body, without duplicates.
+    /// The places in the body, each once. A fact's index is its position here.
     pub(crate) facts: Vec<Pointer>,
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
@@ -63,7 +63,7 @@ impl PlaceCompiler<'_> {
         }
     }
 
-    /// Compiles a place in the body that is read as a fact, and returns its index.
+    /// Compiles a place in the body and returns the index of its fact.
     pub(crate) fn fact(&mut self, source: &Located<String>) -> Option<usize> {
         let pointer = self.pointer(source)?;
         if let Some(known) = self.facts.iter().position(|fact| *fact == pointer) {
@@ -81,7 +81,7 @@ impl PlaceCompiler<'_> {
             return self.refuse_as(source, "\"/\" is the member with the empty name".to_owned(), help.to_owned());
         }
         let template = TemplateText::parse(text, source, &[Variable::Collection], self.diagnostics)?;
-        // The collection is one step of the pointer, whatever characters its name has.
+        // The collection is a single step of the pointer, whatever characters its name contains.
         let collection = self.collection.replace('~', "~0").replace('/', "~1");
         let rendered = template.render(&|_| Some(collection.as_str().into())).unwrap_or_default();
         match Pointer::parse(&rendered) {
@@ -117,30 +117,30 @@ impl PlaceCompiler<'_> {
     }
 }
 
-/// Returns the correction of a place that is no JSON Pointer.
+/// Returns the remedy for a place that isn't a JSON Pointer.
 fn pointer_help(text: &str) -> String {
     Pointer::parse(text).err().map_or_else(String::new, |error| error.message)
 }
 
-/// A response in which places are looked up.
+/// A response from which places are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseView<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
-    /// The facts of the body; incomplete if the body could not be scanned.
+    /// The facts of the body; empty or incomplete if the body couldn't be scanned.
     pub(crate) facts: &'a [Span],
 }
 
 impl ResponseView<'_> {
-    /// Returns the bytes of a fact; empty if it is missing.
+    /// Returns the bytes of a fact; empty if the fact is missing.
     pub(crate) fn fact(&self, index: usize) -> &[u8] {
         self.facts.get(index).map_or(&[], |span| span.of(self.body))
     }
 
-    /// Returns a count; `None` if it is missing, negative, malformed or beyond 64 bits.
+    /// Returns a number such as a total; `None` if it is missing, negative, malformed or beyond 64 bits.
     pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
         match place {
-            // A total of -1 or 3.5 counts as none. Test: `totals_are_whole_numbers_or_absent`.
+            // A total of -1 or 3.5 counts as missing. Test: `totals_are_whole_numbers_or_absent`.
             ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
             ResponsePlace::Header(name) => integer(self.header(name)?),
             ResponsePlace::Link(_) => None,
@@ -148,10 +148,10 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Returns a flag, if there is one. In headers it is `true` or `false`.
+    /// Returns a flag; `None` if it is missing. In headers a flag is `true` or `false`, in any letter case.
     pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
-            // `is_last: false` means that the list goes on; a missing flag means nothing. Test:
+            // `is_last: false` means that the list continues; a missing flag means nothing. Test:
             // `flags_say_more_in_either_polarity`.
             ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
             ResponsePlace::Header(name) => {
@@ -163,7 +163,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Returns whether the place has a value other than null and the empty text.
+    /// Returns whether the place has a value other than null and the empty string.
     pub(crate) fn says_something(&self, place: &ResponsePlace) -> bool {
         match place {
             ResponsePlace::Fact(index) => {
@@ -179,7 +179,8 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Returns the value as text: strings decoded, other values as written; `None` if there is no value.
+    /// Returns the value as text: strings decoded, other values as written. Returns `None` for null, an empty or a
+    /// missing value.
     pub(crate) fn text(&self, place: &ResponsePlace) -> Option<Cow<'_, str>> {
         let text = match place {
             ResponsePlace::Fact(index) => {

@@ -10,14 +10,15 @@ use crate::{
     upstream::template::text::{TemplatePart, TemplateText, Variable},
 };
 
-/// The compiled headers of a dialect: names, and values that may contain variables.
+/// The compiled headers of a dialect: their names, and their values, which may contain variables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeaderTemplates {
     headers: Vec<(HeaderName, TemplateText)>,
 }
 
 impl HeaderTemplates {
-    /// Compiles headers, which may contain only the variables `allowed`.
+    /// Compiles headers whose values may contain only the variables in `allowed`. Reports all faults, and returns
+    /// `None` if there are any.
     pub(crate) fn compile(
         headers: &[(Located<String>, Located<String>)],
         allowed: &[Variable],
@@ -28,17 +29,17 @@ impl HeaderTemplates {
         Some(Self { headers: headers.into_iter().collect::<Option<_>>()? })
     }
 
-    /// Returns the variables of all values.
+    /// Returns the variables in all values.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.headers.iter().flat_map(|(_, text)| text.variables())
     }
 
-    /// Writes the headers whose variables are all known; returns `None` if a value is invalid in a header.
+    /// Writes the headers whose variables all have a value; returns `None` if a written value is invalid in a header.
     pub(crate) fn render<'v>(
         &self,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
     ) -> Option<Vec<(HeaderName, HeaderValue)>> {
-        // The first page has no token, so a header with one is left out of it.
+        // The first page has no token, so its request leaves out a header with a token.
         let known = self.headers.iter().filter_map(|(name, text)| Some((name, text.render(value)?)));
         known.map(|(name, text)| Some((name.clone(), HeaderValue::from_str(&text).ok()?))).collect()
     }
@@ -50,7 +51,7 @@ fn compile_one(
     allowed: &[Variable],
     diagnostics: &mut Diagnostics,
 ) -> Option<(HeaderName, TemplateText)> {
-    // The name is unwrapped last, so that faults of name and value are reported at once.
+    // The name is unwrapped last, so the faults of name and value are reported together.
     let compiled_name = compile_name(name, diagnostics);
     let text = TemplateText::parse(&value.value, value, allowed, diagnostics)?;
     let sendable = |piece: &TemplatePart| match piece {
@@ -71,7 +72,8 @@ fn compile_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opti
         diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
         return None;
     };
-    // The dialect's value would be replaced without notice, or would frame the request wrongly.
+    // Otherwise the gateway would replace the dialect's value without notice, or the value would frame the request
+    // wrongly.
     if is_ours(&name) {
         let help = "the gateway sets this header itself: leave it out";
         diagnostics.error(source.at, format!("a dialect can't set {}", source.value), help);

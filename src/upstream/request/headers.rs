@@ -1,10 +1,13 @@
-//! Headers of requests to upstreams: the client's that are forwarded, and those that the gateway adds.
+//! Headers of requests to upstreams: the client's headers that are forwarded, and the headers that the gateway adds.
 //!
-//! For lists, all end-to-end headers are forwarded except those that would change the list in the answer (`Range`,
-//! `If-*`, `Accept` unless cursors are bound to it, `Accept-Encoding`, `Expect`, and overrides of method or path),
-//! those about a body (`Content-*`: the gateway writes the body), and `Host`, which the upstream's settings decide.
+//! For lists, all end-to-end headers are forwarded, with these exceptions:
+//! - headers that would change the list in the answer: `Range`, `If-*`, `Accept` unless cursors are bound to it,
+//!   `Accept-Encoding`, `Expect`, and overrides of the method or path
+//! - headers about a body, `Content-*`, because the gateway writes the body
+//! - `Host`, which the upstream's settings decide
+//!
 //! Names are compared with `_` read as `-`, because CGI-like servers pass both to the application under one name. For
-//! the same reason a client's header is not forwarded if it differs only by `_` from a header that the gateway sets.
+//! the same reason, a client's header isn't forwarded if it differs only by `_` from a header that the gateway sets.
 
 use std::{borrow::Cow, net::IpAddr, time::UNIX_EPOCH};
 
@@ -19,7 +22,7 @@ use thiserror::Error;
 
 use crate::json::write::push_number;
 
-/// Hop-by-hop headers, nominated by `Connection` or not (RFC 9110 section 7.6.1 and its predecessors).
+/// Hop-by-hop headers, whether `Connection` nominates them or not (RFC 9110 section 7.6.1 and its predecessors).
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "http2-settings",
@@ -33,21 +36,21 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
-/// End-to-end headers that are not forwarded for lists. The prefixes `content-` and `if-` are handled apart.
+/// End-to-end headers that aren't forwarded for lists, in addition to those with the prefixes `content-` and `if-`.
 const WITHHELD: [&str; 4] = ["accept-encoding", "expect", "host", "range"];
 
-/// Headers that make some servers use another method than that of the request.
+/// Headers that make some servers use a method other than the request's.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
-/// Headers that make some servers answer for another path (Symfony before CVE-2018-14773, Zend, rewriting of IIS), or
-/// use another proxy (CVE-2016-5385). No client of a gateway needs them.
+/// Headers that make some servers answer for another path (Symfony before CVE-2018-14773, Zend, IIS rewriting) or use
+/// another proxy (CVE-2016-5385). Clients of a gateway don't need these headers.
 const PATH_OVERRIDES: [&str; 6] =
     ["proxy", "x-original-uri", "x-original-url", "x-override-url", "x-rewrite-uri", "x-rewrite-url"];
 
-/// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
+/// Authentication schemes whose credentials apply to the connection instead of the request (RFC 4559 section 6).
 const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
 
-/// The header with a permit (`crate::permit`). It is for this gateway alone, so that no upstream gets it.
+/// The header with a permit (`crate::permit`). It is only for this gateway, so no upstream gets it.
 pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("cursorgate-explain");
 
 /// The name of the gateway in `Via`.
@@ -64,30 +67,32 @@ pub struct ClientOrigin<'a> {
     pub address: IpAddr,
     /// The authority of the request: `Host`, or HTTP/2's `:authority`.
     pub host: Option<&'a str>,
-    /// `http` or `https`.
+    /// The scheme of the request: `http` or `https`.
     pub scheme: &'static str,
     /// The protocol version of the request.
     pub version: Version,
 }
 
-/// The reasons that a request's headers are refused, with 400 `request_invalid`.
+/// The reasons why a request's headers are refused with 400 `request_invalid`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HeaderRefusal {
     /// `Connection` nominates a header that the upstream must see as the gateway saw it.
     #[error("Connection can't nominate {0}")]
     Nominated(String),
-    /// `Connection` is no list of tokens.
+    /// `Connection` isn't a list of tokens.
     #[error("Connection is no list of header names")]
     Connection,
 }
 
-/// Builds the headers of a request for a list, beginning with `Host`. `protected` are the headers of the principal and
-/// of cursor contexts; `dialect` is [`UpstreamRequest::headers`](crate::upstream::UpstreamRequest::headers), which
-/// replace the client's; `added` are the operator's, which replace both. `codings` is the value of `Accept-Encoding`.
+/// Builds the headers of a request for a list, beginning with `Host`. `codings` is the value of `Accept-Encoding`.
+/// `protected` are the headers of the principal and of cursor contexts. `dialect` is
+/// [`UpstreamRequest::headers`](crate::upstream::UpstreamRequest::headers), which replace the client's headers. `added`
+/// are the operator's headers, which replace those of the dialect and the client.
 ///
 /// # Errors
-/// Returns [`HeaderRefusal`] if `Connection` is malformed, or nominates a header of `protected` or of the request's
-/// origin: the upstream would not see whose view the answer is, or where the request came from.
+/// Returns [`HeaderRefusal`] if `Connection` is malformed, or if it nominates a header of `protected` or of the
+/// request's origin. Without that header, the upstream wouldn't see which principal the request is for or where it came
+/// from.
 pub fn request_headers(
     (host, codings): (HeaderValue, &HeaderValue),
     client: &HeaderMap,
@@ -97,7 +102,7 @@ pub fn request_headers(
     added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, &[protected])?;
-    // CGI-like servers would take a client's `x_tenant_id` for `x-tenant-id`. Test:
+    // CGI-like servers would mistake a client's `x_tenant_id` for `x-tenant-id`. Test:
     // `twins_of_the_gateways_headers_are_dropped`.
     let set = dialect.iter().chain(added);
     let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
@@ -114,15 +119,15 @@ pub fn request_headers(
         }
     }
     add_forwarding(&mut headers, origin);
-    // Proxies find loops by their own names in `Via`. Test: `via_is_appended_with_the_protocol_it_came_by`.
+    // Proxies detect loops by their own names in `Via`. Test: `via_is_appended_with_the_protocol_it_came_by`.
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, codings.clone());
-    // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
-    // Test: `lists_are_asked_for_as_json`.
+    // The gateway writes the client's answer itself, so it asks for JSON. The client's `Accept` is kept only if cursors
+    // are bound to it, because it then determines the list. Test: `lists_are_asked_for_as_json`.
     if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     }
-    // In this order the operator's headers replace those of the dialect. Test:
+    // In this order, the operator's headers replace those of the dialect. Test:
     // `headers_of_the_dialect_replace_those_of_the_client`.
     for (name, value) in set {
         headers.insert(name, value.clone());
@@ -130,12 +135,13 @@ pub fn request_headers(
     Ok(headers)
 }
 
-/// Returns the names of headers that are removed from a request before any other code reads it, so that the remaining
-/// ones are reliable: headers about its origin that are not vouched for, and the header with a permit.
+/// Returns the names of headers that are removed from a request before any other code reads it. Afterwards the
+/// remaining headers are reliable. The names are those of unvouched headers about the request's origin, and of the
+/// header with a permit.
 ///
-/// Of an unknown client no header about the origin is vouched for. Of a trusted proxy those are vouched for that it
-/// writes (`vouched`); others it may forward as the client sent them. `subject` is the header for the subject of a
-/// client's certificate. Names with `_` are never vouched for, because proxies write hyphens: with `x-forwarded-for` in
+/// For an unknown client, no header about the origin is vouched for. For a trusted proxy, only the headers in `vouched`
+/// are: the proxy writes these, and may forward others as the client sent them. `subject` is the header for the subject
+/// of a client's certificate. Names with `_` aren't vouched for by the same name with `-`: with `x-forwarded-for` in
 /// `vouched`, `x_forwarded_for` is removed.
 #[must_use]
 pub fn unvouched(
@@ -148,15 +154,16 @@ pub fn unvouched(
         let folded = fold(name.as_str());
         let mut known = vouched.iter().chain(subject);
         let says_origin = is_forwarding(&folded) || known.any(|known| fold(known.as_str()) == folded);
-        // `Host` belongs to every request, whether a proxy vouches for it or not.
+        // `Host` belongs to every request, whether or not a proxy vouches for it.
         let is_permit = folded == EXPLAIN.as_str();
         is_permit || says_origin && *name != HOST && !(trusted && vouched.contains(name))
     };
     client.keys().filter(is_unvouched).cloned().collect()
 }
 
-/// Returns the changes to the origin headers of a forwarded request: the names to remove, because they differ only by
-/// `_` from headers that the gateway or the operator (`added`) sets, or that frame the message; and the headers to set.
+/// Returns the changes to the origin headers of a forwarded request. First, the names to remove: they differ only by
+/// `_` from headers that the gateway or the operator (`added`) sets, or from headers that frame the message. Second,
+/// the headers to set.
 #[must_use]
 pub fn provenance(
     client: &HeaderMap,
@@ -187,14 +194,14 @@ pub fn provenance(
 /// The longest `Retry-After` that is forwarded, in seconds.
 const LONGEST_RETRY: u64 = 24 * 60 * 60;
 
-/// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, in seconds since 1970. A later time becomes a
-/// day, and an invalid one is removed.
+/// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, which is in seconds since 1970. A later time
+/// becomes a day, and an invalid value is removed.
 pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
     if !answer.contains_key(RETRY_AFTER) {
         return;
     }
     match retry_after_seconds(answer, now) {
-        // Only the first of several values has been read, so that the others don't pass.
+        // Only the first of several values has been read, so the other values aren't forwarded.
         Some(seconds) if seconds <= LONGEST_RETRY && answer.get_all(RETRY_AFTER).iter().count() == 1 => {}
         Some(seconds) => {
             answer.insert(RETRY_AFTER, seconds.min(LONGEST_RETRY).into());
@@ -205,36 +212,38 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
     }
 }
 
-/// Returns the seconds from `now`, in seconds since 1970, until the time of `Retry-After`; `None` without a valid one.
+/// Returns the seconds from `now`, in seconds since 1970, until the time of `Retry-After`; `None` without a valid
+/// value.
 #[must_use]
 pub fn retry_after_seconds(answer: &HeaderMap, now: u64) -> Option<u64> {
     let text = answer.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number beyond 64 bits is later than every bound. Test: `retry_after_is_limited_to_a_day`.
+        // A number beyond 64 bits is later than every limit. Test: `retry_after_is_limited_to_a_day`.
         return Some(text.parse().unwrap_or(u64::MAX));
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(date.as_secs().saturating_sub(now))
 }
 
-/// Returns whether only the gateway sets this header, so that dialects may not.
+/// Returns whether only the gateway may set this header. Dialects can't set it.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
     let folded = fold(name.as_str());
     let body = folded == "content-length";
     is_hop_by_hop(&folded) || is_forwarding(&folded) || body || ["accept-encoding", "host", "via"].contains(&&*folded)
 }
 
-/// Returns the names of a client's headers that would change the method or path of the request, in every spelling.
+/// Returns the names of a client's headers that would change the method or path of the request, in any spelling with
+/// `_` or `-`.
 #[must_use]
 pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
 }
 
-/// Returns the names of a client's hop-by-hop headers, by definition or nominated. The framing of the body is not among
-/// them, except for spellings that only some servers accept.
+/// Returns the names of a client's hop-by-hop headers, both the standard ones and those that `Connection` nominates.
+/// The headers that frame the body aren't included, except in spellings that only some servers accept.
 #[must_use]
 pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
-    // Malformed nominations have been refused before.
+    // Malformed nominations have already been refused.
     let nominated = nominations(client, &[]).unwrap_or_default();
     let is_between = |name: &&HeaderName| {
         let folded = fold(name.as_str());
@@ -245,7 +254,7 @@ pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(is_between).cloned().collect()
 }
 
-/// Returns the names of headers that override the path.
+/// Returns the names of a client's headers that override the path on some servers.
 #[must_use]
 pub fn path_overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| PATH_OVERRIDES.contains(&&*fold(name.as_str()))).cloned().collect()
@@ -257,7 +266,7 @@ pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     overrides.map(|(_, value)| value.as_bytes())
 }
 
-/// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), without the framing of its body.
+/// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), except those that frame its body.
 #[must_use]
 pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
     let connection = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
@@ -267,8 +276,8 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
     known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
 }
 
-/// Returns whether the credentials of a request or the challenge of an answer apply to the connection: all later
-/// requests on it would be made as the same user.
+/// Returns whether the credentials of a request or the challenge of an answer apply to the whole connection. If they
+/// do, all later requests on the connection would be made as the same user.
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
@@ -278,11 +287,11 @@ pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
 }
 
-/// Returns the names that `Connection` nominates, in lower case and folded.
+/// Returns the names that `Connection` nominates, in lower case and with `_` as `-`.
 ///
 /// # Errors
-/// Returns [`HeaderRefusal`] if `Connection` is malformed, or nominates credentials, `Host`, `Via`, a header about the
-/// request's origin, or one of `protected`.
+/// Returns [`HeaderRefusal`] if `Connection` is malformed, or if it nominates credentials, `Host`, `Via`, a header
+/// about the request's origin, or a header in `protected`.
 pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Vec<String>, HeaderRefusal> {
     let mut nominated = Vec::new();
     for field in client.get_all(CONNECTION) {
@@ -303,16 +312,16 @@ pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Ve
     Ok(nominated)
 }
 
-/// Appends the client's origin to the headers of trusted proxies. Other origin headers have been removed (see
-/// [`unvouched`]).
+/// Appends the client's origin to the headers that trusted proxies wrote. Other origin headers have already been
+/// removed (see [`unvouched`]).
 fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
-    // 48 bytes hold any address.
+    // 48 bytes suffice for any address.
     let mut chain = Vec::with_capacity(48);
     for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
         chain.extend_from_slice(earlier.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    // A client of a unix socket has no address. Test: `a_client_without_an_address_adds_none`.
+    // A client of a Unix socket has no address. Test: `a_client_without_an_address_adds_none`.
     if origin.address.is_unspecified() {
         chain.truncate(chain.len().saturating_sub(2));
     } else {
@@ -323,7 +332,7 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     } else if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
-    // The values of a trusted proxy stay: it has seen the host and the scheme of the client. Test:
+    // The values of a trusted proxy are kept, because the proxy has seen the client's host and scheme. Test:
     // `the_origin_is_appended_to_that_of_a_trusted_proxy`.
     if let Some(host) = origin.host.and_then(|host| HeaderValue::from_str(host).ok()) {
         headers.entry(FORWARDED_HOST).or_insert(host);
@@ -331,9 +340,9 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(origin.scheme));
 }
 
-/// Appends an address; an IPv4 address without its IPv6 form.
+/// Appends an address. An IPv4 address in the form of IPv6 is written as IPv4.
 fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    // An upstream that compares addresses knows `127.0.0.1`, not `::ffff:127.0.0.1`. Test:
+    // An upstream that compares addresses expects `127.0.0.1`, not `::ffff:127.0.0.1`. Test:
     // `addresses_are_written_in_their_shortest_form`.
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -346,7 +355,7 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// Returns the protocol of a request and the gateway's name for `Via` (RFC 9110 section 7.6.3).
+/// Returns the entry for `Via`: the protocol version of a request and the gateway's name (RFC 9110 section 7.6.3).
 fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
         Version::HTTP_09 => "0.9 cursorgate",
@@ -357,17 +366,18 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// Returns the number of gateways of this name that a request has passed, by its `Via`. A bound on it ends loops.
+/// Returns the number of cursorgate gateways that a request has passed, according to its `Via`. A limit on this number
+/// ends loops.
 #[must_use]
 pub fn passages(client: &HeaderMap) -> usize {
     let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
     let received_by = fields.flat_map(|field| field.split(',')).filter_map(|hop| hop.split_whitespace().nth(1));
-    // Gateways are counted by name, so that replicas that lead to each other are a loop as well. Test:
+    // Gateways are counted by name, so replicas that forward to each other are also a loop. Test:
     // `a_request_in_a_loop_of_gateways_is_cut_off`.
     received_by.filter(|name| *name == NAME).count()
 }
 
-/// Returns a name with `_` as `-`: CGI-like servers pass both to the application under one name.
+/// Returns a name with `_` replaced by `-`, because CGI-like servers pass both to the application under one name.
 fn fold(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }
@@ -385,7 +395,7 @@ fn is_override(folded: &str) -> bool {
     METHOD_OVERRIDES.contains(&folded) || PATH_OVERRIDES.contains(&folded)
 }
 
-/// Returns whether a header differs only by `_` from one that the gateway sets.
+/// Returns whether a header differs only by `_` from a header that the gateway sets.
 fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
     // A name without `_` is its own folded form.
     name.as_str() != folded
@@ -395,22 +405,23 @@ fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o H
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
 }
 
-/// Returns whether a header differs only by `_` from one that frames a message, names its host or controls its
+/// Returns whether a header differs only by `_` from a header that frames a message, names its host or controls its
 /// connection.
 fn reframes(name: &HeaderName, folded: &str) -> bool {
     name.as_str() != folded && (is_hop_by_hop(folded) || ["content-length", "host"].contains(&folded))
 }
 
-/// Returns whether a client accepts a JSON media type: an upstream could answer other types with a page for people.
+/// Returns whether a client accepts a JSON media type. For other types, an upstream could answer with a page for
+/// people.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    // A parameter names no media type: `text/html;profile=json`. Test: `lists_are_asked_for_as_json`.
+    // A parameter doesn't name a media type: `text/html;profile=json`. Test: `lists_are_asked_for_as_json`.
     let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }
 
-/// Returns whether a header states the origin of a request, under the name that any known proxy has for it. Servers
-/// build links from such headers and grant access by them.
+/// Returns whether a header states the origin of a request, under any name that a known proxy uses. Servers build links
+/// from these headers and grant access by them.
 fn is_forwarding(folded: &str) -> bool {
     const OTHERS: [&str; 16] = [
         "appengine-user-ip",

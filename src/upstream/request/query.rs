@@ -31,18 +31,18 @@ use crate::{
 pub(crate) struct RequestTemplate {
     method: Method,
     pub(crate) query: QueryTemplate,
-    /// Equivalent queries, which are only read from clients' requests.
+    /// Equivalent queries, which are only recognized in clients' requests.
     pub(crate) also: Vec<QueryTemplate>,
     headers: HeaderTemplates,
-    /// The template of the body; `None` if the dialect writes nothing into it.
+    /// The template of the body; `None` if the dialect writes no members into it.
     pub(crate) body: Option<BodyTemplate>,
-    /// The number of the first page.
+    /// The upstream's number of the first page.
     pub(crate) first_page: u64,
-    /// The number of the first item.
+    /// The upstream's number of the first item.
     pub(crate) first_item: u64,
-    /// The token of the first page, if one is sent.
+    /// The token that requests for the first page send; `None` if they send no token.
     first_token: Option<String>,
-    /// Filters and sort are not sent with a token.
+    /// `true` if filters and sort aren't sent together with a token.
     token_alone: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct RequestTemplate {
 pub(crate) struct RequestExtras<'a> {
     /// The list's path at the upstream.
     pub(crate) path: &'a str,
-    /// The filters: the client's, and those on keys.
+    /// The filters as query pairs: the client's filters, and the filter on keys.
     pub(crate) filters: &'a str,
     /// The sort as query pairs.
     pub(crate) sort: &'a str,
@@ -60,7 +60,7 @@ pub(crate) struct RequestExtras<'a> {
 }
 
 impl RequestTemplate {
-    /// Compiles `[request]`.
+    /// Compiles `[request]`. Reports the faults, and returns `None` if there are any.
     pub(crate) fn compile(request: &DialectRequest, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = compile_query(&request.query, diagnostics);
         let also: Vec<Option<QueryTemplate>> =
@@ -87,7 +87,8 @@ impl RequestTemplate {
         })
     }
 
-    /// Returns the name of the parameter with a variable, or the place of the variable in the body.
+    /// Returns the name of the query parameter that contains a variable, or the JSON Pointer of the body member that
+    /// does.
     pub(crate) fn name_of(&self, variable: Variable) -> Option<String> {
         let has = |parameter: &&Parameter| parameter.variables().any(|used| used == variable);
         let in_query = self.query.parameters.iter().find(has).map(Parameter::decoded_name);
@@ -98,13 +99,13 @@ impl RequestTemplate {
         })
     }
 
-    /// Returns the variables of requests.
+    /// Returns the variables in the query, the headers and the body.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         let in_body = self.body.iter().flat_map(BodyTemplate::variables);
         self.query.variables().chain(self.headers.variables()).chain(in_body)
     }
 
-    /// Returns whether requests name a position in the list: an offset, a page or a token.
+    /// Returns whether requests name a place in the list: an offset, a page or a token.
     pub(crate) fn says_place(&self) -> bool {
         let says = |variable: Variable| {
             variable.is_token()
@@ -113,7 +114,7 @@ impl RequestTemplate {
         self.variables().any(says)
     }
 
-    /// Returns whether requests have a body.
+    /// Returns whether requests have a body, which they have by POST.
     pub(crate) fn sends_bodies(&self) -> bool {
         self.method == Method::POST
     }
@@ -123,7 +124,7 @@ impl RequestTemplate {
         self.body.iter().flat_map(BodyTemplate::variables).any(Variable::is_token)
     }
 
-    /// Builds the request of a slice.
+    /// Builds the request for a slice.
     pub(crate) fn ask_slice(
         &self,
         fetch: Fetch,
@@ -134,7 +135,7 @@ impl RequestTemplate {
         self.assemble(fetch, beside, &value, None)
     }
 
-    /// Builds a request for the first items of the list, as few as possible, whose answer is read for its total alone.
+    /// Builds a request for the first items of the list, as few as possible. Its answer is only read for the total.
     pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| {
             match variable {
@@ -147,7 +148,7 @@ impl RequestTemplate {
         self.assemble(Fetch::Count, beside, &value, self.first_json().as_deref())
     }
 
-    /// Builds the request of a token.
+    /// Builds the request for a token, or for the first page if `fetch` has no token.
     pub(crate) fn ask_token(
         &self,
         style: token::TokenStyle,
@@ -156,8 +157,8 @@ impl RequestTemplate {
     ) -> Result<UpstreamRequest, Unaskable> {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
-        // A token contains filters and sort already. The request for the first page has no token, and needs them. Test:
-        // `a_token_alone_is_sent_without_filters_and_sort`.
+        // A token already contains filters and sort. The request for the first page has no token, so it needs both.
+        // Test: `a_token_alone_is_sent_without_filters_and_sort`.
         let beside = match token.is_some() && self.token_alone {
             true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
             false => beside,
@@ -186,12 +187,12 @@ impl RequestTemplate {
         };
         let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
         if style == token::TokenStyle::Pairs {
-            // Links keep the size that they were made with, because some of them count pages. Test:
+            // A link keeps the size that it was made with, because its position may count pages of this size. Test:
             // `a_link_keeps_its_own_size`.
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
             if let Some(further) = token {
-                // A parameter that stood twice could be read as either page. Test:
+                // If a parameter occurred twice, the upstream could read either page. Test:
                 // `parameters_that_continue_are_texts_and_numbers`.
                 ask.query = pairs::replaced(&ask.query, further);
             }
@@ -214,7 +215,7 @@ impl RequestTemplate {
         Ok(UpstreamRequest { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
     }
 
-    /// Returns the edits of a body: paging, then sort. `token` is the token as JSON.
+    /// Returns the edits of a body: first the paging, then the sort. `token` is the token as JSON.
     fn edits<'v>(
         &self,
         beside: RequestExtras<'_>,
@@ -224,7 +225,7 @@ impl RequestTemplate {
         let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
         let json = |variable: Variable| match (value(variable)?, token) {
             (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
-            // All other paging values are numbers.
+            // All paging values other than tokens are numbers.
             (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
         };
         let values = Values { text: &text, json: &json };
@@ -232,7 +233,7 @@ impl RequestTemplate {
         paging.into_iter().chain([beside.sort_edits.clone()]).filter(|edits| !edits.is_empty()).collect()
     }
 
-    /// Returns the token of the first page as JSON.
+    /// Returns the token of the first page as JSON; `None` if requests for the first page send no token.
     fn first_json(&self) -> Option<Vec<u8>> {
         self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
     }
@@ -263,8 +264,8 @@ impl RequestTemplate {
 
 static NO_EDITS: Edits = Vec::new();
 
-/// Compiles a query with paging parameters. Their names must be fixed and unique: otherwise a client's paging
-/// parameters could not be distinguished from filters.
+/// Compiles a query with paging parameters. Their names must be fixed and unique. Otherwise a client's paging
+/// parameters couldn't be distinguished from filters.
 fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
     let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
     let mut names: Vec<String> = Vec::new();
@@ -274,7 +275,7 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
             diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
             return None;
         }
-        // `page%5Bsize%5D` and `page[size]` are one parameter. Test: `names_are_decoded_and_unique`.
+        // `page%5Bsize%5D` and `page[size]` are the same parameter. Test: `names_are_decoded_and_unique`.
         let name = parameter.decoded_name();
         if names.contains(&name) {
             let message = format!("the parameter {name} stands twice");

@@ -1,4 +1,4 @@
-//! Requests other than lists: the resource of one item, and the total alone.
+//! Requests for something other than a list: one item, or only the total.
 
 use std::borrow::Cow;
 
@@ -32,10 +32,10 @@ use crate::{
 const ITEM_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent, Variable::Id];
 const COUNT_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent];
 
-/// The path and query of a resource.
+/// The path, query and headers of a resource.
 #[derive(Clone, Debug)]
 struct ResourceRequest {
-    /// The path; `None` if it is that of the list.
+    /// The path; `None` if it is the list's path.
     path: Option<TemplateText>,
     query: QueryTemplate,
     headers: HeaderTemplates,
@@ -70,7 +70,8 @@ impl ResourceRequest {
         path.chain(self.query.variables()).chain(self.headers.variables()).any(|used| used == variable)
     }
 
-    /// Builds the request. `list` is the list's path, `filters` are the client's filters.
+    /// Builds the request. `list` is the list's path, `filters` are the client's filters, and `id` is the item's id,
+    /// unencoded.
     fn ask(
         &self,
         method: Method,
@@ -80,18 +81,18 @@ impl ResourceRequest {
         id: Option<&str>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let edits = (method == Method::POST).then(Vec::new);
-        // The template adds its own slash before the id. Test: `an_item_is_asked_for_at_its_own_address`.
+        // The template adds its own slash in front of the id. Test: `an_item_is_asked_for_at_its_own_address`.
         let plain = list.trim_end_matches('/');
         let parent = plain.rsplit_once('/').map_or("", |(parent, _)| parent);
         let of_id = |encode: fn(&str) -> String| id.map(|id| Cow::Owned(encode(id)));
         let in_path = |variable| match variable {
             Variable::Path => Some(Cow::Borrowed(plain)),
             Variable::Parent => Some(Cow::Borrowed(parent)),
-            // The id is one segment, whatever characters it has. Test: `no_id_leads_out_of_its_segment`.
+            // The id is one path segment, whatever characters it contains. Test: `no_id_leads_out_of_its_segment`.
             Variable::Id => of_id(encode_value),
             _ => None,
         };
-        // Templates of queries encode the id themselves, and those of headers refuse line ends.
+        // Query templates encode the id themselves, and header templates refuse line ends.
         let elsewhere = |variable| match variable {
             Variable::Id => of_id(str::to_owned),
             variable => in_path(variable),
@@ -101,7 +102,7 @@ impl ResourceRequest {
             None => list.to_owned(),
         };
         let mut query = String::new();
-        // The count is that of the list that the client asked for. Test: `a_count_keeps_the_clients_filters`.
+        // The total must count the list that the client asked for. Test: `a_count_keeps_the_clients_filters`.
         append_pair(&mut query, filters);
         self.query.append_to(&mut query, &elsewhere);
         let headers = self.headers.render(&elsewhere).ok_or(Unaskable::Gone)?;
@@ -143,16 +144,16 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
 #[derive(Clone, Debug)]
 pub(crate) struct ItemTemplate {
     address: ResourceRequest,
-    /// Quotes in ids are doubled, because the id stands in quotes, as in `{path}('{id}')`.
+    /// `true` if quotes in ids are doubled, because the path encloses the id in quotes: `{path}('{id}')`.
     doubles_quotes: bool,
-    /// The place of the element in the answer.
+    /// The place of the list's element in the answer.
     value: Pointer,
     gone: Vec<Match>,
     facts: Vec<Pointer>,
 }
 
 impl ItemTemplate {
-    /// Compiles `[item]`.
+    /// Compiles `[item]`. Reports all faults, and returns `None` if there are any.
     pub(crate) fn compile(item: &DialectItem, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let address =
             ResourceRequest::compile(Some(&item.path), item.query.as_ref(), &item.headers, ITEM_VARIABLES, diagnostics);
@@ -177,7 +178,7 @@ impl ItemTemplate {
         self.address.ask(Method::GET, Fetch::Item(id.clone()), list, "", Some(&text))
     }
 
-    /// Reads the answer: the item with its key columns, or that it is gone. `columns` are the places of the keys in an
+    /// Reads the answer: the item with its keys, or that the item is gone. `columns` are the places of the keys in an
     /// element, `item` is the place of the item in it.
     pub(crate) fn read(
         &self,
@@ -193,7 +194,7 @@ impl ItemTemplate {
             answer.standing = Standing::Gone;
             answer
         };
-        // These statuses mean gone in every dialect; `gone` describes further answers.
+        // These statuses mean gone in every dialect. `gone` describes other answers that mean the same.
         if matches!(status, 404 | 410) {
             return Ok(gone(body));
         }
@@ -222,8 +223,8 @@ impl ItemTemplate {
     }
 }
 
-/// Returns an id as it stands in a path or query before encoding. Returns `None` for ids that would change the path:
-/// the empty text, texts with `.` or `..` as a segment, and texts with control characters.
+/// Returns an id as it is written in a path or query before encoding. Returns `None` for ids that would change the
+/// path: the empty string, strings with `.` or `..` as a segment, and strings with control characters.
 fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = match id {
         KeyValue::Null => return None,
@@ -244,13 +245,13 @@ pub(crate) struct CountTemplate {
     address: ResourceRequest,
     method: Method,
     total: ResponsePlace,
-    /// Conditions for an exact total; otherwise it is a lower bound.
+    /// The conditions under which the total is exact; otherwise it is a lower bound.
     exact_when: Vec<Equality>,
     facts: Vec<Pointer>,
 }
 
 impl CountTemplate {
-    /// Compiles `[count]`. Without a place of its own, the total has the place that it has in lists.
+    /// Compiles `[count]`. Without a `total` in `[count]`, the total is at the same place as in lists.
     pub(crate) fn compile(
         count: &DialectCount,
         response: &DialectResponse,
@@ -271,7 +272,7 @@ impl CountTemplate {
         };
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
         let total = places.place(source);
-        // The conditions are about the total of lists, not about a total at a place of its own.
+        // The conditions describe the total in lists, not a total at a separate place.
         let exact_when = match &count.total {
             Some(_) => Some(Vec::new()),
             None => Equality::compile_all(&response.total_exact_when, &mut places),
@@ -290,7 +291,7 @@ impl CountTemplate {
         self.address.ask(self.method.clone(), Fetch::Count, list, filters, None)
     }
 
-    /// Reads the answer: a total, if it has one.
+    /// Reads the answer: the total, or an answer without a total if it has none.
     pub(crate) fn read(
         &self,
         status: u16,

@@ -11,8 +11,8 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     match text.first() {
         None => "an empty body",
-        // HTML has a name of its own, because it is usually a sign-in page or that of a proxy, and no other format of
-        // the API.
+        // An HTML document is reported separately from XML: it is usually a sign-in page or a proxy's page, not another
+        // format of the API.
         Some(b'<') if begins(b"<!doctype html") || begins(b"<html") || starts_html(content_type) => "an HTML document",
         Some(b'<') => "an XML document",
         Some(b'{') => "a JSON object",
@@ -21,7 +21,7 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
         Some(b'-' | b'0'..=b'9') => "a JSON number",
         _ if begins(b"null") => "a JSON null",
         _ if begins(b"true") || begins(b"false") => "a JSON boolean",
-        // Such a body comes without its `Content-Encoding`, so it was not decoded.
+        // A body that is still compressed came without its `Content-Encoding`, so it wasn't decoded.
         _ if body.starts_with(b"\x1f\x8b") => "a gzip stream",
         _ => "a text",
     }
@@ -32,7 +32,7 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
     beginning(body).starts_with(b"{")
 }
 
-/// Removes a byte order mark and leading spaces.
+/// Returns the body without a byte order mark and leading spaces.
 fn beginning(body: &[u8]) -> &[u8] {
     // Some upstreams on Windows write a byte order mark. Test: `the_kind_of_a_body_follows_from_its_first_bytes`.
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
@@ -42,18 +42,18 @@ fn starts_html(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
-/// The maximum number of member names in a description, and the maximum length of each in bytes.
+/// The maximum number of member names in a description. [`LONGEST_NAME`] is the maximum length of each in bytes.
 const MOST_NAMES: usize = 12;
 const LONGEST_NAME: usize = 40;
 
-/// Describes a body by its kind and the names of its members.
+/// Describes a body by its kind and the names of its members, without quoting values.
 pub(crate) fn described(headers: &HeaderMap, body: &[u8]) -> String {
     let kind = kind_of_document(headers, body);
     member_names(body).map_or_else(|| kind.to_owned(), |names| format!("{kind}, whose members are {names}"))
 }
 
-/// Returns the names of a document's members, so that an operator finds the place of the list. Names that are no
-/// identifiers may be data, as in a map of addresses, and are replaced by `…`.
+/// Returns the names of a document's members, from which an operator can see where the list is. Names that aren't
+/// identifiers may be data, as in a map of addresses, and are replaced by `…`. Returns `None` if there are no members.
 fn member_names(body: &[u8]) -> Option<String> {
     let members = members(body)?;
     let is_identifier = |name: &[u8]| {
@@ -63,7 +63,7 @@ fn member_names(body: &[u8]) -> Option<String> {
     };
     let names = members.iter().take(MOST_NAMES).map(|(name, _)| match std::str::from_utf8(name) {
         Ok(text) if is_identifier(name) => text,
-        // The value of a name in the log could be that of a user. Test:
+        // A name that isn't an identifier could be a user's data, which must not get into the log. Test:
         // `a_body_that_is_no_list_is_described_and_never_shown`.
         _ => "…",
     });

@@ -1,20 +1,20 @@
-//! Errors of responses that are not the list that was asked for.
+//! Errors of responses that aren't the requested list.
 
 use thiserror::Error;
 
-/// The reason that a response is no list. Details are for the log and contain no part of an item.
+/// The reason why a response isn't a list. Details are for the log and contain no part of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadingError {
-    /// A 4xx that the dialect does not describe. The client gets its status and body, unless it refuses the gateway's
-    /// own paging parameters.
+    /// A 4xx that the dialect doesn't describe. The client gets this status and body, unless the upstream refuses the
+    /// gateway's own paging parameters.
     #[error("the upstream answered {status}")]
     Failed {
         /// The status, 400 to 499.
         status: u16,
-        /// The body as it came.
+        /// The body as it was received.
         body: Vec<u8>,
     },
-    /// A 5xx, or a success that the dialect declares a failure.
+    /// A 5xx, or a successful status if the dialect calls the answer a failure.
     #[error("{0}")]
     Unavailable(String),
     /// A 3xx other than 304.
@@ -22,10 +22,10 @@ pub enum ReadingError {
     Redirected {
         /// The status, 300 to 399.
         status: u16,
-        /// The `Location` without its query, if it is text: it shows what `upstream_path` should be.
+        /// The `Location` without its query; `None` if it isn't text. It shows the operator the right `upstream_path`.
         location: Option<String>,
     },
-    /// The body is not the list that the dialect describes.
+    /// The body isn't the list that the dialect describes.
     #[error("{0}")]
     Malformed(String),
     /// The body is nested deeper than the route allows.

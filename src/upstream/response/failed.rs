@@ -1,7 +1,7 @@
-//! Failures that an upstream reports in a body with a status of success: `{"status":"fail","error":"…","data":[]}`.
+//! Failures that an upstream reports in a body with a success status: `{"status":"fail","error":"…","data":[]}`.
 //!
-//! A body with items is a list, whatever other members it has. A body without items would end the walk, so an unnoticed
-//! failure of this form would end it early.
+//! A body with items is a list, whatever other members it has. A body without items ends the walk. If it reports a
+//! failure that goes unnoticed, the walk ends too early.
 
 use crate::{
     json::{
@@ -14,20 +14,21 @@ use crate::{
 /// Values of `status` that mean failure.
 const FAILED: [&[u8]; 4] = [b"fail", b"failed", b"failure", b"error"];
 
-/// Texts of an error member that mean success.
+/// Texts of an error member that don't mean an error.
 const FINE: [&[u8]; 7] = [b"", b"0", b"ok", b"none", b"null", b"false", b"success"];
 
-/// The name of a member, and the check whether its value means failure.
+/// The name of a member, and a check whether its value means failure.
 type Sign = (&'static str, fn(&[u8]) -> bool);
 
-/// Returns the top-level member of a body without items that reports a failure. `query` is that of the request: a
-/// member that repeats a query parameter of its name, as a filter by status, does not count.
+/// Returns the name of the top-level member that reports a failure in a body without items; `None` if there is no such
+/// member. `query` is the request's query. A member that repeats the query parameter of the same name, such as a filter
+/// by status, doesn't count.
 pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
-    // A bare list has no room for a failure beside its items.
+    // A bare array has no members that could report a failure.
     let members = members(body)?;
     let says = |name: &str| {
         let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
-        // A filter by status is often repeated beside the items. Test: `an_echo_of_a_query_parameter_is_no_failure`.
+        // A filter by status is often repeated next to the items. Test: `an_echo_of_a_query_parameter_is_no_failure`.
         let echoes =
             pairs::raw(query).any(|pair| pairs::name(pair) == name && is_text(raw, pairs::value(pair).as_bytes()));
         (!echoes).then_some(*raw)
@@ -37,8 +38,8 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     failed.into_iter().find(|(name, fails)| says(name).is_some_and(fails)).map(|(name, _)| name)
 }
 
-/// Returns whether an error member reports an error. Null, false, 0, empty values and texts such as `ok` report none;
-/// nor does an object with the code 0 or a code of 2xx, or one without a code whose members report none.
+/// Returns whether an error member reports an error. These values don't: null, false, 0, empty values and texts such as
+/// `ok`; an object with the code 0 or 2xx; and an object without a code whose members don't report an error.
 fn names_error(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Null | ScalarKind::Boolean(false) => false,
@@ -50,8 +51,8 @@ fn names_error(raw: &[u8]) -> bool {
         ScalarKind::Object => members(raw).is_none_or(|members| {
             let code = members.iter().find(|(name, _)| **name == *b"code").map(|(_, code)| *code);
             match code {
-                // Some APIs send `{"code":200,"message":"ok"}` with each answer, where the message alone would look
-                // like an error.
+                // Some APIs send `{"code":200,"message":"ok"}` with each answer. Other messages would look like an
+                // error.
                 Some(code) => names_error(code) && !matches!(scalar::unsigned(code), Some(200..=299)),
                 None => members.iter().any(|(_, value)| names_error(value)),
             }
@@ -59,11 +60,11 @@ fn names_error(raw: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a status means failure: by a word, an HTTP status, or `false`.
+/// Returns whether a status means failure: a word such as `failed`, an HTTP status of 400 to 599, or `false`.
 fn is_failed_status(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Boolean(fine) => !fine,
-        // Codes of an API's own, such as 0 or 1, may mean either; those of HTTP mean failure alone.
+        // An API's own codes, such as 0 or 1, may mean success or failure. HTTP's error codes can only mean failure.
         ScalarKind::Number => matches!(scalar::unsigned(raw), Some(400..=599)),
         ScalarKind::Text => FAILED.iter().any(|word| is_text(raw, word)),
         ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => false,
@@ -79,7 +80,7 @@ fn is_false(raw: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a value is this text, in any letter case.
+/// Returns whether a value is this string, in any letter case.
 fn is_text(raw: &[u8], text: &[u8]) -> bool {
     scalar::text(raw).is_some_and(|said| said.trim_ascii().eq_ignore_ascii_case(text))
 }

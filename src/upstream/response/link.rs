@@ -1,7 +1,7 @@
-//! Links of an upstream: the part of them that is used, and the refusal of others.
+//! Links of an upstream: the parts that are used, and the links that are refused.
 //!
-//! Scheme and host are ignored: requests go only to the configured peers. The path must be that of the request. The
-//! parameters remain.
+//! Scheme and host are ignored, because requests are sent only to the configured peers. The path must be the request's
+//! path. Only the parameters are used.
 
 use std::borrow::Cow;
 
@@ -13,17 +13,17 @@ use crate::upstream::template::{
     text::{append_pair, encode_literal},
 };
 
-/// A link to another path than that of the request: its path without the query.
+/// The error for a link to a path other than the request's; contains the link's path without the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnotherPath(pub(crate) String);
 
-/// Returns the parameters of a link that differ from those of every request for this list; they continue it. `base` is
-/// the base of relative links, if the upstream states one.
+/// Returns the parameters of a link that aren't in every request for this list. These parameters continue the list.
+/// `base` is the base of relative links; `None` if the upstream doesn't state a base.
 pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) -> Result<String, AnotherPath> {
     let (path, query) = split(link);
     let path = match (is_absolute(link), base) {
         (true, _) => Cow::Borrowed(path),
-        // A base may have a path of its own, as `/wiki`. Test: `relative_links_stand_after_their_base`.
+        // A base may have a path of its own, such as `/wiki`. Test: `relative_links_stand_after_their_base`.
         (false, Some(base)) => {
             Cow::Owned(format!("{}/{}", split(base).0.trim_end_matches('/'), path.trim_start_matches('/')))
         }
@@ -34,17 +34,17 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
             Cow::Owned(format!("{folder}/{path}"))
         }
     };
-    // A link of the upstream must not lead requests to other paths. Test: `another_path_is_refused`.
+    // A link must not lead the gateway's requests to other paths. Test: `another_path_is_refused`.
     if plain(&path) != plain(&ask.path) {
         return Err(AnotherPath(path.into_owned()));
     }
-    // Only the common part is compared: parameters that earlier links added are needed again. Test:
+    // Only the common part of the query is compared: parameters that earlier links added are needed again. Test:
     // `parameters_that_earlier_links_added_are_kept`.
     let asked: Vec<(String, String)> =
         pairs::raw(&ask.common).map(|pair| (pairs::name(pair), pairs::value(pair))).collect();
     let mut different = String::new();
     for pair in pairs::raw(query) {
-        // Links may spell a parameter otherwise than requests do. Test:
+        // A link may encode a parameter differently than requests do. Test:
         // `the_different_parameters_of_a_link_continue_the_list`.
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {
@@ -56,16 +56,16 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
     Ok(different)
 }
 
-/// Returns the decoded value of a link's parameter.
+/// Returns the decoded value of a link's parameter; `None` if the link doesn't have the parameter.
 pub(crate) fn parameter(link: &str, name: &str) -> Option<String> {
     let (_, query) = split(link);
     pairs::raw(query).find(|pair| pairs::name(pair) == name).map(pairs::value)
 }
 
-/// Returns path and query of a link, without scheme, host and fragment.
+/// Returns the path and the query of a link, without scheme, host and fragment.
 fn split(link: &str) -> (&str, &str) {
     let link = link.trim();
-    // The fragment is cut off first, because it may have a `?` (RFC 3986 section 3.5).
+    // The fragment is cut off first, because it may contain a `?` (RFC 3986 section 3.5).
     let link = link.split_once('#').map_or(link, |(link, _)| link);
     let after_scheme = if is_absolute(link) { link.split_once("//").map_or(link, |(_, rest)| rest) } else { link };
     let (path, query) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));

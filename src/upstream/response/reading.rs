@@ -1,4 +1,4 @@
-//! Reading of responses: status, headers and bytes become an answer.
+//! Reading of responses: status, headers and body become an answer.
 
 use http::{HeaderMap, header::LOCATION};
 
@@ -28,44 +28,46 @@ use crate::{
 /// The compiled `[response]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseReader {
-    /// The places in a body, to which other fields refer by index.
+    /// The places in a body whose values are read. Other fields refer to them by index.
     pub(crate) facts: Vec<Pointer>,
     /// The place of the array of items.
     pub(crate) items: Pointer,
-    /// The place of the item in an element.
+    /// The place of the item in an element of the array.
     pub(crate) item: Pointer,
-    /// The array may be missing or null if there are no items.
+    /// `true` if the array may be missing or null when there are no items.
     items_optional: bool,
     total: Option<ResponsePlace>,
     total_exact_when: Vec<Equality>,
-    /// The facts about further items, the most reliable first.
+    /// The facts that show whether more items follow, the most reliable fact first.
     more: Vec<More>,
     page: Option<ResponsePlace>,
     offset: Option<ResponsePlace>,
     size: Option<ResponsePlace>,
     past_end: Vec<Match>,
     gone: Vec<Match>,
-    /// The matches of failures. Without them, members beside an empty list are examined.
+    /// The answers that are failures; `None` if the dialect doesn't describe any. In that case the members next to an
+    /// empty list are examined.
     error: Option<Vec<Match>>,
     first_page: u64,
     first_item: u64,
-    /// The reading of tokens, if the upstream hands them out.
+    /// The settings for reading tokens; `None` if the dialect doesn't page by tokens.
     pub(crate) tokens: Option<TokenReading>,
 }
 
-/// A fact about further items.
+/// A fact that shows whether more items follow.
 #[derive(Clone, Debug)]
 enum More {
-    /// A boolean with this value if there are more.
+    /// A boolean, and the value that it has if more items follow.
     Flag(ResponsePlace, bool),
-    /// A value that is present if there are more.
+    /// A value that is present if more items follow.
     Next(ResponsePlace),
-    /// The number of pages.
+    /// The number of pages in the list.
     Pages(ResponsePlace),
 }
 
 impl ResponseReader {
-    /// Compiles `[response]` without the id, whose place the route may set. `style` is that of tokens.
+    /// Compiles `[response]` without the id, whose place the route may set. `style` is the style of tokens; `None`
+    /// without tokens.
     pub(crate) fn compile(
         response: &DialectResponse,
         request: &DialectRequest,
@@ -74,7 +76,7 @@ impl ResponseReader {
     ) -> Option<Self> {
         let items = places.pointer(&response.items);
         let item = response.item.as_ref().map_or_else(|| Some(Pointer::default()), |item| places.pointer(item));
-        // All places are compiled before the first fault ends this, so that all faults are reported.
+        // All places are compiled before the first fault returns, so all faults are reported.
         let mut sound = true;
         let mut place = |source: &Option<_>, places: &mut PlaceCompiler<'_>| {
             let compiled = source.as_ref().and_then(|source| places.place(source));
@@ -90,7 +92,7 @@ impl ResponseReader {
         let page = place(&response.page, &mut places);
         let offset = place(&response.offset, &mut places);
         let size = place(&response.size, &mut places);
-        // Only followed links lead back, but an invalid place is reported in any case.
+        // Only followed links lead backward, but an invalid place is reported in any case.
         place(&response.prev_url, &mut places);
         let tokens = style.map(|style| {
             let first = request.first_token.as_ref().map(|token| token.value.as_str());
@@ -107,7 +109,7 @@ impl ResponseReader {
             items_optional: response.items_optional,
             total,
             total_exact_when: total_exact_when?,
-            // The most reliable fact is first; a number of pages comes from a count.
+            // The most reliable fact is first. The number of pages is last, because it comes from a count.
             more: [has_more, is_last, next_url, next_page, last_page].into_iter().flatten().collect(),
             page,
             offset,
@@ -128,7 +130,8 @@ impl ResponseReader {
         sound.then_some(reading)
     }
 
-    /// Reads a response. `shape` has the columns of an order.
+    /// Reads a response. `shape` has the places of the items and of the order's columns. The body may be nested at most
+    /// `depth` levels deep.
     pub(crate) fn read(
         &self,
         shape: &Shape,
@@ -140,11 +143,11 @@ impl ResponseReader {
     ) -> Result<Answer, ReadingError> {
         let limits = Limits { depth, ..Limits::default() };
         let scanned = matches!(status, 200 | 203 | 206).then(|| scan_page(&body, shape, limits));
-        // A body that is not a list may still match `error`, `gone` or `past_end`.
+        // A body that isn't a list may still match `error`, `gone` or `past_end`.
         let found;
         let facts = match &scanned {
             Some(Ok(page)) => page.facts.as_slice(),
-            // A body that is no JSON or exceeds the limits is not searched for facts.
+            // A body that isn't JSON or exceeds the limits isn't searched for facts.
             Some(Err(JsonError::Malformed { .. } | JsonError::TooDeep | JsonError::TooManyItems)) => &[],
             Some(Err(_)) | None => {
                 found = self.find_facts(status, &body);
@@ -152,7 +155,7 @@ impl ResponseReader {
             }
         };
         let response = ResponseView { headers, body: &body, facts };
-        // `gone` comes before `error`, because a token that is no longer valid may be reported as a failure. Contract:
+        // `gone` is checked before `error`, because the upstream may report an expired token as a failure. Contract:
         // slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
         // A request for the first page has no token that could be gone. Test:
@@ -165,25 +168,26 @@ impl ResponseReader {
             return Err(ReadingError::Unavailable(detail));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
-            // At the very start of the list no end can be passed: a success there means an empty list. Test:
-            // `an_end_at_the_start_is_an_empty_list`.
+            // At the very start of the list no end can be passed, so a successful answer there means an empty list.
+            // Test: `an_end_at_the_start_is_an_empty_list`.
             let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
         }
-        // The status counts after all matches: a 404 may be the end of a list. Test: `matches_come_before_the_status`.
+        // The status is checked after all matches, because a 404 may be the end of a list. Test:
+        // `matches_come_before_the_status`.
         let page = match scanned {
             Some(Ok(page)) => page,
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
             None => return Err(refused(status, headers, body)),
         };
-        // A 206 without a range that is read may have any part of the list. Test:
+        // A 206 may contain any part of the list, unless the dialect reads the range. Test:
         // `parts_are_lists_where_the_dialect_reads_content_ranges`.
         if status == 206 && !self.reads_content_range() {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
             return Err(ReadingError::Malformed(detail));
         }
-        // Only an object can lack a member, so any other body is not the dialect's list. Test:
+        // Only an object can lack a member, so any other body isn't the dialect's list. Test:
         // `missing_arrays_are_empty_where_the_dialect_says_so`.
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
             let document = described(headers, &body);
@@ -215,17 +219,17 @@ impl ResponseReader {
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
         let offset = number(&self.offset).and_then(|item| item.checked_sub(self.first_item));
-        // A page has at least one item, so 0 is no size. Test: `pages_count_from_the_dialects_first`.
+        // A page has at least one item, so 0 isn't a size. Test: `pages_count_from_the_dialects_first`.
         let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
         let asked_page = match &ask.fetch {
             Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
             _ => None,
         };
-        // The most reliable fact that the answer has decides. Test: `a_flag_takes_precedence_over_a_next_link`.
+        // The most reliable fact in the answer decides. Test: `a_flag_takes_precedence_over_a_next_link`.
         let mut more = self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(place) => Some(response.says_something(place)),
-            // The page number of the answer takes precedence over the requested one. Test:
+            // The answer's page number takes precedence over the requested one. Test:
             // `a_count_of_pages_says_more_by_the_page`.
             More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
@@ -255,7 +259,8 @@ impl ResponseReader {
         Ok(answer)
     }
 
-    /// Returns the value of a flag, which takes precedence over tokens and links.
+    /// Returns whether more items follow, according to a flag; `None` if the answer has no flag. Flags take precedence
+    /// over tokens and links.
     fn flag(&self, response: ResponseView<'_>) -> Option<bool> {
         self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
@@ -263,8 +268,8 @@ impl ResponseReader {
         })
     }
 
-    /// Splits the columns of each row into those of the order and the one with the token of the item, which is the id
-    /// unless the dialect names another place. Without tokens by item there are none of the latter.
+    /// Splits the columns of each row into the columns of the order and the token of the item. The token is the id
+    /// unless the dialect names another place. Without tokens by item, the second list is empty.
     fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
         let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == TokenStyle::Item && rows > 0) else {
             return (found, Vec::new());
@@ -278,7 +283,8 @@ impl ResponseReader {
         (others, last_of_each)
     }
 
-    /// Returns the facts of a body that is no list; none if no match looks into the body of this status.
+    /// Returns the facts of a body that isn't a list. Returns an empty list if no match reads the body of an answer
+    /// with this status.
     fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
         if !self
             .error
@@ -293,8 +299,8 @@ impl ResponseReader {
         self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()
     }
 
-    /// Returns the key of a fact that the dialect promises for every list and that an answer lacks: its total, or its
-    /// flag.
+    /// Returns the key of a fact that the dialect promises for every list but that an answer lacks: its total, or its
+    /// flag. Returns `None` if no such fact is missing.
     pub(crate) fn untold(&self, answer: &Answer) -> Option<&'static str> {
         let has_flag = self.more.iter().any(|source| matches!(source, More::Flag(..)));
         match answer.standing {
@@ -329,7 +335,7 @@ impl ResponseReader {
     }
 }
 
-/// Returns whether a fetch asks for the first items.
+/// Returns whether a fetch asks for the first items of the list, or isn't about a position in the list.
 fn begins_at_start(fetch: &Fetch) -> bool {
     match fetch {
         Fetch::Slice(slice, _) => slice.begins() == Offset(0),
@@ -338,7 +344,7 @@ fn begins_at_start(fetch: &Fetch) -> bool {
     }
 }
 
-/// Returns the token of an item; `None` if it is missing.
+/// Returns the token of an item from its raw JSON; `None` if the token is missing.
 fn of_item(raw: &[u8]) -> Option<Token> {
     let text = std::str::from_utf8(raw).ok().filter(|text| !text.is_empty())?;
     Some(Token(text.into()))
@@ -350,7 +356,7 @@ fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Ans
     answer
 }
 
-/// Returns the error of a response with a status other than that of a list.
+/// Returns the error for a response whose status isn't that of a list.
 pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
     match status {
         204 => {
@@ -360,7 +366,7 @@ pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Readin
         304 => ReadingError::Malformed("304 to a request without conditions".to_owned()),
         300..=399 => {
             let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-            // The query may have secrets, and the location goes into the log. Test:
+            // The query might contain secrets, and the location is logged. Test:
             // `each_status_without_a_list_has_its_error`.
             let location = location.map(|text| text.split(['?', '#']).next().unwrap_or_default().to_owned());
             ReadingError::Redirected { status, location }

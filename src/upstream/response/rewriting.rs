@@ -1,57 +1,58 @@
-//! Bodies on their way to legacy clients, in which the links at known places are mapped to the gateway's address.
+//! Bodies for legacy clients, in which the links at known places are mapped to the gateway's address.
 //!
-//! A body is rewritten while it streams. Between two pieces only a string that may be a link is held back, up to
-//! `LONGEST_LINK` bytes. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
+//! A body is rewritten while it streams. Between two pieces, only a string that may be a link is held back, up to
+//! `LONGEST_LINK` bytes. All other bytes are passed on unchanged. If a body isn't JSON, it is unchanged from the fault
+//! on.
 
 use crate::{
     json::{Pointer, pointer::PointerStep, scalar, write::push_text},
     upstream::place::link_map::LinkMap,
 };
 
-/// The longest string that is read as a link, in bytes.
+/// The longest string that is treated as a link, in bytes.
 const LONGEST_LINK: usize = 16 << 10;
 
-/// The longest member name on the way to a place, in bytes.
+/// The longest member name on the path to a place, in bytes.
 const LONGEST_NAME: usize = 1 << 10;
 
-/// The rewriter of one body, which comes in pieces.
+/// The rewriter of one body, which arrives in pieces.
 #[derive(Debug)]
 pub struct BodyRewriter {
     places: Vec<Pointer>,
     map: LinkMap,
-    /// The open containers on the way to a place, outermost first; at most as many as a pointer has steps.
+    /// The open containers on the path to a place, outermost first; at most as many as a pointer has steps.
     open: Vec<Container>,
     state: RewritingState,
-    /// The string that is being read, from its opening quote on.
+    /// The string that is being read, beginning with its opening quote.
     held: Vec<u8>,
 }
 
-/// An open object or array that places may be in.
+/// An open object or array that may contain a place.
 #[derive(Debug)]
 struct Container {
-    /// The places whose steps lead here.
+    /// The indices of the places whose first steps lead to this container.
     places: Vec<usize>,
     is_object: bool,
-    /// The number of elements before the next one.
+    /// The index of the current element, if the container is an array.
     index: usize,
 }
 
-/// The position between two bytes.
+/// The position in the JSON between two bytes.
 #[derive(Debug)]
 enum RewritingState {
-    /// A value comes next, which these places lead to.
+    /// A value comes next. The indices are of the places whose steps lead to it.
     Value(Vec<usize>),
     /// A member's name, a comma or the end of a container comes next.
     Between,
-    /// In a member's name.
+    /// Within a member's name.
     Name { is_escaped: bool },
-    /// After a member's name.
+    /// After a member's name: a colon comes next.
     Colon,
-    /// In a string that may be a link.
+    /// Within a string that may be a link.
     Link { is_escaped: bool },
-    /// In a value that no place is in.
+    /// Within a value that contains no place.
     Other { depth: usize, is_quoted: bool, is_escaped: bool },
-    /// The rest leaves as it comes.
+    /// The rest of the body is passed on unchanged.
     Rest,
 }
 
@@ -68,7 +69,7 @@ impl BodyRewriter {
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len() + self.held.len() + 64);
         let mut at = 0;
-        // A step that takes no byte enters another state, and one of the next two steps takes the byte.
+        // A step that takes no byte changes the state, and one of the next two steps takes the byte.
         while at < piece.len() {
             at += match &mut self.state {
                 RewritingState::Rest => {
@@ -92,7 +93,7 @@ impl BodyRewriter {
                 }
                 RewritingState::Name { is_escaped } => {
                     let ended = in_string(piece[at], is_escaped);
-                    // A name leaves as it comes. Its copy is for the comparison.
+                    // A name is passed on unchanged. It is also copied, to be compared with the places.
                     self.held.push(piece[at]);
                     out.push(piece[at]);
                     self.name(ended);
@@ -106,7 +107,7 @@ impl BodyRewriter {
         out
     }
 
-    /// Returns the bytes that are still held at the end of the body.
+    /// Returns the bytes that are still held back at the end of the body.
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
         match self.state {
@@ -115,8 +116,8 @@ impl BodyRewriter {
         }
     }
 
-    /// Takes a byte outside of strings and skipped values. Returns 1, or 0 if the byte belongs to the state that
-    /// follows.
+    /// Processes a byte outside of strings and skipped values. Returns the number of bytes taken: 1, or 0 if the byte
+    /// belongs to the next state.
     fn token(&mut self, byte: u8, out: &mut Vec<u8>) -> usize {
         let state = std::mem::replace(&mut self.state, RewritingState::Rest);
         self.state = match (state, byte) {
@@ -133,7 +134,7 @@ impl BodyRewriter {
             }
             (RewritingState::Value(_), b']') => self.close(),
             (RewritingState::Value(_), _) => {
-                // The byte is the first one of the skipped value.
+                // The byte is the first one of the value to be skipped.
                 self.state = RewritingState::Other { depth: 0, is_quoted: false, is_escaped: false };
                 return 0;
             }
@@ -154,33 +155,34 @@ impl BodyRewriter {
                 let name = std::mem::take(&mut self.held);
                 RewritingState::Value(self.member(&name))
             }
-            // The body is no JSON. Test: `any_body_without_such_links_leaves_as_it_came`.
+            // The body isn't JSON. Test: `any_body_without_such_links_leaves_as_it_came`.
             _ => RewritingState::Rest,
         };
         out.push(byte);
         1
     }
 
-    /// Updates the state after the next byte of a string that may be a link.
+    /// Updates the state after a byte of a string that may be a link. `ended` is `true` if the byte was the closing
+    /// quote.
     fn link(&mut self, ended: bool, is_escaped: bool, out: &mut Vec<u8>) {
         if ended {
             let string = std::mem::take(&mut self.held);
             self.push_link(&string, out);
             self.state = self.after_value();
         } else if self.held.len() > LONGEST_LINK {
-            // A string of this size is no link, and memory is bounded: its bytes leave unchanged. Test:
+            // A string of this size isn't a link, and memory is limited, so its bytes are passed on unchanged. Test:
             // `links_at_their_places_change_and_no_other_byte`.
             out.append(&mut self.held);
             self.state = RewritingState::Other { depth: 0, is_quoted: true, is_escaped };
         }
     }
 
-    /// Updates the state after the next byte of a member's name.
+    /// Updates the state after a byte of a member's name. `ended` is `true` if the byte was the closing quote.
     fn name(&mut self, ended: bool) {
         if ended {
             self.state = RewritingState::Colon;
         } else if self.held.len() > LONGEST_NAME {
-            // Without the name the places below it are unknown, so the rest leaves as it comes.
+            // Without the complete name, the places below it are unknown, so the rest is passed on unchanged.
             self.held.clear();
             self.state = RewritingState::Rest;
         }
@@ -191,7 +193,7 @@ impl BodyRewriter {
         let Some(mapped) = text.and_then(|text| self.map.mapped(&text)) else { return out.extend_from_slice(string) };
         let start = out.len();
         push_text(out, &mapped);
-        // PHP's encoder escapes slashes, and a client that reads bytes may rely on it.
+        // PHP's encoder escapes slashes, and a client that reads raw bytes may rely on this.
         if memchr::memmem::find(string, b"\\/").is_some() {
             let written = out.split_off(start);
             for byte in written {
@@ -203,17 +205,17 @@ impl BodyRewriter {
         }
     }
 
-    /// Returns whether one of these places is within the value.
+    /// Returns whether one of these places is inside the value.
     fn leads_on(&self, places: &[usize]) -> bool {
         places.iter().any(|place| self.places[*place].steps().len() > self.open.len())
     }
 
-    /// Returns whether the value itself is one of these places.
+    /// Returns whether one of these places is the value itself.
     fn is_place(&self, places: &[usize]) -> bool {
         places.iter().any(|place| self.places[*place].steps().len() == self.open.len())
     }
 
-    /// Returns the places of the innermost container that this step leads to.
+    /// Returns the places of the innermost container whose next step is `is_step`.
     fn step(&self, is_step: impl Fn(&PointerStep) -> bool) -> Vec<usize> {
         let Some(container) = self.open.last() else { return Vec::new() };
         let leads = |place: &&usize| self.places[**place].steps().get(self.open.len() - 1).is_some_and(&is_step);
@@ -225,8 +227,8 @@ impl BodyRewriter {
         self.step(|step| matches!(step, PointerStep::Member(member) if member.as_bytes() == &*name))
     }
 
-    /// Returns the places that the next element of the innermost array leads to. A step that looks for an element by a
-    /// member leads to every element: the links beside the one it looks for are links as well.
+    /// Returns the places to which the next element of the innermost array leads. A step that looks for an element by a
+    /// member leads to every element, because the links in the other elements are also links to the upstream.
     fn element(&self) -> Vec<usize> {
         let index = self.open.last().map_or(0, |container| container.index);
         self.step(|step| match step {
@@ -245,7 +247,7 @@ impl BodyRewriter {
     }
 }
 
-/// Takes a byte of a string; returns whether it ends the string.
+/// Processes a byte of a string; returns whether the byte ends the string.
 fn in_string(byte: u8, is_escaped: &mut bool) -> bool {
     if std::mem::take(is_escaped) {
         return false;
@@ -254,8 +256,8 @@ fn in_string(byte: u8, is_escaped: &mut bool) -> bool {
     byte == b'"'
 }
 
-/// Skips a value; returns the number of its bytes, and whether it ended. The byte after a number or a word is not
-/// taken.
+/// Skips a value; returns the number of its bytes in this piece, and whether the value ended. The byte after a number
+/// or a word isn't taken.
 fn skip(piece: &[u8], depth: &mut usize, is_quoted: &mut bool, is_escaped: &mut bool) -> (usize, bool) {
     for (at, byte) in piece.iter().enumerate() {
         if *is_quoted {
@@ -301,7 +303,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// Whatever the pieces in which a body comes, the links at the places change and no other byte does.
+    /// Whatever the size of a body's pieces, the links at the places change and no other byte does.
     #[test]
     fn links_at_their_places_change_and_no_other_byte() {
         let long = format!(
@@ -366,7 +368,7 @@ mod tests {
         }
     }
 
-    /// Without a link to change, any bytes leave as they came.
+    /// Without a link to the upstream, all bytes are passed on unchanged.
     #[test]
     fn any_body_without_such_links_leaves_as_it_came() {
         let pieces: Vec<&str> =

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The longest token that is read, in bytes. Longer ones don't fit into a cursor.
+/// The longest token that is read, in bytes. Longer tokens don't fit into a cursor.
 const LONGEST: usize = 8 << 10;
 
 /// The form in which the core keeps the tokens of a dialect.
@@ -36,21 +36,21 @@ pub(crate) enum TokenStyle {
     Pairs,
 }
 
-/// The settings by which tokens are read from answers, compiled.
+/// The compiled settings by which tokens are read from answers.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenReading {
     style: TokenStyle,
     next: Option<TokenSource>,
     previous: Option<TokenSource>,
-    /// The value is a URL, and the token is this parameter of it.
+    /// The parameter that contains the token, if the value is a URL; `None` if the value is the token.
     parameter: Option<String>,
-    /// The place of the base of relative links.
+    /// The place of the base for relative links; `None` if the upstream states no base.
     base: Option<ResponsePlace>,
-    /// The upstream repeats the token that was sent at the end of the list.
+    /// `true` if the upstream marks the end of the list by repeating the token that was sent.
     same_at_end: bool,
-    /// The token of the first page, if one is sent.
+    /// The token that requests for the first page send; `None` if they send no token.
     first: Option<Token>,
-    /// The place in an element of the value that continues the list after it; the id by default.
+    /// The place, in an element, of the value that continues the list after the element; `None` for the id.
     pub(crate) of_item: Option<Pointer>,
 }
 
@@ -58,15 +58,16 @@ pub(crate) struct TokenReading {
 enum TokenSource {
     Text(ResponsePlace),
     Link(ResponsePlace),
-    /// An object whose members are parameters, as a fact.
+    /// An object whose members are parameters: the index of its fact.
     Members(usize),
 }
 
-/// The tokens of an answer: the next one and the previous one.
+/// The tokens of an answer: for the next page and for the previous page.
 pub(crate) type TokenPair = (Option<Token>, Option<Token>);
 
 impl TokenReading {
-    /// Compiles the token settings of `[response]`. All places are compiled before the first fault ends this.
+    /// Compiles the token settings of `[response]`. All places are compiled before the first fault returns, so all
+    /// faults are reported.
     pub(crate) fn compile(
         style: TokenStyle,
         first: Option<&str>,
@@ -108,7 +109,7 @@ impl TokenReading {
         })
     }
 
-    /// Returns the tokens of an answer, whatever its other facts are.
+    /// Returns the tokens of an answer. Flags in the answer aren't considered.
     pub(crate) fn read(
         &self,
         fetch: &TokenFetch,
@@ -118,7 +119,7 @@ impl TokenReading {
         let next = self.one(self.next.as_ref(), true, ask, response)?;
         let previous = self.one(self.previous.as_ref(), false, ask, response)?;
         let sent = fetch.token.as_ref().or(self.first.as_ref());
-        // The request for the first page has sent `first_token`, if the dialect has one.
+        // The request for the first page has sent `first_token`, if the dialect has this setting.
         let ended = self.same_at_end && sent.is_some() && next.as_ref() == sent;
         Ok((next.filter(|_| !ended), previous))
     }
@@ -127,8 +128,8 @@ impl TokenReading {
         self.style
     }
 
-    /// Returns whether the answer has a token for this direction, where a missing one is the end; `None` if the dialect
-    /// reads none for it.
+    /// Returns whether the answer has a token for this direction. A missing token is the end of the list. Returns
+    /// `None` if the dialect reads no tokens for the direction.
     pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
         if self.style == TokenStyle::Pairs && self.next.is_none() {
             // A whole list has no next page.
@@ -151,8 +152,8 @@ impl TokenReading {
             Some(TokenSource::Text(place)) => match (response.text(place), &self.parameter) {
                 (Some(link), Some(name)) => {
                     let token = link::parameter(&link, name).filter(|token| !token.is_empty());
-                    // The first page needs no token when reading back; when reading on, a missing token would look like
-                    // the end. Test: `a_link_that_leads_on_without_its_token_is_no_end`.
+                    // Backward, a link without a token may lead to the first page, which needs no token. Forward, a
+                    // missing token would look like the end. Test: `a_link_that_leads_on_without_its_token_is_no_end`.
                     if token.is_none() && leads_on {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
@@ -166,7 +167,7 @@ impl TokenReading {
                 Some(link) => {
                     let base = self.base.as_ref().and_then(|base| response.text(base));
                     let parameters =
-                        // The request goes to the route's own path, whatever path the link has. Test:
+                        // The request is sent to the route's own path, so a link to another path is refused. Test:
                         // `a_link_to_another_path_is_refused`.
                         link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
                             let detail = format!("a link leads to {path:?}, which is not the path that was asked");
@@ -179,7 +180,7 @@ impl TokenReading {
             Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
         };
         match text {
-            // A cursor with such a token would be refused when it comes back. Test:
+            // A cursor with such a long token would be refused when a client sends it. Test:
             // `missing_null_and_empty_values_are_no_token`.
             Some(text) if text.len() > LONGEST => {
                 Err(ReadingError::Malformed(format!("a token of {} bytes fits into no cursor", text.len())))
@@ -189,7 +190,7 @@ impl TokenReading {
     }
 }
 
-/// Returns the value of a place in the body as JSON, of other places as text.
+/// Returns the value of a place as JSON. A value in the body is already JSON; a value from a header is quoted.
 fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> String {
     match place {
         ResponsePlace::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
@@ -197,28 +198,28 @@ fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> Str
     }
 }
 
-/// Returns a text as a JSON string, with its quotes.
+/// Returns a text as a JSON string, including the quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let mut json = Vec::with_capacity(text.len() + 2);
     push_text(&mut json, text);
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// Returns the value of a token by item as text for a query; `None` for null, the empty text and invalid strings.
+/// Returns the value of a token by item as text for a query; `None` for null, the empty string and invalid strings.
 pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     match scalar::kind(raw.as_bytes()) {
         ScalarKind::Text => match scalar::text(raw.as_bytes())? {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
         }
-        // An empty token would ask for the first page again, without an end.
+        // An empty token would request the first page again, in an endless loop.
         .filter(|text| !text.is_empty()),
         ScalarKind::Null => None,
         _ => Some(Cow::Borrowed(raw)),
     }
 }
 
-/// Returns the members of an object as encoded parameters; `None` for null and without members.
+/// Returns the members of an object as encoded parameters; `None` for null and for an object without members.
 fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
     if scalar::kind(raw) == ScalarKind::Null {
         return Ok(None);
@@ -233,7 +234,7 @@ fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
         let value = match scalar::kind(value) {
             ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
             ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
-            // Nulls, arrays and objects have no single form in a query. Test:
+            // Nulls, arrays and objects have no unique form in a query. Test:
             // `parameters_that_continue_are_texts_and_numbers`.
             ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
         };

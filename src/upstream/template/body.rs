@@ -1,9 +1,9 @@
-//! Bodies of requests by POST: skeletons whose placeholders become typed values. They are set in the client's own body,
-//! if it sends one.
+//! Bodies of POST requests: skeletons whose placeholders become typed values. If the client sends a body, the
+//! skeleton's members are set in this body.
 //!
-//! A text that is one placeholder becomes the value: numbers stay numbers, and tokens are the JSON that the upstream
-//! handed out. A member with an unknown value is removed, also from the client's body; `{token|null}` becomes null
-//! instead.
+//! A string that consists of one placeholder becomes the value itself: numbers stay numbers, and tokens are the JSON
+//! that the upstream sent. A member whose value is unknown is removed, even from the client's body. `{token|null}`
+//! becomes null instead.
 
 use std::borrow::Cow;
 
@@ -16,16 +16,16 @@ use crate::{
     json::{Edit, Edits, write::push_text},
 };
 
-/// The values of variables, as text and as JSON; `None` for a variable without a value.
+/// The values of variables, as text and as JSON. Each function returns `None` for a variable without a value.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
-    /// As text.
+    /// Returns the value of a variable as text.
     pub(crate) text: &'a dyn Fn(Variable) -> Option<Cow<'a, str>>,
-    /// As JSON.
+    /// Returns the value of a variable as JSON.
     pub(crate) json: &'a dyn Fn(Variable) -> Option<Cow<'a, [u8]>>,
 }
 
-/// A compiled skeleton, which is an object.
+/// A compiled skeleton, which is a JSON object.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTemplate {
     members: Vec<(TemplateText, BodyNode)>,
@@ -35,19 +35,19 @@ pub(crate) struct BodyTemplate {
 #[derive(Clone, Debug)]
 enum BodyNode {
     Literal(Vec<u8>),
-    /// The value of a variable, or null if it is unknown and marked so.
+    /// The value of a variable. If the value is unknown, the node is null (`or_null`) or has no value.
     Value {
         variable: Variable,
         or_null: bool,
     },
     Text(TemplateText),
     Object(Vec<(TemplateText, Self)>),
-    /// Elements; an element with variables is repeated for each set of values.
+    /// The elements. An element with variables is repeated for each set of values.
     Array(Vec<Self>),
 }
 
 impl BodyTemplate {
-    /// Compiles a skeleton, which may contain only the variables `allowed`, and in names of members only those of
+    /// Compiles a skeleton. Values may contain only the variables in `allowed`, and names of members only those in
     /// `in_names`.
     pub(crate) fn compile(
         tree: &LocatedTree,
@@ -73,29 +73,30 @@ impl BodyTemplate {
         found
     }
 
-    /// Returns JSON Pointers to the members with variables, which clients can't set. If a variable stands in a member's
-    /// name, the pointer is that of the object.
+    /// Returns JSON Pointers to the members with variables, which clients can't set. If a member's name contains a
+    /// variable, the pointer leads to the object around it.
     pub(crate) fn places(&self) -> Vec<String> {
         let mut found = Vec::new();
         collect_places(&self.members, "", &mut found);
         found
     }
 
-    /// Returns the members with variables as JSON Pointers, and the parts of their values. Elements of arrays and
-    /// members whose names hold variables are left out.
+    /// Returns the JSON Pointers of the members with variables, each with the parts of its value. Elements of arrays,
+    /// and members whose names contain variables, are left out.
     pub(crate) fn members(&self) -> Vec<(String, Vec<TemplatePart>)> {
         let mut found = Vec::new();
         collect_members(&self.members, "", &mut found);
         found
     }
 
-    /// Returns whether several sets of values can be written: as elements of an array, or as joined texts.
+    /// Returns whether several sets of values can be written: as elements of an array or, if `joins` is `true`, as one
+    /// joined string.
     pub(crate) fn repeats(&self, joins: bool) -> bool {
         self.members.iter().all(|(name, node)| name.variables().next().is_none() && node.repeats(joins))
     }
 
-    /// Returns the edits of a body. Several sets of values become elements of an array or are `join`ed; elsewhere the
-    /// first set counts.
+    /// Returns the edits of a body. Several sets of values become elements of an array, or are joined by `join`.
+    /// Elsewhere only the first set is used.
     pub(crate) fn edits(&self, sets: &[Values<'_>], join: Option<&str>) -> Edits {
         edits(&self.members, sets, join)
     }
@@ -105,9 +106,9 @@ fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option
     let edit = |(name, node): &(TemplateText, BodyNode)| {
         let name = written_name(name, sets)?;
         let edit = match node {
-            // Other members of the client's object stay. Test: `placeholders_become_values`.
+            // Other members of the client's object are kept. Test: `placeholders_become_values`.
             BodyNode::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
-            // A member that the client sent under this name is removed too.
+            // If the value is unknown, a member that the client sent under this name is removed too.
             node => node.render(sets, join).map_or(Edit::Remove, Edit::Set),
         };
         Some((name, edit))
@@ -115,7 +116,7 @@ fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option
     members.iter().filter_map(edit).collect()
 }
 
-/// Returns the name of a member with the first set of values; `None` if a variable is unknown.
+/// Returns the name of a member with the first set of values; `None` if a variable has no value.
 fn written_name(name: &TemplateText, sets: &[Values<'_>]) -> Option<String> {
     match sets.first() {
         Some(values) => name.render(values.text),
@@ -128,10 +129,10 @@ fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut
         let here = |name: &str| format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
         match (name.render(&|_| None), node) {
             (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
-            // Members that never change are no place of paging. Test: `places_are_the_members_with_variables`.
+            // Members that never change aren't places of paging. Test: `places_are_the_members_with_variables`.
             (Some(name), node) if node.uses_variables() => found.push(here(&name)),
             (Some(_), _) => {}
-            // The variable stands in a name, so any member here may be one of them.
+            // The name contains a variable, so any member of the object may be the one.
             (None, _) => found.push(above.to_owned()),
         }
     }
@@ -186,7 +187,7 @@ impl BodyNode {
             Self::Literal(json) => Some(json.clone()),
             Self::Value { variable, or_null } => {
                 let json = match (join, sets) {
-                    // A single key keeps its JSON form; several are one text. Test:
+                    // A single key keeps its JSON form; several keys become one string. Test:
                     // `each_key_has_its_element_or_its_part_of_a_text`.
                     (Some(join), [_, _, ..]) => joined(sets, join, &|values| (values.text)(*variable)),
                     _ => sets.first().and_then(|values| (values.json)(*variable)).map(Cow::into_owned),
@@ -217,15 +218,16 @@ impl BodyNode {
                         parts.extend(element.render(sets, join));
                     }
                 }
-                // An array whose elements are all unknown is left out; one that is empty in the skeleton stays. Test:
-                // `placeholders_become_values`.
+                // An array whose elements are all unknown is left out. An array that is empty in the skeleton is kept.
+                // Test: `placeholders_become_values`.
                 (elements.is_empty() || !parts.is_empty()).then(|| enclosed(b'[', &parts, b']'))
             }
         }
     }
 }
 
-/// Joins the texts of several sets of values as one JSON string; returns `None` if one is unknown or there are none.
+/// Joins the texts of several sets of values into one JSON string; returns `None` if a text is unknown or there are no
+/// sets.
 fn joined<'v>(sets: &[Values<'v>], join: &str, text: &dyn Fn(&Values<'v>) -> Option<Cow<'v, str>>) -> Option<Vec<u8>> {
     let texts: Vec<Cow<'_, str>> = sets.iter().map(text).collect::<Option<_>>()?;
     let mut json = Vec::new();
@@ -276,7 +278,7 @@ impl BodyCompiler<'_> {
 
     fn text(&mut self, text: &str, at: Location) -> Option<BodyNode> {
         let alone = |text: &str| text.starts_with('{') && text.find('}') == Some(text.len() - 1);
-        // `{name|null}` becomes null if the value is unknown, and the member stays.
+        // `{name|null}` becomes null if the value is unknown, and the member is kept.
         let (plain, or_null) = match text.strip_suffix("|null}") {
             Some(head) if alone(&format!("{head}}}")) => (format!("{head}}}"), true),
             _ => (text.to_owned(), false),
@@ -310,7 +312,8 @@ mod tests {
         compiled.ok_or_else(|| diagnostics.iter().map(|fault| fault.message.to_string()).collect())
     }
 
-    /// Sets a skeleton in a client's body, with these fields to sort by; the size is 5, and the token is `[1,"a"]`.
+    /// Sets a skeleton in a client's body, and sorts by these fields. The size is 5, and the item to continue after is
+    /// `[1,"a"]`.
     fn written(skeleton: &str, client: &str, fields: &[&str], join: Option<&str>) -> String {
         let texts: Vec<_> = fields
             .iter()

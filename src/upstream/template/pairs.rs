@@ -1,8 +1,8 @@
-//! Raw query strings as pairs, which can be read and replaced without a change to other bytes.
+//! Raw query strings as pairs, which can be read and replaced without changing the bytes of other pairs.
 
 use super::text::{append_pair, decode};
 
-/// Returns the pairs of a query as they are written.
+/// Returns the pairs of a query, still encoded. Empty pairs are skipped.
 pub(crate) fn raw(query: &str) -> impl Iterator<Item = &str> {
     query.split('&').filter(|pair| !pair.is_empty())
 }
@@ -12,12 +12,12 @@ pub(crate) fn name(pair: &str) -> String {
     decode(pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// Returns the decoded value of a pair; empty without one.
+/// Returns the decoded value of a pair; empty if the pair has no `=`.
 pub(crate) fn value(pair: &str) -> String {
     pair.split_once('=').map_or_else(String::new, |(_, value)| decode(value))
 }
 
-/// Replaces the pairs of a query by those of another with the same names, and appends the others.
+/// Replaces the pairs of a query whose names also occur in `by`: removes them, and appends all pairs of `by`.
 pub(crate) fn replaced(query: &str, by: &str) -> String {
     let names: Vec<String> = raw(by).map(name).collect();
     let mut out = String::new();
@@ -28,8 +28,9 @@ pub(crate) fn replaced(query: &str, by: &str) -> String {
     out
 }
 
-/// Returns whether two names are the same parameter to an upstream that ignores letter case.
+/// Returns whether an upstream that ignores letter case reads two names as the same parameter.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {
-    // ASP.NET reads `Status` and `status` as one, so a key filter of either name would collide with the client's own.
+    // ASP.NET doesn't distinguish `Status` and `status`, so a key filter of either name would collide with the client's
+    // own.
     one.to_lowercase() == other.to_lowercase()
 }

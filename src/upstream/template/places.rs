@@ -1,4 +1,4 @@
-//! The kinds of places by which requests name a part of a list.
+//! The ways in which requests name a part of a list.
 
 /// The way in which requests name the part of the list that they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,8 +7,9 @@ pub enum Places {
     Offsets,
     /// By page number.
     Pages,
-    /// By a token, a link or an item of the upstream's; or not at all, if each answer is the whole list.
+    /// By a token, a link or an item of the upstream. Also used if each answer is the whole list, so requests name no
+    /// part.
     Tokens,
-    /// Only by range filters: an answer begins where its range does.
+    /// Only by range filters: an answer begins where its range begins.
     Ranges,
 }

@@ -1,7 +1,7 @@
 //! Templates: text as it is sent, with variables in braces.
 //!
-//! Braces without a name are literal, so that JSON can be written as it is: `{"size":{size}}`. Braces around a name are
-//! doubled, `{{name}}`, and then all braces of the text are.
+//! Braces that don't begin a name are literal, so JSON can be written unchanged: `{"size":{size}}`. Literal braces
+//! around a name are doubled, `{{name}}`. If a text doubles one literal brace, it must double all.
 
 use std::borrow::Cow;
 
@@ -9,62 +9,62 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::config::diagnostic::{Diagnostics, Located, nearest};
 
-/// The characters of values that are not encoded: the unreserved ones of RFC 3986 section 2.3.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The set of characters that are encoded in values: all except the unreserved ones of RFC 3986 section 2.3.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The variables of templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
-    /// The page number, as the upstream counts.
+    /// The page number, in the upstream's counting.
     Page,
-    /// The index of the first item.
+    /// The index of the slice's first item.
     Offset,
-    /// The number of items.
+    /// The number of items in the slice.
     Size,
-    /// The index after the last item.
+    /// The index after the slice's last item.
     End,
-    /// The index of the last item.
+    /// The index of the slice's last item.
     Last,
-    /// The upstream's name of a key.
+    /// The upstream's name of a field.
     Field,
-    /// The direction of a key.
+    /// The word for the direction of a key.
     Direction,
-    /// The position of a key's nulls.
+    /// The word for the position of a key's nulls.
     Nulls,
     /// The name of the collection.
     Collection,
-    /// The token, in either direction.
+    /// The token of the page, in either direction.
     Token,
     /// The token of the next page.
     NextToken,
     /// The token of the previous page.
     PreviousToken,
-    /// The item after which to continue.
+    /// The id or token of the item after which to continue.
     After,
-    /// The item before which to continue.
+    /// The id or token of the item before which to continue.
     Before,
-    /// The value of a comparison.
+    /// The value in a comparison.
     Value,
-    /// The number of a group of comparisons.
+    /// The number of a group of comparisons, which is one alternative of a filter.
     Group,
     /// The whole expression of a key filter.
     Filter,
-    /// The first of two expressions.
+    /// The first of two expressions that `and` or `or` joins.
     A,
-    /// The second of two expressions.
+    /// The second of two expressions that `and` or `or` joins.
     B,
-    /// The expression that the client sent.
+    /// The filter expression that the client sent.
     Client,
     /// The list's path at the upstream, without its final slash.
     Path,
-    /// The same path without its last segment.
+    /// The list's path at the upstream without its last segment.
     Parent,
-    /// The id of the item.
+    /// The id of an item.
     Id,
 }
 
 impl Variable {
-    /// The variables of paging queries and headers.
+    /// The variables that queries, headers and bodies may use for paging.
     pub(crate) const PAGING: &'static [Self] = &[
         Self::Page,
         Self::Offset,
@@ -77,15 +77,15 @@ impl Variable {
         Self::After,
         Self::Before,
     ];
-    /// The variables of sorts.
+    /// The variables that sorts may use.
     pub(crate) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
 
-    /// Returns whether the variable is a token of the upstream.
+    /// Returns whether the variable is a continuation that the upstream gave: a token, or the id of an item.
     pub(crate) const fn is_token(self) -> bool {
         matches!(self, Self::Token | Self::NextToken | Self::PreviousToken | Self::After | Self::Before)
     }
 
-    /// Returns the name between the braces.
+    /// Returns the name of the variable, as it is written between braces.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Page => "page",
@@ -121,14 +121,14 @@ pub(crate) enum TemplatePart {
     Variable(Variable),
 }
 
-/// A text parsed into literals and variables.
+/// A text, parsed into literals and variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TemplateText {
     pieces: Vec<TemplatePart>,
 }
 
 impl TemplateText {
-    /// Parses `part`, which may contain only the variables `allowed`. `written` is the whole text, for diagnostics.
+    /// Parses `part`, which may contain only the variables in `allowed`. `written` is the whole text, for diagnostics.
     pub(crate) fn parse(
         part: &str,
         written: &Located<String>,
@@ -138,7 +138,7 @@ impl TemplateText {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = part;
-        // One doubled brace means that the author doubles all, as in format strings of Rust and Python.
+        // If one brace is doubled, all literal braces are, as in the format strings of Rust and Python.
         let doubled = part.contains("{{");
         // The number of open literal braces.
         let mut open = 0_u32;
@@ -149,7 +149,7 @@ impl TemplateText {
                 literal.push('{');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
-                // Without `{{` in the text, `}}` closes two braces of JSON. Test:
+                // Without `{{` in the text, `}}` are two closing braces of JSON. Test:
                 // `braces_that_hold_no_name_stand_for_themselves`.
                 literal.push('}');
                 rest = after;
@@ -198,13 +198,13 @@ impl TemplateText {
         })
     }
 
-    /// Writes the text with unencoded values; returns `None` if a variable is unknown.
+    /// Writes the text with unencoded values; returns `None` if a variable has no value.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value, String::push_str).then_some(out)
     }
 
-    /// Appends the text with values written by `write`. Returns false if a variable is unknown; the bytes appended are
+    /// Appends the text; `write` appends each value. Returns `false` if a variable has no value; the appended text is
     /// then incomplete.
     fn push<'v>(
         &self,
@@ -216,8 +216,8 @@ impl TemplateText {
             match piece {
                 TemplatePart::Literal(literal) => out.push_str(literal),
                 TemplatePart::Variable(variable) => match value(*variable) {
-                    // In a query `write` encodes the value, so that it can't end its parameter. Literals were encoded
-                    // when the template was read.
+                    // In a query, `write` encodes the value because a raw one could end its parameter. Literals were
+                    // encoded when the template was parsed.
                     Some(plain) => write(out, &plain),
                     None => return false,
                 },
@@ -226,7 +226,7 @@ impl TemplateText {
         true
     }
 
-    /// Rewrites the literals by a function.
+    /// Rewrites each literal with a function.
     pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
         for piece in &mut self.pieces {
             if let TemplatePart::Literal(literal) = piece {
@@ -237,12 +237,12 @@ impl TemplateText {
     }
 }
 
-/// A parameter of a query template. Literals are as they are sent.
+/// A parameter of a query template. Literals are already encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter {
     /// The part before the first `=`.
     pub(crate) name: TemplateText,
-    /// The part after the first `=`; `None` without one.
+    /// The part after the first `=`; `None` if there is no `=`.
     pub(crate) value: Option<TemplateText>,
 }
 
@@ -251,24 +251,24 @@ impl Parameter {
         self.name.variables().chain(self.value.iter().flat_map(TemplateText::variables))
     }
 
-    /// Returns the name as a server reads it. Of a name with a variable, the part before it without an open bracket:
-    /// `$sort` of `$sort[{field}]`.
+    /// Returns the name as a server reads it. If the name contains a variable, returns the part before the variable,
+    /// without an open bracket: `$sort` for `$sort[{field}]`.
     pub(crate) fn decoded_name(&self) -> String {
         match self.name.pieces() {
             [TemplatePart::Literal(name)] => decode(name),
-            // Of `$sort[{field}]` clients may send any field, so the part before the bracket stands for them all.
+            // In `$sort[{field}]`, a client may send any field, so the part before the bracket represents all of them.
             [TemplatePart::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
             _ => String::new(),
         }
     }
 
-    /// Writes `name=value` with encoded values; returns `None` if a variable is unknown.
+    /// Writes `name=value` with encoded values; returns `None` if a variable has no value.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value).then_some(out)
     }
 
-    /// Appends `name=value`. Returns false if a variable is unknown; the bytes appended are then incomplete.
+    /// Appends `name=value`. Returns `false` if a variable has no value; the appended text is then incomplete.
     fn push<'v>(&self, out: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> bool {
         self.name.push(out, value, push_value)
             && self.value.as_ref().is_none_or(|text| {
@@ -278,14 +278,14 @@ impl Parameter {
     }
 }
 
-/// A query as it is sent, without its `?`.
+/// A query template, without a leading `?`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueryTemplate {
     pub(crate) parameters: Vec<Parameter>,
 }
 
 impl QueryTemplate {
-    /// Parses a query template; `""` has no parameters.
+    /// Parses a query template; the empty text has no parameters.
     pub(crate) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
         let Located { value: text, at } = source;
         if text.is_empty() {
@@ -319,7 +319,7 @@ impl QueryTemplate {
         self.parameters.iter().flat_map(Parameter::variables)
     }
 
-    /// Appends the parameters whose variables are all known.
+    /// Appends the parameters whose variables all have a value.
     pub(crate) fn append_to<'v>(&self, query: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) {
         for parameter in &self.parameters {
             let before = query.len();
@@ -327,7 +327,7 @@ impl QueryTemplate {
                 query.push('&');
             }
             let start = query.len();
-            // A parameter that is left out leaves no `&`, which some servers read as an empty name.
+            // If a parameter is left out, its `&` is removed too: some servers read it as an empty name.
             if !parameter.push(query, value) || query.len() == start {
                 query.truncate(before);
             }
@@ -335,7 +335,7 @@ impl QueryTemplate {
     }
 }
 
-/// Appends pairs to a query, with an `&` between both if neither is empty.
+/// Appends pairs to a query. If neither is empty, an `&` separates the two.
 pub(crate) fn append_pair(query: &mut String, pair: &str) {
     if pair.is_empty() {
         return;
@@ -346,14 +346,14 @@ pub(crate) fn append_pair(query: &mut String, pair: &str) {
     query.push_str(pair);
 }
 
-/// Decodes text of a query: `%XX` is a byte, `+` a space.
+/// Decodes the text of a query: `%XX` is a byte, `+` is a space.
 pub(crate) fn decode(text: &str) -> String {
-    // The `+` goes first, because a decoded `%2B` is a plus and no space.
+    // `+` is replaced first, because a decoded `%2B` is a plus and not a space.
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// Encodes a literal of a query: characters that RFC 3986 section 3.4 allows in a query stay, `%XX` too; others are
-/// encoded.
+/// Encodes a literal of a query. Characters that RFC 3986 section 3.4 allows in a query are kept, and so is `%XX`. All
+/// others are encoded.
 pub(crate) fn encode_literal(literal: &str) -> String {
     let bytes = literal.as_bytes();
     let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
@@ -361,7 +361,7 @@ pub(crate) fn encode_literal(literal: &str) -> String {
     for (at, &byte) in bytes.iter().enumerate() {
         let kept = byte.is_ascii_alphanumeric()
             || b"-._~!$&'()*+,;=:@/?".contains(&byte)
-            // An author may have encoded a literal already. Test: `literals_keep_what_a_query_can_hold`.
+            // The author may already have encoded a literal. Test: `literals_keep_what_a_query_can_hold`.
             || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
         if kept {
             out.push(char::from(byte));
@@ -372,16 +372,16 @@ pub(crate) fn encode_literal(literal: &str) -> String {
     out
 }
 
-/// Encodes a value of a query, or a segment of a path.
+/// Encodes a value in a query, or a segment of a path.
 pub(crate) fn encode_value(value: &str) -> String {
-    utf8_percent_encode(value, UNRESERVED).to_string()
+    utf8_percent_encode(value, ENCODED).to_string()
 }
 
 fn push_value(out: &mut String, value: &str) {
-    out.extend(utf8_percent_encode(value, UNRESERVED));
+    out.extend(utf8_percent_encode(value, ENCODED));
 }
 
-/// Returns whether a brace begins a variable: a letter or `_` follows it.
+/// Returns whether the text after a brace begins a variable, that is, with a letter or `_`.
 fn begins_name(inside: &str) -> bool {
     inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
@@ -406,7 +406,7 @@ fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], d
         None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
     };
     let variable = format!("{{{name}}}");
-    // In a long query, the diagnostic points at the variable alone. Test: `an_unknown_variable_is_pointed_at`.
+    // In a long query, the diagnostic points only at the variable. Test: `an_unknown_variable_is_pointed_at`.
     let start = written.value.find(&variable).unwrap_or_default();
     let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
     diagnostics.error(at, format!("unknown variable {variable}"), help);

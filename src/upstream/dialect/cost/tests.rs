@@ -1,4 +1,4 @@
-//! The costs of pages as they are described, and the reports of budgets that are too small.
+//! The descriptions of page costs, and the reports about budgets that are too small.
 
 use super::Costs;
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
     upstream::testing::{at, changed, compile},
 };
 
-/// Returns the messages and advice of `check` about a route, and the costs of the first page and of later ones.
+/// Returns the messages and advice of `check` for a route, and the described costs of the first page and of later
+/// pages.
 fn said(change: impl Fn(&mut ListSettings)) -> (Vec<String>, String, String) {
     let (dialect, list) = (compile(&change), changed(&change));
     let mut diagnostics = Diagnostics::default();
@@ -55,7 +56,7 @@ fn an_upstream_without_a_cap_is_asked_for_a_thousand_at_a_time() {
 #[test]
 fn a_route_that_follows_the_advice_has_no_diagnostic() {
     for size in [4, 10] {
-        // Where ties come in any order, their runs are searched for, with the budget of a search.
+        // Ordered ties keep the search budget out of this test: a run of unordered ties would be searched for.
         let ordered = move |max: u32| {
             move |list: &mut ListSettings| {
                 fixed(size, max)(list);
@@ -79,7 +80,7 @@ fn a_route_that_follows_the_advice_has_no_diagnostic() {
             })
         };
         assert_eq!(with(raised).0, Vec::<String>::new(), "{size}: {told:?}");
-        // A chain that the budget cuts can take a request less.
+        // A chain that the budget cuts short can take one request less.
         assert_eq!(with(raised - 3).0.len(), 1, "{size}: {told:?}");
     }
 }

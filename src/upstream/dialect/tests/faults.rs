@@ -11,7 +11,7 @@ use crate::{
 /// A change that makes a route wrong in one way.
 type Change = fn(&mut ListSettings);
 
-/// Checks that each change causes exactly one fault, and the beginning of its text.
+/// Checks that each change causes exactly one fault, whose text begins as expected.
 fn tell(cases: &[(Change, &str)]) {
     for (change, expected) in cases {
         let told = faults(change);

@@ -29,8 +29,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const SIZE: usize = 1_000;
 
-/// Starts a server with one prepared answer for each request, in turn. Returns it as a peer, and its number of
-/// connections. An answer that ends in `close` ends its connection.
+/// Starts a server that gives one prepared answer to each request, in turn. Returns the server as a peer, and its
+/// number of connections. The server closes the connection after an answer that ends in `close`.
 async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -52,7 +52,7 @@ async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
                 }
             }
         }
-        // Further requests get no answer.
+        // Requests after the last prepared answer get no answer.
         std::future::pending::<()>().await;
     });
     (peers(address), connections)
@@ -138,7 +138,8 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
     }
 }
 
-/// The memory that is held for an answer follows its actual size, whatever it announces, and is freed with the request.
+/// The memory that is held for an answer depends on its actual size, whatever size it announces, and is freed with the
+/// request.
 #[tokio::test]
 async fn bodies_are_held_as_long_as_their_request() {
     let size = SIZE * 1_000;
@@ -157,7 +158,7 @@ async fn bodies_are_held_as_long_as_their_request() {
         let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
         assert_eq!(fetcher.fetch(&visit(&peers), &request(), b"", bounds).await.unwrap().body.len(), size);
         assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
-        // A second answer of the same request has no room beside the first one and the share of another request.
+        // A second answer of the same request has no room next to the first one and the share of another request.
         let other = memory.share();
         other.take(size).unwrap();
         let outcome = fetcher.fetch(&visit(&peers), &request(), b"", bounds).await;
@@ -228,7 +229,7 @@ async fn answers_with_invalid_heads_bodies_or_codings_are_malformed() {
     assert_eq!(kind(&fetch_once(hints).await), "malformed");
 }
 
-/// An answer that breaks off is asked for once more, on another connection.
+/// An answer that breaks off is requested once more, on another connection.
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_requested_once_more() {
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
@@ -273,7 +274,8 @@ async fn a_connection_is_used_again_after_a_whole_answer_only() {
     }
 }
 
-/// RFC 4559 section 6: such credentials apply to the connection, so the next request on it would be the same user's.
+/// Negotiate credentials apply to the whole connection (RFC 4559 section 6), so the next request on it would be made as
+/// the same user.
 #[tokio::test]
 async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
     let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
@@ -313,7 +315,7 @@ async fn a_pooled_connection_that_died_is_replaced_in_silence() {
         let (mut first, _) = listener.accept().await.unwrap();
         read_head(&mut first).await;
         first.write_all(whole).await.unwrap();
-        // The connection ends when the next request has come, as if that crossed the upstream's idle timeout.
+        // The connection ends when the next request arrives, as if that request crossed the upstream's idle timeout.
         read_head(&mut first).await;
         drop(first);
         let (mut second, _) = listener.accept().await.unwrap();
@@ -361,7 +363,7 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     }
 }
 
-/// An answer to HEAD states the length of a body that does not follow, however large; the connection is used again.
+/// An answer to HEAD states the length of a body that doesn't follow, however large. The connection is used again.
 ///
 /// Row: F20
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The health of a peer. An unhealthy peer is skipped.
 //!
-//! A peer that can't be reached rests, and so does one that gave too many failed answers in a row. After the rest, one
-//! request at a time tries the peer while others still skip it. A peer whose health checks fail is skipped until enough
-//! of them have passed.
+//! A peer rests if it can't be reached, or if it gave too many failed answers in a row. After the rest, one request at
+//! a time tries the peer while other requests still skip it. A peer whose health checks fail is skipped until enough
+//! checks have passed.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The rest after the first failure. Each further failure doubles it.
+/// The length of the first rest. Each failed trial doubles the next rest, up to [`LONGEST_REST`].
 const FIRST_REST: Duration = Duration::from_secs(1);
 
 /// The longest rest, and the time after which a trial without a result is repeated.
@@ -21,9 +21,9 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The health of one peer.
 #[derive(Debug)]
 pub(crate) struct Health {
-    /// A flag that every request reads; the lock is taken only while it is set.
+    /// `true` while the peer is unhealthy. Every request reads this flag; the lock is taken only while the flag is set.
     ails: AtomicBool,
-    /// Failed answers in a row.
+    /// The number of failed answers in a row.
     failed_answers: AtomicU32,
     state: Mutex<HealthState>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Health {
 struct HealthState {
     /// The time of the last change between healthy and unhealthy.
     since: Instant,
-    /// The reason of the last rest or failing check, also after its end.
+    /// The reason of the last rest or failing check. It is kept after the rest or the failing has ended.
     reason: String,
     rest: Option<Rest>,
     checks: Checks,
@@ -41,10 +41,10 @@ struct HealthState {
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     cause: RestCause,
-    /// The length of the rest after the next failure.
+    /// The length of the next rest, if the trial after this one fails.
     next: Duration,
     until: Instant,
-    /// A request is trying the peer.
+    /// `true` while a request is trying the peer.
     on_trial: bool,
 }
 
@@ -59,14 +59,14 @@ enum RestCause {
 #[derive(Clone, Copy, Debug, Default)]
 struct Checks {
     is_failing: bool,
-    /// Results in a row that contradict `is_failing`.
+    /// The number of results in a row that contradict `is_failing`.
     contrary: u32,
 }
 
 /// The decision whether a request may be sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// The peer is healthy as far as is known.
+    /// The peer is healthy, as far as the gateway can tell.
     Ready,
     /// The rest is over, and this request may try the peer.
     Trial,
@@ -83,14 +83,14 @@ pub(crate) enum HealthChange {
     Healthy,
 }
 
-/// The health of a peer as operators see it.
+/// The health of a peer, as it is shown to operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthReport {
-    /// The reason that the peer is skipped; `None` if it is healthy.
+    /// The reason why the peer is skipped; `None` if it is healthy.
     pub reason: Option<String>,
-    /// The time of the last change.
+    /// The time of the last change between healthy and unhealthy.
     pub since: Instant,
-    /// Failed answers in a row.
+    /// The number of failed answers in a row.
     pub failed_answers: u32,
 }
 
@@ -103,15 +103,15 @@ impl Health {
 
     /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
     ///
-    /// Trials of peers that gave failed answers are made with requests that can be repeated at another peer. After
-    /// another 30 s without any, every request will do.
+    /// Only requests that can be repeated at another peer try a peer that gave failed answers. If no such request comes
+    /// within 30 s after the rest, any request may try it.
     pub(crate) fn readiness(&self, can_repeat: bool, now: Instant) -> Readiness {
         if !self.ails() {
             return Readiness::Ready;
         }
         let state = &mut *self.locked();
         match &mut state.rest {
-            // Passed health checks alone bring such a peer back.
+            // Only passed health checks bring back a peer whose checks fail.
             _ if state.checks.is_failing => Readiness::Resting,
             None => Readiness::Ready,
             Some(rest) => {
@@ -130,12 +130,12 @@ impl Health {
         }
     }
 
-    /// Returns whether the peer is unhealthy, also while it is on trial.
+    /// Returns whether the peer is unhealthy. A peer that is on trial still is.
     pub(crate) fn ails(&self) -> bool {
         self.ails.load(Ordering::Relaxed)
     }
 
-    /// Returns the health as operators see it.
+    /// Returns the health as it is shown to operators.
     pub(crate) fn report(&self) -> HealthReport {
         let state = self.locked();
         HealthReport {
@@ -145,26 +145,26 @@ impl Health {
         }
     }
 
-    /// Records that the peer could not be reached.
+    /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health, if any.
     pub(crate) fn unreached(&self, said: &str, now: Instant) -> Option<HealthChange> {
         self.begin_rest(RestCause::Unreachable, || format!("it can't be reached: {said}"), now)
     }
 
-    /// Records a new connection to the peer.
+    /// Records a new connection to the peer, which ends the rest of a peer that couldn't be reached.
     pub(crate) fn reached(&self, now: Instant) -> Option<HealthChange> {
         if !self.ails() {
             return None;
         }
         let mut state = self.locked();
-        // A new connection is no answer: a peer that gave failed answers goes on resting. Test:
+        // A new connection isn't an answer: a peer that gave failed answers continues to rest. Test:
         // `failed_answers_in_a_row_make_a_rest_that_a_good_answer_on_trial_ends`.
         state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable);
         self.settle(&mut state, now)
     }
 
-    /// Records a good answer.
+    /// Records a good answer. It ends the row of failed answers, and on trial the rest that they caused.
     pub(crate) fn answered(&self, now: Instant) -> Option<HealthChange> {
-        // Most answers are good, so that the counter is usually only read.
+        // Most answers are good, so the counter is usually only read.
         if self.failed_answers.load(Ordering::Relaxed) > 0 {
             self.failed_answers.store(0, Ordering::Relaxed);
         }
@@ -172,12 +172,13 @@ impl Health {
             return None;
         }
         let mut state = self.locked();
-        // Answers to requests that were in flight when the rest began don't end it.
+        // Answers to requests that were in flight when the rest began don't end the rest.
         state.rest = state.rest.filter(|rest| rest.cause == RestCause::Unreachable || !rest.on_trial);
         self.settle(&mut state, now)
     }
 
-    /// Records a failed answer. After `most` in a row a healthy peer rests, if it `may_rest`; never, if `most` is 0.
+    /// Records a failed answer. A healthy peer rests after `most` of them in a row, if `may_rest` returns `true`. If
+    /// `most` is 0, it never rests.
     pub(crate) fn failed(
         &self,
         said: &str,
@@ -186,8 +187,9 @@ impl Health {
         now: Instant,
     ) -> Option<HealthChange> {
         let count = self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // A failed trial begins the next rest, whatever the count is. A peer whose health checks fail is used where all
-        // others ail too, and has no rest. Test: `a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other`.
+        // A failed trial begins the next rest, whatever the count is. An unhealthy peer without a rest has failing
+        // health checks and is used only because no peer is healthy. Test:
+        // `a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other`.
         let is_resting = self.ails() && self.locked().rest.is_some();
         if !is_resting && (most == 0 || count < most || !may_rest()) {
             return None;
@@ -219,19 +221,19 @@ impl Health {
             state.checks = Checks { is_failing: has_failed, contrary: 0 };
         }
         match result {
-            // A rest keeps its reason while health checks fail too.
+            // While the peer also rests, the reason of the rest is kept.
             Err(said) if state.checks.is_failing && state.rest.is_none() => {
                 state.reason = format!("its health check fails: {said}");
             }
             Err(_) => {}
-            // A check shows that the peer can be reached, and not that it answers clients well. Test:
+            // A passed check shows that the peer can be reached, but not that it answers clients well. Test:
             // `health_checks_change_health_after_enough_of_them_in_a_row`.
             Ok(()) => state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable),
         }
         self.settle(&mut state, now)
     }
 
-    /// Forgets the results of health checks, because the configuration has other ones now.
+    /// Forgets the results of health checks, because a new configuration has other checks.
     pub(crate) fn forget_checks(&self, now: Instant) {
         let mut state = self.locked();
         state.checks = Checks::default();
@@ -253,7 +255,7 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Updates the flag `ails` from the state, and returns the change if there is one.
+    /// Updates the flag `ails` from the state and returns the change, if any.
     fn settle(&self, state: &mut HealthState, now: Instant) -> Option<HealthChange> {
         let ails = state.rest.is_some() || state.checks.is_failing;
         if self.ails.swap(ails, Ordering::Relaxed) == ails {
@@ -263,7 +265,7 @@ impl Health {
         if ails {
             return Some(HealthChange::Unhealthy(state.reason.clone()));
         }
-        // Else one failed answer could complete the row from before the rest, and begin another rest.
+        // Otherwise one failed answer could complete the row from before the rest, and begin another rest.
         self.failed_answers.store(0, Ordering::Relaxed);
         Some(HealthChange::Healthy)
     }

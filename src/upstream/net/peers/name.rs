@@ -1,8 +1,8 @@
-//! A peer as the configuration names it, and its addresses. Names are resolved in the background; if that fails, the
+//! A peer as the configuration names it, and its addresses. Names are resolved in the background. If that fails, the
 //! known addresses stay in use.
 //!
-//! Pingora's `HttpPeer::new` resolves names synchronously and panics on failure. It therefore gets only addresses, and
-//! the name separately for TLS.
+//! Pingora's `HttpPeer::new` resolves names synchronously and panics on failure. Therefore it gets only addresses here,
+//! and the name for TLS is set separately.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -20,18 +20,20 @@ use tokio::sync::Notify;
 use super::{peer::Peer, resolver::look_up};
 use crate::upstream::net::error::FetchError;
 
-/// The shortest and the longest time until a name is resolved again. In between, the expiry of its records decides.
+/// The shortest time until a name is resolved again. Between this and [`LONGEST`], the expiry of the DNS records
+/// decides.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The time from a failed resolution to the next attempt.
 const AFTER_FAULT: Duration = Duration::from_secs(5);
 
-/// A function that returns the current time. Expiries and rests begin when a look-up or an attempt to connect ends, not
-/// when its request began.
+/// A function that returns the current time. The time is read when a look-up or an attempt to connect ends, because
+/// expiries and rests begin then, and not when the request began.
 pub type Clock = fn() -> Instant;
 
-/// A `host:port` and its addresses. The next snapshot shares it, so that a reload keeps the addresses and their health.
+/// A `host:port` and its addresses. The next snapshot shares the value, so a reload keeps the addresses and their
+/// health.
 #[derive(Debug)]
 pub struct PeerName {
     text: String,
@@ -40,7 +42,7 @@ pub struct PeerName {
     servers: Vec<SocketAddr>,
     clock: Clock,
     resolved: ArcSwapOption<Resolved>,
-    /// A look-up is under way.
+    /// `true` while a look-up is under way.
     asking: AtomicBool,
     /// Wakes the requests that wait for the first addresses.
     answered: Notify,
@@ -49,17 +51,17 @@ pub struct PeerName {
 /// The result of the last resolution.
 #[derive(Debug)]
 pub struct Resolved {
-    /// The peers, one for each address; empty if the name has never been resolved.
+    /// The peers, one for each address; empty if no resolution has succeeded yet.
     pub peers: Vec<Arc<Peer>>,
-    /// The reason that the last resolution failed, and the time since which all have failed; `None` after a success.
+    /// The reason why the last resolution failed, and the time since which all have failed; `None` after a success.
     pub fault: Option<(String, Instant)>,
-    /// The time of the next resolution. Literal addresses have none.
+    /// The time of the next resolution; `None` for a literal address, which is never resolved.
     next: Option<Instant>,
 }
 
 impl PeerName {
-    /// Parses `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; returns `None` for other texts. Names are resolved by
-    /// `servers`, or by the system's servers if there are none.
+    /// Parses `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; returns `None` for other strings. Names are resolved
+    /// by `servers`, or by the system's servers if `servers` is empty.
     #[must_use]
     pub fn parse(text: &str, servers: &[SocketAddr], clock: Clock) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
@@ -84,25 +86,25 @@ impl PeerName {
         })
     }
 
-    /// Returns the text that was parsed.
+    /// Returns the `host:port` that was parsed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the host, an IPv6 address without its brackets.
+    /// Returns the host; an IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns the DNS servers that are asked for the name.
+    /// Returns the DNS servers that resolve the name; empty for the system's servers.
     #[must_use]
     pub fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
 
-    /// Returns whether the host is an address.
+    /// Returns whether the host is an IP address, not a name.
     #[must_use]
     pub fn is_literal(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
@@ -113,7 +115,7 @@ impl PeerName {
     pub fn is_loopback(&self) -> bool {
         let name = self.host.trim_end_matches('.').to_ascii_lowercase();
         match self.host.parse::<IpAddr>() {
-            // Also an IPv4 address in the form of IPv6: `::ffff:127.0.0.1`.
+            // An IPv4 address in the form of IPv6, such as `::ffff:127.0.0.1`, is also a loopback address.
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => name == "localhost" || name.ends_with(".localhost"),
         }
@@ -125,15 +127,15 @@ impl PeerName {
         self.resolved.load()
     }
 
-    /// Waits until the name has addresses. The name is resolved once for all waiting requests.
+    /// Waits until the name has addresses, at most for `patience`. The name is resolved once for all waiting requests.
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`] if the look-up fails, and [`FetchError::Timeout`] after `patience`.
     pub(crate) async fn first(self: &Arc<Self>, patience: Duration) -> Result<(), FetchError> {
         let is_known = || self.resolved().as_ref().is_some_and(|resolved| !resolved.peers.is_empty());
         let mut answered = pin!(self.answered.notified());
-        // The wait is enabled before the check, so that a look-up that ends in between is not missed.
+        // The wait is enabled before the check. Otherwise a look-up that ends in between would be missed.
         answered.as_mut().enable();
         if is_known() {
             return Ok(());
@@ -147,7 +149,7 @@ impl PeerName {
         }
     }
 
-    /// Resolves the name in the background if that is due.
+    /// Resolves the name in the background if a resolution is due.
     pub(crate) fn refresh(self: &Arc<Self>, now: Instant) {
         let is_due = match &*self.resolved() {
             None => true,
@@ -158,7 +160,7 @@ impl PeerName {
         }
     }
 
-    /// Resolves the name in the background, unless that is being done already.
+    /// Resolves the name in the background, unless a look-up is already under way.
     fn resolve(self: &Arc<Self>) {
         // A single look-up at a time serves all waiting requests. Test:
         // `an_unknown_name_is_resolved_once_at_a_time_and_again_later`.
@@ -176,7 +178,7 @@ impl PeerName {
         });
     }
 
-    /// Takes the result of a look-up. Peers whose address the name still has stay the same, with their health.
+    /// Stores the result of a look-up. Peers whose addresses the name still has are kept, with their health.
     fn take(&self, found: Result<(Vec<IpAddr>, Instant), String>, now: Instant) {
         let known = self.resolved.load_full();
         let peers = known.as_ref().map_or(&[][..], |known| known.peers.as_slice());
@@ -193,7 +195,7 @@ impl PeerName {
                     tracing::info!(host, "name resolved again");
                 }
                 let peer = |ip| kept(ip).map_or_else(|| Peer::new((*ip, self.port).into(), now), Arc::clone);
-                // Records may expire at once, or after hours, so that the time of the next look-up has bounds. Test:
+                // Records may expire at once or after hours, so the time of the next look-up has bounds. Test:
                 // `a_name_is_asked_for_again_when_its_records_expire_within_bounds`.
                 let next = Some(until.clamp(now + SHORTEST, now + LONGEST));
                 Resolved { peers: addresses.iter().map(peer).collect(), fault: None, next }
@@ -202,7 +204,7 @@ impl PeerName {
                 if failed_since.is_none() {
                     tracing::warn!(host, error, "name not resolved; known addresses stay in use");
                 }
-                // While DNS fails, the known addresses usually still work, so that they stay in use. Test:
+                // While DNS fails, the known addresses usually still work, so they stay in use. Test:
                 // `a_name_that_is_gone_keeps_its_last_addresses_and_the_health_of_those_that_stay`.
                 let fault = Some((error, failed_since.unwrap_or(now)));
                 Resolved { peers: peers.to_vec(), fault, next: Some(now + AFTER_FAULT) }
@@ -278,7 +280,7 @@ mod tests {
     /// Row: F03
     #[tokio::test]
     async fn an_unknown_name_is_resolved_once_at_a_time_and_again_later() {
-        // No server listens there, so the look-up fails at once.
+        // No server listens at this address, so the look-up fails at once.
         let name = PeerName::parse("nothing.invalid:80", &[([127, 0, 0, 1], 1).into()], now).unwrap();
         let name = Arc::new(name);
         for _ in 0..2 {

@@ -14,20 +14,20 @@ use super::health::{Health, HealthReport};
 /// An address of an upstream.
 #[derive(Debug)]
 pub struct Peer {
-    /// The address and port of its connections.
+    /// The address and port to which connections are made.
     pub address: SocketAddr,
-    /// The health, which is kept as long as the name has the address.
+    /// The health, kept as long as the peer's name has the address.
     pub(crate) health: Health,
     in_flight: AtomicUsize,
-    /// The time of the next health check; `None` while one is made.
+    /// The time of the next health check; `None` while a check is being made.
     next_check: Mutex<Option<Instant>>,
 }
 
-/// A request in flight to a peer. Dropping the value ends its count.
+/// A request in flight to a peer. Dropping the value removes the request from the peer's count.
 #[derive(Debug)]
 pub(crate) struct PeerRequest(Arc<Peer>);
 
-/// A health check of a peer. Dropping it lets the next one begin.
+/// A health check that is being made. Dropping the value lets the next check begin.
 #[derive(Debug)]
 pub(crate) struct PendingCheck {
     pub(crate) peer: Arc<Peer>,
@@ -49,13 +49,13 @@ impl Peer {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Returns the health as operators see it.
+    /// Returns the health as it is shown to operators.
     #[must_use]
     pub fn report(&self) -> HealthReport {
         self.health.report()
     }
 
-    /// Forgets the results of health checks: the configuration has other ones now.
+    /// Forgets the results of health checks, because a new configuration has other checks.
     pub fn forget_checks(&self, now: Instant) {
         self.health.forget_checks(now);
     }
@@ -66,7 +66,8 @@ impl Peer {
         PeerRequest(Arc::clone(self))
     }
 
-    /// Begins a health check if one is due and none is being made. The one after it is due at `next`.
+    /// Begins a health check; returns `None` if no check is due or one is already being made. The following check is
+    /// due at `next`.
     pub(crate) fn begin_check(self: &Arc<Self>, now: Instant, next: Instant) -> Option<PendingCheck> {
         self.next_check.lock().unwrap_or_else(PoisonError::into_inner).take_if(|due| *due <= now)?;
         Some(PendingCheck { peer: Arc::clone(self), next })

@@ -1,8 +1,8 @@
 //! Look-ups of names in DNS and in `/etc/hosts`.
 //!
-//! A resolver is built for each look-up, so that changes of `/etc/resolv.conf` and `/etc/hosts` are followed, and no
-//! socket outlives the runtime that opened it. There is one look-up of a name at a time. A name with addresses is
-//! looked up at most once a second.
+//! Each look-up builds a new resolver. Thus changes of `/etc/resolv.conf` and `/etc/hosts` take effect, and no socket
+//! outlives the runtime that opened it. There is one look-up of a name at a time. A name with addresses is looked up at
+//! most once a second.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,24 +23,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_ADDRESSES: usize = 128;
 
 /// Returns the addresses of a host, each once and in a fixed order, and the time at which they expire. The DNS servers
-/// are `servers`, or those of the system if there are none.
+/// are `servers`, or the system's if `servers` is empty.
 ///
 /// # Errors
 ///
-/// Returns the reason as text for the log, also if the name has no address.
+/// Returns the reason as text for the log. A name without an address is also an error.
 pub(crate) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
     let resolver = build(servers).map_err(|error| error.to_string())?;
-    // The configuration permits ASCII names alone. Those of services may have underscores, which the parser of
+    // The configuration permits only ASCII names. Names of services may contain underscores, which the parser of
     // international names refuses. Test: `peers_follow_dns_and_outlive_its_failure`.
     let name = Name::from_ascii(host).map_err(|error| error.to_string())?;
     let found = tokio::time::timeout(PATIENCE, resolver.lookup_ip(name)).await;
     let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
     let mut addresses: Vec<IpAddr> = found.iter().collect();
-    // Servers rotate addresses. In a fixed order each peer keeps its turn.
+    // DNS servers rotate addresses. A fixed order keeps each peer's turn.
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(MOST_ADDRESSES);
-    // An answer without addresses is a failed look-up, so that the known addresses stay in use.
+    // An answer without addresses is a failed look-up, so the known addresses stay in use.
     if addresses.is_empty() {
         return Err("the name has no address".to_owned());
     }

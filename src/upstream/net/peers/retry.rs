@@ -1,4 +1,4 @@
-//! Retries of requests that only read: the failures that are worth one, their pauses, and their budget.
+//! Retries of requests that only read: the failures after which a retry is worthwhile, the pauses, and the budget.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -10,11 +10,11 @@ use crate::{config::settings::RetrySettings, upstream::net::error::FetchError};
 /// The cost of a retry in the unit of the budget, a hundredth of a retry.
 const RETRY: u32 = 100;
 
-/// The largest budget, in retries. A new budget is full, so that an upstream with few requests has retries too.
+/// The largest budget, in retries. A new budget is full, so even an upstream with few requests has retries.
 const RESERVE: u32 = 10;
 
-/// The budget of retries of one upstream: every request adds a share of a retry. It needs no clock: there are never
-/// more retries than the reserve and that share of all requests. The next snapshot shares it.
+/// The budget of retries of one upstream. Every request adds a share of a retry, so there are never more retries than
+/// the reserve plus that share of all requests. The budget needs no clock. The next snapshot shares it.
 #[derive(Debug)]
 pub struct RetryBudget {
     hundredths: AtomicU32,
@@ -33,21 +33,21 @@ impl Default for RetryBudget {
 pub(crate) enum Flaw {
     /// The connection failed, or the answer broke off.
     Broken,
-    /// A timeout.
+    /// The request timed out.
     Late,
-    /// A status of [`Flaw::of_status`], with the seconds of its `Retry-After`.
+    /// A status that [`Flaw::of_status`] accepts, and the seconds of its `Retry-After`; `None` without that header.
     Status(u16, Option<u64>),
 }
 
 impl Flaw {
-    /// Returns the flaw of an answer with this status: those of failing servers and of proxies before them (RFC 9110
-    /// section 15.6). Others, such as 501, are no fault of the peer.
+    /// Returns the flaw of an answer with this status; `None` unless a failing server or a proxy in front of it sends
+    /// the status (RFC 9110 section 15.6). Other statuses, such as 501, aren't the peer's fault.
     pub(crate) fn of_status(status: u16, retry_after: impl FnOnce() -> Option<u64>) -> Option<Self> {
         matches!(status, 500 | 502 | 503 | 504).then(|| Self::Status(status, retry_after()))
     }
 
-    /// Returns the flaw of a failed request. An answer that arrived and can't be read would be the same again, and the
-    /// gateway's own limits are no fault of the peer.
+    /// Returns the flaw of a failed request; `None` if a retry can't help. An answer that arrived but can't be read
+    /// would be the same again, and the gateway's own limits aren't the peer's fault.
     pub(crate) fn of_error(error: &FetchError) -> Option<Self> {
         match error {
             FetchError::Unavailable(_) | FetchError::Cut(_) => Some(Self::Broken),
@@ -59,14 +59,14 @@ impl Flaw {
         }
     }
 
-    /// Returns the least pause before a retry; `None` if a retry is not worthwhile. `has_other` means that another
-    /// healthy peer has not been asked yet.
+    /// Returns the least pause before a retry; `None` if a retry isn't worthwhile. `has_other` is `true` if a healthy
+    /// peer hasn't failed this request yet.
     fn least_pause(self, has_other: bool, longest_retry_after: Duration) -> Option<Duration> {
         match self {
-            // The flaw and its `Retry-After` are those of the peer that was asked, so that another is asked at once.
+            // The flaw and its `Retry-After` belong to the peer that failed, so another peer is tried without a delay.
             // Test: `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
-            // The same peer would most likely be as late again, or fail by the same fault.
+            // The same peer would most likely be late again, or fail in the same way.
             Self::Late | Self::Status(500, _) => None,
             // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {
@@ -76,12 +76,12 @@ impl Flaw {
         }
     }
 
-    /// Returns the pause before retry number `index`, from 0; `None` if a retry is not worthwhile. `random` is any
-    /// number.
+    /// Returns the pause before retry number `index`, counted from 0; `None` if a retry isn't worthwhile. `random`
+    /// varies the pause between its half (0) and its whole (`u32::MAX`).
     pub(crate) fn pause(self, settings: &RetrySettings, has_other: bool, index: u32, random: u32) -> Option<Duration> {
         let least = self.least_pause(has_other, settings.longest_retry_after)?;
         let doubled = settings.pause.saturating_mul(2_u32.saturating_pow(index)).min(settings.longest_pause);
-        // Half of the pause is random, so that requests that failed together don't come back together.
+        // Half of the pause is random so that requests that failed together aren't repeated together.
         let random = doubled.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0);
         Some(least.max(doubled / 2 + random))
     }
@@ -98,7 +98,7 @@ impl std::fmt::Display for Flaw {
 }
 
 impl RetryBudget {
-    /// Adds the share of a request, in percent of a retry, up to the largest budget.
+    /// Adds the share of one request, in hundredths of a retry. The budget stays at most [`RESERVE`] retries.
     pub(crate) fn add(&self, share: u32) {
         let most = RESERVE * RETRY;
         // Usually the budget is full, and the counter is only read.
@@ -109,7 +109,7 @@ impl RetryBudget {
         }
     }
 
-    /// Takes a retry. Returns whether there was one.
+    /// Takes a retry from the budget. Returns whether the budget allowed it.
     pub(crate) fn take(&self) -> bool {
         let taken = self
             .hundredths
@@ -120,7 +120,7 @@ impl RetryBudget {
         taken
     }
 
-    /// Returns the number of retries.
+    /// Returns the number of retries made so far.
     #[must_use]
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
@@ -179,7 +179,7 @@ mod tests {
         let mut retries = 0;
         for _ in 0..1_000 {
             budget.add(20);
-            // Each request fails as often as it can.
+            // Each request asks for two retries.
             retries += (0..2).filter(|_| budget.take()).count();
         }
         assert!((200..=210).contains(&retries), "{retries}");

@@ -29,56 +29,57 @@ use crate::{
 #[derive(Debug)]
 pub struct Peers {
     names: Vec<Arc<PeerName>>,
-    /// The settings of all peers, to which each adds its address.
+    /// The connection settings that all peers share. Each peer adds its address.
     template: HttpPeer,
     tls: Option<PeerTls>,
-    /// Certificates are checked against the host of the peer.
+    /// `true` if certificates are checked against the peer's host, because no server name is configured.
     host_is_server_name: bool,
     policy: PeerPolicy,
-    /// The number of choices so far, by which peers have their turn.
+    /// The number of choices so far, which decides the next peer in turn.
     turn: AtomicUsize,
     /// The number of failed attempts to connect.
     failures: AtomicU64,
 }
 
-/// The choice and the health of peers, as the configuration has them.
+/// The settings by which peers are chosen and their health is judged.
 #[derive(Debug)]
 pub struct PeerPolicy {
     /// The name of the upstream, for the log.
     pub upstream: String,
     /// The rule by which a peer is chosen.
     pub balance: Balance,
-    /// The settings of health checks; `None` without any.
+    /// The settings of health checks; `None` if the upstream has no health checks.
     pub check: Option<HealthCheckSettings>,
-    /// Failed answers in a row after which a peer rests; 0 for never.
+    /// The number of failed answers in a row after which a peer rests; 0 means never.
     pub eject_after: u32,
     /// The settings of retries.
     pub retries: RetrySettings,
-    /// The budget of retries, which the next snapshot shares.
+    /// The budget of retries, shared with the next snapshot.
     pub budget: Arc<RetryBudget>,
     /// The source of the current time.
     pub clock: Clock,
 }
 
-/// The TLS of an upstream.
+/// The TLS settings of an upstream.
 #[derive(Debug)]
 pub struct PeerTls {
     /// The certificates in use, which are replaced when their files change.
     pub credentials: Arc<Renewable<PeerCredentials>>,
-    /// The oldest version that is used. Pingora's connections have no such setting.
+    /// The oldest TLS version that may be used. Pingora has no such setting, so the version is checked after the
+    /// handshake.
     pub min_version: TlsVersion,
 }
 
 /// The criteria by which the peer of a request is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WantedPeer<'a> {
-    /// The key of [`Balance::Hash`].
+    /// The key by which [`Balance::Hash`] chooses.
     pub(super) key: u128,
-    /// The request can be repeated at another peer.
+    /// `true` if the request can be repeated at another peer.
     pub(super) can_repeat: bool,
-    /// The peer of earlier requests, which is taken again if it is healthy.
+    /// The peer of the visit's earlier requests, which is chosen again if it is healthy; `None` without one.
     pub(super) known: Option<SocketAddr>,
-    /// The peers that are taken only if there is no other.
+    /// The peers that failed this client request. They are chosen only if there is no other peer.
     pub(super) failed: &'a [SocketAddr],
 }
 
@@ -86,13 +87,13 @@ pub(super) struct WantedPeer<'a> {
 pub(crate) struct ChosenPeer {
     /// The peer as Pingora connects to it.
     pub(crate) http: Box<HttpPeer>,
-    /// The peer, which counts the request.
+    /// The peer, whose count of requests in flight includes this request.
     pub(crate) request: PeerRequest,
 }
 
 impl Peers {
-    /// Creates peers like `template` with their own addresses, and with their own certificate names if `template` has
-    /// none.
+    /// Creates the peers of these names, with the connection settings of `template`. If `template` has no server name,
+    /// a peer's certificate must be for the peer's host.
     #[must_use]
     pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer, tls: Option<PeerTls>, policy: PeerPolicy) -> Self {
         // Without a configured server name, a certificate must be for the host by which the configuration names the
@@ -107,14 +108,14 @@ impl Peers {
         self.tls.as_ref().map(|tls| &tls.credentials)
     }
 
-    /// Returns whether a version of TLS may be used. `version` is OpenSSL's name of it, as `TLSv1.3`.
+    /// Returns whether a TLS version may be used. `version` is OpenSSL's name, such as `TLSv1.3`.
     #[must_use]
     pub fn speaks(&self, version: &str) -> bool {
         // Versions before 1.2 fail in the handshake: their signatures are below OpenSSL's level of security.
         self.tls.as_ref().is_none_or(|tls| tls.min_version == TlsVersion::Tls12 || version == "TLSv1.3")
     }
 
-    /// Returns the names, which the next snapshot shares.
+    /// Returns the names of the peers, which the next snapshot shares.
     #[must_use]
     pub fn names(&self) -> &[Arc<PeerName>] {
         &self.names
@@ -138,7 +139,7 @@ impl Peers {
         &self.policy.budget
     }
 
-    /// Returns the settings of health checks; `None` without any.
+    /// Returns the settings of health checks; `None` if the upstream has no health checks.
     #[must_use]
     pub fn check(&self) -> Option<&HealthCheckSettings> {
         self.policy.check.as_ref()
@@ -178,7 +179,7 @@ impl Peers {
         })
     }
 
-    /// Returns the peer at an address; `None` if no name has the address any more.
+    /// Returns the peer at an address; `None` if the address no longer belongs to a name.
     pub(super) fn at(&self, address: SocketAddr) -> Option<Arc<Peer>> {
         self.find(|peer| peer.address == address).map(|(_, peer)| peer)
     }
@@ -188,11 +189,13 @@ impl Peers {
         self.fold(false, |found, _, peer| found || (!peer.health.ails() && is_included(peer)))
     }
 
-    /// Returns the peer for an attempt.
+    /// Chooses the peer for an attempt. If no name has been resolved yet, waits up to `patience` for the addresses of
+    /// one name.
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if no name has been resolved yet.
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if there is no address and no name can be
+    /// resolved in time.
     pub(super) async fn next(
         &self,
         wanted: WantedPeer<'_>,
@@ -216,16 +219,16 @@ impl Peers {
         Ok(self.chosen(name, &peer, is_trial.then_some(turn)))
     }
 
-    /// Returns a peer as Pingora connects to it. `trial` is the number of a choice that is a trial, which gets a new
-    /// connection.
+    /// Returns a peer as Pingora connects to it. For a trial, `trial` is the number of the choice, and the peer gets a
+    /// new connection.
     pub(crate) fn chosen(&self, name: usize, peer: &Arc<Peer>, trial: Option<usize>) -> ChosenPeer {
         let mut http = Box::new(self.template.clone());
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
             http.options.ca.clone_from(&credentials.authorities);
             http.client_cert_key.clone_from(&credentials.identity);
-            // The group key selects the pool, so that no connection with other certificates or an older TLS version is
-            // reused.
+            // The group key selects the pool. It depends on the certificates and the TLS version so that no connection
+            // with others is reused.
             http.group_key ^= credentials.hash.rotate_left(u32::from(tls.min_version == TlsVersion::Tls13));
         }
         http._address = PingoraAddress::Inet(peer.address);
@@ -233,16 +236,16 @@ impl Peers {
             name.host().clone_into(&mut http.sni);
         }
         if let Some(turn) = trial {
-            // Another group key selects another pool, so that the trial makes a new connection: a pooled one would not
+            // Another group key selects another pool, so the trial makes a new connection: a pooled connection wouldn't
             // test whether the peer can be reached. Test: `a_peer_that_failed_is_passed_over_and_comes_back`. Each
-            // trial has a pool of its own, so that no later trial gets its connection, and no request for a new
-            // connection, which flips the last bit. Test: `each_trial_has_a_pool_of_its_own`.
+            // trial has its own pool, so no later trial gets its connection. Nor does a request for a new connection,
+            // which flips the last bit. Test: `each_trial_has_a_pool_of_its_own`.
             http.group_key ^= (turn as u64).wrapping_add(1) << 1;
         }
         ChosenPeer { http, request: peer.request() }
     }
 
-    /// Records that a peer could not be reached.
+    /// Records that a peer couldn't be reached, for the reason `said`.
     pub(crate) fn unreached(&self, peer: &Peer, said: &str, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.log(peer, peer.health.unreached(said, now));
@@ -260,7 +263,7 @@ impl Peers {
 
     /// Records a failed answer of a peer.
     pub(crate) fn failed(&self, peer: &Peer, said: &str, now: Instant) {
-        // At most half of the peers rest: the others get all requests, and may fail for the same reason. Test:
+        // At most half of the peers rest: the other peers get all requests, and might fail for the same reason. Test:
         // `at_most_half_of_the_peers_rest_for_failed_answers`.
         let may_rest = || (self.resting() + 1) * 2 <= self.count();
         self.log(peer, peer.health.failed(said, self.policy.eject_after, may_rest, now));
@@ -283,8 +286,8 @@ impl Peers {
         }
     }
 
-    /// Returns a peer, the index of its name, and whether this is a trial; `None` if no name has been resolved. The
-    /// first request after the end of a rest tries that peer, whichever is next.
+    /// Chooses a peer. Returns the index of its name, the peer, and whether this is a trial; `None` if no name has been
+    /// resolved. The first request after the end of a rest tries that peer, whichever peer is next in turn.
     fn choose(&self, wanted: WantedPeer<'_>, turn: usize, now: Instant) -> Option<(usize, Arc<Peer>, bool)> {
         let has_failed = |peer: &Peer| wanted.failed.contains(&peer.address);
         // Replicas of different age contradict each other, so a page stays at its peer (see `Visit`). Test:
@@ -323,18 +326,19 @@ impl Peers {
         self.fold(None, |found, name, peer| found.or_else(|| is_wanted(peer).then(|| (name, Arc::clone(peer)))))
     }
 
-    /// Returns the candidate of the configured choice.
+    /// Picks a candidate by the configured balance; returns `None` if there are no candidates.
     fn pick<'c>(&self, candidates: &'c [(usize, Arc<Peer>)], key: u128, turn: usize) -> Option<&'c (usize, Arc<Peer>)> {
-        // Turns are taken among the candidates alone: in turns among all peers, the peer after a skipped one would get
-        // all of its requests. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
+        // Turns are taken only among the candidates. In turns among all peers, the peer after a skipped one would also
+        // get the skipped peer's requests. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
         let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
         match self.policy.balance {
             Balance::RoundRobin => in_turn(0),
-            // Of several with the fewest requests, the next in turn.
+            // Of several peers with the fewest requests, the next in turn is picked.
             Balance::LeastRequests => {
                 (0..candidates.len()).filter_map(in_turn).min_by_key(|(_, peer)| peer.in_flight())
             }
-            // Rendezvous hashing: if a peer is skipped, only its keys move to others, and they return with it.
+            // Rendezvous hashing: if a peer is skipped, only its keys move to other peers, and they return when it
+            // does.
             Balance::Hash => candidates.iter().max_by_key(|(_, peer)| weight(key, peer.address)),
         }
     }
@@ -353,7 +357,7 @@ impl Peers {
     }
 }
 
-/// Returns the weight of a peer for a key, the same in every process.
+/// Returns the weight of a peer for a key. The weight is the same in every process.
 fn weight(key: u128, address: SocketAddr) -> u128 {
     let mut bytes = [0; 34];
     let ip = match address.ip() {

@@ -1,10 +1,10 @@
-//! The dealings of one client request with an upstream: the peer that it stays at, those that failed it, and its
-//! retries.
+//! The dealings of one client request with an upstream: the peer that the request stays at, the peers that failed it,
+//! and its retries.
 //!
-//! All upstream requests of a page go to one peer unless it fails. The proofs of the core hold for every answer by
-//! itself, so a change of the peer skips and repeats no item. But if two answers contradict each other, the core
-//! requests the earlier one again: if that shows the same, the list has not changed, and is refused as unsorted.
-//! Replicas of different age contradict each other in the same way, so mixing them would refuse sorted lists.
+//! All upstream requests of a page go to one peer unless it fails. The core proves each answer separately, so a change
+//! of the peer skips and repeats no item. But if two answers contradict each other, the core requests the earlier one
+//! again. If that answer is unchanged, the list hasn't changed either, and the core refuses it as unsorted. Replicas of
+//! different age contradict each other in the same way, so mixing them would cause sorted lists to be refused.
 
 use std::{
     net::SocketAddr,
@@ -24,24 +24,24 @@ use crate::upstream::net::error::FetchError;
 pub struct Visit<'a> {
     /// The peers of the upstream.
     pub peers: &'a Peers,
-    /// The key by which a hash chooses the peer.
+    /// The key by which [`Balance::Hash`](crate::config::settings::Balance::Hash) chooses the peer.
     key: u128,
-    /// The request only reads and has no body that is gone, so that it can be repeated.
+    /// `true` if the request can be repeated: it only reads, and its body, if any, is still available.
     can_repeat: bool,
     state: Mutex<VisitState>,
 }
 
 #[derive(Debug, Default)]
 struct VisitState {
-    /// The peer that was asked last.
+    /// The peer of the last attempt; `None` before the first attempt and after a failed one.
     peer: Option<SocketAddr>,
-    /// The peers that failed this request; at most one for each attempt to connect.
+    /// The peers that failed this request, at most one for each attempt.
     failed: Vec<SocketAddr>,
     retries: u32,
 }
 
 impl<'a> Visit<'a> {
-    /// Creates the visit of a client request that has asked no peer yet.
+    /// Creates the visit of a client request that hasn't been sent to a peer yet.
     #[must_use]
     pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
         Self { peers, key, can_repeat, state: Mutex::default() }
@@ -57,7 +57,8 @@ impl<'a> Visit<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if no name has been resolved yet.
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if there is no address and no name can be
+    /// resolved in time.
     pub(crate) async fn next(&self, now: Instant, patience: Duration) -> Result<ChosenPeer, FetchError> {
         // The lock is not held while a name is resolved.
         let (known, failed) = {
@@ -75,13 +76,13 @@ impl<'a> Visit<'a> {
         self.peers.budget().add(self.peers.retries().share);
     }
 
-    /// Records a failed answer of a peer.
+    /// Records a failed answer of a peer. The next attempt takes another peer.
     pub(crate) fn failed(&self, peer: &Peer, flaw: Flaw, now: Instant) {
         self.leaves(peer);
         self.peers.failed(peer, &flaw.to_string(), now);
     }
 
-    /// Records that the peer that was asked last gave no answer in time.
+    /// Records that the peer of the last attempt gave no answer in time.
     pub(crate) fn late(&self, now: Instant) {
         let Some(address) = self.locked().peer else { return };
         if let Some(peer) = self.peers.at(address) {
@@ -89,7 +90,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Records that a peer failed this request, so that the next attempt takes another one.
+    /// Records that a peer failed this request. The next attempt takes another peer, if there is one.
     pub(crate) fn leaves(&self, peer: &Peer) {
         let state = &mut *self.locked();
         if state.peer == Some(peer.address) {
@@ -100,12 +101,13 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Takes a retry after a flaw and returns the pause before it; `None` if the request can't be repeated, a retry is
-    /// not worthwhile, it would begin after `deadline`, or the budget is spent.
+    /// Takes a retry after a flaw and returns the pause before it. Returns `None` in these cases: the request can't be
+    /// repeated or has used all its retries, a retry isn't worthwhile, the retry would begin after `deadline`, or the
+    /// budget is spent.
     pub(crate) fn retry(&self, flaw: Flaw, now: Instant, deadline: Instant) -> Option<Duration> {
         let settings = self.peers.retries();
         let mut state = self.locked();
-        // A write may have been carried out though its answer was lost. Test: `writes_are_sent_once`.
+        // A write might have been carried out although its answer was lost. Test: `writes_are_sent_once`.
         if !self.can_repeat || state.retries >= settings.most {
             return None;
         }

@@ -78,18 +78,18 @@ impl FilterExpression {
         })
     }
 
-    /// Returns whether alternatives can be written.
+    /// Returns whether alternatives can be written, joined by the dialect's `or`.
     pub(super) fn has_or(&self) -> bool {
         self.or.is_some()
     }
 
-    /// Returns whether several comparisons can be combined.
+    /// Returns whether several comparisons can be combined, joined by the dialect's `and`.
     pub(super) fn has_and(&self) -> bool {
         self.and.is_some()
     }
 
-    /// Writes a filter as an expression. Returns `None` if it can't be written, and `Some(None)` if it excludes no
-    /// item.
+    /// Writes a filter as an expression. Returns `None` if the filter can't be written, and `Some(None)` if it excludes
+    /// no item.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
@@ -98,17 +98,17 @@ impl FilterExpression {
         self.part(filter, compared, &mut 0)
     }
 
-    /// Returns the client's filters with an expression added so that both hold; `None` if they can't be combined.
+    /// Returns the client's filters with an expression added so that both hold; `None` if the two can't be combined.
     pub(super) fn merged(&self, client: &str, filter: &str) -> Option<String> {
         let is_own = |pair: &&str| pairs::same_name(&pairs::name(pair), &self.name);
         let own: Vec<&str> = pairs::raw(client).filter(is_own).collect();
         let expression = match (own.as_slice(), &self.merge) {
             ([], _) => Cow::Borrowed(filter),
-            // All occurrences of the parameter hold, so the client's stays beside the filter.
+            // All occurrences of the parameter must hold, so the client's stays next to the filter.
             _ if self.repeatable => Cow::Borrowed(filter),
             ([own], Some(merge)) => {
                 let of_client = pairs::value(own);
-                // Text that is not closed would change the meaning of the filter. Test:
+                // A client's expression with an open quote or parenthesis would change the meaning of the filter. Test:
                 // `only_closed_expressions_are_put_in_parentheses`.
                 if !is_closed(&of_client, self.quotes.of_text()) {
                     return None;
@@ -120,7 +120,7 @@ impl FilterExpression {
                 };
                 Cow::Owned(merge.render(&value)?)
             }
-            // Of two parameters of one name the upstream may read either. Test:
+            // The upstream may read either of two parameters with the same name. Test:
             // `the_clients_own_filters_stay_in_force`.
             _ => return None,
         };
@@ -151,7 +151,7 @@ impl FilterExpression {
         let mut whole: Option<String> = None;
         for filter in filters {
             let Some(part) = self.part(filter, compared, written)? else {
-                // An alternative that excludes no item makes the whole filter exclude none.
+                // An alternative that excludes no item makes the whole filter exclude no item.
                 if is_either {
                     return Some(None);
                 }

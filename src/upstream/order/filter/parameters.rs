@@ -1,4 +1,5 @@
-//! Filters as parameters: `created_at__gte=…`. All parameters hold; with `{group}`, all those of at least one group.
+//! Filters as parameters: `created_at__gte=…`. All parameters must hold; with `{group}`, all parameters of at least one
+//! group.
 
 use std::borrow::Cow;
 
@@ -26,10 +27,10 @@ const MOST_GROUPS: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct FilterParameters {
     pub(super) words: ComparisonWords<Parameter>,
-    /// The quoting of values, if they are more than plain text: usually JSON.
+    /// The quoting of values; `None` if values are plain text. Most dialects with quotes use JSON.
     pub(super) quotes: Option<Quotes>,
     grouped: bool,
-    /// A parameter may occur several times, and all occurrences hold.
+    /// `true` if a parameter may occur several times and all occurrences must hold.
     repeatable: bool,
 }
 
@@ -63,7 +64,7 @@ impl FilterParameters {
         Some(Self { words, quotes, grouped: grouped > 0, repeatable: filter.repeatable })
     }
 
-    /// Returns whether alternatives can be written.
+    /// Returns whether alternatives can be written, as groups.
     pub(super) fn grouped(&self) -> bool {
         self.grouped
     }
@@ -79,14 +80,14 @@ impl FilterParameters {
         terms.filter_map(|(_, parameter)| Some(pairs::name(&parameter.render(&value)?))).collect()
     }
 
-    /// Returns the upstream's names of the fields that have words of their own.
+    /// Returns the upstream names of the fields that have separate words.
     pub(super) fn fields(&self) -> Vec<&str> {
         self.words.fields.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Returns whether parameters of these decoded names can be added to the client's so that all of them hold.
+    /// Returns whether parameters with these decoded names can be added to the client's so that all of them hold.
     pub(super) fn agree_with(&self, names: &[String], client: &str) -> bool {
-        // A client's own group would join one of these or be a further alternative. Test:
+        // A client's own group would join one of the filter's groups or be an additional alternative. Test:
         // `the_clients_own_filters_stay_in_force`.
         let known =
             |name: &str| if self.grouped { name.split('[').next().unwrap_or(name).to_owned() } else { name.to_owned() };
@@ -96,14 +97,14 @@ impl FilterParameters {
         self.repeatable && !self.grouped || meet.next().is_none()
     }
 
-    /// Writes a filter as encoded pairs; returns `None` if it can't be written.
+    /// Writes a filter as encoded pairs; returns `None` if the filter can't be written.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
         compared: &dyn Fn(usize, Comparison, Option<&'a KeyValue>) -> Compared<'a>,
     ) -> Option<Vec<String>> {
         let alternatives = alternatives(filter)?;
-        // All parameters hold, so that alternatives need groups. Test: `filters_are_as_each_upstream_reads_them`.
+        // All parameters must hold, so alternatives need groups. Test: `filters_are_as_each_upstream_reads_them`.
         if alternatives.len() > 1 && !self.grouped {
             return None;
         }
@@ -139,7 +140,7 @@ impl FilterParameters {
             Variable::Group => Some(Cow::Owned(group.to_string())),
             _ => None,
         };
-        // Values are encoded, so that none adds a parameter. Test: `no_value_leaves_its_parameter`.
+        // Values are encoded, so no value adds a parameter. Test: `no_value_leaves_its_parameter`.
         parameter.render(&value)
     }
 }
@@ -157,8 +158,9 @@ fn compile_one(source: &Located<String>, diagnostics: &mut Diagnostics) -> Optio
     }
 }
 
-/// Returns the filter as alternatives, each a conjunction: `(a or b) and c` becomes `a and c`, `b and c`. Returns
-/// `None` if there are more than [`MOST_GROUPS`]. Test: `alternatives_within_conditions_become_groups`.
+/// Returns the filter as alternatives, each a list of comparisons that must all hold: `(a or b) and c` becomes `a and
+/// c`, `b and c`. Returns `None` for more than [`MOST_GROUPS`] alternatives. Test:
+/// `alternatives_within_conditions_become_groups`.
 fn alternatives(filter: &Filter) -> Option<Vec<Vec<&Filter>>> {
     match filter {
         Filter::Compare { .. } => Some(vec![vec![filter]]),

@@ -1,7 +1,7 @@
 //! Values of keys in parameters and expressions.
 //!
-//! In a parameter everything is percent-encoded. In an expression texts are quoted, and unquoted values must have the
-//! syntax of their kind, so that they can't be read as anything else. Other values are not written.
+//! In a parameter, everything is percent-encoded. In an expression, strings are quoted, and unquoted values must have
+//! the syntax of their kind so that they can't be read as anything else. Other values aren't written.
 
 use std::borrow::Cow;
 
@@ -25,17 +25,17 @@ impl Quotes {
         Self { of: said.iter().map(|(kind, quote)| (*kind, quote.value)).collect() }
     }
 
-    /// Returns the quotes of strings.
+    /// Returns the quotes around strings.
     pub(super) fn of_text(&self) -> Quote {
         self.of(QuotedKind::Text)
     }
 
-    /// Returns whether values of this kind can be written: strings need quotes, and some kinds that are strings in JSON
-    /// are written differently in expressions.
+    /// Returns whether values of this kind can be written. Strings need quotes. Without a declared type, all kinds of
+    /// JSON strings must have the same quotes.
     pub(super) fn can_write(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Text | Kind::Opaque | Kind::Rank(_) => self.of_text() != Quote::None,
-            // Without a declared type, all JSON strings must be quoted alike. Test:
+            // A value without a declared type could be any kind of string. Test:
             // `the_core_gets_the_comparisons_that_can_be_requested`.
             Kind::Inferred => {
                 let text = self.of_text();
@@ -46,7 +46,7 @@ impl Quotes {
         }
     }
 
-    /// Writes the value of a key of this kind; returns `None` if it can't be written.
+    /// Writes the value of a key of this kind with its quotes; returns `None` if the value can't be written.
     pub(super) fn write(&self, value: &KeyValue, kind: &Kind) -> Option<String> {
         let quoted_kind = match (value, kind) {
             (KeyValue::Null, _) => return None,
@@ -58,7 +58,8 @@ impl Quotes {
             (KeyValue::Text(_), _) => QuotedKind::Text,
         };
         let text = said(value)?;
-        // Some upstreams end a text at a control character. Test: `values_that_cant_be_written_safely_are_not_written`.
+        // Some upstreams end a string at a control character. Test:
+        // `values_that_cant_be_written_safely_are_not_written`.
         if text.contains(char::is_control) {
             return None;
         }
@@ -66,7 +67,7 @@ impl Quotes {
         match self.of(quoted_kind) {
             Quote::None => can_stand_bare(&text, quoted_kind).then(|| text.into_owned()),
             Quote::Single => Some(format!("'{}'", text.replace('\'', "''"))),
-            // Backslashes are doubled first, or those before quotes would be doubled too.
+            // Backslashes are doubled first. Otherwise the backslashes in front of quotes would be doubled too.
             Quote::Double => Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))),
             Quote::Json => {
                 let mut out = Vec::new();
@@ -81,13 +82,13 @@ impl Quotes {
     }
 }
 
-/// Returns a value as it stands in a parameter before encoding. Returns `None` for null; for the empty text, which many
-/// upstreams read as no filter; and for texts with control characters, at which some upstreams end a text.
+/// Returns a value as it is written in a parameter before encoding. Returns `None` for null; for the empty string,
+/// which many upstreams read as no filter; and for strings with control characters, which some upstreams cut there.
 pub(super) fn plain(value: &KeyValue) -> Option<Cow<'_, str>> {
     said(value).filter(|text| !text.is_empty() && !text.contains(char::is_control))
 }
 
-/// Returns the text of a value; `None` for null, invalid UTF-8, and numbers that are not spelt as JSON has them.
+/// Returns a value as unquoted text; `None` for null, invalid UTF-8, and numbers that aren't in JSON's syntax.
 fn said(value: &KeyValue) -> Option<Cow<'_, str>> {
     match value {
         KeyValue::Null => None,
@@ -112,7 +113,7 @@ fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
     }
 }
 
-/// Returns whether a text is a number as JSON writes it, or such a number with leading zeros.
+/// Returns whether a text is a number in JSON's syntax, except that leading zeros are also allowed.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -40,7 +40,7 @@ fn nothing() -> DialectFilter {
     }
 }
 
-/// Returns the filters of django-filter.
+/// Returns the `[filter]` of django-filter.
 fn suffixes() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("{field}__lt={value}"),
@@ -55,7 +55,7 @@ fn suffixes() -> DialectFilter {
     DialectFilter { terms, ..nothing() }
 }
 
-/// Returns the filters of Feathers.
+/// Returns the `[filter]` of Feathers.
 fn groups() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("$or[{group}][{field}][$lt]={value}"),
@@ -66,7 +66,7 @@ fn groups() -> DialectFilter {
     DialectFilter { terms, ..nothing() }
 }
 
-/// Returns the filters of `OData`.
+/// Returns the `[filter]` of `OData`.
 fn odata() -> DialectFilter {
     let terms = DialectTerms {
         lt: some("{field} lt {value}"),
@@ -89,7 +89,7 @@ fn odata() -> DialectFilter {
     }
 }
 
-/// Returns the filters of PostgREST.
+/// Returns the `[filter]` of PostgREST.
 fn postgrest() -> DialectFilter {
     let terms = DialectTerms {
         lte: some("{field}.lte.{value}"),
@@ -109,7 +109,7 @@ fn postgrest() -> DialectFilter {
     }
 }
 
-/// Compiles a route by offset with this filter, which both of its keys can use.
+/// Compiles a route that pages by offset and has this filter, which both of its keys can use.
 fn filtered(filter: DialectFilter, kind: Kind) -> Dialect {
     compile(|list| by(list, filter, kind))
 }
@@ -138,7 +138,7 @@ fn compare(column: usize, comparison: Comparison, value: KeyValue) -> Filter {
     Filter::Compare { column, comparison, value: Some(value) }
 }
 
-/// Returns the query of a filtered request, without the parameters of paging and sort.
+/// Returns the query of a filtered request without the parameters of paging and sort.
 fn written(dialect: &Dialect, filter: Filter, client: &str) -> Result<String, Unaskable> {
     let listing = Listing { filter: Some(Arc::new(filter)), ..Listing::default() };
     let fetch = Fetch::Slice(Slice::Offset { from: Offset(0), size: PageSize(5) }, listing);
@@ -146,7 +146,7 @@ fn written(dialect: &Dialect, filter: Filter, client: &str) -> Result<String, Un
     Ok(query.split_once("limit=").unwrap().0.trim_end_matches('&').to_owned())
 }
 
-/// Returns the filter `created_at < v`, or the same and a smaller id.
+/// Returns the filter for `created_at < v`, or `created_at = v` and an id below 7.
 fn after(value: &str) -> Filter {
     let less = |column, value| compare(column, Comparison::Less, value);
     let same = compare(0, Comparison::Equal, text(value));
@@ -206,7 +206,7 @@ fn alternatives_within_conditions_become_groups() {
     assert_eq!(written(&dialect, many, ""), Err(Unaskable::Filter), "no query grows without bound");
 }
 
-/// Values that could end their own value, expression or parameter.
+/// Values that could end their own value, expression or parameter if they weren't encoded or quoted.
 const HOSTILE: &[&str] = &[
     "O'Neil",
     "''",
@@ -258,7 +258,8 @@ fn no_value_leaves_its_quotes() {
     }
 }
 
-/// Reads a quoted text as OData and PostgREST do, from after its first quote on; returns it with the rest.
+/// Reads a quoted string as OData and PostgREST do, beginning after the first quote. Returns the string and the rest of
+/// the text.
 fn read_quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut rest = text.char_indices().peekable();
@@ -290,7 +291,7 @@ fn values_that_cant_be_written_safely_are_not_written() {
     for value in ["a\nb", "a\u{7f}"] {
         assert!(unusable(postgrest(), Kind::Text, text(value)), "{value:?}");
     }
-    // OData writes these kinds without quotes: only values with the syntax of their kind are written.
+    // OData writes values of these kinds without quotes, so only values with the syntax of their kind are written.
     for value in ["2025-01-01 or 1 eq 1", "now()", "2025-01-01T00:00:00Z)", "", "null", "2025'"] {
         assert!(unusable(odata(), Kind::Datetime, text(value)), "{value}");
     }
@@ -346,7 +347,7 @@ fn the_clients_own_filters_stay_in_force() {
     assert!(filters(&dialect, "and=(a.eq.1)&created_at=gt.2020&and=(b.eq.2)"));
 }
 
-/// Returns the filters of the declared order.
+/// Returns the filters that the core gets for the declared order.
 fn usable(change: impl FnOnce(&mut ListSettings)) -> Option<Filters> {
     compile(change).default_sorted().filters.as_deref().cloned()
 }
@@ -379,7 +380,7 @@ fn the_core_gets_the_comparisons_that_can_be_requested() {
     });
     let dates = Comparisons { less: true, greater: true, ..Comparisons::default() };
     assert_eq!(own_words.map(|filters| filters.columns), Some(vec![dates, Comparisons::default()]));
-    // An expression quotes strings, dates and ids differently, so the kind has to be declared.
+    // An expression quotes strings, dates and ids differently, so the kind must be declared.
     let undeclared_id = usable(|list| by(list, odata(), Kind::Datetime)).unwrap();
     assert_eq!(undeclared_id.columns[1], Comparisons { nulls: true, ..Comparisons::default() });
     assert_eq!(usable(|list| list.mode = at(Mode::Offset)), None);

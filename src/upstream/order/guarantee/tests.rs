@@ -1,4 +1,4 @@
-//! Modes, orders that can be flipped, and guarantees.
+//! Modes, flipped orders, and guarantees.
 
 use crate::{
     config::settings::{DialectFilter, DialectItem, DialectTerms, FieldSettings, ListSettings, Mode},
@@ -44,7 +44,7 @@ fn filter(inclusive: bool) -> DialectFilter {
     }
 }
 
-/// Lets a route be filtered by the date that it is sorted by.
+/// Gives a route a range filter on the date that it is sorted by.
 fn ranged(list: &mut ListSettings) {
     list.dialect.request.query = at("offset={offset}&limit={size}");
     list.dialect.filter = Some(filter(true));

@@ -1,4 +1,4 @@
-//! The headers of requests to upstreams, and those about the origin of a request.
+//! The headers of requests to upstreams, and the headers about the origin of a request.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// Returns the headers of a request after `Host`.
+/// Returns the headers of a request, without `Host`.
 fn passed(
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
@@ -139,7 +139,7 @@ fn headers_of_principal_and_origin_cant_be_nominated() {
     assert_eq!(refused, Err(HeaderRefusal::Connection));
 }
 
-/// Headers about the origin of a request, by the names that different proxies give them.
+/// Headers about the origin of a request, under the names that different proxies use.
 const CLAIMS: [(&str, &str); 15] = [
     ("x-forwarded-for", "10.0.0.1"),
     ("x_forwarded_for", "10.0.0.2"),
@@ -158,7 +158,8 @@ const CLAIMS: [(&str, &str); 15] = [
     ("x-ssl-client", "CN=root"),
 ];
 
-/// Returns the origin headers that remain of an unknown client, or of a trusted proxy that writes these headers itself.
+/// Returns the origin headers that are kept from an unknown client, or from a trusted proxy that writes the headers in
+/// `vouched`.
 fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
     let vouched: Vec<HeaderName> = vouched.iter().map(|name| HeaderName::from_static(name)).collect();
     let client = map(&CLAIMS);
@@ -170,7 +171,7 @@ fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
 #[test]
 fn unknown_clients_cant_state_their_origin() {
     assert_eq!(believed(&["x-forwarded-for", "x-forwarded-proto"], false), ["x_ssl_client", "x-ssl-client"]);
-    // A header that a proxy is said to write counts as one about the origin, whatever its name is.
+    // A header that a proxy writes, according to `vouched`, counts as a header about the origin, whatever its name.
     assert_eq!(believed(&["x-ssl-client"], false), [""; 0]);
 }
 
@@ -268,7 +269,7 @@ fn lists_are_asked_for_as_json() {
     ] {
         let fields: Vec<_> = accepted.iter().map(|value| ("accept", *value)).collect();
         assert_eq!(value_of(&forwarded(&fields, ORIGIN), "accept"), Some("application/json"), "{accepted:?}");
-        // If cursors are bound to the media type, it decides which list is requested.
+        // If cursors are bound to the media type, the type decides which list is requested.
         let sent = passed(&map(&fields), ORIGIN, &[ACCEPT], &[], &[]).unwrap();
         assert_eq!(sent.get(ACCEPT).map(HeaderValue::as_bytes), Some(bound.as_bytes()), "{accepted:?}");
         let headers = passed(&map(&fields), ORIGIN, &[], &dialect, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! Responses that are lists and that are not, and the facts in them. Whole answers of real upstreams are in the
+//! Responses that are lists, responses that aren't, and the facts in both. Whole answers of real upstreams are in the
 //! contract tests.
 
 use http::HeaderMap;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Reads a response to the second page of two.
+/// Reads a response to the second page, with 2 items per page.
 fn read(
     change: impl FnOnce(&mut ListSettings),
     status: u16,
@@ -25,7 +25,7 @@ fn read(
     read_page(1, change, status, headers, body)
 }
 
-/// Reads a response to that page, counted from 0.
+/// Reads a response to the page with this number, counted from 0.
 fn read_page(
     number: u64,
     change: impl FnOnce(&mut ListSettings),
@@ -252,7 +252,8 @@ fn totals_are_whole_numbers_or_absent() {
     assert_eq!(related("gte"), Some(Total { value: 10_000, exact: false }));
 }
 
-/// Returns the flag of further items in a response, with one place set.
+/// Returns whether more items follow according to a response with these headers and members. `set` declares one place
+/// in the dialect.
 fn more(set: impl FnOnce(&mut ListSettings), headers: &[(&str, &str)], members: &str) -> Option<bool> {
     read(set, 200, headers, &format!(r#"{{"data":[]{members}}}"#)).unwrap().more
 }

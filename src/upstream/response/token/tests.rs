@@ -1,5 +1,5 @@
-//! Values that are no tokens, links to other paths, and requests with tokens. Exchanges from the documentation of
-//! vendors are in the contract tests.
+//! Values that aren't tokens, links to other paths, and requests with tokens. Exchanges from vendors' documentation are
+//! in the contract tests.
 
 use http::HeaderMap;
 

@@ -35,7 +35,7 @@ fn peers(texts: &[&str]) -> Peers {
 
 const ALL: [&str; 3] = ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"];
 
-/// Returns the peer of a new client request.
+/// Returns the peer that a new client request gets.
 async fn chosen(peers: &Peers, key: u128, now: Instant) -> ChosenPeer {
     Visit::new(peers, key, true).next(now, SECOND).await.unwrap()
 }
@@ -53,8 +53,8 @@ async fn every_peer_has_its_turn() {
     assert_eq!(peers.count(), 3);
 }
 
-/// A request that fails at one peer takes the next one, and the failed peer gets no further request. With two peers,
-/// turns by parity would lead every other request back to it.
+/// A request that fails at one peer takes the next one, and the failed peer is skipped during its rest. With two peers,
+/// turns among all peers would lead every other request back to the failed one.
 #[tokio::test]
 async fn a_peer_that_failed_is_passed_over_and_comes_back() {
     for count in 2..=3 {
