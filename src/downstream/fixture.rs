@@ -29,13 +29,13 @@ fn answer(items: &[(&str, Option<&str>)]) -> Answer {
         put(item)
     };
     let spans = items.iter().map(|(item, _)| put_item(item)).collect();
-    // Two columns: a strong key that no test reads, then the id.
+    // Each item has two keys: a strong key that no test reads, and the id.
     let keys = items.iter().flat_map(|(_, id)| [Span::ABSENT, id.map_or(Span::ABSENT, &mut put)]).collect();
     Answer::listed(body, spans, keys)
 }
 
-/// Returns a page of these items (each with its id, where it has one), of which the first `in_first` came in one answer
-/// and the others in a second.
+/// Returns a page of `items`, each with its id if it has one. The first `in_first` items are from one answer, the
+/// others from a second.
 pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
     let (one, other) = items.split_at(in_first.min(items.len()));
     let places = |answer: u32, count: usize| {
@@ -45,7 +45,7 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
     Page::positional(vec![answer(one), answer(other)], items)
 }
 
-/// Returns facts in which everything that can be unknown is unknown.
+/// Returns the facts of a page in which every fact that can be unknown is unknown.
 pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
     Facts {
         limit: 20,
@@ -68,7 +68,7 @@ pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
     }
 }
 
-/// Reads an envelope from the text of its JSON file, as far as the tests need it.
+/// Reads an envelope from the JSON of its file. Members that no test uses are ignored.
 pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSettings {
     let source = diagnostics.add_source("mine.json".to_owned(), text.to_owned());
     let file = tree::read(source, text, diagnostics).expect("the test's JSON is well formed");
@@ -111,10 +111,11 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
 
 /// The built-in envelope `standard`.
 pub(super) const STANDARD: &str = include_str!("../../config/envelopes/standard.json");
-/// The built-in envelope `bare`: the array alone.
+/// The built-in envelope `bare`: only the array of items.
 pub(super) const BARE: &str = include_str!("../../config/envelopes/bare.json");
 
-/// Asserts that a text equals `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes the snapshot first.
+/// Asserts that `text` equals the file `tests/snapshots/NAME`. If the variable `UPDATE_SNAPSHOTS` is set, `text` is
+/// first written to that file.
 pub(crate) fn assert_snapshot(name: &str, text: &str) {
     let root = Path::new(file!()).ancestors().nth(3).unwrap();
     let path = root.join("tests/snapshots").join(name);

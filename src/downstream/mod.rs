@@ -1,6 +1,6 @@
 //! The side of the clients: requests are read, and pages and problems are rendered, without I/O.
 //!
-//! [`request`] reads query, body, sort and preferences of a request. [`envelope`] renders pages by skeletons that
+//! [`request`] reads the query, body, sort and preferences of a request. [`envelope`] renders pages by skeletons that
 //! [`render`] has compiled. [`response`] adds headers for caches, browsers and legacy clients. All refusals are
 //! [`problem::Problem`]s.
 

@@ -1,6 +1,7 @@
-//! Conventions: the parameters that a client sends and the form of its pages and problems. A route has one of its own
-//! and others that clients may choose, by `Prefer: envelope=NAME` (RFC 7240) or by the media type in `Accept` (RFC
-//! 9110, section 12.5.1). Cursors don't depend on the convention: a cursor from one is valid in another.
+//! Conventions: the parameters that a client sends and the form of its pages and problems. A route has its own
+//! convention, and other conventions that clients may choose by `Prefer: envelope=NAME` (RFC 7240) or by the media type
+//! in `Accept` (RFC 9110, section 12.5.1). Cursors don't depend on the convention: a cursor from one is valid in
+//! another.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -19,10 +20,10 @@ use crate::{
 /// The preference that selects an envelope.
 const ENVELOPE: &str = "envelope";
 
-/// The media type of plain JSON, in which upstreams answer too.
+/// The media type of plain JSON, which upstreams also answer with.
 const JSON: &str = "application/json";
 
-/// The parameters and the envelope of a client.
+/// The parameters that a client sends, and the envelope that it gets.
 #[derive(Debug)]
 pub struct Convention {
     /// The name of the envelope.
@@ -31,12 +32,12 @@ pub struct Convention {
     pub parameters: Parameters,
     /// The envelope of pages and problems.
     pub envelope: EnvelopeTemplate,
-    /// The source of the totals of pages, if they have any.
+    /// The source of the total in pages of this convention.
     pub total: Totals,
 }
 
 impl Convention {
-    /// Returns whether the envelope has cursors of items.
+    /// Returns whether the envelope contains item cursors.
     #[must_use]
     pub fn names_items(&self) -> bool {
         let needs = self.envelope.needs();
@@ -60,9 +61,9 @@ pub struct NegotiatedConvention<'a> {
     pub convention: &'a Convention,
     /// The preferences of the client.
     pub preferences: Preferences,
-    /// The convention was chosen by a preference, which the answer confirms.
+    /// `true` if a preference chose the convention. The response then confirms the choice.
     pub by_preference: bool,
-    /// The problem, if the client accepts only conventions that are not offered.
+    /// The problem if the client accepts only conventions that the route doesn't offer; `None` otherwise.
     pub refused: Option<Box<Problem>>,
 }
 
@@ -79,7 +80,8 @@ impl Conventions {
         &self.own
     }
 
-    /// Returns the convention of a service, for its inner requests.
+    /// Returns the convention of a service by its name, for an inner request; `None` if no service has such a
+    /// convention.
     #[must_use]
     pub fn choose_inner(&self, name: &str) -> Option<NegotiatedConvention<'_>> {
         let convention = self.inner.iter().find(|convention| convention.name == name)?;
@@ -91,7 +93,8 @@ impl Conventions {
         })
     }
 
-    /// Returns a convention by its name, also one of services.
+    /// Returns the convention with this name, whether for clients or for services; `None` if the route has no such
+    /// convention.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Convention> {
         self.all().chain(&self.inner).find(|convention| convention.name == name)
@@ -105,15 +108,15 @@ impl Conventions {
     /// Returns the request headers that answers vary by.
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
-        // If a preference sets the limit, one URL has several pages, so that answers vary by `Prefer`.
+        // If a preference sets the limit, one URL has several pages, so answers vary by `Prefer`.
         let preferred = chosen || self.own.parameters.preferred_limit().is_some();
         let accept = chosen.then_some(http::header::ACCEPT);
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
     }
 
-    /// Chooses the convention of a request. `Prefer` takes precedence over `Accept`. A preference that is not offered
-    /// is ignored, as preferences are, unless the client sends `handling=strict`. An `Accept` with JSON media types of
-    /// which none is offered, and without a range that would match, is refused; an `Accept` without JSON is ignored.
+    /// Chooses the convention of a request. `Prefer` takes precedence over `Accept`. A preferred envelope that the
+    /// route doesn't offer is ignored, or refused if the client sends `handling=strict`. An `Accept` that matches no
+    /// envelope is refused if it has a JSON media type, and ignored otherwise.
     #[must_use]
     pub fn choose(&self, headers: &HeaderMap) -> NegotiatedConvention<'_> {
         let mut chosen = NegotiatedConvention {
@@ -122,7 +125,7 @@ impl Conventions {
             by_preference: false,
             refused: None,
         };
-        // A route with one envelope refuses no client for its `Accept`. Test:
+        // A route with one envelope doesn't refuse a client because of its `Accept`. Test:
         // `a_route_without_a_choice_ignores_prefer_and_accept`.
         if self.others.is_empty() {
             return chosen;
@@ -139,18 +142,19 @@ impl Conventions {
             }
         }
         match self.accepted(&MediaRange::all(headers)) {
-            // A type in `Accept` is no preference, so that `Preference-Applied` does not name the envelope.
+            // A type in `Accept` isn't a preference, so `Preference-Applied` doesn't name the envelope.
             Ok(accepted) => chosen.convention = accepted,
             Err(problem) => chosen.refused = Some(problem),
         }
         chosen
     }
 
-    /// Removes the headers that the gateway handles itself: the preferences of the chosen convention, and an `Accept`
-    /// with the media type of an envelope other than `application/json`, which upstreams would answer with 406.
+    /// Removes request headers that the gateway handles itself: the preferences of the chosen convention, and an
+    /// `Accept` that names the media type of an envelope. Upstreams would answer 406 to such a type, unless it is
+    /// `application/json`.
     pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
         if headers.contains_key(preference::PREFER) {
-            // Preferences such as `count=exact` are the upstream's. Test: `preferences_are_followed_once`.
+            // Preferences such as `count=exact` are for the upstream. Test: `preferences_are_followed_once`.
             let names: Vec<&str> = std::iter::once(ENVELOPE).chain(chosen.parameters.preferred_limit()).collect();
             preference::remove(headers, &names);
         }
@@ -158,7 +162,7 @@ impl Conventions {
         if own_types.any(|essence| essence != JSON) {
             let is_own = |range: &MediaRange| {
                 let mut all = self.all().map(|convention| &convention.envelope.media_type().essence);
-                // Upstreams answer with plain JSON themselves, so that a range for it is passed on.
+                // Upstreams answer with plain JSON themselves, so a range for it is passed on.
                 range.essence != JSON && all.any(|essence| *essence == range.essence)
             };
             if MediaRange::all(headers).iter().any(is_own) {
@@ -167,7 +171,8 @@ impl Conventions {
         }
     }
 
-    /// Returns the preferred convention; on a tie the one that is named most exactly, then the first.
+    /// Returns the convention whose media type has the greatest weight in `ranges`. If several have this weight, the
+    /// most exact range decides, and then the order of the conventions.
     fn accepted(&self, ranges: &[MediaRange]) -> Result<&Convention, Box<Problem>> {
         let mut best: Option<((u16, Exactness), &Convention)> = None;
         for convention in self.all() {
@@ -176,7 +181,7 @@ impl Conventions {
                 best = Some((rank, convention));
             }
         }
-        // A client that asks for `text/html` gets the route's own envelope. Test:
+        // A client that accepts only `text/html` gets the route's own envelope. Test:
         // `a_client_chooses_by_media_type_or_by_preference`.
         let is_json = |range: &MediaRange| range.weight > 0 && range.essence.ends_with("json");
         match best {
@@ -213,14 +218,14 @@ enum Exactness {
 /// covers it or its weight is 0.
 fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)> {
     let covering = ranges.iter().filter_map(|range| Some((exactness(offered, range)?, range.weight)));
-    // The most exact range decides, also against a greater weight (RFC 9110, section 12.5.1). Test:
+    // The most exact range decides, even if another range has a greater weight (RFC 9110, section 12.5.1). Test:
     // `a_client_chooses_by_media_type_or_by_preference`.
     let (exactness, weight) = covering.max_by_key(|&(exactness, weight)| (exactness, weight))?;
     (weight > 0).then_some((weight, exactness))
 }
 
-/// Returns the exactness with which a range names a media type; `None` if it does not cover it. A profile is optional
-/// (RFC 6906; JSON:API 1.1, content negotiation); all other parameters must be those of the media type.
+/// Returns the exactness with which a range names a media type; `None` if the range doesn't cover the type. A profile
+/// is optional (RFC 6906; JSON:API 1.1, content negotiation). All other parameters must equal those of the media type.
 fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
     let is_of_type = |kind: &str| offered.essence.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
     match range.essence.as_str() {
@@ -230,7 +235,7 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
             let asked = range.parameters.iter().filter(|(name, _)| name != "profile");
             let mut count = 0;
             for (name, value) in asked {
-                // JSON:API requires 406 where other parameters modify its type. Test:
+                // JSON:API requires 406 if other parameters modify its type. Test:
                 // `a_client_chooses_by_media_type_or_by_preference`.
                 let own = offered.parameters.iter().find(|(known, _)| known == name)?;
                 if !own.1.eq_ignore_ascii_case(value) {
@@ -245,7 +250,8 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
 }
 
 impl NegotiatedConvention<'_> {
-    /// Returns `Preference-Applied` (RFC 7240, section 3): the envelope, if a preference chose it, and `applied`.
+    /// Returns `Preference-Applied` (RFC 7240, section 3): the envelope, if a preference chose it, and `applied`;
+    /// `None` without either.
     #[must_use]
     pub fn preference_applied(&self, applied: Option<&str>) -> Option<HeaderValue> {
         let envelope = self.by_preference.then(|| format!("{ENVELOPE}={}", self.convention.name));

@@ -59,7 +59,7 @@ impl ErrorForm {
         for (of, said) in &settings.types {
             match (ProblemSelector::read(&of.value), &mut types) {
                 (Some(of), Some(types)) => types.push((of, said.value.clone())),
-                // After a fault, further ones are still reported.
+                // After a fault, the other entries are still checked.
                 (Some(_), None) => {}
                 (None, _) => {
                     types = None;
@@ -73,8 +73,8 @@ impl ErrorForm {
         Some(Self { body: body?, content_type: content_type?, types: types? })
     }
 
-    /// Appends the error body. `problem_type` is the value of `{type}` for problems without a configured one, by code
-    /// or status.
+    /// Appends the error body to `out`. `problem_type` is the value of `{type}` if the envelope configures no type for
+    /// the problem's code or status.
     pub fn render(&self, problem: &Problem, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
         let of = |of: ProblemSelector| self.types.iter().find(|(known, _)| *known == of).map(|(_, said)| said.as_str());
         let own = of(ProblemSelector::Code(problem.code)).or_else(|| of(ProblemSelector::Status(problem.status)));
@@ -85,7 +85,7 @@ impl ErrorForm {
         *out = output.bytes;
     }
 
-    /// Returns the content type.
+    /// Returns the content type of error bodies.
     #[must_use]
     pub fn content_type(&self) -> &HeaderValue {
         &self.content_type
@@ -96,7 +96,7 @@ impl ErrorForm {
 struct ProblemSource<'a> {
     problem: &'a Problem,
     problem_type: Option<&'a str>,
-    /// The code in capitals.
+    /// The code in upper case, for `{reason}`.
     reason: &'a str,
     request_id: &'a str,
 }
@@ -143,8 +143,8 @@ impl ValueSource for ProblemSource<'_> {
     }
 }
 
-/// Parses a content type. The reader of the configuration has already rejected invalid ones; settings that were built
-/// otherwise are checked here.
+/// Parses a content type; reports a fault and returns `None` if it is invalid. The reader of the configuration has
+/// already rejected invalid types, so only settings that were built in another way have this fault.
 pub(crate) fn content_type(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<HeaderValue> {
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {

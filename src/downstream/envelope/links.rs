@@ -13,13 +13,13 @@ pub struct LinkBase {
 }
 
 impl LinkBase {
-    /// Joins the public address of a route and the path of a request target as it came.
+    /// Joins the public address of a route and the path of a request's target, which is then encoded.
     #[must_use]
     pub fn new(address: &PublicAddress, path: &str) -> Self {
         let start = address.as_str();
         let mut prefix = String::with_capacity(start.len() + path.len() + 1);
         prefix.push_str(start);
-        // Without a start, a second slash would turn the path into an authority. Test:
+        // If no scheme and host come first, a second slash would turn the path into an authority. Test:
         // `no_path_becomes_the_host_of_a_link`.
         let path = if start.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
         prefix.push('/');
@@ -27,7 +27,7 @@ impl LinkBase {
         Self { prefix }
     }
 
-    /// Returns the link with this encoded query; without a query if it is empty.
+    /// Returns the link with this encoded query. If the query is empty, the link has no `?`.
     #[must_use]
     pub fn url(&self, query: &str) -> String {
         if query.is_empty() {
@@ -48,29 +48,30 @@ impl LinkBase {
 /// The links of a page, as complete encoded URLs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkSet {
-    /// The request's target without private parameters.
+    /// The link to this page: the request's target without private parameters.
     pub self_: Option<String>,
-    /// The first page.
+    /// The link to the first page; `None` if the page has no such link.
     pub first: Option<String>,
-    /// The previous page.
+    /// The link to the previous page; `None` if the page has no such link.
     pub prev: Option<String>,
-    /// The next page.
+    /// The link to the next page; `None` if the page has no such link.
     pub next: Option<String>,
-    /// The last page.
+    /// The link to the last page; `None` if the page has no such link.
     pub last: Option<String>,
 }
 
 impl LinkSet {
     /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
     /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, links are dropped until it
-    /// fits: `last`, `first`, `prev`, `next`, then those of `extra` from the end. Returns `None` if no link is left.
+    /// fits: `last`, `first`, `prev`, `next`, then the links in `extra`, the last one first. Returns `None` if no link
+    /// is left.
     #[must_use]
     pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
         let paging = paging.into_iter().filter_map(|(rel, url)| Some((rel, url.as_deref()?)));
         let extra: Vec<(&str, String)> = extra.iter().map(|(rel, url)| (*rel, query::encoded_url(url))).collect();
         let extra = extra.iter().map(|(rel, url)| (*rel, url.as_str()));
-        // Links are dropped from the end, so a prefix of the list is kept.
+        // Links are dropped from the end, so a beginning of the list is kept.
         let extra = extra.clone().take(fitting(extra, max_length));
         let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
         let links = paging.clone().take(fitting(paging, room)).chain(extra);
@@ -168,8 +169,8 @@ mod tests {
         assert_eq!(relations(30, &[("deprecation", "/d"), ("successor-version", "/a")]), "deprecation");
     }
 
-    /// For every target of a client, the line is one line of visible ASCII, and readers that know RFC 8288 find the
-    /// same links as readers that split at commas and semicolons, except for semicolons in a path, where splitting is
+    /// Whatever target a client sends, the line is visible ASCII. Readers that split at commas and semicolons find the
+    /// same links as readers that follow RFC 8288. Paths with a semicolon aren't tested, because splitting there is
     /// wrong.
     ///
     /// Row: A14

@@ -1,13 +1,13 @@
 //! The top-level members of an item, as slices of its bytes.
 
-/// Appends an object without some of its top-level members. The bytes of the others are kept, spaces between them are
-/// not. An object whose members can't be separated, because it is no valid JSON (of which only [the
-/// outline](crate::json) was checked), is appended as it came.
+/// Appends an object without the top-level members in `names`. The other members keep their bytes, but spaces between
+/// members are removed. Only [the outline](crate::json) of the object was checked before. If it isn't valid JSON, its
+/// members can't be separated, and it is appended unchanged.
 pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     let start = out.len();
     out.push(b'{');
     for member in members(object) {
-        // An object that is cut at a wrong place would leave the brackets of the answer unbalanced. Test:
+        // An object that is cut at a wrong place would unbalance the brackets of the whole response. Test:
         // `an_object_that_is_no_valid_json_is_kept_whole`.
         let Some((name, member)) = member else {
             out.truncate(start);
@@ -24,8 +24,8 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     out.push(b'}');
 }
 
-/// Appends an object with the top-level members that [`push_without`] removes, except for a member with the value
-/// `but`. Returns false and appends nothing if there are none, or if the members can't be separated.
+/// Appends an object with only the top-level members in `names`, except for those with the value `but`. Returns `false`
+/// and appends nothing if no member is left, or if the members can't be separated.
 pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
     let start = out.len();
     for member in members(object) {
@@ -57,10 +57,11 @@ fn is_named(string: &[u8], name: &str) -> bool {
     serde_json::from_slice::<String>(string).is_ok_and(|decoded| decoded == name)
 }
 
-/// A name with its quotes, and the whole member from its name to the end of its value.
+/// A member's name with its quotes, and the whole member from its name to the end of its value.
 type ItemMember<'o> = (&'o [u8], &'o [u8]);
 
-/// Returns the members of an object, followed by `None` if they can't be separated. Other values have no members.
+/// Returns the members of an object. If the rest of the object can't be separated into members, the last element is
+/// `None`. Other values have no members.
 fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
     let mut left = object.strip_prefix(b"{").map(|_| 1);
     std::iter::from_fn(move || {
@@ -80,7 +81,7 @@ fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
     })
 }
 
-/// Returns the index after the closing quote of the string that begins at `start`.
+/// Returns the index after the closing quote of the string that begins at `start`; `None` if the string isn't closed.
 fn string_end(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
@@ -93,7 +94,8 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Returns the end of a member's value: the comma or brace that is not part of it.
+/// Returns the index of the comma or brace that ends a member's value; `None` if brackets aren't balanced. `from` is
+/// the index after the member's name.
 fn value_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     let mut depth = 0_usize;
@@ -105,7 +107,7 @@ fn value_end(text: &[u8], from: usize) -> Option<usize> {
             }
             b'{' | b'[' => depth += 1,
             b',' | b'}' if depth == 0 => return Some(at),
-            // A bracket that closes nothing: the object is malformed.
+            // A bracket without an opening one makes the object malformed.
             b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }
@@ -153,7 +155,8 @@ mod tests {
         }
     }
 
-    /// An object that is cut at a wrong place would leave the brackets of the answer unbalanced.
+    /// If the members of an object can't be separated, `push_without` appends the whole object, and `push_only`
+    /// nothing.
     #[test]
     fn an_object_that_is_no_valid_json_is_kept_whole() {
         for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {

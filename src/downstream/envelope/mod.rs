@@ -33,14 +33,14 @@ use page_facts::Facts;
 use page_source::PageSource;
 use places::EnvelopePlaces;
 
-/// The costly facts that an envelope uses: all others need not be made.
+/// The costly facts that an envelope uses. Costly facts that it doesn't use aren't computed for a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// A cursor for each item.
+    /// `true` if the envelope has a cursor for each item.
     pub item_cursors: bool,
-    /// Item cursors of the first and the last item.
+    /// `true` if the envelope has the item cursors of the first and the last item.
     pub edge_cursors: bool,
-    /// The time, for `{now}`.
+    /// `true` if the envelope has the time, as `{now}`.
     pub now: bool,
 }
 
@@ -75,7 +75,7 @@ impl EnvelopeTemplate {
         let body = Skeleton::compile_body(&settings.body, collection, &mut requests, diagnostics);
         let error =
             settings.error.as_ref().map(|error| ErrorForm::compile(error, settings.at, collection, diagnostics));
-        // All parts are compiled first, so that all faults are reported at once. Test:
+        // All parts are compiled before the first `?`, so all faults are reported at once. Test:
         // `faults_of_envelopes_point_at_their_text`.
         let (body, content_type, headers) = (body?, body_type?, headers?);
         let media_type = MediaRange::parse(&settings.content_type)?;
@@ -93,7 +93,7 @@ impl EnvelopeTemplate {
         let size_around_items = body.size_around_items() + cursor;
         let runs_through = body.has_bare_items();
         let request_places = requests;
-        // A header with `{total_at_least}` is not the header of the total, because its value may be a lower bound.
+        // A header with `{total_at_least}` isn't the header of the total, because its value may be a lower bound.
         let is_total = |text: &str| matches!(text, "{total}" | "{total|null}");
         let total = settings.headers.iter().find(|(_, value)| is_total(&value.value));
         let total_header = total.and_then(|(name, _)| name.value.parse().ok());
@@ -117,13 +117,13 @@ impl EnvelopeTemplate {
         self.body.render(&PageSource::new(facts, page), out);
     }
 
-    /// Returns the places of the facts in the body.
+    /// Returns the places in the body at which clients find the items and the facts.
     #[must_use]
     pub fn places(&self) -> &EnvelopePlaces {
         &self.places
     }
 
-    /// Returns the header that has the total, if there is one.
+    /// Returns the header whose whole value is the total; `None` if the envelope has no such header.
     #[must_use]
     pub fn total_header(&self) -> Option<&HeaderName> {
         self.total_header.as_ref()
@@ -151,7 +151,7 @@ impl EnvelopeTemplate {
         };
         let sent = self.headers.iter().filter(|(_, presence, _)| known(presence));
         sent.filter_map(|(name, _, value)| {
-            // A header whose value contains a line end is left out, so that no client's text adds a header. Test:
+            // A header whose value contains a line end is left out. So a client's text can't add a header. Test:
             // `headers_are_left_out_where_something_in_them_is_unknown`.
             let mut output = Output::default();
             value.render(&source, &mut output);
@@ -166,13 +166,14 @@ impl EnvelopeTemplate {
         self.headers.iter().map(|(name, ..)| name)
     }
 
-    /// Returns the approximate number of bytes around each item in the body, with its cursor.
+    /// Returns the approximate number of bytes in the body for each item, not counting the item itself but including
+    /// its cursor.
     #[must_use]
     pub(crate) fn size_around_items(&self) -> usize {
         self.size_around_items
     }
 
-    /// Returns whether items stand in the body without anything around them, so that runs of items can be sent as one
+    /// Returns whether the body has the items with only commas between them, so a run of items can be sent as one
     /// piece.
     #[must_use]
     pub(crate) fn runs_through(&self) -> bool {
@@ -185,13 +186,13 @@ impl EnvelopeTemplate {
         self.needs
     }
 
-    /// Returns the places of the request's body that the envelope repeats.
+    /// Returns the places in the request's body whose values the envelope repeats.
     #[must_use]
     pub fn request_places(&self) -> &[Pointer] {
         &self.request_places
     }
 
-    /// Returns the error envelope, if there is one.
+    /// Returns the error envelope; `None` if problems are sent as `application/problem+json`.
     #[must_use]
     pub fn error(&self) -> Option<&ErrorForm> {
         self.error.as_ref()
@@ -201,7 +202,7 @@ impl EnvelopeTemplate {
 /// The approximate length of an item cursor in bytes.
 const TYPICAL_CURSOR: usize = 96;
 
-/// Headers that envelopes can't set, because the gateway does.
+/// Headers that envelopes can't set, because the gateway writes them itself.
 const WRITTEN_BY_THE_GATEWAY: [&str; 12] = [
     "age",
     "cache-control",

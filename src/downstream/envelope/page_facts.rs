@@ -8,27 +8,27 @@ use crate::pagination::answer::Total;
 pub struct Facts<'a> {
     /// The limit of the page.
     pub limit: u32,
-    /// The path of the request as it came.
+    /// The path of the request as the client sent it.
     pub path: &'a str,
     /// The level: `exact`, `checked`, `anchored` or `positional`.
     pub level: &'a str,
-    /// The time by RFC 3339; required if [`Needs::now`](super::Needs::now) is set.
+    /// The current time in the format of RFC 3339; required if [`Needs::now`](super::Needs::now) is set.
     pub now: Option<&'a str>,
-    /// A next page exists.
+    /// `true` if a next page exists.
     pub has_next: bool,
-    /// A previous page exists.
+    /// `true` if a previous page exists.
     pub has_prev: bool,
-    /// A further page exists in the direction of the request.
+    /// `true` if another page exists in the direction of the request.
     pub has_more: bool,
-    /// The total of the collection.
+    /// The total of the list, exact or a lower bound; `None` if it is unknown.
     pub total: Option<Total>,
-    /// The page number of a legacy request.
+    /// The page number of a legacy request; `None` for other requests.
     pub page: Option<u64>,
-    /// The number of pages, for a legacy request with an exact total.
+    /// The number of pages, for a legacy request with an exact total; otherwise `None`.
     pub pages: Option<u64>,
-    /// The cursor of the next page.
+    /// The cursor of the next page; `None` if there is no such cursor.
     pub next_cursor: Option<&'a str>,
-    /// The cursor of the previous page.
+    /// The cursor of the previous page; `None` if there is no such cursor.
     pub prev_cursor: Option<&'a str>,
     /// The item cursor of the first item; required if [`Needs::edge_cursors`](super::Needs::edge_cursors) is set.
     pub start_cursor: Option<&'a str>,
@@ -45,6 +45,6 @@ pub struct Facts<'a> {
 
 /// A source of item cursors, which are made only for envelopes that contain them.
 pub trait ItemCursors {
-    /// Appends the cursor of the item at an index. Returns false and appends nothing if it has none.
+    /// Appends the cursor of the item at an index. Returns `false` and appends nothing if the item has no cursor.
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool;
 }

@@ -15,7 +15,7 @@ const RESERVED: [&str; 2] = ["id", "type"];
 pub(crate) struct PageSource<'a> {
     facts: &'a Facts<'a>,
     page: &'a Page,
-    /// The last cursor that was made to test for its existence, and the index of its item.
+    /// The index of the item whose cursor was made last, and this cursor; the cursor is empty if the item has none.
     made: RefCell<(Option<usize>, Vec<u8>)>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> PageSource<'a> {
     fn has_cursor(&self, item: usize) -> bool {
         let mut made = self.made.borrow_mut();
         let (of, bytes) = &mut *made;
-        // The condition of a part and its value need the same cursor, which is signed once.
+        // The condition of a part and its value need the same cursor, which is kept because signing is costly.
         if *of == Some(item) {
             return !bytes.is_empty();
         }
@@ -41,7 +41,7 @@ impl<'a> PageSource<'a> {
     fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
         let facts = self.facts;
         let links = facts.links;
-        // A lower bound is no total: `{total_at_least}` has it. Test: `a_body_has_exactly_the_known_facts`.
+        // A lower bound isn't a total: only `{total_at_least}` has it. Test: `a_body_has_exactly_the_known_facts`.
         let exact = facts.total.filter(|total| total.exact);
         let link = |url: &'a Option<String>| url.as_deref().map(RenderedValue::Inert);
         match slot {
@@ -71,7 +71,7 @@ impl<'a> PageSource<'a> {
         }
     }
 
-    /// Returns the id of an item as it came.
+    /// Returns the id of an item as the JSON that the upstream sent; `None` if the item has no id.
     fn id(&self, item: usize) -> Option<&'a [u8]> {
         let place = self.page.items.get(item)?;
         let answer = self.page.answers.get(place.answer as usize)?;
@@ -83,7 +83,7 @@ impl ValueSource for PageSource<'_> {
     fn knows(&self, slot: Slot, item: usize) -> bool {
         match slot {
             Slot::Item => true,
-            // Numbers, texts and arrays have no members. Test: `a_body_has_exactly_the_known_facts`.
+            // Numbers, strings and arrays have no members. Test: `a_body_has_exactly_the_known_facts`.
             Slot::ItemFields => self.page.item(item).starts_with(b"{"),
             Slot::ItemId => self.id(item).is_some(),
             Slot::ItemReserved => push_reserved(&mut Vec::new(), self.page.item(item), self.id(item)),
@@ -136,7 +136,8 @@ impl ValueSource for PageSource<'_> {
     }
 }
 
-/// Appends the members that `{item.fields}` leaves out, except for the id. Returns whether there are any.
+/// Appends an object with the members that `{item.fields}` leaves out, except for those whose value is the item's id.
+/// Returns whether any members are left.
 fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
     item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
 }

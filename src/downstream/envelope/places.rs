@@ -13,31 +13,33 @@ use crate::{
     json::Pointer,
 };
 
-/// The places of an envelope's body.
+/// The places in an envelope's body at which clients find the items and the facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvelopePlaces {
-    /// The array of elements; `None` for a body without items.
+    /// The place of the array of items; `None` for a body without items.
     pub items: Option<Pointer>,
-    /// The item in an element; `None` where elements are made of the parts of an item.
+    /// The place of the whole item within an element of the array; `None` if the elements contain only parts of an
+    /// item.
     pub item: Option<Pointer>,
-    /// The names of placeholders that stand alone, and their places.
+    /// The placeholders that are a whole value, by name, and the places of these values.
     facts: Vec<(&'static str, Pointer)>,
 }
 
 impl EnvelopePlaces {
-    /// Returns the places of a page.
+    /// Returns the places in the body of a page.
     #[must_use]
     pub fn of_body(body: &LocatedTree, collection: &str) -> Self {
         Self::of(body, collection, &[Scope::Page])
     }
 
-    /// Returns the places of an error body.
+    /// Returns the places in an error body.
     #[must_use]
     pub fn of_error(error: &LocatedTree, collection: &str) -> Self {
         Self::of(error, collection, &[Scope::Error])
     }
 
-    /// Returns the place of a placeholder by its name, such as `next.cursor`: the first one where there are several.
+    /// Returns the place of a placeholder by its name, such as `next.cursor`. Returns the first place if there are
+    /// several, and `None` if the body doesn't have the placeholder as a whole value.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Pointer> {
         self.facts.iter().find(|(known, _)| *known == name).map(|(_, place)| place)
@@ -57,12 +59,12 @@ struct PlaceReader<'a> {
 }
 
 impl PlaceReader<'_> {
-    /// Notes the places of a part that stands at `at`.
+    /// Records the places in a part of the skeleton; `at` is the JSON Pointer of the part.
     fn node(&mut self, tree: &LocatedTree, at: &str) {
         match &tree.value {
             Tree::Text(text) => {
                 let Some(read) = self.parsed(text, tree, self.scopes) else { return };
-                // A value among other text can't be read back.
+                // A client can't read back a value that has other text around it.
                 if let [TextPart::Value(placeholder, _)] = read.parts[..]
                     && let Ok(place) = Pointer::parse(at)
                 {
@@ -70,7 +72,7 @@ impl PlaceReader<'_> {
                 }
             }
             Tree::Array(elements) => match elements.first().filter(|first| mentions_item(first)) {
-                // Facts in an element are those of an item, and have no place in the body.
+                // Facts in an element belong to one item, so they have no place in the body as a whole.
                 Some(element) => {
                     if self.found.items.is_none() {
                         self.found.items = Pointer::parse(at).ok();
@@ -93,9 +95,9 @@ impl PlaceReader<'_> {
         }
     }
 
-    /// Notes the places of an element of an array. The element is found by its first member that is a fixed text,
-    /// because elements without a known fact are left out, so that the numbers of those after them change. Of elements
-    /// without such a text only the first is noted, by its number 0.
+    /// Records the places in an element of an array. An element without a known fact is left out, which changes the
+    /// indexes of the elements after it. The pointer therefore finds the element by its first member with a fixed text,
+    /// as in `/links/[rel=next]`. Without such a member, only the first element is recorded, by its index 0.
     fn element(&mut self, element: &LocatedTree, index: usize, at: &str) {
         let Tree::Object(members) = &element.value else { return };
         let fixed = members.iter().find_map(|(name, value)| match &value.value {
@@ -109,7 +111,7 @@ impl PlaceReader<'_> {
         }
     }
 
-    /// Parses a text of the skeleton, which has been compiled before, so it has no faults.
+    /// Parses a text of the skeleton. The skeleton was compiled before, so the text has no faults.
     fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<PlaceholderText> {
         let (requests, diagnostics) = (&mut Vec::new(), &mut Diagnostics::default());
         PlaceholderText::parse(text, tree.at, self.collection, scopes, requests, diagnostics)
@@ -130,10 +132,10 @@ pub(super) fn mentions_item(tree: &LocatedTree) -> bool {
     }
 }
 
-/// Returns the place of the whole item in an element.
+/// Returns the place of the whole item in an element; `None` if the element contains only parts of the item.
 fn find_item(element: &LocatedTree, at: &str) -> Option<String> {
     match &element.value {
-        // `{item:string}` is a text, in which no pointer finds a member.
+        // `{item:string}` is a string, in which no pointer finds a member.
         Tree::Text(text) => (text == "{item}").then(|| at.to_owned()),
         Tree::Object(members) => {
             members.iter().find_map(|(name, value)| find_item(value, &format!("{at}/{}", escaped(&name.value))))
@@ -155,7 +157,8 @@ mod tests {
         members.into_iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
     }
 
-    /// The places of every built-in envelope: the items, the item in an element, and the ways to the next page.
+    /// The places of every built-in envelope: the array of items, the item in an element, the next cursor, the next
+    /// link, and the flag for a next page.
     #[test]
     fn places_of_built_in_envelopes_are_found() {
         let shown = |place: Option<&Pointer>| place.map_or_else(|| "-".to_owned(), Pointer::to_string);

@@ -18,7 +18,8 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// Returns the schema of a page. `item` is the schema of an item, `echoed` that of the body of a request by POST.
+/// Returns the schema of a page. `item` is the schema of an item. `echoed` is the schema of the request's body, whose
+/// values the page may repeat; `None` if it isn't known.
 #[must_use]
 pub fn of_body(body: &LocatedTree, collection: &str, item: &Document, echoed: Option<&Document>) -> Document {
     SchemaReader { collection, scopes: &[Scope::Page], item, echoed, codes: &[] }.node(body).schema
@@ -30,14 +31,15 @@ pub fn of_error(error: &LocatedTree, collection: &str, codes: &[&str]) -> Docume
     SchemaReader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
 }
 
-/// Returns the schema of a problem's code. Generators of clients make one type of it if it is a component of its own.
+/// Returns the schema of a problem's code. As a component of its own, it becomes one type in generated clients.
 #[must_use]
 pub fn of_problem_code() -> Document {
     let codes = Document::texts(Code::ALL.iter().map(|code| code.as_str()));
     string().with("description", "The code of a problem: stable, to be switched on".into()).with("enum", codes)
 }
 
-/// Returns the schema of a problem document (RFC 9457) of the gateway. The schema at `code` is that of its code.
+/// Returns the schema of a problem document (RFC 9457) of the gateway. `code` is a reference to the schema of the
+/// problem's code.
 #[must_use]
 pub fn of_problem(code: &str) -> Document {
     let one_of = |name: &str, text: &str| (name.to_owned(), string().with("description", text.into()));
@@ -81,7 +83,7 @@ pub fn kind(name: &str) -> Document {
     Document::object([("type", name.into())])
 }
 
-/// Returns the schema of an integer with an optional minimum.
+/// Returns the schema of an integer of at least `least`, or of any integer.
 #[must_use]
 pub fn integer(least: Option<u32>) -> Document {
     let integer = kind("integer");
@@ -133,7 +135,7 @@ impl SchemaReader<'_> {
             Tree::Boolean(flag) => SchemaPart::literal(constant((*flag).into())),
             Tree::Number(spelling) => SchemaPart::literal(constant(Document::Number(spelling.clone()))),
             Tree::Text(text) => self.text(text, tree),
-            // The array is there without items too, so that it is required. Test: `optional_parts_are_not_required`.
+            // The array is present even without items, so it is required. Test: `optional_parts_are_not_required`.
             Tree::Array(elements) if self.scopes == [Scope::Page] && elements.iter().any(mentions_item) => {
                 let within = SchemaReader { scopes: &[Scope::Page, Scope::Item], ..*self };
                 let element = elements.first().map_or_else(any, |element| within.node(element).schema);
@@ -149,7 +151,7 @@ impl SchemaReader<'_> {
                     }
                 }
                 let items = match schemas.len() {
-                    // An array that is empty in the skeleton is empty in every answer.
+                    // An array that is empty in the skeleton is empty in every response.
                     0 => Document::Boolean(false),
                     1 => schemas.swap_remove(0),
                     _ => Document::object([("anyOf", schemas.into())]),
@@ -164,7 +166,7 @@ impl SchemaReader<'_> {
                 };
                 let (names, parts): (Vec<String>, Vec<SchemaPart>) = members.iter().map(named).unzip();
                 let (certain, says) = whole(&parts);
-                // A group that is rendered under the condition of its only part always has that part.
+                // If only one part has facts, the object is rendered only with this part, so the part is required.
                 let has_one = parts.iter().filter(|part| part.says != PartContent::Literals).count() == 1;
                 let required = names.iter().zip(&parts).filter(|(_, part)| part.certain || has_one);
                 let required: Vec<&str> = required.map(|(name, _)| name.as_str()).collect();
@@ -195,8 +197,8 @@ impl SchemaReader<'_> {
         SchemaPart { schema: if read.or_null { or_null(schema) } else { schema }, certain, says: PartContent::Facts }
     }
 
-    /// Parses a text of the skeleton, which has been compiled before, so it has no faults. Also returns the places in
-    /// the request's body that it repeats.
+    /// Parses a text of the skeleton. The skeleton was compiled before, so the text has no faults. Also returns the
+    /// places in the request's body whose values the text repeats.
     fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<(PlaceholderText, Vec<Pointer>)> {
         let mut requests = Vec::new();
         let read =
@@ -204,14 +206,14 @@ impl SchemaReader<'_> {
         Some((read, requests))
     }
 
-    /// Returns the schema of a repeated value, which is that of the request's body.
+    /// Returns the schema of a value that is repeated from this place in the request's body.
     fn echo(&self, place: Option<&Pointer>) -> Document {
         let names = place.and_then(Pointer::names).unwrap_or_default();
         let within = |schema: &'_ Document, name: &str| schema.member("properties")?.member(name).cloned();
         let known = self
             .echoed
             .and_then(|echoed| names.into_iter().try_fold(echoed.clone(), |schema, name| within(&schema, name)));
-        // The request may have members that its description does not name; their values can be anything.
+        // A request may have members that its description doesn't name. Their values can be anything.
         known.unwrap_or_else(any)
     }
 
@@ -267,7 +269,7 @@ fn constant(value: Document) -> Document {
     Document::object([("const", value)])
 }
 
-/// Returns a schema that also accepts null. The schema of everything stays as it is.
+/// Returns a schema that also accepts null. The schema that accepts everything stays as it is.
 fn or_null(schema: Document) -> Document {
     match schema {
         Document::Object(members) if members.is_empty() => Document::Object(members),
@@ -278,7 +280,7 @@ fn or_null(schema: Document) -> Document {
             }
             Document::Object(members)
         }
-        // `enum` and `$ref` hold beside a wider `type`, so that null is an alternative of its own.
+        // `enum` and `$ref` would still exclude null beside a wider `type`, so null is a separate alternative.
         other => Document::object([("anyOf", vec![other, kind("null")].into())]),
     }
 }

@@ -63,7 +63,7 @@ fn template(text: &str) -> EnvelopeTemplate {
     compiled.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// Returns the numbers of literals, slots and conditions in a skeleton.
+/// Returns the numbers of literals, placeholders and conditions in a skeleton.
 fn counts(segments: &[SkeletonSegment]) -> [usize; 3] {
     let mut sum = [0; 3];
     for segment in segments {
@@ -86,7 +86,7 @@ fn facts_that_are_always_known_add_no_conditions() {
     }
 }
 
-/// Cursors that are the index of their item; the second item has none.
+/// Cursors that consist of `i` and the index of their item. The second item has no cursor.
 struct Numbered;
 
 impl ItemCursors for Numbered {
@@ -98,7 +98,7 @@ impl ItemCursors for Numbered {
     }
 }
 
-/// Facts that can be unknown, as bits; also the number of items, and which of them have ids.
+/// The known facts of a page, as bits in the order of [`BITS`], and the number of its items in the bits above.
 #[derive(Clone, Copy)]
 struct Known(u32);
 
@@ -143,7 +143,7 @@ impl Known {
         }
     }
 
-    /// The oracle: the value of a placeholder, `None` if it is unknown.
+    /// Returns the expected value of a placeholder; `None` if it is unknown.
     fn say(self, name: &str, item: usize) -> Option<Json> {
         let text = |bit, text: &'static str| self.text(bit, text).map(Json::from);
         let (whole, id) = ITEMS[item.min(3)];
@@ -192,12 +192,12 @@ impl Known {
         }
     }
 
-    /// The oracle: the value of a text, read anew by the simplest means.
+    /// Returns the expected value of a text, which is parsed here by simpler means; `None` if a placeholder is unknown.
     fn expected_text(self, text: &str, item: usize) -> Option<Json> {
         let text = text.replace("{collection}", "users").replace("{{", "\u{1}").replace("}}", "\u{2}");
         let as_text = |value: Json| match value {
             Json::String(text) => text,
-            // An id that is an object is the one value whose spelling matters, and it is spelt compactly here.
+            // The spelling matters only for an id that is an object, and `ITEMS` has it in the compact spelling.
             other => other.to_string(),
         };
         let one = |inner: &str| {
@@ -226,7 +226,7 @@ impl Known {
         Some(said.replace('\u{1}', "{").replace('\u{2}', "}").into())
     }
 
-    /// The oracle: returns whether a skeleton has a placeholder of the page or its items.
+    /// Returns whether a skeleton has a placeholder of the page or its items.
     fn says_facts(tree: &LocatedTree) -> bool {
         match &tree.value {
             Tree::Text(text) => text.replace("{{", "").replace("{collection}", "").contains('{'),
@@ -236,8 +236,8 @@ impl Known {
         }
     }
 
-    /// The oracle: a skeleton with its values, built as a tree; `None` if it is left out. A part of literals alone is
-    /// left out with its neighbours, if it has any with facts.
+    /// Returns the expected value of a part of a skeleton; `None` if the part is left out. Literals are left out with
+    /// their neighbours if all facts among the neighbours are unknown.
     fn expected_of(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
         let parts: Vec<&LocatedTree> = match &tree.value {
             Tree::Array(elements) => elements.iter().collect(),
@@ -250,7 +250,7 @@ impl Known {
         if is_silent && !is_items { None } else { self.expected(tree, item) }
     }
 
-    /// The same for a skeleton that is not left out as a whole.
+    /// Returns the expected value of a part that isn't left out as a whole.
     fn expected(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
         match &tree.value {
             Tree::Null => Some(Json::Null),
@@ -279,7 +279,7 @@ impl Known {
     }
 }
 
-/// The placeholders that each bit of [`Known`] makes known.
+/// For each bit of [`Known`], a string that is in every template with a placeholder that the bit makes known.
 const BITS: [&str; 13] = [
     "links.self",
     "links.first",
@@ -415,7 +415,7 @@ fn an_error_body_has_only_the_members_that_apply() {
     assert_eq!(said["links"], json!({ "first": "/a" }));
 }
 
-/// Each fault, the text that it points at, and parts of its message and its help.
+/// Each fault points at the text that causes it, and has the expected message and help.
 #[test]
 fn faults_of_envelopes_point_at_their_text() {
     let body = |body: &str| format!(r#"{{ "body": {body} }}"#);

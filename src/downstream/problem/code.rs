@@ -2,17 +2,17 @@
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
-        /// The stable code of a problem. Clients branch on it, so that it keeps its text and its meaning.
+        /// The stable code of a problem. Clients branch on the code, so its text and meaning don't change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$meta])* $name,)*
         }
 
         impl Code {
-            /// All codes by status, the gateway's own fault last.
+            /// All codes, ordered by status, with the code for the gateway's own fault last.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Returns the code as clients read it.
+            /// Returns the code as clients read it, such as `cursor_expired`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -20,7 +20,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Returns the HTTP status of problems with this code. [`Code::has_status`] has the one exception.
+            /// Returns the HTTP status of problems with this code. [`Code::has_status`] describes the only exception.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self {
@@ -28,7 +28,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Returns the title, which is the same for every occurrence.
+            /// Returns the title, which is the same for every problem with this code.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self {
@@ -40,39 +40,39 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The limit is no number, or 0.
+    /// The limit isn't a whole number, or is 0.
     LimitInvalid = "limit_invalid", 400, "The limit is not a number of items";
-    /// The limit exceeds the maximum, and neither route nor envelope lowers it.
+    /// The limit exceeds the maximum, and neither the route nor the envelope lowers such a limit to the maximum.
     LimitTooLarge = "limit_too_large", 400, "The limit is too large";
     /// The sort can't be read, or names a field that the list can't be sorted by.
     SortInvalid = "sort_invalid", 400, "The list can't be sorted like this";
     /// A page or offset of a legacy request can't be read.
     PageInvalid = "page_invalid", 400, "The page can't be read";
-    /// Two parameters, or two values of one, exclude each other.
+    /// Two parameters, or two values of the same parameter, contradict each other.
     ParameterConflict = "parameter_conflict", 400, "Parameters contradict each other";
-    /// The request has a parameter that this route does not take.
+    /// The route doesn't take this parameter, or doesn't take it with this value.
     ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
-    /// The request has both `after` and `before`.
+    /// The request has two ends of a range: `after` and `before`, or a limit against the direction of its position.
     RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
-    /// The cursor is unknown: truncated, modified, empty, or signed with a removed key.
+    /// The cursor can't be verified: it is truncated, modified, empty, or signed with a removed key.
     CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";
-    /// The cursor is valid and belongs to another list.
+    /// The cursor is valid, but belongs to another list.
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another list";
-    /// The upstream refuses offsets as large as this.
+    /// The upstream refuses offsets as large as the one that the page needs.
     TooDeep = "too_deep", 400, "The upstream does not answer for offsets this large";
     /// The body of a request can't be read.
     BodyInvalid = "body_invalid", 400, "The body can't be read";
     /// An operation of a bulk request can't be sent as it is written.
     OperationInvalid = "operation_invalid", 400, "An operation is not well formed";
-    /// A GraphQL query can't be parsed, or is not one of the schema.
+    /// A GraphQL query can't be parsed, or doesn't match the schema.
     QueryInvalid = "query_invalid", 400, "The query is not valid";
     /// A GraphQL query exceeds a limit.
     QueryTooComplex = "query_too_complex", 400, "The query asks for too much";
-    /// The idempotency key is no quoted string.
+    /// The idempotency key isn't a quoted string.
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// The framing, the path or the headers of the request are malformed, or a GET request has a body.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
-    /// A script of this origin may not open a WebSocket, or use tools.
+    /// Scripts of this origin aren't allowed to open a WebSocket or to use tools.
     OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
     /// The path has no route.
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
@@ -82,7 +82,7 @@ codes! {
     WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
-    /// The position of the cursor could not be found.
+    /// The position of the cursor can't be found in the list.
     PositionLost = "position_lost", 409, "The position in the list can't be found";
     /// A tie run is longer than any answer of the upstream.
     TieRun = "tie_run", 409, "Too many items share their sort keys";
@@ -94,11 +94,11 @@ codes! {
     WebhookUnverified = "webhook_unverified", 409, "The webhook endpoint is not verified";
     /// The client has as many endpoints of webhooks as it may have.
     WebhookLimit = "webhook_limit", 409, "Too many webhook endpoints";
-    /// The export has no result, or not yet.
+    /// The export is waiting, running, failed or cancelled, so it has no result.
     ExportWithoutResult = "export_without_result", 409, "The export has no result";
     /// The lifetime of the cursor is over.
     CursorExpired = "cursor_expired", 410, "The cursor has expired";
-    /// The item of the cursor is gone.
+    /// The upstream no longer knows the cursor's position: its item is gone, or its token isn't accepted any more.
     CursorGone = "cursor_gone", 410, "The item of the cursor is gone";
     /// Requests by page or offset are no longer answered.
     LegacyRejected = "legacy_rejected", 410, "Requests by page are no longer answered";
@@ -108,13 +108,13 @@ codes! {
     TargetTooLong = "target_too_long", 414, "The request target is too long";
     /// The media type of the body is not supported.
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
-    /// The range is outside of the result.
+    /// The requested range of bytes is outside of the result.
     RangeUnsatisfiable = "range_unsatisfiable", 416, "The range is outside of the result";
-    /// Webhooks may not be sent to this URL.
+    /// The gateway doesn't send webhooks to this URL.
     WebhookUrlRefused = "webhook_url_refused", 422, "The URL of the webhook endpoint is refused";
-    /// The client or the list can't have exports.
+    /// The upstream knows the client by its certificate, which an export doesn't have after a restart.
     ExportUnsupported = "export_unsupported", 422, "This can't be exported";
-    /// The next item alone is larger than the result of a tool may be, or a page without item cursors is.
+    /// The result of a tool would be too large: because of its first item, or because its items have no cursors.
     ResultTooLarge = "result_too_large", 422, "The result is too large";
     /// The idempotency key belongs to a request with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
@@ -122,7 +122,7 @@ codes! {
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
     /// The client has as many live pages as it may have.
     LiveLimit = "live_limit", 429, "Too many live pages";
-    /// The client has used up a limit, or a brownout is on.
+    /// The client has used up a limit on requests, or a brownout is on.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
@@ -150,7 +150,7 @@ codes! {
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
     /// An operation of a bulk request took too long.
     OperationTimeout = "operation_timeout", 504, "The operation took too long";
-    /// The client sent `only-if-cached`, and no page is kept for it.
+    /// The client sent `only-if-cached`, and no stored page answers its request.
     NotCached = "not_cached", 504, "No such page is kept";
     /// The request has passed this gateway before: an upstream leads back to it.
     LoopDetected = "loop_detected", 508, "The request loops";
@@ -159,14 +159,14 @@ codes! {
 }
 
 impl Code {
-    /// Returns whether a problem of this code can have a status: the code's own, or for `upstream_unavailable` also the
-    /// upstream's 503.
+    /// Returns whether a problem with this code can have a status: the code's own, or for `upstream_unavailable` also
+    /// 503, if the upstream answered 503.
     #[must_use]
     pub const fn has_status(self, status: u16) -> bool {
         self.status() == status || (matches!(self, Self::UpstreamUnavailable) && status == 503)
     }
 
-    /// Returns whether the same request may succeed later without a change by client or operator.
+    /// Returns whether the same request might succeed later without a change by the client or the operator.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(
@@ -183,8 +183,8 @@ impl Code {
         )
     }
 
-    /// Returns whether the problem has a link to the first page: problems with the position of a request have one, and
-    /// refusals of requests by page.
+    /// Returns whether a problem with this code has a link to the first page. Such codes concern the position of a
+    /// request, or refuse requests by page.
     #[must_use]
     pub const fn restarts(self) -> bool {
         matches!(

@@ -10,25 +10,26 @@ use crate::json::write::{push_number, push_text};
 /// A refusal as clients get it: in the error form of their envelope, or as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The status of the code, or the upstream's own ([`Code::has_status`]).
+    /// The HTTP status: that of the code, or the upstream's own ([`Code::has_status`]).
     pub status: u16,
     /// The stable code, on which clients branch.
     pub code: Code,
     /// The fault of this request, its place, and the remedy.
     pub detail: String,
-    /// The parameter at fault, decoded.
+    /// The decoded name of the parameter at fault, or its place in the body; `None` if no parameter is at fault.
     pub parameter: Option<String>,
-    /// A link to the first page, if the code [restarts](Code::restarts).
+    /// A link to the first page; `None` if the problem has no such link. A problem has it if its code
+    /// [restarts](Code::restarts), except in the answer to a POST request.
     pub restart: Option<String>,
     /// A link to the page at the estimated position, where items may be skipped or repeated.
     pub nearest: Option<String>,
-    /// The largest limit that the route accepts.
+    /// The largest limit that the route accepts, if the request's limit is at fault.
     pub max_limit: Option<u32>,
-    /// The parts of the request that differ from those of the cursor.
+    /// The parts of the request that differ from the cursor's context, for `cursor_mismatch`.
     pub differs: Vec<&'static str>,
     /// The values that are allowed instead: fields of a sort, or names of envelopes.
     pub allowed: Vec<String>,
-    /// The upstream's `Retry-After`.
+    /// The value of `Retry-After`: the gateway's own, or the upstream's.
     pub retry_after: Option<HeaderValue>,
     /// `Content-Range` of a 416, with the length of the result: `bytes */LENGTH`.
     pub content_range: Option<HeaderValue>,
@@ -73,18 +74,18 @@ impl Problem {
         self
     }
 
-    /// Returns the reason phrase of the status.
+    /// Returns the reason phrase of the status, such as `Not Found`; the code's title for a status without a phrase.
     #[must_use]
     pub(crate) fn phrase(&self) -> &'static str {
         let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         phrase.unwrap_or_else(|| self.code.title())
     }
 
-    /// Removes the links, which answers to POST don't have, and rewrites the detail so that it says what to send
-    /// instead. `cursor` is the name of the client's cursor parameter, if it has one.
+    /// Removes the links, which responses to POST don't have, and rewrites the detail to say what to send instead.
+    /// `cursor` is the name of the client's cursor parameter, if it has one.
     pub fn leave_out_links(&mut self, cursor: Option<&str>) {
         (self.restart, self.nearest) = (None, None);
-        // Clients of page numbers have sent no cursor that they could leave out.
+        // A client that pages by number has no cursor to leave out, so its detail (`at_all`) says something else.
         let (again, at_all) = match cursor {
             Some(name) => (
                 format!("start again without `{name}`"),
@@ -156,9 +157,9 @@ fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a
     out.push(b']');
 }
 
-/// Returns a client's text as problems repeat it: its first 64 characters, and `…` if it has more.
+/// Returns a client's string as problems repeat it: its first 64 characters, and `…` if it has more.
 pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
-    // Characters are counted, so that the cut lies between two of them. Test:
+    // Characters are counted, not bytes, so the cut is between two characters. Test:
     // `a_repeated_text_is_cut_between_characters`.
     match text.char_indices().nth(64) {
         None => text.into(),

@@ -44,7 +44,7 @@ pub(crate) enum Slot {
     Restart,
     Nearest,
     MaxLimit,
-    /// A member of the request's body, by its index among those that the envelope repeats.
+    /// A member of the request's body; the number is its index among the repeated members.
     Request(u16),
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Slot {
 pub(crate) enum Scope {
     /// In the element of an array of items.
     Item,
-    /// In a body and its headers.
+    /// In the body and the headers of a page.
     Page,
     /// In an error body.
     Error,
@@ -65,9 +65,10 @@ pub(crate) struct Placeholder {
     pub(crate) slot: Slot,
     pub(crate) name: &'static str,
     pub(crate) scope: Scope,
-    /// The value is JSON of the upstream, which can stand inside a text only as `{NAME:string}`.
+    /// `true` if the value is JSON from the upstream or the request, which other text can contain only as
+    /// `{NAME:string}`.
     pub(crate) json: bool,
-    /// The value is always known.
+    /// `true` if the value is always known.
     pub(crate) certain: bool,
 }
 
@@ -76,7 +77,7 @@ const fn row(slot: Slot, name: &'static str, scope: Scope, certain: bool) -> Pla
     Placeholder { slot, name, scope, json, certain }
 }
 
-/// All placeholders but `{collection}`, which is resolved when a skeleton is compiled.
+/// All placeholders but `{request/…}` and `{collection}`. `{collection}` is resolved when a skeleton is compiled.
 const PLACEHOLDERS: [Placeholder; 39] = [
     row(Slot::Item, "item", Scope::Item, true),
     row(Slot::ItemFields, "item.fields", Scope::Item, false),
@@ -119,22 +120,22 @@ const PLACEHOLDERS: [Placeholder; 39] = [
     row(Slot::MaxLimit, "max_limit", Scope::Error, false),
 ];
 
-/// Returns the placeholder of a member of the request's body.
+/// Returns the placeholder of a member of the request's body; `number` is its index among the repeated members.
 pub(crate) const fn of_request(number: u16) -> Placeholder {
     Placeholder { slot: Slot::Request(number), name: "request", scope: Scope::Page, json: true, certain: false }
 }
 
-/// Returns the placeholder of this name, in any scope.
+/// Returns the placeholder with this name, whatever its scope.
 pub(crate) fn find(name: &str) -> Option<Placeholder> {
     PLACEHOLDERS.into_iter().find(|placeholder| placeholder.name == name)
 }
 
-/// Returns the names of the placeholders of these scopes, and `collection`, which all of them have.
+/// Returns the names of the placeholders of these scopes, and `collection`, which every scope has.
 pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
     PLACEHOLDERS.into_iter().filter(|row| scopes.contains(&row.scope)).map(|row| row.name).chain(["collection"])
 }
 
-/// The value of a placeholder, before it is formed.
+/// The value of a placeholder, before it is written as JSON or text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RenderedValue<'a> {
     Number(u64),
@@ -142,7 +143,7 @@ pub(crate) enum RenderedValue<'a> {
     Text(&'a str),
     /// A text that needs no escapes in JSON, such as a link or a cursor.
     Inert(&'a str),
-    /// A JSON value as it came.
+    /// A JSON value, as its original bytes.
     Json(&'a [u8]),
 }
 
@@ -151,19 +152,19 @@ pub(crate) trait ValueSource {
     /// Returns whether the placeholder has a value; `item` is the index of the current item.
     fn knows(&self, slot: Slot, item: usize) -> bool;
 
-    /// Passes the value to `write`, if there is one.
+    /// Calls `write` with the value of the placeholder, if it has one.
     fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>));
 
-    /// Appends the cursor of an item, which is base64url and needs no escapes. Returns false and appends nothing if the
-    /// item has none.
+    /// Appends the cursor of an item, which is base64url and needs no escapes. Returns `false` and appends nothing if
+    /// the item has no cursor.
     fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool;
 
-    /// Returns the page, if the source is one.
+    /// Returns the page; `None` if the source is a problem.
     fn page(&self) -> Option<&Page>;
 }
 
-/// Alternatives: the condition holds if all slots of one of them are known. Example: `[[Total], [Page, Pages]]` holds
-/// if the total is known, or both the page and the number of pages.
+/// Alternatives: the condition is met if all slots of one alternative are known. Example: `[[Total], [Page, Pages]]` is
+/// met if the total is known, or both the page and the number of pages.
 pub(crate) type Condition = Vec<Vec<Slot>>;
 
 /// The condition under which a part is rendered.

@@ -1,4 +1,4 @@
-//! The output of rendering: bytes, and the ranges among them with a special role.
+//! The output of rendering: the bytes of a page, the ranges of its times, and a run of items that isn't copied.
 
 use std::ops::Range;
 
@@ -10,7 +10,8 @@ use crate::pagination::{
     page::{ByteRun, Page},
 };
 
-/// The length in bytes from which a run of items is not copied. A part of its own costs a write.
+/// The length in bytes from which a run of items is sent as a part of its own. Shorter runs are copied, because each
+/// part costs a write.
 const LEFT_FROM: usize = 256 * 1024;
 
 /// The output of rendering one page.
@@ -18,13 +19,13 @@ const LEFT_FROM: usize = 256 * 1024;
 pub struct Output {
     /// All bytes except the run that is not copied.
     pub bytes: Vec<u8>,
-    /// The ranges of `{now}`, which change without a change of the page.
+    /// The ranges of the bytes for `{now}`, which change although the page doesn't.
     pub(crate) times: Vec<Range<usize>>,
     /// A long run of items that was not copied, and the number of bytes before it.
     left: Option<(usize, ByteRun)>,
 }
 
-/// Further output is appended to these bytes.
+/// Creates an output that begins with these bytes.
 impl From<Vec<u8>> for Output {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
@@ -32,8 +33,8 @@ impl From<Vec<u8>> for Output {
 }
 
 impl Output {
-    /// Returns an estimate of the bytes of items that are not copied, if runs are sent as they are: the length of the
-    /// first run, if it is long enough.
+    /// Returns an estimate of the bytes of items that aren't copied: the length of the first run if it is long enough,
+    /// or else 0.
     pub(crate) fn left_of(page: &Page) -> usize {
         let first = if page.items.is_empty() { 0 } else { page.run(0).range.len() };
         if first < LEFT_FROM { 0 } else { first }
@@ -41,7 +42,7 @@ impl Output {
 
     /// Appends a run of items, or leaves it in the answer if it is long enough.
     pub(crate) fn push_run(&mut self, page: &Page, run: ByteRun) {
-        // A body has one inserted part at most, so that only the first long run is left.
+        // A body has at most one inserted part, so only the first long run is left in its answer.
         if self.left.is_none() && run.range.len() >= LEFT_FROM {
             self.left = Some((self.bytes.len(), run));
         } else {
@@ -49,7 +50,7 @@ impl Output {
         }
     }
 
-    /// Returns the output without the ranges of `{now}`, in parts. The tag of a page is made of these bytes.
+    /// Returns the output in parts, without the ranges of `{now}`. The page's tag is computed from these bytes.
     #[must_use]
     pub fn lasting<'o>(&'o self, page: &'o Page) -> Vec<&'o [u8]> {
         let mut parts = Vec::with_capacity(self.times.len() + 3);
@@ -57,7 +58,8 @@ impl Output {
         let mut at = 0;
         let ends = self.times.iter().map(|time| (time.start, time.end));
         for (end, goes_on) in ends.chain([(self.bytes.len(), self.bytes.len())]) {
-            // The run counts once, between the times around it. Test: `a_long_run_is_sent_at_its_place_without_a_copy`.
+            // The run is added once, at its place among the times. Test:
+            // `a_long_run_is_sent_at_its_place_without_a_copy`.
             if let Some((place, run)) = left.filter(|(place, _)| *place <= end) {
                 parts.extend([&self.bytes[at..*place], &page.answers[run.answer].body()[run.range.clone()]]);
                 (left, at) = (None, *place);
@@ -68,13 +70,14 @@ impl Output {
         parts
     }
 
-    /// Converts the output to a body, which takes over the answer with the run.
+    /// Converts the output to a body, which takes over the answer with the run that was not copied. The other answers
+    /// are freed.
     #[must_use]
     pub fn into_content(self, mut answers: Vec<Answer>) -> Content {
         match self.left {
             None => Content::from(self.bytes),
             Some((place, run)) => {
-                // The items of all other answers were copied, so that these are freed here.
+                // The items of all other answers were copied, so these answers are freed here.
                 let body = Bytes::from(answers.swap_remove(run.answer).into_body());
                 Content::around(self.bytes, place, body.slice(run.range))
             }

@@ -1,4 +1,4 @@
-//! Texts with placeholders: `{total}`, `{item.id:string}`, `{next.cursor|null}`; `{{` and `}}` are braces.
+//! Texts with placeholders: `{total}`, `{item.id:string}`, `{next.cursor|null}`. `{{` and `}}` are literal braces.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(crate) enum ValueForm {
 #[derive(Clone, Debug)]
 pub(crate) enum TextPart {
     Literal(String),
-    /// A placeholder and its form; the form counts if the placeholder stands alone.
+    /// A placeholder and its form. The form counts only if the placeholder is the whole text.
     Value(Placeholder, ValueForm),
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum TextPart {
 #[derive(Clone, Debug)]
 pub(crate) struct PlaceholderText {
     pub(crate) parts: Vec<TextPart>,
-    /// A placeholder that stands alone has the suffix `|null`.
+    /// `true` if the text is a single placeholder with the suffix `|null`.
     pub(crate) or_null: bool,
 }
 
@@ -92,7 +92,7 @@ impl PlaceholderText {
                 TextPiece::Braced(inner, range) => (inner, range),
             };
             let (name, as_text, or_null) = without_suffixes(inner);
-            // `{collection}` is the same for all pages of a route, so that it is a literal.
+            // `{collection}` is the same for all pages of a route, so it is a literal.
             if name == "collection" {
                 read.push_literal(collection);
                 continue;
@@ -109,7 +109,8 @@ impl PlaceholderText {
                     continue;
                 }
             };
-            // Inside a text, the quotes of an item would end the text. Test: `faults_of_envelopes_point_at_their_text`.
+            // Inside a text, the quotes of a JSON value would end the string. Test:
+            // `faults_of_envelopes_point_at_their_text`.
             if !alone && placeholder.json && !as_text {
                 let help = format!("write {{{name}:string}} for its text, or let it stand alone");
                 fault(format!("{{{name}}} is JSON, and can't stand inside a text"), help);
@@ -124,7 +125,7 @@ impl PlaceholderText {
         sound.then_some(read)
     }
 
-    /// Returns whether a text contains a placeholder of an item, as far as it can be parsed.
+    /// Returns whether a text contains a placeholder of an item; `false` if the text can't be parsed.
     pub(crate) fn mentions_item(text: &str) -> bool {
         split(text).unwrap_or_default().iter().any(|piece| match piece {
             TextPiece::Literal(_) => false,
@@ -142,7 +143,7 @@ impl PlaceholderText {
             TextPart::Value(..) | TextPart::Literal(_) => None,
         });
         let uncertain: Vec<_> = uncertain.collect();
-        // With `|null` the text is written in any case.
+        // With `|null` the text is always written.
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
     }
 
@@ -170,7 +171,7 @@ fn without_suffixes(inner: &str) -> (&str, bool, bool) {
     (name, as_text, or_null)
 }
 
-/// Splits a text at its placeholders; returns the place of an unbalanced brace as an error.
+/// Splits a text at its placeholders. Returns the index of an unbalanced brace as an error.
 fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
@@ -202,7 +203,8 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
     Ok(pieces)
 }
 
-/// Returns the placeholder of a place in the request's body, which is numbered among the repeated ones.
+/// Returns the placeholder of a place in the request's body. Its number is the index in `requests`, to which a new
+/// place is added.
 fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
     let pointer = Pointer::parse(place).map_err(|error| error.message)?;
     // A place that occurs twice is looked up once. Test: `repeated_values_keep_their_spelling`.
@@ -215,7 +217,7 @@ fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder
     Ok(placeholder)
 }
 
-/// Returns message and help for a placeholder that is unknown or in the wrong scope.
+/// Returns the message and the help for a placeholder that is unknown or in the wrong scope.
 fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
     if scopes.is_empty() {
         return (format!("{{{name}}} can't stand in a member's name"), "only {collection} can".to_owned());

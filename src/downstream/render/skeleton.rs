@@ -1,8 +1,8 @@
 //! Compiled skeletons: the JSON of an envelope as a sequence of literals and values, with conditions on parts that are
 //! rendered only if something in them is known.
 //!
-//! A comma is part of a literal if a member before it is always present; otherwise it has the condition that one of the
-//! members before it is. The output is therefore valid JSON for every combination of known values.
+//! A comma is part of a literal if a member before it is always present. Otherwise it has the condition that one of the
+//! members before it is present. The output is therefore valid JSON for every combination of known values.
 
 use super::{
     facts::{Condition, Presence, RenderedValue, Scope, Slot, ValueSource},
@@ -27,14 +27,14 @@ pub(crate) enum SkeletonSegment {
     Literal(Vec<u8>),
     /// The value of a placeholder; `null` if it has none.
     Value(Slot, ValueForm),
-    /// Steps under a condition.
+    /// Steps that are rendered only under a condition.
     If(Condition, Vec<Self>),
-    /// Steps for each item under a condition, separated by commas.
+    /// Steps for each item that meets the condition, separated by commas.
     Items(Presence, Vec<Self>),
 }
 
 impl SkeletonSegment {
-    /// Returns whether this writes the items with nothing around them.
+    /// Returns whether this step writes the items with only commas between them.
     fn is_bare_items(&self) -> bool {
         matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, ValueForm::Typed)]))
     }
@@ -46,7 +46,8 @@ pub(crate) struct Skeleton {
 }
 
 impl Skeleton {
-    /// Compiles the body of an envelope, which must contain an array of items.
+    /// Compiles the body of an envelope, which must contain an array of items. The repeated places in the request's
+    /// body are added to `requests`.
     pub(crate) fn compile_body(
         tree: &LocatedTree,
         collection: &str,
@@ -62,7 +63,7 @@ impl Skeleton {
         compiler.sound.then_some(Self { segments })
     }
 
-    /// Compiles the error body of an envelope, a part of which must always be known.
+    /// Compiles the error body of an envelope. At least a part of the body must always be known.
     pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let requests = &mut Vec::new();
         let mut compiler =
@@ -111,7 +112,7 @@ impl Skeleton {
         within(&self.segments, slot)
     }
 
-    /// Returns whether items are written with nothing around them.
+    /// Returns whether the items are written with only commas between them.
     pub(crate) fn has_bare_items(&self) -> bool {
         fn within(segments: &[SkeletonSegment]) -> bool {
             segments.iter().any(|segment| match segment {
@@ -122,7 +123,7 @@ impl Skeleton {
         within(&self.segments)
     }
 
-    /// Returns the number of literal bytes around each item, with a comma.
+    /// Returns the number of literal bytes around each item, including a comma.
     pub(crate) fn size_around_items(&self) -> usize {
         fn literals(segments: &[SkeletonSegment], in_items: bool) -> usize {
             let size = |segment: &SkeletonSegment| match segment {
@@ -151,16 +152,16 @@ fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, o
                     render(inner, source, item, out);
                 }
             }
-            // Items without anything around them are written by runs: neighbours in an answer with the commas between
-            // them.
+            // Items with only commas between them are written in runs: neighbouring items of one answer, with the
+            // commas between them.
             bare if bare.is_bare_items() => {
                 if let Some(page) = source.page() {
                     push_items(page, out);
                 }
             }
             SkeletonSegment::Items(presence, inner) => {
-                // Items of which nothing is known are left out, so that a comma depends on the items before, not on the
-                // index.
+                // Items of which nothing is known are left out. So a comma depends on the items that have been written,
+                // not on the index.
                 let mut first = true;
                 for index in 0..source.page().map_or(0, |page| page.items.len()) {
                     if let Presence::If(condition) = presence
@@ -211,11 +212,11 @@ fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize
         told = true;
         push_formed(value, form, &mut out.bytes);
     });
-    // A longer text with an unknown value is left out as a whole, and takes no `null`.
+    // `null` is written only for a whole value: a longer text with an unknown value is left out.
     if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
         out.bytes.extend_from_slice(b"null");
     }
-    // The tag of a page does not depend on the time. Test: `the_time_is_no_part_of_the_tag`.
+    // The tag of a page doesn't depend on the time. Test: `the_time_is_no_part_of_the_tag`.
     if slot == Slot::Now {
         out.times.push(start..out.bytes.len());
     }
@@ -245,7 +246,7 @@ fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
             out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
         }
         (ValueForm::Typed, RenderedValue::Json(json)) => out.extend_from_slice(json),
-        // A JSON string is a text already, and quoting it again would change it. Test:
+        // A JSON string is already quoted, and quoting it again would change it. Test:
         // `a_body_has_exactly_the_known_facts`.
         (ValueForm::Text, RenderedValue::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
         (ValueForm::Inside, RenderedValue::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
@@ -275,12 +276,12 @@ fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends to the last literal, or adds one.
+/// Appends bytes to the last segment if it is a literal, or else adds a literal.
 fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
-    // Adjacent literals become one step, so that rendering has fewer. Test:
+    // Adjacent literals become one step, so rendering has fewer steps. Test:
     // `facts_that_are_always_known_add_no_conditions`.
     match segments.last_mut() {
         Some(SkeletonSegment::Literal(literal)) => literal.extend_from_slice(bytes),
@@ -299,7 +300,7 @@ fn append(segments: &mut Vec<SkeletonSegment>, more: Vec<SkeletonSegment>) {
 
 struct SkeletonCompiler<'a> {
     collection: &'a str,
-    /// The places of the request's body that are repeated.
+    /// The places in the request's body whose values are repeated.
     requests: &'a mut Vec<Pointer>,
     diagnostics: &'a mut Diagnostics,
     /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
@@ -352,8 +353,8 @@ impl SkeletonCompiler<'_> {
             return None;
         };
         let text = text.literal();
-        // `{collection}` may become the name of another member, and readers of JSON take either of two equal names.
-        // Test: `faults_of_envelopes_point_at_their_text`.
+        // `{collection}` may become the name of another member, and JSON readers differ in which of two equal members
+        // they take. Test: `faults_of_envelopes_point_at_their_text`.
         if before.contains(&text) {
             let message = format!("the member `{text}` stands here twice");
             self.fault(
@@ -399,7 +400,8 @@ impl SkeletonCompiler<'_> {
         CompiledPart { presence: text.presence(), says, segments }
     }
 
-    /// Returns whether an array is the array of items: it mentions an item and is not inside such an array.
+    /// Returns whether an array is an array of items: it has a placeholder of an item, and isn't inside another array
+    /// of items.
     fn repeats(&self, elements: &[LocatedTree]) -> bool {
         self.scopes == [Scope::Page] && elements.iter().any(mentions_item)
     }
@@ -414,14 +416,14 @@ impl SkeletonCompiler<'_> {
         let element = elements.iter().map(|element| self.node(element)).next();
         self.scopes = outside;
         let mut segments = vec![SkeletonSegment::Literal(b"[".to_vec())];
-        // An element of literals alone is still rendered for each item, so that no item is lost because none of its
-        // facts are known.
+        // An element with literals is rendered for each item, even if none of the item's facts are known, so no item is
+        // lost.
         segments.extend(element.map(|element| match element.says {
             PartContent::Facts => SkeletonSegment::Items(element.presence, element.segments),
             PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
         }));
         segments.push(SkeletonSegment::Literal(b"]".to_vec()));
-        // The array is rendered without items too, as `[]`.
+        // An array without items is rendered as `[]`.
         CompiledPart { presence: Presence::Always, says: PartContent::Facts, segments }
     }
 }
@@ -447,6 +449,7 @@ struct CompiledPart {
 pub(crate) enum PartContent {
     /// Literals, which don't depend on the page: the part is rendered with its neighbours.
     Literals,
+    /// Facts, whose values depend on the page.
     Facts,
     /// Literals and facts.
     Both,
@@ -466,12 +469,12 @@ impl CompiledPart {
     }
 }
 
-/// Compiles an object or array of parts, each with its prefix (a member's name). The whole is rendered if one of its
-/// parts is. Literals among other parts don't count, because they would describe something that is absent. Example:
+/// Compiles an object or array of parts, each with its prefix (a member's name). The whole is rendered if a part with
+/// facts is. Literals beside such parts don't count, because they would describe something that is absent. Example:
 /// `{"unit": "items", "total": "{total}"}` is left out if the total is unknown.
 fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledPart {
     let mut segments = vec![SkeletonSegment::Literal(vec![open])];
-    // `before` is the condition that one of the parts so far is rendered; no part is rendered before the first.
+    // `before` is the condition that one of the parts so far is rendered. No part is rendered before the first.
     let mut before = Presence::If(Vec::new());
     let mut whole = Presence::If(Vec::new());
     let mut first = true;
@@ -491,7 +494,7 @@ fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledP
         append(&mut part, value);
         match &presence {
             Presence::Always => append(&mut segments, part),
-            // The only conditional part shares the condition of the whole.
+            // The only part with facts has the condition of the whole, so it needs no condition of its own.
             Presence::If(_) if facts == 1 => append(&mut segments, part),
             Presence::If(condition) => segments.push(SkeletonSegment::If(condition.clone(), part)),
         }

@@ -1,4 +1,5 @@
-//! Bodies of requests by POST: JSON objects within limits and without duplicate members, kept as they came.
+//! Bodies of POST requests: JSON objects within limits and without duplicate members. Their bytes are kept as the
+//! client sent them.
 
 use http::{
     HeaderMap,
@@ -10,7 +11,7 @@ use crate::{
     json::{CanonicalError, JsonError, Limits, Pointer, canonical, scan_facts},
 };
 
-/// A parsed body. It may contain secrets of clients and is never printed.
+/// A parsed body. It may contain secrets of clients, so its `Debug` form has only its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestBody {
     bytes: Vec<u8>,
@@ -27,11 +28,11 @@ impl std::fmt::Debug for RequestBody {
 ///
 /// # Errors
 ///
-/// Returns 415 `media_type_unsupported` (for content codings RFC 9110 section 15.5.16).
+/// Returns 415 `media_type_unsupported` (RFC 9110, section 15.5.16).
 pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| Err(Box::new(Problem::new(Code::MediaTypeUnsupported, detail)));
     for coding in headers.get_all(CONTENT_ENCODING) {
-        // `identity` and empty elements of a list (RFC 9110, section 5.6.1) code nothing. Test:
+        // `identity` isn't a coding, and empty elements of a list are ignored (RFC 9110, section 5.6.1). Test:
         // `json_without_a_coding_is_read`.
         let mut codings = coding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
@@ -39,14 +40,14 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    // The upstream could read the other one of two types. Test: `json_without_a_coding_is_read`.
+    // Of two types, the upstream could read the other one. Test: `json_without_a_coding_is_read`.
     let (Some(media_type), None) = (types.next(), types.next()) else {
         return refuse("say what the body is: Content-Type: application/json".to_owned());
     };
     let text = media_type.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    // `+json` alone is no media type. Test: `json_without_a_coding_is_read`.
+    // `+json` without a type before it isn't a media type. Test: `json_without_a_coding_is_read`.
     let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
     if !is_json {
         let detail = format!("bodies are JSON, not `{}`: send application/json", shown(essence));
@@ -70,13 +71,14 @@ impl RequestBody {
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid`.
+    /// Returns 400 `body_invalid` if the body isn't a JSON object, is nested deeper, or has a member twice.
     pub fn read(bytes: Vec<u8>, depth: u16) -> Result<Self, Box<Problem>> {
         let detail = match canonical(&bytes, depth) {
             Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
             Ok(_) => "the body is not an object: write { … }".to_owned(),
             Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, if only {}".to_owned(),
-            // The gateway could read the first of them and the upstream the last. Test: `a_body_is_one_object`.
+            // The gateway could read the first of two equal members, and the upstream the last. Test:
+            // `a_body_is_one_object`.
             Err(CanonicalError::Duplicate(name)) => {
                 format!("the body has the member `{}` twice in one object: which one is meant?", shown(&name))
             }
@@ -89,22 +91,23 @@ impl RequestBody {
         Err(Box::new(Problem::new(Code::BodyInvalid, detail)))
     }
 
-    /// Returns the bytes as they came.
+    /// Returns the bytes of the body as the client sent them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Returns the bytes as they came, without a copy.
+    /// Returns the bytes of the body as the client sent them, without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Returns the raw values at these places, in their order; `None` for a place that the body does not have.
+    /// Returns the raw JSON values at these places, in the order of `places`; `None` for a place that the body doesn't
+    /// have.
     #[must_use]
     pub fn find(&self, places: &[Pointer]) -> Vec<Option<&[u8]>> {
-        // The nesting was bounded when the body was read.
+        // The nesting was bounded in [`Self::read`], so no limit is needed here.
         let limits = Limits { depth: u16::MAX, ..Limits::default() };
         let spans = if places.is_empty() { Ok(Vec::new()) } else { scan_facts(&self.bytes, places, limits) };
         let spans = spans.unwrap_or_default().into_iter();

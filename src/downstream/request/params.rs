@@ -35,16 +35,16 @@ use sorting::{RequestedSort, Sorting};
 pub struct Parameters {
     /// The client's own parameters: names in the query, or pointers into the body.
     roles: Vec<(Role, String)>,
-    /// The preference that sets a limit, if that is no parameter.
+    /// The preference (`Prefer`) that sets the limit; `None` if a parameter does.
     preferred_limit: Option<String>,
     in_body: BodyPlaces,
     /// The dialect's paging parameters.
     paging: ReservedNames,
     sorting: Sorting,
-    /// Parameters that appear in no link, log or context.
+    /// Parameters that are left out of links, logs and cursor contexts.
     private: ReservedNames,
     ignored: Vec<String>,
-    /// Parameters by which other APIs page and sort.
+    /// Parameters that are refused because other APIs page or sort by them.
     foreign: ForeignNames,
     id_direction: Direction,
     default_limit: u32,
@@ -52,22 +52,22 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
-    /// Items can be named by their ids.
+    /// The list has the mode seek, so a request can name an item by its id.
     seeks: bool,
     legacy: LegacySettings,
 }
 
-/// The kind of a request.
+/// The way in which a request pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// A request that pages by the client's convention.
     Cursor,
-    /// A request with paging parameters of the dialect that are not the client's own.
+    /// A request with a paging parameter of the dialect that isn't also the client's own parameter.
     Legacy {
-        /// The first such parameter as the client wrote it, decoded.
+        /// The name of the first such parameter, as the client wrote it, decoded.
         parameter: String,
-        /// All paging parameters of the dialect, decoded, in order, under the dialect's names; with the client's own
-        /// limit, if the dialect's size has the same name.
+        /// All paging parameters of the dialect in the request, decoded, in order, under the dialect's names. The
+        /// client's own limit is among these parameters if the dialect's size has the same name.
         pairs: Vec<(String, String)>,
     },
     /// A request without paging parameters.
@@ -79,26 +79,26 @@ pub enum RequestKind {
 pub struct ListRequest {
     /// The kind of the request: by cursor, by page, or without paging parameters.
     pub kind: RequestKind,
-    /// The number of items, at least 1.
+    /// The largest number of items of the page, at least 1.
     pub limit: u32,
-    /// The limit as the client wrote it, decoded, for links.
+    /// The limit as the client wrote it, decoded, for links; `None` for a request without a limit.
     pub limit_written: Option<String>,
-    /// The position that the page begins or ends at.
+    /// The position at which the page begins or ends.
     pub place: RequestedPosition,
-    /// The strong keys of the client's sort, without the id; none without a sort.
+    /// The strong keys of the client's sort, without the id; `None` for a request without a sort.
     pub sort: Option<Vec<SortTerm>>,
-    /// The direction of the id: that of the client's sort, else of the route's order.
+    /// The direction of the id: the client's sort sets it, or else the route's order.
     pub id_direction: Direction,
     /// The sort as the client wrote it: names and values, decoded, for links.
     pub sort_written: Vec<(String, String)>,
     /// The filters: all parameters that have no other meaning.
     pub filters: RequestFilters,
-    /// The query of the `self` link: the target's, encoded for links, without private parameters.
+    /// The query of the `self` link: the request's query, encoded for links, without private parameters.
     pub self_query: String,
 }
 
 impl ListRequest {
-    /// Returns the cursor of the request, as it came.
+    /// Returns the request's cursor as the client sent it; `None` if the position isn't set by a cursor.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
         match &self.place {
@@ -109,7 +109,7 @@ impl ListRequest {
         }
     }
 
-    /// Returns whether the request pages by members of its body as the upstream does.
+    /// Returns whether this is a legacy request that pages by members of its body.
     #[must_use]
     pub fn pages_in_body(&self) -> bool {
         let RequestKind::Legacy { pairs, .. } = &self.kind else { return false };
@@ -126,24 +126,24 @@ struct ParsedQuery<'q> {
     in_body: Vec<(Role, String)>,
     /// The pairs of [`RequestKind::Legacy`].
     paging: Vec<(String, String)>,
-    /// The parameter of [`RequestKind::Legacy`].
+    /// The parameter of [`RequestKind::Legacy`]; `None` for a request that isn't a legacy one.
     legacy: Option<String>,
     sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
 
 impl ParsedQuery<'_> {
-    /// Returns whether a parameter is present.
+    /// Returns whether the client's parameter for a role is present, in the query or in the body.
     fn gives(&self, role: Role) -> bool {
         self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
     }
 }
 
 impl Parameters {
-    /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
-    /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without
-    /// sort parameters the list can't be sorted. `sort_form` reads them back. A client's limit or sort may have the
-    /// name of a dialect's parameter, and its cursor if that pages by token; by other roles, requests would be ambiguous.
+    /// Compiles a route's parameters for an envelope; `renamed` replaces the envelope's names of some roles.
+    /// `paging_names` and `sort_names` are the dialect's decoded names, `by_token` is `true` if it pages by token, and
+    /// `sort_form` reads its sorts. The client's limit or sort may share a name with the dialect, and so may its cursor
+    /// if `by_token`. Any other shared name would be ambiguous. Returns `None` if there are faults.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
@@ -199,27 +199,27 @@ impl Parameters {
         })
     }
 
-    /// Returns whether page cursors can be sent. Otherwise items are named by their ids.
+    /// Returns whether a request can have a page cursor. Otherwise a request names an item by its id.
     #[must_use]
     pub fn takes_cursors(&self) -> bool {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
     }
 
-    /// Returns whether page cursors stand in the body, so that no URL leads to a page.
+    /// Returns whether page cursors are members of the body, in which case no URL leads to a page.
     #[must_use]
     pub fn takes_cursors_in_body(&self) -> bool {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
     }
 
-    /// Returns the preference that sets a limit (RFC 7240), if that is no parameter.
+    /// Returns the preference that sets the limit (RFC 7240); `None` if a parameter does.
     #[must_use]
     pub fn preferred_limit(&self) -> Option<&str> {
         self.preferred_limit.as_deref()
     }
 
-    /// Applies the client's preferred limit, up to the maximum, if limits are preferences; a request without paging
-    /// parameters then counts as one by cursor. Returns the applied preference for `Preference-Applied`. Invalid limits
-    /// are ignored, as preferences may be, and those of requests that page otherwise or have a limit already.
+    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
+    /// parameters then becomes one by cursor. Returns the value for `Preference-Applied`. An invalid preference is
+    /// ignored, and so is the preference of a legacy request or of a request that has a limit.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;
@@ -239,13 +239,13 @@ impl Parameters {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
     }
 
-    /// Returns the name of a parameter in the query; `None` if it stands in the body.
+    /// Returns the name of a role's parameter in the query; `None` if the body has the parameter, or no role has it.
     #[must_use]
     pub fn query_name(&self, role: Role) -> Option<&str> {
         self.name(role).filter(|name| !name.starts_with('/'))
     }
 
-    /// Returns whether `sort_by` and `order_by` set an order.
+    /// Returns whether clients can set an order by `sort_by` and `order_by`.
     #[must_use]
     pub fn takes_sort_pair(&self) -> bool {
         self.sorting.takes_pair
@@ -253,21 +253,21 @@ impl Parameters {
 
     /// Reads a query.
     ///
-    /// If the gateway does not page the request itself (a legacy request that passes through or is refused as a whole),
-    /// invalid limits, sorts and parameters of other APIs are no errors: they are the upstream's.
+    /// If the gateway doesn't page the request itself (a legacy request that passes through or is refused as a whole),
+    /// an invalid limit, an invalid sort or a parameter of another API isn't an error.
     ///
     /// # Errors
     ///
-    /// Returns the problem, which names the parameter.
+    /// Returns the problem, which names the parameter at fault.
     pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
         self.read_with(query, None)
     }
 
-    /// Reads a request with an optional body.
+    /// Reads a query and an optional body, by the rules of [`Self::read`].
     ///
     /// # Errors
     ///
-    /// Returns the problem, which names the parameter.
+    /// Returns the problem, which names the parameter at fault.
     pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
@@ -277,7 +277,7 @@ impl Parameters {
             sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
             sifted.paging.extend(paged);
             self.in_body.check_sorting(body, self.name(Role::Sort))?;
-            // An old client's body is the upstream's to judge. Test: `parameters_of_the_query_are_refused_in_the_body`.
+            // The upstream judges the body of an old client. Test: `parameters_of_the_query_are_refused_in_the_body`.
             if sifted.legacy.is_none() {
                 self.in_body.check_misplaced(body)?;
             }
@@ -301,7 +301,7 @@ impl Parameters {
         let ((limit, limit_written), sort) = match read {
             Ok(read) => read,
             Err(problem) if self.pages_itself(&kind) => return Err(problem),
-            // Such a request is the upstream's to judge. Test: `faults_of_requests_that_pass_are_left_to_the_upstream`.
+            // The upstream judges a request that passes. Test: `faults_of_requests_that_pass_are_left_to_the_upstream`.
             Err(_) => (self.limit(&sifted).unwrap_or((self.default_limit, None)), None),
         };
         let (sort_written, sort) = sort.unzip();
@@ -311,23 +311,23 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// Returns whether a body without paging members of the dialect belongs to a new client. If the client's parameters
-    /// stand in bodies, a body without any may be an old client's request for its first page.
+    /// Returns whether a body without paging members of the dialect is a new client's. If new and old clients both page
+    /// in bodies, a body without any paging member counts as an old client's request for the first page.
     fn is_new_by_body(&self, sifted: &ParsedQuery<'_>) -> bool {
         let old_clients = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let may_be_old = old_clients && self.in_body.can_page() && sifted.in_body.is_empty();
         self.in_body.has_roles() && !may_be_old
     }
 
-    /// Returns the kind of a request by POST that passes to the upstream whatever its body contains; `None` if the
-    /// policy is not `passthrough`, if the query has a position of the client's own, or if the body decides.
+    /// Returns the kind of a POST request that passes to the upstream whatever its body contains; `None` if the policy
+    /// isn't `passthrough`, if the query has a position of the client's own, or if the kind depends on the body.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
             return None;
         }
         let sifted = self.sift(query.unwrap_or_default());
-        // A legacy request that also has a cursor is no legacy request: it is rejected as a conflict later.
+        // A request with a legacy parameter and a cursor doesn't pass: it is refused as a conflict later.
         let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
         if sifted.own.iter().any(|&(role, _)| says_place(role)) {
             return None;
@@ -339,8 +339,8 @@ impl Parameters {
         }
     }
 
-    /// Returns the query of the link to the first page, with the filters, sort and limit of a query as far as they can
-    /// be read. Used for `restart` if [`Self::read`] fails.
+    /// Returns the query of the link to the first page, with the filters, sort and limit of `query` as far as these can
+    /// be read. The link `restart` of a problem has this query if [`Self::read`] fails.
     #[must_use]
     pub fn restart_query(&self, query: Option<&str>) -> String {
         let sifted = self.sift(query.unwrap_or_default());
@@ -350,19 +350,19 @@ impl Parameters {
         self.write_link(LinkQuery::after(String::new()), &filters, &sort, limit.as_deref(), None)
     }
 
-    /// Returns the query of a link: filters, sort and limit as they came, then the position; none for the first page.
+    /// Returns the query of a link: the request's filters, sort and limit, then the position (`None`: the first page).
     #[must_use]
     pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         self.link(LinkQuery::after(String::new()), request, to)
     }
 
-    /// Appends [`Self::link_query`] to the start of a link.
+    /// Appends the query of [`Self::link_query`] to the start of a link, and returns the link.
     #[must_use]
     pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
     }
 
-    /// Returns whether a parameter, by its decoded name, appears in no link, log or cursor.
+    /// Returns whether the parameter with this decoded name is private: in no link, log or cursor.
     #[must_use]
     pub fn is_private(&self, name: &[u8]) -> bool {
         self.private.find(name).is_some()
@@ -413,7 +413,7 @@ impl Parameters {
         link.into_text()
     }
 
-    /// Returns whether the gateway reports invalid limits, sorts and parameters of other APIs.
+    /// Returns whether the gateway pages a request itself, and therefore reports its invalid parameters.
     fn pages_itself(&self, kind: &RequestKind) -> bool {
         match kind {
             RequestKind::Cursor => true,
@@ -426,7 +426,7 @@ impl Parameters {
 
     /// Returns the role of a decoded name among the client's own parameters in the query, apart from the sort.
     fn own(&self, name: &[u8]) -> Option<Role> {
-        // Only the exact spelling is the client's own: the upstream may read others as its parameter. Test:
+        // Only the exact spelling is the client's own: the upstream may read another spelling as its parameter. Test:
         // `a_request_is_legacy_unmarked_or_by_cursor`.
         let is_own = |role: Role, own: &str| role != Role::Sort && own.as_bytes() == name && !own.starts_with('/');
         self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
@@ -439,7 +439,7 @@ impl Parameters {
             let own = self.own(&name);
             let pages = self.paging.find(&name);
             if let Some(dialect_name) = pages {
-                // A name that is also the client's own, as `limit`, does not make a request a legacy one.
+                // A name that is also the client's own, such as `limit`, doesn't make a request a legacy one.
                 if own.is_none() && sifted.legacy.is_none() {
                     sifted.legacy = Some(String::from_utf8_lossy(&name).into_owned());
                 }
@@ -456,7 +456,7 @@ impl Parameters {
         sifted
     }
 
-    /// Returns the value of a parameter, decoded. Equal duplicates are accepted.
+    /// Returns the decoded value of a role's parameter. Equal duplicates are accepted; `code` is for a malformed value.
     fn value(&self, sifted: &ParsedQuery<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
         if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
             return Ok(Some(value.clone()));
@@ -479,7 +479,7 @@ impl Parameters {
         }
     }
 
-    /// Returns the limit, and the limit as it was written.
+    /// Returns the number of items, and the limit as the client wrote it.
     fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
         for role in [Role::Limit, Role::LimitBackward] {
             if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
@@ -518,7 +518,7 @@ impl Parameters {
         Ok((limit, Some(written)))
     }
 
-    /// Returns the client's sort, as written and as understood.
+    /// Returns the client's sort: its parameters as the client wrote them, and their meaning.
     fn sort(&self, sifted: &ParsedQuery<'_>) -> Result<Option<RequestedSort>, Box<Problem>> {
         match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
             Some((_, written)) => {
@@ -529,7 +529,7 @@ impl Parameters {
         }
     }
 
-    /// Returns the problem of an order that the upstream can't be asked for, with the allowed fields.
+    /// Returns `sort_invalid`, with the allowed fields, for an order that the upstream can't be sent.
     #[must_use]
     pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
         let said = request.sort_written.first().map(|(name, _)| name.as_str());
@@ -537,8 +537,8 @@ impl Parameters {
     }
 }
 
-/// Reports parameters without a name, for two roles, or with a name of the dialect, and an envelope without a parameter
-/// for the next page. Returns whether all names are valid.
+/// Reports a parameter that has no name, two roles or a name of the dialect, and an envelope without a parameter for
+/// the next page. Returns whether all names are valid.
 fn check_names(
     list: &ListSettings,
     envelope: &EnvelopeSettings,
@@ -559,7 +559,7 @@ fn check_names(
             fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
         }
         let taken = |names: &[String]| names.iter().any(|other| other == name);
-        // A token of the upstream is distinguished from a cursor by the signature.
+        // A cursor may share the name with a token of the upstream, because cursors are signed.
         let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
         let may_share = role == Role::Limit || (says_place && by_token);
         if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
@@ -580,8 +580,8 @@ fn check_names(
     sound
 }
 
-/// Reports a limit that is a preference if requests without parameters are legacy. Returns whether the combination is
-/// valid.
+/// Reports a limit by preference if requests without paging parameters are legacy: a client's first page would look
+/// like an old request. Returns whether the combination is valid.
 fn check_preference(
     list: &ListSettings,
     envelope: &EnvelopeSettings,

@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header with the preferences of a request (RFC 7240, section 2).
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The header of an answer with the preferences that were followed (RFC 7240, section 3).
+/// The response header with the preferences that were followed (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The preferences of a request, from all lines of `Prefer`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Names in lower case, each with its value, which is empty for a preference without one.
+    /// The names in lower case, each with its value; the value is empty for a preference without one.
     said: Vec<(String, String)>,
 }
 
@@ -23,15 +23,15 @@ impl Preferences {
         Self { said: lines.flat_map(|line| split(line, ',')).filter_map(preference).collect() }
     }
 
-    /// Returns the value of a preference, which is empty for one without a value. Of several with the same name, the
-    /// first one counts (RFC 7240, section 2).
+    /// Returns the value of a preference: empty if the preference has no value, `None` if the client didn't send it. Of
+    /// several preferences with the same name, the first counts (RFC 7240, section 2).
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         let named = self.said.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str())
     }
 
-    /// Returns the value of a preference that is a whole number.
+    /// Returns the value of a preference as a number; `None` if it is absent or isn't a whole number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u32> {
         // `parse` also accepts a sign. Test: `a_limit_may_be_a_preference`.
@@ -46,7 +46,8 @@ impl Preferences {
     }
 }
 
-/// Removes preferences from a request's headers: the gateway follows them, and they would mean something else upstream.
+/// Removes the preferences `names` from a request's headers. The gateway follows these preferences itself, and an
+/// upstream could read another meaning.
 pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
     // Names of preferences are case-insensitive (RFC 7240, section 2). Test:
     // `preferences_that_the_gateway_follows_are_not_forwarded`.
@@ -56,7 +57,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
     let lines: Vec<HeaderValue> = headers.get_all(PREFER).iter().cloned().collect();
     headers.remove(PREFER);
     for line in lines {
-        // A line that is no text was not read as preferences either, so that it passes unchanged.
+        // A line that isn't text wasn't read as preferences either, so it passes unchanged.
         let Ok(text) = line.to_str() else {
             headers.append(PREFER, line);
             continue;
@@ -72,7 +73,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
 
 fn preference(text: &str) -> Option<(String, String)> {
     let (name, value) = pair(split(text, ';').next()?);
-    // `=x` names no preference. Test: `preferences_are_read_as_they_may_be_written`.
+    // `=x` doesn't name a preference. Test: `preferences_are_read_as_they_may_be_written`.
     (!name.is_empty()).then_some((name, value))
 }
 
@@ -88,7 +89,7 @@ pub(crate) struct MediaRange {
 }
 
 impl MediaRange {
-    /// Parses a range; returns `None` for a text without a slash. An invalid weight counts as 1.
+    /// Parses a range; returns `None` if it has no slash. An invalid weight counts as 1.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = split(text, ';');
         let essence = parts.next()?.to_ascii_lowercase();
@@ -110,7 +111,7 @@ impl MediaRange {
     }
 }
 
-/// Parses a weight, in thousandths (RFC 9110, section 12.4.2).
+/// Parses a weight into thousandths (RFC 9110, section 12.4.2); `None` if it is malformed or more than 1.
 fn weight(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -119,7 +120,7 @@ fn weight(text: &str) -> Option<u16> {
     let thousandths = format!("{fraction:0<3}").parse::<u16>().ok()?;
     match whole {
         "0" => Some(thousandths),
-        // No weight exceeds 1, so that `1.001` is invalid. Test: `media_ranges_have_weights_and_parameters`.
+        // No weight exceeds 1, so `1.001` is invalid. Test: `media_ranges_have_weights_and_parameters`.
         "1" if thousandths == 0 => Some(1_000),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! The public address of a route: the scheme, host and prefix with which its links begin.
 //!
-//! The headers of trusted proxies are checked here. A value that is no host, port or path counts as absent, so that
-//! links lead only to the host that was named, and no value breaks out of its `Link` line.
+//! This file also checks the headers of trusted proxies. A value that isn't a host, port or path counts as absent. So
+//! links lead only to the host that the proxy named, and no value breaks out of its `Link` line.
 
 use std::net::Ipv6Addr;
 
@@ -17,33 +17,33 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// The longest host name, in bytes (RFC 1035 section 2.3.4).
 const LONGEST_HOST: usize = 253;
 
-/// The longest prefix of a proxy, in bytes. It is repeated in every link of a page.
+/// The longest prefix that is accepted from a proxy, in bytes. Every link of a page repeats it.
 const LONGEST_PREFIX: usize = 512;
 
-/// The start of links: `https://api.example.com/shop`, `/shop` if no host is known, or empty. It consists of visible
-/// ASCII and has no final slash.
+/// The start of a route's links: `https://api.example.com/shop`, or `/shop` if no host is known, or empty. It consists
+/// of visible ASCII and has no final slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicAddress {
     start: String,
 }
 
-/// The parts of a request that its public address is made of.
+/// The parts of a request from which its public address is made.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestAddress<'r> {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The authority of the request: `Host`, or HTTP/2's `:authority`.
     pub authority: Option<&'r str>,
-    /// The headers of a request from a trusted proxy, which wrote those about the origin itself; `None` for other
-    /// clients.
+    /// The headers of a request from a trusted proxy, without origin headers that the proxy's own client might have
+    /// written; `None` if the request isn't from a trusted proxy.
     pub of_proxy: Option<&'r HeaderMap>,
-    /// A trusted proxy wrote the authority.
+    /// `true` if a trusted proxy wrote the authority.
     pub vouched: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Authority {
-    /// In lower case; an IPv6 address in brackets.
+    /// The host in lower case; an IPv6 address is in brackets.
     host: String,
     port: Option<u16>,
 }
@@ -57,21 +57,21 @@ impl PublicAddress {
         Self { start }
     }
 
-    /// Returns the address of a request to a route with these hosts (lower case, without port): the host that a trusted
-    /// proxy names, else the request's own if it is one of `hosts`, else no host; and the prefix that a trusted proxy
-    /// removed from the path.
+    /// Returns the address of a request to a route with these `hosts` (lower case, without port). It has the host that
+    /// a trusted proxy names. Otherwise it has the request's own host, if a trusted proxy wrote this host or `hosts`
+    /// contains it, or no host. The prefix that a trusted proxy removed from the path follows.
     #[must_use]
     pub fn of_request(request: RequestAddress<'_>, hosts: &[String]) -> Self {
         let own = || request.authority.and_then(Authority::parse);
-        // Any other host is chosen by the client, so that no link may begin with it. Test:
+        // The client chose any other host, so no link may begin with it. Test:
         // `addresses_begin_with_a_host_of_the_route_or_with_none`.
         let named = || own().filter(|own| request.vouched || hosts.contains(&own.host));
         let authority = request.of_proxy.and_then(said_authority).or_else(named);
         Self::new(request, authority)
     }
 
-    /// Returns the address of a request under the host that a trusted proxy or the client wrote, for answers in which
-    /// the upstream would repeat that host itself.
+    /// Returns the address of a request with the host that a trusted proxy or the client wrote, unchecked. It is for
+    /// answers that pass through, because the upstream would repeat this host in its own links.
     #[must_use]
     pub fn as_asked(request: RequestAddress<'_>) -> Self {
         let said = request.of_proxy.and_then(said_authority);
@@ -90,13 +90,13 @@ impl PublicAddress {
         Self { start }
     }
 
-    /// Returns the address as text.
+    /// Returns the start of links, such as `https://api.example.com/shop`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.start
     }
 
-    /// Returns whether links with this start are absolute.
+    /// Returns whether the address has a host, so links that begin with it are absolute.
     #[must_use]
     pub fn has_host(&self) -> bool {
         !self.start.is_empty() && !self.start.starts_with('/')
@@ -116,14 +116,14 @@ fn said_authority(headers: &HeaderMap) -> Option<Authority> {
     by_standard.or_else(|| last(headers, &FORWARDED_HOST).and_then(Authority::parse))
 }
 
-/// Returns the port that a proxy listens on. 80 and 443 are left out: links have no port where it is the scheme's usual
-/// one, and the other of the two is that of a second proxy, which the one that terminates TLS connects to.
+/// Returns the port of `X-Forwarded-Port`; `None` for 80 and 443. One of these is the usual port of the scheme, which
+/// links leave out. The other is the port of an inner proxy, to which the proxy that terminates TLS connects.
 fn said_port(headers: &HeaderMap) -> Option<u16> {
     last(headers, &FORWARDED_PORT).and_then(port).filter(|port| ![80, 443].contains(port))
 }
 
-/// Returns the prefix that a proxy removed from the path: segments other than `.` and `..`, without encoded dots,
-/// slashes, backslashes or control characters.
+/// Returns the prefix that a proxy removed from the path, without its final slash. Returns `None` if it is too long, or
+/// if a segment is `.`, `..` or empty, or has an unsafe character, such as an encoded slash.
 fn said_prefix(headers: &HeaderMap) -> Option<&str> {
     let said = last(headers, &FORWARDED_PREFIX)?;
     let path = said.strip_suffix('/').unwrap_or(said);
@@ -146,7 +146,8 @@ fn is_segment(segment: &str) -> bool {
 }
 
 impl Authority {
-    /// Parses a host with an optional port; `None` if it has a character that no host name has.
+    /// Parses a host with an optional port; `None` if the port is invalid, or the host is empty, too long, or has a
+    /// character that no host name has.
     fn parse(text: &str) -> Option<Self> {
         // Colons in brackets belong to the address (RFC 3986 section 3.2.2).
         let bracket = text.rfind(']').map_or(0, |at| at + 1);
@@ -172,14 +173,15 @@ fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns the last value of a header that lists values: the nearest proxy wrote it, because each proxy appends its
+/// Returns the last value of a header that lists values. The nearest proxy wrote it, because each proxy appends its
 /// own.
 fn last<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     line.rsplit(',').next().map(str::trim)
 }
 
-/// Returns a parameter of the last element of `Forwarded` (RFC 7239 section 4); `None` if the element has it twice.
+/// Returns a parameter of the last element of `Forwarded` (RFC 7239, section 4); `None` if the element has the
+/// parameter twice or not at all.
 fn forwarded(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let line = headers.get_all(FORWARDED).iter().next_back()?.to_str().ok()?;
     let nearest = unquoted_parts(line, b',').pop()?;
@@ -193,7 +195,7 @@ fn forwarded(headers: &HeaderMap, wanted: &str) -> Option<String> {
     quoted.strip_suffix('"').map(str::to_owned)
 }
 
-/// Splits a text at the separators that are not in a quoted string.
+/// Splits a header's value at the separators that aren't in a quoted string.
 fn unquoted_parts(text: &str, separator: u8) -> Vec<&str> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -297,7 +299,7 @@ mod tests {
         }
     }
 
-    /// The address is a scheme, the host that the proxy named and a path, in visible ASCII, whatever the proxy writes.
+    /// Whatever a proxy writes, the address is visible ASCII: a scheme, the host that the proxy named, and a path.
     ///
     /// Row: A13
     #[test]

@@ -1,31 +1,31 @@
 //! Query strings: pairs with decoded names in their order, and their encodings for upstreams and links.
 //!
-//! A query is split at `&` alone. A raw `;` is part of a value, and is encoded before it is sent on, because some
+//! A query is split only at `&`. A raw `;` is part of a value, and is encoded before it is sent on, because some
 //! servers also split there (CVE-2021-23336).
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode};
 
-/// A `name=value` of a query.
+/// A `name=value` pair of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair<'q> {
-    /// The pair as it came.
+    /// The pair as the client sent it, not decoded.
     pub raw: &'q str,
-    /// The part before the first `=`.
+    /// The part before the first `=`, not decoded.
     pub raw_name: &'q str,
-    /// The part after the first `=`; empty without one.
+    /// The part after the first `=`, not decoded; empty without a `=`.
     pub raw_value: &'q str,
 }
 
 impl<'q> Pair<'q> {
-    /// Returns the decoded name. A `%` that begins no escape is literal.
+    /// Returns the decoded name. A `%` that doesn't begin an escape is literal.
     #[must_use]
     pub fn name(&self) -> Cow<'q, [u8]> {
         decode(self.raw_name)
     }
 
-    /// Returns the decoded value. A `%` that begins no escape is literal.
+    /// Returns the decoded value. A `%` that doesn't begin an escape is literal.
     #[must_use]
     pub fn value(&self) -> Cow<'q, [u8]> {
         decode(self.raw_value)
@@ -37,7 +37,7 @@ impl<'q> Pair<'q> {
     pub fn text(&self) -> Option<String> {
         match self.value() {
             Cow::Borrowed(_) => Some(self.raw_value.to_owned()),
-            // A value of the gateway's own is not guessed: `limit=%zz` is refused. Test:
+            // The gateway doesn't guess the value of its own parameter: `limit=%zz` is refused. Test:
             // `limits_are_whole_numbers_of_at_least_one`.
             Cow::Owned(_) if has_malformed_escape(self.raw_value) => None,
             Cow::Owned(decoded) => String::from_utf8(decoded).ok(),
@@ -58,7 +58,7 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
         return Cow::Borrowed(text.as_bytes());
     }
-    // `+` is replaced first, so that the plus of `%2B` stays.
+    // `+` is replaced before escapes are decoded, because the plus of `%2B` must stay.
     let blanks: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
     Cow::Owned(percent_decode(&blanks).collect())
 }
@@ -78,14 +78,14 @@ fn begins_escape(bytes: &[u8]) -> bool {
 const FORWARDED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b';');
 
 /// The characters that are encoded in links: those that RFC 3986 (section 3.4) does not allow in a query, and `,` and
-/// `;`, at which simple readers of `Link` split. `%` is handled apart.
+/// `;`, at which simple readers of `Link` split. [`push_encoded`] handles `%` separately.
 const LINKED: &AsciiSet =
     &FORWARDED.add(b',').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// The characters that are encoded in values that the gateway writes: all but the unreserved ones of RFC 3986.
 const COMPONENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Appends a pair for the upstream.
+/// Appends a raw `name=value` for the upstream, with the characters of [`FORWARDED`] encoded.
 pub(crate) fn push_forwarded(out: &mut String, raw: &str) {
     push_separator(out);
     if is_unreserved(raw, b'=') {
@@ -94,13 +94,13 @@ pub(crate) fn push_forwarded(out: &mut String, raw: &str) {
     out.extend(percent_encoding::utf8_percent_encode(raw, FORWARDED));
 }
 
-/// Appends a raw `name=value` for a link, with the characters encoded that links can't have.
+/// Appends a raw `name=value` for a link, with the characters of [`LINKED`] encoded.
 pub(crate) fn push_linked(out: &mut String, raw: &str) {
     push_separator(out);
     push_encoded(out, raw, b'=', LINKED);
 }
 
-/// Appends `name=value`, both encoded.
+/// Appends a decoded name and value as `name=value`, both encoded.
 pub(crate) fn push_written(out: &mut String, name: &str, value: &str) {
     push_separator(out);
     push_pair(out, name, value);
@@ -125,10 +125,10 @@ fn push_component(out: &mut String, text: &str) {
     out.extend(percent_encoding::utf8_percent_encode(text, COMPONENT));
 }
 
-/// Returns whether a text has only unreserved characters of RFC 3986, which are never encoded, and `also`. Most texts
-/// do, and this check is faster than encoding.
+/// Returns whether a string has only unreserved characters of RFC 3986 and `also`, none of which is encoded. Most
+/// strings do, and this check is faster than encoding.
 fn is_unreserved(text: &str, also: u8) -> bool {
-    // A block is checked without branches, so that the compiler vectorizes it.
+    // Each block is checked without branches so that the compiler vectorizes the loop.
     let is_plain = |byte: &u8| {
         u8::from((byte | 0x20).wrapping_sub(b'a') < 26)
             | u8::from(byte.wrapping_sub(b'0') < 10)
@@ -145,7 +145,7 @@ fn is_unreserved(text: &str, also: u8) -> bool {
     blocks.iter().all(all_plain) && all_plain(&last)
 }
 
-/// A query under construction, after the start of its link.
+/// A link under construction: its start, and the pairs of its query so far.
 #[derive(Debug)]
 pub struct LinkQuery {
     text: String,
@@ -154,13 +154,13 @@ pub struct LinkQuery {
 }
 
 impl LinkQuery {
-    /// Creates a query without pairs. After an empty start it is a query alone, without its `?`.
+    /// Creates a link without pairs. If `beginning` is empty, the result is only a query, without its `?`.
     pub(crate) fn after(beginning: String) -> Self {
         let separator = if beginning.is_empty() { "" } else { "?" };
         Self { text: beginning, separator }
     }
 
-    /// Appends encoded pairs.
+    /// Appends pairs that are already encoded, such as `a=1&b=2`.
     pub(crate) fn push_pairs(&mut self, pairs: &str) {
         if !pairs.is_empty() {
             self.separate();
@@ -168,13 +168,13 @@ impl LinkQuery {
         }
     }
 
-    /// Appends `name=value`, both encoded.
+    /// Appends a decoded name and value as `name=value`, both encoded.
     pub(crate) fn push_written(&mut self, name: &str, value: &str) {
         self.separate();
         push_pair(&mut self.text, name, value);
     }
 
-    /// Returns the whole link.
+    /// Returns the link with its query.
     pub(crate) fn into_text(self) -> String {
         self.text
     }
@@ -186,7 +186,8 @@ impl LinkQuery {
 }
 
 /// The characters that are encoded in a path: those that RFC 3986 (section 3.3) does not allow, and `,`. `;` stays
-/// although simple readers split there: to a server that reads parameters after it, an encoded one is another path.
+/// although simple readers of `Link` split there, because a server that reads parameters after `;` takes an encoded `;`
+/// for another path.
 const LINKED_PATH: &AsciiSet = &LINKED.add(b'?').remove(b';');
 
 /// Appends a path for a link as visible ASCII: invalid characters are encoded, and so is a `%` that begins no escape.
@@ -194,10 +195,10 @@ pub(crate) fn push_path(out: &mut String, path: &str) {
     push_encoded(out, path, b'/', LINKED_PATH);
 }
 
-/// Returns a path with its invalid characters encoded; `None` if it has none. `%` stays as it is.
+/// Returns a path with its invalid characters encoded; `None` if all its characters are valid. `%` stays as it is.
 #[must_use]
 pub fn encoded_path(path: &str) -> Option<String> {
-    // Commas are encoded in links alone, for readers of `Link` that split at them.
+    // Commas are encoded only in links, for readers of `Link` that split at them.
     const PATH: &AsciiSet = &LINKED_PATH.remove(b',');
     if is_unreserved(path, b'/') {
         return None;
@@ -208,7 +209,7 @@ pub fn encoded_path(path: &str) -> Option<String> {
     }
 }
 
-/// Encodes a URL for a link, with its fragment.
+/// Returns a URL as it is written in a link: invalid characters are encoded, and the fragment stays.
 pub(crate) fn encoded_url(url: &str) -> String {
     const WHOLE: &AsciiSet = &LINKED.remove(b'#');
     let mut encoded = String::with_capacity(url.len());
@@ -216,12 +217,12 @@ pub(crate) fn encoded_url(url: &str) -> String {
     encoded
 }
 
-/// Appends the prefix of links, safe for a `Link` line.
+/// Appends a URL as the prefix of links, encoded so that it is safe in a `Link` line.
 pub(crate) fn push_url(out: &mut String, url: &str) {
     push_after_authority(out, url, LINKED);
 }
 
-/// Appends a URL with `set` encoded, except for the brackets of an IPv6 address (RFC 3986 section 3.2.2).
+/// Appends a URL with the characters in `set` encoded. The brackets of an IPv6 address stay (RFC 3986, section 3.2.2).
 fn push_after_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     const AUTHORITY: &AsciiSet = &LINKED.remove(b'[').remove(b']');
     let authority = url.find("://").map_or(0, |at| at + "://".len());
@@ -230,13 +231,13 @@ fn push_after_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     push_encoded(out, &url[end..], b'/', set);
 }
 
-/// Appends a text with the characters in `set` encoded. `set` contains neither `plain` nor unreserved characters.
+/// Appends a string with the characters in `set` encoded. `set` contains neither `plain` nor unreserved characters.
 fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet) {
     if is_unreserved(text, plain) {
         return out.push_str(text);
     }
     let mut rest = text.as_bytes();
-    // An escape stays as it came, and a lone `%` is encoded, so that the link reads back as the same text. Test:
+    // An escape stays as it is, and a lone `%` is encoded. So the link reads back as the same string. Test:
     // `links_of_any_query_read_back_as_the_same_request`.
     while let Some(at) = memchr::memchr(b'%', rest) {
         out.extend(percent_encoding::percent_encode(&rest[..at], set));
@@ -256,7 +257,8 @@ pub fn fold_name(name: &[u8]) -> String {
     for letter in name.chars() {
         match u8::try_from(letter) {
             Ok(byte) if byte.is_ascii() => folded.push(char::from(fold_byte(byte))),
-            // Upper case first, so that letters with a second lower case (ſ, K) meet their plain form.
+            // Letters become upper case first, because some have a second lower case (ſ, K) that must equal the plain
+            // one.
             _ => folded.extend(letter.to_uppercase().flat_map(char::to_lowercase)),
         }
     }
@@ -270,10 +272,10 @@ fn fold_byte(byte: u8) -> u8 {
     }
 }
 
-/// Names of parameters, such as those of a dialect, that clients' names are compared with in every spelling.
+/// Names of parameters, such as a dialect's, which are found in every spelling that an upstream might accept.
 #[derive(Clone, Debug, Default)]
 pub struct ReservedNames {
-    /// The names as written and folded.
+    /// Each name as it is written, and in the form of [`fold_name`].
     names: Vec<(String, String)>,
 }
 
@@ -284,10 +286,10 @@ impl ReservedNames {
         Self { names: names.iter().map(|name| (name.clone(), fold_name(name.as_bytes()))).collect() }
     }
 
-    /// Returns the name of the set as which an upstream could read a client's decoded name. Names are compared folded.
-    /// A name without a bracket is also reached by one with brackets after it: `page[size]` reaches `page`. A name with
-    /// a bracket is also reached by the part before it, because `filter={"limit":5}` can mean `filter[limit]=5`. PHP
-    /// reads an unclosed `[` as `_`, so that form is compared too.
+    /// Returns the name in the set as which an upstream could read a client's decoded name; `None` if there isn't one.
+    /// Names are compared folded. A name in the set without a bracket is also found by `name` with brackets after it:
+    /// `page[size]` finds `page`. A name in the set with a bracket is also found by the part before it, because
+    /// `filter={"limit":5}` can mean `filter[limit]=5`. PHP reads an unclosed `[` as `_`, so this form counts too.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&str> {
         if self.names.is_empty() {

@@ -7,7 +7,7 @@
 //! - fields and directions in two parameters, `sort_by=created_at,email` and `order_by=desc,asc`;
 //! - the upstream's own parameters, as its dialect writes them.
 //!
-//! All are read as the same terms.
+//! All of these are read as the same terms: fields, each with its direction.
 
 use crate::{
     config::{
@@ -18,7 +18,7 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// The order of a client's sort.
+/// The order that a client's sort describes: the strong keys, then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClientSort {
     pub(crate) strong: Vec<SortTerm>,
@@ -26,8 +26,8 @@ pub(crate) struct ClientSort {
     pub(crate) id_direction: Direction,
 }
 
-/// Parses a decoded sort: fields of `sortable`, separated by commas, each with its direction in any of the grammars;
-/// ascending by default. A leading space counts as `+`, because a raw `+` in a query decodes to a space.
+/// Parses a decoded sort: fields of `sortable`, separated by commas, each with its direction in any of the grammars.
+/// The default is ascending. A leading space counts as `+`, because a raw `+` in a query decodes to a space.
 ///
 /// # Errors
 ///
@@ -49,8 +49,7 @@ pub(crate) fn parse_pair(
 ) -> Result<ClientSort, Box<Problem>> {
     let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
-    // A client may send any number of fields, but more than are sortable end in a refusal, so that room for one more is
-    // enough.
+    // More fields than are sortable end in a refusal, however many a client sends, so room for one more is enough.
     let mut read = Vec::with_capacity(fields.len().min(sortable.len() + 1));
     for word in directions.split(',') {
         match direction(word.trim()) {
@@ -76,8 +75,8 @@ pub(crate) fn parse_pair(
     settle(terms, fields_name, sortable)
 }
 
-/// Reads the upstream's own parameters: decoded names and values in the order in which they came. Returns `None` if the
-/// dialect would not write them.
+/// Reads the upstream's own sort parameters, as decoded names and values in the order of the request. Returns `None` if
+/// the dialect wouldn't write these parameters.
 pub(crate) fn read_back(form: &SortForm, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     match &form.join {
         Some(join) => read_joined(&form.keys, join, pairs),
@@ -110,7 +109,7 @@ pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box
     Box::new(problem)
 }
 
-/// Parses a term: field and direction. A term that equals a field is that field.
+/// Parses a term into its field and direction. A term that equals the name of a field is that field, ascending.
 fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     let term = term.trim_start_matches(' ');
     // A field may look like a term with a direction, as `a(b)` or `x y`. Test:
@@ -142,7 +141,7 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
         .unwrap_or((term, Direction::Ascending))
 }
 
-/// Reads `asc` or `desc`, in any letter case.
+/// Reads `asc` or `desc`, in any letter case; `None` for any other word.
 pub(crate) fn direction(word: &str) -> Option<Direction> {
     let is = |known: &str| word.eq_ignore_ascii_case(known);
     if is("asc") {
@@ -151,8 +150,8 @@ pub(crate) fn direction(word: &str) -> Option<Direction> {
     is("desc").then_some(Direction::Descending)
 }
 
-/// Completes the terms. If the id is not named, it follows in the direction of the last field. No field may follow the
-/// id, which leaves no ties.
+/// Checks the terms and adds the id. If the client doesn't name the id, the id has the direction of the last field. No
+/// field may follow the id, because no two items share an id.
 fn settle<'t>(
     mut terms: impl Iterator<Item = (&'t str, Direction)>,
     parameter: &str,
@@ -182,11 +181,11 @@ fn settle<'t>(
     Ok(ClientSort { strong, id_direction })
 }
 
-/// Reads parameters that each contain the values of all keys.
+/// Reads parameters that each contain the values of all keys, such as `_sort=a,b` with `_order=asc,desc`.
 fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut names: Vec<&str> = Vec::new();
     for (name, value) in pairs {
-        // Either value could be the one that the upstream reads. Test: `joined_values_are_read_back`.
+        // The upstream could read either of two different values. Test: `joined_values_are_read_back`.
         if pairs.iter().any(|(other, differing)| other == name && differing != value) {
             return None;
         }
@@ -202,7 +201,7 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
         if row.iter().all(|(_, value)| value.is_none()) {
             return Some(terms);
         }
-        // A row without all of its values is no key, as where `_order` has fewer words than `_sort`. Test:
+        // A row in which a value is missing isn't a key: `_order` may have fewer words than `_sort`. Test:
         // `joined_values_are_read_back`.
         let says = |words: &&SortWords| {
             words.pairs.len() == row.len()
@@ -214,12 +213,12 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
     }
 }
 
-/// Reads parameters that are repeated for each key: the first unread one of each name belongs to the next key.
+/// Reads parameters that are repeated for each key: the first unread parameter of each name belongs to the next key.
 fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut left = pairs.to_vec();
     let mut terms: Vec<SortTerm> = Vec::new();
     while let Some((first, _)) = left.first().copied() {
-        // Values pair up by their order within a name, wherever the names stand. Test:
+        // Values are matched by their order within a name, wherever the parameters are in the query. Test:
         // `repeated_parameters_are_read_back_in_their_order`.
         let is_next = |left: &[(&str, &str)], name: &str, value: &str| {
             left.iter().find(|(known, _)| *known == name).is_some_and(|(_, next)| *next == value)
@@ -232,7 +231,7 @@ fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortT
             let at = left.iter().position(|(known, _)| known == name)?;
             left.remove(at);
         }
-        // Some clients append terms that are already present; these count once.
+        // Some clients append terms that are already present. Such a term counts once.
         if !(found.pairs.len() == 1 && terms.contains(&found.term)) {
             terms.push(found.term.clone());
         }

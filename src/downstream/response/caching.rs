@@ -1,4 +1,4 @@
-//! Cache headers of a page that was made from several answers: the strictest of each answer's (RFC 9111).
+//! Cache headers of a page that was made from several answers: the strictest answer decides (RFC 9111).
 
 pub mod storing;
 
@@ -9,14 +9,14 @@ use http::{
     header::{AGE, CACHE_CONTROL, DATE, EXPIRES, SET_COOKIE, VARY},
 };
 
-/// The `Cache-Control` of an answer without one.
+/// The directives of an answer that has no `Cache-Control`.
 const SILENT: &str = "private, no-cache";
 
 /// Directives that apply if one answer has them, in the order in which they are written. `must-understand` is left out:
 /// caches that know it ignore `no-store` with it (RFC 9111, section 5.2.2.3).
 const STRICT: [&str; 6] = ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "no-transform"];
 
-/// Directives that apply only if every answer has them; of numbers the least.
+/// Directives that apply only if every answer has them. Of several numbers, the least applies.
 const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
 
 /// Directives that permit shared caches to store answers to requests with credentials (RFC 9111, section 3.5).
@@ -42,15 +42,15 @@ impl Directives {
         read
     }
 
-    /// Reads the directives of an answer that hold for its page. Those of an answer without `Cache-Control`, and of one
-    /// with a cookie, are stricter than its own.
+    /// Reads the directives that an answer imposes on its page. An answer without `Cache-Control` has those of
+    /// [`SILENT`], and an answer with a cookie has `private` and `no-store` in addition to its own.
     fn read(headers: &HeaderMap) -> Self {
         let mut read = Self::said(headers);
         if !headers.contains_key(CACHE_CONTROL) {
             read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
         }
         if headers.contains_key(SET_COOKIE) {
-            // A cookie belongs to one client, so that no cache may keep the page.
+            // A cookie belongs to one client, so no cache may keep the page.
             read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
         }
         read
@@ -73,7 +73,7 @@ fn delta_seconds(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Returns the greatest valid `Age` of an answer.
+/// Returns the greatest valid `Age` of an answer, in seconds; `None` if there isn't one.
 fn age_of(answer: &HeaderMap) -> Option<u64> {
     answer.get_all(AGE).iter().filter_map(|value| delta_seconds(value.to_str().ok()?.trim())).max()
 }
@@ -86,7 +86,7 @@ fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
         let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
         time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
     };
-    // An answer without `Date` was made when it came (RFC 9110, section 6.6.1).
+    // An answer without `Date` was made when it arrived (RFC 9110, section 6.6.1).
     let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
     Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
 }
@@ -102,7 +102,7 @@ fn split(value: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// Returns the `Cache-Control` of a page made from these answers.
+/// Returns the `Cache-Control` of a page made from these answers; `private, no-cache` if no answer says anything.
 #[must_use]
 pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     let is_silent = |headers: &&HeaderMap| !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(SET_COOKIE);
@@ -111,14 +111,15 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     }
     let mut all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
     if answers.len() > 1 {
-        // A joined page has no `Expires`, so that the `max-age` of one answer would hold for all. An answer without
-        // `Date` counts as expired, because no clock is read here. Test: `the_strictest_answer_decides`.
+        // A page of several answers has no `Expires`, so each answer's `Expires` becomes its `max-age`. Otherwise the
+        // `max-age` of another answer would apply to it. An answer without `Date` counts as expired, because no clock
+        // is read here. Test: `the_strictest_answer_decides`.
         for (own, headers) in all.iter_mut().zip(answers).filter(|(own, _)| !own.has("max-age")) {
             own.named.extend(expires_after(headers, u64::MAX).map(|seconds| ("max-age".to_owned(), Some(seconds))));
         }
     }
     let any = |name: &str| all.iter().any(|one| one.has(name));
-    // A permission of one answer does not extend to the others. Test: `the_strictest_answer_decides`.
+    // The permission of one answer doesn't extend to the others. Test: `the_strictest_answer_decides`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();
@@ -139,7 +140,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     }
     // A lifetime for shared caches would contradict `private`. Test: `the_strictest_answer_decides`.
     if any("s-maxage") && !is_private {
-        // Without `s-maxage` an answer is as fresh for a shared cache as its `max-age`.
+        // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
         written.extend(shared.min().map(|least| format!("s-maxage={least}")));
     }
@@ -147,7 +148,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SILENT))
 }
 
-/// Returns the greatest `Age` of these answers.
+/// Returns the greatest `Age` of these answers; `None` if no answer has a valid one.
 #[must_use]
 pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
     answers.iter().filter_map(|headers| age_of(headers)).max().map(HeaderValue::from)
@@ -169,7 +170,8 @@ impl Varies {
     }
 }
 
-/// Returns `Vary` of the response: the names in the answers, and the gateway's own. `*` stands alone.
+/// Returns `Vary` of the response: the names in the answers' `Vary`, and the gateway's own. If one of the names is `*`,
+/// the result is only `*`.
 #[must_use]
 pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     if !answers.iter().any(|headers| headers.contains_key(VARY)) {
@@ -180,12 +182,12 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     line(said, &own.names)
 }
 
-/// Joins the names without duplicates.
+/// Joins the names without duplicates; `None` if there are no names.
 fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
     let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
     for name in said.chain(own.iter().map(HeaderName::as_str)) {
-        // `*` means that more than the request's headers decides, and stands alone (RFC 9110, section 12.5.5). Test:
-        // `age_is_the_greatest_and_vary_the_union`.
+        // `*` means that more than the request's headers decides, so other names are useless (RFC 9110, section
+        // 12.5.5). Test: `age_is_the_greatest_and_vary_the_union`.
         if name == "*" {
             return Some(HeaderValue::from_static("*"));
         }

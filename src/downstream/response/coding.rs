@@ -1,8 +1,8 @@
 //! Negotiation of content codings (RFC 9110, sections 8.4.1 and 12.5.3): which coding a response may have for a
 //! request.
 //!
-//! A page has the same weak tag in every coding, because the tag is made of the page before it is coded. So
-//! `If-None-Match` holds whatever coding the client accepts now (RFC 9110, section 8.8.1).
+//! A page has the same weak tag in every coding, because the tag is computed before the page is coded. So
+//! `If-None-Match` matches whatever coding the client accepts now (RFC 9110, section 8.8.1).
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -21,8 +21,8 @@ use crate::{
     downstream::render::content::Content,
 };
 
-/// The relation of a request's site to that of the page that caused it (Fetch Metadata, section 2.3). Browsers write
-/// it, and no script can change it.
+/// The header that relates the request's site to the site of the page that caused the request (Fetch Metadata, section
+/// 2.3). Browsers write it, and no script can change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Schemes whose credentials browsers send by themselves (RFC 7617, RFC 7616, RFC 4559).
@@ -33,18 +33,18 @@ const AMBIENT_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 pub struct CodedRequest<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// The client is known by a certificate, to the gateway or to a trusted proxy.
+    /// `true` if the gateway or a trusted proxy knows the client by a certificate.
     pub has_certificate: bool,
 }
 
 impl Response {
-    /// Adds `Accept-Encoding` to `Vary` and returns the coding of the body, if any.
+    /// Adds `Accept-Encoding` to `Vary` and returns the coding that the body should get; `None` if it stays uncoded.
     ///
     /// A response is not coded if it has a coding already, if the upstream or the client forbids a transformation (RFC
     /// 9111, sections 5.2.1.6 and 5.2.2.6), or if its length could reveal the client's secrets to another site
     /// (BREACH). A body below the smallest size is coded only for a client that refuses bodies without a coding.
     pub fn negotiate(&mut self, request: CodedRequest<'_>, settings: &CompressionSettings) -> Option<ContentCoding> {
-        // A 304 has the `Vary` of the 200 that it stands for (RFC 9110, section 15.4.5).
+        // A 304 has the same `Vary` as the 200 that it replaces (RFC 9110, section 15.4.5).
         let is_coded = self.headers.contains_key(CONTENT_ENCODING);
         if settings.codings.is_empty() || is_coded || (self.body.is_empty() && self.status != 304) {
             return None;
@@ -55,7 +55,7 @@ impl Response {
         choose(request, &self.headers, Some(self.body.len()), settings).filter(|_| !self.body.is_empty())
     }
 
-    /// Replaces the body by its coded form.
+    /// Replaces the body with its coded form, and sets `Content-Encoding` and `Content-Length`.
     pub fn encode(&mut self, coding: ContentCoding, coded: Vec<u8>) {
         self.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.word()));
         self.headers.insert(CONTENT_LENGTH, HeaderValue::from(coded.len()));
@@ -63,7 +63,7 @@ impl Response {
     }
 }
 
-/// Returns the coding of a response with these headers and this length, if any.
+/// Returns the coding of a response with these headers and this length; `None` if it stays uncoded.
 fn choose(
     request: CodedRequest<'_>,
     response: &HeaderMap,
@@ -79,27 +79,28 @@ fn choose(
     accepted.best(&settings.codings).filter(|_| may_be)
 }
 
-/// The coding that the gateway gives to an answer of the upstream that passes through without one, and the headers that
-/// change with it.
+/// The coding of an upstream's answer that passes through the gateway uncoded, and the headers that change with the
+/// coding.
 #[derive(Debug)]
 pub struct PassedCoding {
-    /// The coding, if the body has one.
+    /// The coding that the body gets; `None` if it stays uncoded.
     pub coding: Option<ContentCoding>,
-    /// `Vary` with `Accept-Encoding`.
+    /// The `Vary` of the answer, extended by `Accept-Encoding`.
     pub vary: Option<HeaderValue>,
     /// The upstream's tag as a weak one, because the bytes of the body differ by coding; `None` without a strong tag.
     pub etag: Option<HeaderValue>,
 }
 
 impl PassedCoding {
-    /// Chooses the coding of an answer to `request` that has `headers`; `None` if the operator compresses nothing.
+    /// Chooses the coding of an answer to `request` that has `headers`; `None` if the operator has configured no
+    /// codings.
     #[must_use]
     pub fn of(request: CodedRequest<'_>, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
         if settings.codings.is_empty() {
             return None;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        // A weak tag holds for every coding as it is.
+        // A weak tag already covers every coding.
         let etag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
         Some(Self {
             coding: choose(request, headers, length, settings),
@@ -120,7 +121,8 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Reads all lines. Elements that are malformed or unknown are skipped; of several weights the last one counts.
+    /// Reads all `Accept-Encoding` lines. Elements that are malformed or unknown are skipped. Of several weights for
+    /// one coding, the last counts.
     fn read(request: &HeaderMap) -> Self {
         let mut accepted = Self::default();
         let lines = request.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
@@ -130,7 +132,7 @@ impl Accepted {
             let weight = match (parts.next(), parts.next()) {
                 (None, _) => Some(1_000),
                 (Some(parameter), None) => read_weight(parameter),
-                // A coding has no parameter but its weight (RFC 9110 section 12.5.3).
+                // The only parameter of a coding is its weight (RFC 9110, section 12.5.3).
                 (Some(_), Some(_)) => None,
             };
             let place = match name.to_ascii_lowercase().as_str() {
@@ -153,19 +155,19 @@ impl Accepted {
             ContentCoding::Brotli => self.brotli,
             ContentCoding::Gzip => self.gzip,
         };
-        // `*` stands for codings that are not named (RFC 9110, section 12.5.3). Test:
+        // `*` has the weight of the codings that aren't named (RFC 9110, section 12.5.3). Test:
         // `the_highest_weight_wins_and_the_operators_order_decides_ties`.
         own.or(self.others).unwrap_or(0)
     }
 
-    /// Returns whether a body without a coding is not acceptable.
+    /// Returns whether the client refuses a body without a coding.
     fn refuses_identity(&self) -> bool {
         self.identity.or(self.others) == Some(0)
     }
 
-    /// Returns the coding with the highest weight; of equal ones the first. Returns `None` if the client accepts none,
-    /// or names `identity` with a higher weight. A client that accepts neither a coding nor `identity` gets `identity`:
-    /// a refusal would help nobody (RFC 9110, section 12.5.3).
+    /// Returns the coding with the highest weight; on a tie, the first in `offered`. Returns `None` if the client
+    /// accepts none of them, or accepts `identity` with a higher weight. A client that accepts neither a coding nor
+    /// `identity` gets `identity`, because a refusal would help nobody (RFC 9110, section 12.5.3).
     fn best(&self, offered: &[ContentCoding]) -> Option<ContentCoding> {
         let mut best = (self.identity.unwrap_or(0), None);
         for &coding in offered {
@@ -180,7 +182,8 @@ impl Accepted {
     }
 }
 
-/// Reads a weight such as `q=0.5`, with at most three digits (RFC 9110, section 12.4.2), in thousandths.
+/// Reads a weight such as `q=0.5`, with at most three digits (RFC 9110, section 12.4.2), in thousandths; `None` if it
+/// is malformed.
 fn read_weight(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim_end().eq_ignore_ascii_case("q") {
@@ -204,9 +207,10 @@ fn forbids_transformation(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"))
 }
 
-/// Returns whether the length of a compressed body could reveal the client's secrets to another site (BREACH): a page
-/// of that site chose a part of the body, for example by a filter that links repeat, and the browser added its
-/// credentials. An origin that the response allows by name can read the body in any case.
+/// Returns whether the length of a compressed body could reveal the client's secrets to another site (BREACH). That is
+/// possible if a page of that site caused the request, and could therefore choose a part of the body, such as a filter
+/// that links repeat, and if the browser added its credentials. An origin that the response allows by name can read the
+/// body anyway.
 fn tells_another_site(request: CodedRequest<'_>, response: &HeaderMap) -> bool {
     let CodedRequest { headers, has_certificate } = request;
     let is_foreign = headers.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
@@ -220,8 +224,8 @@ fn tells_another_site(request: CodedRequest<'_>, response: &HeaderMap) -> bool {
     // `bodies_are_coded_unless_forbidden_or_revealing`.
     let has_credentials =
         has_certificate || headers.contains_key(COOKIE) || headers.get_all(AUTHORIZATION).iter().any(is_ambient);
-    // With `*`, no script can read an answer to a request with credentials (Fetch standard), so that its length could
-    // reveal more. Test: `bodies_are_coded_unless_forbidden_or_revealing`.
+    // With `*`, no script can read an answer to a request with credentials (Fetch standard), so its length could reveal
+    // more. Test: `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_trusted = response.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin != "*");
     is_foreign && has_credentials && !is_trusted
 }
@@ -286,7 +290,7 @@ mod tests {
         let accept = ("accept-encoding", "gzip");
         const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
         type Fields = &'static [(&'static str, &'static str)];
-        // A header that stands for a certificate of the client.
+        // A header that represents a client's certificate in this test.
         const CERTIFICATE: (&str, &str) = ("x-client-subject", "CN=billing");
         let cases: [(Fields, Fields, bool); 16] = [
             (&[], &[], true),

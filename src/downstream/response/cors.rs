@@ -1,5 +1,5 @@
-//! Cross-origin policy of a route (Fetch standard, section 3.3, <https://fetch.spec.whatwg.org/>), which replaces the
-//! upstream's.
+//! The cross-origin policy of a route (Fetch standard, section 3.3, <https://fetch.spec.whatwg.org/>), which replaces
+//! the upstream's policy.
 
 use http::{
     HeaderMap, HeaderValue, Method,
@@ -13,10 +13,10 @@ use http::{
 use super::Response;
 use crate::{config::settings::CorsSettings, downstream::response};
 
-/// The methods that a listed origin may use. For forwarded methods the upstream decides.
+/// The methods that a preflight allows to a listed origin. The upstream decides which of them it serves.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-/// The headers of cross-origin policies, and `Vary`.
+/// The response headers that a cross-origin policy sets, and `Vary`.
 pub const SAID: [HeaderName; 7] = [
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -27,10 +27,10 @@ pub const SAID: [HeaderName; 7] = [
     VARY,
 ];
 
-/// The headers that a preflight varies by.
+/// The request headers that the answer to a preflight varies by.
 const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/// The compiled `cors` of a route.
+/// The cross-origin policy of a route, compiled from its `cors` settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsPolicy {
     /// The origins as browsers send them; `None` allows all.
@@ -39,10 +39,10 @@ pub struct CorsPolicy {
     max_age: HeaderValue,
 }
 
-/// Returns whether a request is a preflight (section 3.3.2).
+/// Returns whether a request is a preflight (Fetch standard, section 3.3.2).
 #[must_use]
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    // Any other OPTIONS is the upstream's to answer. Test: `a_preflight_is_options_with_an_origin_and_a_method`.
+    // The upstream answers any other OPTIONS request. Test: `a_preflight_is_options_with_an_origin_and_a_method`.
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
@@ -59,7 +59,8 @@ impl CorsPolicy {
         }
     }
 
-    /// Answers a preflight. An origin that is not listed gets no headers, so its browser refuses.
+    /// Answers a preflight. If the origin isn't listed, the answer has no headers that allow it, so the browser refuses
+    /// the request.
     #[must_use]
     pub fn preflight(&self, request: &HeaderMap) -> Response {
         let mut response = Response::new(204, Vec::new());
@@ -73,8 +74,8 @@ impl CorsPolicy {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        // With credentials `*` is the name of a header, and it never covers `Authorization`, so that the requested
-        // headers are listed. Test: `a_preflight_is_answered_for_listed_origins`.
+        // With credentials `*` is the name of a header, and it never covers `Authorization`, so the requested headers
+        // are listed. Test: `a_preflight_is_answered_for_listed_origins`.
         if let Some(names) = requested_headers(request) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         }
@@ -82,8 +83,8 @@ impl CorsPolicy {
         response
     }
 
-    /// Replaces the upstream's cross-origin headers in an answer; `origin` is that of the request, `of_envelope` are
-    /// the headers that the envelope adds. `Vary` is set in any case.
+    /// Replaces the upstream's cross-origin headers in an answer. `origin` is the origin of the request, and
+    /// `of_envelope` are the headers that the envelope adds. `Vary` is set even if the origin isn't allowed.
     pub fn apply<'n>(
         &self,
         origin: Option<&HeaderValue>,
@@ -99,7 +100,7 @@ impl CorsPolicy {
         ] {
             headers.remove(name);
         }
-        // `Vary` is set without an allowed origin too: a shared cache would serve this answer to one that is allowed.
+        // Without this `Vary`, a shared cache would serve the answer for a refused origin to an allowed one.
         vary_by_origin(headers);
         let Some(allowed) = self.allowed(origin) else {
             headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
@@ -118,12 +119,12 @@ impl CorsPolicy {
         self.allowed(Some(origin)).map(|_| self.credentials)
     }
 
-    /// Returns `Access-Control-Allow-Origin` for an origin.
+    /// Returns `Access-Control-Allow-Origin` for an origin; `None` if the origin isn't allowed.
     fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let Some(origins) = &self.origins else { return Some(HeaderValue::from_static("*")) };
         let origin = origin?;
-        // The whole origin is compared: `https://app.example.com.evil.example` begins as a listed one does. Test:
-        // `a_preflight_is_answered_for_listed_origins`.
+        // The whole origin is compared, because `https://app.example.com.evil.example` begins with a listed origin.
+        // Test: `a_preflight_is_answered_for_listed_origins`.
         origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
 }
@@ -135,7 +136,7 @@ pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     origins.next().filter(|_| origins.next().is_none())
 }
 
-/// Returns the headers that a script asks to send, each once; `None` if there are none or one is invalid.
+/// Returns the headers that a script wants to send, each once; `None` if there are none or one is invalid.
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|line| line.to_str().ok());
     let mut names: Vec<HeaderName> = Vec::new();
@@ -180,7 +181,7 @@ mod tests {
         headers
     }
 
-    /// Returns all cross-origin headers by name.
+    /// Returns the cross-origin headers and `Vary` as text, sorted by name.
     fn said(headers: &HeaderMap) -> String {
         let mut said: Vec<String> = Vec::new();
         for (name, value) in headers {

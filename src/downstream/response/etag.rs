@@ -1,16 +1,17 @@
 //! Weak validators (RFC 9110, section 8.8.3).
 //!
-//! The digest is XXH3 with 128 bits, which is the same in every build, because replicas must agree on tags. It is not
-//! cryptographic: two pages with one tag would need bodies chosen by the author of the items, who would only get a 304
-//! for a change of their own. SHA-256 takes about ten times as long, which matters for large pages.
+//! The digest is XXH3 with 128 bits, which is the same in every build, because replicas must agree on tags. It isn't
+//! cryptographic. Only the author of the items could choose two bodies with the same tag, and the only effect would be
+//! a 304 in place of the author's own change. SHA-256 takes about ten times as long, which matters for large pages.
 
 use http::HeaderValue;
 use twox_hash::XxHash3_128;
 
-/// Returns the tag of a body, which may come in parts.
+/// Returns the weak tag of a body, whose bytes are given in parts.
 #[must_use]
 pub fn weak(parts: &[&[u8]]) -> HeaderValue {
-    // The same page may come in other parts, and has one tag. Test: `a_tag_depends_on_every_byte_and_not_on_the_parts`.
+    // The same body has one tag, however it is divided into parts. Test:
+    // `a_tag_depends_on_every_byte_and_not_on_the_parts`.
     let digest = match parts {
         [whole] => XxHash3_128::oneshot(whole),
         _ => {

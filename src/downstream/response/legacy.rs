@@ -15,20 +15,20 @@ use crate::{
     },
 };
 
-/// The decision about a request.
+/// The way in which a request is answered, by the route's policy for legacy requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacyDecision {
-    /// The request is not a legacy request.
+    /// The request isn't a legacy request, so it gets its page by cursor.
     Serve,
     /// The request is forwarded, and the upstream's answer passes byte for byte.
     Pass,
     /// The page at the request's offset is served in the client's envelope.
     Translate,
-    /// 307 to the same page by cursor.
+    /// The request is redirected (307) to the same page by cursor.
     Redirect,
-    /// 410 `legacy_rejected`.
+    /// The request is rejected with 410 `legacy_rejected`.
     Reject(Box<Problem>),
-    /// 400 `parameter_invalid`: the route has no policy for legacy requests.
+    /// The request is refused with 400 `parameter_invalid`, because the route has no policy for legacy requests.
     Refuse(Box<Problem>),
 }
 
@@ -54,13 +54,13 @@ fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
         || settings.brownouts.iter().any(rejects);
-    // Without a policy there is nothing to end: the request is refused as before. Test:
+    // Without a policy, requests by page are refused both before and after the sunset. Test:
     // `after_the_sunset_requests_end_only_if_the_route_says_so`.
     settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
 }
 
-/// Decides about a request; `now` is in seconds since 1970. `restart` makes the link to the first page with the same
-/// filters.
+/// Decides how a request is answered; `now` is in seconds since 1970. `restart` returns the link to the first page with
+/// the same filters.
 pub fn decide(
     kind: &RequestKind,
     settings: &LegacySettings,
@@ -70,9 +70,9 @@ pub fn decide(
     let parameter = match kind {
         RequestKind::Cursor => return LegacyDecision::Serve,
         RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
-        // The client wrote no parameter that could be named.
+        // The request has no parameter that the problem could name.
         RequestKind::Unmarked => None,
-        // The name is the client's text, of any length.
+        // The client chose the name, so it can have any length.
         RequestKind::Legacy { parameter, .. } => Some(shown(parameter)),
     };
     let named = |mut problem: Problem| {
@@ -125,7 +125,8 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
     HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok()
 }
 
-/// Returns 307 to the same page by cursor: the method is kept, and the answer is not cached, because the list changes.
+/// Returns a 307 to the same page by cursor; `None` if `location` isn't a valid header value. Clients keep the method,
+/// and caches don't store the answer, because the list changes.
 #[must_use]
 pub fn redirect(location: &str) -> Option<Response> {
     let mut response = Response::new(307, Vec::new());
@@ -152,14 +153,14 @@ pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor
 /// become one, because many clients read only the first.
 pub fn append_link(headers: &mut HeaderMap, ours: &str) {
     let mut line = Vec::new();
-    // Links of an upstream may have bytes that are no text. Test: `links_go_after_the_upstreams_in_one_line`.
+    // An upstream's links may have bytes that aren't text. Test: `links_go_after_the_upstreams_in_one_line`.
     for value in headers.get_all(LINK).iter().map(HeaderValue::as_bytes).chain([ours.as_bytes()]) {
         if !line.is_empty() && !value.is_empty() {
             line.extend_from_slice(b", ");
         }
         line.extend_from_slice(value);
     }
-    // Each part is a valid header value, and so is the line.
+    // Every part is a valid header value, so the line is valid too.
     if let Ok(value) = HeaderValue::from_bytes(&line) {
         headers.insert(LINK, value);
     }
@@ -212,7 +213,7 @@ mod tests {
         }
     }
 
-    /// The sunset is the start of its day, and ends requests only if the route says so.
+    /// From the time of the sunset on, legacy requests are rejected, but only if the route says so.
     #[test]
     fn after_the_sunset_requests_end_only_if_the_route_says_so() {
         const SUNSET: u64 = 1_798_675_200;

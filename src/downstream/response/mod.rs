@@ -1,4 +1,4 @@
-//! Responses of the gateway, and the upstream's headers in them.
+//! Responses of the gateway, and the upstream's headers that they keep.
 
 pub mod caching;
 pub mod coding;
@@ -35,7 +35,7 @@ const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
 const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
 /// The header with the reason that a page is unproven, as [`unproven_word`] writes it.
 const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
-/// The header of a page with fewer items than its limit although more follow, because its budget was spent.
+/// The header of a page that has fewer items than its limit, although more items follow, because its budget was spent.
 const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
 
 /// The number of headers for which room is reserved. Few responses have more.
@@ -46,9 +46,9 @@ const MOST_HEADERS: usize = 12;
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The headers with `Content-Length`, also for HEAD, whose body is not sent.
+    /// The headers, with the `Content-Length` of the body even if the request is HEAD.
     pub headers: HeaderMap,
-    /// The body. It is not sent in answer to HEAD.
+    /// The body, which isn't sent if the request is HEAD.
     pub body: Content,
 }
 
@@ -60,36 +60,36 @@ pub struct PageResponse<'a> {
     pub facts: &'a Facts<'a>,
     /// The page, whose items are bytes of the upstream's answers.
     pub page: &'a Page,
-    /// The headers of the upstream's lists, in order.
+    /// The headers of the upstream's answers with the page's items, in order.
     pub upstream: &'a [&'a HeaderMap],
-    /// The headers of other answers of the upstream, which only restrict caching.
+    /// The headers of the upstream's other answers, such as counts, which only restrict caching.
     pub beside: &'a [&'a HeaderMap],
     /// The request headers that the response varies by: of the principal, of cursor contexts, and of negotiation.
     pub varies: &'a Varies,
-    /// The value of `Preference-Applied`.
+    /// The value of `Preference-Applied`; `None` if no preference was followed.
     pub preference_applied: Option<&'a HeaderValue>,
     /// The longest `Link` line, in bytes.
     pub link_length: usize,
-    /// Links other than those of paging: relation and encoded URL.
+    /// Links other than the paging links: relation and URL.
     pub extra_links: &'a [(&'a str, &'a str)],
-    /// The headers of a legacy answer: `Deprecation` and `Sunset`.
+    /// `Deprecation` and `Sunset`, for the answer to a legacy request; otherwise empty.
     pub legacy_headers: &'a [(HeaderName, HeaderValue)],
 }
 
 impl PageResponse<'_> {
-    /// Renders 200 with the page. [`PageDraft::finish`] then takes over the answers.
+    /// Renders a 200 response with the page. [`PageDraft::finish`] completes it with the page's answers.
     #[must_use]
     pub fn render(&self) -> PageDraft {
         let mut output = Output::from(Vec::with_capacity(self.body_size()));
         self.template.render(self.facts, self.page, &mut output);
-        // A page that differs by its time alone is the same page. Test: `the_time_is_no_part_of_the_tag`.
+        // Two pages that differ only in the time have the same tag. Test: `the_time_is_no_part_of_the_tag`.
         let tag = etag::weak(&output.lasting(self.page));
         let mut headers = first_headers(output.length());
         kept_headers(&mut headers, self.upstream, self.beside, self.varies);
         if let Some(applied) = self.preference_applied {
             headers.append(PREFERENCE_APPLIED, applied.clone());
         }
-        // A header of the envelope replaces the upstream's also where it is left out because a fact is unknown. Test:
+        // A header of the envelope replaces the upstream's, even if it is left out because a fact is unknown. Test:
         // `a_page_has_the_kept_headers_of_the_first_answer`.
         for name in self.template.header_names() {
             headers.remove(name);
@@ -112,7 +112,7 @@ impl PageResponse<'_> {
         PageDraft { headers, output }
     }
 
-    /// Returns the approximate size of the body, so that it is allocated once.
+    /// Returns the approximate size of the body in bytes, for a single allocation.
     fn body_size(&self) -> usize {
         let around = self.template.size_around_items();
         let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + around).sum();
@@ -124,7 +124,7 @@ impl PageResponse<'_> {
         items + urls + 1024 - left
     }
 
-    /// Adds the headers about the proof of the page.
+    /// Adds the headers about the proof of the page: its level, its drift, and why it is unproven or short.
     fn push_standing(&self, headers: &mut HeaderMap) {
         headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level())));
         if let Some(drift) = self.page.notes.drift {
@@ -147,13 +147,14 @@ pub struct PageDraft {
 }
 
 impl PageDraft {
-    /// Returns the capacity of the buffer with the bytes written for this page.
+    /// Returns the capacity, in bytes, of the buffer with the bytes written for this page.
     #[must_use]
     pub fn own_size(&self) -> usize {
         self.output.bytes.capacity()
     }
 
-    /// Returns the memory of the response: the bytes written for it, and the answer with the run that was not copied.
+    /// Returns the memory of the response, in bytes: the buffer for its own bytes, and the answer with the run that was
+    /// not copied.
     #[must_use]
     pub fn size_held(&self, answers: &[Answer]) -> usize {
         let left_in = self.output.left_in().and_then(|answer| answers.get(answer));
@@ -167,7 +168,7 @@ impl PageDraft {
     }
 }
 
-/// Returns a level as clients read it.
+/// Returns a level as clients read it, in `Cursorgate-Level` and in envelopes.
 #[must_use]
 pub const fn level_word(level: Level) -> &'static str {
     match level {
@@ -178,7 +179,7 @@ pub const fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// Returns the reason of an unproven page as clients read it.
+/// Returns the reason that a page is unproven as clients read it, in `Cursorgate-Unproven`.
 #[must_use]
 pub const fn unproven_word(reason: Unproven) -> &'static str {
     match reason {
@@ -197,14 +198,15 @@ impl Response {
         Self { status, headers: first_headers(body.len()), body: body.into() }
     }
 
-    /// Creates a response from an upstream's 4xx: status, body, content type and coding stay as they are, and other
-    /// headers are treated as those of any answer; `WWW-Authenticate` and `Retry-After` are kept.
+    /// Creates a response from an upstream's 4xx. The status, body, content type and content coding stay as they are.
+    /// Other headers are treated as in any answer, so `WWW-Authenticate` and `Retry-After` are kept. `protected` are
+    /// the request headers that the response varies by.
     #[must_use]
     pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
         let mut response = Self::new(status, body);
         kept_headers(&mut response.headers, &[upstream], &[], &Varies::new(protected.to_vec()));
         response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
-        // The body passes as it came, so that its coding still applies. Test: `an_upstreams_refusal_passes_as_it_is`.
+        // The body passes unchanged, so its coding still applies. Test: `an_upstreams_refusal_passes_as_it_is`.
         for value in upstream.get_all(CONTENT_ENCODING) {
             response.headers.append(CONTENT_ENCODING, value.clone());
         }
@@ -212,7 +214,7 @@ impl Response {
         response
     }
 
-    /// Removes the `ETag`.
+    /// Removes the `ETag`, so clients can't make conditional requests with it.
     #[must_use]
     pub fn without_validator(mut self) -> Self {
         self.headers.remove(ETAG);
@@ -248,8 +250,8 @@ fn first_headers(length: usize) -> HeaderMap {
 }
 
 /// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1),
-/// those about the bytes of its body, and those that the gateway writes itself, as `vary`; also all that begin with
-/// [`DROPPED_PREFIXES`].
+/// headers about the bytes of its body, and headers that the gateway writes itself, such as `vary`. Headers that begin
+/// with [`DROPPED_PREFIXES`] are also dropped.
 const DROPPED: [&str; 20] = [
     "accept-ranges",
     "age",
@@ -274,12 +276,12 @@ const DROPPED: [&str; 20] = [
 ];
 
 /// Returns whether a header controls caches in addition to `Cache-Control` (RFC 9213; `Surrogate-Control` of the Edge
-/// Architecture). Such caches would prefer it to the page's own `Cache-Control`.
+/// Architecture). Caches that read such a header would prefer it to the page's own `Cache-Control`.
 fn speaks_to_caches(name: &str) -> bool {
     name.ends_with("-cache-control") || name == "surrogate-control"
 }
 
-/// Prefixes of further headers that are dropped: `content-` describes the bytes of the body, `cursorgate-` is reserved
+/// Prefixes of other headers that are dropped: `content-` describes the bytes of the body, `cursorgate-` is reserved
 /// for the gateway, and `Proxy-Authenticate` and similar headers apply to one connection.
 const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
@@ -298,7 +300,8 @@ const EXPOSED: [&str; 10] = [
     "X-Request-Id",
 ];
 
-/// Adds the headers that scripts may read to an answer that allows an origin; `of_envelope` are those of the envelope.
+/// Adds `Access-Control-Expose-Headers` to an answer that allows an origin. `of_envelope` are the names of the
+/// envelope's headers.
 pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n str>) {
     if let Some(names) = exposed(headers, of_envelope) {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
@@ -306,7 +309,8 @@ pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n
 }
 
 /// Returns the headers that scripts of an allowed origin may read: the upstream's list and the gateway's headers (Fetch
-/// standard, section 3.3.4). `*` means all headers, but with credentials a header of that name.
+/// standard, section 3.3.4). `*` means all headers, except with credentials, where it only means a header named `*`.
+/// Returns `None` if the answer doesn't allow an origin.
 fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
     headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
     let said = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
@@ -327,12 +331,12 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
     HeaderValue::from_str(&names.join(", ")).ok()
 }
 
-/// Adds the headers that are kept of the answers: those of the first list, the cache headers of all answers and those
-/// `beside` them, and `Vary`.
+/// Adds the headers that the response takes from the upstream: the kept headers of the first answer, the cache headers
+/// of all `answers` and of those `beside` them, and `Vary`.
 fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
         let nominated = first.get_all(CONNECTION);
-        // Headers that `Connection` names are hop-by-hop too (RFC 9110, section 7.6.1). Test:
+        // Headers that `Connection` names are also hop-by-hop (RFC 9110, section 7.6.1). Test:
         // `a_page_has_the_kept_headers_of_the_first_answer`.
         let is_nominated = |name: &str| {
             let lines = nominated.iter().filter_map(|value| value.to_str().ok());
@@ -357,8 +361,7 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
         }
     };
     if all.len() > 1 {
-        // The lifetimes of all answers are in `Cache-Control`; the `Expires` of the first would stand for the others
-        // too.
+        // `Cache-Control` has the lifetimes of all answers, but `Expires` has only the lifetime of the first.
         headers.remove(EXPIRES);
     }
     headers.insert(CACHE_CONTROL, caching::cache_control(all));

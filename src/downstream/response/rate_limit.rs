@@ -1,4 +1,4 @@
-//! The fields by which clients learn how much of their limits is left: `RateLimit-Policy` and `RateLimit`
+//! The header fields with the limits of a client and what is left of them: `RateLimit-Policy` and `RateLimit`
 //! (draft-ietf-httpapi-ratelimit-headers-11, structured fields of RFC 9651).
 
 use std::fmt::Write as _;
@@ -7,20 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::settings::QuotaSettings;
 
-/// The field with the limits themselves.
+/// The field with the limits of a client, and their periods.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The field with the state of the limits.
+/// The field with the number of units that are left of each limit, and the time until it is reset.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// A limit as a client sees it.
+/// A limit and its state, as a client sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStanding {
-    /// The name of the limit.
+    /// The name of the limit, such as `requests`.
     pub policy: &'static str,
-    /// The unit that the limit counts; none for requests of the client.
+    /// The unit that the limit counts; `None` if it counts requests of the client.
     pub unit: Option<&'static str>,
-    /// The limit.
+    /// The limit: the number of units, the period, and the burst.
     pub quota: QuotaSettings,
     /// The number of units that are left.
     pub remaining: u32,
@@ -28,9 +28,9 @@ pub struct LimitStanding {
     pub reset: u64,
 }
 
-/// Writes both fields, in the place of those that an upstream has written.
+/// Writes both fields, and replaces those of an upstream. Without `standings`, the upstream's fields stay.
 pub fn write(headers: &mut HeaderMap, standings: &[LimitStanding]) {
-    // The upstream's own fields pass where the gateway has no limit. Test: `limits_are_lists_of_structured_fields`.
+    // The upstream's own fields pass if the gateway has no limit. Test: `limits_are_lists_of_structured_fields`.
     if standings.is_empty() {
         return;
     }
@@ -43,14 +43,14 @@ pub fn write(headers: &mut HeaderMap, standings: &[LimitStanding]) {
         }
         let QuotaSettings { requests, per, burst } = quota;
         let window = per.as_secs() + u64::from(per.subsec_nanos() > 0);
-        // Writing to a string does not fail.
+        // Writing to a string doesn't fail.
         let _ = write!(policies, "\"{policy}\";q={requests}");
         if let Some(unit) = unit {
             let _ = write!(policies, ";qu=\"{unit}\"");
         }
         let _ = write!(policies, ";w={window}");
         if burst < requests {
-            // The draft asks for a prefix before parameters of one's own (section 3).
+            // The draft requires a prefix for parameters that it doesn't define (section 3).
             let _ = write!(policies, ";cursorgate-burst={burst}");
         }
         let _ = write!(limits, "\"{policy}\";r={remaining};t={reset}");

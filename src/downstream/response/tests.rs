@@ -35,7 +35,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     headers
 }
 
-/// A page of a snapshot: its items, its neighbours, and the facts that are known of it.
+/// A page of a snapshot: the number of its items, its neighbours, and its known facts.
 #[derive(Clone, Copy, Default)]
 struct Case {
     items: usize,

@@ -7,7 +7,7 @@ use crate::{downstream::RequestBody, pagination::answer::Total};
 
 const BATCH: &str = include_str!("../../../../config/envelopes/batch.json");
 
-/// Renders a template with a request's body and two records.
+/// Renders a page of two items for a request with this body. A total of 0 makes the page empty.
 fn rendered(template: &EnvelopeTemplate, body: &str, next: Option<&str>, total: Option<u64>) -> String {
     let body = RequestBody::read(body.as_bytes().to_vec(), 16).unwrap();
     let echoed = body.find(template.request_places());

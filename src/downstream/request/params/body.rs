@@ -1,4 +1,4 @@
-//! Parameters in the body of a request by POST. The rest of the body is a filter.
+//! Parameters in the body of a POST request. The rest of the body is a filter.
 
 use super::{Parameters, RequestFilters};
 use crate::{
@@ -21,26 +21,27 @@ use crate::{
 pub(super) struct BodyPlaces {
     /// The client's own parameters.
     roles: Vec<(Role, Pointer)>,
-    /// The objects that contain them, outermost first.
+    /// The objects that contain the client's own parameters, outermost first.
     parents: Vec<Pointer>,
     /// The paging members of the dialect that are not the client's own.
     paging: Vec<Pointer>,
-    /// The paging members of the dialect that are the client's own limit as well.
+    /// The paging members of the dialect that are also the client's own limit.
     shared: Vec<Pointer>,
     /// The sort members of the dialect that are not the client's own.
     sorting: Vec<Pointer>,
-    /// The members with the names of the client's parameters that stand in the query.
+    /// Members that a body must not have, because they have the names of the client's query parameters.
     misplaced: Vec<Pointer>,
-    /// The members that become query parameters of the upstream.
+    /// The members that become query parameters of the upstream, each with the parameter's name.
     query: Vec<(String, Pointer)>,
     /// The edits that remove the client's own parameters.
     without_own: Edits,
-    /// The edits that also remove the members to which cursors are not bound: private and ignored ones.
+    /// The edits that also remove private and ignored members, which aren't part of a cursor's context.
     counted: Edits,
 }
 
 impl BodyPlaces {
-    /// Compiles the places. `named` are all parameters of the client; names that begin with a slash are places.
+    /// Compiles the places. `named` are all parameters of the client; names that begin with a slash are places. Reports
+    /// faults, and returns `None` if there are any.
     pub(super) fn compile(
         list: &ListSettings,
         named: &[(Role, &str, Location)],
@@ -53,7 +54,7 @@ impl BodyPlaces {
                 sound = false;
                 continue;
             };
-            // To remove one of them from a body would remove the other. Test:
+            // If one member is within another, removing the outer one would also remove the inner one. Test:
             // `places_that_can_not_be_told_apart_are_faults`.
             let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
             if let Some((_, other)) = other {
@@ -71,8 +72,8 @@ impl BodyPlaces {
         }
         for &(_, name, _) in named.iter().filter(|(_, name, _)| !name.starts_with('/')) {
             let pointer = Pointer::parse(&format!("/{}", escaped(name))).ok();
-            // A member with the name of a parameter may be read for another one: `/sort` for `state`. Test:
-            // `parameters_of_the_query_are_refused_in_the_body`.
+            // A member with the name of a query parameter is allowed if another parameter is read from it: `/sort` may
+            // be the place of `state`. Test: `parameters_of_the_query_are_refused_in_the_body`.
             let is_used = |pointer: &Pointer| {
                 let own = places.roles.iter().map(|(_, place)| place);
                 own.chain(places.query.iter().map(|(_, place)| place)).any(|place| holds(pointer, place))
@@ -95,14 +96,15 @@ impl BodyPlaces {
         sound.then_some(places)
     }
 
-    /// Returns whether any of the client's own parameters stand in the body.
+    /// Returns whether the body has any place for the client's own parameters.
     pub(super) fn has_roles(&self) -> bool {
         !self.roles.is_empty()
     }
 
-    /// Returns the client's own parameters. Null counts as absent.
+    /// Returns the client's own parameters in a body, with their values as a query would contain them. Null counts as
+    /// absent.
     pub(super) fn own(&self, body: &RequestBody) -> Result<Vec<(Role, String)>, Box<Problem>> {
-        // Parameters in a value that is no object would be ignored without notice. Test:
+        // If a parent isn't an object, the parameters in it would be ignored without notice. Test:
         // `problems_of_a_body_name_their_place`.
         for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
             let kind = found.map_or(ScalarKind::Null, scalar::kind);
@@ -121,8 +123,8 @@ impl BodyPlaces {
         Ok(own)
     }
 
-    /// Returns the paging members of the dialect in a body, by their pointers, and their values as text: none without a
-    /// member that is not the client's own. Null counts as absent.
+    /// Returns the paging members of the dialect in a body: their pointers, and their values as text. The result is
+    /// empty if the body has only members that are also the client's own. Null counts as absent.
     pub(super) fn paged(&self, body: &RequestBody) -> Vec<(String, String)> {
         let own = present(body, &self.paging);
         if own.is_empty() {
@@ -131,12 +133,13 @@ impl BodyPlaces {
         [own, present(body, &self.shared)].concat()
     }
 
-    /// Returns whether the dialect pages by members of bodies.
+    /// Returns whether the dialect pages by members of bodies that aren't the client's own.
     pub(super) fn can_page(&self) -> bool {
         !self.paging.is_empty()
     }
 
-    /// Refuses sort members of the dialect that are not the client's own.
+    /// Refuses sort members of the dialect that aren't the client's own. `sort` is the client's sort parameter, which
+    /// the problem names.
     pub(super) fn check_sorting(&self, body: &RequestBody, sort: Option<&str>) -> Result<(), Box<Problem>> {
         if let Some((place, _)) = present(body, &self.sorting).into_iter().next() {
             let detail = match sort {
@@ -148,8 +151,8 @@ impl BodyPlaces {
         Ok(())
     }
 
-    /// Refuses members with the names of parameters that stand in the query: passed on as filters, they would have no
-    /// effect on the page. Test: `parameters_of_the_query_are_refused_in_the_body`.
+    /// Refuses members that have the names of query parameters. As filters, such members would have no effect on the
+    /// page. Test: `parameters_of_the_query_are_refused_in_the_body`.
     pub(super) fn check_misplaced(&self, body: &RequestBody) -> Result<(), Box<Problem>> {
         let Some((place, _)) = present(body, &self.misplaced).into_iter().next() else { return Ok(()) };
         let name = place.trim_start_matches('/');
@@ -160,19 +163,19 @@ impl BodyPlaces {
         )
     }
 
-    /// Adds the rest of a body to the filters of the query.
+    /// Adds a body, without the client's own parameters, to the filters of the query.
     pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
         let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
-        // The upstream gets private and ignored members, though no cursor is bound to them. Test:
+        // The upstream gets private and ignored members, although they aren't part of a cursor's context. Test:
         // `the_rest_of_a_body_is_a_filter_in_any_spelling`.
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
         let mut counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
         if !self.paged(body).is_empty() {
-            // A page by cursor must have the same filters, because the cursors of a legacy page lead on without its
-            // members. Test: `old_requests_page_in_their_bodies`.
+            // The cursors of a legacy page lead to pages by cursor, whose bodies have no paging members. Both need the
+            // same filters, so these members don't count. Test: `old_requests_page_in_their_bodies`.
             counted = self.without_page(counted).map_err(unreadable)?;
         }
-        // The nesting was bounded when the body was read.
+        // `RequestBody::read` has bounded the nesting, so no limit is needed here.
         let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(JsonError::TooDeep))?;
         // No name in a query is as long as this number, so no query equals a body.
         filters.canonical.extend_from_slice(&u64::MAX.to_le_bytes());
@@ -189,8 +192,8 @@ impl BodyPlaces {
 }
 
 impl BodyPlaces {
-    /// Removes the paging members of the dialect, and objects that held nothing else. An object of the client's own
-    /// parameters stays, empty, as it does in requests by cursor.
+    /// Removes the paging members of the dialect, and the objects that are empty without these members. An object for
+    /// the client's own parameters stays even if it is empty, as in requests by cursor.
     fn without_page(&self, mut body: Vec<u8>) -> Result<Vec<u8>, JsonError> {
         for place in &self.paging {
             let names = place.names().unwrap_or_default();
@@ -212,12 +215,13 @@ impl BodyPlaces {
     }
 }
 
-/// Returns the members at these places that are not null, as text.
+/// Returns the members at these places, with their values as text. Members that are absent or null are left out.
 fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
     let found = places.iter().zip(body.find(places));
     let values = found.filter_map(|(place, raw)| {
         let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
-        // The value may be an array or an object: the dialect judges it. Test: `old_requests_page_in_their_bodies`.
+        // A value may be an array or an object, about which the dialect decides. Test:
+        // `old_requests_page_in_their_bodies`.
         let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
         Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
     });
@@ -225,8 +229,9 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
 }
 
 impl Parameters {
-    /// Reserves the places of the dialect's paging and sort members. A place of the client's own must mean the same:
-    /// the limit, the sort, or the upstream's token, which is distinguished from a cursor by the signature.
+    /// Reserves the places of the dialect's paging and sort members. A parameter of the client may have such a place
+    /// only if both mean the same: the limit, the sort, or the cursor if `by_token`, because a cursor's signature
+    /// distinguishes it from the upstream's token. Reports other conflicts, and returns `None` if there are any.
     pub fn reserve_places(
         mut self,
         list: &ListSettings,
@@ -258,8 +263,8 @@ impl Parameters {
             places.into_iter().filter(|place| !is_own(place)).collect()
         };
         let (paging, sorting) = (others(paging), others(sorting));
-        // A member by which the dialect pages makes a request an old client's, and one by which it sorts is refused as
-        // such.
+        // The dialect's members aren't misplaced: a paging member makes the request an old client's, and a sort member
+        // is refused by `check_sorting`.
         let is_read = |place: &Pointer| paging.iter().chain(&sorting).any(|other| holds(place, other));
         self.in_body.misplaced.retain(|place| !is_read(place));
         (self.in_body.paging, self.in_body.sorting) = (paging, sorting);
@@ -276,7 +281,7 @@ impl Parameters {
     }
 }
 
-/// Parses the pointer to a member of a body.
+/// Parses the pointer to a member of a body. Reports a fault and returns `None` if it is invalid.
 fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
     let fault = match Pointer::parse(text) {
         // A step such as `[a=b]` names no member that can be removed. Test:
@@ -293,13 +298,13 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Returns whether a place is inside another one or equal to it.
+/// Returns whether `inner` is inside `outer` or equal to it.
 fn holds(outer: &Pointer, inner: &Pointer) -> bool {
     let (outer, inner) = (outer.names().unwrap_or_default(), inner.names().unwrap_or_default());
     inner.starts_with(&outer)
 }
 
-/// Returns the value of a role as a query would contain it.
+/// Returns the value of a role's parameter as a query would contain it. Refuses values of other JSON types.
 fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Problem>> {
     let text = || scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
     let number = || String::from_utf8_lossy(raw).into_owned();
@@ -324,7 +329,7 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
     refuse(code, format!("`{pointer}` is `{}`: write {wanted}", shown(&raw)), &pointer.to_string())
 }
 
-/// Returns the values of a query parameter from a member of the body; an array has several.
+/// Returns the values of a query parameter from a member of the body. An array has a value for each element.
 fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
     let wrong = || {
         let detail = format!(

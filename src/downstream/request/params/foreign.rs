@@ -1,12 +1,13 @@
-//! Names by which other APIs page and sort, and which this list does not take.
+//! Names of parameters by which other APIs page and sort, and which a list therefore refuses.
 //!
-//! As filters, such parameters would pass to the upstream. An upstream that ignores them gives another order or another
-//! number of items than the client asked for; one that sorts by them changes the list below the gateway. Both would be
-//! answered with 200, so these names are refused. Test: `paging_and_sort_parameters_of_other_apis_are_refused`.
+//! As filters, such parameters would pass to the upstream. If the upstream ignores them, the client gets another order
+//! or another number of items than it wanted. If the upstream sorts by them, the list has an order that the gateway
+//! doesn't know. The client would get 200 in both cases, so these names are refused. Test:
+//! `paging_and_sort_parameters_of_other_apis_are_refused`.
 //!
-//! The tables have the names of the built-in dialects and envelopes, and those of widespread APIs that none of them
-//! describes. Left out are words by which APIs filter as often: `after`, `before`, `size`, `start`. Those are refused
-//! only where another envelope of the route has them. docs/parameters.md lists all names.
+//! The tables have the names of the built-in dialects and envelopes, and of other widespread APIs. Words by which APIs
+//! filter just as often are left out: `after`, `before`, `size`, `start`. Such a word is refused only if another
+//! envelope of the route has a parameter with this name. docs/parameters.md lists all names.
 
 use super::{Parameters, ParsedQuery};
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// Names that page. Those of no built-in dialect or envelope:
+/// Names of parameters that page. The following are from APIs without a built-in dialect or envelope:
 ///
 /// - `pageNumber`, `pageIndex`, `perPage`, `take`, `skip`: ASP.NET and its query libraries
 ///   (<https://learn.microsoft.com/aspnet/core/data/ef-mvc/sort-filter-page>), `LoopBack` and Prisma;
@@ -75,8 +76,8 @@ const PAGING: [&str; 45] = [
     "take",
 ];
 
-/// Names that sort. Those of no built-in dialect or envelope: `sortOrder` of SCIM (RFC 7644, section 3.4.2.3) and of
-/// many tables in browsers, with its variants; `sorting` of ABP.
+/// Names of parameters that sort. The following are from APIs without a built-in dialect or envelope: `sortOrder` of
+/// SCIM (RFC 7644, section 3.4.2.3) and of many tables in browsers, with its variants; `sorting` of ABP.
 const SORTING: [&str; 19] = [
     "$order",
     "$orderby",
@@ -99,7 +100,8 @@ const SORTING: [&str; 19] = [
     "sorts",
 ];
 
-/// Names that sort with the value `asc` or `desc`, as `direction` of GitHub does, and are filters with all others.
+/// Names of parameters that sort if their value is `asc` or `desc`, such as `direction` of GitHub. With any other value
+/// they are filters.
 const DIRECTIONS: [&str; 2] = ["dir", "direction"];
 
 /// The meaning of a parameter in other APIs.
@@ -109,20 +111,19 @@ pub(super) enum ForeignUse {
     Paging,
     /// The order.
     Sorting,
-    /// The direction of the order, if the value is one.
+    /// The direction of the order, if the value is `asc` or `desc`.
     Direction,
 }
 
 /// The names of parameters that a list refuses, because other APIs page or sort by them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForeignNames {
-    /// The names in their plain form.
+    /// The names in the form of [`plain`], each with its meaning.
     names: Vec<(String, ForeignUse)>,
 }
 
 impl ForeignNames {
-    /// Returns the names of the tables and of the envelopes that the route offers besides its own, without those of
-    /// `filters`.
+    /// Returns the names in the tables and in the other envelopes of the route, without those that `filters` declares.
     fn of<'l>(list: &'l ListSettings, filters: impl Iterator<Item = &'l str>) -> Self {
         let tables = [
             (&PAGING[..], ForeignUse::Paging),
@@ -143,27 +144,27 @@ impl ForeignNames {
         Self { names }
     }
 
-    /// Returns the meaning of a parameter elsewhere; `None` for a filter.
+    /// Returns the meaning of a parameter in other APIs; `None` for a filter.
     fn usage(&self, pair: &Pair<'_>) -> Option<ForeignUse> {
         let is_direction = || pair.text().is_some_and(|value| sort::direction(&value).is_some());
         // `direction=north` is a filter. Test: `paging_and_sort_parameters_of_other_apis_are_refused`.
         self.find(&pair.name()).filter(|usage| *usage != ForeignUse::Direction || is_direction())
     }
 
-    /// Returns the meaning of a decoded name. A name with a bracket is also read as the name before it, as `page` of
-    /// `page[number]`.
+    /// Returns the meaning of a decoded name in other APIs. A name with a bracket is also found by the part before the
+    /// bracket: `page[number]` by `page`.
     fn find(&self, name: &[u8]) -> Option<ForeignUse> {
         let whole = plain(name);
         let outer = whole.split('[').next().unwrap_or_default();
-        // `filter[size]` of an envelope is known as a whole, so that `filter[colour]` stays a filter. Test:
+        // An envelope's `filter[size]` is known only as a whole, so `filter[colour]` stays a filter. Test:
         // `names_of_other_envelopes_are_refused`.
         self.names.iter().find(|(known, _)| *known == whole || known == outer).map(|(_, usage)| *usage)
     }
 }
 
-/// Returns the names of an envelope's parameters in the query.
+/// Returns the names of an envelope's query parameters, each with its meaning.
 fn names_of(envelope: &EnvelopeSettings) -> impl Iterator<Item = (&str, ForeignUse)> {
-    // Members of bodies and preferences stand in no query.
+    // Members of bodies and preferences aren't query parameters.
     let in_query = |name: &&str| !name.starts_with('/') && !name.starts_with("prefer:");
     envelope.parameters.iter().filter_map(move |(role, name)| {
         let usage = if *role == Role::Sort { ForeignUse::Sorting } else { ForeignUse::Paging };
@@ -171,8 +172,8 @@ fn names_of(envelope: &EnvelopeSettings) -> impl Iterator<Item = (&str, ForeignU
     })
 }
 
-/// Returns a name as it is compared: `perPage`, `per-page` and `per_page` are one. A character at the beginning counts:
-/// `_start` pages, and `start` may be a date.
+/// Returns the form in which names are compared: `perPage`, `per-page` and `per_page` are equal. A separator at the
+/// beginning counts: `_start` pages, but `start` may be a date.
 fn plain(name: &[u8]) -> String {
     let mut plain = String::with_capacity(name.len());
     for (at, letter) in String::from_utf8_lossy(name).chars().enumerate() {
@@ -184,8 +185,9 @@ fn plain(name: &[u8]) -> String {
 }
 
 impl Parameters {
-    /// Refuses parameters by which other APIs page or sort, unless the route or its dialect filters by them:
-    /// `dialect_filters` are decoded names.
+    /// Makes the route refuse parameters by which other APIs page or sort, except those that the route or its dialect
+    /// declares. `dialect_filters` are the decoded names of the dialect's filters. Reports a declared filter that pages
+    /// or sorts this list, and returns `None` in this case.
     pub fn refuse_foreign(
         mut self,
         list: &ListSettings,
@@ -207,21 +209,22 @@ impl Parameters {
             }
         }
         let declared = &list.parameters;
-        // The parameter that identifies legacy clients is declared too, whatever its name is elsewhere.
+        // The parameter that identifies legacy clients is declared too, whatever it means in other APIs.
         let client = list.legacy.client.as_ref().and_then(|client| match &client.known_by {
             KnownBy::Parameter(name) => Some(name),
             KnownBy::Header(_) => None,
         });
         let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
         let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));
-        // A parameter that the route declares private or ignored is there on purpose. Test:
+        // If the route declares a parameter private or ignored, its clients send it. Test:
         // `declared_names_are_filters`.
         let filters = filters.chain(&declared.private).chain(&declared.ignored).chain(dialect_filters).chain(client);
         self.foreign = ForeignNames::of(list, filters.map(String::as_str));
         sound.then_some(self)
     }
 
-    /// Refuses a parameter by which other APIs page or sort; the problem names the parameters of this list.
+    /// Refuses a query with a parameter by which other APIs page or sort. The problem names the parameters of this
+    /// list.
     pub(super) fn check_foreign(&self, sifted: &ParsedQuery<'_>) -> Result<(), Box<Problem>> {
         let found = sifted.filters.iter().find_map(|pair| Some((pair.name(), self.foreign.usage(pair)?)));
         let Some((name, usage)) = found else { return Ok(()) };
@@ -238,12 +241,13 @@ impl Parameters {
         Err(Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name)))
     }
 
-    /// Returns whether a query has a sort parameter of another API, so that its order is unknown.
+    /// Returns whether a query has a sort parameter of another API, which makes its order unknown.
     pub(super) fn sorts_elsewhere(&self, sifted: &ParsedQuery<'_>) -> bool {
         sifted.filters.iter().any(|pair| self.foreign.usage(pair).is_some_and(|usage| usage != ForeignUse::Paging))
     }
 
-    /// Returns the parameter that sorts the list.
+    /// Returns the parameter that sorts the list: the client's own, or else the dialect's; `None` if the list has one
+    /// order.
     fn sort_name(&self) -> Option<&str> {
         let sortable = !self.sorting.sortable.is_empty();
         let dialects = || self.sorting.form.keys.first()?.pairs.first().map(|(name, _)| name.as_str());
@@ -251,7 +255,7 @@ impl Parameters {
         self.name(Role::Sort).or_else(dialects).filter(|_| sortable)
     }
 
-    /// Lists the parameters that page the list.
+    /// Returns the parameters that page the list, for the detail of a problem, such as "`limit` and `cursor`".
     fn paging_names(&self) -> String {
         let place = [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(|role| self.name(role));
         let limit = self.name(Role::Limit).or_else(|| self.preferred_limit());

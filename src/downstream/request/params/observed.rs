@@ -6,22 +6,22 @@ use crate::pagination::order::Direction;
 /// A legacy request that passes to the upstream, as observation reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyQuery {
-    /// The dialect's paging parameters, decoded, in order, under the dialect's names; none of an unmarked request.
+    /// The dialect's paging parameters, decoded, in order, under the dialect's names; empty for an unmarked request.
     pub pairs: Vec<(String, String)>,
     /// The order of the request.
     pub sort: LegacySort,
-    /// The other parameters as they came.
+    /// The filters in the query, in the form that is sent to the upstream.
     pub filters: String,
 }
 
 /// The order of a legacy request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacySort {
-    /// The request has no sort: the list comes in its declared order.
+    /// The request has no sort, so the list has its declared order.
     Declared,
-    /// The strong keys, and the direction of the id.
+    /// The order of the request's sort: its strong keys, and the direction of the id.
     Chosen(Vec<SortTerm>, Direction),
-    /// The sort can't be read: the order is unknown.
+    /// The sort can't be read, so the order is unknown.
     Unread,
 }
 
@@ -35,7 +35,7 @@ impl Parameters {
             return None;
         }
         let sort = match self.sort(&sifted) {
-            // The upstream may sort by such a parameter, whose order is not known here. Test:
+            // The upstream may sort by a parameter of another API, in an order that the gateway can't read. Test:
             // `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.
             _ if self.sorts_elsewhere(&sifted) => LegacySort::Unread,
             Ok(None) => LegacySort::Declared,
@@ -60,8 +60,8 @@ impl Parameters {
         })
     }
 
-    /// Returns whether a query has no parameters that only new clients send. A parameter with a name of the dialect's
-    /// paging counts as an old client's, because a route that only observes has given no cursors.
+    /// Returns whether a query has no parameters that only new clients send. A client's parameter that the dialect also
+    /// pages by counts as an old client's, because a route that only observes has issued no cursors.
     fn is_legacy(&self, sifted: &ParsedQuery<'_>) -> bool {
         let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
         sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name()))

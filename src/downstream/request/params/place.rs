@@ -6,7 +6,7 @@ use crate::{
     downstream::problem::{Code, Problem, shown},
 };
 
-/// The position that a request asks for. Cursors are as the client sent them, decoded and not verified.
+/// The position that a request names. Cursors are as the client sent them: decoded, but not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedPosition {
     /// The first page.
@@ -32,17 +32,17 @@ pub enum LinkTo<'a> {
     Cursor {
         /// The cursor as clients send it.
         token: &'a str,
-        /// The page is read backward.
+        /// `true` if the page is read backward.
         backward: bool,
     },
     /// The position next to the item with an id.
     Id {
         /// The id of the item, decoded.
         id: &'a str,
-        /// The page is before the item, not after it.
+        /// `true` if the page is before the item, `false` if it is after the item.
         backward: bool,
     },
-    /// The last page, by a backward limit alone.
+    /// The last page, by a backward limit without a position.
     Last,
 }
 
@@ -59,7 +59,8 @@ impl LinkTo<'_> {
 type PlaceParameter<'p> = (Role, &'p str, String);
 
 impl Parameters {
-    /// Returns the position. Only one parameter may set it, and the limit must have its direction.
+    /// Returns the position of a request. Only one parameter may set the position, and a limit must not have the
+    /// opposite direction.
     pub(super) fn place(&self, sifted: &ParsedQuery<'_>) -> Result<RequestedPosition, Box<Problem>> {
         let said = self.said(sifted)?;
         let is_given = |role| sifted.gives(role);
@@ -74,14 +75,14 @@ impl Parameters {
             if !is_given(Role::LimitBackward) {
                 return Ok(RequestedPosition::First);
             }
-            // `last` alone means the last page, and a page number means another one. Test:
+            // `last` without a position means the last page, and a page number means another page. Test:
             // `contradicting_positions_are_refused`.
             return match &sifted.legacy {
                 Some(legacy) => both_say(backward.unwrap_or_default(), legacy),
                 None => Ok(RequestedPosition::Last),
             };
         };
-        // If a page number stands beside a cursor, either could be meant. Test: `a_position_is_given_once`.
+        // If a request has a cursor and a page number, either could be meant. Test: `a_position_is_given_once`.
         if let Some(legacy) = &sifted.legacy {
             return both_say(name, legacy);
         }
@@ -93,9 +94,9 @@ impl Parameters {
                 Role::Before => RequestedPosition::Before(value),
                 _ => RequestedPosition::Cursor(value),
             }),
-            // An empty token is that of the first page in AIP-158. Test: `a_position_is_given_once`.
+            // In AIP-158, an empty token means the first page. Test: `a_position_is_given_once`.
             _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
-            // An empty cursor may be that of a list that has ended, where the first page would begin the walk again.
+            // A client may send an empty cursor after the last page. The first page would begin its walk again.
             _ => {
                 let detail = format!(
                     "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
@@ -105,11 +106,12 @@ impl Parameters {
         }
     }
 
-    /// Returns the parameter that sets the position.
+    /// Returns the parameter that sets the position; `None` for a request without such a parameter. Refuses two of
+    /// them.
     fn said(&self, sifted: &ParsedQuery<'_>) -> Result<Option<PlaceParameter<'_>>, Box<Problem>> {
         const ROLES: [Role; 5] = [Role::Cursor, Role::After, Role::AfterId, Role::Before, Role::BeforeId];
         let mut said: Option<PlaceParameter<'_>> = None;
-        // Forward roles come first, so that `before` and `after` are a range in any order. Test:
+        // Forward roles are first, so `before` and `after` are a range in whichever order the client sends them. Test:
         // `contradicting_positions_are_refused`.
         for role in ROLES {
             let code = match role {
@@ -135,8 +137,9 @@ impl Parameters {
         Ok(said)
     }
 
-    /// Refuses a limit against the direction of the position, if the client has a limit for each direction, as `first`
-    /// and `last` of Relay. `first` with `before` would ask for a range: the first items of the list, up to an item.
+    /// Refuses a limit against the direction of the position, if the convention has a limit for each direction, such as
+    /// `first` and `last` of Relay. Example: `first` with `before` asks for a range, from the start of the list to an
+    /// item.
     fn check_direction(&self, role: Role, name: &str, is_given: &dyn Fn(Role) -> bool) -> Result<(), Box<Problem>> {
         let (forward, Some(backward)) = (self.name(Role::Limit), self.name(Role::LimitBackward)) else {
             return Ok(());
@@ -156,8 +159,8 @@ impl Parameters {
         }
     }
 
-    /// Returns the position next to the item with an id. Refuses the ids that can't be a segment of a path, because the
-    /// item is looked up by a path with its id: the empty one, `.` and `..`.
+    /// Returns the position next to the item with an id. Refuses an empty id, `.` and `..`: the item is looked up at a
+    /// path with its id, and none of these can be a segment of a path.
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail = format!("`{name}` is not taken here: this list is not looked for by the ids of its items");
@@ -186,14 +189,14 @@ mod tests {
     use super::*;
     use crate::downstream::request::params::tests::parameters;
 
-    /// Returns the roles of a Relay connection.
+    /// Returns parameters with the roles of a Relay connection.
     fn relay() -> Parameters {
         let roles =
             [(Role::Limit, "first"), (Role::LimitBackward, "last"), (Role::After, "after"), (Role::Before, "before")];
         Parameters { roles: roles.map(|(role, name)| (role, name.to_owned())).to_vec(), ..parameters() }
     }
 
-    /// Returns roles with one limit and ids.
+    /// Returns parameters with one limit, and with ids of items as positions.
     fn by_id() -> Parameters {
         let roles = [(Role::Limit, "limit"), (Role::AfterId, "starting_after"), (Role::BeforeId, "ending_before")];
         Parameters { seeks: true, roles: roles.map(|(role, name)| (role, name.to_owned())).to_vec(), ..parameters() }

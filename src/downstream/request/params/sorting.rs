@@ -1,4 +1,4 @@
-//! The sort of a request, from the parameters that may contain it.
+//! The sort of a request, from all parameters that can set an order.
 
 use crate::{
     config::sort_form::SortForm,
@@ -11,8 +11,10 @@ use crate::{
     },
 };
 
-/// The parameters with the fields and with their directions, where a client sends these apart.
+/// The parameter with the fields, if a client sends fields and directions separately.
 const FIELDS: &str = "sort_by";
+
+/// The parameter with the directions of [`FIELDS`]: one for each field, or one for all.
 const DIRECTIONS: &str = "order_by";
 
 /// The maximum number of sort parameters that are read.
@@ -21,26 +23,26 @@ const MOST: usize = 32;
 /// The sort parameters of a route, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sorting {
-    /// The client's own parameter.
+    /// The client's own sort parameter in the query; `None` if the query has no such parameter.
     pub(super) own: Option<String>,
     /// The fields that may be named; empty if the list has one order.
     pub(super) sortable: Vec<String>,
     /// The dialect's sort parameters.
     pub(super) reserved: ReservedNames,
-    /// The form in which these are read back.
+    /// The form in which the dialect's sort parameters are read back.
     pub(super) form: SortForm,
-    /// The list can be sorted, and `sort_by` and `order_by` have no other role.
+    /// `true` if the list can be sorted, and `sort_by` and `order_by` have no other role.
     pub(super) takes_pair: bool,
 }
 
-/// A sort as it was written, decoded, and as it is understood.
+/// A sort as the client wrote it (decoded names and values), and its meaning.
 pub(super) type RequestedSort = (Vec<(String, String)>, ClientSort);
 
 /// The sort parameters of a request: names and values, decoded.
 type SortParameters = [(String, String)];
 
 impl Sorting {
-    /// Creates the sorting of a route. `taken` are the parameters of other roles.
+    /// Creates the sorting of a route. `taken` are the names of parameters with other roles.
     pub(super) fn new(
         own: Option<String>,
         sortable: Vec<String>,
@@ -49,7 +51,7 @@ impl Sorting {
         taken: &[&str],
     ) -> Self {
         let is_free = |name: &str| !taken.contains(&name);
-        // If `order_by` is the client's own sort parameter, it is no list of directions.
+        // If `order_by` is the client's own sort parameter, it isn't a list of directions.
         let takes_pair =
             !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
         Self { own, sortable, reserved, form, takes_pair }
@@ -63,7 +65,7 @@ impl Sorting {
             || self.reserved.find(name).is_some()
     }
 
-    /// Reads sort parameters in the order in which they came; returns `None` without any.
+    /// Reads the sort parameters of a query, in their order; returns `None` if there aren't any.
     ///
     /// # Errors
     ///
@@ -81,7 +83,7 @@ impl Sorting {
                 return Err(sort::invalid(&detail, &shown(&name), &self.sortable));
             };
             said.push((name, value));
-            // Each parameter is compared with all others, so that their number needs a bound. Test:
+            // Each parameter is compared with all others, so their number needs a bound. Test:
             // `an_order_is_kept_as_it_was_written`.
             if said.len() > MOST {
                 let name = String::from_utf8_lossy(&first.name()).into_owned();
@@ -91,7 +93,7 @@ impl Sorting {
         let sort = self.understand(&said)?;
         let mut written: Vec<(String, String)> = Vec::with_capacity(said.len());
         for pair in said {
-            // If each key has parameters of its own, a direction may occur twice.
+            // Equal parameters are kept if each key has parameters of its own: two keys may have the same direction.
             if self.form.join.is_none() || !written.contains(&pair) {
                 written.push(pair);
             }
@@ -99,7 +101,8 @@ impl Sorting {
         Ok(Some((written, sort)))
     }
 
-    /// Reads the sort of a body, in any grammar of one value. The query may not have one too.
+    /// Reads the sort of a body, in any grammar of one value. `pairs` are the sort parameters of the query, which must
+    /// be empty: a request has only one sort.
     pub(super) fn read_body(&self, written: &str, place: &str, pairs: &[Pair<'_>]) -> Result<ClientSort, Box<Problem>> {
         if let Some(pair) = pairs.first() {
             let name = String::from_utf8_lossy(&pair.name()).into_owned();
@@ -110,15 +113,15 @@ impl Sorting {
         sort::parse(written, place, &self.sortable)
     }
 
-    /// Reads the sort of a request: the client's own parameter takes precedence, then fields with directions, then the
-    /// upstream's own words.
+    /// Reads the meaning of a sort: as the client's own parameter, or else as `sort_by` and `order_by`, or else as the
+    /// upstream's own parameters.
     fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let is_own = |name: &str| self.own.as_deref() == Some(name);
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
         let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
-        // A fault is reported only after the upstream's own words have been tried: `sort=email,desc` may be these.
-        // Test: `all_grammars_mean_the_same`.
+        // A fault is reported only after the upstream's own parameters have been tried: `sort=email,desc` may be one of
+        // these. Test: `all_grammars_mean_the_same`.
         let mut fault = None;
         if all(&is_own)
             && let Some((name, value)) = single(said)
@@ -141,7 +144,7 @@ impl Sorting {
         {
             return sort::settle_terms(&terms, &said[0].0, &self.sortable);
         }
-        // `Ordering` may reach the upstream as `ordering`, and the dialect writes no such name. Test:
+        // The upstream may read `Ordering` as `ordering`, but the dialect doesn't write this name. Test:
         // `contradicting_and_unreadable_orders_are_refused`.
         let strange = said.iter().find(|(name, _)| !is_own(name) && !is_pair(name) && !known(name));
         if let Some((name, _)) = strange {
@@ -166,7 +169,7 @@ impl Sorting {
         Err(self.refuse(&format!("{} is not an order of this list", names.join(" with ")), &said[0].0))
     }
 
-    /// Reads `sort_by` and `order_by`. `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
+    /// Reads `sort_by` and `order_by`. Without `order_by`, `sort_by` accepts every grammar; with it, only fields.
     fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let of = |name: &'static str| {
             let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
@@ -188,7 +191,7 @@ impl Sorting {
         }
     }
 
-    /// Returns the problem of a name that an upstream would read as its sort and that this route does not take.
+    /// Returns the problem for a parameter that an upstream would read as its sort, but that this route doesn't take.
     fn not_taken(&self, name: &str) -> Box<Problem> {
         let name = shown(name);
         let detail = match &self.own {
@@ -204,7 +207,7 @@ impl Sorting {
     }
 }
 
-/// Returns the only name and value, which may be repeated; `None` if there are others.
+/// Returns the name and value of the parameters if all of them are equal; otherwise `None`.
 fn single(said: &SortParameters) -> Option<(&str, &str)> {
     let (name, value) = said.first()?;
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))

@@ -15,13 +15,14 @@ pub(super) fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// Returns the sorting by `sort`, in front of a dialect that sorts by these parameters, none of which is read back.
+/// Returns a sorting with the client's parameter `sort`, for a dialect with the sort parameters `reserved`, which can't
+/// be read back.
 fn sorting(sortable: Vec<String>, reserved: &[&str]) -> Sorting {
     Sorting::new(Some("sort".to_owned()), sortable, ReservedNames::new(&strings(reserved)), SortForm::default(), &[])
 }
 
-/// Returns the parameters `limit`, `cursor` and `sort` in front of a dialect that pages by `page` and `limit`, and
-/// sorts by `ordering`.
+/// Returns the parameters `limit`, `cursor` and `sort`, for a dialect that pages by `page` and `limit` and sorts by
+/// `ordering`.
 pub(super) fn parameters() -> Parameters {
     Parameters {
         roles: [(Role::Limit, "limit"), (Role::Cursor, "cursor"), (Role::Sort, "sort")]
@@ -238,7 +239,7 @@ fn the_upstreams_own_sort_parameter_is_refused() {
         assert_eq!(problem.code, Code::SortInvalid, "{name}");
         assert!(problem.detail.contains("sorted by `sort`") && problem.detail.contains("email"), "{}", problem.detail);
     }
-    // A parameter with the dialect's name is the client's own in the exact spelling alone.
+    // A parameter with the dialect's name is the client's own only in its exact spelling.
     let same = Parameters { sorting: sorting(strings(&["email"]), &["sort"]), ..parameters() };
     let read = same.read(Some("sort=-email")).unwrap();
     assert_eq!(read.sort, Some(vec![SortTerm { field: "email".to_owned(), direction: Direction::Descending }]));
@@ -257,7 +258,7 @@ fn a_sort_is_kept_as_written_and_as_meant() {
     assert_refused(&known, "sort=name", Code::SortInvalid, "sort");
 }
 
-/// Returns the filters of a query, whatever else is wrong with it.
+/// Returns the filters of a query, even if its other parameters are invalid.
 fn filters_of(known: &Parameters, query: &str) -> RequestFilters {
     known.write_filters(&known.sift(query))
 }
@@ -334,7 +335,7 @@ fn links_keep_filters_sort_and_limit_without_private_parameters() {
     let read = known.read(Some("t%6Fken=s&cursor=x&a=1,2&limit=5")).unwrap();
     assert_eq!(read.self_query, "cursor=x&a=1%2C2&limit=5");
     assert_eq!(known.read(Some("TOKEN=s&token[a]=s&+token=s&a=1")).unwrap().self_query, "a=1");
-    // A link to itself and one to the first page are compared as texts.
+    // Clients may compare `self` and `first` as strings, so both links spell a parameter alike.
     let first = "status=a(b)&sort=desc%28email%29&limit=5";
     assert_eq!(known.read(Some("status=a(b)&sort=desc(email)&l%69mit=%35")).unwrap().self_query, first);
     assert_eq!(link("status=a(b)&sort=desc(email)&l%69mit=%35", None), first);
@@ -343,7 +344,7 @@ fn links_keep_filters_sort_and_limit_without_private_parameters() {
     assert_eq!(known.restart_query(None), "");
 }
 
-/// A link reaches the same list: its query reads back as the filters, sort and limit of the request.
+/// A link leads to the same list: its query reads back as the filters, sort and limit of the request.
 #[test]
 fn links_of_any_query_read_back_as_the_same_request() {
     let known = parameters();
@@ -466,7 +467,7 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
     }
 }
 
-/// Problems as clients read them: the query, then the problem.
+/// The snapshot has each query, followed by the problem that the client gets.
 #[test]
 fn problems_of_parameters_look_like_their_snapshot() {
     let clamping = parameters();
@@ -512,7 +513,7 @@ fn problems_of_parameters_look_like_their_snapshot() {
     fixture::assert_snapshot("parameters.txt", &text);
 }
 
-/// A limit that is a preference is followed where it can be, and stands in no link.
+/// A preferred limit applies to requests by cursor, up to the maximum, and isn't written into links.
 #[test]
 fn a_limit_may_be_a_preference() {
     let said = |line: &'static str| {

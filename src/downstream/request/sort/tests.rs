@@ -1,4 +1,4 @@
-//! Sorts in every grammar, and texts that are a sort in none.
+//! Sorts in every grammar, and strings that no grammar accepts.
 
 use super::*;
 
@@ -72,7 +72,7 @@ fn a_sort_is_read_or_refused_with_the_allowed_fields() {
     }
 }
 
-/// A field whose name looks like a direction is a field.
+/// A term that equals the name of a field is read as the field, even if it looks like a field with a direction.
 #[test]
 fn a_name_that_equals_a_field_is_read_as_the_field() {
     let odd = ["user.name".to_owned(), "a(b)".to_owned(), "x y".to_owned()];

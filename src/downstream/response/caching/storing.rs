@@ -12,44 +12,46 @@ use super::{Directives, PERMITS, age_of, expires_after};
 /// The most request headers that a stored page may differ by.
 const MOST_VARIED: usize = 16;
 
-/// The most tags of a page, and the longest one, in bytes. A page with more is not stored: a purge by the others would
-/// miss it.
+/// The most tags of a stored page. A page with more isn't stored, because a purge by a tag that was dropped would miss
+/// it.
 const MOST_TAGS: usize = 64;
+
+/// The longest tag of a stored page, in bytes. A page with a longer tag isn't stored.
 const LONGEST_TAG: usize = 256;
 
-/// Headers with the tags of an answer: of Fastly and Varnish, separated by spaces, and of Cloudflare and Akamai,
-/// separated by commas.
+/// Headers with the tags of an answer, and the separator of the tags: `Surrogate-Key` of Fastly and Varnish, and
+/// `Cache-Tag` of Cloudflare and Akamai.
 const TAGS: [(&str, char); 2] = [("surrogate-key", ' '), ("cache-tag", ',')];
 
-/// Request headers that upstreams get from the gateway, not from the client, so that answers can't differ by the
-/// client's.
+/// Request headers that upstreams get from the gateway, not from the client, so answers don't differ by the client's
+/// value.
 const OWN: [&str; 1] = ["accept-encoding"];
 
 /// The facts of a request and its route that decide which answers may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoringPolicy {
-    /// The request has `Authorization`.
+    /// `true` if the request has `Authorization`.
     pub is_authorized: bool,
-    /// An entry is found by the requests of its own principal alone, and the request has a principal.
+    /// `true` if the request has a principal, and only requests of the same principal find the stored entry.
     pub keeps_private: bool,
 }
 
 /// The reason that an answer is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unstorable {
-    /// `no-store`.
+    /// An answer has `no-store`.
     NoStore,
-    /// `private`.
+    /// An answer has `private`, and the entry isn't kept for one principal.
     Private,
-    /// `Set-Cookie`.
+    /// An answer has `Set-Cookie`.
     Cookie,
-    /// The request has `Authorization`, and no directive permits to store the answer (RFC 9111 section 3.5).
+    /// The request has `Authorization`, and an answer has no directive that permits storing it (RFC 9111, section 3.5).
     Authorized,
-    /// `Vary: *`, or more names than are kept apart.
+    /// `Vary` is `*`, can't be read, or has more names than a stored page may differ by.
     Varies,
-    /// More or longer tags than are kept.
+    /// The tags can't be read, are too many, or include one that is too long.
     Tags,
-    /// The page has to be validated each time: `no-cache`, or no freshness is left.
+    /// The page must be validated each time: an answer has `no-cache`, or isn't fresh any more.
     NotFresh,
 }
 
@@ -58,15 +60,15 @@ pub enum Unstorable {
 pub struct PageStorage {
     /// The age of the oldest answer.
     pub age: u64,
-    /// The shortest time for which the answers stay fresh from now on; `None` if none of them has a lifetime.
+    /// The shortest time for which the answers stay fresh from now on; `None` if no answer has a lifetime.
     pub fresh: Option<u64>,
-    /// The page may be served when it is no longer fresh.
+    /// `true` if the page may be served after it is no longer fresh.
     pub may_be_stale: bool,
-    /// The least `stale-while-revalidate` of the answers that have one.
+    /// The least `stale-while-revalidate` of the answers that have this directive; `None` if no answer has it.
     pub stale_while_revalidate: Option<u64>,
-    /// The least `stale-if-error` of the answers that have one.
+    /// The least `stale-if-error` of the answers that have this directive; `None` if no answer has it.
     pub stale_if_error: Option<u64>,
-    /// The request headers that the answers differ by, in order.
+    /// The request headers that the answers differ by, sorted by name.
     pub varies: Vec<HeaderName>,
     /// The tags of the answers.
     pub tags: Vec<String>,
@@ -125,8 +127,9 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
     if answer.contains_key(SET_COOKIE) {
         return Err(Unstorable::Cookie);
     }
-    // `private="x-name"` forbids that header alone (RFC 9111 section 5.2.2.7), but no header is taken out of an answer.
-    // Test: `the_strictest_answer_decides_whether_a_page_is_stored`.
+    // `private="x-name"` forbids storing only that header (RFC 9111, section 5.2.2.7). Headers aren't removed from an
+    // answer, so the directive applies to the whole answer. Test:
+    // `the_strictest_answer_decides_whether_a_page_is_stored`.
     if said.has("private") && !policy.keeps_private {
         return Err(Unstorable::Private);
     }
@@ -136,8 +139,8 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
     Ok(())
 }
 
-/// Returns the lifetime of an answer for shared caches, from the moment at which it was made (RFC 9111, section 4.2.1);
-/// `None` if the answer has none.
+/// Returns the lifetime of an answer for shared caches, in seconds from the moment at which it was made (RFC 9111,
+/// section 4.2.1); `None` if its headers set no lifetime.
 fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
     said.number("s-maxage").or_else(|| said.number("max-age")).or_else(|| expires_after(answer, now))
 }
@@ -150,7 +153,7 @@ fn varied(answers: &[&HeaderMap]) -> Result<Vec<HeaderName>, Unstorable> {
             if name.is_empty() {
                 continue;
             }
-            // `*` parses as the name of a header, but means that more than headers decides.
+            // `*` parses as a header's name, but means that the answer depends on more than headers.
             let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| name != "*");
             let name = name.ok_or(Unstorable::Varies)?;
             if !OWN.contains(&name.as_str()) && !names.contains(&name) {
@@ -191,18 +194,18 @@ fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 pub struct RequestDirectives {
     /// `no-store`: the page is neither taken from the cache nor stored.
     pub no_store: bool,
-    /// `no-cache`, `max-age=0` or `Pragma: no-cache`: the upstream is asked, and the page stored anew.
+    /// `no-cache`, `max-age=0` or `Pragma: no-cache`: the page is requested from the upstream and stored again.
     pub reloads: bool,
-    /// `only-if-cached`: the upstream is not asked.
+    /// `only-if-cached`: no request is sent to the upstream.
     pub only_if_cached: bool,
     /// `max-age`: the greatest age that the client accepts, in seconds.
     pub max_age: Option<u64>,
-    /// `min-fresh`: the least time for which the page has to stay fresh, in seconds.
+    /// `min-fresh`: the least time for which the page must stay fresh, in seconds.
     pub min_fresh: Option<u64>,
 }
 
 impl RequestDirectives {
-    /// Reads the headers of a request.
+    /// Reads `Cache-Control` of a request, or its `Pragma` if it has no `Cache-Control`.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         // `Pragma` counts only without `Cache-Control` (RFC 7234, section 5.4). Test:

@@ -9,7 +9,8 @@ use crate::{
 
 const PAGING: &[&str] = &["/payload/cursor", "/payload/page"];
 
-/// Compiles a limit, a cursor and a sort in the body, in front of a dialect that pages and sorts there.
+/// Compiles a limit, a cursor and a sort in the body, for a dialect that also pages and sorts there. `change` adapts
+/// the settings first. Returns the messages of the faults, if there are any.
 fn compile(change: impl FnOnce(&mut ListSettings)) -> Result<Parameters, Vec<String>> {
     let mut settings =
         list(&[(Role::Limit, "/payload/size"), (Role::Cursor, "/payload/after"), (Role::Sort, "/payload/sort")], &[]);
@@ -60,7 +61,7 @@ fn a_body_sets_limit_position_and_order() {
         forwarded(&read(&known, "", r#"{"x":[ 1.0 ],"payload":{"size":7,"after":"t"}}"#).unwrap()),
         r#"{"x":[ 1.0 ],"payload":{}}"#
     );
-    // A query has other names, and can't contain the parameters of the body.
+    // In a query, the pointer of a body's parameter is an ordinary name, and the parameter is a filter.
     let request = read(&known, "%2Fpayload%2Fafter=x", "{}").unwrap();
     assert_eq!((request.place, request.filters.forwarded.as_str()), (RequestedPosition::First, "%2Fpayload%2Fafter=x"));
 }
@@ -123,7 +124,7 @@ fn parameters_of_the_query_are_refused_in_the_body() {
     .unwrap();
     let wrong = |place: &str| Err((Code::ParameterInvalid, place.to_owned()));
     assert_eq!(read(&known, "", r#"{"limit":2}"#).map(|_| ()), wrong("/limit"));
-    // Null is absent, other places are filters, and an old client's body is the upstream's.
+    // Null counts as absent, members elsewhere are filters, and the body of an old client is left to the upstream.
     for body in
         [r#"{"limit":null}"#, r#"{"filters":{"limit":2}}"#, r#"{"sort":"open"}"#, r#"{"payload":{"page":1},"limit":2}"#]
     {
@@ -154,7 +155,7 @@ fn problems_of_a_body_name_their_place() {
     assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, RequestedPosition::First);
 }
 
-/// The upstream's own paging members make a request an old client's, and leave no trace in its filters.
+/// A paging member of the upstream makes a request an old client's, and isn't part of its filters.
 #[test]
 fn old_requests_page_in_their_bodies() {
     let known = parameters();
@@ -180,7 +181,7 @@ fn old_requests_page_in_their_bodies() {
     assert_eq!(conflict, (Code::ParameterConflict, "/payload/page".to_owned()));
 }
 
-/// The kind of a request by POST follows from its query, before its body is read.
+/// A POST request that passes to the upstream is recognized by its query, before its body is read.
 #[test]
 fn requests_that_pass_are_recognised_by_their_query() {
     let with = |in_body: bool, unmarked| {

@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// Words of built-in dialects and envelopes by which APIs filter as often.
+/// Words of built-in dialects and envelopes that the tables leave out, because APIs filter by them just as often.
 const ALSO_FILTERS: [&str; 4] = ["after", "before", "size", "start"];
 
-/// Compiles `limit`, `cursor` and `sort` in front of a dialect that pages by `page` and sorts by `ordering`.
+/// Compiles the parameters of `settings` for a dialect that pages by `page` and sorts by `ordering`.
 fn compiled(settings: &ListSettings, dialect_filters: &[&str], diagnostics: &mut Diagnostics) -> Option<Parameters> {
     let strings = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.to_owned()).collect() };
     let (paging, sorts) = (strings(&["page"]), strings(&["ordering"]));
@@ -34,7 +34,7 @@ fn parameters(settings: &ListSettings) -> Parameters {
     compiled(settings, &[], &mut Diagnostics::default()).expect("the names are sound")
 }
 
-/// Returns the refused parameter and the detail of the problem.
+/// Returns the refused parameter and the detail of the problem; `None` if the query is accepted.
 fn refused(parameters: &Parameters, query: &str) -> Option<(String, String)> {
     let problem = parameters.read(Some(query)).err()?;
     assert_eq!(problem.code, Code::ParameterInvalid, "{query}: {}", problem.detail);
@@ -178,7 +178,7 @@ fn the_tables_have_the_parameters_of_every_preset() {
         let sorting = template("sort", "query").into_iter().map(|query| (query, ForeignUse::Sorting));
         for (query, usage) in paging.chain(sorting) {
             let pairs = query.as_str().expect("a template").split('&').filter_map(|pair| pair.split_once('='));
-            // `aplimit` is named after the list that it pages: the names of MediaWiki's modules differ.
+            // `aplimit` has the prefix of one MediaWiki module; the other modules have other names.
             let variable = pairs.filter(|(name, value)| value.contains('{') && *name != "aplimit");
             variable.for_each(|(name, _)| judge(name, usage, dialect));
         }

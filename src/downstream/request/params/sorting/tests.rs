@@ -7,7 +7,8 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// Returns the sorting by `sort` in front of a dialect that writes these words for `created_at`, `email` and the id.
+/// Returns a sorting with the client's parameter `sort`, for a dialect that writes these words for `created_at`,
+/// `email` and the id.
 fn sorting(join: Option<&str>, names: &[&str], words: impl Fn(&str, &str) -> Vec<(String, String)>) -> Sorting {
     let mut keys = Vec::new();
     for field in ["created_at", "email", "id"] {
@@ -22,7 +23,7 @@ fn sorting(join: Option<&str>, names: &[&str], words: impl Fn(&str, &str) -> Vec
     Sorting::new(Some("sort".to_owned()), sortable, ReservedNames::new(&strings(names)), form, &["limit", "cursor"])
 }
 
-/// Returns a sorting for `ordering=-email`.
+/// Returns a sorting for a dialect that sorts by `ordering=-email`.
 fn django() -> Sorting {
     sorting(Some(","), &["ordering"], |field, word| {
         let sign = if word == "desc" { "-" } else { "" };
@@ -30,19 +31,20 @@ fn django() -> Sorting {
     })
 }
 
-/// Returns a sorting for `sort=email,desc`, where `sort` is the client's own parameter as well.
+/// Returns a sorting for a dialect that sorts by `sort=email,desc`, where `sort` is also the client's own parameter.
 fn spring() -> Sorting {
     sorting(None, &["sort"], |field, word| vec![("sort".to_owned(), format!("{field},{word}"))])
 }
 
-/// Returns a sorting for `order_by=email&sort=desc`, where `sort` is the client's own parameter as well.
+/// Returns a sorting for a dialect that sorts by `order_by=email&sort=desc`, where `sort` is also the client's own
+/// parameter.
 fn gitlab() -> Sorting {
     sorting(None, &["order_by", "sort"], |field, word| {
         vec![("order_by".to_owned(), field.to_owned()), ("sort".to_owned(), word.to_owned())]
     })
 }
 
-/// Returns the order of a query, or the code and the parameter of the problem.
+/// Returns the order of a query, such as `-email -id`, or the code and the parameter of the problem.
 fn read(sorting: &Sorting, query: &str) -> String {
     let said: Vec<Pair<'_>> = pairs(query).filter(|pair| sorting.covers(&pair.name())).collect();
     match sorting.read(&said) {
@@ -116,7 +118,7 @@ fn contradicting_and_unreadable_orders_are_refused() {
     }
 }
 
-/// `sort_by` and `order_by` set no order on a route that can't be sorted, or where these names have another role.
+/// `sort_by` and `order_by` don't set an order if the list can't be sorted, or if these names have another role.
 #[test]
 fn fields_beside_directions_are_taken_where_the_names_are_free() {
     let fixed = Sorting { sortable: Vec::new(), takes_pair: false, ..django() };
@@ -156,7 +158,8 @@ fn an_order_is_kept_as_it_was_written() {
     assert_eq!(read(&django(), &many), "sort_invalid sort");
 }
 
-/// Any query: an order that is read reads back from its links as the same order in the same words, and nothing panics.
+/// An order that is read from any query reads back from a link as the same order in the same words. No query causes a
+/// panic.
 #[test]
 fn a_written_order_reads_back_as_the_same_order() {
     const PIECES: [&str; 22] = [

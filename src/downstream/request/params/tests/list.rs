@@ -20,7 +20,8 @@ pub(in crate::downstream::request::params) fn located<T>(value: T) -> Located<T>
     Located { value, at: NOWHERE }
 }
 
-/// Returns a list with these parameters of its envelope, some of them renamed by its route.
+/// Returns the settings of a list whose envelope has the parameters `envelope`, some of which the route renames by
+/// `renamed`.
 pub(in crate::downstream::request::params) fn list(
     envelope: &[(Role, &str)],
     renamed: &[(Role, &str)],

@@ -14,7 +14,7 @@ fn headers(pairs: Said) -> HeaderMap {
     headers
 }
 
-/// 1994-11-06 08:49:37.
+/// The time 1994-11-06 08:49:37 UTC, in seconds since 1970.
 const NOW: u64 = 784_111_777;
 
 fn storage(answers: &[Said], policy: StoringPolicy) -> Result<PageStorage, Unstorable> {
@@ -61,7 +61,7 @@ fn the_strictest_answer_decides_whether_a_page_is_stored() {
 #[test]
 fn the_shortest_freshness_decides() {
     const CC: &str = "cache-control";
-    /// The freshness, the age, and whether the page may be stale.
+    /// The freshness and the age, in seconds, and whether the page may be served stale.
     type Life = (Option<u64>, u64, bool);
     let cases: [(&[Said], Life); 10] = [
         (&[&[]], (None, 0, true)),
