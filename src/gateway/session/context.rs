@@ -46,7 +46,7 @@ pub struct Gateway {
     /// The services that answer requests in place of routes.
     pub(crate) services: Vec<Arc<dyn Service>>,
     /// True for an inner gateway: all its requests come from services, which may choose conventions of their own
-    /// ([`FORM`](super::service::FORM)).
+    /// ([`FORM`]).
     pub(crate) is_inner: bool,
     /// The explanations for the requests of an inner gateway; `None` to use the explanations of the snapshot.
     pub(crate) explanations: Option<Arc<Explanations>>,
