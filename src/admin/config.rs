@@ -22,7 +22,7 @@ struct ConfigReport<T> {
 }
 
 /// Returns the content type and the text of the report. `query` is the query of the request.
-#[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
+#[expect(clippy::expect_used, reason = "JSON has strings, numbers, and maps whose keys are strings")]
 pub(super) fn render(snapshot: &Snapshot, query: Option<&str>) -> (&'static str, String) {
     let source = &snapshot.source;
     let loaded = clock::rfc3339(source.loaded);

@@ -189,7 +189,7 @@ struct CountReport {
 }
 
 /// Renders the report. `now` is in seconds since 1970.
-#[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
+#[expect(clippy::expect_used, reason = "JSON has strings, numbers, and maps whose keys are strings")]
 pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
     // Routes that observe also have legacy clients. Test: `a_route_that_observes_is_on_the_migration_board`.
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));

@@ -32,7 +32,7 @@ struct PurgeReport<'r> {
 /// # Errors
 ///
 /// Returns a denial if the body is malformed, or if there is no such route with a page cache.
-#[expect(clippy::expect_used, reason = "JSON has texts")]
+#[expect(clippy::expect_used, reason = "JSON has strings")]
 pub(super) async fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
     let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
     let keeps = |name: &String| {

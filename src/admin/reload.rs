@@ -34,7 +34,7 @@ struct ReloadReport<'r> {
 
 /// Renders the result of a reload, and the results of earlier reloads. `with_report` adds the diagnostics, which only
 /// requests with the token may get.
-#[expect(clippy::expect_used, reason = "JSON has texts, numbers and lists of texts")]
+#[expect(clippy::expect_used, reason = "JSON has strings, numbers and lists of strings")]
 pub(super) fn render(result: &ReloadResult, earlier: &[Arc<ReloadResult>], with_report: bool) -> String {
     let mut report = described(result);
     report.report = with_report.then_some(&result.report);

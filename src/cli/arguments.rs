@@ -365,7 +365,7 @@ pub(super) enum CheckFormat {
 /// Parses an address. The error tells how to write one.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.rsplit_once(':') {
-        Some(("unix", _)) => "a unix socket stands in the configuration, as `address` of a listener".to_owned(),
+        Some(("unix", _)) => "a unix socket is set in the configuration, as `address` of a listener".to_owned(),
         Some(("", port)) => format!("write 0.0.0.0:{port} for every address of this machine, or 127.0.0.1:{port}"),
         Some(("localhost", port)) => format!("names are not resolved: write 127.0.0.1:{port}"),
         _ => "write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080; names are not resolved".to_owned(),

@@ -62,7 +62,9 @@ fn sign(
     request: &AskedRequest,
 ) -> Result<(), Failure> {
     if !request.has_keys {
-        return Err(Failure::mistaken("the secrets of the configuration are not at hand: a permit is signed by one"));
+        return Err(Failure::mistaken(
+            "the secrets of the configuration are not available: one of them signs a permit",
+        ));
     }
     let until = clock::unix_seconds() + 60 * arguments.minutes;
     let permit = permit(settings, snapshot, request, until).map_err(Failure::mistaken)?;
@@ -96,7 +98,7 @@ fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Se
 
 fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, Failure> {
     let method = Method::from_bytes(arguments.method.to_ascii_uppercase().as_bytes());
-    let method = method.map_err(|_| Failure::mistaken(format!("{:?} is no method", arguments.method)))?;
+    let method = method.map_err(|_| Failure::mistaken(format!("{:?} is not a method", arguments.method)))?;
     let (scheme, authority, target) = if arguments.url.starts_with('/') {
         ("http", None, arguments.url.clone())
     } else {
@@ -128,7 +130,7 @@ fn text(arguments: &ExplainArguments, explained: &RequestExplanation, described:
         RequestFate::Forwarded { upstream, target, why } => {
             line(&mut out, "forwarded", &format!("to {upstream}, as {target}: {why}"));
             if arguments.live {
-                line(&mut out, "live", "nothing was sent: it is no page");
+                line(&mut out, "live", "nothing was sent: the request is not for a page");
             }
         }
         RequestFate::Paged(page) => paged(&mut out, page),
@@ -164,7 +166,7 @@ fn paged(out: &mut String, page: &ExplainedPage) {
                 line(out, "adds", &format!("{} (values are not shown)", page.opened.added.join(", ")));
             }
             if page.watched.is_none() {
-                line(out, "then", "what the answers show decides what is asked next, within the cost below");
+                line(out, "then", "the answers decide which requests follow, within the cost below");
             }
         }
     }

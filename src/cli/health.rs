@@ -26,7 +26,7 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: Proce
     match status {
         200 => report::output("ready\n"),
         503 => Err(Failure::failed(format!("{address}: stopping"))),
-        _ => Err(Failure::failed(format!("{address}: no cursorgate, or another version: status {status}"))),
+        _ => Err(Failure::failed(format!("{address}: not cursorgate, or another version: status {status}"))),
     }
 }
 
@@ -69,7 +69,7 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.parse().ok());
-    status.ok_or_else(|| std::io::Error::other("the answer is no HTTP"))
+    status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
 }
 
 #[cfg(test)]

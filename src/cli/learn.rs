@@ -82,7 +82,7 @@ fn guesses(learnt: &Learnt) -> String {
     if subjects.is_empty() {
         return String::new();
     }
-    format!("Likely, and not shown by a request: {}. Hold these lines against the service. ", subjects.join(", "))
+    format!("Likely, and not shown by a request: {}. Compare these lines with the service. ", subjects.join(", "))
 }
 
 /// Returns the commands that can be run after the file is written.
@@ -156,7 +156,5 @@ fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &Written
         }
     }
     report::note(&faults);
-    Err(Failure::failed(
-        "no route is written: what was learnt makes no valid configuration, which is a fault of cursorgate",
-    ))
+    Err(Failure::failed("no route is written: the result is not a valid configuration, which is a fault of cursorgate"))
 }

@@ -32,7 +32,7 @@ pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
         let path = path.display();
         Failure::failed(match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                format!("{path} is there, and no file is overwritten: choose another name, or remove it")
+                format!("{path} exists, and no file is overwritten: choose another name, or remove it")
             }
             _ => format!("{path} can't be written: {error}"),
         })

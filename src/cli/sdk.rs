@@ -18,7 +18,7 @@ pub(super) fn run(arguments: SdkArguments) -> Result<(), Failure> {
     let SdkArguments { config, language, out, name } = arguments;
     if !sdk::is_package_name(&name) {
         let help = "write small letters, digits, - and _, a letter first";
-        return Err(Failure::mistaken(format!("{name:?} is no name of a package: {help}")));
+        return Err(Failure::mistaken(format!("{name:?} is not a name of a package: {help}")));
     }
     let (settings, mut diagnostics) = config::load(&config.path(), &WithoutSecrets(&ProcessEnvironment::default()));
     let settings = settings.map(|settings| settings.without_certificates());

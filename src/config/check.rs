@@ -83,7 +83,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     // After a syntax error, the version may be in the part that was lost.
     if FILE.version.find(root).is_none() && context.whole {
-        let help = "write version = 1 first, so that a later cursorgate knows the format";
+        let help = "write version = 1 first: it tells later versions of cursorgate the format";
         context.diagnostics.warning(root.at, "the file has no version", help);
     }
     let server = server::server(&FILE.server.table(root));

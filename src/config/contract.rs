@@ -1,6 +1,6 @@
 //! Contracts of dialects: files of requests and answers against which a dialect is checked.
 //!
-//! A contract isn't a configuration. The keys in its `route` are read as a configuration with that single route, so
+//! A contract isn't a configuration. The keys in its `route` are read as a configuration with that single route so
 //! that the dialect is compiled as in a gateway.
 
 use std::{path::Path, sync::Arc};
@@ -251,7 +251,7 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
         (None, None, None, true, None) => Some(Fetch::Count),
         _ => {
             let help =
-                "write page and size, from and size, token and size, size alone for the start, item, or count = true";
+                "write page and size, from and size, token and size, only size for the start, item, or count = true";
             context.missing(written.at, "the exchange does not say what is fetched", help);
             None
         }
@@ -267,7 +267,7 @@ fn filter(written: &Spanned, context: &mut Context<'_>) -> Option<Option<Filter>
         let Some(filter) = alternatives(&text.value) else {
             let help =
                 "write \"0 <= 7\", \"1 = \\\"a\\\"\", \"0 null\", \"0 not-null\", or several with \" | \" between them";
-            context.diagnostics.error(text.at, format!("{:?} is no comparison", text.value), help);
+            context.diagnostics.error(text.at, format!("{:?} is not a comparison", text.value), help);
             return None;
         };
         filters.push(filter);

@@ -1,8 +1,8 @@
 //! Included files: finds and reads the files that `include` names, and adds their tables to those of the including
 //! file.
 //!
-//! An included file may have upstreams, routes, dialects and envelopes, but no keys of the process or of all routes, so
-//! that a team can maintain it alone. Faults are reported in the included file, and relative paths begin at its folder.
+//! An included file may have upstreams, routes, dialects and envelopes, but no keys of the process or of all routes. So
+//! a team can maintain its file alone. Faults are reported in the included file, and relative paths begin at its folder.
 
 use std::path::{Path, PathBuf};
 

@@ -147,7 +147,7 @@ impl OutgoingRules {
                 Some("the address is not a public one".to_owned())
             }
             EndpointHost::Address(_) if url.is_secure => {
-                Some("an address has no name to hold against its certificate: write a host name".to_owned())
+                Some("an address has no name to compare with its certificate: write a host name".to_owned())
             }
             _ => None,
         }

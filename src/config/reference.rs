@@ -25,8 +25,8 @@ line with a default can be left out.
 
 Everything of which there can be several is a table with a name: listeners, upstreams, routes, dialects, envelopes. \
 Durations are \"250ms\", \"10s\", \"5m\", \"24h\", \"30d\"; sizes are \"512B\", \"64KiB\", \"10MiB\", \"1GiB\"; days are \
-2026-12-31 without quotes. Secrets are \"env:NAME\" or \"file:PATH\" and never stand in this file. Relative paths of files \
-begin at the folder of this file.
+2026-12-31 without quotes. Secrets are \"env:NAME\" or \"file:PATH\" and are never written in this file. Relative paths \
+of files begin at the folder of this file.
 
 `cursorgate check` reports every mistake at once and says what each route promises. `cursorgate reference KEY` explains one \
 key.";

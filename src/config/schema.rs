@@ -373,7 +373,7 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
     }
 }
 
-const SECRET_IN_FILE: &str = "a secret can't stand in the file";
+const SECRET_IN_FILE: &str = "a secret can't be written in the file";
 
 /// Returns whether a part of a credential is only the name of an authentication scheme, such as `Bearer`.
 fn is_scheme(text: &str) -> bool {
@@ -382,7 +382,7 @@ fn is_scheme(text: &str) -> bool {
 
 fn json(written: &Spanned, diagnostics: &mut Diagnostics) {
     if let Err((at, what)) = written.as_json() {
-        diagnostics.error(at, format!("JSON has no {what}"), "write it as text, in quotes");
+        diagnostics.error(at, format!("JSON has no {what}"), "write it as a string, in quotes");
     }
 }
 

@@ -43,7 +43,7 @@ impl Value {
             Self::Day(_) => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
-            Self::Unknown => "an unknown text",
+            Self::Unknown => "an unknown string",
         }
     }
 }

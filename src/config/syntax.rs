@@ -26,7 +26,7 @@ pub(super) fn line(text: &str) -> Checked {
 /// Accepts any text whose only control characters are line ends and tabs.
 pub(super) fn lines(text: &str) -> Checked {
     match text.find(|character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
-        Some(_) => Err(SyntaxFault::new("the text has a control character", "write it without")),
+        Some(_) => Err(SyntaxFault::new("the text has a control character", "write it without this character")),
         None => Ok(()),
     }
 }
@@ -409,7 +409,7 @@ pub(super) fn resolver(text: &str) -> Checked {
 pub(super) fn moment(text: &str) -> Checked {
     match read_moment(text) {
         Some(_) => Ok(()),
-        None => Err(SyntaxFault::new(format!("{text:?} is no time"), "write \"2027-01-10T08:00:00Z\"")),
+        None => Err(SyntaxFault::new(format!("{text:?} is not a time"), "write \"2027-01-10T08:00:00Z\"")),
     }
 }
 
@@ -529,7 +529,7 @@ pub(super) fn field(text: &str) -> Checked {
     }
     let help = match text.strip_prefix(['-', '+']) {
         Some(field) => format!("write \"{field}\", without a direction"),
-        None => "write its name alone, without a direction".to_owned(),
+        None => "write only its name, without a direction".to_owned(),
     };
     Err(SyntaxFault::new(format!("{text:?} is not a field"), help))
 }

@@ -51,7 +51,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
             _ if lines.start + 1 < line => {
                 (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
             }
-            Some((message, expected)) => (message, format!("here can stand {expected}")),
+            Some((message, expected)) => (message, format!("expected here: {expected}")),
             None => (first.message(), String::new()),
         };
         diagnostics.error(at, message, help);
@@ -253,7 +253,7 @@ mod tests {
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [2, 3, 5, 9], "{faults:?}");
         assert_eq!(count(table(&root, "a"), "z"), Some(1));
-        assert_eq!(table(&root, "a").find("q"), None, "what stands under a broken header belongs to nothing");
+        assert_eq!(table(&root, "a").find("q"), None, "the lines under a broken header belong to no table");
         assert_eq!(count(table(&root, "c"), "n"), Some(6));
     }
 

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The reason shown for a legacy request to a list that passes to the upstream.
-const PASSES: &str = "it pages as old clients do, and the route lets such requests pass";
+const PASSES: &str = "the request pages as old clients do, and the route lets such requests pass";
 
 /// A request that is to be explained.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub(crate) fn permit(
     until: u64,
 ) -> Result<String, String> {
     let key = settings.admin.as_ref().and_then(|admin| admin.explain_key.as_ref());
-    let key = key.ok_or("the configuration has no admin.explain_key, so that no request is explained")?;
+    let key = key.ok_or("the configuration has no admin.explain_key, so no request is explained")?;
     let head = head(request).map_err(|error| format!("the request can't be written: {error}"))?;
     let target = target::read(&head).map_err(|problem| problem.detail.to_string())?;
     let found = snapshot.table.find(target.host.as_deref(), &target.normal_path);
@@ -180,7 +180,7 @@ fn others(snapshot: &Snapshot, found: Option<&std::sync::Arc<Route>>, target: &R
 fn why_not(route: &Route, target: &RequestTarget) -> String {
     let host = target.host.as_deref().unwrap_or_default();
     if !route.hosts.is_empty() && !route.hosts.iter().any(|known| known == host) {
-        return format!("it is for {}, and the host is {host:?}", route.hosts.join(", "));
+        return format!("the route is for {}, and the host is {host:?}", route.hosts.join(", "));
     }
     let path = route.path.value.as_str();
     let (base, has_rest) = path.split_once("/{*").map_or((path, false), |(base, _)| (base, true));
@@ -192,7 +192,7 @@ fn why_not(route: &Route, target: &RequestTarget) -> String {
         Some((known, asked)) => format!("its path is {path}: {known:?} is not {asked:?}"),
         None if asked.len() < known.len() => format!("its path is {path}, which is longer"),
         None if asked.len() > known.len() && !has_rest => format!("its path is {path}, which is shorter"),
-        None => format!("its path {path} fits too, and the other one says more"),
+        None => format!("its path {path} fits too, and the other one is more specific"),
     }
 }
 
@@ -236,7 +236,7 @@ async fn paged(
     (page.requests, page.watched) = requests(&context, snapshot, request.is_live, &mut outcome).await;
     // With invented keys every cursor looks forged.
     if page.opened.cursor.is_some() && !request.has_keys {
-        page.requests = Err("the keys of cursors are not at hand, so that the cursor can't be read".to_owned());
+        page.requests = Err("the keys of cursors are not available, so the cursor can't be read".to_owned());
     }
     RequestFate::Paged(Box::new(page))
 }

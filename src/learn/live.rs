@@ -369,7 +369,7 @@ impl Review {
             Some(place) => format!("there is a flag at {place:?}"),
             None => format!("remove {untold}, or write where it is"),
         };
-        self.fault(at, format!("nothing of its kind is at {place:?}, where {untold} says"), help);
+        self.fault(at, format!("there is no such value at {place:?}, the place that {untold} names"), help);
     }
 
     /// Reports a size parameter without effect. Returns `false` if it reports one. Otherwise returns `true`, even if

@@ -135,14 +135,16 @@ impl DocumentedList {
     pub fn read(document: &Value, method: &Method, path: &str) -> Result<Self, String> {
         let version = document.get("openapi").and_then(Value::as_str).unwrap_or_default();
         if !version.starts_with("3.") {
-            return Err("this is no OpenAPI document of version 3: older ones can be converted".to_owned());
+            return Err("this is not an OpenAPI document of version 3: older ones can be converted".to_owned());
         }
         let reader = DocumentSchemas { root: document };
         let Some(found) = operation::find(reader, method, path) else {
             let known = operation::lists(reader, method);
             let known: Vec<&str> = known.iter().map(String::as_str).take(LISTED).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(format!("it describes no {method} of {path}: its paths without parameters are {known}"));
+            return Err(format!(
+                "the document describes no {method} of {path}: its paths without parameters are {known}"
+            ));
         };
         let mut own = Self { operation: format!("{method} {}", found.template), ..Self::nothing() };
         own.parameters = operation::parameters(reader, &found);

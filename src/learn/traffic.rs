@@ -496,7 +496,7 @@ fn status(asked: &TrafficRequest<'_>, seen: &SeenAnswer) -> String {
             Some(to) => format!("upstream_path of the route: the upstream redirects to {:?}", without_query(to)),
             None => "upstream_path of the route".to_owned(),
         },
-        401 | 403 | 407 => "none: this client has not the credentials".to_owned(),
+        401 | 403 | 407 => "none: this client does not have the credentials".to_owned(),
         429 => "none: this client asks too often".to_owned(),
         404 => "path and upstream_path of the route, or response.past_end if it is the end of a list".to_owned(),
         400..=499 if asked.chosen => {

@@ -159,7 +159,7 @@ fn refusal(
     Ok(AnswerSample { status: response.status, content_type, link: None, retry_after, body })
 }
 
-const NOT_TEXT: &str = "its answers are no text";
+const NOT_TEXT: &str = "its answers are not text";
 
 fn text(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| NOT_TEXT.to_owned())

@@ -236,7 +236,7 @@ mod tests {
         assert_ne!(name(&one, here), name(&[("authorization", "Bearer two"), ("x-span", "1")], here));
         assert_ne!(name(&one, here), name(&[("authorization", "Bearer one"), ("cookie", "a=1")], here));
         assert_ne!(name(&[("x-key", "1")], here), name(&[("x-key", "2")], here), "an unknown credential is one");
-        assert_ne!(name(&[], here), name(&[], there), "an address alone");
+        assert_ne!(name(&[], here), name(&[], there), "only an address");
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl ListReader {
 }
 
 fn elsewhere() -> ListFault {
-    let detail = "the list is not served under this host, or its arguments are no parts of a path";
+    let detail = "the list is not served under this host, or its arguments can't be parts of a path";
     ListFault::new(Code::RouteNotFound, detail)
 }
 

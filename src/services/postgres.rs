@@ -202,7 +202,7 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<Client, PostgresFault> {
-        let unset = || PostgresFault::Unreachable("the configuration has no PostgreSQL any more".to_owned());
+        let unset = || PostgresFault::Unreachable("the configuration no longer has PostgreSQL".to_owned());
         let target = (self.target)().ok_or_else(unset)?;
         let runtime = self.drivers.0.as_ref().ok_or_else(ends)?;
         let client = runtime.spawn(open(target)).await.map_err(|_| ends())??;

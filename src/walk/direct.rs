@@ -91,7 +91,7 @@ impl<'d> DirectPager<'d> {
         // A POST may change data, so a walk does not send it. Test: `link_headers_and_dialects_lead_through_upstreams`.
         if ask.method != Method::GET || ask.edits.is_some() {
             return Err(format!(
-                "the dialect {} asks by {}, and a walk sends GET alone",
+                "the dialect {} asks by {}, and a walk sends only GET",
                 self.dialect.name(),
                 ask.method
             ));

@@ -66,7 +66,7 @@ impl Follower {
         if !matches!(status, 200 | 203 | 206) {
             return Err(refusal(status, &body));
         }
-        let WalkPlace::Target(target) = place else { return Err("the place is no link".to_owned()) };
+        let WalkPlace::Target(target) = place else { return Err("the place is not a link".to_owned()) };
         if self.places.is_none() {
             match recognised(&body) {
                 Ok(places) => self.places = Some(places),
@@ -173,7 +173,7 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
 /// Returns the places in the first answer of a walk: the places of its built-in envelope, otherwise those of the list
 /// that is found in the answer.
 fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
-    let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
+    let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is not JSON".to_owned())?;
     if let Some((_, known)) = SeenEnvelope::find(&document) {
         return Ok(known);
     }
@@ -193,7 +193,7 @@ fn says_its_place(headers: &HeaderMap) -> bool {
 /// parameters.
 fn open_end(headers: &HeaderMap) -> String {
     if cursorgate_link::find_target(headers, "successor-version").is_some() {
-        return "the gateway took the request for one of an old client: ask as a new one does, such as with ?limit=100"
+        return "the gateway took the request for one of an old client: ask as new clients do, such as with ?limit=100"
             .to_owned();
     }
     "the answer does not say where the next page is, or that there is none: --dialect NAME says how such a list is paged"

@@ -140,7 +140,7 @@ impl WalkReport {
         }
         if let Some(first) = self.walks.first() {
             if first.found.unexplained.count > 0 && first.verdict == WalkVerdict::Open {
-                let why = "items with equal sort keys may stand in any order: --config names a file with the order";
+                let why = "items with equal sort keys may be in any order: --config names a file with the order";
                 let _ = writeln!(out, "order      {why}");
             }
             let _ = writeln!(out, "{}", sentence(first));
@@ -223,10 +223,10 @@ impl WalkReport {
         let number = |count: usize| grouped(count as u64);
         let _ = write!(
             out,
-            "<h2>How this was found</h2>\n<p>The list was read directly before the walk and after it. {} stood in both \
-             readings unchanged: each of them must be in a walk once. Meanwhile {} came, {} left and {} changed; a walk may \
-             have them or not. Direct readings go page by page and may miss items themselves, so that the numbers of lost \
-             items are the least that there can be.",
+            "<h2>How this was found</h2>\n<p>The list was read directly before the walk and after it. {} were \
+             unchanged in both readings: each of them must be in a walk once. Meanwhile {} came, {} left and {} \
+             changed; a walk may have them or not. Direct readings go page by page and may miss items themselves, so \
+             at least that many items were lost.",
             items(stayed),
             number(came),
             number(left),

@@ -81,7 +81,7 @@ fn check_tells_which_pages_are_kept() {
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     let told = "  page cache   pages are fresh for 1m, then served for 1h if the upstream fails; those for one client are kept \
-                for it alone; the next page is made ahead\n";
+                only for it; the next page is made ahead\n";
     assert!(text.contains(told), "{text}");
     assert!(!said(&checked(GOOD)).contains("page cache"));
 }

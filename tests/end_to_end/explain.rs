@@ -74,7 +74,7 @@ fn requests_are_explained_without_a_connection() {
             0,
             &[
                 "users: its path /users fits",
-                "elsewhere: it is for other.test",
+                "elsewhere: the route is for other.test",
                 "which is longer",
                 "rest: its path /{*rest} fits too",
                 "standard, application/json",
@@ -117,7 +117,7 @@ fn requests_are_explained_without_a_connection() {
     bare.args(["explain", "GET", &with_cursor, "--config", file]).env_remove("CURSORGATE_KEY_1");
     let output = bare.output().expect("the binary starts");
     let said = text(&output.stdout);
-    assert!(said.contains("the keys of cursors are not at hand") && said.contains("users: its path"), "{said}");
+    assert!(said.contains("the keys of cursors are not available") && said.contains("users: its path"), "{said}");
     assert_eq!(connections.load(Ordering::SeqCst), 0, "explain contacts nothing");
 }
 

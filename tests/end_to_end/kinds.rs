@@ -205,7 +205,7 @@ fn each_cause_of_disorder_has_its_own_label_and_remedy() {
     let by_score = "order = [\"score\", \"id\"]";
     let by_text = "order = [\"id\"]";
     for (route, first, second, cause, help) in [
-        (by_score, "{\"score\":1}", "{\"score\":2}", "unsorted_no_id", "say where it stands by `id`"),
+        (by_score, "{\"score\":1}", "{\"score\":2}", "unsorted_no_id", "set its place by `id`"),
         (by_score, "[1,1]", "[2,2]", "unsorted_no_object", "is an array"),
         (by_score, "{\"id\":1}", "{\"id\":2}", "unsorted_no_key", "fields.score.at"),
         (

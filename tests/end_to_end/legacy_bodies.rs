@@ -191,7 +191,7 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
             assert_eq!(answer.json()["parameter"], "/page/number", "{answer:?}");
             // The request has no cursor, so the detail does not advise to leave one out.
             let detail = answer.json()["detail"].as_str().map(str::to_owned).expect("a text");
-            let told = "ask for the first page with a limit alone, and for each further one with `cursor`";
+            let told = "ask for the first page with only a limit, and for each further one with `cursor`";
             assert!(detail.contains("`/page/number`") && detail.ends_with(told), "{detail}");
         }
         assert_eq!(counted(&gateway), 1, "{legacy}");

@@ -95,11 +95,11 @@ fn every_cause_is_named_once_with_an_example_and_never_with_a_value() {
     let list = |items: &str| format!(r#"{{"total":2,"items":[{items}]}}"#);
     let deep = format!(r#"{{"total":1,"items":[{}1{}]}}"#, "[".repeat(200), "]".repeat(200));
     let cases: [(&str, String, &str, &str); 12] = [
-        ("200 OK", format!("<html>{CANARY}"), "shape", "no JSON"),
+        ("200 OK", format!("<html>{CANARY}"), "shape", "not valid JSON"),
         ("200 OK", format!(r#"{{"data":["{CANARY}"]}}"#), "shape", "no array at"),
         ("200 OK", r#"{"items":[{"id":1}]}"#.to_owned(), "facts", "response.total"),
         ("200 OK", list(&format!(r#"{{"id":1}},{{"name":"{CANARY}"}}"#)), "ids", "item 2 of 2 has no id"),
-        ("200 OK", list(&format!(r#"{{"id":"{CANARY}"}},{{"id":"{CANARY}"}}"#)), "ids", "item 2 of 2 stands twice"),
+        ("200 OK", list(&format!(r#"{{"id":"{CANARY}"}},{{"id":"{CANARY}"}}"#)), "ids", "item 2 of 2 is repeated"),
         ("200 OK", list(&format!(r#"{{"id":"{CANARY}"}},{{"id":1}}"#)), "kinds", "can't be compared"),
         ("200 OK", list(r#"{"id":2},{"id":1}"#), "order", "item 2 of an answer comes before"),
         ("200 OK", list(r#"{"id":1},{"id":2},{"id":3},{"id":4}"#), "size", "4 items came where 3"),

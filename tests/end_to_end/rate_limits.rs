@@ -229,7 +229,7 @@ fn legacy_requests_by_post_are_limited_too() {
     assert_limited(&refused, "legacy", 3_600);
     assert_eq!((upstream.count(), refused.json().get("restart")), (before, None), "{refused:?}");
     let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
-    assert!(detail.contains("ask for the first page with a limit alone"), "{detail}");
+    assert!(detail.contains("ask for the first page with only a limit"), "{detail}");
 }
 
 /// Returns the time `seconds` from now, as written in a brownout.

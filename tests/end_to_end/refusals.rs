@@ -171,7 +171,7 @@ fn a_missing_total_is_logged_once() {
     assert_eq!(response.status, 200, "{response:?}");
     let warnings = warnings(&gateway);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert_eq!(warnings[0]["message"], "nothing stands where response.total says", "{warnings:?}");
+    assert_eq!(warnings[0]["message"], "there is nothing at the place that response.total names", "{warnings:?}");
 }
 
 /// The first failure of an upstream is logged as a warning, and so is the first one after a reload with a new

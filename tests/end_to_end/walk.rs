@@ -96,7 +96,7 @@ fn link_headers_and_dialects_lead_through_upstreams() {
     let targets: Vec<String> = upstream.requests().into_iter().skip(1).map(|request| request.target).collect();
     assert_eq!(targets[..2], ["/users?team=a&page=1&limit=10", "/users?team=a&page=2&limit=10"]);
     // A dialect that uses POST, and a dialect that does not exist.
-    for (dialect, expected, code) in [("batch-post", "GET alone", 1), ("drf-pages", "drf-page", 2)] {
+    for (dialect, expected, code) in [("batch-post", "only GET", 1), ("drf-pages", "drf-page", 2)] {
         let refused = walk(&[&url, "--dialect", dialect]);
         let said = text(&refused.stderr);
         assert!(refused.status.code() == Some(code) && said.contains(expected), "{dialect}: {said}");

@@ -130,10 +130,10 @@ fn shows(rule: Rule) -> &'static str {
         Rule::SeamsAreProven => "A page that is made of two answers loses the rows between them when the list changes.",
         Rule::FiltersAreProven => "A filter compares values more finely than they are shown, and leaves rows out.",
         Rule::PivotsAreKnownAgain => {
-            "The item that a cursor names was changed: its keys of now are not where the client stands."
+            "The item that a cursor names was changed: its present keys are not at the client's place."
         }
         Rule::MarksAreChained => "A row that a cursor marks was moved: the page begins where that row is now.",
-        Rule::LoopsBeginAnew => "A client goes back over the same tokens: that is no circle.",
+        Rule::LoopsBeginAnew => "A client goes back over the same tokens: that is not a circle.",
     }
 }
 
@@ -160,7 +160,7 @@ fn faults(fault: Fault) -> &'static str {
         Fault::DirectionLeftOut => {
             "The cache's key lacks the direction: the page after an item is served as that before it."
         }
-        Fault::WritesForgotten => "A write drops nothing: who wrote gets a page from before.",
+        Fault::WritesForgotten => "A write drops nothing: the client that wrote gets a page from before the write.",
         Fault::KeptAmidAWrite => "A page is kept that was being made while a write passed.",
         Fault::AgeRenewed => "A page is as old as the last request for it: it is served for ever.",
     }

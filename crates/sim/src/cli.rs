@@ -97,7 +97,7 @@ impl std::str::FromStr for What {
         let names: Vec<&str> = Family::ALL.map(Family::name).into_iter().chain(["small"]).collect();
         let wrong = || format!("neither a file nor FAMILY:SEED, where FAMILY is one of {}", names.join(", "));
         let (name, number) = text.split_once(':').ok_or_else(wrong)?;
-        let number = number.parse().map_err(|_| format!("`{number}` is no seed: a seed is a number"))?;
+        let number = number.parse().map_err(|_| format!("`{number}` is not a seed: a seed is a number"))?;
         if name == "small" {
             return Ok(Self::Small(number));
         }

@@ -91,7 +91,7 @@ impl Regression {
         }
         match (self.walk_without(false).violation, &self.breaks) {
             (None, _) => Some(
-                "breaks no promise, though it must: where the core asks otherwise than it did, find another scenario by \
+                "breaks no promise, though it must: if the core's requests have changed, find another scenario with \
                  `cargo sim broken --write crates/sim/regressions`"
                     .to_owned(),
             ),

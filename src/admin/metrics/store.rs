@@ -10,16 +10,15 @@ use crate::gateway::{
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());
-    let help = "Questions to the shared store, by answer: a value, none, later than the time-box, refused by the server, down, \
-                a request counted for the limits of its client, or forged, a value that did not open. Of the last there \
-                should be none: somebody else writes to the store.";
+    let help = "Questions to the shared store, by answer: a value, none, later than the time-box, refused by the \
+                server, down, a request counted for the limits of its client, or forged: a value that could not be \
+                opened. There should be none of the last: another program writes to the store.";
     let mut questions =
         exposition.family(MetricKind::Counter, "cursorgate_shared_store_questions_total", &["answer"], help);
     for (answer, count) in counts.answers() {
         questions.sample(&[answer], count);
     }
-    let help =
-        "Questions to the shared store for pages, by answer. Of those with a value, a purge may concern the page.";
+    let help = "Questions to the shared store for pages, by answer. A value might be a page that a purge concerns.";
     let mut pages = exposition.family(MetricKind::Counter, "cursorgate_shared_store_pages_total", &["answer"], help);
     for (answer, count) in counts.page_answers() {
         pages.sample(&[answer], count);

@@ -12,9 +12,9 @@ const CAUSES = {
   budget_exceeded: 'the page takes more upstream requests than its budget: is the size parameter’s name right?',
   stuck: 'different pages give the same items: is the paging parameter’s name right?',
   pivot_gone: 'the item of a cursor is gone, and its keys are not known',
-  token_gone: 'the upstream does not know its token any more',
+  token_gone: 'the upstream no longer knows its token',
   unsupported: 'the upstream can’t be asked for this',
-  no_list: 'answers have no list where response.items says',
+  no_list: 'answers have no list at the place that response.items names',
 };
 
 export function cause(word) {

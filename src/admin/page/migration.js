@@ -12,7 +12,7 @@ const VERDICTS = {
   status: 'the status is not that of a list',
   encoding: 'the answer has a coding that is not read',
   too_large: 'the answer is larger than budgets.answer_size',
-  shape: 'there is no list where response.items says',
+  shape: 'there is no list at the place that response.items names',
   facts: 'a place of the dialect has something else',
   ids: 'items lack an id, or share one',
   kinds: 'values have another type than declared',

@@ -55,7 +55,7 @@ pub(super) fn run(
     let differing = held.iter().filter(|held| held.differs()).count();
     match (unread, differing) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::failed(format!("{} not held", report::count(differing, "contract")))),
+        (0, _) => Err(Failure::failed(format!("{} not met", report::count(differing, "contract")))),
         _ => Err(Failure::mistaken(format!("{} can't be read", report::count(unread, "contract")))),
     }
 }

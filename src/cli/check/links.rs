@@ -53,7 +53,7 @@ pub(super) fn example(settings: &Settings, route: &RouteSettings, parameters: &P
         }
         LinkOrigin::Proxies => {
             let names: Vec<&str> = server.host_headers().map(http::HeaderName::as_str).collect();
-            format!("{scheme}://…{target}, the host as trusted proxies say in {}; else relative", names.join(" or "))
+            format!("{scheme}://…{target}, the host that trusted proxies name in {}; else relative", names.join(" or "))
         }
         LinkOrigin::Unknown => format!("{target}, relative: server.public_url makes them absolute"),
     })

@@ -35,7 +35,7 @@ pub(super) fn ask(
         let Some(report) = review(route, list, compiled, arguments)? else { continue };
         let looks = match (report.faults.len(), &report.ended) {
             (0, None) => "looks as configured".to_owned(),
-            (0, Some(why)) => format!("nothing else than configured was seen, and {why}"),
+            (0, Some(why)) => format!("no difference from the configuration was seen, and {why}"),
             (faults, _) => report::count(faults, "difference"),
         };
         let _ = writeln!(text, "  {name:<14}  {looks}; {}", report::count(report.requests, "request"));

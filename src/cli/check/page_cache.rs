@@ -24,7 +24,7 @@ pub(super) fn kept(cache: &PageCacheSettings, life: Option<Duration>) -> String 
         let _ = write!(text, ", then served {}", after.join(" and "));
     }
     text.push_str(match cache.private {
-        true => "; those for one client are kept for it alone",
+        true => "; those for one client are kept only for it",
         false => "; those for one client are not kept",
     });
     if cache.prefetch {
@@ -56,8 +56,8 @@ mod tests {
         let all = PageCacheSettings { stale_while_revalidate: seconds(300), private: true, prefetch: true, ..on_error };
         assert_eq!(
             kept(&all, Some(seconds(600))),
-            "pages are fresh for 1m, then served for 150s while new ones are made and for 150s if the upstream fails; those \
-             for one client are kept for it alone; the next page is made ahead"
+            "pages are fresh for 1m, then served for 150s while new ones are made and for 150s if the upstream fails; \
+             those for one client are kept only for it; the next page is made ahead"
         );
     }
 }

@@ -429,7 +429,7 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
     // Cursors with tokens of the upstream are sealed, because clients could read the tokens in signed cursors.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
-    let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
+    let of_item = if promise.mode == Mode::Seek { ", with ids only" } else { "" };
     let personal = review::personal_keys(list);
     let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
         format!("; a cursor shows {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
@@ -444,7 +444,7 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
     let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
     text.push_str(match (goes_along, names.is_empty()) {
-        (true, _) => "members that are no parameters are sent to the upstream",
+        (true, _) => "members that are not parameters are sent to the upstream",
         (false, true) => "no part of them is sent, since the upstream is asked by GET",
         (false, false) => "the upstream is asked by GET, with ",
     });
@@ -504,8 +504,8 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
         .collect();
     let names: Vec<&str> = limits.clients.iter().map(http::HeaderName::as_str).collect();
     let clients = match names.as_slice() {
-        [] => "known by its address".to_owned(),
-        names => format!("known by {}, or else its address", names.join(", ")),
+        [] => "identified by its address".to_owned(),
+        names => format!("identified by {}, or else its address", names.join(", ")),
     };
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))
 }

@@ -123,7 +123,7 @@ impl DemoAddresses {
 fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     let mut candidates = (first..first + PORTS).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
-        let message = format!("no port from {first} to {} is free: say --listen ADDRESS", first + PORTS - 1);
+        let message = format!("no port from {first} to {} is free: use --listen ADDRESS", first + PORTS - 1);
         Failure::failed(message)
     })
 }
@@ -166,7 +166,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
          In a browser, the same list by page= and by cursor, while it changes: http://{gateway}/playground/\n\n\
          The first page, by cursor:\n\n  curl -i 'http://{gateway}{first}'\n\n\
          The page after it, wherever it has moved to:\n\n  curl '{next}'\n\n\
-         What old clients get, as ever, with a word about when that ends:\n\n  \
+         The answer to old clients, as before, with the date when that ends:\n\n  \
          curl -i 'http://{gateway}/users?page=2&limit=3'\n\n\
          Now add three users at the front of the list:\n\n  curl -X POST 'http://{upstream}/users'\n\n\
          By number, the second page repeats the users of the first one:\n\n  \
@@ -200,7 +200,7 @@ fn ask_once(address: SocketAddr, target: &str) -> std::io::Result<String> {
     match answer.split_once("\r\n\r\n") {
         Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
         Some((head, _)) => Err(std::io::Error::other(head.lines().next().unwrap_or_default().to_owned())),
-        None => Err(std::io::Error::other("this is no HTTP")),
+        None => Err(std::io::Error::other("the answer is not HTTP")),
     }
 }
 

@@ -17,15 +17,15 @@ pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<Documente
     let mistaken = |fault: String| Failure::mistaken(format!("{}: {fault}", path.display()));
     let mut text = String::new();
     let file = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
-    file.map_err(|error| mistaken(format!("it can't be read: {error}")))?;
+    file.map_err(|error| mistaken(format!("the document can't be read: {error}")))?;
     if text.len() as u64 > LARGEST {
-        return Err(mistaken(format!("it is larger than {} MiB", LARGEST >> 20)));
+        return Err(mistaken(format!("the document is larger than {} MiB", LARGEST >> 20)));
     }
     let is_yaml = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
     let document: Value = match is_yaml {
-        true => serde_yaml::from_str(&text).map_err(|error| mistaken(format!("it is no YAML: {error}")))?,
+        true => serde_yaml::from_str(&text).map_err(|error| mistaken(format!("the document is not YAML: {error}")))?,
         false => serde_json::from_str(&text).map_err(|error| {
-            mistaken(format!("it is no JSON: {error}; the name of a file in YAML ends with .yaml or .yml"))
+            mistaken(format!("the document is not JSON: {error}; the name of a file in YAML ends with .yaml or .yml"))
         })?,
     };
     DocumentedList::read(&document, method, list).map_err(mistaken)

@@ -65,7 +65,7 @@ fn of_file(path: &Path, url: &str) -> Result<Vec<RecordedExchange>, Failure> {
     if text.len() as u64 > ARCHIVE {
         let most = ARCHIVE >> 20;
         let message =
-            format!("{}: the archive is larger than {most} MiB: save the requests for the list alone", path.display());
+            format!("{}: the archive is larger than {most} MiB: save only the requests for the list", path.display());
         return Err(Failure::mistaken(message));
     }
     let read = har::read(&text, url).map_err(|fault| Failure::mistaken(format!("{}: {fault}", path.display())))?;

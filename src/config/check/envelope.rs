@@ -90,7 +90,7 @@ fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
         return Some(written.clone());
     };
     if let Some((other, _)) = written.members().iter().find(|(name, _)| name.value != ENVELOPE.file.definition.name) {
-        let message = format!("`{}` stands beside `file`", other.value);
+        let message = format!("`{}` is set together with `file`", other.value);
         context.diagnostics.error(other.at, message, "write it into that file, which holds all of the envelope");
     }
     let bytes = match context.file(&file.value, file.at) {
@@ -151,7 +151,7 @@ fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> 
         let names = [ENVELOPE.error_content_type.name_in(written), ENVELOPE.error_types.name_in(written)];
         for name in names.into_iter().flatten() {
             let help = "add `error`, the body; without it errors are problem documents (RFC 9457)";
-            context.missing(name.at, format!("`{}` stands without `error`", name.value), help);
+            context.missing(name.at, format!("`{}` is set without `error`", name.value), help);
         }
         return None;
     };

@@ -76,7 +76,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
         (Some(header), None) => KnownBy::Header(http::HeaderName::from_bytes(header.value.as_bytes()).ok()?),
         (None, Some(parameter)) => KnownBy::Parameter(parameter.value.clone()),
         (Some(_), Some(parameter)) => {
-            let message = "a client is known by a header or by a parameter";
+            let message = "a client is identified by a header or by a parameter";
             context.diagnostics.error(parameter.at, message, "remove one of them");
             return None;
         }

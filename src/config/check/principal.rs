@@ -38,7 +38,7 @@ pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Conte
     // With an empty list, all clients see the same lists.
     if !names.value.is_empty() && !names.value.contains(&subject) {
         let message = format!("clients with certificates are told apart by {subject}, which is not in `principal`");
-        let help = format!("add \"{subject}\" to `principal`, so that these clients share nothing");
+        let help = format!("add \"{subject}\" to `principal`: these clients then share nothing");
         context.diagnostics.warning(names.at, message, help);
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
             if !list.principal.iter().chain(&list.cursor.bind).any(|known| known == name) {
                 let at = LEGACY_CLIENT.header.find(&written).map_or(written.at, |header| header.at);
                 let message = format!("clients are told apart by {name}, which is not in `principal`");
-                let help = format!("add \"{name}\" to `principal`, so that these clients share nothing");
+                let help = format!("add \"{name}\" to `principal`: these clients then share nothing");
                 context.diagnostics.warning(at, message, help);
             }
         }

@@ -139,7 +139,7 @@ fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
     for text in WEBHOOKS.networks.read(written) {
         if text.value == "unix" {
             let help = "write a network such as \"10.1.2.0/24\"";
-            context.diagnostics.error(text.at, "webhooks go to no unix socket", help);
+            context.diagnostics.error(text.at, "webhooks can't go to a unix socket", help);
             continue;
         }
         // A text that isn't a network has been reported by the schema.
@@ -317,13 +317,13 @@ mod tests {
             (of_secret("BARE"), ""),
             (good("networks = [\"0.0.0.0/0\"]"), "permits every address"),
             (good("networks = [\"::/0\"]"), "permits every address"),
-            (good("networks = [\"unix\"]"), "webhooks go to no unix socket"),
+            (good("networks = [\"unix\"]"), "webhooks can't go to a unix socket"),
             (good("").replace(DIRECTORY, ""), "services.webhooks has no directory"),
             (DIRECTORY.to_owned(), "services.webhooks has no endpoint"),
             (of_url("http://a.example/"), "must begin with https://"),
             (of_url("https://a.example:8443/"), "the port 8443 is not permitted"),
             (of_url("https://127.0.0.1/"), "the address is not a public one"),
-            (of_url("https://1.1.1.1/"), "an address has no name to hold against its certificate"),
+            (of_url("https://1.1.1.1/"), "an address has no name to compare with its certificate"),
             (of_url("https://user@a.example/"), "is not the URL of an endpoint"),
             (endpoint("http://127.0.0.1/", "GOOD", "http = true\nports = [80]\nnetworks = [\"127.0.0.1\"]"), ""),
             (of_secret("SHORT"), "this is not a secret of webhooks"),

@@ -1,7 +1,7 @@
 //! Further examples for the reference file: tables whose keys only make sense together.
 
 pub(super) const FIELDS: &str = "
-# A rank: texts in an order of their own.
+# A rank: strings in an order of their own.
 [routes.users.fields.priority]
 type = \"rank\"
 ranks = [\"low\", \"normal\", \"high\"]

@@ -72,7 +72,7 @@ table! {
         /// name instead of the value.
         names: Key<NamedTexts> => named_texts(
             &Schema::Secret,
-            "write names = { mobile = \"env:NAME\" }: what the client is known by is a secret",
+            "write names = { mobile = \"env:NAME\" }: the value that identifies a client is a secret",
         ).example(r#"{ mobile = "env:MOBILE_API_KEY" }"#);
 
         /// The largest number of clients without a name that are counted separately. Further clients are counted

@@ -14,20 +14,20 @@ use crate::config::{
 const INTRODUCTION: &str = "\
 # Configuration keys
 
-Every key of this version, by the table that it stands in. The definition of the keys in the program writes these pages. \
+Every key of this version, by the table that it belongs to. The definition of the keys in the program writes these pages. \
 `cursorgate reference` prints the same as one file, [config/cursorgate.toml](../config/cursorgate.toml), which loads as it \
 stands; `cursorgate reference KEY` explains one key, and `cursorgate schema` prints a JSON Schema for editors.
 
 - *NAME* in a key is a name that you choose. The name of a route is a part of each of its cursors.
 - Durations are `\"250ms\"`, `\"10s\"`, `\"5m\"`, `\"24h\"`, `\"30d\"`; sizes are `\"512B\"`, `\"64KiB\"`, `\"10MiB\"`, \
 `\"1GiB\"`; days are `2026-12-31`, without quotes.
-- Secrets are `\"env:NAME\"` or `\"file:PATH\"` and never stand in a file. Every other text can come from the environment \
-too: [variables](configuration.md#variables).
+- Secrets are `\"env:NAME\"` or `\"file:PATH\"` and are never written in a file. Every other string can come from the \
+environment too: [variables](configuration.md#variables).
 - Relative paths begin at the folder of the file in which they are written.
 ";
 
 /// The note on the page of routes that the same keys can also be defaults.
-const DEFAULTS: &str = "The same keys stand in [`defaults`](../reference.md#defaults), for all routes, and in \
+const DEFAULTS: &str = "The same keys are in [`defaults`](../reference.md#defaults), for all routes, and in \
                         [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
 
 /// The page that lists all other pages, and the keys that have no page of their own.
@@ -45,8 +45,8 @@ pub fn pages() -> Vec<(String, String)> {
     for (table, key) in tables {
         let mut text = format!("# {table}\n\n{}\n", linked(&documentation(key), table, &known));
         let is_included = include::KEYS.iter().any(|included| included.name == *table);
-        let files = if is_included { "the first file and included ones" } else { "the first file alone" };
-        let _ = write!(text, "\n**Type:** {} · **Stands in:** {files}", kind(&key.schema));
+        let files = if is_included { "the first file and included ones" } else { "only the first file" };
+        let _ = write!(text, "\n**Type:** {} · **Allowed in:** {files}", kind(&key.schema));
         let _ = writeln!(text, " · **Keys:** {}", children(table, table, &known));
         if table == "routes" {
             let _ = writeln!(text, "\n{DEFAULTS}");
@@ -185,7 +185,7 @@ fn noun(schema: &Schema) -> &'static str {
         Schema::Text(_) => "text",
         Schema::Word(_) => "word",
         Schema::Secret => "secret",
-        Schema::SentHeaders => "names with texts or secrets",
+        Schema::SentHeaders => "names with strings or secrets",
         Schema::List(_) => "list",
         Schema::Table(_) | Schema::Named(..) => "table",
         Schema::Json => "JSON value",

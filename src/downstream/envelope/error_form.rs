@@ -148,7 +148,7 @@ impl ValueSource for ProblemSource<'_> {
 pub(crate) fn content_type(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<HeaderValue> {
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {
-        let message = format!("\"{text}\" is no content type");
+        let message = format!("\"{text}\" is not a content type");
         diagnostics.error(at, message, "write a media type, as \"application/json\"");
     }
     value

@@ -46,12 +46,13 @@ pub fn of_problem(code: &str) -> Document {
     let properties = vec![
         (
             "type".to_owned(),
-            formatted("uri-reference").with("description", "The code behind `problem_types`, or about:blank".into()),
+            formatted("uri-reference")
+                .with("description", "`problem_types` followed by the code, or about:blank".into()),
         ),
-        one_of("title", "What it means, the same in every case"),
+        one_of("title", "The meaning of the code, the same in every case"),
         ("status".to_owned(), integer(Some(100))),
         ("code".to_owned(), Document::object([("$ref", code.into())])),
-        one_of("detail", "What is wrong in this request, where, and what to do"),
+        one_of("detail", "The fault in this request, its place, and what to do"),
         one_of("parameter", "The parameter at fault"),
         (
             "restart".to_owned(),

@@ -89,7 +89,7 @@ impl Problem {
         let (again, at_all) = match cursor {
             Some(name) => (
                 format!("start again without `{name}`"),
-                format!("ask for the first page with a limit alone, and for each further one with `{name}`"),
+                format!("ask for the first page with only a limit, and for each further one with `{name}`"),
             ),
             None => ("start again at the first page".to_owned(), "start at the first page".to_owned()),
         };

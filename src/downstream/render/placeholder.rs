@@ -49,7 +49,7 @@ fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Pla
         None => facts::find(name),
         Some(place) => Some(
             request_place(place, requests)
-                .map_err(|help| (format!("{{{name}}} is no place in a request's body"), help))?,
+                .map_err(|help| (format!("{{{name}}} is not a place in a request's body"), help))?,
         ),
     };
     found.filter(|found| scopes.contains(&found.scope)).ok_or_else(|| unknown(name, scopes))
@@ -112,12 +112,13 @@ impl PlaceholderText {
             // Inside a text, the quotes of a JSON value would end the string. Test:
             // `faults_of_envelopes_point_at_their_text`.
             if !alone && placeholder.json && !as_text {
-                let help = format!("write {{{name}:string}} for its text, or let it stand alone");
-                fault(format!("{{{name}}} is JSON, and can't stand inside a text"), help);
+                let help = format!("write {{{name}:string}} for it as a string, or make it the whole value");
+                fault(format!("{{{name}}} is JSON, and can't be inside a string"), help);
             } else if !alone && or_null {
-                let help =
-                    format!("a text with {{{name}}} is left out as a whole where it is unknown: write {{{name}}}");
-                fault(format!("`|null` can't stand inside a text: {{{name}|null}}"), help);
+                let help = format!(
+                    "a string with {{{name}}} is left out as a whole where the value is unknown: write {{{name}}}"
+                );
+                fault(format!("`|null` can't be inside a string: {{{name}|null}}"), help);
             }
             read.or_null |= or_null;
             read.parts.push(TextPart::Value(placeholder, if as_text { ValueForm::Text } else { ValueForm::Typed }));
@@ -220,7 +221,7 @@ fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder
 /// Returns the message and the help for a placeholder that is unknown or in the wrong scope.
 fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
     if scopes.is_empty() {
-        return (format!("{{{name}}} can't stand in a member's name"), "only {collection} can".to_owned());
+        return (format!("{{{name}}} can't be in a member's name"), "only {collection} can".to_owned());
     }
     // An array with a misspelt item placeholder is not recognized as the array of items, so item placeholders are
     // suggested anywhere in a body.
@@ -228,12 +229,12 @@ fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
     let known = format!("known here: {}", facts::names(listed).collect::<Vec<_>>().join(", "));
     match facts::find(name).map(|found| found.scope) {
         Some(Scope::Item) if scopes.contains(&Scope::Page) => {
-            let help = "it is said of each item: write it inside the array, as in [\"{item}\"]";
-            (format!("{{{name}}} stands outside of the array of items"), help.to_owned())
+            let help = "each item has its own: write it inside the array, as in [\"{item}\"]";
+            (format!("{{{name}}} is outside of the array of items"), help.to_owned())
         }
-        Some(Scope::Page | Scope::Item) => (format!("{{{name}}} is not known in errors"), known),
-        None if name.starts_with("request/") => (format!("{{{name}}} is not known in errors"), known),
-        Some(Scope::Error) => (format!("{{{name}}} is known in errors alone"), known),
+        Some(Scope::Page | Scope::Item) => (format!("{{{name}}} has no value in errors"), known),
+        None if name.starts_with("request/") => (format!("{{{name}}} has no value in errors"), known),
+        Some(Scope::Error) => (format!("{{{name}}} has a value only in errors"), known),
         None => {
             let meant = nearest(name, facts::names(listed)).map(|meant| format!("did you mean {{{meant}}}? "));
             (format!("there is no placeholder {{{name}}}"), meant.unwrap_or_default() + &known)

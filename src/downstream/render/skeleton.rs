@@ -71,7 +71,7 @@ impl Skeleton {
         let CompiledPart { presence, segments, .. } = compiler.node(tree);
         if compiler.sound && presence != Presence::Always {
             let help = "add something that is always known: {code}, {status}, {title}, {detail} or {request_id}";
-            compiler.fault(tree.at, "the error body may have nothing to say", help);
+            compiler.fault(tree.at, "the error body may be empty", help);
         }
         compiler.sound.then_some(Self { segments })
     }
@@ -85,7 +85,11 @@ impl Skeleton {
     ) -> Option<(Presence, Self)> {
         let read = PlaceholderText::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
         if read.or_null {
-            diagnostics.error(text.at, "a header can't say null", "without `|null` it is left out where it is unknown");
+            diagnostics.error(
+                text.at,
+                "a header can't be null",
+                "without `|null` the header is left out where its value is unknown",
+            );
             return None;
         }
         let mut segments = Vec::new();
@@ -356,7 +360,7 @@ impl SkeletonCompiler<'_> {
         // `{collection}` may become the name of another member, and JSON readers differ in which of two equal members
         // they take. Test: `faults_of_envelopes_point_at_their_text`.
         if before.contains(&text) {
-            let message = format!("the member `{text}` stands here twice");
+            let message = format!("the member `{text}` is repeated here");
             self.fault(
                 name.at,
                 message,

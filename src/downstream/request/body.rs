@@ -42,7 +42,7 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     // Of two types, the upstream could read the other one. Test: `json_without_a_coding_is_read`.
     let (Some(media_type), None) = (types.next(), types.next()) else {
-        return refuse("say what the body is: Content-Type: application/json".to_owned());
+        return refuse("name the body's type: Content-Type: application/json".to_owned());
     };
     let text = media_type.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
@@ -76,7 +76,7 @@ impl RequestBody {
         let detail = match canonical(&bytes, depth) {
             Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
             Ok(_) => "the body is not an object: write { … }".to_owned(),
-            Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, if only {}".to_owned(),
+            Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, at least {}".to_owned(),
             // The gateway could read the first of two equal members, and the upstream the last. Test:
             // `a_body_is_one_object`.
             Err(CanonicalError::Duplicate(name)) => {
@@ -85,7 +85,9 @@ impl RequestBody {
             Err(CanonicalError::Json(JsonError::TooDeep)) => {
                 format!("the body is nested deeper than the {depth} levels that are read here")
             }
-            Err(CanonicalError::Json(JsonError::Malformed { at })) => format!("the body is no JSON from byte {at} on"),
+            Err(CanonicalError::Json(JsonError::Malformed { at })) => {
+                format!("the body is not valid JSON from byte {at} on")
+            }
             Err(CanonicalError::Json(error)) => format!("the body can't be read: {error}"),
         };
         Err(Box::new(Problem::new(Code::BodyInvalid, detail)))
@@ -170,9 +172,9 @@ mod tests {
             ("[]", "not an object"),
             ("null", "not an object"),
             ("\"{}\"", "not an object"),
-            ("{\"a\":1", "no JSON from byte 6"),
-            ("{\"a\":1}}", "no JSON from byte 7"),
-            ("{\"a\":'x'}", "no JSON from byte 5"),
+            ("{\"a\":1", "not valid JSON from byte 6"),
+            ("{\"a\":1}}", "not valid JSON from byte 7"),
+            ("{\"a\":'x'}", "not valid JSON from byte 5"),
             ("{\"a\":1,\"\\u0061\":1}", "`a` twice"),
             ("{\"a\":[[[]]]}", "deeper than the 3 levels"),
         ] {

@@ -556,7 +556,7 @@ fn check_names(
             fault(at, "a parameter needs a name".to_owned(), "write the name of a query parameter");
         }
         if named[..index].iter().any(|&(_, other, _)| other == name) {
-            fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
+            fault(at, format!("`{name}` is used for two roles"), "each role needs a parameter of its own");
         }
         let taken = |names: &[String]| names.iter().any(|other| other == name);
         // A cursor may share the name with a token of the upstream, because cursors are signed.
@@ -572,7 +572,7 @@ fn check_names(
     if !named.iter().any(|&(role, ..)| leads_on(role)) {
         let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
         let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
-            true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
+            true => "ids are taken only in mode = \"seek\": choose that, or name a parameter for `cursor`",
             false => "among its `parameters`, name one for `cursor`",
         };
         fault(envelope.at, message, help);
@@ -592,7 +592,7 @@ fn check_preference(
         return true;
     }
     let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
-    diagnostics.error(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
+    diagnostics.error(envelope.at, message, "its limit is a preference, and not a parameter: set unmarked = \"new\"");
     false
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
         outcome.counted.cache = Some("not_cached");
         return Err(Problem::new(
             Code::NotCached,
-            "no page is kept that is new enough, and only-if-cached forbids to ask",
+            "no kept page is new enough, and only-if-cached forbids asking the upstream",
         )
         .into());
     }

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read descriptions"))]
 mod described_lists;
 mod service_paths;
 
@@ -66,7 +66,7 @@ pub struct Snapshot {
     /// The certificates for the connections to the database of exports; `None` without TLS.
     pub(crate) export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that GraphQL and MCP offer, with their descriptions.
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone read descriptions"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read descriptions"))]
     pub(crate) described: DescribedLists,
     /// The settings of the admin listener; `None` without `[admin]`.
     pub admin: Option<AdminSettings>,

@@ -58,7 +58,7 @@ pub(super) fn import(
         Ok((components, elsewhere)) => {
             for reference in elsewhere {
                 let message = format!("{} refers to {reference:?}, which is not in it", settings.file.value);
-                let help = "nothing is said of that part: only what stands in the file itself is taken over";
+                let help = "the document leaves that part open: only the content of the file itself is taken over";
                 diagnostics.warning(settings.file.at, message, help);
             }
             Some(ImportedItem { item, components })

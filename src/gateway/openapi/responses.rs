@@ -173,7 +173,8 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     }
     if list_settings.legacy.policy == Some(LegacyPolicy::Redirect) && described.redirects() {
         let headers = [&["Location", "Link", REQUEST_ID][..], &of_legacy, of_limits].concat();
-        responses.insert(1, bare("307", "Where the page that an old client asked for is, by its cursor", &headers));
+        responses
+            .insert(1, bare("307", "The address of the page that an old client asked for, by its cursor", &headers));
     }
     let is_possible =
         |status: u16| Code::ALL.iter().any(|code| code.has_status(status) && can_be(*code, described, method));

@@ -210,7 +210,7 @@ impl Outcome {
     /// Logs, once for each route and configuration, that answers lack a fact. `key` is the dialect's key with the place
     /// of the fact.
     pub(crate) fn tell_missing(&self, key: &'static str) {
-        let (said, hint) = (format!("nothing stands where {key} says"), format!("{key} of the dialect"));
+        let (said, hint) = (format!("there is nothing at the place that {key} names"), format!("{key} of the dialect"));
         // Every answer of such an upstream lacks the fact. Test: `a_missing_total_is_logged_once`.
         if self.metrics.findings().note("facts", Some(&said), &hint, clock::unix_seconds()) {
             tracing::warn!(

@@ -113,7 +113,7 @@ impl RefusalEvidence {
                 format!("does the upstream take `{name}`? request.query of the dialect {:?} names it", dialect.name())
             }
             None => {
-                format!("request.query of the dialect {:?} does not say the size: set size.default", dialect.name())
+                format!("request.query of the dialect {:?} does not name the size: set size.default", dialect.name())
             }
         };
         Some(format!("asked for {one} and for {other} items and got {items} both times: {asks}"))

@@ -101,7 +101,7 @@ impl Failure {
             // Redirects aren't followed, because they may lead to another server. Test: `redirects_are_not_followed`.
             ReadingError::Redirected { location, .. } => {
                 let detail = match location {
-                    Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
+                    Some(location) => format!("{detail} to {location}: is upstream_path right?"),
                     None => detail,
                 };
                 return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
@@ -265,11 +265,12 @@ pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
             ("unsorted_null", "a sort key of the upstream's items is null, and the order has no position for null")
         }
         Cause::Kind => ("unsorted_kind", "the sort keys of the upstream's items have types that can't be compared"),
-        Cause::Digits => {
-            ("unsorted_digits", "the upstream's list is not in its declared order: texts seem to be sorted as numbers")
-        }
+        Cause::Digits => (
+            "unsorted_digits",
+            "the upstream's list is not in its declared order: strings seem to be sorted as numbers",
+        ),
         Cause::Text => {
-            ("unsorted_text", "the upstream's list is not in its declared order: texts are sorted by other rules")
+            ("unsorted_text", "the upstream's list is not in its declared order: strings are sorted by other rules")
         }
         Cause::Order => ("unsorted_order", "the upstream's list is not in its declared order"),
         Cause::Ties => (
@@ -322,7 +323,7 @@ impl From<ConcurrencyLimit> for Failure {
         let (code, said, detail) = match limit {
             ConcurrencyLimit::Route => (
                 Code::Overloaded,
-                "as many requests as may be are in flight here: try again in a moment",
+                "the limit of concurrent requests is reached here: try again in a moment",
                 "concurrency.requests of the route limits its concurrent requests",
             ),
             ConcurrencyLimit::Client => (

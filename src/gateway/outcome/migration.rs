@@ -414,7 +414,7 @@ mod tests {
             }
         }
         let clients = usage.clients(100).unwrap();
-        assert_eq!(clients.named.len(), 6, "who has a name has a place");
+        assert_eq!(clients.named.len(), 6, "a client with a name has a place");
         assert!(clients.named.iter().any(|(name, _)| name == "late"), "{clients:?}");
         assert!(clients.named.iter().all(|(_, count)| count.requests == 3), "{clients:?}");
         assert_eq!(clients.other.requests, 3 * 994);

@@ -56,7 +56,7 @@ impl HeadScanner {
         if let Some(first) = bytes.get(self.start).filter(|first| !is_token(**first) && !b"\r\n".contains(first)) {
             // 0x16 is the first byte of a TLS handshake.
             let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
-            return Err(invalid(format!("the first byte begins no request{tls}")));
+            return Err(invalid(format!("the first byte does not begin a request{tls}")));
         }
         // Earlier calls have already handled all line feeds before `scanned`. Test: `each_byte_is_scanned_once`.
         let fresh = scanned.max(self.line);
@@ -64,7 +64,7 @@ impl HeadScanner {
             // Some servers end a line at a bare line feed, and others don't. Test:
             // `other_first_bytes_and_bare_line_feeds_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
-                return Err(invalid("a line ends with a line feed alone"));
+                return Err(invalid("a line ends with only a line feed"));
             }
             let is_blank = end == self.line + 1;
             self.line = end + 1;
@@ -163,14 +163,14 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
         // With another space, servers could read different targets. Test: `a_request_line_has_three_parts`.
         if parts.next().is_some() || three.iter().any(|part| part.is_empty()) {
             return Err(invalid(
-                "the request line is not a method, a target and a version with one blank between each",
+                "the request line is not a method, a target and a version with one space between each",
             ));
         }
         three
     };
     let [method, target, version] = parts;
     if !method.iter().all(|byte| is_token(*byte)) {
-        return Err(invalid("the method is no token"));
+        return Err(invalid("the method is not a token"));
     }
     if method == b"CONNECT" || method == b"TRACE" {
         return Err(invalid("the methods CONNECT and TRACE are not supported"));
@@ -211,7 +211,7 @@ impl<'a> FramingFields<'a> {
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         // This also refuses a space before the colon and folded lines, because both break the token.
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-            return Err(invalid("the name of a header is no token"));
+            return Err(invalid("the name of a header is not a token"));
         }
         if name.len() > LONGEST_NAME {
             let detail = format!("the name of a header has more than {LONGEST_NAME} bytes");
@@ -238,7 +238,7 @@ impl<'a> FramingFields<'a> {
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             // Some origin servers don't recognise the coding in another letter case.
             if self.is_chunked || value != b"chunked" {
-                return Err(invalid("Transfer-Encoding is not chunked alone"));
+                return Err(invalid("Transfer-Encoding is not exactly chunked"));
             }
             self.is_chunked = true;
         } else if name.eq_ignore_ascii_case(b"upgrade") {
@@ -268,7 +268,7 @@ fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Pro
     // Pingora would refuse the target with an empty answer and without a log line. Test:
     // `accepted_heads_are_parsed_by_pingora`.
     if authority.is_some() && http::Uri::try_from(line.target).is_err() {
-        return Err(invalid("the request target is no URL"));
+        return Err(invalid("the request target is not a URL"));
     }
     let host = match host {
         None if line.is_old || authority.is_some() => None,
@@ -286,7 +286,7 @@ fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Pro
     Ok(())
 }
 
-const NO_HOST: &str = "the host is no host name or address with a port";
+const NO_HOST: &str = "the host is not a host name or an address, with or without a port";
 
 /// Parses a `Content-Length`, which has only digits and a value up to `i64::MAX`; `None` if it's invalid.
 fn read_length(value: &[u8]) -> Option<u64> {

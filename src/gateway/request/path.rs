@@ -32,7 +32,7 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
         return Err("the path does not begin with a slash");
     }
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\' || byte == b'#') {
-        return Err("the path holds a character that no path can hold");
+        return Err("the path contains a character that a path can't contain");
     }
     let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
     let text = encoded_path(&text).map_or(text, Cow::Owned);
@@ -145,7 +145,7 @@ impl PathTemplate {
                 continue;
             }
             let Some((name, after)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}')) else {
-                diagnostics.error(written.at, "a brace stands alone", "write {name}, or {{ and }} for braces");
+                diagnostics.error(written.at, "a brace has no partner", "write {name}, or {{ and }} for braces");
                 return None;
             };
             if !literal.is_empty() {
@@ -157,7 +157,7 @@ impl PathTemplate {
                 pieces.push(PathPart::Parameter(name.to_owned()));
             } else {
                 let known: Vec<&str> = std::iter::once("path").chain(parameters.iter().map(String::as_str)).collect();
-                let message = format!("{{{name}}} is no part of this route's path");
+                let message = format!("{{{name}}} is not a part of this route's path");
                 diagnostics.error(written.at, message, format!("there is {{{}}}", known.join("}, {")));
                 return None;
             }

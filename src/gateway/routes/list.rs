@@ -250,7 +250,8 @@ fn warn(dialect: &Dialect, guarantee: &Guarantee, settings: &ListSettings, diagn
             diagnostics.warning(at, why, "where the two disagree, the level falls to anchored");
         }
         Level::Checked if fixed && dialect.paging().family == Family::Page => {
-            let help = "if the upstream takes a size, or can be asked for the order from its end, say so in a dialect of your own";
+            let help = "if the upstream takes a size, or can be asked for the order from its end, declare that in a \
+                        dialect of your own";
             diagnostics.warning(settings.dialect.at, why, help);
         }
         _ => {}

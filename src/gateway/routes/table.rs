@@ -30,7 +30,7 @@ impl RouteTable {
         let mut patterns = Vec::with_capacity(routes.len());
         for route in routes {
             let pattern = pattern(&route.path.value).unwrap_or_else(|wrong| {
-                let help = "no request has such a path: write it without what is wrong";
+                let help = "no request has such a path: write it without the faulty part";
                 diagnostics.error(route.path.at, format!("{:?}: {wrong}", route.path.value), help);
                 // The unchanged path is used instead, to find the faults of the other routes too.
                 route.path.value.clone()
@@ -128,10 +128,10 @@ fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagn
     let (message, help) = match error {
         matchit::InsertError::Conflict { with } => (
             format!("this path{on} matches the same requests as another route's {with}"),
-            "nothing may match twice: change one of the two, or give it another host",
+            "no request may match two routes: change one of the two, or give it another host",
         ),
         matchit::InsertError::InvalidParamSegment => {
-            ("two parameters share a segment".to_owned(), "a parameter stands between two slashes")
+            ("two parameters share a segment".to_owned(), "a parameter is the only one between two slashes")
         }
         _ => (
             format!("{:?} is not a path: {error}", route.path.value),

@@ -236,7 +236,7 @@ fn peer_names(
         // Without a name, the certificate couldn't be verified. Test: `a_certificate_is_always_held_against_a_name`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";
-            diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
+            diagnostics.error(peer.at, "an address has no name to compare with its certificate", help);
             return None;
         }
         names.push(name);

@@ -249,7 +249,7 @@ mod tests {
         drop((held, again));
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "a file of somebody").unwrap();
-        assert!(Sockets::default().listen(&at, false).is_err(), "a file is nobody's socket");
+        assert!(Sockets::default().listen(&at, false).is_err(), "a file is not a socket");
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -361,7 +361,7 @@ impl Observation {
             review(asked, &answer);
         }
         if let Some(key) = list.dialect.untold(&answer) {
-            return Err(("facts", format!("nothing stands where {key} says")));
+            return Err(("facts", format!("there is nothing at the place that {key} names")));
         }
         let mut order = sorted.order.as_ref().clone();
         if asked.chosen {

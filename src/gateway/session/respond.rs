@@ -175,7 +175,7 @@ pub(crate) async fn converse(
 
 /// Writes a part of a conversation. Each part begins a new measurement of the client's pace, because a client has
 /// nothing to read between parts.
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have conversations"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services have conversations"))]
 pub(crate) async fn write_part(session: &mut Session, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
     let is_alone = !session.is_http2();
     let mut pace = if is_alone { Pace::begin(session.as_downstream()) } else { None };

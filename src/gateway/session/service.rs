@@ -106,12 +106,12 @@ impl Debug for dyn Service {
 }
 
 /// Returns whether a request is for exactly this path, with any query.
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have paths"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services have paths"))]
 pub(crate) fn is_for(head: &RequestHeader, path: &str) -> bool {
     head.raw_path().split(|byte| *byte == b'?').next() == Some(path.as_bytes())
 }
 
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone answer so"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services answer so"))]
 pub(crate) enum ServiceAnswer {
     Whole(Response),
     /// The response is boxed, because every request reserves memory for this enum.

@@ -79,19 +79,19 @@ impl Explanations {
 
     /// Creates the explanations of a service. The service signs permits itself ([`Self::sign`]) and takes the
     /// explanations ([`Self::take`]). They aren't announced in the log.
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have some"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services have explanations"))]
     pub(crate) fn of_service(secret: &[u8]) -> Self {
         Self { key: PermitKey::new(secret), kept: KeptExplanations::new(false) }
     }
 
     /// Signs a permit for a route and a path. The permit ends at `until`, in seconds since 1970.
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone sign while they run"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services sign while they run"))]
     pub(crate) fn sign(&self, scope: PermitScope<'_>, until: u64) -> String {
         self.key.sign(scope, until)
     }
 
     /// Removes the explanation of a request, and returns it; `None` if no explanation of the request is kept.
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone take them"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services take them"))]
     pub(crate) fn take(&self, request_id: &str) -> Option<KeptExplanation> {
         let mut kept = self.kept.lock();
         let at = kept.iter().position(|explanation| explanation.request_id == request_id)?;

@@ -360,7 +360,10 @@ mod tests {
         }
         let unlike = headers(&[("accept", "x")]);
         let scope = PivotScope::new(PivotScopeParts { headers: &unlike, ..base });
-        assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some(), "what is no credential decides nothing");
+        assert!(
+            pivots.find(&scope, &item.id, Mark::of(1), now).is_some(),
+            "a header that is not a credential decides nothing"
+        );
     }
 
     /// Row: F52

@@ -84,7 +84,7 @@ impl SharedStore {
                     let host = address.value.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
                     if host.parse::<std::net::IpAddr>().is_ok() {
                         let help = "add tls.server_name: the name that the certificate of this address has";
-                        diagnostics.error(address.at, "an address has no name to hold against its certificate", help);
+                        diagnostics.error(address.at, "an address has no name to compare with its certificate", help);
                     }
                 }
                 Some(tls::upstream(tls, clock::unix_seconds(), diagnostics)?)

@@ -193,7 +193,7 @@ impl Worker {
 
     async fn slots_of(&self, address: &str, line: ServerLine) -> Result<Vec<SlotRange>, String> {
         let reply = self.patiently(line, &topology::ask_slots(), topology::CLUSTER_SIZE).await?;
-        topology::read_slots(&reply, address).ok_or_else(|| "the node says no slots".to_owned())
+        topology::read_slots(&reply, address).ok_or_else(|| "the node reports no slots".to_owned())
     }
 
     /// Asks a question that no request waits for, with `connect_timeout` as the time limit.
@@ -276,7 +276,7 @@ impl Worker {
             };
             match asked.map(|reply| topology::read_master(&reply)) {
                 Ok(Some(master)) => return Ok(master),
-                Ok(None) => fault = format!("sentinel {address} knows no master {name:?}"),
+                Ok(None) => fault = format!("sentinel {address} has no master {name:?}"),
                 Err(reason) => fault = format!("sentinel {address}: {reason}"),
             }
         }

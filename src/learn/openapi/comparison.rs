@@ -56,7 +56,7 @@ fn sizes(
         return;
     };
     let Some(own) = document.parameter(form.slot.name()) else {
-        let says = "nothing of such a parameter".to_owned();
+        let says = "nothing about such a parameter".to_owned();
         found.push(("size parameter", says, format!("that {} is read", form.slot.name())));
         return;
     };
@@ -104,7 +104,7 @@ fn places(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, 
     match document.parameter(slot.name()) {
         Some(own) => agreed.push(own.name.clone()),
         None => {
-            let says = "nothing of such a parameter".to_owned();
+            let says = "nothing about such a parameter".to_owned();
             found.push(("next page", says, format!("that {} is read", slot.name())));
         }
     }
@@ -175,7 +175,7 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number of another type",
-        Value::String(_) => "a string that is none",
+        Value::String(_) => "a string of another kind",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }

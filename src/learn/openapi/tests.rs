@@ -201,10 +201,10 @@ fn a_document_that_is_wrong_is_contradicted_and_not_believed() {
     let expected = [
         "default size: the document says 20, the answers show 25",
         "largest size: the document says 80, the answers show 50",
-        "next page: the document says nothing of such a parameter, the answers show that offset is read",
+        "next page: the document says nothing about such a parameter, the answers show that offset is read",
         "items: the document says \"/liste\", the answers show \"/items\"",
-        "fields: the document says /created_at is date-time, the answers show a string that is none",
-        "fields: the document says /id is integer, the answers show a string that is none",
+        "fields: the document says /created_at is date-time, the answers show a string of another kind",
+        "fields: the document says /id is integer, the answers show a string of another kind",
         "fields: the document says /kind is a field, the answers show no item that has it",
         "sort: the document says ordnung_nach, the answers show no effect of it",
     ];

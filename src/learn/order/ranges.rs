@@ -146,7 +146,7 @@ async fn confirm(
     let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
     // Pages are read in both directions, so both directions need a filter.
     if !(has("gte") && has("lte") || has("gt") && has("lt")) {
-        let evidence = format!("{} works in one direction alone", shown.join(", "));
+        let evidence = format!("{} works only in one direction", shown.join(", "));
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
         return Ok(());
     }

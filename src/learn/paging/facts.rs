@@ -130,7 +130,7 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
     } else if past.is_success() && of_first.starts_with(&of_past[..1]) {
-        let evidence = "the page after the last begins with the first item: pages then rest on the total alone";
+        let evidence = "the page after the last begins with the first item: pages then rest only on the total";
         learnt.note(Certainty::Open, about, "the first page again", evidence);
     } else if past.is_success() {
         learnt.note(

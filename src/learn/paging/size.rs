@@ -190,7 +190,7 @@ fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> boo
         return false;
     };
     let evidence = format!("{name}={size} gave {size} items, and no answer to another number shows that it is read");
-    learnt.note(Certainty::Likely, "size parameter", format!("{name}, {size} alone"), evidence);
+    learnt.note(Certainty::Likely, "size parameter", format!("{name}, only {size}"), evidence);
     learnt.size = Some(SizeForm { slot: session.slot(name), max: Some(size), choices: vec![size] });
     true
 }

@@ -118,7 +118,7 @@ impl<T> Suspended<T> {
         self.poll()
     }
 
-    #[expect(clippy::unreachable, reason = "a procedure awaits its mailbox alone")]
+    #[expect(clippy::unreachable, reason = "a procedure awaits only its mailbox")]
     fn poll(mut self) -> Polled<T> {
         match self.procedure.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Polled::Done(result),

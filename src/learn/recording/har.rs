@@ -88,7 +88,7 @@ pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
         // shown. Test: `a_malformed_archive_is_an_error_that_repeats_none_of_its_text`.
         let (line, column) = (error.line(), error.column());
         format!(
-            "line {line}, column {column}: this is no HTTP archive (HAR 1.2): save the requests as HAR with content"
+            "line {line}, column {column}: this is not an HTTP archive (HAR 1.2): save the requests as HAR with content"
         )
     })?;
     let host = origin(upstream);

@@ -215,7 +215,7 @@ class Transport:
         timeout: float,
     ) -> None:
         if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
-            raise ValueError(f"{base_url!r} is no URL of HTTP")
+            raise ValueError(f"{base_url!r} is not an HTTP URL")
         self.base = base_url.rstrip("/")
         self.headers = dict(headers or {})
         self.retries = max(0, retries)
@@ -318,7 +318,7 @@ def _next(spec: ListSpec, answer: _Answer, body: Any) -> str | None:
     if found is None or found == "":
         return None
     if not isinstance(found, str):
-        raise InvalidPageError("the way to the next page is no text")
+        raise InvalidPageError("the cursor or link of the next page is not a string")
     if spec["next"]["source"] == "cursor":
         return found
     pairs = urllib.parse.parse_qs(urllib.parse.urlsplit(found).query)
@@ -332,7 +332,7 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
     try:
         body = json.loads(answer.body)
     except ValueError as error:
-        raise InvalidPageError("the answer is no JSON") from error
+        raise InvalidPageError("the answer is not JSON") from error
     elements = find(body, spec["items"])
     if not isinstance(elements, list):
         raise InvalidPageError("the answer has no items")

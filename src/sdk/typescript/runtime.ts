@@ -213,7 +213,7 @@ export class Transport {
   constructor(options: ClientOptions, usual: string | null) {
     const base = options.baseUrl ?? usual;
     if (base === null) throw new TypeError("baseUrl is missing: the scheme and host of the API");
-    if (!/^https?:$/.test(new URL(base).protocol)) throw new TypeError(`${base} is no URL of HTTP`);
+    if (!/^https?:$/.test(new URL(base).protocol)) throw new TypeError(`${base} is not an HTTP URL`);
     this.#base = base.replace(/\/+$/, "");
     this.#options = options;
   }
@@ -303,7 +303,7 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
   try {
     body = JSON.parse(answer.text);
   } catch (error) {
-    throw new InvalidPageError("the answer is no JSON", { cause: error });
+    throw new InvalidPageError("the answer is not JSON", { cause: error });
   }
   const elements: unknown = find(body, spec.items);
   if (!Array.isArray(elements)) throw new InvalidPageError("the answer has no items");
@@ -331,7 +331,7 @@ function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string)
     link = find(body, spec.next.at);
   }
   if (link === undefined || link === null || link === "") return null;
-  if (typeof link !== "string") throw new InvalidPageError("the way to the next page is no text");
+  if (typeof link !== "string") throw new InvalidPageError("the cursor or link of the next page is not a string");
   if (spec.next.source === "cursor") return link;
   const cursor = new URL(link, `${base}/`).searchParams.get(spec.cursor.name[0] ?? "");
   if (cursor === null) throw new InvalidPageError("the link to the next page has no cursor");

@@ -195,7 +195,7 @@ fn read_operation(
     // Test: `a_malformed_request_runs_no_operation`.
     let is_foreign = |byte: u8| byte <= b' ' || byte == 0x7f || byte == b'#';
     if !target.starts_with('/') || target.bytes().any(is_foreign) {
-        return Err(invalid("/path", "a path begins with a slash and holds no blank and no fragment"));
+        return Err(invalid("/path", "a path begins with a slash and contains no space and no fragment"));
     }
     let mut own = Vec::with_capacity(headers.len() + 1);
     for (name, value) in &headers {

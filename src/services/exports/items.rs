@@ -65,7 +65,7 @@ fn push_line(item: &[u8], out: &mut Vec<u8>) {
 
 fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) -> Result<(), JobFault> {
     let no_table = || {
-        let detail = "an item is no object, or has too many members: ask for ndjson or json";
+        let detail = "an item is not an object, or has too many members: ask for ndjson or json";
         JobFault::new("items_not_tabular", detail)
     };
     let rows: Vec<_> = items.iter().map(|item| json::members(item).ok_or_else(no_table)).collect::<Result<_, _>>()?;

@@ -205,7 +205,7 @@ impl Exports {
             Ok((answer, _)) if answer.status == 200 => {}
             Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),
             Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
-                let said = "the list could not be asked: try again in a moment";
+                let said = "the list could not be requested: try again in a moment";
                 return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
             }
         }

@@ -155,8 +155,8 @@ fn refused(answer: &InnerAnswer) -> PageFault {
     let wait = answer.retry_after().min(LONGEST_WAIT);
     let mut fault = match status {
         401 | 403 => {
-            let detail =
-                "the upstream does not accept the credentials of the export, or not any more: begin another one";
+            let detail = "the upstream does not accept the credentials of the export, or no longer accepts them: \
+                          begin another one";
             JobFault::new("credentials_refused", detail)
         }
         _ => {

@@ -45,7 +45,7 @@ pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Pro
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
                 continue;
             }
-            b'"' => at = string_end(bytes, at).ok_or_else(|| invalid("a string of the query has no end"))?,
+            b'"' => at = string_end(bytes, at).ok_or_else(|| invalid("a string of the query is not closed"))?,
             b'{' | b'[' | b'(' => {
                 depth += 1;
                 at += 1;

@@ -52,7 +52,7 @@ const LEVELS: [(&str, &str); 4] = [
     ("exact", "No item is skipped or repeated."),
     ("checked", "Likewise, unless changes between two readings cancelled out."),
     ("anchored", "Items that keep their places are neither skipped nor repeated as long as one around them is found."),
-    ("positional", "The place in the list alone."),
+    ("positional", "Only the place in the list."),
 ];
 
 /// The root field of the schema that reads a list.
@@ -127,7 +127,7 @@ fn common(builder: SchemaBuilder) -> SchemaBuilder {
         .description("A JSON value as the upstream wrote it.")
         .specified_by_url("https://www.rfc-editor.org/rfc/rfc8259");
     let filter_value = Scalar::new(FILTER_VALUE)
-        .description("A text, a number or a flag. Numbers with more than 15 digits are written as texts.")
+        .description("A string, a number or a boolean. Numbers with more than 15 digits are written as strings.")
         .validator(|value| matches!(value, Value::String(_) | Value::Number(_) | Value::Boolean(_)));
     let filter = InputObject::new(FILTER)
         .description("A parameter that passes to the upstream.")
@@ -203,7 +203,7 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
         FieldFuture::Value(match node {
             None => None,
             Some(Some(node)) => checked(&context, convert(node, &value).map_err(|mismatch| mismatch.0)),
-            Some(None) => checked(&context, Err("the upstream's item is no valid JSON".to_owned())),
+            Some(None) => checked(&context, Err("the upstream's item is not valid JSON".to_owned())),
         })
     });
     let connection = Object::new(name)
@@ -217,7 +217,7 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     [connection, Object::new(edge_name).field(cursor).field(node)]
 }
 
-const TOTAL: &str = "The number of items in the whole list; null where the upstream does not tell it.";
+const TOTAL: &str = "The number of items in the whole list; null where the upstream does not report it.";
 const UNPROVEN: &str = "The reason that the page is served without a proof.";
 
 fn object_type(object: ObjectType) -> Object {

@@ -69,7 +69,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
             let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
             Ok(Some(FieldValue::value(Value::Binary(quoted.into()))))
         }
-        ValueType::Text => Err(mismatch("a text")),
+        ValueType::Text => Err(mismatch("a string")),
         ValueType::Boolean if matches!(kind, ScalarKind::Boolean(_)) => raw(),
         ValueType::Boolean => Err(mismatch("true or false")),
         ValueType::Number if kind == ScalarKind::Number => raw(),

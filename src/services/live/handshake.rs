@@ -32,7 +32,7 @@ pub(super) fn head(asked: &HeaderMap) -> Result<Response, Box<Problem>> {
     let key = asked.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     // A key must be 16 bytes in base64 (section 4.2.1). Test: `the_sample_handshake_of_the_rfc_gets_its_answer`.
     if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
-        return Err(invalid("Sec-WebSocket-Key is no 16 bytes in base64"));
+        return Err(invalid("Sec-WebSocket-Key is not 16 bytes in base64"));
     }
     let proof = openssl::sha::sha1(&[key, HANDSHAKE.as_bytes()].concat());
     let mut response = Response::new(101, Vec::new());

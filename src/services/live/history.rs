@@ -181,7 +181,7 @@ mod tests {
         }
         assert_eq!(kinds(&shown, Some("p1")), "pp");
         assert_eq!(kinds(&shown, Some("p2")), "p");
-        assert_eq!(kinds(&shown, Some("other")), "W", "a page that is not known any more");
+        assert_eq!(kinds(&shown, Some("other")), "W", "a page that is no longer known");
         // All steps together are never longer than the page.
         for first in 4..60 {
             shown = shown.next(numbers(first), &memory).unwrap().unwrap();
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(kinds(&shown, Some("p1")), "p", "the last time counts");
         assert!(shown.next(numbers(3), &memory).unwrap().is_none());
         let spelt = page("other", String::from_utf8(numbers(3).body.to_vec()).unwrap().replace(',', ", "));
-        assert!(shown.next(spelt, &memory).unwrap().is_none(), "blanks are no change");
+        assert!(shown.next(spelt, &memory).unwrap().is_none(), "blanks are not a change");
     }
 
     #[test]

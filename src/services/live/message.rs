@@ -89,7 +89,7 @@ impl LivePageFault {
             // An answer with these statuses often comes from the upstream itself, so it doesn't contain a problem of
             // the gateway.
             401 | 403 => {
-                let detail = "the upstream does not accept the credentials of this client, or not any more";
+                let detail = "the upstream does not accept the credentials of this client, or no longer accepts them";
                 ("credentials_refused".to_owned(), Some(detail.to_owned()))
             }
             _ => answer.problem().unwrap_or_else(|| ("page_refused".to_owned(), None)),

@@ -287,7 +287,7 @@ impl Poller {
         let callers = if *has_private { Vec::new() } else { self.group.callers() };
         match events.list_seen(&callers, seen).await {
             Ok(()) => self.told = Some((shown.page.id.clone(), version)),
-            Err(fault) => tracing::error!(%fault, "a change of a list can't be told"),
+            Err(fault) => tracing::error!(%fault, "a change of a list can't be reported"),
         }
     }
 
@@ -325,7 +325,8 @@ impl Poller {
 
 /// Returns the refusal for an answer that isn't a page of the gateway, or isn't UTF-8.
 fn no_page() -> PageRefusal {
-    let detail = "this is no page of the gateway: a live page is asked for by cursor, and is text".to_owned();
+    let detail =
+        "this is not a page of the gateway: a live page is asked for by cursor, and its body is text".to_owned();
     PageRefusal::new(LivePageFault { status: 400, code: Code::ParameterInvalid.as_str().to_owned(), detail }, None)
 }
 

@@ -245,7 +245,7 @@ impl OpenSocket {
                     }
                 }
                 Ok(Message::Binary(_)) => {
-                    return Some(SocketEnd::Closed(CloseCode::Unsupported, "a message is no text"));
+                    return Some(SocketEnd::Closed(CloseCode::Unsupported, "a message is not text"));
                 }
                 Ok(Message::Close(_)) | Err(WireError::ConnectionClosed | WireError::AlreadyClosed) => {
                     return Some(SocketEnd::Gone);
@@ -256,7 +256,7 @@ impl OpenSocket {
                     return Some(SocketEnd::Closed(CloseCode::Size, "a message is too large"));
                 }
                 Err(WireError::Utf8(_)) => {
-                    return Some(SocketEnd::Closed(CloseCode::Invalid, "a message is no UTF-8"));
+                    return Some(SocketEnd::Closed(CloseCode::Invalid, "a message is not UTF-8"));
                 }
                 Err(_) => return Some(SocketEnd::Closed(CloseCode::Protocol, "the protocol is broken")),
             }

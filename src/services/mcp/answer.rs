@@ -19,10 +19,10 @@ use crate::{downstream::Response, json::write};
 const FRESH: u64 = 60_000;
 
 /// The instructions for all tools, which models read.
-const INSTRUCTIONS: &str = "Each `list_…` tool reads one list, in the list's order, and gives `nextCursor` while more items \
-    follow: call it again with the same arguments and that text as `cursor`. Filters and sort stay the same from page to \
-    page. `level` says what a page promises: with `exact` and `checked` a walk to the end has every item once. Problems have a \
-    `code`, and a `detail` that says what to do.";
+const INSTRUCTIONS: &str = "Each `list_…` tool reads one list, in the list's order, and gives `nextCursor` while more \
+    items follow: call it again with the same arguments and that string as `cursor`. Filters and sort stay the same \
+    from page to page. `level` says what a page promises: with `exact` and `checked` a walk to the end has every item \
+    once. Problems have a `code`, and a `detail` that says what to do.";
 
 /// The end of a tool call.
 pub(super) enum ToolEnd {

@@ -106,7 +106,7 @@ impl<'a> ToolArguments<'a> {
             // so.
             let shown = known.into_iter().filter(|name| *name != SORT || !tool.list.terms.is_empty());
             let shown = shown.collect::<Vec<_>>().join(", ");
-            let detail = format!("`{unknown}` is no argument of {}: there are {shown}", tool.definition.name);
+            let detail = format!("`{unknown}` is not an argument of {}: there are {shown}", tool.definition.name);
             return Err(ListFault::new(Code::ParameterInvalid, detail));
         }
         Ok(Self { members })
@@ -120,7 +120,7 @@ impl<'a> ToolArguments<'a> {
     }
 
     fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ListFault> {
-        self.value(name).map(|value| text(value).ok_or_else(|| fault(name, "is a text"))).transpose()
+        self.value(name).map(|value| text(value).ok_or_else(|| fault(name, "is a string"))).transpose()
     }
 
     fn texts(&self, name: &str) -> Result<Option<Vec<String>>, ListFault> {
@@ -128,7 +128,7 @@ impl<'a> ToolArguments<'a> {
         let elements = json::elements(value).filter(|elements| elements.len() <= MOST_COLUMNS);
         let texts =
             elements.and_then(|elements| elements.into_iter().map(|one| Some(text(one)?.into_owned())).collect());
-        texts.map(Some).ok_or_else(|| fault(name, "is an array of texts"))
+        texts.map(Some).ok_or_else(|| fault(name, "is an array of strings"))
     }
 
     fn limit(&self, list: &ToolList) -> Result<u32, ListFault> {
@@ -166,7 +166,7 @@ impl<'a> ToolArguments<'a> {
             // Without a value for this part, the path would be the path of something else.
             // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
             if self.text(argument)?.is_none_or(|value| value.is_empty()) {
-                return Err(fault(argument, "is needed: a text that is not empty"));
+                return Err(fault(argument, "is needed: a string that is not empty"));
             }
         }
         let value = |argument: &str| self.text(argument).ok().flatten().map(Cow::into_owned).unwrap_or_default();
@@ -190,16 +190,16 @@ fn spelled(value: &[u8], kind: Option<ParameterKind>) -> Result<String, &'static
     let is_integer = || value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit);
     match (kind, scalar::kind(value)) {
         (Some(ParameterKind::Text) | None, ScalarKind::Text) => {
-            text(value).map(Cow::into_owned).ok_or("is a text of Unicode")
+            text(value).map(Cow::into_owned).ok_or("is a string of Unicode characters")
         }
         (Some(ParameterKind::Number) | None, ScalarKind::Number) => Ok(as_written()),
         (Some(ParameterKind::Integer), ScalarKind::Number) if is_integer() => Ok(as_written()),
         (Some(ParameterKind::Boolean) | None, ScalarKind::Boolean(_)) => Ok(as_written()),
-        (Some(ParameterKind::Text), _) => Err("is a text"),
+        (Some(ParameterKind::Text), _) => Err("is a string"),
         (Some(ParameterKind::Integer), _) => Err("is an integer"),
         (Some(ParameterKind::Number), _) => Err("is a number"),
         (Some(ParameterKind::Boolean), _) => Err("is true or false"),
-        (None, _) => Err("is a text, a number, or true or false"),
+        (None, _) => Err("is a string, a number, or true or false"),
     }
 }
 

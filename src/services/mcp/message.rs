@@ -146,7 +146,7 @@ impl McpRequest {
     fn unsupported(&self, version: &str) -> Box<Rejection> {
         let requested: Result<ProtocolVersion, _> = serde_json::from_value(version.into());
         let error = requested.map_or_else(
-            |_| ErrorData::invalid_params("the version is none", None),
+            |_| ErrorData::invalid_params("the value is not a protocol version", None),
             |requested| ErrorData::unsupported_protocol_version(requested, &VERSIONS),
         );
         self.reject(400, error)
@@ -177,12 +177,10 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
     let body = Bytes::from(body.into_bytes());
     let at = |name| member(&body, name);
     if at("jsonrpc").and_then(|version| text(&version)).as_deref() != Some("2.0") {
-        return Err(invalid("this is no message of JSON-RPC 2.0: write \"jsonrpc\": \"2.0\""));
+        return Err(invalid("this is not a message of JSON-RPC 2.0: write \"jsonrpc\": \"2.0\""));
     }
     let Some(method) = at("method").and_then(|method| text(&method)) else {
-        return Err(invalid(
-            "the message has no method; the gateway sends no requests, so that there are no responses",
-        ));
+        return Err(invalid("the message has no method; the gateway sends no requests, so there are no responses"));
     };
     // A message without an id is a notification (JSON-RPC 2.0, section 4.1).
     let Some(id) = at("id") else {
@@ -190,11 +188,11 @@ pub(super) fn read(body: Vec<u8>, headers: &HeaderMap) -> Result<McpMessage, Box
         let is_known = |written: &str| VERSIONS.iter().any(|known| known.as_str() == written);
         return match written {
             Ok(written) if written.is_none_or(is_known) => Ok(McpMessage::Notification),
-            _ => Err(invalid("the header MCP-Protocol-Version names no version that is spoken here")),
+            _ => Err(invalid("the header MCP-Protocol-Version names a version that is not supported here")),
         };
     };
     if !is_id(&id) {
-        return Err(invalid("the id of a request is a text or an integer"));
+        return Err(invalid("the id of a request is a string or an integer"));
     }
     let params = at("params");
     let mut request = McpRequest { id, method, params, era: ProtocolEra::Legacy };
@@ -239,7 +237,10 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>,
     match (text, further) {
         (None, _) => Ok(None),
         (Some(Ok(text)), None) => Ok(Some(text)),
-        _ => Err(ErrorData::header_mismatch(format!("the header {name} has no one value of plain ASCII"), None)),
+        _ => Err(ErrorData::header_mismatch(
+            format!("the header {name} does not have exactly one value of plain ASCII"),
+            None,
+        )),
     }
 }
 

@@ -306,7 +306,8 @@ impl ToolCall {
 
 /// Answers `tools/list`. The cursor is the name of the last tool in the previous answer.
 fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) -> Result<Response, Box<Rejection>> {
-    let invalid = || request.reject(200, ErrorData::invalid_params("the cursor is none of this list of tools", None));
+    let invalid =
+        || request.reject(200, ErrorData::invalid_params("the cursor does not belong to this list of tools", None));
     let cursor = request.param("cursor").filter(|cursor| **cursor != *b"null");
     let after = cursor.map(|cursor| message::text(&cursor).ok_or_else(invalid)).transpose()?;
     let (page, next) = tools.page(at, after.as_deref()).ok_or_else(invalid)?;

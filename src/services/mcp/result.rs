@@ -138,7 +138,7 @@ fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, us
             (Code::ResultTooLarge, format!("the next item has {size} bytes, and a result at most {most}"))
         }
         Some(_) => (Code::ResultTooLarge, format!("with the next item, a result has more than {most} bytes")),
-        None => (Code::UpstreamMalformed, "an item of the upstream is no valid JSON".to_owned()),
+        None => (Code::UpstreamMalformed, "an item of the upstream is not valid JSON".to_owned()),
     };
     // The item's own cursor leads to the items after it.
     // Test: `an_item_that_is_too_large_is_refused_with_a_cursor_past_it`.

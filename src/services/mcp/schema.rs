@@ -67,8 +67,8 @@ pub(super) fn of_exporting(described: &DescribedList, list: &ToolList) -> JsonOb
 
 fn sort(list: &ToolList) -> Option<(&'static str, Value)> {
     let terms = (!list.terms.is_empty()).then_some(&list.terms)?;
-    let description = "The order, its first term first; `-` in front of a field turns it round. Without a sort the list has its \
-                       own order.";
+    let description = "The order, its first term first; `-` in front of a field reverses it. Without a sort the list \
+                       has its own order.";
     Some((
         SORT,
         json!({ "type": "array", "items": { "type": "string", "enum": terms }, "minItems": 1, "description": description }),
@@ -137,7 +137,7 @@ pub(super) fn of_job() -> JsonObject {
             "statusUrl": { "type": "string" },
             "resultUrl": { "type": ["string", "null"], "description": "The address of the file, once the export is completed." },
             "error": { "description": "The reason that it has failed: code and detail." },
-            "closing": { "description": "What a completed export is worth." },
+            "closing": { "description": "The guarantee of a completed export." },
         },
         "required": ["id", "state", "items", "statusUrl"],
     }))

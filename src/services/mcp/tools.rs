@@ -82,8 +82,8 @@ impl ToolSet {
 fn reading(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
     let (default, most) = list.limits;
     let how = format!(
-        "Returns items of the list of {}: {default}, or `limit` of them, up to {most}. While `nextCursor` is a text, more items \
-         follow: call this tool again with the same arguments and that text as `cursor`.",
+        "Returns items of the list of {}: {default}, or `limit` of them, up to {most}. While `nextCursor` is a \
+         string, more items follow: call this tool again with the same arguments and that string as `cursor`.",
         described.collection
     );
     let title = format!("List {}", described.collection);

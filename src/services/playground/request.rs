@@ -42,7 +42,7 @@ const WRONG_PATH: ReportRefusal = (
     StatusCode::BAD_REQUEST,
     "the path begins with /, is encoded, has nothing ambiguous such as // or .., and at most 16 KiB\n",
 );
-const WRONG_HOST: ReportRefusal = (StatusCode::BAD_REQUEST, "the host is no name such as api.example.com\n");
+const WRONG_HOST: ReportRefusal = (StatusCode::BAD_REQUEST, "the host is not a name such as api.example.com\n");
 const NO_LIST: ReportRefusal =
     (StatusCode::NOT_FOUND, "no list that is asked for by GET is at this path: /playground/lists has all of them\n");
 const WRONG_HEADER: ReportRefusal =

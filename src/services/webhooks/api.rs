@@ -477,7 +477,7 @@ fn opened(keys: &KeyRing, endpoint: &Endpoint) -> Result<SealedParts, Failure> {
 }
 
 fn unreadable(endpoint: &Endpoint) -> Failure {
-    let said = "the secret of this endpoint can't be read any more: remove it, and register another one";
+    let said = "the secret of this endpoint can no longer be read: remove it, and register another one";
     Failure::logged(Code::Internal, said, format!("the key that sealed the webhook endpoint {} is gone", endpoint.id))
 }
 

@@ -121,8 +121,8 @@ mod tests {
                 .map(|delivery| (delivery.id.clone(), delivery.event.clone()))
                 .collect::<Vec<_>>()
         };
-        assert!(seen("a", None).await.is_empty(), "the first version is no change");
-        assert!(seen("a", Some("x")).await.is_empty(), "another process has told it");
+        assert!(seen("a", None).await.is_empty(), "the first version is not a change");
+        assert!(seen("a", Some("x")).await.is_empty(), "another process has reported it");
         let first = seen("b", None).await;
         assert_eq!((first.len(), seen("b", Some("a")).await), (1, first.clone()));
         let second = seen("a", Some("b")).await;

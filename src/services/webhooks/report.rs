@@ -30,7 +30,7 @@ const OVERVIEW: &str = "/webhooks";
 const DEAD_LETTERS: &str = "/webhooks/dead-letters";
 const REDELIVERY: &str = "/webhooks/redeliver";
 
-const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "there is no [services.webhooks] any more\n");
+const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "[services.webhooks] is no longer configured\n");
 const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the deliveries can't be read: the log says why\n");
 const UNREADABLE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "send {\"delivery\": \"ID\"} or {\"endpoint\": \"ID\"}, of /webhooks/dead-letters\n");

@@ -162,7 +162,7 @@ fn hold_reading(answer: &Answer, sorted: &CompiledOrder, expected: &ExpectedFact
         ("last_keys", "list of the last item's keys", keys),
         ("total", "total", number(exact)),
         ("total_at_least", "lower bound of the total", number(least)),
-        ("more", "word on further items", answer.more.map(ContractValue::Flag)),
+        ("more", "statement on further items", answer.more.map(ContractValue::Flag)),
         ("next", "next token", token(&answer.next)),
         ("previous", "previous token", token(&answer.previous)),
         ("item_tokens", "list of items' tokens", texts(tokens)),
@@ -189,7 +189,7 @@ fn hold_error(error: &ReadingError, expected: &ExpectedFacts, differences: &mut 
             differences.compare(Some(said), "error", "error", Some(ContractValue::Text(word.to_owned())));
         }
         None => {
-            let help = format!("where this answer is no list, write error = {word:?}");
+            let help = format!("if this answer is not a list, write error = {word:?}");
             differences.report(Some(expected.at), &format!("the answer can't be read: {error}"), &help);
         }
     }

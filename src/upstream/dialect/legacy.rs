@@ -114,7 +114,7 @@ impl LegacyReader {
         let place =
             [Variable::Offset, Variable::End, Variable::Last].into_iter().find_map(|variable| said.of(variable));
         if let (Some((_, name)), Some((_, other))) = (first, place) {
-            return Err(conflict(name, format!("and {other} say two places: send one of them")));
+            return Err(conflict(name, format!("and {other} name two places: send one of them")));
         }
         // A request that states only a size asks for the first page. Test: `pages_are_offsets`.
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
@@ -212,7 +212,7 @@ impl LegacyReader {
                 |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
             // A token can't be translated into an offset. Test: `tokens_say_no_place`.
             if known.value.iter().any(is_token) {
-                return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
+                return Err(fault(name, "is a value of the upstream, and names no place in the list".to_owned()));
             }
             let Some(read) = read_back(&known.value, value) else {
                 return Err(fault(name, "must be a whole number".to_owned()));
@@ -220,7 +220,7 @@ impl LegacyReader {
             for (variable, number) in read {
                 match said.of(variable) {
                     Some((other, _)) if other != number => {
-                        return Err(conflict(name, "says two different things".to_owned()));
+                        return Err(conflict(name, "has two different values".to_owned()));
                     }
                     // The same value twice isn't a contradiction. Test: `pages_are_offsets`.
                     Some(_) => {}

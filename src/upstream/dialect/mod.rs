@@ -126,7 +126,7 @@ fn filter_that_pages<'a>(
 fn warn_of_no_effect(list: &ListSettings, diagnostics: &mut Diagnostics) {
     let dialect = &list.dialect;
     if let (None, Some(field)) = (&dialect.sort, list.sortable.first()) {
-        let message = format!("the dialect {:?} can't be told an order, so clients can't choose one", dialect.name);
+        let message = format!("the dialect {:?} can't ask for an order, so clients can't choose one", dialect.name);
         diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
     }
     if let (None, Some(field)) = (&dialect.filter, list.filterable.first()) {

@@ -109,13 +109,13 @@ fn compile_way(
     if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::WholeList) {
         let leads_on = response.next_url.as_ref().or(response.next_params.as_ref());
         if let Some(place) = leads_on {
-            diagnostics.error(place.at, "nothing leads on from a whole list", "remove this, or `end`");
+            diagnostics.error(place.at, "a whole list has no next page", "remove this, or `end`");
             return None;
         }
         let pages = |variable| !matches!(variable, Variable::Collection);
         if request.variables().any(pages) {
             let help = "leave variables out of the request: it is the same for each page";
-            diagnostics.error(end.at, "a request for the whole list says no place and no size", help);
+            diagnostics.error(end.at, "a request for the whole list names no place and no size", help);
             return None;
         }
         return Some(PagingScheme::Whole);
@@ -131,11 +131,11 @@ fn compile_way(
         [] if response.next_url.is_some() || response.next_params.is_some() => Some(PagingScheme::Link),
         [] if settings.filter.is_some() => Some(PagingScheme::Range),
         [] => {
-            let help = "put {page} or {offset} into request.query, as \"page={page}&limit={size}\"; or {token} where the \
-                        upstream hands out tokens; or say response.next_url, to follow its links, or response.end = \
-                        \"whole-list\", where each answer is the whole list; or [filter], where a range is all that can be \
-                        asked for";
-            let message = "the request never says which part of the list it wants";
+            let help = "put {page} or {offset} into request.query, as \"page={page}&limit={size}\"; or {token} where \
+                        the upstream hands out tokens; or set response.next_url, to follow its links, or response.end \
+                        = \"whole-list\", where each answer is the whole list; or [filter], where a range is all that \
+                        can be asked for";
+            let message = "the request never names the part of the list that it wants";
             diagnostics.error(settings.request.query.at, message, help);
             None
         }
@@ -183,19 +183,27 @@ fn check_tokens(
     let mut fault = |at, message: &str, help: &str| faults.push((at, message.to_owned(), help.to_owned()));
     let at_query = asked.query.at;
     if uses(Variable::Token) && (uses(Variable::NextToken) || uses(Variable::PreviousToken)) {
-        fault(at_query, "{token} leads both ways", "use it alone, or {next_token} and {prev_token}");
+        fault(at_query, "{token} leads both ways", "use only {token}, or {next_token} and {prev_token}");
     }
     if way == PagingScheme::Token && response.next_token.is_none() {
-        fault(at_query, "the token is sent and never read", "say response.next_token, where answers hold it");
+        fault(
+            at_query,
+            "the token is sent and never read",
+            "set response.next_token, the place of the token in answers",
+        );
     }
     if uses(Variable::PreviousToken) && response.prev_token.is_none() {
-        fault(at_query, "{prev_token} is sent and never read", "say response.prev_token, where answers hold it");
+        fault(
+            at_query,
+            "{prev_token} is sent and never read",
+            "set response.prev_token, the place of the token in answers",
+        );
     }
     if way == PagingScheme::Token && !uses(Variable::Token) && !uses(Variable::NextToken) {
-        fault(at_query, "no token leads on", "put {next_token} into request.query");
+        fault(at_query, "no token leads to the next page", "put {next_token} into request.query");
     }
     if way == PagingScheme::Item && !uses(Variable::After) {
-        fault(at_query, "no item leads on", "put {after} into request.query");
+        fault(at_query, "no item leads to the next page", "put {after} into request.query");
     }
     for (source, is_used, message, help) in parts_of_tokens(settings, way, uses) {
         if let Some(source) = source.as_ref().filter(|_| !is_used) {
@@ -207,14 +215,14 @@ fn check_tokens(
         if said && by_place {
             fault(
                 at_query,
-                &format!("{name} is said, and there is no token"),
+                &format!("{name} is set, and there is no token"),
                 "remove it, or put {token} into request.query",
             );
         }
     }
     if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::SameToken && way != PagingScheme::Token)
     {
-        fault(end.at, "end = \"same-token\", and there is no token", "say what else proves an end, or leave it out");
+        fault(end.at, "end = \"same-token\", and there is no token", "set another proof of an end, or leave `end` out");
     }
     let sound = faults.is_empty();
     for (at, message, help) in faults {
@@ -243,8 +251,8 @@ fn parts_of_tokens(
         (
             &response.token_param,
             way == PagingScheme::Token,
-            "token_param is no part of any token",
-            "say next_token and {token}",
+            "token_param is not a part of any token",
+            "set next_token, and put {token} into the request",
         ),
         (&response.url_base, way == PagingScheme::Link, "url_base is for links that are followed", "remove it"),
         (&response.item_token, way == PagingScheme::Item, "item_token is never sent", "put {after} into request.query"),
@@ -281,13 +289,13 @@ fn compile_sizes(
     }
     if !asked {
         if !choices.is_empty() || min.is_some() || max.is_some() {
-            let help = "put {size} into request.query, or say size.default alone";
-            diagnostics.error(settings.at, "the request never says a size, so min, max and choices mean nothing", help);
+            let help = "put {size} into request.query, or set only size.default";
+            diagnostics.error(settings.at, "the request names no size, so min, max and choices mean nothing", help);
             sound = false;
         }
         let Some(default) = default else {
-            let help = "say size.default, the number of items on a page, or put {size} into request.query";
-            diagnostics.error(settings.request.query.at, "how large is a page? the request never says it", help);
+            let help = "set size.default, the number of items on a page, or put {size} into request.query";
+            diagnostics.error(settings.request.query.at, "the request never names the size of a page", help);
             return None;
         };
         return sound.then_some(Sizes::Fixed(default.value));
@@ -304,7 +312,7 @@ fn compile_sizes(
     listed.dedup();
     listed.retain(|size| *size >= least && most.is_none_or(|most| *size <= most));
     if listed.is_empty() {
-        let help = "a choice is at least size.min (1 where it is not said), and at most size.max";
+        let help = "a choice is at least size.min (1 where it is not set), and at most size.max";
         diagnostics.error(settings.at, "none of size.choices can be asked for", help);
         sound = false;
     }
@@ -323,14 +331,11 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
     let Some(end) = &response.end else {
         let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset);
         if let (PagingScheme::Item | PagingScheme::Range, false) = (way, has_flag) {
-            let (by, or) = if way == PagingScheme::Item {
-                ("item", "end = \"empty-page\", or ")
-            } else {
-                ("range alone", "end = ")
-            };
+            let (by, or) =
+                if way == PagingScheme::Item { ("item", "end = \"empty-page\", or ") } else { ("range", "end = ") };
             let help =
-                format!("say response.has_more or is_last; else {or}\"short-page\" where every size is honoured");
-            let message = format!("by {by}, something must say where the list ends");
+                format!("set response.has_more or is_last; else {or}\"short-page\" where every size is honoured");
+            let message = format!("by {by}, answers must say where the list ends");
             diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
@@ -339,7 +344,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
     };
     match end.value {
         EndWord::ShortPage if response.hidden => {
-            let help = "items are hidden after the limit, so a short page is no end: remove one of the two";
+            let help = "items are hidden after the limit, so a short page is not an end: remove one of the two";
             diagnostics.error(end.at, "end = \"short-page\", and hidden = true", help);
             None
         }
@@ -352,7 +357,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
         // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count.
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),
         EndWord::Flag => {
-            let help = "say has_more, is_last, next_url or next_page, or leave end out";
+            let help = "set has_more, is_last, next_url or next_page, or leave end out";
             diagnostics.error(end.at, "end = \"flag\", and no flag is read", help);
             None
         }

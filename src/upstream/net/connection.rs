@@ -185,7 +185,7 @@ impl Connections {
     /// # Errors
     ///
     /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`] or [`FetchError::Exhausted`].
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have addresses of their own"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services have addresses of their own"))]
     pub(crate) async fn open_apart(&self, http: Box<HttpPeer>, peer: PeerRequest) -> Result<Connection, FetchError> {
         let (session, _) = self.connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
@@ -450,15 +450,15 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
         count += 1;
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             // Another reader might take a folded line (RFC 9112 section 5.2) for a separate one.
-            return Some("a line of its head goes on in the next one");
+            return Some("a line of its head continues on the next line");
         }
         let (name, value) = match line.iter().position(|byte| *byte == b':') {
             Some(at) => (&line[..at], line[at + 1..].trim_ascii()),
-            None => return Some("a line of its head is no header"),
+            None => return Some("a line of its head is not a header field"),
         };
         if name.trim_ascii_end().len() < name.len() {
             // Readers differ on a blank before the colon (RFC 9112 section 5.1).
-            return Some("a name in its head ends in a blank");
+            return Some("a name in its head ends in a space");
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             codings += 1;
@@ -472,7 +472,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     }
     match (count > MOST_LINES, codings > 1, codings > 0 && has_length) {
         (true, _, _) => Some("its head has too many lines"),
-        (_, true, _) => Some("its transfer coding is said twice"),
+        (_, true, _) => Some("its transfer coding is repeated"),
         (_, _, true) => Some("it has both a length and chunks"),
         _ => None,
     }

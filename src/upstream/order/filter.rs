@@ -328,12 +328,12 @@ fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static
                 _ => continue,
             };
             let message = format!("the filter has {here} and no {missing}");
-            let help = format!("say {missing} as well: pages are read in both directions");
+            let help = format!("set {missing} as well: pages are read in both directions");
             return Some((message.into(), help.into()));
         }
     }
     if filter.query.is_none() && (filter.and.is_some() || filter.or.is_some() || filter.merge.is_some()) {
-        let help = "say query, the parameter that takes the expression: query = \"filter={filter}\"";
+        let help = "set query, the parameter that takes the expression: query = \"filter={filter}\"";
         return Some(("and, or and merge are for expressions".into(), help.into()));
     }
     None

@@ -106,9 +106,9 @@ fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     };
     let word = list.mode.value.word();
     match sorted.mode {
-        Mode::Token => format!("{dialect} pages by what it hands out"),
+        Mode::Token => format!("{dialect} pages by the values that it hands out"),
         Mode::Keyset if list.mode.value == Mode::Keyset => format!("mode = {word:?}; {first} can be filtered by"),
-        Mode::Keyset if !sorted.flips => format!("{dialect} is told no place, and {first} can be filtered by"),
+        Mode::Keyset if !sorted.flips => format!("{dialect} takes no place, and {first} can be filtered by"),
         Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
         Mode::Seek => match obstacle {
             None => format!("mode = {word:?}; {first} can be filtered by"),
@@ -120,7 +120,7 @@ fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
             None if !sorted.flips => {
                 format!("{first} can be filtered by, and {dialect} can't be asked for the order from its end")
             }
-            None => format!("{dialect} has no ranges of {first} that hold their own end: lte and gte, or eq and or"),
+            None => format!("{dialect} has no ranges of {first} that include their own end: lte and gte, or eq and or"),
         },
     }
 }
@@ -147,7 +147,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
             collation.map_or_else(|| "rules of its own".to_owned(), |collation| format!("its collation {collation:?}"));
         let but = if by_token { "tokens lead to no place in it" } else { "equal ones in any order" };
         let why =
-            format!("the upstream sorts {} by {rules}, and {but}: nothing tells which spellings are equal", key.name);
+            format!("the upstream sorts {} by {rules}, and {but}: nothing shows which spellings are equal", key.name);
         return (Level::Anchored, Some(why));
     }
     let checked = |why: String| (Level::Checked, Some(why));
@@ -162,22 +162,20 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
                 .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
         // Any other token might be an offset: if an earlier item is removed, this goes unnoticed.
         return match by_id {
-            true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
+            true => checked(format!("{name} lists the items after an item, and no answer shows that item again")),
             false => {
-                let why = format!("{name} hands out tokens, and no answer shows what lies before where one leads");
+                let why = format!("{name} hands out tokens, and no answer shows the items before the place of a token");
                 (Level::Anchored, Some(why))
             }
         };
     }
     if paging.hidden {
-        return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
+        return checked(format!("{name} hides items after the limit, so an end is only seen by asking twice"));
     }
     let by_filter = sorted.filters.is_some();
     let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
     if by_filter && !shows_its_end(list, first) {
-        return checked(format!(
-            "{name} filters {first} without its own value, so that no answer shows where it begins"
-        ));
+        return checked(format!("{name} filters {first} without its own value, so no answer shows where it begins"));
     }
     // A page of the flipped list shows both sides of the boundary between two pages.
     let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;

@@ -85,7 +85,7 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
         return Some(Obstacle::new("offsets or page numbers", help));
     }
     let Some(first) = first else {
-        let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
+        let help = "write the order of the list: order = [\"-created_at\", \"id\"]";
         return Some(Obstacle::new("a declared order", help));
     };
     let needs = match places {
@@ -116,7 +116,7 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
         return Some(Obstacle::new(needs, format!("{dialect} filters by {} only", names.join(", "))));
     };
     if !terms.is_exclusive() && !has_inclusive(filter, terms) {
-        return Some(Obstacle::new(needs, format!("{dialect} has no words for less and for greater")));
+        return Some(Obstacle::new(needs, format!("{dialect} has no comparisons for less and for greater")));
     }
     field_obstacle(first, field, filter, terms, dialect)
 }
@@ -131,7 +131,7 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
             Some(Obstacle::new("offsets or page numbers", help))
         }
         None => {
-            let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
+            let help = "write the order of the list: order = [\"-created_at\", \"id\"]";
             Some(Obstacle::new("a declared order", help))
         }
         Some(ID) => None,
@@ -212,7 +212,7 @@ fn field_obstacle(
     }
     let quotes = filter.query.is_some() || !filter.quote.is_empty();
     if quotes && *kind == Kind::Inferred && !quotes_texts_alike(filter) {
-        let help = format!("say fields.{name}.type: {dialect} writes strings, dates and UUIDs in different ways");
+        let help = format!("set fields.{name}.type: {dialect} writes strings, dates and UUIDs in different ways");
         return Some(Obstacle::new(format!("to know what {name} is"), help));
     }
     if quotes && *kind == Kind::Text && quote_of(filter, QuotedKind::Text) == Quote::None {
@@ -234,10 +234,13 @@ fn field_obstacle(
                 ),
                 false => format!("fields.{name}.nulls = \"none\" where there are none; {dialect} can't filter by them"),
             };
-            Some(Obstacle::new(format!("to know where nulls stand in {name}"), help))
+            Some(Obstacle::new(format!("to know where nulls are in {name}"), help))
         }
         _ if filters_nulls => None,
-        _ => Some(Obstacle::new(format!("filters on nulls of {name}"), format!("{dialect} has no words for null"))),
+        _ => Some(Obstacle::new(
+            format!("filters on nulls of {name}"),
+            format!("{dialect} has no comparisons with null"),
+        )),
     }
 }
 

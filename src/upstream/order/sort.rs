@@ -333,27 +333,26 @@ fn faults(
     let mut faults = Vec::new();
     if !uses(Variable::Direction) {
         let help = "put {direction} where the upstream reads which way a key runs".to_owned();
-        faults.push((sort.query.at, "the sort never says which way a key runs".to_owned(), help));
+        faults.push((sort.query.at, "the sort never names the direction of a key".to_owned(), help));
     }
     let whole = !uses(Variable::Field);
     if whole && (sort.join.is_some() || sort.max_keys.is_some()) {
-        let help =
-            "put {field} where the upstream reads which key it is; where it has one order, and is told its direction \
-                    alone, leave join and max_keys out"
-                .to_owned();
-        faults.push((sort.query.at, "the sort never says which key it is".to_owned(), help));
+        let help = "put {field} where the upstream reads which key it is; where it has one order, and takes only its \
+                    direction, leave join and max_keys out"
+            .to_owned();
+        faults.push((sort.query.at, "the sort never names the key".to_owned(), help));
     }
     let says_nulls = sort.nulls_first.is_some() || sort.nulls_last.is_some();
     if uses(Variable::Nulls) && !says_nulls {
-        let help = "say nulls_first and nulls_last, the words for {nulls}".to_owned();
+        let help = "set nulls_first and nulls_last, the words for {nulls}".to_owned();
         faults.push((sort.query.at, "{nulls} has no words".to_owned(), help));
     }
     if says_nulls && !uses(Variable::Nulls) {
         let help = "put {nulls} into sort.query, or leave nulls_first and nulls_last out".to_owned();
-        faults.push((sort.query.at, "nulls_first and nulls_last are never said".to_owned(), help));
+        faults.push((sort.query.at, "nulls_first and nulls_last are never used".to_owned(), help));
     }
     if sort.ascending == sort.descending {
-        let help = "say ascending and descending as the upstream writes them".to_owned();
+        let help = "set ascending and descending as the upstream writes them".to_owned();
         faults.push((at, "both directions of the sort have the same word".to_owned(), help));
     }
     let named = |parameter: &Parameter| parameter.name.variables().next().is_some();

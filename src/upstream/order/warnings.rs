@@ -55,10 +55,10 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
         // Values of other kinds are seldom shown with less precision than they are sorted by.
         if key.kind == Kind::Datetime && key.grain.is_none() {
             let name = &key.name;
-            let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");
+            let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not set");
             let help = format!(
-                "where milliseconds are shown of microseconds, say fields.{name}.grain = \"ms\", or rows of one millisecond \
-                 contradict the order; ties = \"ordered\" says that what is shown is what is sorted by"
+                "where milliseconds are shown of microseconds, set fields.{name}.grain = \"ms\", or rows of one \
+                 millisecond contradict the order; ties = \"ordered\" says that what is shown is what is sorted by"
             );
             diagnostics.warning(term.at, message, help);
         }

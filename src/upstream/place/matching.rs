@@ -28,7 +28,7 @@ impl Match {
 
     fn compile(source: &DialectMatch, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         if source.status.is_none() && source.body.is_empty() && source.present.is_none() {
-            let help = "say a status, members of the body, or what must be present";
+            let help = "name a status, members of the body, or members that must be present";
             places.diagnostics.error(source.at, "an empty match would match every answer", help);
             return None;
         }
@@ -92,7 +92,7 @@ impl Equality {
             Tree::Number(number) => ExpectedScalar::Number(number.clone()),
             Tree::Text(text) => ExpectedScalar::Text(text.clone()),
             Tree::Array(_) | Tree::Object(_) => {
-                let help = "compare with a text, a number, true or false; point deeper for what stands inside";
+                let help = "compare with a string, a number, true or false; point deeper for a value inside";
                 places.diagnostics.error(value.at, "only single values can be compared", help);
                 return None;
             }

@@ -59,7 +59,7 @@ fn compile_one(
         TemplatePart::Variable(_) => true,
     };
     if !text.pieces().iter().all(sendable) {
-        let message = format!("{:?} can't stand in a header", value.value);
+        let message = format!("{:?} can't be in a header", value.value);
         diagnostics.error(value.at, message, "a header's value is one line without control characters");
         return None;
     }

@@ -80,7 +80,7 @@ pub enum HeaderRefusal {
     #[error("Connection can't nominate {0}")]
     Nominated(String),
     /// `Connection` isn't a list of tokens.
-    #[error("Connection is no list of header names")]
+    #[error("Connection is not a list of header names")]
     Connection,
 }
 

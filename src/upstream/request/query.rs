@@ -68,7 +68,7 @@ impl RequestTemplate {
         let headers = HeaderTemplates::compile(&request.headers, Variable::PAGING, diagnostics);
         let body = request.body.as_ref().map(|body| BodyTemplate::compile(body, Variable::PAGING, &[], diagnostics));
         if let Some(body) = request.body.as_ref().filter(|_| request.method != Method::POST) {
-            diagnostics.error(body.at, "a request by GET has no body", "say method = \"POST\"");
+            diagnostics.error(body.at, "a request by GET has no body", "set method = \"POST\"");
             return None;
         }
         Some(Self {
@@ -271,15 +271,15 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
     let mut names: Vec<String> = Vec::new();
     for parameter in &query.parameters {
         if parameter.name.variables().next().is_some() {
-            let help = "variables stand after the `=`";
+            let help = "variables go after the `=`";
             diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
             return None;
         }
         // `page%5Bsize%5D` and `page[size]` are the same parameter. Test: `names_are_decoded_and_unique`.
         let name = parameter.decoded_name();
         if names.contains(&name) {
-            let message = format!("the parameter {name} stands twice");
-            diagnostics.error(source.at, message, "say each parameter once");
+            let message = format!("the parameter {name} is repeated");
+            diagnostics.error(source.at, message, "write each parameter once");
             return None;
         }
         names.push(name);

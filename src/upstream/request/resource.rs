@@ -123,7 +123,7 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
         return None;
     }
     if source.value.contains(['?', '#']) {
-        let help = "what stands after the `?` goes into `query`";
+        let help = "the part after the `?` goes into `query`";
         diagnostics.error(source.at, "a path has no query", help);
         return None;
     }
@@ -267,7 +267,7 @@ impl CountTemplate {
         );
         let Some(source) = count.total.as_ref().or(response.total.as_ref()) else {
             let help = "total = \"/total\", or response.total";
-            diagnostics.error(count.at, "[count] does not say where the total stands", help);
+            diagnostics.error(count.at, "[count] does not say where the total is", help);
             return None;
         };
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
@@ -280,7 +280,7 @@ impl CountTemplate {
         let facts = places.facts;
         if count.method == Method::HEAD && matches!(total, Some(ResponsePlace::Fact(_))) {
             let help = "the answer to HEAD has no body: read header:NAME or content-range:total, or ask by GET";
-            diagnostics.error(source.at, "the total of a HEAD request can't stand in its body", help);
+            diagnostics.error(source.at, "the total of a HEAD request can't be in its body", help);
             return None;
         }
         Some(Self { address: address?, method: count.method.clone(), total: total?, exact_when: exact_when?, facts })

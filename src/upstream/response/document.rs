@@ -23,7 +23,7 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
         _ if begins(b"true") || begins(b"false") => "a JSON boolean",
         // A body that is still compressed came without its `Content-Encoding`, so it wasn't decoded.
         _ if body.starts_with(b"\x1f\x8b") => "a gzip stream",
-        _ => "a text",
+        _ => "plain text",
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
             (b"null", "a JSON null"),
             (b"false", "a JSON boolean"),
             (b"\x1f\x8b\x08", "a gzip stream"),
-            (b"upstream connect error", "a text"),
+            (b"upstream connect error", "plain text"),
         ] {
             assert_eq!(kind_of_document(&HeaderMap::new(), body), kind);
         }

@@ -164,7 +164,7 @@ impl ResponseReader {
             return Ok(without_items(Standing::Gone, None, body));
         }
         if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
-            let detail = format!("the answer, a {status}, is what the dialect calls a failure");
+            let detail = format!("the answer, a {status}, matches a failure of the dialect");
             return Err(ReadingError::Unavailable(detail));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
@@ -199,8 +199,8 @@ impl ResponseReader {
             && let Some(name) = failed::told_by(&body, &ask.query)
         {
             let detail = format!(
-                "the list is empty, and {name:?} beside it says that something failed: response.error says which answers \
-                 are failures, [] none"
+                "the list is empty, and {name:?} beside it says that something failed: response.error says which \
+                 answers are failures; [] means none"
             );
             return Err(ReadingError::Malformed(detail));
         }
@@ -326,8 +326,8 @@ impl ResponseReader {
         ReadingError::Malformed(match error {
             JsonError::TooDeep => return ReadingError::TooDeep(depth),
             JsonError::TooManyItems => return ReadingError::TooManyItems(Limits::default().items),
-            JsonError::Malformed { at } => format!("{kind}: no JSON from byte {at} of {} on", body.len()),
-            JsonError::NotAnArray => format!("what stands at {:?} of {kind} is no array", self.items.to_string()),
+            JsonError::Malformed { at } => format!("{kind}: not valid JSON from byte {at} of {} on", body.len()),
+            JsonError::NotAnArray => format!("the value at {:?} of {kind} is not an array", self.items.to_string()),
             JsonError::ItemMissing { index } => {
                 format!("element {index} has nothing at {:?}, where the item should be", self.item.to_string())
             }
@@ -373,7 +373,7 @@ pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Readin
         }
         400..=499 => ReadingError::Failed { status, body },
         500..=599 => ReadingError::Unavailable(format!("the upstream answered {status}")),
-        _ => ReadingError::Malformed(format!("{status} is no answer to a list")),
+        _ => ReadingError::Malformed(format!("{status} is not an answer to a request for a list")),
     }
 }
 

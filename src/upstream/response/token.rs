@@ -170,7 +170,7 @@ impl TokenReading {
                         // The request is sent to the route's own path, so a link to another path is refused. Test:
                         // `a_link_to_another_path_is_refused`.
                         link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
-                            let detail = format!("a link leads to {path:?}, which is not the path that was asked");
+                            let detail = format!("a link leads to {path:?}, which is not the requested path");
                             ReadingError::Malformed(detail)
                         })?;
                     Some(parameters)
@@ -183,7 +183,7 @@ impl TokenReading {
             // A cursor with such a long token would be refused when a client sends it. Test:
             // `missing_null_and_empty_values_are_no_token`.
             Some(text) if text.len() > LONGEST => {
-                Err(ReadingError::Malformed(format!("a token of {} bytes fits into no cursor", text.len())))
+                Err(ReadingError::Malformed(format!("a token of {} bytes does not fit into a cursor", text.len())))
             }
             text => Ok(text.map(|text| Token(text.into()))),
         }
@@ -224,7 +224,8 @@ fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
     if scalar::kind(raw) == ScalarKind::Null {
         return Ok(None);
     }
-    let unreadable = || ReadingError::Malformed("what continues the list is no object of texts and numbers".to_owned());
+    let unreadable =
+        || ReadingError::Malformed("the continuation of the list is not an object of strings and numbers".to_owned());
     let Some(members) = crate::json::members(raw) else {
         return Err(unreadable());
     };

@@ -391,6 +391,6 @@ mod tests {
         assert_eq!(compile("[]").unwrap_err(), "a body is an object");
         assert_eq!(compile(r#"{"a":"{sise}"}"#).unwrap_err(), "unknown variable {sise}");
         assert_eq!(compile(r#"{"{size}":1}"#).unwrap_err(), "unknown variable {size}");
-        assert_eq!(compile(r#"{"a":"{size"}"#).unwrap_err(), "a brace stands alone in \"{size\"");
+        assert_eq!(compile(r#"{"a":"{size"}"#).unwrap_err(), "a brace has no partner in \"{size\"");
     }
 }

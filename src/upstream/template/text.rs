@@ -387,9 +387,9 @@ fn begins_name(inside: &str) -> bool {
 }
 
 fn report_alone(part: &str, written: &Located<String>, diagnostics: &mut Diagnostics) {
-    let help = "variables are written {name}; other braces stand for themselves in pairs, and are doubled around a name: \
-                {{name}}";
-    diagnostics.error(written.at, format!("a brace stands alone in {part:?}"), help);
+    let help =
+        "variables are written {name}; other braces are literal in pairs, and are doubled around a name: {{name}}";
+    diagnostics.error(written.at, format!("a brace has no partner in {part:?}"), help);
 }
 
 fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
@@ -397,13 +397,13 @@ fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], d
     let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
     let help = match nearest(name, names.iter().copied()) {
         None if names.is_empty() => {
-            format!("no variable can stand here; braces around a name are doubled: {{{{{name}}}}}")
+            format!("no variable can be here; braces around a name are doubled: {{{{{name}}}}}")
         }
         Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
         None if name.chars().all(|letter| letter.is_alphanumeric() || letter == '_') => {
-            format!("variables here: {known}; braces that stand for themselves are doubled: {{{{{name}}}}}")
+            format!("variables here: {known}; literal braces are doubled: {{{{{name}}}}}")
         }
-        None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
+        None => format!("variables here: {known}; where one brace is doubled, all literal ones are"),
     };
     let variable = format!("{{{name}}}");
     // In a long query, the diagnostic points only at the variable. Test: `an_unknown_variable_is_pointed_at`.
@@ -454,13 +454,14 @@ mod tests {
             assert_eq!(parsed(text, &allowed).as_deref(), Ok(rendered), "{text}");
         }
         for (text, said) in [
-            ("{a", "a brace stands alone"),
-            ("a}", "a brace stands alone"),
-            (r#"{"x":{a}"#, "a brace stands alone"),
-            (r#"{"x":{a}}}"#, "a brace stands alone"),
+            ("{a", "a brace has no partner"),
+            ("a}", "a brace has no partner"),
+            (r#"{"x":{a}"#, "a brace has no partner"),
+            (r#"{"x":{a}}}"#, "a brace has no partner"),
             (
                 "{zzzzzz}",
-                "unknown variable {zzzzzz}; variables here: {field} {value} {a} {b}; braces that stand for themselves are doubled: {{zzzzzz}}",
+                "unknown variable {zzzzzz}; variables here: {field} {value} {a} {b}; literal braces are doubled: \
+                 {{zzzzzz}}",
             ),
             ("{fied}", "unknown variable {fied}; did you mean {field}?"),
             (

@@ -217,7 +217,7 @@ fn violations_of_the_protocol_and_refused_credentials_end_a_socket() {
     assert_eq!(client.next(), Err((1009, "a message is too large".to_owned())));
     let mut client = open();
     client.socket.send(Message::binary(vec![1])).expect("it is sent");
-    assert_eq!(client.next(), Err((1003, "a message is no text".to_owned())));
+    assert_eq!(client.next(), Err((1003, "a message is not text".to_owned())));
     // Refused credentials end the connection.
     let mut client = open();
     client.send(&json!({ "type": "watchCollection" }));

@@ -21,7 +21,10 @@ pub mod scan;
 mod strings;
 mod tokens;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[expect(unsafe_code, reason = "what is compiled for an instruction set has to be called, and given its bytes")]
+#[expect(
+    unsafe_code,
+    reason = "functions that are compiled for an instruction set have to be called, and given their bytes"
+)]
 mod vector;
 pub mod write;
 

@@ -253,8 +253,8 @@ mod tests {
         assert_eq!(found("/[rel=next]/missing", links), None, "the first match is the one that is looked into");
         let twice = r#"[{"rel":"next","rel":"prev","n":1},{"rel":"prev","rel":"next","n":2}]"#;
         assert_eq!(found("/[rel=next]/n", twice), Some("2"), "the last of two members counts");
-        assert_eq!(found("/[rel=next]", r#"{"rel":"next"}"#), None, "an object is no list");
-        assert_eq!(found("/[rel=1]", r#"[{"rel":1}]"#), None, "a number is no string");
+        assert_eq!(found("/[rel=next]", r#"{"rel":"next"}"#), None, "an object is not a list");
+        assert_eq!(found("/[rel=1]", r#"[{"rel":1}]"#), None, "a number is not a string");
         assert_eq!(found("/[a=x]/l/[b=y]/v", r#"[{"a":"x","l":[{"b":"y","v":[7]}]}]"#), Some("[7]"));
     }
 

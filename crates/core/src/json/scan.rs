@@ -84,8 +84,8 @@ impl std::fmt::Display for JsonError {
             Self::Malformed { at } => write!(formatter, "not JSON at byte {at}"),
             Self::TooDeep => formatter.write_str("nested too deep"),
             Self::TooManyItems => formatter.write_str("too many elements"),
-            Self::NotAnArray => formatter.write_str("what stands at the items' place is no array"),
-            Self::ItemMissing { index } => write!(formatter, "element {index} lacks what is to be served of it"),
+            Self::NotAnArray => formatter.write_str("the value at the items' place is not an array"),
+            Self::ItemMissing { index } => write!(formatter, "element {index} has nothing at the item's place"),
         }
     }
 }

@@ -71,7 +71,7 @@ impl Answer {
     pub fn listed(body: Vec<u8>, items: Vec<Span>, keys: Vec<Span>) -> Self {
         debug_assert!(
             if items.is_empty() { keys.is_empty() } else { keys.len().is_multiple_of(items.len()) },
-            "{} keys are no whole rows of {} items",
+            "{} keys are not whole rows of {} items",
             keys.len(),
             items.len()
         );

@@ -87,20 +87,20 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
         require(shown.contains(&item), || ClaimFault::Verbatim(format!("item {} is in none of the answers", at + 1)))?;
         // Items without ids may be identical.
         let is_first = (item.1.is_none() && !proven) || ids.insert(item.1);
-        require(is_first, || ClaimFault::Once(format!("the id of item {} stands twice on the page", at + 1)))?;
+        require(is_first, || ClaimFault::Once(format!("the id of item {} is repeated on the page", at + 1)))?;
     }
     let fits = page.items.len() <= *limit as usize || paging.tokens.single_use;
     require(fits, || ClaimFault::Once(format!("{} items are on a page of {limit}", page.items.len())))?;
     // The upstream makes the seams of pages by token, and no answer shows both sides of one.
     if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
-        return Ok(vec!["Each item is one that an answer shows, and no id is there twice.".to_owned()]);
+        return Ok(vec!["Each item is one that an answer shows, and no id is repeated.".to_owned()]);
     }
     let read = |answer: &Answer, item| answer.anchor(order, item).map(Bound::after);
     let items = page.items.iter().map(|place| read(&page.answers[place.answer as usize], place.item as usize));
     let backward = request.target.position.is_backward();
     let items: Option<Vec<Bound>> = if backward { items.rev().collect() } else { items.collect() };
     let (Some(items), Some(anchor)) = (items, anchor_of(request, exchanges)) else {
-        return Err(ClaimFault::Order("the keys of an item, or of the place that was asked for, are not known".into()));
+        return Err(ClaimFault::Order("the keys of an item, or of the requested place, are unknown".into()));
     };
     let mut slices = Vec::new();
     for (number, (fetch, answer)) in exchanges.iter().enumerate() {
@@ -198,7 +198,7 @@ impl PageChecker<'_> {
         let PageRequest { paging, limit, .. } = self.request;
         let places: Vec<&Bound> = [&self.anchor].into_iter().chain(&self.items).collect();
         let is_sorted = places.is_sorted_by(|left, right| self.is_before(left, right));
-        require(is_sorted, || ClaimFault::Order("an item does not come after the place before".into()))?;
+        require(is_sorted, || ClaimFault::Order("an item does not come after the place before it".into()))?;
         let backward = self.request.target.position.is_backward();
         let (ahead, back) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
         for (target, item) in [(ahead, self.items.last()), (back, self.items.first())] {
@@ -208,20 +208,23 @@ impl PageChecker<'_> {
                 _ => continue,
             };
             let is_same = item.is_none_or(|item| self.is_same(item, &Bound::new(std::slice::from_ref(id), false)));
-            require(is_same, || ClaimFault::Whole("a page beside it begins elsewhere".into()))?;
+            require(is_same, || ClaimFault::Whole("the page before or after begins elsewhere".into()))?;
         }
         let more = ahead.is_some() && !page.short;
         let is_full = page.items.len() >= *limit as usize || paging.tokens.single_use;
-        require(is_full || !more, || ClaimFault::Ends("there is more, it says, and it is not full".into()))?;
+        require(is_full || !more, || {
+            ClaimFault::Ends("the page is not full, although it says that there is more".into())
+        })?;
         let may_lead_back = back.is_none() || !self.anchor.keys.is_empty() || self.items.is_empty();
-        require(may_lead_back, || ClaimFault::Ends("it begins where the list does, and leads back".into()))?;
+        require(may_lead_back, || ClaimFault::Ends("the page begins where the list does, and leads back".into()))?;
         let (start, end, last) = (Bound::new(&[], true), Bound::new(&[], false), places[places.len() - 1]);
         let from = if back.is_none() && !self.items.is_empty() { &start } else { &self.anchor };
         let lines = self.chain(page.level(), from, if ahead.is_some() { last } else { &end })?;
         let shows_more = self.slices.iter().flat_map(|slice| &slice.rows).any(|row| self.is_before(last, row));
         let says_more = self.slices.iter().any(|one| one.answer.total.is_some_and(|all| all.value > u64::from(*limit)));
         let is_end = more && !(shows_more || says_more) && self.chain(Level::Exact, last, &end).is_ok();
-        require(!is_end, || ClaimFault::Ends("there is more, it says, after an end".into())).map(|()| lines)
+        require(!is_end, || ClaimFault::Ends("the page says that there is more after the end of the list".into()))
+            .map(|()| lines)
     }
 
     /// Returns the argument that leads from `from` to `goal`: a line for each answer of a chain in which each answer

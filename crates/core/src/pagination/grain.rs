@@ -150,7 +150,10 @@ fn is_uuid(text: &[u8]) -> bool {
 
 /// Returns a number moved by its grain. `Some(None)` if the number is stored as it is shown, `None` if it can't be
 /// moved.
-#[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer option tells whether the number can be moved, the inner one whether it has a grain"
+)]
 fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
     let shown = u8::try_from(digits_after_point(digits)?).unwrap_or(u8::MAX);
     let place = match key.grain {

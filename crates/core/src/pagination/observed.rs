@@ -84,12 +84,12 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
             let said = match raw {
                 b"" => "has no id",
                 b"null" => "has an id that is null",
-                _ => "has an id that is no text or number",
+                _ => "has an id that is neither a string nor a number",
             };
             return Err(AnswerFault::Ids(format!("item {number} of {count} {said}")));
         }
         if !seen.insert(key::identity(&order.id, raw)) {
-            return Err(AnswerFault::Ids(format!("the id of item {number} of {count} stands twice in the answer")));
+            return Err(AnswerFault::Ids(format!("the id of item {number} of {count} is repeated in the answer")));
         }
     }
     Ok(())
@@ -104,10 +104,10 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
             let wrong = match raw {
                 b"" => Some("is missing"),
                 b"null" if matches!(key.nulls, Nulls::None | Nulls::Unsaid) => {
-                    Some("is null, and where nulls stand is not declared: say fields.NAME.nulls")
+                    Some("is null, and the order of nulls is not declared: set fields.NAME.nulls")
                 }
                 b"null" => None,
-                _ if KeyValue::of_strong(&key.kind, raw).is_none() => Some("is nothing that a cursor can hold"),
+                _ if KeyValue::of_strong(&key.kind, raw).is_none() => Some("is not a value that a cursor can hold"),
                 _ => None,
             };
             if let Some(wrong) = wrong {
@@ -142,7 +142,7 @@ fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), A
     // count. Test: `a_size_that_is_ignored_or_capped_in_silence_is_seen`.
     let more = answer.more == Some(true) || (answer.more.is_none() && counted);
     if count < u64::from(size) && more && !paging.hidden {
-        let help = "say size.default and size.max in the dialect as they are, or hidden where items are left out";
+        let help = "set size.default and size.max in the dialect as they are, or hidden where items are left out";
         return Err(AnswerFault::Size(format!(
             "{count} items came where {size} were asked for, and more follow: {help}"
         )));
@@ -204,8 +204,8 @@ mod tests {
             (&[], None),
             (&[&["1", "7"]], None),
             (&[&["1", "7"], &["2", ""]], Some("ids: item 2 of 2 has no id")),
-            (&[&["1", "7"], &["2", "{}"]], Some("ids: item 2 of 2 has an id that is no text or number")),
-            (&[&["1", "7"], &["2", "7.0"]], Some("ids: the id of item 2 of 2 stands twice in the answer")),
+            (&[&["1", "7"], &["2", "{}"]], Some("ids: item 2 of 2 has an id that is neither a string nor a number")),
+            (&[&["1", "7"], &["2", "7.0"]], Some("ids: the id of item 2 of 2 is repeated in the answer")),
             (&[&["1", "7"], &["", "8"]], Some("kinds: age is missing, in item 2 of 2")),
             (
                 &[&["1", "7"], &["\"x\"", "8"]],
@@ -213,7 +213,7 @@ mod tests {
                     "kinds: items 1 and 2 of an answer have keys that can't be compared, or the same id: declare the type by fields.NAME.type",
                 ),
             ),
-            (&[&["[1]", "7"]], Some("kinds: age is nothing that a cursor can hold, in item 1 of 1")),
+            (&[&["[1]", "7"]], Some("kinds: age is not a value that a cursor can hold, in item 1 of 1")),
             (
                 &[&["2", "7"], &["1", "8"]],
                 Some("order: item 2 of an answer comes before the one it follows, by age, id"),

@@ -213,7 +213,7 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, af
         return None;
     }
     let seam = last + 1;
-    debug_assert!(seam > 0, "a seam stands after an item");
+    debug_assert!(seam > 0, "a seam is after an item");
     let of = |wanted: u64| {
         // Pages begin at multiples of their size. Test: `a_seam_is_two_pages_with_nothing_between`.
         let aligned = |size: &u32| seam.is_multiple_of(u64::from(*size));

@@ -73,7 +73,7 @@ fn assert_whole(page: &Page, most: usize) {
         "no item of an answer is on a page twice"
     );
     debug_assert!(page.unproven.is_none() || page.level() <= Level::Anchored, "a flagged page claims no proof");
-    debug_assert!(page.notes.requests > 0, "no page is known without a request");
+    debug_assert!(page.notes.requests > 0, "a page takes at least one request");
     debug_assert!(
         page.answers
             .iter()

@@ -109,7 +109,7 @@ impl Display for Inspection {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         line(out, "length", format_args!("{} characters", self.length))?;
         match &self.finding {
-            Finding::Foreign => line(out, "form", "no cursor of this version of cursorgate"),
+            Finding::Foreign => line(out, "form", "not a cursor of this version of cursorgate"),
             Finding::Unverified { form, key, reason } => {
                 line(out, "form", form)?;
                 line(out, "key", key)?;
@@ -118,7 +118,7 @@ impl Display for Inspection {
             Finding::Unreadable { form, key } => {
                 line(out, "form", form)?;
                 line(out, "key", key)?;
-                line(out, form.tag(), "good, but what it says can't be read: another version made it")
+                line(out, form.tag(), "good, but the content can't be read: another version made the cursor")
             }
             Finding::Verified { form, key, context, issued, says } => {
                 let kind = match says {
@@ -160,9 +160,9 @@ impl Display for CursorForm {
 impl Display for Unverified {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::NoKeys => "not verified, as no keys are at hand; what it says is not shown",
-            Self::UnknownKey => "not verified, as this key is not at hand; what it says is not shown",
-            Self::BadTag => "BAD: it was changed, cut, or made with other keys; what it says is not shown",
+            Self::NoKeys => "not verified, because no keys are available; the content is not shown",
+            Self::UnknownKey => "not verified, because this key is not available; the content is not shown",
+            Self::BadTag => "BAD: the cursor was changed, cut, or made with other keys; the content is not shown",
         })
     }
 }
@@ -192,10 +192,10 @@ fn write_position(out: &mut Formatter<'_>, position: &Position) -> fmt::Result {
         Position::AfterPivot(pivot) => write_pivot(out, "after", pivot),
         Position::BeforePivot(pivot) => write_pivot(out, "before", pivot),
         Position::AfterMarks(marks) => {
-            line(out, "position", "amid marks, reading forward").and_then(|()| write_marks(out, marks))
+            line(out, "position", "among marks, reading forward").and_then(|()| write_marks(out, marks))
         }
         Position::BeforeMarks(marks) => {
-            line(out, "position", "amid marks, reading backward").and_then(|()| write_marks(out, marks))
+            line(out, "position", "among marks, reading backward").and_then(|()| write_marks(out, marks))
         }
         Position::Token(place) => write_token_place(out, place),
     }
@@ -214,7 +214,7 @@ fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Resul
 /// may pass the output on.
 fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result {
     let way = |backward| if backward { "backward" } else { "forward" };
-    line(out, "position", format_args!("in a page of the upstream's, reading {}", way(place.backward)))?;
+    line(out, "position", format_args!("in a page of the upstream, reading {}", way(place.backward)))?;
     match &place.token {
         Some(Token(text)) => {
             let (length, way) = (text.len(), way(place.token_backward));
@@ -229,7 +229,7 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
             write_anchor(out, anchor)?;
         }
         PlaceInPage::Marks(marks) => {
-            line(out, "within", "amid marks")?;
+            line(out, "within", "among marks")?;
             write_marks(out, marks)?;
         }
     }

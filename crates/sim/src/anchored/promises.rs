@@ -302,7 +302,7 @@ impl<'a> Exchange<'a> {
         }
         let mut numbers = HashSet::new();
         if let Some(row) = rows.iter().find(|row| !numbers.insert(row.number)) {
-            return Some(format!("G2 none repeated: row {} stands twice on a page", row.number));
+            return Some(format!("G2 none repeated: row {} is repeated on a page", row.number));
         }
         let onward = if self.forward() { &page.next } else { &page.previous };
         if rows.len() > self.limit as usize || (onward.is_some() && rows.len() < self.limit as usize) {
@@ -371,7 +371,7 @@ impl<'a> Exchange<'a> {
         let visible: Vec<&Row> = self.at_first.iter().filter(|row| !row.is_hidden(traits.hides)).collect();
         let at = rows.first().map_or(0, |first| visible.iter().position(|row| *row == first).unwrap_or(0));
         if !visible.iter().skip(at).take(rows.len()).copied().eq(rows) {
-            return Some("G3 in order: not what stands there".to_owned());
+            return Some("G3 in order: not the rows at that place".to_owned());
         }
         // If rows are hidden, the budget may be spent on answers without items. The core then can't know whether more
         // rows follow.

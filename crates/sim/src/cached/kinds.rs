@@ -75,7 +75,7 @@ pub(super) const KINDS: &[WorldKind<Met>] = &[
     WorldKind::new("a last page that more follows by now", 23, |met| met.end_that_is_none_now > 0),
     WorldKind::new("an entry lost", 395, |met| met.lost > 0),
     WorldKind::new("a page dropped by a write", 338, |met| met.dropped > 0),
-    WorldKind::new("a page not kept because of a write amid it", 137, |met| met.amid_a_write > 0),
+    WorldKind::new("a page not kept because of a write meanwhile", 137, |met| met.amid_a_write > 0),
     WorldKind::new("the same cursor kept for another filter", 97, |met| met.beside_by_filter > 0),
     WorldKind::new("the same cursor kept for another limit", 24, |met| met.beside_by_limit > 0),
     WorldKind::new("back from the next page, in one state", 70, |met| met.mirrored > 0),

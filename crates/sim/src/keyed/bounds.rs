@@ -172,7 +172,7 @@ impl Tally {
         let [(mistaken, checked), (deceived, among)] = self.deceptions();
         for (what, times, of, most) in [
             ("mistaken by changes within their requests", mistaken, checked, bounds.mistaken),
-            ("deceived by answers that are not what is said of them", deceived, among, bounds.deceived),
+            ("deceived by answers that are not what the dialect says", deceived, among, bounds.deceived),
         ] {
             let share = share(times, of, 100_000.0);
             hold(share <= most, format!("{share:.1} of 100,000 checked pages are {what}, at most {most}"));

@@ -40,7 +40,7 @@ impl Wanted {
             Filter::Compare { column, comparison, value } => {
                 let read = shape.column(*column).zip(Some(value.as_ref().unwrap_or(&KeyValue::Null)));
                 let value = read.and_then(|(column, value)| Some(column.misread(column.read(value)?, reads)));
-                let value = value.ok_or_else(|| format!("no value of its column: {filter:?}"))?;
+                let value = value.ok_or_else(|| format!("not a value of its column: {filter:?}"))?;
                 let value = if as_text { value.into_text() } else { value };
                 Self::Compare { column: *column, comparison: *comparison, value }
             }
@@ -109,7 +109,7 @@ impl Wanted {
 /// declared.
 pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Option<String> {
     if listing.flipped && !traits.flips {
-        return Some("asked for the flipped order, which the upstream has not".to_owned());
+        return Some("asked for the flipped order, which the upstream does not have".to_owned());
     }
     let filters = traits.filtering.as_ref().map(|filtering| &*filtering.filters);
     if listing.by_id {
@@ -119,12 +119,12 @@ pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Opti
         }
         let one_run = (0..shape.strong.len()).all(|column| fixed.contains(&column));
         if !(one_run && filters.is_some_and(|filters| filters.sorts_by_id)) {
-            return Some(format!("asked for the list by id alone: {listing:?}"));
+            return Some(format!("asked for the list by id only: {listing:?}"));
         }
     }
     match (listing.filter.as_deref(), filters) {
         (None, _) => None,
-        (Some(filter), None) => Some(format!("filtered, where nothing can be filtered by: {filter:?}")),
+        (Some(filter), None) => Some(format!("filtered, although the upstream has no filters: {filter:?}")),
         (Some(filter), Some(filters)) => refuses(filter, filters),
     }
 }

@@ -52,7 +52,7 @@ features! {
     FromTheEnd: 15.0, "a hint that counts from the end";
     Shuffled: 90.0, "ties shuffled with each query";
     FixedTies: 90.0, "ties fixed, not by id";
-    AmidARun: 90.0, "a page ends amid a run of equal keys";
+    AmidARun: 90.0, "a page ends in the middle of a run of equal keys";
     Coarse: 90.0, "a grain coarser than what is stored";
     CountsApart: 300.0, "counts at another time than the slice";
     CountsCached: 9.3, "counts cached";
@@ -81,9 +81,9 @@ features! {
     FiltersIgnored: 4.7, "range filters that are ignored";
     Seeks: 90.0, "cursors of ids";
     Crowd: 8.0, "200 rows or more of one to three first keys";
-    LongTexts: 4.2, "long texts cut, with ties in order";
+    LongTexts: 4.2, "long strings cut, with ties in order";
     OpaqueAlike: 3.1, "opaque values that are equal though spelt otherwise";
-    CapFalls: 10.1, "a cap that changes without a word";
+    CapFalls: 10.1, "a cap that changes silently";
     CapByPrincipal: 8.3, "other principals with other caps";
     CapByFilter: 8.5, "another cap where a filter is asked for";
     BytesCut: 7.9, "answers cut by bytes";
@@ -94,8 +94,8 @@ features! {
     FilterCoarse: 8.1, "filters of a coarser grain";
     FilterShifted: 8.0, "filters of another zone";
     HiddenUnsaid: 8.1, "rows hidden under a silent cap, undeclared";
-    StickyMore: 7.9, "more on first pages alone";
-    StickyPinned: 8.0, "pinned on first pages alone";
+    StickyMore: 7.9, "more only on first pages";
+    StickyPinned: 8.0, "pinned only on first pages";
     OtherItem: 8.2, "resources of items that give another item";
 }
 

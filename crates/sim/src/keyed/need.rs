@@ -75,7 +75,7 @@ impl Walk<'_> {
         let deceives = traits.deceives();
         let dishonest = match refusal {
             Refusal::Unsorted(_) => (!contradicted && !ignored && !replicas).then_some("refused as unsorted"),
-            Refusal::NoList => (truthful && !traits.misleads()).then_some("refused as no list"),
+            Refusal::NoList => (truthful && !traits.misleads()).then_some("refused as not a list"),
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)
                 .then_some("refused as too deep"),

@@ -97,7 +97,7 @@ pub(crate) fn rows_of(page: &Page, registry: &[Rc<Row>]) -> Result<Vec<Rc<Row>>,
         let row = Row::serial_in(item).and_then(|serial| registry.get(serial as usize));
         row.filter(|row| row.bytes == item).cloned().ok_or_else(|| Violation {
             promise: "G5 verbatim",
-            what: format!("item {index} is no row: {}", String::from_utf8_lossy(item)),
+            what: format!("item {index} is not a row: {}", String::from_utf8_lossy(item)),
         })
     };
     (0..page.items.len()).map(row).collect()

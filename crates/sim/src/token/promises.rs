@@ -329,7 +329,7 @@ impl Visit<'_> {
         // An item that exists and has not changed since that time was there throughout.
         let throughout = |row: &&Row| !row.hidden && row.since < since && is_due(row.seen);
         match self.world.rows.iter().filter(throughout).find(|row| !items.contains(&row.seen)) {
-            Some(row) => Err(format!("G6: says that it is checked, and {:?} is not served", row.seen)),
+            Some(row) => Err(format!("G6: the page says that it is checked, and {:?} is not served", row.seen)),
             None => Ok(()),
         }
     }
@@ -413,7 +413,7 @@ impl Visit<'_> {
         if let Some(item) =
             items.iter().filter(|_| told_apart).find(|item| flat[..place].contains(item) && leg.had.contains(item))
         {
-            return Err(format!("G2: {item:?} stands before the marks and is served again"));
+            return Err(format!("G2: {item:?} is before the marks and is served again"));
         }
         let end =
             items.last().and_then(|last| flat.iter().position(|item| item == last)).map_or(place, |place| place + 1);

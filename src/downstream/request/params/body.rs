@@ -58,7 +58,7 @@ impl BodyPlaces {
             // `places_that_can_not_be_told_apart_are_faults`.
             let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
             if let Some((_, other)) = other {
-                let message = format!("`{text}` and `{other}` are one within the other");
+                let message = format!("one of `{text}` and `{other}` is within the other");
                 diagnostics.error(at, message, "each role needs a member of its own");
                 sound = false;
             }
@@ -109,7 +109,7 @@ impl BodyPlaces {
         for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
             let kind = found.map_or(ScalarKind::Null, scalar::kind);
             if !matches!(kind, ScalarKind::Null | ScalarKind::Object) {
-                let detail = format!("`{parent}` is not an object: what says the page stands in it");
+                let detail = format!("`{parent}` is not an object: the members for the page are in it");
                 return refuse(Code::BodyInvalid, detail, &parent.to_string());
             }
         }
@@ -273,7 +273,7 @@ impl Parameters {
             if self.paging.find(value.as_bytes()).or_else(|| self.sorting.reserved.find(value.as_bytes())).is_some() {
                 let message =
                     format!("`{value}` is a parameter by which the dialect `{}` pages or sorts", list.dialect.name);
-                diagnostics.error(*at, message, "remove it: the gateway says the page and the order itself");
+                diagnostics.error(*at, message, "remove it: the gateway sets the page and the order itself");
                 sound = false;
             }
         }
@@ -287,7 +287,7 @@ fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Poi
         // A step such as `[a=b]` names no member that can be removed. Test:
         // `places_that_can_not_be_told_apart_are_faults`.
         Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
-        Ok(_) => "write such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
+        Ok(_) => "write a place such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
         Err(error) => error.message,
     };
     diagnostics.error(at, format!("{text:?} is not a member of a body"), fault);
@@ -322,8 +322,8 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
     let (code, wanted) = match role {
         Role::Limit | Role::LimitBackward => (Code::LimitInvalid, "a whole number"),
         Role::AfterId | Role::BeforeId => (Code::ParameterInvalid, "an id"),
-        Role::Sort => (Code::SortInvalid, "a text"),
-        Role::Cursor | Role::After | Role::Before => (Code::CursorInvalid, "a text, or null for the first page"),
+        Role::Sort => (Code::SortInvalid, "a string"),
+        Role::Cursor | Role::After | Role::Before => (Code::CursorInvalid, "a string, or null for the first page"),
     };
     let raw = number();
     refuse(code, format!("`{pointer}` is `{}`: write {wanted}", shown(&raw)), &pointer.to_string())
@@ -333,7 +333,7 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
 fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
     let wrong = || {
         let detail = format!(
-            "`{pointer}` is passed on as a parameter: write a text, a number, true or false, or a list of them"
+            "`{pointer}` is passed on as a parameter: write a string, a number, true or false, or a list of them"
         );
         Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(pointer.to_string()))
     };

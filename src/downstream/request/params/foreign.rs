@@ -199,7 +199,7 @@ impl Parameters {
             let text = name.value.as_bytes();
             let own = self.roles.iter().any(|(_, own)| *own == name.value);
             if own || self.paging.find(text).is_some() || self.sorting.covers(text) {
-                let message = format!("`{}` pages or sorts this list, and is no filter of it", name.value);
+                let message = format!("`{}` pages or sorts this list, and is not a filter", name.value);
                 diagnostics.error(
                     name.at,
                     message,

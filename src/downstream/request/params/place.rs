@@ -129,7 +129,7 @@ impl Parameters {
                     return refuse(Code::RangeUnsupported, detail, name);
                 }
                 Some((_, other, _)) => {
-                    let detail = format!("`{other}` and `{name}` both say where the page lies: give one of them");
+                    let detail = format!("`{other}` and `{name}` both give the place of the page: give one of them");
                     return refuse(Code::ParameterConflict, detail, name);
                 }
             }
@@ -145,12 +145,12 @@ impl Parameters {
             return Ok(());
         };
         let range = |limit: &str| {
-            let detail = format!("`{limit}` with `{name}` asks for a range, of which the other end is meant");
+            let detail = format!("`{limit}` with `{name}` asks for a range, counted from its other end");
             refuse(Code::RangeUnsupported, detail, name)
         };
         match role {
             Role::Cursor if is_given(Role::LimitBackward) => {
-                let detail = format!("`{name}` says the direction itself: leave out `{backward}`");
+                let detail = format!("`{name}` sets the direction itself: leave out `{backward}`");
                 refuse(Code::ParameterConflict, detail, backward)
             }
             Role::After | Role::AfterId if is_given(Role::LimitBackward) => range(backward),
@@ -163,7 +163,8 @@ impl Parameters {
     /// path with its id, and none of these can be a segment of a path.
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
-            let detail = format!("`{name}` is not taken here: this list is not looked for by the ids of its items");
+            let detail =
+                format!("`{name}` is not taken here: places in this list can't be given by the ids of its items");
             return refuse(Code::ParameterInvalid, detail, name);
         }
         if matches!(id.as_str(), "" | "." | "..") {
@@ -176,7 +177,7 @@ impl Parameters {
 
 fn both_say<T>(name: &str, legacy: &str) -> Result<T, Box<Problem>> {
     let legacy = shown(legacy);
-    let detail = format!("`{name}` and `{legacy}` both say where the page lies: leave out `{legacy}`");
+    let detail = format!("`{name}` and `{legacy}` both give the place of the page: leave out `{legacy}`");
     refuse(Code::ParameterConflict, detail, &legacy)
 }
 

@@ -107,7 +107,7 @@ impl Sorting {
         if let Some(pair) = pairs.first() {
             let name = String::from_utf8_lossy(&pair.name()).into_owned();
             let name = shown(&name);
-            let detail = format!("`{place}` and `{name}` both say the order: give one of them");
+            let detail = format!("`{place}` and `{name}` both set the order: give one of them");
             return Err(conflict(detail, &name));
         }
         sort::parse(written, place, &self.sortable)
@@ -162,7 +162,7 @@ impl Sorting {
         if !all(&known) {
             let (one, other) = (&said[0].0, said.iter().map(|(name, _)| name).find(|name| **name != said[0].0));
             let other = other.unwrap_or(one);
-            let detail = format!("`{one}` and `{other}` both say the order: give one of them");
+            let detail = format!("`{one}` and `{other}` both set the order: give one of them");
             return Err(conflict(detail, other));
         }
         let names: Vec<String> = pairs.iter().map(|(name, value)| format!("`{name}={}`", shown(value))).collect();

@@ -56,7 +56,7 @@ impl LiveMessageKind {
     }
 }
 
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone count"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services count"))]
 impl LiveCounts {
     /// Adds a new subscriber to the count.
     pub(crate) fn begin_subscriber(&self) {

@@ -62,7 +62,7 @@ impl PurgeReading {
 fn tell(is_up: bool, is_shared: bool, is_told: &AtomicBool) {
     if is_up && !is_shared && !is_told.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "pages are not shared: the shared store does not say the purges; its user may lack a right of \
+            "pages are not shared: the shared store does not report purges; its user may lack a right of \
              docs/shared-store.md"
         );
     }

@@ -37,8 +37,7 @@ fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>
     if let Some(clients) = &webhooks.clients
         && authorizing(&clients.authorize.value, table, routes).is_none()
     {
-        let message =
-            "no route answers services.webhooks.clients.authorize, so that no client can register an endpoint";
+        let message = "no route answers services.webhooks.clients.authorize, so no client can register an endpoint";
         diagnostics.warning(
             clients.authorize.at,
             message,

@@ -124,10 +124,10 @@ fn a_schema_that_is_not_found_is_an_error_with_a_remedy() {
     let good = people("3.1.0", &list, &json!({}));
     let circle = json!({ "A": { "$ref": "#/components/schemas/B" }, "B": { "$ref": "#/components/schemas/A" } });
     for (openapi, people, expected) in [
-        (BY_OPERATION, good.replace("3.1.0", "2.0"), "no OpenAPI document of version 3.0 or 3.1"),
+        (BY_OPERATION, good.replace("3.1.0", "2.0"), "is not an OpenAPI document of version 3.0 or 3.1"),
         (BY_OPERATION, good.clone(), "describes no array at \"/items\" of GET /users"),
         (BY_OPERATION, people("3.1.0", &json!({ "$ref": "#/components/schemas/A" }), &circle), "describes no array"),
-        (BY_OPERATION, good.replace("\"schema\"", "\"schemas\""), "says nothing of the answer to GET /users"),
+        (BY_OPERATION, good.replace("\"schema\"", "\"schemas\""), "does not describe the answer to GET /users"),
         ("{ file = \"people.json\", operation = \"GET /user\" }", good.clone(), "did you mean \"/users\"?"),
         ("{ file = \"people.json\", operation = \"post /users\" }", good.clone(), "has no POST /users"),
         ("{ file = \"people.json\", operation = \"/users\" }", good.clone(), "is not an operation"),

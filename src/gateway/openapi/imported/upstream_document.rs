@@ -36,8 +36,12 @@ impl<'a> UpstreamDocument<'a> {
             Some(version) if version.starts_with("3.1.") => Ok(false),
             Some(version) if version.starts_with("3.0.") => Ok(true),
             _ => {
-                let message = format!("{} is no OpenAPI document of version 3.0 or 3.1", self.file);
-                Err((at, message, "say which by its member `openapi`; older ones can be converted".to_owned()))
+                let message = format!("{} is not an OpenAPI document of version 3.0 or 3.1", self.file);
+                Err((
+                    at,
+                    message,
+                    "write the version in its member `openapi`; older documents can be converted".to_owned(),
+                ))
             }
         }
     }
@@ -128,7 +132,7 @@ impl<'a> UpstreamDocument<'a> {
         let media = types.iter().find(|(name, _)| name.value.starts_with("application/json"));
         let media = media.or_else(|| types.iter().find(|(name, _)| name.value.contains("json")));
         media.and_then(|(_, media)| member(media, "schema")).ok_or_else(|| {
-            let message = format!("{} says nothing of the answer to {} {path}", self.file, method.to_uppercase());
+            let message = format!("{} does not describe the answer to {} {path}", self.file, method.to_uppercase());
             fault(message, "its response 200 needs a schema for application/json".to_owned())
         })
     }

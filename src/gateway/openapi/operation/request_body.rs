@@ -57,8 +57,8 @@ pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: 
 pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
-        "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member stands twice. Every media \
-         type that ends in `+json` will do",
+        "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member is repeated. Every \
+         media type that ends in `+json` will do",
         budgets.body_size, budgets.body_depth
     );
     Document::object([

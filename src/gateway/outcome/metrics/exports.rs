@@ -12,7 +12,7 @@ pub(crate) struct ExportCounts([AtomicU64; STATES.len()]);
 
 impl ExportCounts {
     /// Replaces all numbers. States that aren't in `counts` get 0.
-    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone have exports"))]
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services have exports"))]
     pub(crate) fn set(&self, counts: &[(&str, u64)]) {
         for (word, number) in STATES.into_iter().zip(&self.0) {
             let count = counts.iter().find(|(state, _)| *state == word);

@@ -114,7 +114,7 @@ impl MetricFamily {
             // Values that clients choose have no counter. Test:
             // `a_hundred_thousand_client_keys_leave_the_number_of_series_bounded`.
             let at = known.iter().position(|known| known == value);
-            debug_assert!(at.is_some(), "{value} is no value of {}", self.name);
+            debug_assert!(at.is_some(), "{value} is not a value of {}", self.name);
             Some(index * known.len() + at?)
         })
     }
@@ -147,8 +147,8 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     },
     MetricFamily {
         name: "cursorgate_futile_filters_total",
-        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so that the list was read without \
-               it; after three in a row the filter is not sent for 32 pages.",
+        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so the list was read \
+               without the filter; after three in a row the filter is not sent for 32 pages.",
         labels: &[("outcome", &["in_vain", "given_up", "spared"])],
     },
     MetricFamily {
@@ -247,7 +247,7 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily { name: "cursorgate_page_cache_stored_total", help: "Pages stored.", labels: &[] },
     MetricFamily {
         name: "cursorgate_validated_answers_total",
-        help: "Answers of the upstream that it validated with 304, so that the body from before stood in.",
+        help: "Answers that the upstream validated with 304, so the gateway used the body that it had kept.",
         labels: &[],
     },
     MetricFamily {

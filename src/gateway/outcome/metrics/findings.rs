@@ -92,7 +92,7 @@ mod tests {
         assert!(findings.note("overloaded", None, "server.memory", 2));
         let all = findings.all();
         let told: Vec<_> = all.iter().map(|one| (one.kind, one.count, one.first_seen, one.last_seen)).collect();
-        assert_eq!(told, [("size", 2, 1, 3), ("order", 1, 2, 2)], "load is no fault of a configuration");
+        assert_eq!(told, [("size", 2, 1, 3), ("order", 1, 2, 2)], "load is not a fault of a configuration");
         assert_eq!((all[0].key.as_str(), all[0].detail.as_ref().map(String::len)), ("size.max = 50", Some(LONGEST)));
         findings.forget();
         assert!(findings.all().is_empty() && findings.note("size", None, "", 4));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The result of an attempt to deliver an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services send webhooks"))]
 pub(crate) enum AttemptEnd {
     /// The receiver answered with a status from 200 to 299.
     Delivered,
@@ -40,7 +40,7 @@ pub(crate) struct WebhookCounts {
     waiting: AtomicU64,
 }
 
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services send webhooks"))]
 impl AttemptEnd {
     /// Returns the label value of the result.
     pub(crate) fn word(self) -> &'static str {
@@ -48,7 +48,7 @@ impl AttemptEnd {
     }
 }
 
-#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "services alone send webhooks"))]
+#[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services send webhooks"))]
 impl WebhookCounts {
     pub(crate) fn attempt(&self, end: AttemptEnd) {
         self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);

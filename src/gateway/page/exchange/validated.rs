@@ -74,7 +74,7 @@ impl Validation<'_> {
                 let Some((headers, body)) = known.renewed(&fetched.headers) else {
                     // The entry is dropped. The next request is then unconditional.
                     self.kept.pages.drop_answer(self.key);
-                    return Err(FetchError::Malformed("304 with another ETag than was asked about".to_owned()));
+                    return Err(FetchError::Malformed("304 with an ETag other than the requested one".to_owned()));
                 };
                 held.take(body.len())?;
                 let renewed = Fetched { status: StatusCode::OK, headers, body: body.to_vec() };

@@ -248,7 +248,7 @@ mod tests {
         }
         let unlike = headers(&[("accept", "x")]);
         let same = KeptScope::new(KeptScopeParts { headers: &unlike, ..base }).page(PAGE);
-        assert!(!known.insert(same), "what is no credential decides nothing");
+        assert!(!known.insert(same), "a header that is not a credential decides nothing");
     }
 
     /// Row: A22

@@ -246,7 +246,7 @@ async fn a_version_is_seen_once_under_each_key_of_cursors() {
             let mut see = |of: &[&str], version, before| {
                 tables.see(&SeenVersion { names: &names(of), version, before }, 10).unwrap()
             };
-            assert!(!see(&["a"], "1", None), "the first version is no change");
+            assert!(!see(&["a"], "1", None), "the first version is not a change");
             assert!(!see(&["a"], "1", Some("0")), "another process has seen it");
             assert!(see(&["a"], "2", Some("1")) && !see(&["a"], "2", Some("1")));
             assert!(see(&["a"], "1", Some("2")), "a version that returns");

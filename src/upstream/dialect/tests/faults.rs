@@ -33,15 +33,15 @@ fn faults_in_query_templates_are_reported() {
         ),
         (
             |l| query(l, "p={page"),
-            "a brace stands alone in \"{page\"; variables are written {name}; other braces stand for themselves in pairs, and are doubled around a name: {{name}}",
+            "a brace has no partner in \"{page\"; variables are written {name}; other braces are literal in pairs, and are doubled around a name: {{name}}",
         ),
-        (|l| query(l, "p={page}}"), "a brace stands alone in \"{page}}\""),
-        (|l| query(l, "p=}{page}"), "a brace stands alone in \"}{page}\""),
+        (|l| query(l, "p={page}}"), "a brace has no partner in \"{page}}\""),
+        (|l| query(l, "p=}{page}"), "a brace has no partner in \"}{page}\""),
         (|l| query(l, "?p={page}"), "a query template has no question mark; leave out the leading `?`"),
         (|l| query(l, "p={page}&"), "a parameter without a name in \"p={page}&\""),
         (|l| query(l, "={page}"), "a parameter without a name in \"={page}\""),
-        (|l| query(l, "p={page}&p={size}"), "the parameter p stands twice; say each parameter once"),
-        (|l| query(l, "p={page}&%70={size}"), "the parameter p stands twice; say each parameter once"),
+        (|l| query(l, "p={page}&p={size}"), "the parameter p is repeated; write each parameter once"),
+        (|l| query(l, "p={page}&%70={size}"), "the parameter p is repeated; write each parameter once"),
         (|l| query(l, "{page}={size}"), "the name of a paging parameter can't hold a variable"),
         (
             |l| query(l, "p={page}&o={offset}&s={size}"),
@@ -49,7 +49,7 @@ fn faults_in_query_templates_are_reported() {
         ),
         (
             |l| query(l, "limit={size}"),
-            "the request never says which part of the list it wants; put {page} or {offset}",
+            "the request never names the part of the list that it wants; put {page} or {offset}",
         ),
     ]);
 }
@@ -70,7 +70,7 @@ fn faults_in_equivalent_queries_are_reported() {
 #[test]
 fn faults_in_headers_are_reported() {
     tell(&[
-        (|l| header(l, "X", "a\r\nb"), "\"a\\r\\nb\" can't stand in a header; a header's value is one line"),
+        (|l| header(l, "X", "a\r\nb"), "\"a\\r\\nb\" can't be in a header; a header's value is one line"),
         (|l| header(l, "X Y", "a"), "\"X Y\" is not a header name"),
         (|l| header(l, "X", "{field}"), "unknown variable {field}; variables here: {page}"),
         (|l| header(l, "Host", "a"), "a dialect can't set Host; the gateway sets this header itself: leave it out"),
@@ -84,7 +84,7 @@ fn faults_in_headers_are_reported() {
 #[test]
 fn faults_in_sizes_and_ends_are_reported() {
     tell(&[
-        (|l| query(l, "p={page}"), "how large is a page? the request never says it; say size.default"),
+        (|l| query(l, "p={page}"), "the request never names the size of a page; set size.default"),
         (|l| l.dialect.size.min = Some(at(0_u32)), "size.min is at least 1"),
         (|l| l.dialect.size.max = Some(at(0_u32)), "size.max is at least 1"),
         (|l| l.dialect.size.default = Some(at(0_u32)), "size.default is at least 1"),
@@ -99,9 +99,9 @@ fn faults_in_sizes_and_ends_are_reported() {
                 l.dialect.size.default = Some(at(5_u32));
                 l.dialect.size.choices = vec![5, 10];
             },
-            "the request never says a size, so min, max and choices mean nothing",
+            "the request names no size, so min, max and choices mean nothing",
         ),
-        (|l| l.dialect.response.end = Some(at(EndWord::Flag)), "end = \"flag\", and no flag is read; say has_more"),
+        (|l| l.dialect.response.end = Some(at(EndWord::Flag)), "end = \"flag\", and no flag is read; set has_more"),
         (
             |l| {
                 l.dialect.response.last_page = Some(at("/pages"));
@@ -175,18 +175,18 @@ fn faults_in_matches_are_reported() {
 #[test]
 fn faults_in_sorts_are_reported() {
     tell(&[
+        (|l| l.dialect.sort = Some(sort("sort={direction}", Some(","))), "the sort never names the key; put {field}"),
         (
-            |l| l.dialect.sort = Some(sort("sort={direction}", Some(","))),
-            "the sort never says which key it is; put {field}",
+            |l| l.dialect.sort = Some(sort("sort={field}", Some(","))),
+            "the sort never names the direction of a key; put",
         ),
-        (|l| l.dialect.sort = Some(sort("sort={field}", Some(","))), "the sort never says which way a key runs; put"),
         (|l| l.dialect.sort = Some(sort("s={dir}{field}", None)), "unknown variable {dir}; did you mean {direction}?"),
         (|l| l.dialect.sort = Some(sort("s[{field}]={direction}", Some(","))), "values can't be joined where the name"),
-        (|l| l.dialect.sort = Some(sort("s={field}{direction}{nulls}", None)), "{nulls} has no words; say nulls_first"),
+        (|l| l.dialect.sort = Some(sort("s={field}{direction}{nulls}", None)), "{nulls} has no words; set nulls_first"),
         (|l| l.dialect.sort = Some(sort("page={field}{direction}", None)), "the parameter page both pages and sorts"),
         (
             |l| l.dialect.sort.as_mut().unwrap().nulls_last = Some("x".to_owned()),
-            "nulls_first and nulls_last are never said; put {nulls} into",
+            "nulls_first and nulls_last are never used; put {nulls} into",
         ),
         (
             |l| l.dialect.sort.as_mut().unwrap().descending = String::new(),

@@ -336,8 +336,8 @@ mod tests {
         assert!(is_unhealthy(health.failed("500", 5, || true, now)));
         assert_eq!(health.report().failed_answers, 6);
         assert_eq!(health.answered(now), None, "it was in flight before");
-        assert_eq!(health.reached(now), None, "a connection is no answer");
-        assert_eq!(health.readiness(false, now + SECOND), Readiness::Resting, "a write is no trial");
+        assert_eq!(health.reached(now), None, "a connection is not an answer");
+        assert_eq!(health.readiness(false, now + SECOND), Readiness::Resting, "a write is not a trial");
         assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial);
         assert_eq!(health.failed("500", 5, || true, now + SECOND), None);
         assert_eq!(health.readiness(true, now + 2 * SECOND), Readiness::Resting, "twice as long");
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!([check(false), check(false), check(true), check(false), check(false)], [const { None }; 5]);
         assert_eq!(check(false), Some(HealthChange::Unhealthy("its health check fails: 503".to_owned())));
         assert_eq!(health.readiness(true, now + 60 * SECOND), Readiness::Resting, "no trial");
-        assert_eq!(health.reached(now), None, "a connection is no passed check");
+        assert_eq!(health.reached(now), None, "a connection is not a passed check");
         assert_eq!([check(true), check(false), check(true)], [const { None }; 3]);
         assert_eq!(check(true), Some(HealthChange::Healthy));
         assert_eq!(health.readiness(true, now), Readiness::Ready);
@@ -385,7 +385,7 @@ mod tests {
         assert!(is_unhealthy(health.unreached("refused", now)));
         assert_eq!(check(true), Some(HealthChange::Healthy), "a check reached it");
         assert!(is_unhealthy(health.failed("500", 1, || true, now)));
-        assert_eq!(check(true), None, "a check is no answer to a client");
+        assert_eq!(check(true), None, "a check is not an answer to a client");
     }
 
     #[test]

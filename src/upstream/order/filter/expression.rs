@@ -45,7 +45,7 @@ impl FilterExpression {
             let text = TemplateText::parse(&source.value, source, variables, diagnostics)?;
             if let Some(missing) = variables.iter().find(|variable| !text.variables().any(|used| used == **variable)) {
                 let help = format!("put {{{}}} where the upstream reads it", missing.name());
-                diagnostics.error(source.at, format!("the expression never says {{{}}}", missing.name()), help);
+                diagnostics.error(source.at, format!("the expression never contains {{{}}}", missing.name()), help);
                 return None;
             }
             Some(text)
@@ -58,7 +58,7 @@ impl FilterExpression {
             TemplateText::parse(&source.value, source, &[Variable::Field, Variable::Value], diagnostics)
         })?;
         if words.all().next().is_none() {
-            diagnostics.error(filter.at, "the filter has no words", "say lte and gte, or lt and gt");
+            diagnostics.error(filter.at, "the filter has no comparisons", "set lte and gte, or lt and gt");
             return None;
         }
         let name = parameter.as_ref().map(Parameter::decoded_name);

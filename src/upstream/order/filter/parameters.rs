@@ -41,7 +41,7 @@ impl FilterParameters {
         let grouped = words.all().filter(|(_, parameter)| uses(parameter, Variable::Group)).count();
         let count = words.all().count();
         if count == 0 {
-            diagnostics.error(filter.at, "the filter has no words", "say lte and gte, or lt and gt");
+            diagnostics.error(filter.at, "the filter has no comparisons", "set lte and gte, or lt and gt");
             return None;
         }
         if grouped != 0 && grouped != count {
@@ -53,8 +53,8 @@ impl FilterParameters {
             let needs_value = !matches!(word, ComparisonWord::Compared(Comparison::Null | Comparison::NotNull));
             if needs_value != uses(parameter, Variable::Value) {
                 let (message, help) = match needs_value {
-                    true => ("a comparison never says its value", "put {value} after the `=`"),
-                    false => ("nulls are compared with no value", "leave {value} out of null and not_null"),
+                    true => ("a comparison does not contain its value", "put {value} after the `=`"),
+                    false => ("comparisons with null have no value", "leave {value} out of null and not_null"),
                 };
                 diagnostics.error(filter.at, message, help);
                 return None;
@@ -151,7 +151,7 @@ fn compile_one(source: &Located<String>, diagnostics: &mut Diagnostics) -> Optio
         (Some(parameter), true) => Some(parameter),
         _ => {
             let help =
-                "write name=value, as \"{field}__gte={value}\"; where the upstream takes one expression, say query";
+                "write name=value, as \"{field}__gte={value}\"; where the upstream takes one expression, set query";
             diagnostics.error(source.at, "a comparison is one parameter", help);
             None
         }

@@ -395,28 +395,36 @@ type Change = fn(&mut DialectFilter);
 #[test]
 fn faults_say_what_would_be_right() {
     let cases: [(Right, Change, &str); 18] = [
-        (suffixes, |f| f.terms.gt = None, "the filter has lt and no gt; say gt as well"),
-        (suffixes, |f| f.terms.lte = None, "the filter has gte and no lte; say lte as well"),
+        (suffixes, |f| f.terms.gt = None, "the filter has lt and no gt; set gt as well"),
+        (suffixes, |f| f.terms.lte = None, "the filter has gte and no lte; set lte as well"),
         (suffixes, |f| f.terms.null = None, "the filter has not_null and no null"),
-        (suffixes, |f| f.terms.eq = some("{field}"), "a comparison never says its value; put {value} after the `=`"),
-        (suffixes, |f| f.terms.null = some("{field}={value}"), "nulls are compared with no value"),
+        (
+            suffixes,
+            |f| f.terms.eq = some("{field}"),
+            "a comparison does not contain its value; put {value} after the `=`",
+        ),
+        (suffixes, |f| f.terms.null = some("{field}={value}"), "comparisons with null have no value"),
         (suffixes, |f| f.terms.eq = some("a={value}&b={field}"), "a comparison is one parameter"),
         (
             suffixes,
             |f| f.terms.eq = some("{name}={value}"),
             "unknown variable {name}; variables here: {field} {value} {gr",
         ),
-        (suffixes, |f| f.and = some("{a},{b}"), "and, or and merge are for expressions; say query"),
-        (suffixes, |f| f.terms.from = some("startkey={value}"), "the filter has from and no to; say to as well"),
-        (suffixes, |f| f.terms = DialectTerms::default(), "the filter has no words"),
+        (suffixes, |f| f.and = some("{a},{b}"), "and, or and merge are for expressions; set query"),
+        (suffixes, |f| f.terms.from = some("startkey={value}"), "the filter has from and no to; set to as well"),
+        (suffixes, |f| f.terms = DialectTerms::default(), "the filter has no comparisons"),
         (groups, |f| f.terms.eq = some("{field}={value}"), "some comparisons are in groups, and some are not"),
         (odata, |f| f.query = some("$filter=x"), "filter.query is the parameter that takes the expression"),
         (odata, |f| f.query = some("{filter}"), "filter.query is the parameter that takes the expression"),
         (odata, |f| f.query = some("a={filter}&b=1"), "filter.query is the parameter that takes the expression"),
-        (odata, |f| f.and = some("({a} and b)"), "the expression never says {b}; put {b} where the upstream reads it"),
-        (odata, |f| f.merge = some("{client}"), "the expression never says {filter}"),
+        (
+            odata,
+            |f| f.and = some("({a} and b)"),
+            "the expression never contains {b}; put {b} where the upstream reads it",
+        ),
+        (odata, |f| f.merge = some("{client}"), "the expression never contains {filter}"),
         (odata, |f| f.terms.eq = some("{field} eq {val}"), "unknown variable {val}; did you mean {value}?"),
-        (odata, |f| f.terms = DialectTerms::default(), "the filter has no words"),
+        (odata, |f| f.terms = DialectTerms::default(), "the filter has no comparisons"),
     ];
     for (filter, change, expected) in cases {
         let mut filter = filter();

@@ -92,7 +92,7 @@ fn the_strongest_mode_is_chosen_and_told_why() {
             list.dialect.filter = Some(filter(false));
             list.fields[0].kind = Kind::Text;
         }),
-        told(Mode::Offset, "test has no ranges of created_at that hold their own end: lte and gte, or eq and or")
+        told(Mode::Offset, "test has no ranges of created_at that include their own end: lte and gte, or eq and or")
     );
     assert_eq!(and(|list| list.mode = at(Mode::Offset)), told(Mode::Offset, "mode = \"offset\""));
     assert_eq!(
@@ -118,7 +118,7 @@ fn the_strongest_mode_is_chosen_and_told_why() {
         list.dialect.request.query = at("limit={size}&cursor={token}");
         list.dialect.response.next_token = Some(at("/next"));
     });
-    assert_eq!((mode, why.as_str()), (Mode::Token, "test pages by what it hands out"));
+    assert_eq!((mode, why.as_str()), (Mode::Token, "test pages by the values that it hands out"));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_level_comes_with_the_obstacle_to_the_next() {
                 list.dialect.response.next_token = Some(at("/next"));
             },
             Level::Anchored,
-            "test hands out tokens, and no answer shows what lies before where one leads",
+            "test hands out tokens, and no answer shows the items before the place of a token",
         ),
         (
             |list| {
@@ -278,7 +278,7 @@ fn a_level_comes_with_the_obstacle_to_the_next() {
                 list.order = vec![at(term("id"))];
             },
             Level::Checked,
-            "test lists what comes after an item, and no answer shows that item again",
+            "test lists the items after an item, and no answer shows that item again",
         ),
         (
             |list| {

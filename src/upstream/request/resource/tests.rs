@@ -163,15 +163,15 @@ fn faults_say_what_would_be_right() {
             |l| l.dialect.item = Some(item("{path}{id}/")),
             "\"{path}{id}/\" runs two names into one; {path} and {parent} end without a slash: write \"{path}/{id}\"",
         ),
-        (|l| l.dialect.item = Some(item("{path}?id={id}")), "a path has no query; what stands after the `?` goes"),
+        (|l| l.dialect.item = Some(item("{path}?id={id}")), "a path has no query; the part after the `?` goes"),
         (
             |l| l.dialect.item = Some(item("{path}/{key}")),
             "unknown variable {key}; variables here: {path} {parent} {id}",
         ),
-        (|l| l.dialect.count = Some(count()), "[count] does not say where the total stands; total = \"/total\""),
+        (|l| l.dialect.count = Some(count()), "[count] does not say where the total is; total = \"/total\""),
         (
             |l| l.dialect.count = Some(DialectCount { method: Method::HEAD, total: Some(at("/total")), ..count() }),
-            "the total of a HEAD request can't stand in its body; the answer to HEAD has no body",
+            "the total of a HEAD request can't be in its body; the answer to HEAD has no body",
         ),
         (
             |l| l.dialect.count = Some(DialectCount { query: Some(at("id={id}")), total: Some(at("/n")), ..count() }),

@@ -64,7 +64,7 @@ fn each_status_without_a_list_has_its_error() {
     assert!(malformed(of(204)).starts_with("204: no content; response.past_end"));
     assert!(malformed(of(304)).starts_with("304 "));
     for status in [100, 101, 201, 202, 205, 600, 999] {
-        assert_eq!(malformed(of(status)), format!("{status} is no answer to a list"));
+        assert_eq!(malformed(of(status)), format!("{status} is not an answer to a request for a list"));
     }
     for status in [400, 401, 403, 404, 416, 429, 499] {
         assert_eq!(of(status).unwrap_err(), ReadingError::Failed { status, body: list.as_bytes().to_vec() });
@@ -99,10 +99,13 @@ fn a_body_that_is_no_list_is_described_and_never_shown() {
     let html = "<!DOCTYPE html><p>secret</p>";
     assert_eq!(
         malformed(read(|_| (), 200, &[], html)),
-        format!("an HTML document: no JSON from byte 0 of {} on", html.len())
+        format!("an HTML document: not valid JSON from byte 0 of {} on", html.len())
     );
-    assert_eq!(malformed(read(|_| (), 200, &[], "")), "an empty body: no JSON from byte 0 of 0 on");
-    assert!(malformed(read(|_| (), 200, &[], r#"{"data":[{"id":1}"#)).starts_with("a JSON object: no JSON from byte"));
+    assert_eq!(malformed(read(|_| (), 200, &[], "")), "an empty body: not valid JSON from byte 0 of 0 on");
+    assert!(
+        malformed(read(|_| (), 200, &[], r#"{"data":[{"id":1}"#))
+            .starts_with("a JSON object: not valid JSON from byte")
+    );
     assert_eq!(malformed(read(|_| (), 200, &[], "{}")), r#"no array at "/data" of a JSON object"#);
     let body = r#"{"data":null,"meta":{"x":1},"a@example.com":1,"7":2}"#;
     assert_eq!(
@@ -112,7 +115,7 @@ fn a_body_that_is_no_list_is_described_and_never_shown() {
     assert_eq!(malformed(read(|_| (), 200, &[], "[1]")), r#"no array at "/data" of a JSON array"#);
     assert_eq!(
         malformed(read(|_| (), 200, &[], r#"{"data":{"id":1}}"#)),
-        r#"what stands at "/data" of a JSON object is no array"#
+        r#"the value at "/data" of a JSON object is not an array"#
     );
     let wrapped = |list: &mut ListSettings| list.dialect.response.item = Some(at("/node"));
     assert_eq!(

@@ -143,7 +143,7 @@ fn a_link_to_another_path_is_refused() {
     let body = |link: &str| format!("{{\"data\":[{{\"id\":1}}],\"next\":{link:?}}}");
     for link in ["https://elsewhere/admin?page=2", "/items/1?page=2", "/other"] {
         match read(&dialect, None, false, &body(link)) {
-            Err(ReadingError::Malformed(detail)) => assert!(detail.contains("not the path that was asked"), "{detail}"),
+            Err(ReadingError::Malformed(detail)) => assert!(detail.contains("not the requested path"), "{detail}"),
             other => panic!("{other:?}"),
         }
     }

@@ -50,7 +50,8 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     }
     other.extend_from_slice(&body[copied..]);
     if shape.item == Pointer::default() {
-        let again = outline_page(WindowMarker::Portable, &other, shape, limits).expect("it is as closed as before");
+        let again = outline_page(WindowMarker::Portable, &other, shape, limits)
+            .expect("the edited body is as complete as the original");
         let again = again.items.unwrap_or_default();
         assert_eq!(again.len(), items.len());
         assert!(again.iter().all(|item| item.of(&other) == b"null"));

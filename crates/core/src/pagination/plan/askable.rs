@@ -37,7 +37,7 @@ impl<'a> Askable<'a> {
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
-        debug_assert!(0 < most && least.max(1) <= most, "sizes from {least} to {most} are none");
+        debug_assert!(0 < most && least.max(1) <= most, "there are no sizes from {least} to {most}");
         Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
     }
 

@@ -43,15 +43,15 @@ pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, fir
     let (first, last, name) = (first + 1, last + 1, &order.id.name);
     let said = format!("items {first} to {last} of an answer have equal keys and are not in the order of {name}");
     if matches!(order.id.kind, Kind::Inferred | Kind::Text) && holds_digits(answer, order, order.strong.len()) {
-        let help = format!("say fields.{name}.type = \"number-in-string\", or else ties = \"unordered\"");
-        return Cause::Digits.said(format!("{said}, which is digits in quotes in every item: {help}"));
+        let help = format!("set fields.{name}.type = \"number-in-string\", or else ties = \"unordered\"");
+        return Cause::Digits.said(format!("{said}; {name} is digits in quotes in every item: {help}"));
     }
-    Cause::Ties.said(format!("{said}: say ties = \"unordered\""))
+    Cause::Ties.said(format!("{said}: set ties = \"unordered\""))
 }
 
 /// Describes an id that one answer contains twice.
 pub(in crate::pagination) fn twice(place: usize) -> Unsorted {
-    Cause::Twice.said(format!("the id of item {} stands twice in one answer", place + 1))
+    Cause::Twice.said(format!("the id of item {} is repeated in one answer", place + 1))
 }
 
 /// Describes items whose keys can't be compared with the keys in a cursor.
@@ -66,7 +66,7 @@ pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anch
     if let Some((_, (key, _))) = inferred.find(|(column, _)| holds_texts(*column)) {
         let name = &key.name;
         return Cause::Text.said(format!(
-            "{name} is a date and time in some items, and another text in others: say fields.{name}.type = \"string\""
+            "{name} is a date and time in some items, and another string in others: set fields.{name}.type = \"string\""
         ));
     }
     Cause::Kind.said("the items can't be compared with the item that the cursor names: its keys are of another type")
@@ -88,8 +88,8 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
             // A null with a declared place can be compared. Test: `a_null_with_a_place_is_not_blamed`.
             if span.of(&answer.body) == b"null" && matches!(key.nulls, Nulls::Unsaid | Nulls::None) {
                 return Cause::Null.said(format!(
-                    "{name} is null in item {number} of an answer, and where nulls stand is not declared: \
-                     say fields.{name}.nulls"
+                    "{name} is null in item {number} of an answer, and the order of nulls is not declared: set \
+                     fields.{name}.nulls"
                 ));
             }
         }
@@ -116,8 +116,8 @@ pub(in crate::pagination) fn unkept(answer: &Answer, order: &Order, item: usize)
                 [] => return absent(answer, item, name, is_id),
                 b"null" if is_id => (Cause::NoId, "is null"),
                 b"null" => (Cause::Null, "is null"),
-                _ if is_id => (Cause::NoId, "is no text or number that a cursor can hold"),
-                _ => (Cause::Kind, "is no text or number that a cursor can hold"),
+                _ if is_id => (Cause::NoId, "is not a string or number that a cursor can hold"),
+                _ => (Cause::Kind, "is not a string or number that a cursor can hold"),
             };
             return cause.said(format!("{name} {said} in item {number} of an answer"));
         }
@@ -131,7 +131,7 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
     let what = match answer.items.get(item).map(|span| span.of(&answer.body)) {
         Some([b'[', ..]) => Some("an array"),
         Some([b'{', ..]) | None => None,
-        Some(_) => Some("no object"),
+        Some(_) => Some("not an object"),
     };
     match what {
         Some(what) => {
@@ -139,11 +139,11 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
             Cause::NoObject.said(format!("item {number} of an answer is {what}, and so has no {name}: {help}"))
         }
         None if is_id => {
-            let help = "say where it stands by `id`, or leave `order` out: then the items' bytes tell them apart";
+            let help = "set its place by `id`, or leave `order` out: then the items' bytes tell them apart";
             Cause::NoId.said(format!("item {number} of an answer has no {name}, by which items are told apart: {help}"))
         }
         None => {
-            let help = format!("say where it stands by fields.{name}.at");
+            let help = format!("set its place by fields.{name}.at");
             Cause::NoKey.said(format!("item {number} of an answer has no {name}, which the order names: {help}"))
         }
     }
@@ -177,8 +177,8 @@ fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted>
         let [Some(KeyRef::Text(one)), Some(KeyRef::Text(other))] = texts else { return None };
         let name = &key.name;
         let said = format!(
-            "{name} is a date and time in one of the items {left} and {right} of an answer, and another text in the other: \
-             say fields.{name}.type = \"string\""
+            "{name} is a date and time in one of the items {left} and {right} of an answer, and another string in the \
+             other: set fields.{name}.type = \"string\""
         );
         (is_date_time(&one) != is_date_time(&other)).then(|| Cause::Text.said(said))
     })
@@ -202,15 +202,15 @@ fn text_help(answer: &Answer, order: &Order, column: usize, is_id: bool) -> Stri
     let name = if is_id { &order.id.name } else { &order.strong[column].name };
     if holds_digits(answer, order, column) {
         return format!(
-            "it is digits in quotes in every item, and if the upstream sorts it as a number, say fields.{name}.type = \
-             \"number-in-string\""
+            "{name} is digits in quotes in every item, and if the upstream sorts it as a number, set \
+             fields.{name}.type = \"number-in-string\""
         );
     }
     if is_id {
         return format!("compared byte by byte; if the upstream sorts {name} in another way, leave `order` out");
     }
     format!(
-        "compared byte by byte; if the upstream sorts it without regard to case or by a language, say \
+        "compared byte by byte; if the upstream sorts it without regard to case or by a language, set \
          fields.{name}.collation; if by a list of words, type = \"rank\"; if in a way of its own, type = \"opaque\""
     )
 }

@@ -579,6 +579,6 @@ fn edges_are_named_as_the_order_allows() {
     assert_eq!((first.around.before.len(), first.around.after.len()), (0, 2));
     assert_eq!((last.around.before.len(), last.around.after.len()), (2, 0));
     let Position::Token(place) = page.next.clone().unwrap().position else { panic!("not by token") };
-    let PlaceInPage::Marks(marks) = place.within else { panic!("not amid marks") };
+    let PlaceInPage::Marks(marks) = place.within else { panic!("not among marks") };
     assert_eq!((marks.before.len(), marks.after.len()), (3, 1));
 }

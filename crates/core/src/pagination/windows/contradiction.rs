@@ -104,7 +104,7 @@ impl KeyReader<'_> {
             let Ok(view) = view else { continue };
             if self.is_reversed(&contradicted, asked, &view) {
                 return self.contradicted(Cause::Order.said(format!(
-                    "the items at the offsets {} and {} are sorted otherwise than their keys compare, or replicas differ",
+                    "the items at the offsets {} and {} are not in the order of their keys, or replicas differ",
                     contradicted.earlier.begins, contradicted.later.begins
                 )));
             }

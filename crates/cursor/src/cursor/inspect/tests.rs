@@ -57,7 +57,7 @@ fn the_content_of_an_unverified_cursor_is_not_shown() {
             assert_eq!(inspection.length, cursor.len());
             assert_eq!(inspection.finding, Finding::Unverified { form, key: 1, reason });
             let shown = inspection.to_string();
-            assert!(shown.contains("what it says is not shown"), "{shown}");
+            assert!(shown.contains("the content is not shown"), "{shown}");
             assert!(!shown.contains("secret") && !shown.contains("4711") && !shown.contains("position"), "{shown}");
         }
     }
@@ -83,7 +83,7 @@ fn a_sealed_cursor_is_shown_with_its_keys() {
         "length     86 characters\n\
          form       sealed\n\
          key        1\n\
-         seal       not verified, as no keys are at hand; what it says is not shown\n"
+         seal       not verified, because no keys are available; the content is not shown\n"
     );
 }
 
@@ -170,21 +170,21 @@ fn positions_and_hints_are_told_in_words() {
         (
             Position::BeforeMarks(marks()),
             none,
-            "position   amid marks, reading backward\nmarks      00000000ab ff00000001 | none\n\
+            "position   among marks, reading backward\nmarks      00000000ab ff00000001 | none\n\
              hint       offset 0, run 0\n",
         ),
         (
             place(Some(Token("https://internal/?key=secret".into())), PlaceInPage::Marks(marks())),
             none,
-            "position   in a page of the upstream's, reading forward\n\
+            "position   in a page of the upstream, reading forward\n\
              token      28 bytes, not shown, which lead backward\n\
-             within     amid marks\nmarks      00000000ab ff00000001 | none\n\
+             within     among marks\nmarks      00000000ab ff00000001 | none\n\
              circle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",
         ),
         (
             place(None, PlaceInPage::Whole),
             none,
-            "position   in a page of the upstream's, reading forward\ntoken      none: the first page\n\
+            "position   in a page of the upstream, reading forward\ntoken      none: the first page\n\
              within     the whole page\ncircle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",
         ),
     ];

@@ -218,8 +218,8 @@ fn places_that_can_not_be_told_apart_are_faults() {
         }
     };
     for (roles, fault) in [
-        (&[(Role::Cursor, "/a"), (Role::Limit, "/a/b")][..], "`/a/b` and `/a` are one within the other"),
-        (&[(Role::Cursor, "/a"), (Role::Limit, "/a")], "`/a` stands for two roles"),
+        (&[(Role::Cursor, "/a"), (Role::Limit, "/a/b")][..], "one of `/a/b` and `/a` is within the other"),
+        (&[(Role::Cursor, "/a"), (Role::Limit, "/a")], "`/a` is used for two roles"),
         (
             &[(Role::Cursor, "/payload/page")],
             "`/payload/page` is a member by which the dialect `page-limit` pages or sorts",
