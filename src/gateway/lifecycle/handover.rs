@@ -4,7 +4,6 @@
 //!
 //! Pingora's own upgrade needs two processes that are started and signalled in step. It also stops the old process
 //! before the new one has shown that its configuration is valid.
-//! new one has proven its configuration.
 
 use std::{
     io::{self, Read as _, Write as _},
