@@ -1,29 +1,29 @@
-# A small image that runs cursorgate as a user without rights (65532):
+# A small image that runs cursorgate as an unprivileged user (65532):
 #
 #   docker build -t cursorgate --build-arg CURSORGATE_COMMIT="$(git rev-parse --short HEAD)" .
 #   docker run -p 8080:8080 -e CURSORGATE_KEY -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
 #
-# Without a listener in the configuration, the gateway listens on 0.0.0.0:8080 in a container; CURSORGATE_LISTEN changes
-# the address of a listener that is at 127.0.0.1. The health check asks the admin listener, [admin] or
-# CURSORGATE_ADMIN=127.0.0.1:9180: without one the container is never healthy.
+# Without a listener in the configuration, the gateway listens on 0.0.0.0:8080 in a container. CURSORGATE_LISTEN
+# replaces the address of a listener at 127.0.0.1. The health check sends requests to the admin listener, which [admin]
+# or CURSORGATE_ADMIN=127.0.0.1:9180 turns on. Without an admin listener, the container is never healthy.
 #
-# `make image-check` builds it and tries the result.
+# `make image-check` builds the image and tests it.
 
-# The version of rust-toolchain.toml.
+# The same version as in rust-toolchain.toml.
 FROM docker.io/library/rust:1.95.0-bookworm AS build
-# zlib-ng is built with CMake, OpenSSL from source; Perl, make and a C compiler are in the image.
+# zlib-ng needs CMake. OpenSSL, which is built from source, needs Perl, make and a C compiler, which the image has.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
-# The path at which deploy/build.sh gives the same bytes as in the archive and the Debian package.
+# The path that deploy/build.sh needs to produce the same bytes as in the archive and the Debian package.
 WORKDIR /var/tmp/cursorgate/source
-# .dockerignore lists the files of the build.
+# .dockerignore selects the files of the build.
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
 ARG CURSORGATE_COMMIT=unknown
-# Crates and what was built of them stay in the builder's caches. Sources are made newer than those, whatever times the
-# checkout gave them.
+# The builder caches crates and their build results. `touch` makes the sources newer than the cached results, regardless
+# of their times in the checkout.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/var/tmp/cursorgate/target,sharing=locked \
     find . -type f -exec touch {} + \
@@ -39,10 +39,10 @@ LABEL org.opencontainers.image.title="cursorgate" \
     org.opencontainers.image.revision="$CURSORGATE_COMMIT"
 COPY --from=build /usr/local/bin/cursorgate /usr/local/bin/cursorgate
 COPY LICENSE /usr/share/doc/cursorgate/LICENSE
-# nonroot, by number, so that a cluster can see that it is not root.
+# The user `nonroot` by its number, from which a cluster can see that it isn't root.
 USER 65532:65532
 EXPOSE 8080
-# SIGTERM, the default: requests in hand are finished, at most for server.shutdown_timeout.
+# SIGTERM, the default: the gateway finishes its requests, within server.shutdown_timeout.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["/usr/local/bin/cursorgate", "health", "--config", "/etc/cursorgate/cursorgate.toml"]

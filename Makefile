@@ -1,27 +1,28 @@
-# The one door to everything that is done with this repository. Each target does all of its own set-up, on a bare Debian
-# machine with Rust as well as on yours; .ci/run calls the same ones.
+# The targets for all work on this repository. Each target installs what it needs, on a bare Debian machine with Rust as
+# on your machine. .ci/run uses the same targets.
 #
-#   make demo              a legacy API with the gateway in front of it, and three lines to paste
-#   make test              all that must hold: lint, and every test
-#   make lint              formatting, clippy, rustdoc, dependencies
-#   make docs              the documentation as a site, below target/docs; no link, command or configuration in it is stale,
-#                          and no key, code, metric or field of the log is missing
-#   make site-check        the site in a browser, on a desktop and on a phone, in light and dark
-#   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
-#   make quick             the quick part of `make test` for a change of the core: about a minute
-#   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
-#   make restarts          clients that walk through 200 reloads, upgrades and rolling restarts: some minutes
-#   make live-crowd        2,000 subscribers of one live page: one request to the upstream for all of them
-#   make exports           an export of a million rows while they change, whose process is killed twenty times: half an hour
-#   make crowd             10,000 clients at a time in front of a slow upstream: a minute; prints the times of the gateway
-#   make dist              the files of a release below target/dist, the same bytes wherever they are made: RELEASING.md
-#   make dist-check        makes them a second time, elsewhere, and compares; installs the Debian package and runs it
-#   make image             the container image, by Docker or Podman
-#   make image-check       builds the image by buildah, where need be without a registry, and runs it
-#   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
-#   make mutants           faults planted in the core, one at a time, and which of its tests notice; NAMES="a b" plants those
-#   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
-#   make clean-test-env    removes them
+#   make demo              runs a legacy API with the gateway in front of it, and prints three commands to try
+#   make test              runs `make lint`, `make site-check` and all tests
+#   make lint              checks formatting, clippy, rustdoc and dependencies
+#   make docs              builds the documentation as a site below target/docs. Checks its links, commands and
+#                          configurations, and that it names every key, code, metric and field of the log
+#   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
+#   make bench             measures the cost of a page, compared with the alternatives; QUICK=1 takes minutes
+#   make quick             runs the quick tests for a change of the core, in about a minute
+#   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
+#   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
+#   make live-crowd        tests that 2,000 subscribers of one live page need only one request to the upstream
+#   make exports           exports a million rows while they change, and kills the process twenty times: half an hour
+#   make crowd             sends 10,000 clients at once to a slow upstream, and prints the gateway's times: a minute
+#   make dist              makes the files of a release below target/dist, the same bytes everywhere: RELEASING.md
+#   make dist-check        makes these files again elsewhere and compares them; installs and runs the Debian package
+#   make image             builds the container image with Docker or Podman
+#   make image-check       builds the image with buildah, if necessary without a registry, and runs it
+#   make fuzz SECONDS=60   fuzzes the parsers of untrusted bytes for this time
+#   make mutants           plants faults in the core, one at a time, and reports the tests that notice; NAMES="a b"
+#                          plants only these faults
+#   make test-env          installs the third-party servers and clients of the end-to-end tests below target/
+#   make clean-test-env    removes these servers and clients
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,15 +30,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := test
 
 SECONDS ?= 60
-# Not empty: fewer rounds, a smaller table.
+# If not empty, the benchmark has fewer rounds and a smaller table.
 QUICK ?=
-# Of the benchmark: page, cache, depth, drift, memory, micro; empty: all of them.
+# The parts of the benchmark: page, cache, depth, drift, memory, micro. Empty: all parts.
 PARTS ?=
-# Empty: another one each time.
+# The seed of the simulator. Empty: a new seed for each run.
 SEED ?=
-# Of the faults that are planted; empty: all of them.
+# The names of the faults to plant. Empty: all faults.
 NAMES ?=
-# A binary to compare that of the image with; empty: none.
+# A binary to compare the image's binary with. Empty: no comparison.
 BINARY ?=
 
 comma := ,
@@ -50,7 +51,7 @@ CARGO_CYCLONEDX_VERSION := 0.5.9
 TEST_ENV := $(CURDIR)/target/test-env
 export CURSORGATE_TEST_ENV := $(TEST_ENV)
 
-# The version is in the path, so that another one is another file.
+# The version is in the path, so a new version is installed as another file.
 DENY_ROOT := $(CURDIR)/target/tools/cargo-deny-$(CARGO_DENY_VERSION)
 CARGO_DENY := $(DENY_ROOT)/bin/cargo-deny
 
@@ -70,7 +71,7 @@ BENCH_EXPRESS := $(CURDIR)/target/bench/express
 BENCH_QUICK := $(filter-out 0,$(QUICK))
 BENCH_PROFILE := $(if $(BENCH_QUICK),quick,release)
 
-# $(call need,PROBE,PACKAGES): where the probe fails, installs Debian packages; elsewhere says which are missing.
+# $(call need,PROBE,PACKAGES): if the probe fails, installs Debian packages, or names them on other systems.
 define need
 	if ! { $(1); } >/dev/null 2>&1; then \
 		command -v apt-get >/dev/null || { echo "missing, please install what Debian calls: $(2)" >&2; exit 1; }; \
@@ -81,8 +82,8 @@ define need
 	fi
 endef
 
-# What is only run here links Debian's OpenSSL where that can be had: building it takes minutes.
-# Tests, and whatever cargo builds without this file, have it built in.
+# The binaries of these targets run only on this machine, so they link the system's OpenSSL if it is installed: building
+# OpenSSL takes minutes. Tests, and builds without this file, compile it in.
 demo bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
 
 .PHONY: demo
@@ -96,12 +97,12 @@ test: lint site-check test-env
 .PHONY: docs
 docs: site build-needs
 	cargo test --quiet --locked --test tidy documents::
-	@# Every key, metric and field of the log.
+	@# These tests check that every key, metric and field of the log is documented.
 	cargo test --quiet --locked --lib documented
 	@echo "target/docs/index.html"
 
-# A warning is an error: a link that leads nowhere, also to a heading, and a page that no other one leads to. Pages load
-# nothing from elsewhere. The site is made anew, for pages that did not change may have links to those that did.
+# A warning is an error: a link to a missing page or heading, or a page without a link to it. Pages must not load
+# anything from other sites. The site is built from scratch, because unchanged pages may have links to changed ones.
 .PHONY: site
 site: $(TEST_ENV)/docs.installed
 	rm -rf target/docs
@@ -110,8 +111,8 @@ site: $(TEST_ENV)/docs.installed
 	@! grep --recursive --include='*.html' --only-matching --extended-regexp '<(script|link|img|iframe|source)[^>]+(src|href)="(https?:)?//[^"]*"' target/docs
 	@! grep --recursive --include='*.css' --only-matching --extended-regexp '(@import|url\()[^;)]*//[^;)]*' target/docs
 
-# The site in a browser: no page is wider than a phone, none loads anything from elsewhere, and those that people meet first
-# are audited, in light and dark. Their screenshots are below target/site.
+# Opens the site in a browser: no page may be wider than a phone or load anything from other sites. The pages that
+# people open first are audited, in light and dark. Their screenshots are below target/site.
 .PHONY: site-check
 site-check: site $(TEST_ENV)/browser.installed
 	cd "$(TEST_ENV)/browser" && node --input-type=module - "$(CURDIR)/target/docs" "$(CURDIR)/target/site" \
@@ -122,20 +123,21 @@ lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	@# The gateway alone.
+	@# The gateway without services.
 	cargo clippy --locked --package cursorgate --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --package cursorgate --package cursorgate-core --package cursorgate-cursor --package cursorgate-link
-	@# The fuzzers are a workspace of their own, with a lock of its own: here it is seen that they still build.
+	@# The fuzzers are a separate workspace with a separate lock file. This command checks that they still build.
 	RUSTFLAGS="--cfg fuzzing" cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	"$(CARGO_DENY)" --locked check bans licenses sources
-	@# The advisory database is a Git repository: the one thing here that can't come from a package registry.
+	@# The advisory database is a Git repository, so it can't be fetched from a package registry.
 	@if timeout 60 "$(CARGO_DENY)" --locked fetch db >/dev/null 2>&1; then \
 		"$(CARGO_DENY)" --locked check --disable-fetch advisories; \
 	else \
 		echo "SKIPPED: cargo deny check advisories (the advisory database can't be fetched from here)"; \
 	fi
 
-# Built as the tests are, whose parts are rebuilt in seconds: `cargo sim` takes longer to build, and walks twice as fast.
+# The simulator is built with the profile of the tests, which rebuilds in seconds. `cargo sim` takes longer to build,
+# but walks twice as fast.
 .PHONY: quick
 quick:
 	cargo fmt --check
@@ -159,19 +161,19 @@ crowd: build-needs
 restarts: build-needs
 	cargo test --locked --test end_to_end -- --ignored --exact --nocapture restarts::clients_notice_no_change_at_length
 
-# CURSORGATE_EXPORT_ROWS is the number of rows; each store has a run of its own.
+# CURSORGATE_EXPORT_ROWS is the number of rows. Each store is tested in a separate run.
 .PHONY: exports
 exports: build-needs
 	cargo test --locked --test end_to_end -- --ignored --nocapture --test-threads=1 exports::million::
 
-# The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS, MUTANT_SECONDS and
-# MUTANT_GUARANTEES are passed on: crates/mutants/src/main.rs. The results are in crates/mutants/RESULTS.md.
+# The faults are planted in a copy, which is built below target/mutants. crates/mutants/src/main.rs explains the
+# variables MUTANT_WALKS, MUTANT_SECONDS and MUTANT_GUARANTEES. The results are in crates/mutants/RESULTS.md.
 .PHONY: mutants
 mutants: build-needs
 	cargo run --quiet --locked --package cursorgate-mutants -- $(NAMES)
 
-# What was found before is below target/ and tried again first; an input that fails is printed, and kept there. Address
-# sanitizers take a nightly compiler: without them, coverage guides the search all the same.
+# The inputs of earlier runs are below target/ and are tried first. An input that fails is printed, and stored there
+# too. Address sanitizers need a nightly compiler, so they aren't used; coverage still guides the search.
 .PHONY: fuzz
 fuzz: build-needs $(CARGO_FUZZ)
 	@$(call need,command -v c++,build-essential)
@@ -183,7 +185,7 @@ fuzz: build-needs $(CARGO_FUZZ)
 			-verbosity=0 -print_final_stats=1 2>&1 | sed "/^#* Recommended/,/^#* End of recommended/d"; \
 	done
 
-# One build takes a quarter of an hour on two cores that do nothing else.
+# A build takes a quarter of an hour on two idle cores.
 .PHONY: dist
 dist: dist-needs
 	PATH="$(DEB_ROOT)/bin:$(CYCLONEDX_ROOT)/bin:$$PATH" deploy/dist.sh "$(DIST)"
@@ -203,8 +205,8 @@ image-check: package-needs
 	@$(call need,command -v buildah,buildah crun)
 	BINARY="$(BINARY)" tests/deploy/image.sh
 
-# What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The servers are installed
-# while the binaries are built; these are kept apart, for cargo builds others in their place.
+# benches/README.md describes the measurements, and benches/compare.py compares two runs. The servers are installed
+# while the binaries are built. The binaries are copied, because later builds overwrite them in cargo's folder.
 .PHONY: bench
 bench: build-needs openssl-needs
 	if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
@@ -225,7 +227,7 @@ test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_
 clean-test-env:
 	rm -rf "$(TEST_ENV)"
 
-# What building takes beside Rust: a C compiler, CMake for zlib-ng, and Perl for OpenSSL, which is built from source.
+# The requirements of a build besides Rust: a C compiler, CMake for zlib-ng, and Perl to build OpenSSL from source.
 .PHONY: build-needs
 build-needs:
 	@command -v cargo >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
@@ -233,7 +235,7 @@ build-needs:
 	@$(call need,command -v cmake,cmake)
 	@$(call need,perl -MFindBin -MIPC::Cmd -e 1,perl)
 
-# Elsewhere than on Debian it is looked for, and else built.
+# On other systems than Debian, OpenSSL is built from source unless it is installed.
 .PHONY: openssl-needs
 openssl-needs:
 	@if command -v apt-get >/dev/null; then $(call need,pkg-config --exists openssl libzstd,pkg-config libssl-dev libzstd-dev) fi
@@ -246,12 +248,12 @@ python-needs:
 postgres-needs:
 	@$(call need,command -v postgres || ls /usr/lib/postgresql/*/bin/postgres,postgresql)
 
-# Debian's package starts a server where there is systemd; the tests start their own.
+# With systemd, Debian's package starts a server. The tests don't use it, but start their own.
 .PHONY: redis-needs
 redis-needs:
 	@$(call need,command -v redis-server && command -v setpriv,redis-server util-linux)
 
-# The programs of examples/clients.
+# Required by the programs of examples/clients.
 .PHONY: jq-needs
 jq-needs:
 	@$(call need,command -v jq && command -v curl,jq curl)
@@ -260,14 +262,14 @@ jq-needs:
 node-needs:
 	@$(call need,command -v node && command -v npm,nodejs npm)
 
-# A browser without windows, and fonts for it: pages are opened in it, and names in the demo are Chinese and Hindi too. The
-# driver from npm brings none.
+# A headless browser to open pages, which the driver from npm doesn't include, and fonts for the Chinese and Hindi names
+# in the demo.
 .PHONY: browser-needs
 browser-needs:
 	@$(call need,command -v chromium-headless-shell || command -v chromium,chromium-headless-shell)
 	@$(call need,fc-list :lang=zh | grep . && fc-list :lang=hi | grep .,fontconfig fonts-dejavu-core fonts-wqy-microhei fonts-lohit-deva)
 
-# For systemd-analyze; it need not run.
+# Required for systemd-analyze. systemd needn't be running.
 .PHONY: systemd-needs
 systemd-needs:
 	@$(call need,command -v systemd-analyze,systemd)
@@ -294,7 +296,7 @@ $(TEST_ENV)/python.installed: tests/end_to_end/requirements.txt | python-needs
 	"$(TEST_ENV)/python/bin/pip" install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# $(call npm-packages,NAME): what a package.json and its lock name, below the environment.
+# $(call npm-packages,NAME): installs the packages of a package.json and its lock file below the environment.
 define npm-packages
 	rm -rf "$(TEST_ENV)/$(1)"
 	mkdir -p "$(TEST_ENV)/$(1)"
@@ -303,7 +305,7 @@ define npm-packages
 	touch $@
 endef
 
-# $(call npm-and-python-packages,NAME): the same, and beside it what a requirements.txt names, in python.
+# $(call npm-and-python-packages,NAME): like npm-packages, and also installs a requirements.txt in the folder `python`.
 define npm-and-python-packages
 	rm -rf "$(TEST_ENV)/$(1)"
 	mkdir -p "$(TEST_ENV)/$(1)"
@@ -314,7 +316,7 @@ define npm-and-python-packages
 	touch $@
 endef
 
-# promtool alone is taken from Debian's package of Prometheus, whose installation would start a server.
+# Only promtool is extracted from Debian's package of Prometheus, because installing the package would start a server.
 $(TEST_ENV)/promtool.installed:
 	rm -rf "$(TEST_ENV)/promtool"
 	mkdir -p "$(TEST_ENV)/promtool"
@@ -365,7 +367,7 @@ WALKERS := tests/end_to_end/walkers
 $(TEST_ENV)/walkers.installed: $(WALKERS)/package.json $(WALKERS)/package-lock.json | node-needs
 	$(call npm-packages,walkers)
 
-# The packages are those that readers of the examples install.
+# The same packages as readers of the examples install.
 CLIENTS := examples/clients
 $(TEST_ENV)/guides.installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json tests/end_to_end/guides/requirements.txt | node-needs python-needs
 	$(call npm-and-python-packages,guides)

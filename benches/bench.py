@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures what the gateway costs, side by side with what one would do instead, in one run on one machine.
+"""Measures the cost of the gateway and of its alternatives side by side, in one run on one machine.
 
     python3 benches/bench.py [--quick] [PART ...]
 
-PART is page, cache, depth, drift, memory, micro; all of them where none is named, but for micro in a quick run. `make bench`
-installs what it needs and builds what it starts. Writes target/bench/results.json and results.md, and the charts that
-docs/performance.md shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
+PART is page, cache, depth, drift, memory or micro. Without a PART, all of them run; a quick run leaves out micro. `make
+bench` installs the servers and builds the binaries. Writes target/bench/results.json and results.md, and the charts in
+docs/performance.md; a quick run writes its charts to target/bench. benches/README.md describes each measurement.
 """
 
 import argparse
@@ -31,25 +31,25 @@ PARTS = {"page": page.run, "cache": cache.run, "depth": depth.run, "drift": drif
 
 @dataclasses.dataclass
 class Plan:
-    """How much is measured."""
+    """The extent of the measurements."""
 
     quick: bool
-    # What is measured where nothing is named.
+    # The parts that run if the command names none.
     parts: list
     sizes: list
-    # Seconds under load before anything is measured, rounds of everything that is measured in rounds, and seconds of each.
+    # The seconds of load before each measurement, the number of rounds, and the seconds of each round.
     warm_up: int
     rounds: int
     seconds: int
     rows: int
-    # Whole walks of the table in each way.
+    # The number of whole walks through the table for each way of paging.
     walks: int
-    # Whether our other envelopes are measured beside `standard`, and passing through.
+    # Whether cursorgate is also measured with other envelopes than `standard`, and when it passes requests through.
     every_peer: bool
-    # Connections that are held idle, and requests that are held in flight.
+    # The numbers of idle connections and of requests in flight.
     idle: int
     in_flight: int
-    # Seconds of load after which memory is looked at, and seconds in which it must stay the same.
+    # The seconds of load before memory is measured, and the seconds for which it must not change.
     load: int
     still: float
 
@@ -69,7 +69,7 @@ FULL = Plan(
     load=120,
     still=2,
 )
-# Single steps take a build of their own.
+# `micro` is left out, because it needs a separate build.
 QUICK = dataclasses.replace(
     FULL,
     quick=True,
@@ -107,7 +107,7 @@ def versions():
 
 
 def pingora():
-    """From the lock file."""
+    """Returns the version of Pingora in the lock file."""
     lines = iter((machine.ROOT / "Cargo.lock").read_text().splitlines())
     for line in lines:
         if line == 'name = "pingora"':
@@ -116,7 +116,7 @@ def pingora():
 
 
 def overview(results):
-    """The head of the report: where it was measured, and the ratios."""
+    """Returns the lines at the head of the report: the machine, the versions, and the ratios."""
     lines = ["# What cursorgate costs\n", ", ".join(f"{key} {value}" for key, value in results["machine"].items()), ""]
     lines += [", ".join(f"{name} {value}" for name, value in results["versions"].items()), ""]
     lines += ["| comparison | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
@@ -126,7 +126,7 @@ def overview(results):
 
 
 def written(results, lines):
-    """Writes the results, and returns them as text."""
+    """Writes the results to files, and returns them as Markdown."""
     text = "\n".join([*overview(results), *lines]) + "\n"
     (machine.WORK / "results.md").write_text(text)
     (machine.WORK / "results.json").write_text(json.dumps(results, indent=2) + "\n")
@@ -144,7 +144,7 @@ def main():
     plan = QUICK if chosen.quick else FULL
     machine.WORK.mkdir(parents=True, exist_ok=True)
     most = machine.allow_many_connections()
-    # Some are needed for other things than connections, and the gateway keeps half of them for upstreams.
+    # Some of the open files aren't connections, and the gateway reserves half of them for upstreams.
     plan.idle, plan.in_flight = min(plan.idle, most // 2 - 500), min(plan.in_flight, (most - 500) // 2)
     results = {
         "machine": machine.machine(),
@@ -160,7 +160,7 @@ def main():
             began = time.monotonic()
             whole.take(run(plan))
             results["seconds"][part] = round(time.monotonic() - began)
-            # After each part, so that one that fails costs no other.
+            # The results are written after each part, so a part that fails loses only its own.
             text = written(results | {"comparisons": whole.comparisons, "measurements": whole.measurements}, whole.lines)
     print(text)
     print(f"written: {machine.WORK}/results.md, results.json; charts in {chart.QUICK if plan.quick else chart.COMMITTED}")

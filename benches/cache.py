@@ -1,5 +1,5 @@
-"""Pages that were made before: CPU time of a page from the gateway's memory and from a store, beside caches that pass the
-same bytes on, and the time of a walk whose next page is made ahead."""
+"""Cached pages: the CPU time of a page from the gateway's memory and from a store, compared with other caches that pass
+on the same bytes, and the time of a walk whose next page is made ahead."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from machine import WORK, Process, free_port, gateway, get
 from report import Report, amount, between
 from servers import SIZES
 
-# What the table calls them, in its order.
+# The names of the peers in the table, in its order.
 PEERS = {
     "bare-pingora": "bare Pingora, passing through",
     "uncached": "cursorgate, `standard`, made anew",
@@ -26,10 +26,10 @@ PEERS = {
     "varnish": "Varnish",
 }
 
-# The names of hosts by which the pages of the store are told apart: more than the memory before it holds.
+# The number of host names, each with its own pages in the store: more than the memory in front of the store can hold.
 HOSTS = 200
 
-# The walk: pages, the time of an answer of the upstream, and the time that the client takes with a page.
+# The walk: its number of pages, the time of an upstream's answer, and the client's pause after each page.
 PAGES = 40
 UPSTREAM_SECONDS = 0.02
 CLIENT_SECONDS = 0.02
@@ -112,7 +112,7 @@ backend legacy {{ .host = "127.0.0.1"; .port = "{upstream}"; }}
 sub vcl_backend_response {{ set beresp.ttl = 1h; }}
 """
 
-# Each request has another host, so that the memory before the store does not have its page.
+# Each request has another host, so its page isn't in the memory in front of the store.
 MANY_HOSTS = """
 local number = 0
 function request()
@@ -137,7 +137,7 @@ def varnish(upstream):
     path.write_text(VARNISH.format(upstream=upstream.port))
     port = free_port()
     command = ["varnishd", "-F", "-f", str(path), "-a", f"127.0.0.1:{port}", "-n", str(WORK / "varnish"), "-s", "malloc,64m"]
-    # One pool with few threads: as one worker, as far as Varnish can be had so.
+    # One pool with few threads is the closest that Varnish comes to one worker.
     options = ["-j", "none", "-p", "thread_pools=1", "-p", "thread_pool_min=5", "-p", "thread_pool_max=40"]
     return Process("varnish", [*command, *options], port)
 
@@ -149,7 +149,7 @@ def redis():
 
 
 def start(sizes):
-    """All servers; for each size its peers. The other caches pass on the very bytes of the gateway's page."""
+    """Starts all servers. Returns the peers for each size. The other caches pass on the bytes of the gateway's page."""
     upstream, store = servers.upstream(), redis()
     bare, plain = servers.bare_pingora(upstream), servers.cursorgate(upstream)
     memory = cursorgate("cursorgate-cached", upstream)
@@ -187,7 +187,7 @@ def start(sizes):
 
 
 def walk(client, way):
-    """Seconds of a walk by a client that takes its time with each page."""
+    """Returns the seconds of a walk by a client that pauses after each page."""
     began = time.monotonic()
     _, given = client.get(f"/{way}?limit=20")
     for _ in range(PAGES - 1):
@@ -210,7 +210,7 @@ def walks(rounds):
     client, taken, asked = Client(port), {"alone": [], "ahead": []}, {"alone": [], "ahead": []}
     for _ in range(rounds):
         for way in taken:
-            # What the walk before it left is old by then.
+            # After this pause, the pages of the previous walk are stale.
             time.sleep(1.1)
             before = listing.asked
             taken[way].append(walk(client, way))
@@ -222,7 +222,7 @@ def walks(rounds):
 
 
 def run(plan):
-    """Rounds of all peers in turn, as in `page`."""
+    """Measures all peers in turn in each round, as in `page`."""
     sizes, store = start([size for size in plan.sizes if size != "1m"])
     measured = {size: {name: [] for name in PEERS} for size in sizes}
     spent = {size: [] for size in sizes}

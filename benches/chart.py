@@ -1,13 +1,14 @@
-"""The charts that docs/performance.md shows, as SVG, written without help: what a page costs, and what it costs the deeper it lies.
+"""Writes the charts in docs/performance.md as SVG, without a library: the cost of a page, and its cost by depth.
 
-Both have logarithmic scales, because what they compare differs by orders of magnitude: so points and lines, no bars.
+Both charts have logarithmic scales, because the values differ by orders of magnitude. So they use points and lines, not
+bars.
 """
 
 import math
 
 from machine import ROOT, WORK
 
-# The committed ones; a quick run leaves them alone.
+# The folder of the committed charts, and the folder for the charts of a quick run.
 COMMITTED, QUICK = ROOT / "benches" / "charts", WORK / "charts"
 INK, MUTED, GRID = "#1f2933", "#64707d", "#e3e7eb"
 OURS, OTHERS = "#c2410c", "#5b7083"
@@ -69,7 +70,7 @@ def rounded(value):
 
 
 class Scale:
-    """Logarithmic: from a value to a place."""
+    """A logarithmic scale, which maps values to positions in the drawing."""
 
     def __init__(self, values, begin, end):
         self.low, self.high = math.log10(min(values)), math.log10(max(values))
@@ -80,7 +81,7 @@ class Scale:
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self):
-        """Powers of ten within the scale; 1, 2, 5 of each where there would be fewer than two."""
+        """Returns the powers of ten within the scale, or 1, 2 and 5 times each if that is fewer than two ticks."""
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         for steps in ((1,), (1, 2, 5)):
             ticks = [step * 10**power for power in powers for step in steps]
@@ -91,7 +92,7 @@ class Scale:
 
 
 def cost(medians, quick):
-    """`medians`: size -> peer -> CPU microseconds a request."""
+    """Draws the cost of a page. `medians` maps size -> peer -> CPU microseconds per request."""
     sizes = list(medians)
     shown = {name: label for name, label in ROWS.items() if any(name in values for values in medians.values())}
     left, top, row, panel, gap = 226, 78, 26, 210, 26
@@ -122,7 +123,7 @@ def cost(medians, quick):
 
 
 def depth(medians, names, rows, quick):
-    """`medians`: way -> page -> milliseconds; `names` says what the ways are called."""
+    """Draws the cost by depth. `medians` maps way -> page -> milliseconds, and `names` maps each way to its label."""
     left, top, right, bottom = 70, 60, 560, 350
     drawing = Drawing(800, 405, f"Latency of a page of 100 by its depth in a table of {rows:,} rows (logarithmic scales)")
     latencies = [value for pages in medians.values() for value in pages.values()]
@@ -136,7 +137,7 @@ def depth(medians, names, rows, quick):
         drawing.line(across(page), top, across(page), bottom)
         drawing.text(across(page), bottom + 20, f"{page:,}", "middle", MUTED, 11)
     drawing.text((left + right) / 2, bottom + 42, "page", "middle", MUTED)
-    # Labels stand at the ends of their lines, and as far apart as their letters are high.
+    # Labels are at the ends of their lines, at least the height of a line of text apart.
     ends = sorted((up(medians[way][pages[-1]]), way) for way in medians)
     last = -math.inf
     for y, way in ends:

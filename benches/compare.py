@@ -3,9 +3,9 @@
 
     python3 benches/compare.py OLD.json NEW.json
 
-Prints the ratio of new to old for every comparison and every figure that both runs have. Comparisons are ratios of one
-run and so stand against those of another machine; figures do that only on the same machine. `*` marks what has changed by
-more than both runs scatter: their ranges have nothing in common.
+Prints the ratio of new to old for every comparison and every measurement that both runs have. Comparisons are ratios
+within one run, so they can be compared between machines; measurements can't. `*` marks a change that is larger than the
+scatter of both runs: their ranges don't overlap.
 """
 
 import json
@@ -22,7 +22,7 @@ def by_name(entries):
 
 
 def rows(old, new):
-    """Name, unit, both medians, their ratio, and whether the ranges lie apart."""
+    """Yields the name, the unit, both medians, their ratio, and whether the ranges don't overlap."""
     before, after = by_name(old), by_name(new)
     for name, entry in after.items():
         if name in before:

@@ -1,5 +1,5 @@
-"""Depth: what a page costs the deeper it lies, in a PostgreSQL table of a million rows behind the legacy test service,
-by `page=` directly and through the gateway by offset, by keyset and by seek, with pivots that are warm and cold."""
+"""Depth: the cost of a page by its depth in a PostgreSQL table of a million rows, which the legacy test service serves.
+Measured with `page=` directly, and through the gateway by offset, by keyset and by seek, with warm and cold pivots."""
 
 import json
 import statistics
@@ -13,10 +13,10 @@ from report import Report, amount, between
 
 LIMIT = 100
 PAGES = (1, 100, 1_000, 9_999)
-# Pages at which the ways whose cost grows with depth are measured for the time of their whole walk.
+# The number of pages from which the time of a whole walk is estimated, for the ways whose cost grows with depth.
 SAMPLES = 20
 ESTIMATED = ("direct", "offset")
-# Seconds of walks after which there are no further ones, so that a slow machine ends in time too.
+# The seconds of walks after which no other walk begins, so that slow machines end in time too.
 ENOUGH = 240
 SERVICE = ROOT / "tests/end_to_end/upstreams/postgres/service.py"
 WAYS = {
@@ -66,14 +66,14 @@ seek = {{ path = "/seek", mode = "seek" }}
 
 
 class Client:
-    """One kept connection. Where it is cold, each request is another principal's, for whom nothing is remembered."""
+    """A client with a persistent connection. A cold client sends new credentials, without cached data, each time."""
 
     def __init__(self, port, cold=False):
         self.connection = HTTPConnection("127.0.0.1", port, timeout=300)
         self.cold, self.asked = cold, 0
 
     def get(self, target):
-        """Milliseconds, and the body."""
+        """Requests a target. Returns the milliseconds and the body."""
         self.asked += 1
         headers = {"Authorization": f"Bearer {self.asked}"} if self.cold else {}
         began = time.perf_counter()
@@ -92,7 +92,7 @@ def following(page):
 
 
 def walk(client, route, rows, pages):
-    """A whole walk: seconds, and the targets of the pages whose latency is measured."""
+    """Walks the whole table. Returns the seconds, and the targets of the pages whose latency is measured."""
     target, number, seen, at = f"/{route}?limit={LIMIT}", 0, set(), {}
     began = time.perf_counter()
     while target:
@@ -112,14 +112,14 @@ def direct_target(page):
 
 
 def offset_target(client, page):
-    """The page behind the one before it, which a request by page number leads to."""
+    """Returns the target of a page, by a cursor from the previous page, which is requested by its number."""
     if page == 1:
         return f"/offset?limit={LIMIT}"
     return following(client.get(f"/offset?page={page - 1}&per_page={LIMIT}")[1])
 
 
 def sampled_walk(client, target_of, count):
-    """Seconds of a walk of `count` pages whose cost grows with depth: pages at even distances, and the area below them."""
+    """Estimates the seconds of a walk of `count` pages whose cost grows with depth, from pages at even distances."""
     pages = sorted({1 + round(step * (count - 1) / SAMPLES) for step in range(SAMPLES + 1)})
     taken = [client.get(target_of(page))[0] for page in pages]
     areas = zip(zip(pages, taken), zip(pages[1:], taken[1:]))
@@ -153,7 +153,7 @@ def run(plan):
         for way in WAYS:
             for page in pages:
                 if way == "seek":
-                    # Its pivot may have been forgotten since the walk.
+                    # The pivot may have been evicted since the walk, so the first request isn't measured.
                     clients[way].get(at[way][page])
                 measured[way][page].append(clients[way].get(at[way][page])[0])
         print(f"  latency: round {number + 1} of {plan.rounds}", flush=True)
@@ -182,7 +182,7 @@ def reported(plan, pages, measured, walks):
     for way in ("direct", "offset", "keyset", "seek", "seek-cold"):
         latencies = measured[way]
         report.compared(f"depth/{way}-last-to-first", latencies[pages[-1]], latencies[pages[0]])
-        # The first page may cost more than those behind it: it is where the gateway learns what its upstream gives at most.
+        # The first page may cost more than later ones, because the gateway learns the upstream's cap there.
         report.compared(f"depth/{way}-last-to-{pages[1]}", latencies[pages[-1]], latencies[pages[1]])
     for way in ("keyset", "seek", "seek-cold", "offset"):
         report.compared(f"walk/direct-to-{way}", walks["direct"], walks[way])

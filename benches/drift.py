@@ -1,4 +1,4 @@
-"""Drift: how many upstream requests a page takes that isn't where it was, against how far it has moved."""
+"""Drift: the number of upstream requests for a page, by the number of places that the page has moved."""
 
 import http.server
 import json
@@ -13,7 +13,7 @@ from report import Report, amount, spread
 
 LIMIT = 20
 ROWS = 60_000
-# The page from which each trial goes on; as far from both ends as the largest drift needs.
+# The page from which each trial continues, at a distance from both ends that is larger than the largest drift.
 BEGIN = 1_500
 DRIFTS = (0, 1, 10, 100, 10_000)
 WAYS = {
@@ -67,14 +67,14 @@ seek = {{ path = "/seek", mode = "seek", filterable = ["id"] }}
 
 
 class Listing:
-    """The legacy list, newest first, in memory: it counts what it is asked, and drifts when it is told to."""
+    """The legacy list, newest first, in memory. Counts its requests, and drifts on demand."""
 
     def __init__(self):
         self.ids = list(range(ROWS, 0, -1))
         self.asked = 0
 
     def drift(self, by):
-        """So many come in front of all, or so many of the first go."""
+        """Inserts this number of items at the start, or removes as many there if the number is negative."""
         if by < 0:
             del self.ids[:-by]
         else:
@@ -82,7 +82,7 @@ class Listing:
             self.ids[:0] = range(newest + by, newest, -1)
 
     def answer(self, path, query):
-        """What it gives for a request; nothing for an item that is not there."""
+        """Returns the answer to a request; None for an item that doesn't exist."""
         self.asked += 1
         item = re.fullmatch(r"/(?:items|untold)/(\d+)", path)
         if item:
@@ -101,7 +101,7 @@ class Listing:
 
 
 def serve(listing):
-    """The list on a port of its own, in a thread of this process."""
+    """Serves the list on a separate port, in a thread of this process."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -127,7 +127,7 @@ def serve(listing):
 
 
 def trial(client, listing, way, page, drift):
-    """The requests that the page behind `page` takes, after the list has drifted; its items are the ones that follow."""
+    """Returns the number of requests for the page after `page` once the list has drifted. Checks the page's items."""
     dialect = "page" if way.startswith("page") else "offset"
     begin = f"page={page}" if dialect == "page" else f"offset={(page - 1) * LIMIT}"
     _, first = client.get(f"/{way}?{begin}&limit={LIMIT}")
@@ -142,8 +142,8 @@ def trial(client, listing, way, page, drift):
 
 
 def undisturbed(client, listing, way, pages):
-    """Requests a page of a walk over a list at rest, its first page left out: that one may have to learn the upstream's
-    largest page."""
+    """Returns the requests per page in a walk over an unchanging list. The first page is left out, because the gateway
+    may have to learn the upstream's cap there."""
     _, page = client.get(f"/{way}?limit={LIMIT}")
     before = listing.asked
     for _ in range(pages):

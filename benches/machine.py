@@ -1,4 +1,4 @@
-"""What every part of the benchmark needs: processes that end with it, ports, CPU time, memory, and what machine this is."""
+"""Functions for all parts of the benchmark: child processes, ports, CPU time, memory, and facts about the machine."""
 
 import atexit
 import base64
@@ -17,15 +17,15 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
 TICKS = os.sysconf("SC_CLK_TCK")
-# Where the Makefile puts what it has built; other binaries can be measured by naming them.
+# The binaries that the Makefile has built. The variables name other binaries to measure.
 GATEWAY = os.environ.get("CURSORGATE_BIN", str(WORK / "bin/cursorgate"))
 BARE_PINGORA = os.environ.get("BARE_PINGORA_BIN", str(WORK / "bin/bare-pingora"))
-# Where the Makefile installs what Python servers need.
+# The Python environment that the Makefile installs for servers in Python.
 PYTHON = os.environ.get("CURSORGATE_TEST_ENV", str(ROOT / "target/test-env")) + "/python/bin/python"
 
 
 def allow_many_connections():
-    """As many open files as this user may have, for this process and all that it starts. Gives their number."""
+    """Raises the limit of open files to this user's maximum, also for child processes. Returns the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
@@ -38,7 +38,7 @@ def free_port():
 
 
 class Process:
-    """A server of the benchmark: it is up when its port answers, and ends with the benchmark."""
+    """A server of the benchmark. The constructor waits until its port answers. It ends with the benchmark."""
 
     def __init__(self, name, command, port=None, **options):
         self.name = name
@@ -56,7 +56,7 @@ class Process:
         raise SystemExit(f"{name} does not listen: see {self.log.name}")
 
     def announced(self):
-        """The port that it prints as `port N`."""
+        """Returns the port that the server prints as `port N`."""
         for _ in range(6_000):
             for line in pathlib.Path(self.log.name).read_text(errors="replace").splitlines():
                 if line.startswith("port "):
@@ -67,7 +67,7 @@ class Process:
         raise SystemExit(f"{self.name} says no port: see {self.log.name}")
 
     def tree(self):
-        """Its process and the workers of it."""
+        """Returns the ids of the server's process and its workers."""
         found, grown = {self.child.pid}, True
         while grown:
             grown = False
@@ -80,15 +80,15 @@ class Process:
         return found
 
     def cpu_seconds(self):
-        """User and system time of all of it so far."""
+        """Returns the user and system time that all its processes have used so far."""
         return sum(cpu_seconds(process) for process in self.tree())
 
     def resident(self):
-        """Resident memory of all of it, in bytes."""
+        """Returns the resident memory of all its processes, in bytes."""
         return sum(int(status(process).get("VmRSS", "0 kB").split()[0]) * 1024 for process in self.tree())
 
     def settled(self, still=2.0, most=15.0):
-        """Resident memory once it has stayed within 1 % for `still` seconds; after `most` seconds whatever it is then."""
+        """Returns the resident memory once it has stayed within 1 % for `still` seconds, or after `most` seconds."""
         ends, since, level = time.monotonic() + most, time.monotonic(), self.resident()
         while time.monotonic() < ends and time.monotonic() - since < still:
             time.sleep(0.1)
@@ -110,7 +110,7 @@ class Process:
 
 
 def gateway(name, text, port):
-    """The gateway with a configuration of its own."""
+    """Starts the gateway with this configuration."""
     path = WORK / f"{name}.toml"
     path.write_text(text)
     environment = {
@@ -138,7 +138,7 @@ def cpu_seconds(process):
 
 
 def get(url, headers=None):
-    """Status, headers, body."""
+    """Requests a URL. Returns the status, the headers and the body."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
@@ -148,7 +148,7 @@ def get(url, headers=None):
 
 
 def machine():
-    """What it ran on."""
+    """Returns a description of the machine."""
     model = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     memory = [line.split(":", 1)[1].strip() for line in open("/proc/meminfo") if line.startswith("MemTotal")]
     return {
@@ -160,26 +160,26 @@ def machine():
 
 
 def said_by(*command):
-    """What a program says, on both of its outputs; nothing where there is no such program."""
+    """Returns the output of a program, including standard error; an empty string if the program isn't installed."""
     if not shutil.which(command[0]):
         return ""
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
 
 
 def version(*command):
-    """The first version number that a program says."""
+    """Returns the first version number in the output of a program."""
     found = re.search(r"\d+(?:\.\d+)+[^\s,)]*", said_by(*command))
     return found.group() if found else "not installed"
 
 
 def commit():
-    """Of this repository, and whether anything in it has changed since."""
+    """Returns the commit of this repository, with `-dirty` if files have changed since."""
     said = said_by("git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty")
     found = re.fullmatch(r"[0-9a-f]{7,}(-dirty)?", said.strip())
     return found.group() if found else "not known"
 
 
 def debian(package):
-    """The version of a Debian package."""
+    """Returns the version of an installed Debian package."""
     found = re.fullmatch(r"[\w.:+~-]+", said_by("dpkg-query", "-W", "-f", "${Version}", package))
     return found.group() if found else "not installed"

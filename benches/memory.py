@@ -1,5 +1,5 @@
-"""Memory: resident size at rest, with many idle connections, with many pages in flight, and after much load; and what is
-given back. Beside it bare Pingora in the same states, where it has them."""
+"""Memory: the resident size at rest, with many idle connections, with many pages in flight, and after much load; and
+the size after memory was given back. Bare Pingora is measured in the same states where they apply."""
 
 import contextlib
 import socket
@@ -13,13 +13,14 @@ from machine import WORK
 from report import Report, amount
 
 MB = 1e6
-# Of clients that read slowly: the smallest buffers and segments, so that what they are sent waits in the proxy.
+# Slow clients use the smallest buffers and segments, so that their answers wait in the proxy.
 RECEIVE_BUFFER, SEGMENT = 4_096, 1_460
-# What each of them reads, and how often in a second: some times the rate below which the gateway closes the connection.
+# The bytes that a slow client reads at once, and its reads per second. The product is a few times the rate below which
+# the gateway closes a connection.
 SLOWLY, OFTEN = 4_096, 5
-# Pages that are asked for once many connections have closed.
+# The number of pages that are requested after many connections have closed.
 A_FEW = 10
-# Seconds after which the gateway has given back what it does not need, at the latest.
+# The seconds after which the gateway must have given back unused memory.
 GIVES_BACK = 1
 
 
@@ -38,7 +39,7 @@ def ask(connection, target):
 
 
 class Answer:
-    """An answer that is read piece by piece, by its Content-Length."""
+    """An answer that is read in pieces, up to its Content-Length."""
 
     def __init__(self, connection):
         self.connection, self.head, self.length, self.missing = connection, b"", 0, 1
@@ -62,7 +63,7 @@ class Answer:
 
 
 def read(connection):
-    """One whole answer; its body's length."""
+    """Reads a whole answer. Returns the length of its body."""
     answer = Answer(connection)
     while not answer.is_whole():
         answer.take(1 << 20)
@@ -70,14 +71,14 @@ def read(connection):
 
 
 def take_in_turn(answers, most):
-    """A little of each, as far as it is there."""
+    """Reads at most `most` bytes of each answer, without waiting for them."""
     for answer in answers:
         with contextlib.suppress(BlockingIOError):
             answer.take(most, socket.MSG_DONTWAIT)
 
 
 def is_open(connection):
-    """Whether the other side has neither said anything more nor closed."""
+    """Returns whether the other side has neither sent more bytes nor closed the connection."""
     connection.setblocking(False)
     try:
         connection.recv(1)
@@ -87,8 +88,8 @@ def is_open(connection):
 
 
 def idle(process, target, count, still):
-    """Bytes with so many idle connections, each of which has had one answer; and after they were closed, and a few more
-    pages were asked for: an allocator gives back what was freed a moment ago when it is used next, not by itself."""
+    """Returns the bytes with `count` idle connections, each of which has had an answer, and the bytes after they were
+    closed and a few more pages were requested: an allocator gives freed memory back only at its next use."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(process.port)) for _ in range(count)]
         for connection in connections:
@@ -105,8 +106,8 @@ def idle(process, target, count, still):
 
 
 def in_flight(process, target, count, least, still):
-    """Bytes while so many clients have asked for a page of a megabyte and read it slowly; and after they have read it
-    and gone."""
+    """Returns the bytes while `count` clients slowly read a page of a megabyte, and the bytes after these clients have
+    read their pages and closed their connections."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(process.port, patient=False)) for _ in range(count)]
         for connection in connections:
@@ -122,7 +123,7 @@ def in_flight(process, target, count, least, still):
 
 @contextlib.contextmanager
 def reading_slowly(answers):
-    """A thread reads all of them meanwhile, just faster than the gateway demands."""
+    """Reads all answers in a thread, slightly faster than the gateway demands."""
     ended = threading.Event()
 
     def reads():
@@ -138,7 +139,7 @@ def reading_slowly(answers):
         reader.join()
 
 
-# Each connection asks for all sizes in turn.
+# Each connection requests all sizes in turn.
 ROTATE = """
 local targets = {{ {targets} }}
 local at = 0
@@ -150,8 +151,8 @@ end
 
 
 def under_load(process, targets, seconds, still):
-    """Bytes each half second while 32 connections ask for all these in turn; how many requests that were; and the bytes
-    after it."""
+    """Returns the bytes at each half second while 32 connections request all targets in turn, the number of requests,
+    and the bytes after the load."""
     script = WORK / "rotate.lua"
     script.write_text(ROTATE.format(targets=", ".join(f'"{target}"' for target in targets)))
     url = f"http://127.0.0.1:{process.port}"
@@ -217,7 +218,7 @@ def reported(plan, measured, load):
         rows.append(["cursorgate" if name == "cursorgate" else "bare Pingora", *cells, amount(each)])
     report.table(["", *heads.values(), "KB a connection"], rows)
     seen, requests, after = load
-    # By then everything that grows once has grown.
+    # After the first quarter, everything that grows only once has grown.
     warm = max(seen[: max(1, len(seen) // 4)])
     late = seen[-max(1, len(seen) // 4) :]
     report.measured("rss/cursorgate/under-load", "MB", [value / MB for value in late])

@@ -1,4 +1,4 @@
-"""Single steps of a page, each alone: what `cargo bench --bench micro` says, read for the report."""
+"""The single steps of a page, each measured alone: reads the output of `cargo bench --bench micro` for the report."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from machine import ROOT
 from report import Report
 
 UNITS = {"ps": 1e-3, "ns": 1.0, "\u00b5s": 1e3, "ms": 1e6, "s": 1e9}
-# What the benchmarks are called in the table; every one has a line.
+# The names of the benchmarks in the table. Each benchmark needs a line here.
 NAMES = {
     "slice": "slicing an answer",
     "prove": "from an answer to the page that it proves",
@@ -24,7 +24,7 @@ NAMES = {
 
 
 def run(plan):
-    # A benchmark that was built elsewhere can be named; else cargo builds it.
+    # The variable can name a benchmark that is already built. Without it, cargo builds the benchmark.
     built = os.environ.get("MICRO_BENCH_BIN")
     command = [built, "--bench"] if built else ["cargo", "bench", "--quiet", "--locked", "--bench", "micro", "--"]
     limits = ["--skip-ext-time", "true", "--max-time", "0.3" if plan.quick else "2"]
@@ -33,8 +33,8 @@ def run(plan):
 
 
 def read(said):
-    """name, argument (or nothing) -> columns of nanoseconds (fastest, slowest, median) and, where bytes are counted, what
-    the median says of them."""
+    """Returns a map from (name, argument or None) to columns of nanoseconds (fastest, slowest, median) and, if the
+    benchmark counts bytes, the throughput at the median."""
     found, group, last = {}, None, None
     for line in said.splitlines():
         inner = re.match(r"^(\u2502  |   )(?:\u251c\u2500 |\u2570\u2500 )(\S+)(.*)$", line)

@@ -1,4 +1,4 @@
-"""Cost of a page: CPU time per request of the proxy's process, throughput and latency, side by side in one run."""
+"""Cost of a page: the proxy's CPU time per request, throughput and latency, for all peers in one run."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from report import Report, amount, between
 from servers import ENVELOPES, SIZES
 
 CONNECTIONS = 32
-# What the table calls them, in its order.
+# The names of the peers in the table, in its order.
 PEERS = {
     "nginx": "nginx, passing through",
     "bare-pingora": "bare Pingora, passing through",
@@ -30,19 +30,19 @@ PEERS = {
 }
 
 
-# Ours that a quick run leaves out.
+# The variants of cursorgate that a quick run leaves out.
 BESIDE = ("forward", "logged", "services", "page-info", "relay", "zstd", "br", "gzip")
 
-# What compression takes beside the page itself.
+# The codings, and the variant without compression that each is compared with.
 CODED = (("zstd", "standard"), ("br", "standard"), ("gzip", "standard"))
 
 
 class Peer:
-    """One way to the same items: a process, and the target that it is asked for."""
+    """One way to get the same items: a process, and the target to request from it."""
 
     def __init__(self, name, process, target, envelope=None, coding=None):
         self.name, self.process, self.target, self.envelope, self.coding = name, process, target, envelope, coding
-        # Of `wrk`.
+        # Arguments of `wrk`.
         self.arguments = ["-H", f"Accept-Encoding: {coding}"] if coding else []
 
     def url(self):
@@ -50,8 +50,8 @@ class Peer:
 
 
 def start(sizes, every_peer):
-    """All servers; for each size its peers, each of which was seen to give what it should. What the gateway does beside
-    `standard` is left out where not `every_peer` is measured."""
+    """Starts all servers. Returns the peers for each size, whose answers have been checked. Without `every_peer`, the
+    variants in `BESIDE` are left out."""
     upstream = servers.upstream()
     passing, lua = servers.nginx_pass(upstream), servers.nginx_lua(upstream)
     bare, gateway, express = servers.bare_pingora(upstream), servers.cursorgate(upstream), servers.express(upstream)
@@ -81,7 +81,7 @@ def start(sizes, every_peer):
 
 
 def begin(process, path, parameter, limit):
-    """The target of the page that follows the first item, so that a cursor is verified with each request."""
+    """Returns the target of the page after the first item, so that each request has a cursor to verify."""
     status, _, body = get(f"http://127.0.0.1:{process.port}{path}?{parameter}=1")
     assert status == 200, (process.name, path, status, body[:300])
     page = json.loads(body)
@@ -91,8 +91,8 @@ def begin(process, path, parameter, limit):
 
 
 def check(peer, size, limit):
-    """Every peer gives the same items, those that don't decode them byte for byte; and those that rewrite the same facts,
-    links and header."""
+    """Checks a peer's answer: the whole body if the peer doesn't rewrite it, else the items and the envelope's facts,
+    links and header. The gateway's items must also be equal to the upstream's byte for byte."""
     if peer.coding:
         # The same page without a coding is checked below.
         status, headers, body = get(peer.url(), {"Accept-Encoding": peer.coding})
@@ -136,8 +136,8 @@ def without_cursor(link):
 
 
 def load(peer, seconds):
-    """One round of wrk: CPU microseconds per request, requests per second, p50 and p99 in milliseconds. A round in which
-    the machine gave nobody a chance is tried again."""
+    """Runs one round of wrk. Returns CPU microseconds per request, requests per second, p50 and p99 in milliseconds.
+    A round without requests, or with socket errors, is repeated, because the machine was too busy."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
     command += [*peer.arguments, peer.url()]
     for _ in range(3):
@@ -164,14 +164,14 @@ def milliseconds(text):
 
 
 def run(plan):
-    """Rounds of all peers in turn, so that a slow minute of the machine slows all of them."""
+    """Measures all peers in turn in each round, so that a slow minute of the machine affects all of them."""
     sizes = start(plan.sizes, plan.every_peer)
     measured = {size: {name: [] for name in PEERS if name in {peer.name for peer in peers}} for size, peers in sizes.items()}
     for size, peers in sizes.items():
         for peer in peers if plan.warm_up else ():
             load(peer, plan.warm_up)
         for number in range(plan.rounds):
-            # There and back: what is measured early in one round is measured late in the next.
+            # The order alternates: a peer that is measured early in one round is measured late in the next.
             for peer in peers if number % 2 == 0 else peers[::-1]:
                 measured[size][peer.name].append(load(peer, plan.seconds))
             print(f"  page {size}: round {number + 1} of {plan.rounds}", flush=True)

@@ -1,10 +1,10 @@
-"""What a part of the benchmark gives back: figures, ratios, and the Markdown that people read."""
+"""The results of a part of the benchmark: measurements, ratios, and Markdown for readers."""
 
 import statistics
 
 
 class Report:
-    """Of one part."""
+    """The results of one part."""
 
     def __init__(self):
         self.lines, self.measurements, self.comparisons = [], [], []
@@ -22,12 +22,12 @@ class Report:
         self.lines.append("")
 
     def measured(self, name, unit, values):
-        """A figure of several rounds. Gives its median."""
+        """Records the values of several rounds. Returns their median."""
         self.measurements.append({"name": name, "unit": unit, **spread(values)})
         return statistics.median(values)
 
     def compared(self, name, ours, theirs):
-        """Ratios, round by round: what happened to both in the same round weighs alike."""
+        """Records the ratio in each round, so a disturbance that affects both in a round cancels out."""
         self.comparisons.append({"name": name, **spread([one / other for one, other in zip(ours, theirs)])})
 
     def take(self, other):
@@ -41,12 +41,12 @@ def spread(values):
 
 
 def amount(value):
-    """Three figures that count, with groups of thousands."""
+    """Formats a number with about three significant digits, and separators of thousands."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def between(values):
-    """The median, with the lowest and the highest behind it."""
+    """Formats the median of values, followed by the lowest and the highest."""
     return f"{amount(statistics.median(values))} ({amount(min(values))} to {amount(max(values))})"

@@ -1,4 +1,4 @@
-"""The servers of the page and memory benchmarks: the upstream's answers, and each way to pass them on."""
+"""The servers of the page and memory benchmarks: the upstream with its answers, and each way to pass the answers on."""
 
 import grp
 import json
@@ -7,17 +7,17 @@ import pwd
 
 from machine import BARE_PINGORA, ROOT, WORK, Process, free_port, gateway
 
-# name -> items in the upstream's answer, bytes of an item about
+# name -> number of items in the upstream's answer, approximate bytes of an item
 SIZES = {"5k": (20, 250), "100k": (100, 1_000), "1m": (1_000, 1_000)}
-# name -> the parameter that says how many items
+# name -> the parameter for the number of items
 ENVELOPES = {"standard": "limit", "page-info": "limit", "relay": "first"}
 FIRST = 100_000
-# Where Debian has the modules of its nginx.
+# The folder with the modules of Debian's nginx.
 MODULES = "/usr/lib/nginx/modules"
 
 
 def items(count, about):
-    """`count` items of about `about` bytes: numbers, text that needs escapes, nesting, as APIs have them."""
+    """Returns `count` items of about `about` bytes, with numbers, nesting, and strings that need escapes."""
     made = []
     for number in range(FIRST, FIRST + count):
         item = {
@@ -37,7 +37,7 @@ def items(count, about):
 
 
 def written(value):
-    """JSON as the upstream writes it."""
+    """Returns JSON in the upstream's format."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -56,7 +56,7 @@ NGINX_UPSTREAM = """
     tcp_nopush on;
 """
 
-# What both peers in nginx need to ask the upstream over kept connections, in buffers that hold a page.
+# Settings of both nginx peers: persistent connections to the upstream, and buffers that hold a whole page.
 NGINX_ASK = """
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -133,7 +133,7 @@ extends = "legacy"
 size = {{ max = {count} }}
 """
 
-# Every service of the gateway; none of them is asked for anything.
+# Turns on every service of the gateway. No request uses a service.
 SERVICES = """
 [services.bulk]
 
@@ -159,12 +159,12 @@ routes = [{routes}]
 
 
 def limit_of(size):
-    """Items of a page: one before them and one behind them prove both of its edges."""
+    """Returns the limit of a page. The upstream's answer has one more item on each side, which prove the edges."""
     return SIZES[size][0] - 2
 
 
 def own_user():
-    """Whose workers nginx starts: root's, where it is started by root, because others may not read the files."""
+    """Returns nginx's directive for its workers' user: root if root starts nginx, as others can't read the files."""
     if os.geteuid() != 0:
         return ""
     return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
@@ -188,7 +188,7 @@ def nginx(role, body, modules=(), **values):
 
 
 def upstream():
-    """The legacy API: answers of three sizes, each a file."""
+    """Starts the legacy API, with answers of three sizes, each from a file."""
     root = WORK / "pages"
     root.mkdir(parents=True, exist_ok=True)
     for size in SIZES:
@@ -217,7 +217,7 @@ def express(upstream):
 
 
 def cursorgate(upstream, services=False, logged=False):
-    """The gateway, with all its services or with none, and without an access log, as nginx beside it, or with one."""
+    """Starts the gateway, with all its services or none. By default it writes no access log, like the nginx peers."""
     port = free_port()
     text = CURSORGATE.format(port=port, upstream=upstream.port, access="all" if logged else "off")
     for size, (count, _) in SIZES.items():

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds the release binary so that one commit gives one file, whoever builds it: for the archive and the Debian package
-# (deploy/dist.sh), and in the image (Dockerfile).
+# Builds the release binary reproducibly: one commit gives the same bytes on every machine. deploy/dist.sh uses this
+# script for the archive and the Debian package, and Dockerfile uses it for the image.
 #
 #   SOURCE_DATE_EPOCH=… CURSORGATE_COMMIT=… deploy/build.sh      # in /var/tmp/cursorgate/source
 #
-# The path is fixed: OpenSSL, which is built from source, has its build directory and its compiler's options in the
-# binary. The environment is empty but for what is named below, because compilers, linkers and build scripts read it.
-# What remains is the toolchain: rust-toolchain.toml names the Rust compiler, the C compiler is Debian 12's.
+# The path is fixed because OpenSSL, which is built from source, writes its build directory and its compiler's options
+# into the binary. The environment has only the variables that are named below, because compilers, linkers and build
+# scripts read it. The result still depends on the toolchain: rust-toolchain.toml names the Rust compiler, and the C
+# compiler is Debian 12's.
 set -euo pipefail
 
 ROOT=/var/tmp/cursorgate
@@ -15,7 +16,7 @@ cd "$(dirname "$0")/.."
 
 cargo fetch --locked --quiet
 
-# Paths that differ from machine to machine, and the names that the binary has for them. The folders of the registry are
+# The paths that differ between machines, and the names that replace them in the binary. The registry's folders are
 # named after its mirror.
 sysroot=$(rustc --print sysroot)
 hash=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the files of a release from the commit that is checked out: `make dist`. Two runs, on any two machines with the
-# same toolchain, give the same bytes. What is not committed is no part of them.
+# same toolchain, give the same bytes. Uncommitted changes aren't included.
 #
 #   deploy/dist.sh OUT      OUT receives the archive, the Debian package, the SBOM and SHA256SUMS
 set -euo pipefail
@@ -13,7 +13,7 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH CURSORGATE_COMMIT=$commit
 [ -z "$(git status --porcelain)" ] || echo "dist: there are changes that are not committed, and no part of the release" >&2
 
-# Build scripts run what lies there: a folder of somebody else's is no place for that.
+# Build scripts run files from this folder, so no other user may own it.
 mkdir --parents --mode 0700 "$ROOT"
 [ -O "$ROOT" ] || { echo "dist: $ROOT belongs to another user" >&2; exit 1; }
 exec 9>"$ROOT/lock"

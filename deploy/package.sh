@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs a binary: the second half of deploy/dist.sh, in the source that the binary was built from.
+# Packs a binary: the second half of deploy/dist.sh. Runs in the source tree from which the binary was built.
 #
 #   SOURCE_DATE_EPOCH=… deploy/package.sh BINARY OUT
 set -euo pipefail
@@ -15,7 +15,7 @@ name=cursorgate-$version-x86_64-linux-gnu
 stage=target/package
 rm -rf "$stage"
 
-# Nothing but the C library may be linked at run time, and that of Debian 12 must do.
+# Only the C library may be linked at run time, and Debian 12's version must suffice.
 needed=$(objdump --private-headers "$binary" | awk '$1 == "NEEDED" { print $2 }' | sort)
 strange=$(grep -vxE 'libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|ld-linux-x86-64\.so\.2' <<<"$needed" || true)
 [ -z "$strange" ] || { echo "package: the binary is linked with $strange" >&2; exit 1; }
@@ -23,24 +23,24 @@ floor=$(objdump --dynamic-syms "$binary" | grep -oE 'GLIBC_[0-9.]+' | sort --ver
 ! strings "$binary" | grep -F "$HOME/" || { echo "package: the binary has paths of this machine" >&2; exit 1; }
 echo "binary:  $(stat --format %s "$binary") bytes, needs $(echo "$needed" | tr '\n' ' ')of $floor"
 
-# Puts the documents into a folder as the repository has them, so that their links lead to one another.
+# Copies the documents into a folder in the repository's layout, so that the links between them work.
 documents() {
     cp --recursive --parents --target-directory "$1" README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md RELEASING.md \
         SECURITY.md Dockerfile benches/README.md benches/charts config deploy docs examples
     rm -r "$1/docs/site" "$1/examples/clients/.gitignore"
 }
 
-# The files as a system has them; cargo-deb takes them from here (Cargo.toml, package.metadata.deb).
+# The files in the layout of an installed system; cargo-deb takes them from here (Cargo.toml, package.metadata.deb).
 install -D --mode 0755 "$binary" "$stage/usr/bin/cursorgate"
 folder=$stage/usr/share/doc/cursorgate
 mkdir --parents "$folder"
 documents "$folder"
-# The package itself has these; a shell script would be taken for a program.
+# Left out are deploy/debian, whose files are in the package itself, and shell scripts, which would look like programs.
 rm -r "$folder/deploy/debian" "$folder"/deploy/*.sh
 gzip --best --no-name <CHANGELOG.md >"$folder/changelog.gz"
 install -D --mode 0644 deploy/debian/lintian-overrides "$stage/usr/share/lintian/overrides/cursorgate"
 install -D --mode 0644 deploy/debian/cursorgate.toml "$stage/etc/cursorgate/cursorgate.toml"
-# Commands that print the manual and the completions; a version without them has none in its package.
+# The binary prints its manual and completions. The package of a version without these commands has none.
 if page=$("$binary" man 2>/dev/null); then
     install -D --mode 0644 <(echo "$page") "$stage/usr/share/man/man1/cursorgate.1"
 fi
@@ -62,12 +62,12 @@ cursorgate ($version-1) stable; urgency=medium
 END
 cargo deb --quiet --no-build --no-strip --locked --output "$out/"
 
-# What the binary is made of, crates and the C libraries in them, for scanners: CycloneDX.
+# The software bill of materials for scanners, in CycloneDX: the crates, and the C libraries in them.
 cargo cyclonedx --quiet --format json --target x86_64-unknown-linux-gnu --spec-version 1.5 --override-filename sbom
 mv sbom.json "$out/$name.cdx.json"
 find . -name sbom.json -delete
 
-# An archive for every other system.
+# The archive, for all other systems.
 archive=target/$name
 rm -rf "$archive"
 install -D --mode 0755 "$binary" "$archive/bin/cursorgate"

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# All tests. Those that start processes share the machine with whatever else runs on it, and a few of them count what
-# happens at the same time: of them, what fails is run once more, alone, and has to pass then. It is told either way.
+# Runs all tests. Tests that start processes share the machine with other programs, and a few of them depend on timing.
+# So if such a test fails, it runs once more without others, and must pass then. Its failure is reported in any case.
 set -euo pipefail
 
 PROCESSES="end_to_end faults deploy"
-# More than so many that fail are no accident of timing.
+# If more tests fail than this number, timing isn't the cause.
 MOST=3
 
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-# The simulator apart from the gateway: built together, the gateway would get the core whose rules can be switched off.
+# The simulator is built separately, because in a common build, the gateway would use the core whose rules can be
+# switched off.
 cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-cursor --package cursorgate-link --package cursorgate-mutants --package cursorgate-sim
 cargo test --locked --no-fail-fast 2>&1 | tee "$said" && exit
 

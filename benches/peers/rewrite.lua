@@ -1,6 +1,6 @@
--- What a platform team writes instead of a gateway: the page is read by page number, decoded, cut to the limit, put into
--- the envelope with signed cursors and a Link header. One key, HMAC-SHA-1 (nginx has no SHA-256 for Lua without another
--- module), no proof of anything.
+-- The alternative that a platform team would write instead of using a gateway: reads the page by its number, decodes
+-- it, cuts it to the limit, and puts it into the envelope with signed cursors and a Link header. It has one key, uses
+-- HMAC-SHA-1 (nginx has no SHA-256 for Lua without another module), and proves nothing about the page.
 local cjson = require "cjson.safe"
 
 local secret = "a-key-of-the-benchmark-and-of-nothing-else"

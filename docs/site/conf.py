@@ -1,7 +1,7 @@
-"""The documentation site, which `make docs` builds: every Markdown file that a reader of the repository may follow a link to.
+"""The documentation site, which `make docs` builds: every Markdown file that other documents of the repository link to.
 
-The site is read from the root of the repository, so that links between README.md, docs/ and the files beside them are
-those that a reader of the repository follows. Sphinx refuses a link that leads nowhere, also one to a heading.
+The site is built from the root of the repository, so that the links between README.md, docs/ and other files are the
+same as in the repository. Sphinx refuses links to files or headings that don't exist.
 """
 
 from pathlib import Path
@@ -30,21 +30,21 @@ include_patterns = [
 ]
 exclude_patterns = ["docs/site/**"]
 
-# Headings have the anchors that they have at GitHub, so that a link with one works in both places.
+# Headings have the same anchors as on GitHub, so that links to headings work in both places.
 myst_heading_anchors = 4
-# Shortened examples, such as `"AQG-hsma…"`, are no complete programs.
+# Shortened examples, such as `"AQG-hsma…"`, aren't valid programs.
 suppress_warnings = ["misc.highlighting_failure"]
-# Blocks without a language are commands and what they print.
+# Blocks without a language are commands and their output.
 highlight_language = "text"
 nitpicky = True
 
 html_theme = "furo"
-# Nothing is loaded from elsewhere, and pages say nothing about their readers.
+# Pages load nothing from other sites, and send no data about their readers.
 html_theme_options = {"footer_icons": []}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = "../../src/admin/page/icon.svg"
-# The address of the site itself leads to its front page.
+# The address of the site itself redirects to its front page.
 html_extra_path = ["root"]
 html_copy_source = False
 html_show_sourcelink = False
@@ -53,7 +53,7 @@ html_last_updated_fmt = None
 
 
 def keep_anchors(app, document):
-    """Gives each heading its anchor of GitHub before Sphinx's own, which writes `cursor_gone` as `cursor-gone`."""
+    """Puts GitHub's anchor of each heading before Sphinx's own, which writes `cursor_gone` as `cursor-gone`."""
     for section in document.findall(nodes.section):
         slug = section.get("slug")
         if slug and slug not in section["ids"]:
@@ -61,14 +61,14 @@ def keep_anchors(app, document):
 
 
 def name_folders(app, document):
-    """Leaves the names of folders, which readers of the repository can open and readers of the site can't."""
+    """Replaces links to folders by the folders' names, because the site has no pages for folders."""
     beside = Path(app.env.doc2path(app.env.docname)).parent
     for link in list(document.findall(addnodes.pending_xref)):
         if link["reftarget"] and (beside / link["reftarget"]).is_dir():
             link.replace_self(link.children)
 
 
-# Code, tables, and paragraphs that are a picture.
+# The elements that may be wider than the screen: code, tables, and paragraphs with a picture.
 FOCUSABLE = {
     "<pre>": '<pre tabindex="0">',
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
@@ -77,7 +77,7 @@ FOCUSABLE = {
 
 
 def make_accessible(app, name, template, context, doctree):
-    """Lets the keyboard move what is wider than the screen, and says the level of the headings of the navigation."""
+    """Makes wide elements scrollable by keyboard, and sets the level of the navigation's headings."""
     for begins, focusable in FOCUSABLE.items():
         if "body" in context:
             context["body"] = context["body"].replace(begins, focusable)
@@ -89,6 +89,6 @@ def make_accessible(app, name, template, context, doctree):
 def setup(app):
     app.connect("doctree-read", keep_anchors)
     app.connect("doctree-read", name_folders)
-    # After the theme, which makes the navigation.
+    # Runs after the theme, which makes the navigation.
     app.connect("html-page-context", make_accessible, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

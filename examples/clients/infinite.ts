@@ -1,8 +1,8 @@
-// Reads a list to its end by an infinite query of TanStack Query, as a page does that its reader scrolls:
+// Reads a list to its end with an infinite query of TanStack Query, like a page whose reader scrolls:
 //
 //     node infinite.js 'https://api.example.com/users?limit=100'
 //
-// Writes one item in a line to standard output, and their number to standard error.
+// Writes each item as a line to standard output, and the number of items to standard error.
 
 import { InfiniteQueryObserver, QueryClient } from "@tanstack/query-core";
 import { Refused, fetchPage, retrying } from "./list.js";
@@ -21,7 +21,7 @@ const observer = new InfiniteQueryObserver(client, {
 });
 const stop = observer.subscribe(() => {});
 
-// Without data, the next page is the first one.
+// Without data, the next page is the first page.
 let result = await observer.fetchNextPage();
 while (result.hasNextPage && !result.isError) result = await observer.fetchNextPage();
 

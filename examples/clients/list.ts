@@ -1,4 +1,4 @@
-// A list through cursorgate: its pages and its problems, for any library that fetches.
+// Reads lists through cursorgate: pages and problems, for use with any data-fetching library.
 
 /** A page in the envelope `standard`. */
 export interface Page<Item> {
@@ -12,16 +12,16 @@ export interface Page<Item> {
   };
 }
 
-/** An answer that is no page. */
+/** An answer that isn't a page. */
 export class Refused extends Error {
   readonly status: number;
-  /** The stable code of the problem; undefined if the answer came from elsewhere. */
+  /** The stable code of the problem; undefined if the answer isn't from cursorgate. */
   readonly code: string | undefined;
   /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** The milliseconds that the server asks to wait. */
+  /** The wait that the server requests, in milliseconds; undefined if it requests none. */
   readonly retryAfter: number | undefined;
-  /** A link to the first page of the same list. */
+  /** A link to the first page of this list, if the cursor is no longer valid. */
   readonly restart: string | undefined;
 
   constructor(response: Response, problem: Record<string, unknown>) {
@@ -37,7 +37,7 @@ export class Refused extends Error {
   }
 }
 
-/** Fetches the page of a list at a cursor, or its first page. */
+/** Fetches the page of a list at a cursor, or its first page for null. */
 export async function fetchPage<Item>(list: string, cursor: string | null, signal?: AbortSignal): Promise<Page<Item>> {
   const url = new URL(list);
   if (cursor !== null) url.searchParams.set("cursor", cursor);
@@ -47,7 +47,7 @@ export async function fetchPage<Item>(list: string, cursor: string | null, signa
   throw new Refused(response, problem !== null && typeof problem === "object" ? (problem as Record<string, unknown>) : {});
 }
 
-/** Queries are repeated where the server says that this may help, and after no answer. */
+/** Options of TanStack Query: a query is retried if the server says that this may help, or if there was no answer. */
 export const retrying = {
   retry: (failures: number, error: Error) => failures < 4 && (!(error instanceof Refused) || error.retryable),
   retryDelay: (failures: number, error: Error) =>

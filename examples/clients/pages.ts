@@ -1,9 +1,10 @@
-// Reads a list page by page with TanStack Query, as a table does whose reader presses "next" up to the end, and then
+// Reads a list page by page with TanStack Query, like a table whose reader presses "next" up to the end, and then
 // "previous" back to the start:
 //
 //     node pages.js 'https://api.example.com/users?limit=100'
 //
-// Writes the items of the way forward to standard output, one in a line, and the numbers of both ways to standard error.
+// Writes the items of the walk forward as lines to standard output, and the numbers of items of both walks to standard
+// error.
 
 import { QueryClient } from "@tanstack/query-core";
 import { type Page, Refused, fetchPage, retrying } from "./list.js";
@@ -11,7 +12,7 @@ import { type Page, Refused, fetchPage, retrying } from "./list.js";
 const list = process.argv[2]!;
 const client = new QueryClient();
 
-/** Returns the page at a cursor, or the first one. */
+/** Returns the page at a cursor, or the first page for null. */
 function show(cursor: string | null): Promise<Page<unknown>> {
   return client.fetchQuery({
     queryKey: ["list", list, cursor],

@@ -1,8 +1,8 @@
-// Reads a list to its end with the standard library alone.
+// Reads a list to its end, using only the standard library.
 //
 //	go run walk.go 'https://api.example.com/users?limit=100'
 //
-// Writes one item in a line to standard output, and their number to standard error.
+// Writes each item as a line to standard output, and the number of items to standard error.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 
 const attempts = 5
 
-// Problem is an answer that is no page (RFC 9457).
+// Problem is an answer that isn't a page (RFC 9457).
 type Problem struct {
 	Status    int    `json:"status"`
 	Code      string `json:"code"`
@@ -44,7 +44,7 @@ type Page struct {
 	} `json:"pagination"`
 }
 
-// ask sends one request. The duration is the time that the server asks to wait.
+// ask sends one request. The duration is the wait that the server requests.
 func ask(ctx context.Context, target string) (*Page, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {

@@ -1,8 +1,8 @@
-"""Reads a list to its end with the standard library alone.
+"""Reads a list to its end, using only the standard library.
 
     python3 walk.py 'https://api.example.com/users?limit=100'
 
-Writes one item in a line to standard output, and their number to standard error.
+Writes each item as a line to standard output, and the number of items to standard error.
 """
 
 import json
@@ -17,7 +17,7 @@ ATTEMPTS = 5
 
 
 class Refused(Exception):
-    """An answer that is no page: a problem document, or whatever stands in front of the gateway."""
+    """An answer that isn't a page: a problem document of the gateway, or an error of a proxy in front of it."""
 
     def __init__(self, status, problem):
         super().__init__(f"{status} {problem.get('code', '')}: {problem.get('detail', '')}")
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 def fetch(url):
-    """Returns the page at a URL. Repeats what may succeed later."""
+    """Returns the page at a URL. Repeats requests that may succeed later."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:
@@ -46,7 +46,7 @@ def fetch(url):
 
 
 def pages(url, cursor=None):
-    """Yields the pages of a list, from a cursor on."""
+    """Yields the pages of a list, from a cursor or from the start."""
     separator = "&" if urllib.parse.urlsplit(url).query else "?"
     while True:
         place = f"{separator}{urllib.parse.urlencode({'cursor': cursor})}" if cursor else ""

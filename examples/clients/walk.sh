@@ -1,9 +1,10 @@
 #!/bin/sh
-# Reads a list to its end with curl and jq: one item in a line on standard output, their number on standard error.
+# Reads a list to its end with curl and jq. Writes each item as a line to standard output, and the number of items to
+# standard error.
 #
 #     sh walk.sh 'https://api.example.com/users?limit=100'
 #
-# Each request goes to the URL that was given, with the cursor of the page before it.
+# Each request goes to the given URL, with the cursor from the previous page.
 set -eu
 
 list=$1
@@ -13,7 +14,7 @@ items=0
 cursor=
 
 while :; do
-    # --retry repeats 429, 502, 503 and 504, after the time in Retry-After.
+    # --retry repeats requests that are answered with 429, 502, 503 or 504, after the time in Retry-After.
     status=$(curl --silent --show-error --max-time 60 --retry 4 --output "$answer" --write-out '%{http_code}' \
         --get ${cursor:+--data-urlencode "cursor=$cursor"} "$list")
     if [ "$status" != 200 ]; then

@@ -110,7 +110,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
          Listing,\n    ListOptions,\n    ListSpec,\n    NoAnswerError,\n    Page,\n    Transport,\n)\n\n\
          __all__ = [\n    \"ApiError\",\n    \"Client\",\n    \"FilterParameter\",\n    \"FilterValue\",\n    \
          \"InvalidPageError\",\n    \"Listing\",\n    \"NoAnswerError\",\n    \"Page\",\n    \"ProblemCode\",\n]\n\n\
-         # The codes of problems. A later version of the server may have more.\nProblemCode: TypeAlias = Literal[\n",
+         # The codes of problems. A later version of the server may send other codes too.\nProblemCode: TypeAlias = Literal[\n",
     );
     text.extend(api.codes.iter().map(|code| format!("    {},\n", quoted(code))));
     text.push_str("]\n");

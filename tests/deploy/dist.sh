@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the files of a release once more and compares them with those of `make dist`: `make dist-check`. The second time
-# nothing is as it was that should make no difference: another checkout, home, folder of crates, time zone, language and
-# mask. Then it tries the archive and the Debian package.
+# Makes the files of a release again, and compares them with the files of `make dist`: `make dist-check`. The second
+# build has another checkout, home, folder of crates, time zone, language and mask, which must not change the result.
+# Then tests the archive and the Debian package.
 #
 #   tests/deploy/dist.sh FIRST      the folder of `make dist`
 set -euo pipefail

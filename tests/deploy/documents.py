@@ -1,4 +1,4 @@
-"""Prints what files hold as one list in JSON: the documents of YAML files; the table of a TOML text for each "-"."""
+"""Prints a JSON array with the documents of the given YAML files. "-" stands for a TOML table on standard input."""
 
 import json
 import sys

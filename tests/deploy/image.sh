@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the image of the Dockerfile with buildah, and tries the result: `make image-check`, as root, on Debian.
+# Builds the image of the Dockerfile with buildah, and tests it: `make image-check`, as root, on Debian.
 #
-# A base image that can't be pulled is replaced: that of the build by Debian's packages and the Rust toolchain of this
-# machine, that of the image by the packages that distroless/cc is made of. The Dockerfile is the same, all its steps are
-# run, and the size is that of the same packages. BINARY=FILE is one to compare the image's with.
+# A base image that can't be pulled is replaced: the build's base image by Debian's packages and the Rust toolchain of
+# this machine, the final base image by the packages of distroless/cc. The Dockerfile isn't changed, all its steps run,
+# and the size is realistic because the packages are the same. BINARY=FILE names a binary that must equal the image's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,7 +24,7 @@ cleanup() {
 trap cleanup EXIT
 say() { echo "image: $*"; }
 
-# $1: the name of the image, $2: its files. Further arguments are settings of the image.
+# Makes an image. $1 is its name, $2 the folder with its files. Other arguments are settings of the image.
 commit() {
     local name=$1 files=$2 container
     shift 2
@@ -34,7 +34,7 @@ commit() {
     buildah "${storage[@]}" commit --quiet --rm --format docker "$container" "$name" >/dev/null
 }
 
-# In place of the image of the Rust project: Debian with a C compiler, and the toolchain of this machine.
+# Makes the replacement for the Rust project's image: Debian with a C compiler, and the toolchain of this machine.
 build_base() {
     local root=$work/build-base toolchain
     toolchain=$(rustc --print sysroot)
@@ -47,7 +47,7 @@ build_base() {
     rm -rf "$root"
 }
 
-# In place of distroless: the packages that its list for cc-debian12 has, without their scripts, and the user.
+# Makes the replacement for distroless: the packages in its list for cc-debian12, without their scripts, and the user.
 runtime_base() {
     local root=$work/runtime-base package
     mkdir -p "$root" "$work/packages"
@@ -81,10 +81,10 @@ for base in $(bases); do
     fi
 done
 
-# What a binary to compare with was built for.
+# The time and the commit for which the binary in BINARY was built.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 commit=${CURSORGATE_COMMIT:-$(git rev-parse --short=12 HEAD)}
-# The clean files of the commit: what lies about in a checkout is no part of it.
+# The build context has only the files of the commit, not other files in the checkout.
 mkdir "$work/context"
 git archive HEAD | tar --extract --directory "$work/context"
 buildah "${storage[@]}" bud --isolation chroot --format docker --pull-never --tag cursorgate \
@@ -104,7 +104,7 @@ if [ -n "$BINARY" ]; then
     say "the binary has the same bytes as $BINARY"
 fi
 
-# As a container runs it: its own root, its user, and nothing that could be written to.
+# Runs the binary as in a container: with the image's root folder and user, without a writable file.
 inside() { chroot --userspec="$user" "$root" /usr/local/bin/cursorgate "$@"; }
 say "$(inside --version | head -1)"
 mkdir -p "$root/etc/cursorgate"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails if a document in a folder has a link to a file that is not in it.
+# Fails if a document in a folder has a link to a file that the folder doesn't contain.
 #
 #   tests/deploy/links.sh FOLDER
 set -euo pipefail

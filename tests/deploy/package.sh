@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries a Debian package: `make dist-check`, as root, on Debian. lintian judges it; it is installed in a Debian of its own,
-# which is booted with systemd in namespaces of its own, and the service is started, reloaded, upgraded, restarted and
-# purged while clients connect.
+# Tests a Debian package: `make dist-check`, as root, on Debian. Checks the package with lintian, and installs it in a
+# new Debian system, which is booted with systemd in separate namespaces. The service is started, reloaded, upgraded,
+# restarted and purged while clients connect.
 #
 #   tests/deploy/package.sh PACKAGE
 set -euo pipefail
@@ -13,18 +13,18 @@ work=$(mktemp --directory "$PWD/target/package-check/XXXX")
 root=$work/root
 holder=
 cleanup() {
-    # Its process 1 takes all others of its namespace along.
+    # When process 1 of a namespace ends, all its other processes end too.
     [ -z "$holder" ] || kill -KILL "$(first)" 2>/dev/null || true
     [ -z "$holder" ] || wait "$holder" 2>/dev/null || true
     rm -rf "$work"
 }
 trap cleanup EXIT
 say() { echo "package: $*"; }
-# The process 1 of the booted system.
+# Prints the id of process 1 of the booted system.
 first() { tr --delete ' ' <"/proc/$holder/task/$holder/children"; }
 
 suppressed=()
-# A version without the command has no manual to pack.
+# The package of a version without the command `man` has no manual.
 dpkg-deb --fsys-tarfile "$package" | tar --extract --directory "$work" ./usr/bin/cursorgate
 "$work/usr/bin/cursorgate" man >/dev/null 2>&1 || suppressed=(--suppress-tags no-manual-page)
 lintian --allow-root --fail-on error,warning "${suppressed[@]}" "$package"
@@ -52,7 +52,7 @@ mount -t tmpfs tmpfs run
 mkdir -p old
 pivot_root . old
 umount --lazy /old
-# As at any boot: services get their credentials by way of shared mounts.
+# The mounts are shared as after any boot, because services get their credentials through shared mounts.
 mount --make-rshared /
 exec env --ignore-environment container=unshare PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
 END
@@ -68,13 +68,13 @@ cat >"$root/root/try.sh" <<'END'
 set -eu
 main() { systemctl show --property MainPID --value cursorgate.service; }
 connect() { while [ -e /run/going ]; do curl --silent --output /dev/null --max-time 20 --write-out '%{http_code} %{errormsg}\n' http://127.0.0.1:8080/ || true; done; }
-# Clients connect one after the other while a command is run. There is no upstream: 502 is the answer, 000 none.
+# Runs a command while clients connect in sequence. There is no upstream, so answers have status 502; 000 means none.
 during() {
     touch /run/going
     connect >/run/codes &
     before=$(main)
     "$@" >/dev/null
-    # A hand-over goes on when its command has ended.
+    # A hand-over may continue after its command has ended.
     [ "${expected:-}" = same ] || for _ in $(seq 100); do [ "$(main)" = "$before" ] || break; sleep 0.1; done
     systemctl is-active --quiet cursorgate.service
     sleep 1

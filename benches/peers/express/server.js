@@ -1,5 +1,6 @@
-// What an API team writes instead of a gateway: a middleware that reads the upstream's page, cuts it to the limit, and
-// puts it into the envelope with signed cursors and a Link header. Connections to the upstream are kept.
+// The alternative that an API team would write instead of using a gateway: a middleware that reads the upstream's page,
+// cuts it to the limit, and puts it into the envelope with signed cursors and a Link header. Connections to the
+// upstream are persistent.
 'use strict'
 const { createHmac, timingSafeEqual } = require('node:crypto')
 const express = require('express')

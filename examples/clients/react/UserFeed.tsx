@@ -6,7 +6,7 @@ interface User {
   name: string;
 }
 
-/** An infinite list. */
+/** Shows a list of users that grows with each page. */
 export function UserFeed({ list }: { list: string }) {
   const client = useQueryClient();
   const queryKey = ["users", "feed", list];

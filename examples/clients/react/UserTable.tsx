@@ -7,7 +7,7 @@ interface User {
   name: string;
 }
 
-/** A table, page by page. */
+/** Shows a table of users, one page at a time. */
 export function UserTable({ list }: { list: string }) {
   const [cursor, setCursor] = useState<string | null>(null);
   const users = useQuery({

@@ -3,7 +3,7 @@ import { createRoot } from "react-dom/client";
 import { UserFeed } from "./UserFeed.js";
 import { UserTable } from "./UserTable.js";
 
-// The query of the page is that of the list.
+// The query of this web page is passed on as the query of the list.
 const list = new URL(`/users${location.search || "?limit=50"}`, location.href).href;
 
 createRoot(document.getElementById("root")!).render(

@@ -1,6 +1,7 @@
 import { defineConfig } from "vite";
 
-// The list is asked for at the origin of the page, which passes it on to the gateway: so it needs no CORS.
+// The page requests the list from its own origin, and Vite's proxy passes the requests to the gateway, so CORS isn't
+// needed.
 const proxy = { "/users": process.env["GATEWAY"] ?? "http://127.0.0.1:8080" };
 
 export default defineConfig({ server: { proxy } });

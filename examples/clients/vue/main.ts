@@ -3,7 +3,7 @@ import { createApp, h } from "vue";
 import UserFeed from "./UserFeed.vue";
 import UserTable from "./UserTable.vue";
 
-// The query of the page is that of the list.
+// The query of this web page is passed on as the query of the list.
 const list = new URL(`/users${location.search || "?limit=50"}`, location.href).href;
 
 const sections = () => [

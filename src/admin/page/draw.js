@@ -1,9 +1,9 @@
-// Elements, and the small pictures. All that comes from the gateway becomes text nodes and attributes, never markup.
+// Makes elements and small charts. Data of the gateway becomes text nodes and attributes, never markup.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const SVG_NAMES = new Set(['svg', 'path', 'rect', 'line', 'g', 'title']);
 
-/** Makes an element. Attributes that are null, undefined or false are left out; children may be nested lists. */
+/** Creates an element. Attributes that are null, undefined or false are left out; children may be nested arrays. */
 export function h(name, attributes, ...children) {
   const element = SVG_NAMES.has(name) ? document.createElementNS(SVG, name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes ?? {})) {
@@ -14,8 +14,8 @@ export function h(name, attributes, ...children) {
   return element;
 }
 
-/** Makes the children of an element like these. Elements that stay are kept, and with them the focus, the selection and the
- * position of the reader. Those with a `data-key` stay what they are when their order changes. */
+/** Changes the children of an element to these. Existing elements are updated instead of replaced, which keeps the
+ * focus, the selection and the scroll position. Elements with a `data-key` are matched by this key in any order. */
 export function show(parent, ...children) {
   const next = h('div', null, ...children);
   patchChildren(parent, next);
@@ -55,7 +55,7 @@ function patch(old, next) {
   patchChildren(old, next);
 }
 
-/** The number of steps of a line: those that have not been are left free, so that all lines have one scale of time. */
+/** The number of steps on the time axis of a chart. Steps without data stay empty, so all charts have one scale. */
 const STEPS = 90;
 const HEIGHT = 32;
 
@@ -65,7 +65,7 @@ function area(values, most) {
   return { line: `M${points.join('L')}`, fill: `M${start + 0.5},${HEIGHT}L${points.join('L')}L${STEPS - 0.5},${HEIGHT}Z` };
 }
 
-/** A line of the last minutes; of each layer `[class, values]`, the first one is also drawn as a line. */
+/** Draws a chart of the last minutes, with an area for each layer `[class, values]` and a line for the first layer. */
 export function trend(label, layers) {
   const most = Math.max(0, ...layers.flatMap(([, values]) => values));
   const picture = h('svg', { class: 'trend', viewBox: `0 0 ${STEPS} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label });
@@ -80,7 +80,7 @@ export function trend(label, layers) {
   return picture;
 }
 
-/** Columns by the hour; of each layer `[class, values]`, stacked from below. */
+/** Draws a column for each hour, in which the values of the layers `[class, values]` are stacked from below. */
 export function columns(label, layers) {
   const hours = layers[0][1].length;
   const sums = Array.from({ length: hours }, (_, hour) => layers.reduce((total, [, values]) => total + values[hour], 0));
@@ -99,7 +99,7 @@ export function columns(label, layers) {
   return picture;
 }
 
-/** A bar of parts `[class, number, word]`, as wide as their shares. */
+/** Draws a bar of parts `[class, number, word]`, whose widths are their shares of the total. */
 export function shares(label, parts) {
   const all = parts.reduce((total, [, number]) => total + number, 0);
   const picture = h('svg', { class: 'shares', viewBox: '0 0 100 8', preserveAspectRatio: 'none', role: 'img', 'aria-label': label });
@@ -112,7 +112,7 @@ export function shares(label, parts) {
   return picture;
 }
 
-/** A bar that is full at its limit. */
+/** Draws a bar that is full when the number reaches the limit. */
 export function gauge(label, number, limit) {
   const share = limit > 0 ? Math.min(1, number / limit) : 0;
   const name = share > 0.9 ? 'bad' : share > 0.75 ? 'warn' : 'calm';
@@ -121,7 +121,7 @@ export function gauge(label, number, limit) {
 
 export const badge = (name, ...text) => h('span', { class: `badge ${name}` }, ...text);
 
-/** Text that only screen readers say. */
+/** Creates text for screen readers only. */
 export const spoken = (text) => h('span', { class: 'spoken' }, text);
 
 export const empty = (title, ...help) => h('div', { class: 'empty' }, h('p', null, h('strong', null, title)), h('p', null, ...help));

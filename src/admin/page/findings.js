@@ -1,10 +1,10 @@
-// What is wrong: faults first, each with the place, the evidence and the next step.
+// Findings about routes, upstreams, the process and the migration, each with its place, the evidence and the next step.
 
 import { ago, between, bytes, count, percent, plural, span } from './format.js';
 
 const DAY = 86_400;
 
-/** Causes of refused pages, and where to look. */
+/** The causes of refused pages, and the explanation of each. */
 const CAUSES = {
   position_lost: 'the place of a cursor is not found: the list changes fast, or its order is declared otherwise',
   tie_run: 'more items have equal keys than one answer holds: add a field to the order',
@@ -24,7 +24,7 @@ export function cause(word) {
 
 export const top = (counts) => Object.entries(counts).sort((one, other) => other[1] - one[1]);
 
-/** The state of a route: `[severity, word]`. */
+/** Returns the state of a route: `[severity, word]`. */
 export function routeState(route) {
   const { requests, failed, refused, refused_pages: refusedPages } = route.recent;
   if (requests === 0) return ['quiet', 'No requests'];
@@ -105,7 +105,7 @@ function* ofMigration({ migration, status }) {
   }
 }
 
-/** All findings, faults first. */
+/** Returns all findings, faults first. */
 export function findings(data) {
   const all = [...ofRoutes(data), ...ofUpstreams(data), ...ofProcess(data), ...ofMigration(data)];
   return [...all.filter((found) => found.severity === 'bad'), ...all.filter((found) => found.severity !== 'bad')];

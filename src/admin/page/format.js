@@ -1,4 +1,4 @@
-// Numbers and times as people read them, each with its unit.
+// Formats numbers and times with their units.
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const three = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
@@ -7,7 +7,7 @@ export const count = (number) => whole.format(number);
 
 export const plural = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 's'}`;
 
-/** A rate from requests per second. Slow ones are told by the minute: 0.05/s is no number to compare. */
+/** Formats a rate in requests per second. A rate below 1/s is written per minute: 3/min, not 0.05/s. */
 export function rate(perSecond) {
   if (perSecond === 0) return '0/s';
   if (perSecond < 1) return `${three.format(Math.round(perSecond * 600) / 10)}/min`;
@@ -21,7 +21,7 @@ export function milliseconds(time) {
   return `${time < 10 ? three.format(Math.round(time * 10) / 10) : whole.format(time)} ms`;
 }
 
-/** A share of 0 to 1. Small ones that are not 0 don't look like 0, and large ones that are not all don't look like all. */
+/** Formats a share between 0 and 1. A small share is never rounded to 0 %, and a large one never to 100 %. */
 export function percent(share) {
   if (share > 0 && share < 0.001) return '< 0.1 %';
   if (share > 0.999 && share < 1) return '> 99.9 %';
@@ -35,7 +35,7 @@ export function bytes(number) {
   return `${value < 100 ? three.format(value) : whole.format(value)} ${units[unit]}`;
 }
 
-/** A span of seconds in its largest unit, rounded down. */
+/** Formats a duration in seconds in its largest unit, rounded down. */
 export function span(seconds) {
   for (const [length, word] of [[86_400, 'day'], [3_600, 'hour'], [60, 'minute']]) {
     if (seconds >= length) return plural(Math.floor(seconds / length), word);
@@ -43,7 +43,7 @@ export function span(seconds) {
   return plural(Math.max(0, Math.floor(seconds)), 'second');
 }
 
-/** The seconds between two times in RFC 3339. */
+/** Returns the seconds between two RFC 3339 times. */
 export const between = (then, now) => (Date.parse(now) - Date.parse(then)) / 1_000;
 
 export function ago(then, now) {
@@ -51,7 +51,7 @@ export function ago(then, now) {
   return seconds < 2 ? 'just now' : `${span(seconds)} ago`;
 }
 
-/** A time as the reader's clock has it. */
+/** Formats a time in the reader's time zone. */
 export const clock = (date) => date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 export const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);

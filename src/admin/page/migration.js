@@ -1,13 +1,13 @@
-// The migration board: how far each list has come from `page=` to `cursor=`, who is left, and how much time.
+// The migration board: each list's progress from `page=` to `cursor=`, the remaining legacy clients, and the time left.
 
 import { badge, columns, empty, h, shares } from './draw.js';
 import { top } from './findings.js';
 import { ago, count, percent, plural, span, between, sum } from './format.js';
 
-/** The number of clients that are shown before the reader asks for all. */
+/** The number of clients that are shown before the reader expands the list. */
 const FEW = 8;
 
-/** Verdicts against serving a list from its answers, and what each says. */
+/** The reasons why observed answers can't be served as a list, and the explanation of each. */
 const VERDICTS = {
   status: 'the status is not that of a list',
   encoding: 'the answer has a coding that is not read',
@@ -35,7 +35,7 @@ function sunset(route) {
   return h('p', { class: 'days' }, h('b', { class: route.days_left <= 14 ? 'is-warn' : null }, plural(route.days_left, 'day')), h('small', null, `left, until ${route.sunset}`));
 }
 
-/** The brownout that is on, or the next one. */
+/** Describes the current brownout, or the next one. */
 function brownout(route, now) {
   const next = (route.brownouts ?? []).find(({ until }) => between(now, until) > 0);
   if (!next) return null;
@@ -43,7 +43,7 @@ function brownout(route, now) {
   return h('p', { class: 'note' }, badge(next.is_on ? 'warn' : 'mild', next.is_on ? 'Brownout' : 'Brownout to come'), ` ${next.from} to ${next.until}: ${effect}.`);
 }
 
-/** The limit of old clients, and how many requests it has refused. */
+/** Describes the rate limit of legacy clients, and the number of requests that it has refused. */
 function limit(route) {
   const refused = (route.limited.legacy ?? 0) + (route.limited.brownout ?? 0);
   const parts = [route.limit ? `A client may send ${plural(route.limit.requests, 'legacy request')} in ${route.limit.seconds} s.` : '',
@@ -83,7 +83,7 @@ function observed(route) {
     against.length > 0 ? h('ul', { class: 'counts' }, against.map(([word, number]) => h('li', { class: 'long' }, h('b', null, count(number)), ' ', h('code', null, word), ` ${VERDICTS[word] ?? ''}`))) : null];
 }
 
-/** What differs from the configuration, as answers show it, each with the key to change. */
+/** Lists the differences between the configuration and observed answers, each with the key to change. */
 function differences(route, now) {
   if (route.findings.length === 0) return null;
   return [h('p', null, h('b', null, plural(route.findings.length, 'difference')), ' from the configuration, as answers show:'),
@@ -115,10 +115,10 @@ function board(route, now, isOpen) {
     h('p', { class: 'note' }, `Counted for ${span(between(route.counted_since, now))}.`));
 }
 
-/** Returns whether a route has a migration to show: old clients, a date for them, answers that are observed, or findings. */
+/** Returns whether a route has a migration to show: legacy requests, a sunset, observed answers, or findings. */
 const isMigrating = (route) => route.observed || route.findings.length > 0 || route.legacy.requests > 0 || Boolean(route.sunset);
 
-/** The other routes, a line each. */
+/** Creates the card of the routes without a migration, one line for each. */
 function done(routes) {
   return h('article', { class: 'card wide', 'data-key': 'done', 'aria-labelledby': 'done-title' }, h('h3', { id: 'done-title' }, 'Without legacy requests'),
     h('ul', { class: 'peers' }, routes.map((route) => h('li', { id: `migration-${route.route}`, 'data-key': route.route, tabindex: '-1' }, h('b', null, route.route),

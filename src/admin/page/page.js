@@ -1,5 +1,5 @@
-// The operator's page: asks the gateway every few seconds and shows what it says. After a failure it asks less and less
-// often, and says since when it shows the past.
+// The operator's page: requests the gateway's reports every few seconds and displays them. After failures, the page
+// waits longer and longer, and states the time since which the gateway hasn't answered.
 
 import { h, show } from './draw.js';
 import { findings } from './findings.js';
@@ -11,10 +11,10 @@ const EVERY = 5_000;
 const SLOWEST = 60_000;
 const PATIENCE = 8_000;
 
-/** The reports, by their names; each is at the relative path of its name. */
+/** The names of the reports, which are also their relative paths. */
 const REPORTS = ['status', 'routes', 'upstreams', 'migration', 'reload', 'certificates'];
 
-/** The number of routes from which on there is a search. */
+/** The number of routes from which the page has a search field. */
 const MANY = 8;
 
 const state = { data: null, open: new Set(), wanted: '', paused: false, failures: 0, failedSince: null, fault: '', next: 0, timer: 0, asking: false, configLoaded: null };
@@ -26,7 +26,7 @@ async function get(path) {
   return response.json();
 }
 
-/** The configuration changes with reloads alone, and may be large. */
+/** Requests the configuration only after a reload, because it changes only then and may be large. */
 async function configFor(status) {
   const { loaded } = status.configuration;
   return state.data?.config && state.configLoaded === loaded ? state.data.config : get('config').then(({ files }) => {
@@ -40,7 +40,7 @@ async function ask() {
   if (state.asking) return;
   state.asking = true;
   try {
-    // One after the other, over one connection: the listener has few, and probes need some.
+    // The requests are sent in sequence over one connection: the listener allows few, and probes need some of them.
     const data = {};
     for (const name of REPORTS) data[name] = await get(name);
     data.config = await configFor(data.status);
@@ -56,7 +56,7 @@ async function ask() {
   plan();
 }
 
-/** Plans the next question: soon, or after failures later and later, spread so that open pages don't ask in step. */
+/** Schedules the next requests. The wait grows with each failure, and is random so that pages don't send at once. */
 function plan() {
   clearTimeout(state.timer);
   const wait = state.failures === 0 ? EVERY : Math.min(SLOWEST, EVERY * 2 ** (state.failures - 1)) * (0.8 + 0.4 * Math.random());
@@ -72,7 +72,7 @@ function pulse() {
   show(by('pulse'), isLost ? 'Not reached' : paused ? ['Paused', h('span', { class: 'when' }, `, ${clock(shown)}`)] : shown ? ['Live', h('span', { class: 'when' }, `, ${clock(shown)}`)] : 'Loading…');
   const offline = by('offline');
   const known = shown ? ` Figures are those of ${clock(shown)}.` : '';
-  // An alert is said again when its text changes, so the time to the next try stays out of it.
+  // Screen readers repeat an alert when its text changes, so the time until the next try isn't part of it.
   show(offline, isLost ? [h('strong', null, 'The gateway can’t be reached'), ` since ${clock(failedSince)}: ${fault}. This page goes on trying.${known} `,
     h('button', { type: 'button', id: 'again' }, 'Try now')] : null);
 }
@@ -104,7 +104,7 @@ function toggle(name) {
   render();
 }
 
-/** Sends the reload. The token is kept nowhere. */
+/** Sends the reload. The token isn't stored. */
 async function reload(event) {
   event.preventDefault();
   const [token, result, send] = [by('token'), by('reload-result'), by('reload-send')];

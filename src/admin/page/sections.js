@@ -1,4 +1,4 @@
-// The sections of the page: from the gateway's reports to elements.
+// Creates the sections of the page from the gateway's reports.
 
 import { badge, empty, gauge, h, shares, spoken, trend } from './draw.js';
 import { cause, routeState, top } from './findings.js';
@@ -24,7 +24,7 @@ function tile(title, value, detail, picture, severity) {
   return h('div', { class: `tile ${severity ?? ''}`, 'data-key': title }, h('h2', null, title), h('p', { class: 'value' }, value), h('p', { class: 'detail' }, detail), picture);
 }
 
-/** Adds up the histories of routes, from the latest step back. */
+/** Adds up the histories of routes, aligned at the latest step. */
 function summed(routes, name) {
   const length = Math.max(0, ...routes.map((route) => route.history[name].length));
   const totals = new Array(length).fill(0);
@@ -57,13 +57,13 @@ export function tiles({ routes, status }) {
     tile('Memory for bodies', bytes(held), `of ${bytes(limit)}; the process takes ${status.memory.resident ? bytes(status.memory.resident) : 'an unknown amount'}`, gauge(`${bytes(held)} of ${bytes(limit)} are in use`, held, limit)))];
 }
 
-/** A cell; `unsaid` are those that say nothing, which narrow screens leave out. */
+/** Creates a table cell. Narrow screens leave out cells with the class `unsaid`, which have no information. */
 const cell = (label, name, ...children) => h('td', { role: 'cell', class: name, 'data-label': label }, ...children);
 
 function routeRow(route, isOpen) {
   const { recent, history, name } = route;
   const [severity, word] = routeState(route);
-  // Problems are counted without their statuses: only where none failed is the first of them a refusal.
+  // Problems are counted without their statuses, so the first one is surely a refusal only if no request failed.
   const [code] = recent.failed > 0 ? [] : (top(recent.problems)[0] ?? []);
   const drift = recent.drifted_pages > 0 ? [plural(recent.drifted_pages, 'page'), h('small', null, `${count(Math.round(recent.drift_items / recent.drifted_pages))} items each`)] : ['–'];
   return h('tr', { role: 'row', id: `route-${name}`, 'data-key': name, class: severity, tabindex: '-1' },

@@ -1,4 +1,4 @@
-"""What all lists of the client share: requests, retries, pages and errors. It needs the standard library alone."""
+"""The part of the client that all lists use: requests, retries, pages and errors. Needs only the standard library."""
 
 from __future__ import annotations
 
@@ -18,53 +18,54 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Union, cast
 
 Item = TypeVar("Item")
 
-# A value in a JSON body: the names of members that lead to it; a pair finds an element of an array by a member's value.
+# The path to a value in a JSON body, as names of members. A pair selects the element of an array by the name and value
+# of one of its members: ("links", ("rel", "next"), "href").
 Place = Sequence[Union[str, tuple[str, str]]]
 
 FilterValue = Union[str, int, float, bool]
 
-# A parameter that passes to the list as it is.
+# A parameter that is sent to the list unchanged.
 FilterParameter = Union[FilterValue, Sequence[FilterValue]]
 
 
 class Input(TypedDict):
-    """A parameter of a request: in the query, in the body, or a preference (RFC 7240)."""
+    """The place of a parameter in a request: in the query, in the body, or a preference (RFC 7240)."""
 
     place: Literal["query", "body", "prefer"]
     name: Sequence[str]
 
 
 class Next(TypedDict):
-    """The next cursor, or the link that has it: in the body, or in the header `Link`."""
+    """The place of the next cursor, or of the link that contains it: in the body, or in the header `Link`."""
 
     source: Literal["cursor", "link", "header"]
     at: Place
 
 
 class ListSpec(TypedDict):
-    """How a list is asked for, and how its answers are read."""
+    """The description of a list: the form of its requests, and of its answers."""
 
     method: Literal["GET", "POST"]
-    # With `{name}` for a parameter.
+    # The path, with `{name}` for each parameter.
     path: str
     cursor: Input
     limit: Input | None
     sort: Input | None
-    # Preferences of every request.
+    # The preferences that every request sends (RFC 7240).
     prefer: Sequence[str]
     items: Place
-    # The item in an element of `items`.
+    # The place of the item in an element of `items`.
     item: Place
     next: Next
     more: Place | None
     total: Place | None
-    # The members of errors; None for problem documents (RFC 9457).
+    # The places of the members of an error; None if errors are problem documents (RFC 9457).
     error: Mapping[str, Place] | None
 
 
 @dataclass(frozen=True)
 class ListOptions:
-    """The options of a list, as the methods of the client take them."""
+    """The options of a list, as passed to the methods of the client."""
 
     limit: int | None = None
     cursor: str | None = None
@@ -78,22 +79,22 @@ class Page(Generic[Item]):
     """A page of a list."""
 
     items: list[Item]
-    # The cursor of the next page; None at the end.
+    # The cursor of the next page; None on the last page.
     next: str | None
-    # The number of items of the list, where the server says it.
+    # The number of items in the whole list; None if the server doesn't send it.
     total: int | None
-    # The strength of the page's proof: exact, checked, anchored or positional.
+    # The strength of the page's proof: exact, checked, anchored or positional. None if the answer doesn't say it.
     level: str | None
-    # The whole body.
+    # The whole body of the answer, parsed.
     body: Any
 
 
 class ApiError(Exception):
-    """An answer other than a page.
+    """An error that the server answered instead of a page.
 
-    `code` is the stable code of the problem, to be switched on; None for answers of other servers. `restart` is the link to
-    the first page, where the cursor leads nowhere any more: the client never begins again by itself, because items that were
-    read would come once more.
+    `code` is the stable code of the problem, for comparisons; None if another server answered, such as a proxy.
+    `restart` is the link to the first page if the cursor is no longer valid, else None. The client never starts again
+    by itself, because you would get the same items twice.
     """
 
     def __init__(self, status: int, facts: Mapping[str, Any], retry_after: float | None, body: Any) -> None:
@@ -107,28 +108,28 @@ class ApiError(Exception):
         self.title = text("title")
         self.detail = text("detail")
         self.parameter = text("parameter")
-        # The id under which the server's log has the request.
+        # The id of the request in the server's log.
         self.request_id = text("request_id")
         self.restart = text("restart")
-        # The wait that the server asked for, in seconds.
+        # The wait that the server requested (`Retry-After`), in seconds.
         self.retry_after = retry_after
-        # The whole body: parsed if it is JSON, else text.
+        # The whole body: parsed if it is valid JSON, else a string.
         self.body = body
         super().__init__(": ".join(part for part in (str(status), self.code, self.detail or self.title) if part))
 
 
 class NoAnswerError(Exception):
-    """No answer came: no connection, a time-out, or an answer that broke off."""
+    """No complete answer was received: the connection failed, the time-out passed, or the answer broke off."""
 
 
 class InvalidPageError(Exception):
-    """An answer that is no page of the list."""
+    """An answer with status 200 that isn't a page of the list."""
 
 
-# The codes after which the same request may succeed.
+# The codes of problems after which the same request may succeed later.
 RETRYABLE = frozenset("{retryable}".split())
 
-# The first wait before a repetition without `Retry-After`, in seconds. Each further one is twice as long.
+# The wait before the first retry if the answer has no `Retry-After`, in seconds. Each later wait is twice as long.
 FIRST_WAIT = 0.5
 
 
@@ -149,7 +150,7 @@ def find(value: Any, place: Place) -> Any:
 
 
 def put(body: dict[str, Any], names: Sequence[str], value: Any) -> None:
-    """Sets the value at the place of a body. Objects on the way are copied, so that the caller's own stay as they are."""
+    """Sets a value in a body. Copies the objects on the path to it, so the caller's own objects don't change."""
     for name in names[:-1]:
         inner = body.get(name)
         body[name] = dict(inner) if isinstance(inner, Mapping) else {}
@@ -168,7 +169,7 @@ def links(header: str) -> dict[str, str]:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Returns the wait that `Retry-After` asks for, in seconds."""
+    """Returns the wait that a header `Retry-After` requests, in seconds; None if there is none or it isn't valid."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -191,13 +192,13 @@ class _Pause:
     seconds: float
 
 
-# A step of a page's retrieval: a request, which is answered, or a pause.
+# A step of reading a page: a request to send, or a pause.
 _Step = Union[urllib.request.Request, _Pause]
 _Outcome = Union[_Answer, NoAnswerError, None]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer like any other: followed, it would take the credentials to another host."""
+    """Returns redirects as answers instead of following them, which could send the credentials to another host."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -224,7 +225,7 @@ class Transport:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def send(self, request: urllib.request.Request) -> _Answer | NoAnswerError:
-        """Sends a request and returns its answer, of whatever status."""
+        """Sends a request. Returns its answer, whatever its status, or the error if there is none."""
         try:
             try:
                 response = self._opener.open(request, timeout=self.timeout)
@@ -239,7 +240,7 @@ class Transport:
             return failure
 
     def request(self, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> urllib.request.Request:
-        """Writes the request for a page."""
+        """Returns the request for a page."""
         query: dict[str, list[str]] = {}
         body: dict[str, Any] = dict(options.body or {})
         prefer = list(spec["prefer"])
@@ -290,9 +291,10 @@ def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
     try:
         body = json.loads(body)
     except ValueError:
-        pass  # Other servers on the way answer with text.
+        pass  # Other servers, such as proxies, answer with text, which isn't changed.
     kind = answer.headers.get("content-type", "")
-    # Answers that a client gets before its list is known are problem documents, whatever the list's own errors are.
+    # An error that occurs before the server knows the list is a problem document, even if the list's own errors have
+    # another form.
     own = None if kind.startswith("application/problem+json") else spec["error"]
     facts: dict[str, Any] = {"request_id": answer.headers.get("x-request-id")}
     for name in ("code", "reason", "title", "detail", "parameter", "request_id", "restart"):
@@ -304,8 +306,8 @@ def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
 
 
 def _next(spec: ListSpec, answer: _Answer, body: Any) -> str | None:
-    """Returns the next cursor. Of links the cursor is taken alone, so that no credentials go where a link leads."""
-    # The flag counts, because the cursor of a last item is there on the last page too.
+    """Returns the next cursor. From a link it takes only the cursor, so credentials aren't sent to the link's host."""
+    # The flag decides, because even the last page can have a cursor: the cursor of its last item.
     if spec["more"] is not None and find(body, spec["more"]) is False:
         return None
     if spec["next"]["source"] == "header":
@@ -332,7 +334,7 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
     try:
         body = json.loads(answer.body)
     except ValueError as error:
-        raise InvalidPageError("the answer is not JSON") from error
+        raise InvalidPageError("the answer is not valid JSON") from error
     elements = find(body, spec["items"])
     if not isinstance(elements, list):
         raise InvalidPageError("the answer has no items")
@@ -341,16 +343,17 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
     if following is not None and following == cursor:
         raise InvalidPageError("the page leads to itself")
     if following is None and spec["more"] is not None and find(body, spec["more"]) is True:
-        raise InvalidPageError("more items follow, and the answer does not say where")
+        raise InvalidPageError("more items follow, but the answer has no cursor for them")
     total = None if spec["total"] is None else find(body, spec["total"])
     level = answer.headers.get("cursorgate-level")
     return Page(items, following, total if isinstance(total, int) else None, level, body)
 
 
 class Listing(Generic[Item]):
-    """A list: `for item in listing` and `async for item in listing` read all items, `listing.pages()` page by page.
+    """A list. `for item in listing` and `async for item in listing` read all items; `listing.pages()` reads pages.
 
-    Nothing is sent before. `async for` sends each request in a thread of its own, so that other tasks run meanwhile.
+    No request is sent before you iterate. `async for` sends each request in a separate thread, so other tasks can run
+    meanwhile.
     """
 
     def __init__(self, transport: Transport, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> None:
@@ -369,15 +372,15 @@ class Listing(Generic[Item]):
                 yield item
 
     def pages(self) -> Pages[Item]:
-        """Reads all pages, each when it is asked for."""
+        """Returns the pages, each of which is requested when the iteration reaches it."""
         return Pages(self)
 
     def page(self) -> Page[Item]:
-        """Requests one page: the first one, or that of `cursor`."""
+        """Requests one page: the page at `cursor`, or the first page without a cursor."""
         return self._page(self._options.cursor)
 
     async def page_async(self) -> Page[Item]:
-        """Requests one page, as `page` does."""
+        """Requests one page, like `page`, without blocking other tasks."""
         return await self._page_async(self._options.cursor)
 
     def _page(self, cursor: str | None) -> Page[Item]:
@@ -407,7 +410,7 @@ class Listing(Generic[Item]):
                 outcome = await asyncio.to_thread(self._transport.send, step)
 
     def _steps(self, cursor: str | None) -> Generator[_Step, _Outcome, Page[Item]]:
-        """The steps to a page: requests, each of which is answered, and pauses before repetitions."""
+        """Yields the steps of reading a page, which are requests and the pauses before retries. Returns the page."""
         transport, spec, options = self._transport, self._spec, self._options
         options = ListOptions(options.limit, cursor, options.sort, options.filters, options.body)
         attempt = 0
@@ -432,7 +435,7 @@ class Listing(Generic[Item]):
 
 
 class Pages(Generic[Item]):
-    """The pages of a list: `for page in pages`, or `async for page in pages`."""
+    """The pages of a list, for `for page in pages` and `async for page in pages`."""
 
     def __init__(self, listing: Listing[Item]) -> None:
         self._listing = listing

@@ -1,4 +1,4 @@
-"""Tests of the client against answers as the server writes them."""
+"""Tests of the client, with answers in the form that the server writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Case:
-    """A list: how the client asks for it, where requests have the cursor, and answers."""
+    """A list: the call that reads it, the places of cursor and limit in its requests, and samples of its answers."""
 
     name: str
     call: Callable[[Client, Mapping[str, Any]], Listing[Any]]
@@ -66,7 +66,7 @@ class Seen:
 
 @contextmanager
 def serve(*answers: Sample) -> Iterator[tuple[str, list[Seen]]]:
-    """A server that gives these answers, one after the other."""
+    """Runs a server that sends these answers in order. Yields its URL and the list of the requests that it has seen."""
     seen: list[Seen] = []
 
     class Handler(BaseHTTPRequestHandler):

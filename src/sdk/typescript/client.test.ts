@@ -18,7 +18,7 @@ interface Input {
   readonly name: readonly string[];
 }
 
-/** A list: how the client asks for it, where requests have the cursor, and answers. */
+/** A list: the call that reads it, the places of cursor and limit in its requests, and samples of its answers. */
 interface Case {
   readonly name: string;
   readonly call: (client: Client, options: { limit?: number; cursor?: string | null }) => Listing<unknown>;
@@ -56,7 +56,7 @@ function value(seen: Seen, input: Input): string | null {
   return found === undefined ? null : String(found);
 }
 
-/** Runs `during` with a server that gives these answers, one after the other. */
+/** Runs `during` with a server that sends these answers in order. */
 async function serve(answers: readonly Sample[], during: (url: string, seen: Seen[]) => Promise<void>): Promise<void> {
   const seen: Seen[] = [];
   const server = createServer((request, response) => {
@@ -90,7 +90,7 @@ for (const one of CASES) {
     });
   });
 
-  test(`${one.name} goes on from a page`, async () => {
+  test(`${one.name} continues from a page`, async () => {
     await serve([one.first, one.last], async (baseUrl) => {
       const client = new Client({ baseUrl });
       const first = await one.call(client, {}).page();
@@ -102,7 +102,7 @@ for (const one of CASES) {
     });
   });
 
-  test(`${one.name} waits as long as it is asked to, up to a bound`, async () => {
+  test(`${one.name} waits as long as Retry-After requests, up to a limit`, async () => {
     await serve([one.busy, one.last], async (baseUrl, seen) => {
       assert.equal((await one.call(new Client({ baseUrl }), {}).page()).items.length, 1);
       assert.equal(seen.length, 2);
@@ -121,7 +121,7 @@ for (const one of CASES) {
     });
   });
 
-  test(`${one.name} does not begin again by itself`, async () => {
+  test(`${one.name} does not start again by itself`, async () => {
     await serve([one.first, one.expired], async (baseUrl, seen) => {
       const items: unknown[] = [];
       await assert.rejects(
@@ -140,7 +140,7 @@ for (const one of CASES) {
     });
   });
 
-  test(`${one.name} takes no page that leads to itself, and nothing that is no page`, async () => {
+  test(`${one.name} refuses a page that leads to itself, and an answer that is not a page`, async () => {
     await serve([one.first], async (baseUrl) => {
       await assert.rejects(one.call(new Client({ baseUrl }), { cursor: "second" }).page(), InvalidPageError);
     });

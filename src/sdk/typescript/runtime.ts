@@ -1,104 +1,105 @@
 // The part of the client that all lists use: requests, retries, pages and errors. Its only dependency is `fetch`.
 
-/** A value in a JSON body: the names of members that lead to it; a pair finds an element of an array by a member's value. */
+/** The path to a value in a JSON body, as names of members. A pair selects the element of an array by the name and
+ * value of one of its members: `["links", ["rel", "next"], "href"]`. */
 export type Place = readonly (string | readonly [string, string])[];
 
-/** A parameter of a request: in the query, in the body, or a preference (RFC 7240). */
+/** The place of a parameter in a request: in the query, in the body, or a preference (RFC 7240). */
 export interface Input {
   readonly place: "query" | "body" | "prefer";
   readonly name: readonly string[];
 }
 
-/** How a list is asked for, and how its answers are read. */
+/** The description of a list: the form of its requests, and of its answers. */
 export interface ListSpec {
   readonly method: "GET" | "POST";
-  /** With `{name}` for a parameter. */
+  /** The path, with `{name}` for each parameter. */
   readonly path: string;
   readonly cursor: Input;
   readonly limit: Input | null;
   readonly sort: Input | null;
-  /** Preferences of every request. */
+  /** The preferences that every request sends (RFC 7240). */
   readonly prefer: readonly string[];
   readonly items: Place;
-  /** The item in an element of `items`. */
+  /** The place of the item in an element of `items`. */
   readonly item: Place;
-  /** The next cursor, or the link that has it: in the body, or in the header `Link`. */
+  /** The place of the next cursor, or of the link that contains it: in the body, or in the header `Link`. */
   readonly next: { readonly source: "cursor" | "link" | "header"; readonly at: Place };
   readonly more: Place | null;
   readonly total: Place | null;
-  /** The members of errors; null for problem documents (RFC 9457). */
+  /** The places of the members of an error; null if errors are problem documents (RFC 9457). */
   readonly error: Readonly<Record<string, Place>> | null;
 }
 
-/** The codes of problems. A later version of the server may have more. */
+/** The codes of problems. A later version of the server may send other codes too. */
 export type ProblemCode =
 {codes};
 
 export type FilterValue = string | number | boolean;
 
-/** Parameters that pass to the list as they are. */
+/** Parameters that are sent to the list unchanged. */
 export interface Filters {
   readonly [name: string]: FilterValue | readonly FilterValue[] | undefined;
 }
 
 export interface ListOptions {
-  /** The number of items of a page. The server may lower it. */
+  /** The number of items on a page. The server may lower it. */
   readonly limit?: number;
-  /** The page after which the list goes on: `next` of a page. Without it the list is read from its start. */
+  /** The cursor from which to read: `next` of an earlier page. Without a cursor, the list is read from its start. */
   readonly cursor?: string | null;
   readonly filters?: Filters;
   readonly sort?: readonly string[];
-  /** Further members of the body of a request by POST. */
+  /** Other members of the body, for lists that are read by POST. */
   readonly body?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
 }
 
 export interface ClientOptions {
-  /** The scheme and host of the API, with the beginning of its paths, if there is one. */
+  /** The scheme and host of the API, and the prefix of its paths if they have one: `https://api.example.com/v1`. */
   readonly baseUrl?: string;
-  /** Headers of every request, such as `Authorization`. */
+  /** Headers that every request sends, such as `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** How often a request is repeated that failed in a way that may pass. Default: 2. */
+  /** The number of retries of a request whose failure may be temporary. Default: 2. */
   readonly retries?: number;
-  /** The longest wait before a repetition, in seconds. Where `Retry-After` asks for more, the error is thrown at once.
+  /** The longest wait before a retry, in seconds. If `Retry-After` requests a longer wait, the error is thrown at once.
    * Default: 30. */
   readonly maxRetryAfter?: number;
-  /** The time of one request, in seconds. Default: 60. */
+  /** The time-out of each request, in seconds. Default: 60. */
   readonly timeout?: number;
-  /** Another implementation of `fetch`. */
+  /** The implementation of `fetch` to use. Default: the global one. */
   readonly fetch?: typeof fetch;
 }
 
 /** A page of a list. */
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** The cursor of the next page; null at the end. */
+  /** The cursor of the next page; null on the last page. */
   readonly next: string | null;
-  /** The number of items of the list, where the server says it. */
+  /** The number of items in the whole list; null if the server doesn't send it. */
   readonly total: number | null;
-  /** The strength of the page's proof: exact, checked, anchored or positional. */
+  /** The strength of the page's proof: exact, checked, anchored or positional. Null if the answer doesn't say it. */
   readonly level: string | null;
-  /** The whole body. */
+  /** The whole body of the answer, parsed. */
   readonly body: unknown;
 }
 
-/** An answer other than a page. */
+/** An error that the server answered instead of a page. */
 export class ApiError extends Error {
   override readonly name: string = "ApiError";
   readonly status: number;
-  /** The stable code of the problem, to be switched on; null for answers of other servers. */
+  /** The stable code of the problem, for comparisons; null if another server answered, such as a proxy. */
   readonly code: ProblemCode | (string & {}) | null;
   readonly title: string | null;
   readonly detail: string | null;
   readonly parameter: string | null;
-  /** The id under which the server's log has the request. */
+  /** The id of the request in the server's log. */
   readonly requestId: string | null;
-  /** The link to the first page, where the cursor leads nowhere any more. The client never begins again by itself: items
-   * that were read would come once more. */
+  /** The link to the first page if the cursor is no longer valid, else null. The client never starts again by itself,
+   * because you would get the same items twice. */
   readonly restart: string | null;
-  /** The wait that the server asked for, in seconds. */
+  /** The wait that the server requested (`Retry-After`), in seconds. */
   readonly retryAfter: number | null;
-  /** The whole body: parsed if it is JSON, else text. */
+  /** The whole body: parsed if it is valid JSON, else a string. */
   readonly body: unknown;
 
   constructor(status: number, facts: Readonly<Record<string, unknown>>, retryAfter: number | null, body: unknown) {
@@ -117,20 +118,20 @@ export class ApiError extends Error {
   }
 }
 
-/** No answer came: no connection, a time-out, or an answer that broke off. */
+/** No complete answer was received: the connection failed, the time-out passed, or the answer broke off. */
 export class ConnectionError extends Error {
   override readonly name: string = "ConnectionError";
 }
 
-/** An answer that is no page of the list. */
+/** An answer with status 200 that isn't a page of the list. */
 export class InvalidPageError extends Error {
   override readonly name: string = "InvalidPageError";
 }
 
-/** The codes after which the same request may succeed. */
+/** The codes of problems after which the same request may succeed later. */
 const RETRYABLE: ReadonlySet<string> = new Set("{retryable}".split(" "));
 
-/** The first wait before a repetition without `Retry-After`, in seconds. Each further one is twice as long. */
+/** The wait before the first retry if the answer has no `Retry-After`, in seconds. Each later wait is twice as long. */
 const FIRST_WAIT = 0.5;
 
 /** Returns the value at a place, or undefined. */
@@ -149,7 +150,7 @@ function find(value: unknown, place: Place): unknown {
   return found;
 }
 
-/** Sets the value at the place of a body. Objects on the way are copied, so that the caller's own stay as they are. */
+/** Sets a value in a body. Copies the objects on the path to it, so the caller's own objects don't change. */
 function put(body: Record<string, unknown>, names: readonly string[], value: unknown): void {
   const [name, ...rest] = names;
   if (name === undefined) return;
@@ -163,7 +164,7 @@ function put(body: Record<string, unknown>, names: readonly string[], value: unk
   body[name] = copy;
 }
 
-/** Returns the targets of a `Link` header (RFC 8288) by their relations; null without one. */
+/** Returns the targets of a `Link` header (RFC 8288) by their relations; null if the answer has no such header. */
 function links(header: string | null): Map<string, string> | null {
   if (header === null) return null;
   const found = new Map<string, string>();
@@ -176,7 +177,7 @@ function links(header: string | null): Map<string, string> | null {
   return found;
 }
 
-/** Returns the wait that `Retry-After` asks for, in seconds. */
+/** Returns the wait that a header `Retry-After` requests, in seconds; null if there is none or it isn't valid. */
 function retryAfter(header: string | null): number | null {
   if (header === null) return null;
   if (/^\s*\d+\s*$/.test(header)) return Number(header);
@@ -218,7 +219,7 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Requests a page, and repeats the request where that may help. */
+  /** Requests a page, with retries if the failure may be temporary. */
   async page<Item>(spec: ListSpec, path: Readonly<Record<string, string>>, options: ListOptions): Promise<Page<Item>> {
     const retries = Math.max(0, this.#options.retries ?? 2);
     const longest = this.#options.maxRetryAfter ?? 30;
@@ -239,7 +240,7 @@ export class Transport {
     }
   }
 
-  /** Sends the request for a page. */
+  /** Sends one request for a page. Returns its answer, whatever its status, or the error if there is none. */
   async #send(
     spec: ListSpec,
     path: Readonly<Record<string, string>>,
@@ -303,7 +304,7 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
   try {
     body = JSON.parse(answer.text);
   } catch (error) {
-    throw new InvalidPageError("the answer is not JSON", { cause: error });
+    throw new InvalidPageError("the answer is not valid JSON", { cause: error });
   }
   const elements: unknown = find(body, spec.items);
   if (!Array.isArray(elements)) throw new InvalidPageError("the answer has no items");
@@ -311,14 +312,14 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
   const next = nextCursor(spec, answer, body, base);
   if (next !== null && next === cursor) throw new InvalidPageError("the page leads to itself");
   if (next === null && spec.more !== null && find(body, spec.more) === true) {
-    throw new InvalidPageError("more items follow, and the answer does not say where");
+    throw new InvalidPageError("more items follow, but the answer has no cursor for them");
   }
   const total = spec.total === null ? null : find(body, spec.total);
   const level = answer.headers.get("Cursorgate-Level");
   return { items, next, total: typeof total === "number" ? total : null, level, body };
 }
 
-/** Returns the cursor of the next page. Of links the cursor is taken alone, so that no credentials go where a link leads. */
+/** Returns the next cursor. From a link it takes only the cursor, so credentials aren't sent to the link's host. */
 function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string): string | null {
   // The flag decides, because even the last page can have a cursor: the cursor of its last item.
   if (spec.more !== null && find(body, spec.more) === false) return null;
@@ -344,7 +345,7 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
   try {
     body = JSON.parse(answer.text);
   } catch {
-    // Other servers, such as proxies, answer with text, which stays as it is.
+    // Other servers, such as proxies, answer with text, which isn't changed.
   }
   const type = answer.headers.get("Content-Type") ?? "";
   // An error that occurs before the server knows the list is a problem document, even if the list's own errors have
@@ -358,7 +359,8 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
   return new ApiError(answer.status, facts, retryAfter(answer.headers.get("Retry-After")), body);
 }
 
-/** A list: `for await (const item of list)` reads all items, `list.pages()` page by page. Nothing is sent before. */
+/** A list. `for await (const item of list)` reads all items; `list.pages()` reads whole pages. No request is sent
+ * before you iterate. */
 export class Listing<Item> implements AsyncIterable<Item> {
   readonly #transport: Transport;
   readonly #spec: ListSpec;
@@ -377,12 +379,12 @@ export class Listing<Item> implements AsyncIterable<Item> {
     this.#options = options;
   }
 
-  /** Requests one page: the first one, or that of `cursor` in the options. */
+  /** Requests one page: the page at `cursor` in the options, or the first page without a cursor. */
   page(): Promise<Page<Item>> {
     return this.#transport.page<Item>(this.#spec, this.#path, this.#options);
   }
 
-  /** Reads all pages, each when it is asked for. */
+  /** Yields the pages, each of which is requested when the iteration reaches it. */
   async *pages(): AsyncGenerator<Page<Item>, void, undefined> {
     let cursor = this.#options.cursor ?? null;
     do {

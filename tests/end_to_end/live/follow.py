@@ -1,6 +1,6 @@
-"""Follows a live page over a WebSocket by the libraries websockets and jsonpatch, and prints the page after each message.
+"""Follows a live page over a WebSocket with the libraries websockets and jsonpatch. Prints the page after each message.
 
-Numbers keep their digits: integers of Python are of any size, and fractions are read as decimals.
+Numbers keep all their digits: Python's integers have any size, and fractions are read as decimals.
 
     python follow.py URL MESSAGE
 """

@@ -1,4 +1,4 @@
-"""Lists the tools, walks a list to its end by one of them, and calls tools wrongly, by the official client from PyPI.
+"""Runs the official client from PyPI: lists the tools, walks a list to its end by one tool, and calls tools wrongly.
 
     python walk.py legacy|auto URL TOOL ARGUMENTS
 """

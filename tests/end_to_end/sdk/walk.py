@@ -1,4 +1,4 @@
-"""Walks the lists of a gateway by the client that was written for it: `python walk.py URL`. Prints the ids of each walk."""
+"""Walks the lists of a gateway with the client that `cursorgate sdk` wrote: `python walk.py URL`. Prints all ids."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ walks: dict[str, Any] = {
     "by tasks": asyncio.run(ids_by_tasks(client.standard(limit=100))),
 }
 
-# Pages, and a walk that goes on elsewhere.
+# One walk reads whole pages, and another walk continues after one of these pages.
 for page in client.standard(limit=400).pages():
     walks["total"] = page.total
     walks["resumed"] = [row["id"] for row in page.items] + ids(client.standard(cursor=page.next))
@@ -57,7 +57,7 @@ except ApiError as error:
 
 
 def refused() -> None:
-    """What the types refuse: a comment that nothing needs is a fault."""
+    """Makes calls that the types refuse. mypy reports a fault if an `ignore` comment isn't needed."""
     client.standard(sort=["note"])  # type: ignore[list-item]
     client.standard(page=2)  # type: ignore[call-arg]
     client.team_users()  # type: ignore[call-arg]

@@ -1,11 +1,11 @@
-"""Validates an OpenAPI document, and holds answers against what it says of them.
+"""Validates an OpenAPI document, and checks answers against it.
 
     python describe.py DOCUMENT [SAMPLES]
 
 DOCUMENT is validated with openapi-spec-validator. SAMPLES is a JSON array of answers: path (as in the document), method,
-asked (the body of the request, or null), status, content_type, headers (names), body, and whether the body is as described.
-A body of a request that was answered with 200 has to be as described too. Prints what differs and ends with status 1, or
-prints how much was held against it.
+asked (the body of the request, or null), status, content_type, headers (names), body, and whether the body must match
+the document. The body of a request that was answered with 200 must match too. Prints the differences and exits with
+status 1, or prints the number of checks.
 """
 
 import json

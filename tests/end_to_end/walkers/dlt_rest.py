@@ -1,4 +1,4 @@
-"""Walks lists with the REST client of the loader dlt: by what it detects by itself, and by the paginators that one names.
+"""Walks lists with dlt's REST client, which detects the paginator itself in one walk and is given one in the others.
 
     python dlt_rest.py BASE LIMIT ENVELOPE
 """
@@ -15,7 +15,7 @@ from dlt.sources.helpers.rest_client.paginators import (
 )
 
 base, limit, envelope = sys.argv[1:]
-# The parameters and headers that ask for the size, and the members with the items and the links.
+# For each envelope: the parameters and headers for the size, and the members with the items and the links.
 size, headers, items, following, previous = {
     "standard": ({"limit": limit}, {}, "data", "links.next", "links.prev"),
     "drf": ({"page_size": limit}, {}, "results", "next", "previous"),

@@ -1,8 +1,8 @@
-"""Walks a list by `response.links`, as the documentation of requests shows it: every URL is used as it came.
+"""Walks a list by `response.links`, as the documentation of requests shows. Every URL is used unchanged.
 
     python follow.py URL [CERTIFICATE]
 
-Prints the ids forward and back, and the ids of the page that `restart` of a refused cursor leads to.
+Prints the ids of the walks forward and back, and the ids of the page at the `restart` link of a refused cursor.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Walks a list with the page iterator of Google's client libraries. It knows no way back.
+"""Walks a list with the page iterator of Google's client libraries, which can't walk back.
 
     python google_api.py BASE LIMIT
 """

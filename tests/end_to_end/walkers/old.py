@@ -1,8 +1,8 @@
-"""Walks a list as clients of page numbers do, by the links of the upstream as they come.
+"""Walks a list like an old client with page numbers, by the unchanged links of the upstream.
 
     python old.py link|body URL
 
-`link` follows `response.links`, `body` the member `next` of Django REST framework. Prints the ids.
+`link` follows `response.links`; `body` follows the member `next` of Django REST framework. Prints the ids.
 """
 
 import json

@@ -1,9 +1,10 @@
-"""Walks a list with limits in two ways that keep to what the gateway says.
+"""Walks a list with rate limits, in two ways that obey the gateway's headers.
 
     python polite.py retry|fields URL [BASE]
 
-With a base, every other request goes there, to another process. `retry` leaves it to urllib3, which repeats what was refused after `Retry-After`. `fields` reads `RateLimit` and sends no
-request before it may. Prints the ids, and the number of requests that were refused.
+With a BASE, every other request goes to this URL of another process. `retry` lets urllib3 repeat refused requests after
+`Retry-After`. `fields` reads `RateLimit`, and sends no request that would be refused. Prints the ids, and the number of
+refused requests.
 """
 
 import json
@@ -24,7 +25,7 @@ if style == "retry":
 
 
 def exhausted(field):
-    """Returns the seconds of each limit of which nothing is left."""
+    """Returns the seconds until the reset of each limit that is used up."""
     for item in field.split(","):
         _, *parameters = item.strip().split(";")
         values = dict(parameter.split("=") for parameter in parameters)

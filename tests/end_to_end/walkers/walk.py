@@ -2,8 +2,8 @@
 
     python walk.py --upstream URL --kind json-server|django --gateway URL --style links|cursor --limit N [--limit N]
 
-`links` follows `response.links` of the requests library, `cursor` passes `nextCursor` and `prevCursor` on. Prints what
-differs and ends with status 1, or prints one line a limit.
+`links` follows `response.links` of the requests library; `cursor` sends `nextCursor` and `prevCursor` back. Prints the
+differences and exits with status 1, or prints one line for each limit.
 """
 
 import argparse
@@ -18,12 +18,12 @@ ORDER = {
     "django": {"ordering": "-created_at,id"},
 }
 BLANKS = " \t\r\n"
-# Numbers stay text: this program compares spellings, not values.
+# Numbers are kept as text, because this program compares spellings, not values.
 decoder = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
 class Failure(Exception):
-    """Something that a client of the gateway was promised does not hold."""
+    """A promise of the gateway to its clients that was broken."""
 
 
 def skip(text, at):
@@ -57,7 +57,7 @@ def elements(text, at=0):
 
 
 def array(text, member=None):
-    """The exact texts of the elements of the body, or of the array that is its member."""
+    """Returns the exact texts of the elements of the body, or of the array in one of its members."""
     start = skip(text, 0)
     if member is not None:
         found = [place for key, place, _ in members(text, start) if key == member]
@@ -79,7 +79,7 @@ def fetch(session, url, **parameters):
 
 
 def listing(session, url, kind):
-    """The whole list as the upstream tells it."""
+    """Returns the whole list from the upstream itself."""
     if kind == "json-server":
         return array(fetch(session, url, **ORDER[kind]).content.decode())
     items, page = [], 1
@@ -92,7 +92,7 @@ def listing(session, url, kind):
 
 
 class Links:
-    """The next page is where `Link` says."""
+    """Walks by the links in the `Link` header."""
 
     def __init__(self, session, url, limit):
         self.session, self.url, self.limit = session, url, limit
@@ -106,7 +106,7 @@ class Links:
 
 
 class Cursors:
-    """The next page is where `nextCursor` in the body says."""
+    """Walks by `nextCursor` and `prevCursor` in the body."""
 
     def __init__(self, session, url, limit):
         self.session, self.url, self.limit = session, url, limit

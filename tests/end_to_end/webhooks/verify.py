@@ -1,4 +1,4 @@
-"""Verifies requests by the library from PyPI: prints a line for each, "ok" or the reason that it is refused."""
+"""Verifies requests with the library from PyPI. Prints a line for each request: "ok", or the reason for its refusal."""
 
 import json
 import sys

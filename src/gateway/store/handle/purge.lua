@@ -1,7 +1,7 @@
--- Purges that processes share: KEYS[1] is a sorted set with the number of the last purge of each place, and a counter, whose
--- name has the series. The counter is never smaller than another number, and sorts after it. ARGV has the seconds for which
--- the set is kept, the name of a counter to begin a new series with, the name of one that may not stay, and the places to
--- purge. Returns the counter and its number.
+-- Records purges that processes share. KEYS[1] is a sorted set with the number of the last purge of each place, and
+-- with a counter, whose name contains the series. The counter is never smaller than any of these numbers, and sorts
+-- after them. ARGV is: the seconds until the set expires, the counter's name for a new series, the name of a counter
+-- that must not be continued, and the places to purge. Returns the counter's name and number.
 local counter = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 local name, number = counter[1], tonumber(counter[2])
 if not name or not string.find(name, '^~%x+$') or name == ARGV[3] or number >= 2 ^ 52 then

@@ -2,7 +2,7 @@
 
 import { plural } from '../page/format.js';
 
-/** Sends a request through the gateway, and returns what became of it. The error of one that is not made says why. */
+/** Sends a request through the gateway, and returns its answer. Throws an error with the reason if it can't be sent. */
 export async function ask(token, order) {
   if (!/^[\x21-\x7e]+$/.test(token)) throw new Error('Type the token of admin.token: visible characters of ASCII.');
   const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
@@ -24,7 +24,7 @@ export function at(value, pointer) {
   return steps.reduce((inner, step) => inner?.[step], value);
 }
 
-/** Returns a path with these parameters after its own. */
+/** Returns a path with these parameters appended to its own query. */
 export function extended(path, pairs) {
   const query = new URLSearchParams(pairs.filter(([name, value]) => name && value !== null && value !== undefined)).toString();
   return query ? `${path}${path.includes('?') ? '&' : '?'}${query}` : path;
@@ -49,7 +49,7 @@ function linked(values) {
   return found;
 }
 
-/** Returns the requests around a page, by what its envelope says, or else its Link headers. */
+/** Returns the targets of the pages around a page, from its envelope, or else from its Link headers. */
 function around(list, body, path, header) {
   const { places, parameters, limit } = list;
   const [own] = path.split('?');
@@ -73,7 +73,7 @@ function around(list, body, path, header) {
   };
 }
 
-/** Returns what an answer is: its items with their ids, the envelope without them, the links, or the fault. */
+/** Reads an answer: its items with their ids, the envelope without the items, and the links, or the fault. */
 export function read(list, path, answer) {
   const header = (name) => answer.headers.filter(([known]) => known === name).map(([, value]) => value);
   const [level] = header('cursorgate-level');

@@ -11,10 +11,10 @@ const view = () => document.querySelector('input[name=view]:checked').value;
 let lists = [];
 const chosen = () => lists[by('list').selectedIndex];
 
-/** The parameters of a path: `{name}`, and `{*name}` for all that is left. */
+/** Returns the names of a path's parameters: `{name}` for a segment, and `{*name}` for the rest of the path. */
 const names = (path) => [...path.matchAll(/\{(\*?[^}]+)\}/g)].map(([, name]) => name);
 
-/** Returns the path of the list with what was typed for its parameters. */
+/** Returns the path of the list, with the typed values of its parameters. */
 function filled({ path }) {
   return names(path).reduce((text, name) => {
     const typed = by(`parameter-${name}`).value;
@@ -35,7 +35,7 @@ function headers() {
   return Object.fromEntries([...(typed ? [['Authorization', typed]] : []), ...pairs]);
 }
 
-/** Old clients' pages: a number of pages or of items in a parameter of the upstream. */
+/** The paging of old clients: a page number or an offset, in a parameter of the upstream. */
 const byNumber = {
   none: 'This list has no page number: its upstream pages by tokens, or in the body of requests.',
   at({ legacy }, { path, further, limit }, value) {

@@ -13,7 +13,7 @@ const COLUMNS = 4;
 
 const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value) ?? '');
 
-/** Returns the columns of items: the members of the first one that are no lists and no objects, the id first. */
+/** Returns the columns of items: the members of the first item that are neither arrays nor objects, the id first. */
 function columns(list, [item]) {
   if (typeof item !== 'object' || item === null) return [''];
   const isPlain = (value) => typeof value !== 'object' || value === null;
@@ -23,7 +23,7 @@ function columns(list, [item]) {
 }
 
 export class Reader {
-  /** `paging` has the first target of a list and the targets around a page; `send` makes a request. */
+  /** `paging` computes the first target of a list and the targets around a page; `send` sends a request. */
   constructor(root, { paging, send, view }) {
     Object.assign(this, { root, paging, send, view, reading: null });
     this.box = root.querySelector('.items');
@@ -31,7 +31,7 @@ export class Reader {
     this.watcher = new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) this.fill(); }, { root: this.box, rootMargin: '40px' });
   }
 
-  /** Begins a reading. Answers of the one before are not shown any more. */
+  /** Starts reading a list. Late answers of the previous reading aren't shown. */
   async begin(list, asked) {
     const first = this.paging.first(list, asked);
     this.reading = { list, asked, shown: new Map(), pages: 0, rows: 0, ended: !first, busy: false, around: {}, first, full: null, last: null, fault: null };
@@ -45,13 +45,13 @@ export class Reader {
     else this.judge(this.paging.none);
   }
 
-  /** Reads on where the end of what is there can be seen. */
+  /** Reads another page if the end of the shown items is in sight. */
   fill() {
     const { reading } = this;
     if (this.view() === 'scroll' && reading && !reading.ended && !reading.busy) this.turn(reading.around.next);
   }
 
-  /** Reads a page: below the others, or in place of them. */
+  /** Reads a page, and shows it below the others or in place of them. */
   async turn(target) {
     const { reading } = this;
     if (!target || reading.busy) return;
@@ -114,7 +114,7 @@ export class Reader {
     return h('tr', times > 1 ? { class: 'repeated' } : null, cells);
   }
 
-  /** Says how far the list has been read, and offers what can be read next. */
+  /** States how much of the list has been read, and offers the pages that can be read next. */
   judge(none) {
     const { reading } = this;
     const { shown, ended, busy, around, fault, rows, pages } = reading;

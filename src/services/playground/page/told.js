@@ -10,7 +10,7 @@ const LEVELS = {
   positional: ['warn', 'the place is counted from the start of the list, without a proof'],
 };
 
-/** Headers that say something about paging; all others are those of any answer. */
+/** The names of headers with information about paging; other headers occur in any answer. */
 const TOLD = /^(cursorgate-|link$|location$|deprecation$|sunset$|retry-after$|ratelimit|cache-status$|age$|etag$|www-authenticate$|x-request-id$)/;
 
 const severity = (status) => (status >= 500 ? 'bad' : status >= 400 ? 'warn' : status >= 300 ? 'mild' : 'calm');
@@ -22,7 +22,7 @@ function sent({ method, target, purpose, milliseconds: took, answer, body }) {
     h('small', null, [purpose, ...facts, milliseconds(took)].filter(Boolean).join(' · ')));
 }
 
-/** Returns the upstream requests, and the reasons for what was done with the request, as far as they are known. */
+/** Returns the upstream requests, and the reasons for the treatment of the request, as far as these are known. */
 function upstream(explanation) {
   const { treatment, outcome } = explanation ?? {};
   if (!explanation) return ['not known: too many requests were explained at this time'];
@@ -37,7 +37,7 @@ function upstream(explanation) {
   return [h('ol', null, requests.map(sent)), treatment.more_requests ? h('p', null, `and ${count(treatment.more_requests)} more`) : null];
 }
 
-/** Says why an answer has no level and no proof. */
+/** Returns the reason why an answer has no level and no proof. */
 const without = (explanation) => (explanation?.treatment?.action === 'forward' ? 'none: the upstream’s own answer, passed on' : 'none: there is no page');
 
 function proof(explanation, page) {
@@ -51,7 +51,7 @@ function proof(explanation, page) {
     h('p', { class: agrees ? 'good' : 'is-bad' }, agrees ? '✓ A second implementation finds that the page follows from these answers.' : `The check of the argument: ${found.checker}`)];
 }
 
-/** Makes the element of a request. It is open. */
+/** Creates the element of a request, unfolded. */
 export function told(path, answer, page) {
   const { status, headers, explanation, milliseconds: took } = answer;
   const { level, header, shown } = page;

@@ -2,8 +2,8 @@
 
     python app.py DIRECTORY
 
-Keeps its database in DIRECTORY and prints `port N` once it listens. `GET /__count` says how many other requests have
-come in. It ends when its standard input does, so it never outlives the test that started it.
+Stores its database in DIRECTORY and prints `port N` once it listens. `GET /__count` returns the number of all other
+requests. The process ends when its standard input is closed, so it never outlives the test that started it.
 """
 
 import os
@@ -19,9 +19,9 @@ from django.conf import settings
 
 DIRECTORY = pathlib.Path(sys.argv[1])
 USERS = 1003
-# Users share a timestamp in runs of this length, so that `created_at` alone orders nothing.
+# Users share a timestamp in runs of this length, so `created_at` doesn't order them without another key.
 TIE_RUN = 4
-# user id -> how many orders it has
+# user id -> number of the user's orders
 ORDERS = {7: 57, 8: 20, 9: 0}
 
 settings.configure(
@@ -38,8 +38,8 @@ settings.configure(
     },
     ROOT_URLCONF="__main__",
     SECRET_KEY="only-for-tests",
-    # Times are shown at this zone's offset, and the data runs across its change to summer time: text order and time
-    # order disagree there.
+    # Times are written with this zone's offset, and the data spans its change to summer time, where the order of the
+    # strings differs from the order of the times.
     TIME_ZONE="Europe/Berlin",
     USE_TZ=True,
 )
@@ -104,7 +104,7 @@ class Users(generics.ListCreateAPIView):
 
 class Cursors(pagination.CursorPagination):
     page_size = 20
-    # The default of most views: nothing orders the users of one time.
+    # The default of most views: users with equal times have no defined order.
     ordering = "-created_at"
 
 

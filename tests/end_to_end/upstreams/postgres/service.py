@@ -1,18 +1,20 @@
-"""A legacy list service on a PostgreSQL server of its own, on free ports.
+"""A legacy list service with its own PostgreSQL server, on free ports.
 
     python service.py [--rows N] [--index] [--uncounted] [--collation NAME]
 
-`GET /items?page=N&per_page=M` counts, then cuts its slice, in two statements, as web frameworks do; at most 500 items a
-page. `sort=created_at` turns the list round, `created_at__gte=`, `__gt`, `__lte` and `__lt` filter it. It sorts by
-`created_at` alone, in microseconds, of which it shows milliseconds: forty items share each timestamp, and nothing says
-in which order they come. `GET /items/ID` is one item. `--index` has the database keep the order ready, `--uncounted`
-tells no total: then depth alone decides what a page costs. `--collation` sorts by the name, as binary, language or
-insensitive text is compared, then by the id; then no parameter sorts or filters. `POST /changes` inserts, deletes and
-moves items: [["insert", "TIME"], ["insert", "TIME", "NAME"], ["delete", ID], ["move", ID, "TIME"], ["edit", ID]].
-`GET /all` gives ids and timestamps of all items in no order.
+`GET /items?page=N&per_page=M` counts the items and selects a page in two statements, as web frameworks do. A page has
+at most 500 items. `sort=created_at` reverses the list; `created_at__gte=`, `__gt`, `__lte` and `__lt` filter it. The
+list is sorted only by `created_at` in microseconds, of which answers show milliseconds. Forty items share each
+timestamp, and their order isn't defined. `GET /items/ID` returns one item. `POST /changes` inserts, deletes, moves and
+edits items: [["insert", "TIME"], ["insert", "TIME", "NAME"], ["delete", ID], ["move", ID, "TIME"], ["edit", ID]].
+`GET /all` returns the ids and timestamps of all items without an order.
 
-Prints `port N` once it listens, and ends when its standard input does, with its database, which lives in a temporary
-directory. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
+`--index` adds an index for the order. `--uncounted` leaves out the total, so the cost of a page depends only on its
+depth. `--collation` sorts by the name, compared as binary, language or insensitive text, and then by the id; parameters
+don't sort or filter then.
+
+Prints `port N` once it listens. The process ends, and removes its database in a temporary directory, when its standard
+input is closed. PostgreSQL refuses to run as root: if root starts the service, it runs as the user postgres or nobody.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
-# So many rows share a timestamp, and so many timestamps a millisecond.
+# The number of rows that share a timestamp, and the number of timestamps in a millisecond.
 TIE_RUN = 40
 TIMES_A_MILLISECOND = 3
 MOST = 500
@@ -46,7 +48,7 @@ OPERATORS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 
 
 def program(name):
-    """A program of the PostgreSQL server: on the path, or where Debian has it."""
+    """Returns the path of a program of the PostgreSQL server: in PATH, or in Debian's folder."""
     found = shutil.which(name)
     installed = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     if not found and not installed:
@@ -55,7 +57,7 @@ def program(name):
 
 
 def account():
-    """Whose process the server is: another's where this is root's."""
+    """Returns options that run the server as another user if this process runs as root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -66,7 +68,7 @@ def account():
 
 
 class Server:
-    """A PostgreSQL server behind a socket in a directory of its own."""
+    """A PostgreSQL server with its socket and data in a temporary directory."""
 
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="cursorgate-")
@@ -99,7 +101,7 @@ def fill(connection):
         """create table items (id bigserial primary key, created_at timestamptz not null, name text not null,
            edits integer not null default 0)"""
     )
-    # In an order of their own on disk, so that neither ids nor ties follow the time.
+    # The rows are inserted in a random order, so that neither ids nor ties follow the time.
     connection.execute(
         """insert into items (created_at, name)
            select timestamptz '2026-01-01 00:00:00+00'
@@ -110,7 +112,7 @@ def fill(connection):
         {"rows": options.rows, "run": TIE_RUN, "times": TIMES_A_MILLISECOND},
     )
     if options.collation:
-        # One of those by which equal texts may differ in their bytes.
+        # With this collation, texts with different bytes can be equal.
         connection.execute(
             """create collation insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"""
         )
@@ -127,7 +129,7 @@ local = threading.local()
 
 
 def database():
-    """This thread's connection."""
+    """Returns this thread's connection."""
     if not hasattr(local, "connection"):
         local.connection = psycopg.connect(server.address, autocommit=True)
     return local.connection
@@ -157,7 +159,7 @@ def listed(query):
 
 
 def one(item):
-    """One item as JSON; nothing where there is none."""
+    """Returns an item as JSON, or None if it doesn't exist."""
     row = database().execute(f"select row_to_json(row)::text from (select {ITEM} from items where id = %s) row", [item])
     found = row.fetchone()
     return found and found[0]
