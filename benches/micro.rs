@@ -121,7 +121,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(size: &str, envelope: &str) -> Self {
-        // With two items to spare, one answer makes the page. Test: `pages_cost_what_the_table_says`.
+        // With two items to spare, one answer makes the page. Test: `pages_take_at_most_the_requests_in_the_table`.
         let limit = u32::try_from(items_of(size).0 - 2).expect("pages are small");
         Self { snapshot: snapshot(&configuration(1, envelope)), limit, body: body(size) }
     }

@@ -220,7 +220,7 @@ fn word(text: &str) -> String {
 }
 
 #[test]
-fn imports_are_read() {
+fn imports_of_modules_are_parsed() {
     let text = "use crate::json;\nuse crate::{config::{settings::{A, B}, diagnostic}, cursor, upstream::Dialect};\n\
                 fn f(x: crate::pagination::page::Page) {}";
     let found: Vec<String> = imports(text).into_iter().collect();

@@ -38,12 +38,12 @@ pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: 
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
     }
     // This is checked even with a token, which a proxy may add to every request of a browser. Test:
-    // `a_page_of_another_site_changes_nothing`.
+    // `requests_by_pages_of_other_sites_are_refused`.
     if is_cross_site(headers, authority) {
         return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
     }
     // A page of another site can send forms and plain text without a preflight, but not JSON. Test:
-    // `a_page_of_another_site_changes_nothing`.
+    // `requests_by_pages_of_other_sites_are_refused`.
     let types = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if types.is_some_and(|text| !text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(JSON)) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send no body, or application/json\n"));
@@ -70,13 +70,13 @@ pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool
 fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
     // `none` is a request of the user, such as one from the address bar. `same-site` is refused, because it is another
-    // origin, such as another port. Test: `a_page_of_another_site_changes_nothing`.
+    // origin, such as another port. Test: `requests_by_pages_of_other_sites_are_refused`.
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     // Sandboxed pages and local files send `null`, which has no host and is refused. Test:
-    // `a_page_of_another_site_changes_nothing`.
+    // `requests_by_pages_of_other_sites_are_refused`.
     let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     !matches!((host, authority), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
 }
@@ -126,7 +126,7 @@ mod tests {
     ///
     /// Row: A46
     #[test]
-    fn a_page_of_another_site_changes_nothing() {
+    fn requests_by_pages_of_other_sites_are_refused() {
         let token = Secret::new(TOKEN.as_bytes().to_vec());
         let bearer = format!("Bearer {TOKEN}");
         for (more, status) in [

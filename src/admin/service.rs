@@ -395,7 +395,7 @@ mod tests {
     ///
     /// Row: A38
     #[tokio::test]
-    async fn paths_are_read_and_not_written() {
+    async fn reports_of_the_admin_listener_are_read_only() {
         let text = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n[upstreams.people]\n\
                     peers = [\"127.0.0.1:1\"]\n[routes.rest]\npath = \"/{*rest}\"\nupstream = \"people\"\n\
                     action = \"forward\"\n";

@@ -77,14 +77,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_addresses_are_asked_on_the_loopback() {
+    fn the_health_of_a_wildcard_address_is_requested_on_the_loopback() {
         for (listens, asked) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("192.0.2.1:3", "192.0.2.1:3")] {
             assert_eq!(here(listens.parse().unwrap()).to_string(), asked);
         }
     }
 
     #[test]
-    fn the_status_is_read_from_the_wire() {
+    fn the_health_command_reads_the_status_line() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {

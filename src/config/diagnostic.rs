@@ -254,7 +254,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     for candidate in candidates {
         let lower = candidate.to_lowercase();
         // The distance from `maximum` to `max` is large, so a common beginning counts too. Test:
-        // `the_nearest_word_is_the_one_that_was_meant`.
+        // `a_misspelt_key_gets_the_nearest_key_as_suggestion`.
         let prefix = lower.len().min(word.len()) >= 3 && (lower.starts_with(&word) || word.starts_with(&lower));
         let distance = if lower == word { 0 } else { edits(&word, &lower) };
         let near = distance <= (word.chars().count() / 3).max(1);
@@ -276,7 +276,7 @@ fn edits(from: &str, to: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
             let mut least = (row_up[j] + usize::from(a != b)).min(row_up[j + 1] + 1).min(row[j] + 1);
-            // `defualt` is one mistake, not two. Test: `the_nearest_word_is_the_one_that_was_meant`.
+            // `defualt` is one mistake, not two. Test: `a_misspelt_key_gets_the_nearest_key_as_suggestion`.
             if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
                 least = least.min(two_rows_up[j - 1] + 1);
             }
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_word_is_the_one_that_was_meant() {
+    fn a_misspelt_key_gets_the_nearest_key_as_suggestion() {
         let keys = ["default", "max", "over_max"];
         let cases = [
             ("maximum", Some("max")),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_around_an_error_is_no_fault_of_its_own() {
+    fn a_fault_that_encloses_another_error_is_not_reported() {
         let mut diagnostics = Diagnostics::default();
         let source = diagnostics.add_source("a.toml".into(), "a = { b = 1 }\nc = 2\n".into());
         let at = |start, end| Location { source, start, end };

@@ -2,7 +2,8 @@
 //! file.
 //!
 //! An included file may have upstreams, routes, dialects and envelopes, but no keys of the process or of all routes. So
-//! a team can maintain its file alone. Faults are reported in the included file, and relative paths begin at its folder.
+//! a team can maintain its file alone. Faults are reported in the included file, and relative paths begin at its
+//! folder.
 
 use std::path::{Path, PathBuf};
 

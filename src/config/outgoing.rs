@@ -57,7 +57,7 @@ impl EndpointUrl {
     /// Returns a help text for the author of the URL.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         // Browsers read a backslash as a slash (<https://url.spec.whatwg.org/#url-parsing>), and other clients don't,
-        // so they find different hosts. Test: `a_url_has_one_reading`.
+        // so they find different hosts. Test: `urls_with_several_readings_are_refused`.
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte);
         if text.len() > LONGEST {
             return Err("write at most 2,048 bytes");
@@ -71,7 +71,7 @@ impl EndpointUrl {
             (None, None) => return Err("write https:// and the host first"),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // A user may look like a host: `https://a.example@127.0.0.1/`. Test: `a_url_has_one_reading`.
+        // A user may look like a host: `https://a.example@127.0.0.1/`. Test: `urls_with_several_readings_are_refused`.
         if authority.contains('@') {
             return Err("leave out the user and the password");
         }
@@ -203,7 +203,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // A connection to `::ffff:127.0.0.1` reaches 127.0.0.1. Test: `addresses_within_are_not_public`.
+    // A connection to `::ffff:127.0.0.1` reaches 127.0.0.1. Test:
+    // `addresses_of_private_and_special_networks_are_not_public`.
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
@@ -230,7 +231,7 @@ mod tests {
     ///
     /// Row: A39
     #[test]
-    fn a_url_has_one_reading() {
+    fn urls_with_several_readings_are_refused() {
         let read = |text: &str| EndpointUrl::parse(text);
         let url = read("https://Hooks.Example.com/a/b?c=d").unwrap();
         assert_eq!((url.is_secure, url.port, url.target.as_str()), (true, 443, "/a/b?c=d"));
@@ -282,7 +283,7 @@ mod tests {
     ///
     /// Row: A39
     #[test]
-    fn addresses_within_are_not_public() {
+    fn addresses_of_private_and_special_networks_are_not_public() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",

@@ -175,7 +175,7 @@ legacy = { policy = "redirect", sunset = 2036-12-31, documentation = "https://do
     ///
     /// Row: A35
     #[test]
-    fn no_secret_is_left() {
+    fn redacted_settings_contain_no_secret() {
         let (settings, diagnostics) = load_text("a.toml", TEXT, &Secrets);
         let written = settings.expect("settings").written;
         assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn units_that_are_not_read_suggest_those_that_were_meant() {
+    fn unknown_units_are_reported_with_the_correct_spelling() {
         for (text, meant) in [
             ("75sec", Some("75s")),
             ("5 minutes", Some("5m")),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantity_without_its_unit_is_read_both_ways() {
+    fn a_quantity_without_a_unit_is_reported_with_both_readings() {
         assert_eq!(seconds_meant(300), "write \"300s\" or \"5m\"");
         assert_eq!(seconds_meant(250), "write \"250s\" or \"250ms\"");
         assert_eq!(seconds_meant(86_400), "write \"86400s\" or \"1d\"");

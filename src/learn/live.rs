@@ -154,7 +154,7 @@ impl Review {
         }
         self.check_items(&first);
         // Without ids and keys, the later checks would report other keys as wrong. Test:
-        // `mistakes_that_load_are_found_each_with_the_key_to_change`.
+        // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
         if !self.faults.is_empty() {
             return Ok(());
         }
@@ -247,7 +247,7 @@ impl Review {
                 self.fault(route, format!("the upstream answers {status}"), help);
             }
             // Upstreams refuse a sort by a missing field in the same way as an unknown parameter. Test:
-            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
+            // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             ReadingError::Failed { status, .. } if self.is_refused_for_its_sort(status).await? => {}
             ReadingError::Failed { status, .. } => {
                 let help = if status == 404 {
@@ -434,7 +434,7 @@ impl Review {
         let ids = &second.ids;
         if *ids == first.ids {
             // Many upstreams answer a page number before the first one with the first page. Test:
-            // `mistakes_that_load_are_found_each_with_the_key_to_change`.
+            // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             let third = self.page(2, few).await?;
             if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
                 let at = self.list.settings.dialect.at;
@@ -456,7 +456,7 @@ impl Review {
             return self.suggest_place(first, &name, message).await;
         }
         // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested. Test:
-        // `mistakes_that_load_are_found_each_with_the_key_to_change`.
+        // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
         if family == Family::Page && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
             let before = self.shape().identities(&before).unwrap_or_default();

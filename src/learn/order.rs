@@ -154,7 +154,7 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
         // If both comparisons explain the rows, the weaker one is chosen, since a false claim would lead to wrong
-        // pages. Test: `an_order_that_is_not_by_bytes_is_never_taken_for_one`.
+        // pages. Test: `an_order_that_is_not_by_bytes_is_never_learnt_as_an_order_by_bytes`.
         if !compares_alike(&values) {
             comparison = ValueOrder::Language;
         }

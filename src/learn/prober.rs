@@ -212,7 +212,7 @@ impl Tried {
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
     // Required paging parameters of the document get a value, since an upstream may refuse requests without them. Test:
-    // `a_required_page_is_asked_for_from_the_first_request_on`.
+    // `a_required_page_parameter_is_sent_from_the_first_request_on`.
     for own in session.documented().required().filter(|own| looks_like_paging(&own.name)) {
         if given.iter().all(|(name, _)| *name != own.name) {
             given.extend(own.example.clone().map(|value| (own.name.clone(), value)));

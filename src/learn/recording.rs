@@ -175,7 +175,7 @@ impl Recording {
         let pairs = sorted(&query_of(&format!("?{}", request.query)));
         let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
         // A recording does not show whether a request lacks a header on purpose, so requests without a header of the
-        // target are not answered. Test: `a_request_is_looked_up_by_all_that_it_says_and_answered_once`.
+        // target are not answered. Test: `a_recorded_answer_is_found_by_method_query_and_body_and_used_once`.
         let asked = self.exchanges.iter_mut().rev().filter(|_| request.without.is_none());
         let found = asked.into_iter().find(|(own, _)| {
             own.is_at(&request.method, &request.path) && sorted(&own.pairs) == pairs && own.body == body

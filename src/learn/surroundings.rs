@@ -39,7 +39,7 @@ pub(super) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
             continue;
         }
         // A refusal without the header, or an answer with other items, shows that the header matters. Test:
-        // `a_header_that_decides_what_is_seen`.
+        // `a_header_that_determines_the_visible_list_becomes_the_principal`.
         if !seen.is_success() || found.as_ref() != Some(&base.ids) {
             let without = if seen.is_success() { "other items".to_owned() } else { seen.status.to_string() };
             learnt.note(Certainty::Shown, "principal", name.clone(), format!("without it the answer is {without}"));

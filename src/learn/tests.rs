@@ -43,7 +43,7 @@ fn by_signs(rows: Vec<Value>, sort: Option<&str>) -> Vec<Value> {
 }
 
 #[test]
-fn pages_with_a_silent_cap_sorting_and_filters() {
+fn an_api_of_pages_with_a_silent_cap_sorting_and_filters_is_learnt() {
     let all = rows(1_003);
     let outcome = learn(|asked| {
         if let Some(id) = asked.path.strip_prefix("/api/items/") {
@@ -74,7 +74,7 @@ fn pages_with_a_silent_cap_sorting_and_filters() {
 }
 
 #[test]
-fn offsets_with_items_deep_in_the_answer_and_no_total() {
+fn offsets_with_nested_items_and_without_a_total_are_learnt() {
     let all: Vec<Value> = (0..400)
         .map(|at| json!({ "type": "product", "attributes": { "sku": format!("SKU-{at:05}"), "price": scatter(at) % 500 } }))
         .collect();
@@ -94,7 +94,7 @@ fn offsets_with_items_deep_in_the_answer_and_no_total() {
 }
 
 #[test]
-fn pages_from_0_sorted_by_a_time_that_many_share() {
+fn pages_from_0_with_many_equal_times_are_learnt() {
     let calls = Cell::new(0);
     let outcome = learn(|asked| {
         calls.set(calls.get() + 1);
@@ -117,7 +117,7 @@ fn pages_from_0_sorted_by_a_time_that_many_share() {
 }
 
 #[test]
-fn many_equal_times_in_another_order_with_each_request() {
+fn equal_times_in_a_different_order_in_each_answer_are_learnt() {
     let calls = Cell::new(0_u64);
     for (name, by_page) in [("page", true), ("offset", false)] {
         let outcome = learn(|asked| {
@@ -149,7 +149,7 @@ fn many_equal_times_in_another_order_with_each_request() {
 }
 
 #[test]
-fn tokens_in_the_answer() {
+fn tokens_in_the_body_of_answers_are_learnt() {
     let all = rows(333);
     let outcome = learn(|asked| {
         let from: usize = asked.text("pageToken").and_then(|token| token.strip_prefix("t-")?.parse().ok()).unwrap_or(0);
@@ -166,7 +166,7 @@ fn tokens_in_the_answer() {
 }
 
 #[test]
-fn a_bare_array_with_links() {
+fn bare_arrays_with_links_are_learnt() {
     let all = sorted(rows(257), "id", true);
     let outcome = learn(|asked| {
         let size = asked.number("per_page").unwrap_or(30).min(100);
@@ -187,7 +187,7 @@ fn a_bare_array_with_links() {
 }
 
 #[test]
-fn a_search_by_post() {
+fn searches_by_post_are_learnt() {
     let all = rows(132);
     let given = ProbeTarget {
         body: Some(json!({ "filters": { "lang": "de" }, "page": { "number": 1, "size": 10 } })),
@@ -216,7 +216,7 @@ fn a_search_by_post() {
 }
 
 #[test]
-fn a_header_that_decides_what_is_seen() {
+fn a_header_that_determines_the_visible_list_becomes_the_principal() {
     let all = rows(302);
     let given = ProbeTarget { headers: vec!["x-tenant-key".parse().unwrap(), "accept".parse().unwrap()], ..target() };
     let outcome = learn_as(given, ProbeLimits::default(), |asked| {
@@ -275,7 +275,7 @@ fn a_built_in_dialect_that_fits_is_used() {
 }
 
 #[test]
-fn the_last_page_again_past_the_end() {
+fn a_last_page_repeated_past_the_end_is_learnt() {
     let all = rows(95);
     let outcome = learn(|asked| {
         let size = asked.number("_per_page").unwrap_or(10);
@@ -292,7 +292,7 @@ fn the_last_page_again_past_the_end() {
 }
 
 #[test]
-fn one_key_at_a_time_with_a_word_for_the_direction() {
+fn sorts_by_one_key_with_a_word_for_the_direction_are_learnt() {
     let all = rows(640);
     let outcome = learn(|asked| {
         let mut rows = all.clone();
@@ -314,7 +314,7 @@ fn one_key_at_a_time_with_a_word_for_the_direction() {
 }
 
 #[test]
-fn an_upstream_that_refuses_what_it_does_not_know() {
+fn an_upstream_that_refuses_unknown_parameters_is_learnt() {
     let all = rows(480);
     let outcome = learn(|asked| {
         if let Some((name, _)) =
@@ -335,7 +335,7 @@ fn an_upstream_that_refuses_what_it_does_not_know() {
 }
 
 #[test]
-fn the_id_of_the_last_item() {
+fn paging_by_the_id_of_the_last_item_is_learnt() {
     let all: Vec<Value> =
         (0..150).map(|at| json!({ "id": format!("ch_{:06}", 900_000 - at * 7), "amount": at % 5 })).collect();
     let outcome = learn(|asked| {
@@ -349,7 +349,7 @@ fn the_id_of_the_last_item() {
 }
 
 #[test]
-fn a_url_whose_parameter_is_a_token() {
+fn tokens_in_a_next_url_are_learnt() {
     let all = rows(120);
     let outcome = learn(|asked| {
         let from = asked.text("cursor").map_or(0, |token| token[1..].parse().unwrap());
@@ -369,7 +369,7 @@ fn a_url_whose_parameter_is_a_token() {
 }
 
 #[test]
-fn a_list_without_pages() {
+fn a_list_without_pages_is_learnt_as_whole() {
     let all = rows(37);
     let outcome = learn(|_| Answered::new(json!({ "users": all })));
     assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{}", outcome.text);
@@ -377,7 +377,7 @@ fn a_list_without_pages() {
 }
 
 #[test]
-fn pages_of_a_fixed_size() {
+fn pages_of_a_fixed_size_are_learnt() {
     let all = rows(203);
     let outcome = learn(|asked| {
         let page = asked.number("p").unwrap_or(1).max(1);
@@ -403,7 +403,7 @@ fn a_list_that_grows_with_each_request_has_its_pages() {
 }
 
 #[test]
-fn a_service_at_the_port_of_gateways_gets_one_at_another() {
+fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
     let learnt = learn(by_offset(rows(300))).learnt;
     for (peer, port) in [("127.0.0.1:8080", 8081), ("localhost:8080", 8081), ("127.0.0.1:9180", 8080)] {
         let upstream = WrittenUpstream { peer: peer.to_owned(), tls: false };
@@ -414,7 +414,7 @@ fn a_service_at_the_port_of_gateways_gets_one_at_another() {
 }
 
 #[test]
-fn a_few_sizes_alone() {
+fn a_closed_set_of_page_sizes_is_learnt() {
     let all = rows(300);
     let outcome = learn(|asked| {
         let size = asked.number("limit").filter(|size| [10, 25, 50, 100].contains(size)).unwrap_or(25);
@@ -435,7 +435,7 @@ fn by_offset(all: Vec<Value>) -> impl Fn(&SimulatedRequest) -> Answered {
 }
 
 #[test]
-fn a_list_that_gets_slower_with_depth_is_left_alone() {
+fn deep_pages_are_not_probed_if_answers_get_slower_with_depth() {
     let deepest = Cell::new(0);
     let outcome = learn(|asked| {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
@@ -535,7 +535,7 @@ fn filters_of_the_url_are_part_of_every_request() {
 }
 
 #[test]
-fn items_that_are_counted_from_1() {
+fn offsets_counted_from_1_are_learnt() {
     let all = rows(300);
     for refuses in [false, true] {
         let answer = |asked: &SimulatedRequest| {
@@ -555,7 +555,7 @@ fn items_that_are_counted_from_1() {
 
 /// Answers contain no total, and no page is empty.
 #[test]
-fn the_last_page_again_without_a_total() {
+fn a_repeated_last_page_is_learnt_without_a_total() {
     let all = rows(237);
     let outcome = learn(|asked| {
         let size = asked.number("size").unwrap_or(20).clamp(1, 60);
@@ -568,7 +568,7 @@ fn the_last_page_again_without_a_total() {
 }
 
 #[test]
-fn a_token_in_a_header() {
+fn tokens_in_a_response_header_are_learnt() {
     let all = rows(150);
     let outcome = learn(|asked| {
         let from = asked.text("continuationToken").map_or(0, |token| token[2..].parse().unwrap());

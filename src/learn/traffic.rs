@@ -132,7 +132,7 @@ struct SeenPage {
 impl SeenPage {
     /// Returns whether both answers have items, and the first [`SAMPLE`] items of each have no id in common. Two
     /// answers to the same request have ids in common, even if the list changes in between. Test:
-    /// `a_list_that_changes_is_no_fault`.
+    /// `changes_of_a_list_are_not_reported_as_faults`.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
         self.items > 0 && other.items > 0 && !self.sample.iter().any(is_common)
@@ -300,7 +300,8 @@ impl ListTraffic {
             let is_alike = other.list == page.list && other.size == page.size && other.other_place == page.other_place;
             is_alike && other.ids == page.ids && other.number != page.number && other.number.min(page.number) >= 0
         };
-        // A single item may have moved between the pages, so two are needed. Test: `a_list_that_changes_is_no_fault`.
+        // A single item may have moved between the pages, so two are needed. Test:
+        // `changes_of_a_list_are_not_reported_as_faults`.
         let other = self.seen.iter().rev().filter(|_| page.items > 1).find(is_same)?;
         let (low, high) = if other.number < page.number { (other, page) } else { (page, other) };
         let places = |page: &SeenPage| page.place.map_or_else(|| "no number".to_owned(), |place| place.to_string());
@@ -317,7 +318,7 @@ impl ListTraffic {
         let by_total =
             low.total.zip(begins).is_some_and(|(total, end)| i64::try_from(total).is_ok_and(|total| total <= end));
         // An earlier page with other items shows that the parameter works. The upstream therefore repeats its last
-        // page. Test: `pages_before_the_first_and_after_the_last_are_told_apart`.
+        // page. Test: `repeated_first_and_repeated_last_pages_are_distinguished`.
         let has_effect = self.seen.iter().any(|other| {
             other.list == page.list
                 && (0..low.number).contains(&other.number)
@@ -375,7 +376,7 @@ fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: u
 fn total(asked: &TrafficRequest<'_>, page: &SeenPage) -> Option<TrafficFault> {
     let (total, size, begins) = (page.total?, u64::from(page.size?), asked.begins()?);
     // A total may be outdated by a few items, so an answer is only checked if it begins at or after the total. Test:
-    // `a_list_that_changes_is_no_fault`.
+    // `changes_of_a_list_are_not_reported_as_faults`.
     if page.items == 0 || page.number == 0 || begins < total {
         return None;
     }
@@ -559,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_changes_is_no_fault() {
+    fn changes_of_a_list_are_not_reported_as_faults() {
         let grows = [
             (1, answer(10..20, Some(30))),
             // Page 2 begins with the last item of page 1, since a new item was added to the list.
@@ -578,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_before_the_first_and_after_the_last_are_told_apart() {
+    fn repeated_first_and_repeated_last_pages_are_distinguished() {
         assert_eq!(kinds([(0, answer(0..10, None)), (1, answer(10..20, None))]).0, ["first_page"]);
         assert_eq!(kinds([(1, answer(0..10, None)), (2, answer(0..10, None))]).0, ["same_items"]);
         let known = [(1, answer(0..10, None)), (2, answer(10..14, None)), (3, answer(10..14, None))];

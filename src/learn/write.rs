@@ -59,7 +59,7 @@ pub fn configuration(
         &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
     );
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
-    // The service may use the gateway's default ports. Test: `a_service_at_the_port_of_gateways_gets_one_at_another`.
+    // The service may use the gateway's default ports. Test: `a_learnt_configuration_avoids_the_port_of_its_upstream`.
     let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
     out.push_str("version = 1\n\n");
     if port != 8080 {
@@ -406,7 +406,7 @@ fn size(learnt: &Learnt) -> Table {
                 size.insert("max".to_owned(), Value::Integer(max.into()));
             }
         }
-        // Without a size parameter, pages are as large as the first answer. Test: `pages_of_a_fixed_size`.
+        // Without a size parameter, pages are as large as the first answer. Test: `pages_of_a_fixed_size_are_learnt`.
         None if learnt.place != Some(PlaceForm::Whole) => {
             size.insert("default".to_owned(), Value::Integer(learnt.default_size.into()));
         }

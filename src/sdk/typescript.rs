@@ -149,7 +149,8 @@ fn options(list: &SdkList, names: &ListNames) -> String {
         .map(|name| format!("readonly {}?: FilterValue | readonly FilterValue[]", property(name)))
         .collect();
     let own = if own.is_empty() { String::new() } else { format!(" & {{ {} }}", own.join("; ")) };
-    members.push(format!("  /** Parameters that are sent to the list unchanged. */\n  readonly filters?: Filters{own};"));
+    members
+        .push(format!("  /** Parameters that are sent to the list unchanged. */\n  readonly filters?: Filters{own};"));
     text.push_str(&format!(
         "\nexport interface {options} extends Pick<ListOptions, {}> {{\n{}\n}}\n",
         picked.join(" | "),

@@ -91,7 +91,7 @@ impl Caller {
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
         // A client without these headers might have a credential that the configuration doesn't name.
-        // Test: `the_principal_of_a_list_tells_its_clients_apart`.
+        // Test: `clients_of_a_list_are_distinguished_by_its_principal`.
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
     }
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_principal_of_a_list_tells_its_clients_apart() {
+    fn clients_of_a_list_are_distinguished_by_its_principal() {
         let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
         let principal = [header::AUTHORIZATION, header::COOKIE];
         let name = |fields: &[_], client| caller(fields, client).name_at(&principal);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_client_is_the_same() {
+    fn a_client_is_equal_after_storing_and_reading() {
         let fields = [("authorization", "Bearer one"), ("x-a", "1"), ("x-a", "2"), ("host", "h")];
         let mut own = caller(&fields, [192, 0, 2, 1]);
         own.headers.append("x-b", HeaderValue::from_bytes(b"\xff").unwrap());

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_that_of_the_items() {
+    fn the_version_of_a_page_depends_on_its_items_alone() {
         let items = Pointer::parse("/data").unwrap();
         let of = |body: &str| version(body.as_bytes(), Some(&items));
         let one = of(r#"{"data":[{"id":1,"n":1.0}],"next":"a"}"#);

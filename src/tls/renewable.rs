@@ -151,14 +151,14 @@ impl<T> CredentialPart<T> {
                 Some(true)
             }
             // A certificate and its key are replaced one after the other, so a first fault may pass. Test:
-            // `files_that_change_one_after_the_other_are_no_fault`.
+            // `certificate_files_replaced_one_after_the_other_cause_no_fault`.
             Err(_) if self.doubtful != Some(content) => {
                 self.doubtful = Some(content);
                 None
             }
             Err(fault) => {
                 // The content counts as seen, so the fault is reported only once. Test:
-                // `files_that_change_one_after_the_other_are_no_fault`.
+                // `certificate_files_replaced_one_after_the_other_cause_no_fault`.
                 (self.seen, self.doubtful) = (content, None);
                 self.fault = Some(fault.message);
                 Some(false)
@@ -213,7 +213,7 @@ fn read<T>(
             Err(error) => {
                 let message = format!("{path} can't be read: {error}");
                 // A file that can't be read also has a digest. Its fault is then reported once, and the end of the
-                // fault is noticed. Test: `files_that_change_one_after_the_other_are_no_fault`.
+                // fault is noticed. Test: `certificate_files_replaced_one_after_the_other_cause_no_fault`.
                 digest.update(message.as_bytes());
                 let help = "look at the path, and whether the gateway's account may read it".to_owned();
                 return (digest.finalize().into(), Err(FileFault { role: *role, message, help }));

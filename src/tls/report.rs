@@ -89,7 +89,7 @@ pub fn remarks(path: &str, certificates: &[X509], purpose: Purpose, now: u64) ->
         found.extend(validity(&format!("{which} in {path}"), certificate, now));
     }
     // Authorities may be in any order, and are for no host. Test:
-    // `expiry_order_and_purpose_of_certificates_are_remarked_on`.
+    // `faults_of_expiry_order_and_purpose_of_certificates_are_reported`.
     if purpose != Purpose::Authority {
         found.extend(out_of_order(path, certificates));
         found.extend(certificates.first().and_then(|own| purposeless(path, own, purpose)));

@@ -131,7 +131,7 @@ fn a_file_that_cant_be_used_is_reported_with_its_remedy() {
 }
 
 #[test]
-fn expiry_order_and_purpose_of_certificates_are_remarked_on() {
+fn faults_of_expiry_order_and_purpose_of_certificates_are_reported() {
     let (own, authority) = (key(), key());
     let issuer = Made { subject: &[(Nid::COMMONNAME, "root")], hosts: &[], ..PLAIN }.with(&authority);
     let stranger = Made { subject: &[(Nid::COMMONNAME, "stranger")], hosts: &[], ..PLAIN }.with(&authority);
@@ -206,7 +206,7 @@ impl Drop for Folder {
 
 /// A fault is reported once, when it is seen for the second time. The end of the fault is also reported.
 #[test]
-fn files_that_change_one_after_the_other_are_no_fault() {
+fn certificate_files_replaced_one_after_the_other_cause_no_fault() {
     let folder = Folder::new("renewal");
     let at = Location { source: 0, start: 0, end: 0 };
     let path = |name: &str| Located { value: folder.0.join(name).display().to_string(), at };

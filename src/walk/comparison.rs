@@ -193,7 +193,7 @@ impl DirectListings {
             let versions = seen.entry(&item.id).or_default();
             let is_first = versions.is_empty();
             // Envelopes that take items apart add cursors to them, so the bytes of an item differ each time. Test:
-            // `items_that_are_taken_apart_are_compared_by_their_ids`.
+            // `items_whose_bytes_may_differ_are_compared_by_their_ids`.
             if !versions.insert(item.bytes) || !keeps_items && !is_first {
                 found.repeated.add(&item.id);
             }
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_taken_apart_are_compared_by_their_ids() {
+    fn items_whose_bytes_may_differ_are_compared_by_their_ids() {
         let listings = DirectListings::new(list("a b"), list("a b"));
         let found = listings.compare(&list("a' b'' a'''"), false);
         assert_eq!((found.altered.count, found.repeated.count, found.lost.count), (0, 1, 0));

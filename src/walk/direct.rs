@@ -42,7 +42,7 @@ impl<'d> DirectPager<'d> {
         let names = dialect.paging_names();
         let raw = query.split('&').filter(|pair| !pair.is_empty());
         // The place and the size of the query would contradict those of each page. Test:
-        // `link_headers_and_dialects_lead_through_upstreams`.
+        // `the_command_walk_follows_link_headers_and_dialects`.
         let is_filter = |pair: &&str| {
             let name = crate::learn::query_of(&format!("?{pair}"));
             name.first().is_none_or(|(name, _)| !names.contains(name))
@@ -88,7 +88,8 @@ impl<'d> DirectPager<'d> {
 
     pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
         let ask = self.ask(place)?;
-        // A POST may change data, so a walk does not send it. Test: `link_headers_and_dialects_lead_through_upstreams`.
+        // A POST may change data, so a walk does not send it. Test:
+        // `the_command_walk_follows_link_headers_and_dialects`.
         if ask.method != Method::GET || ask.edits.is_some() {
             return Err(format!(
                 "the dialect {} asks by {}, and a walk sends only GET",

@@ -158,7 +158,7 @@ impl FoundPlaces {
             }
         }
         // More members show another format, perhaps with its own pages. Its first page would otherwise be taken for the
-        // whole list. Test: `envelopes_are_told_apart`.
+        // whole list. Test: `built_in_envelopes_are_recognised_by_their_answers`.
         known == own.len()
     }
 
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn envelopes_are_told_apart() {
+    fn built_in_envelopes_are_recognised_by_their_answers() {
         let links = json!({ "self": "/a", "first": "/a", "prev": null, "next": "/b", "last": null });
         for (answer, expected) in [
             (json!({ "users": [1], "nextPageToken": "x", "totalSize": 3 }), Some("aip")),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_of_the_skeleton() {
+    fn places_in_an_answer_follow_the_skeleton_of_its_envelope() {
         let answer = json!({ "edges": [{ "cursor": "c", "node": {} }], "pageInfo": { "hasNextPage": true,
             "hasPreviousPage": false, "startCursor": null, "endCursor": "c" }, "totalCount": 4 });
         let (_, seen) = SeenEnvelope::find(&answer).unwrap();

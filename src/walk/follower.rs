@@ -106,7 +106,7 @@ impl Follower {
         let says = onward.more.is_some() || onward.link.is_some() || has_null(&body, places.link.as_ref());
         let next = next(&onward, places, &headers, last).map(|next| self.resolve(target, &next));
         // An answer that does not show the end may be the first of many pages. Test:
-        // `an_end_is_believed_where_the_answer_says_it`.
+        // `a_walk_ends_only_if_the_answer_declares_the_end`.
         if next.is_none() && !(onward.more != Some(true) && (says || self.has_led || says_its_place(&headers))) {
             return Err(open_end(&headers));
         }
@@ -123,7 +123,7 @@ impl Follower {
             NextPage::Link(link) => {
                 let link = link.split('#').next().unwrap_or_default();
                 // The host of a link is dropped, since credentials must not be sent to another host. Test:
-                // `links_and_cursors_lead_on`.
+                // `a_walk_continues_by_links_and_cursors`.
                 let absolute = after_scheme(link).or_else(|| link.strip_prefix("//"));
                 match absolute {
                     Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_cursors_lead_on() {
+    fn a_walk_continues_by_links_and_cursors() {
         let led = |first: &str, body: &str, headers: &[(&'static str, &str)]| next(first, body, headers).unwrap();
         let drf = r#"{"count":3,"next":"http://other.example/a?cursor=x&n=1","previous":null,"results":[{"id":1}]}"#;
         assert_eq!(led("/a", drf, &[]).as_deref(), Some("/a?cursor=x&n=1"));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_believed_where_the_answer_says_it() {
+    fn a_walk_ends_only_if_the_answer_declares_the_end() {
         let said = |body: &str, headers: &[(&'static str, &str)]| next("/a", body, headers);
         assert_eq!(said(r#"{"count":1,"next":null,"previous":null,"results":[{"id":1}]}"#, &[]), Ok(None));
         assert_eq!(said("[{\"id\":1}]", &[("link", "</a>; rel=\"first\"")]), Ok(None));

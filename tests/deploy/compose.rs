@@ -105,7 +105,7 @@ fn prometheus_reads_the_rules_and_finds_the_gateway() {
 }
 
 #[test]
-fn a_container_has_the_time_that_its_stop_takes() {
+fn the_grace_period_of_the_container_exceeds_the_time_to_stop() {
     let grace = services()["gateway"]["stop_grace_period"].as_str().map(seconds).expect("a time");
     assert!(time_to_stop(&text(CONFIGURATION)) < grace);
 }

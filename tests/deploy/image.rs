@@ -34,7 +34,7 @@ fn targets(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_context_is_a_workspace() {
+fn the_build_context_of_the_image_is_a_complete_workspace() {
     let directory = Directory::new();
     for path in kept() {
         copy(&file(&path), &directory.file(&path));

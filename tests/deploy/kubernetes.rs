@@ -119,7 +119,7 @@ fn probes_are_answered_by_the_admin_listener() {
 }
 
 #[test]
-fn a_pod_has_the_time_that_its_stop_takes() {
+fn the_grace_period_of_a_pod_exceeds_the_time_to_stop() {
     let (container, pod) = container();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     let configuration = configuration();

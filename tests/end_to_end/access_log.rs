@@ -111,7 +111,7 @@ fn a_line_names_the_client_and_the_peer() {
 /// A failing upstream is logged as a warning, which operators see even if they log only warnings. The access log has
 /// its own setting.
 #[test]
-fn failures_are_warnings_and_the_access_log_is_chosen_apart_from_the_level() {
+fn failures_are_warnings_and_the_access_log_has_its_own_setting() {
     let upstream = Upstream::start(serve(users(60)));
     let configuration = ROUTES.configuration(upstream.address);
     let gateway = Gateway::start(&configuration);

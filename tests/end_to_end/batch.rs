@@ -211,7 +211,7 @@ fn other_members_of_the_body_are_filters() {
 
 /// The answer contains `requester_service` and `payload` of the request, byte for byte.
 #[test]
-fn the_request_comes_back_verbatim() {
+fn an_answer_repeats_members_of_its_request_byte_for_byte() {
     let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
     let payload = r#"{ "x" : 1.50, "page_size":2, "n\u0061me":"\u00e9\/", "big":12345678901234567890123 }"#;
     let body = format!(r#"{{"payload": {payload}, "requester_service":"planner", "trace": 7}}"#);
@@ -278,7 +278,7 @@ fn the_walk_holds_while_records_come_and_go() {
 
 /// An envelope in the configuration can have other names, a sort in the body, and cursors to previous pages.
 #[test]
-fn an_own_envelope_has_its_names_a_sort_and_cursors_back() {
+fn a_configured_envelope_may_have_own_names_a_sort_and_previous_cursors() {
     let rows = Rows::count(45);
     let upstream = {
         let rows = rows.clone();
@@ -462,7 +462,7 @@ fn incomplete_bodies_are_refused_and_reach_no_upstream() {
 
 /// Refusals of the service are passed on, and requests with other methods are forwarded to it.
 #[test]
-fn refusals_of_the_service_and_other_methods_pass() {
+fn refusals_by_the_upstream_and_other_methods_are_passed_on() {
     let (upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
     let refused = post(&gateway, &json!({ "payload": {} }));
     assert_eq!((refused.status, refused.text()), (422, r#"{"message":"who asks?"}"#));

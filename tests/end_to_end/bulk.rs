@@ -351,7 +351,7 @@ fn a_key_belongs_to_one_request_of_one_client() {
 }
 
 #[test]
-fn keys_are_bounded_and_never_forgotten_early() {
+fn idempotency_keys_are_bounded_and_never_dropped_early() {
     let (upstream, _) = upstream();
     let gateway = start(&upstream, "idempotency = { entries = 2, size = \"64KiB\" }");
     let ask = |key: &str, size: usize| {

@@ -106,7 +106,7 @@ fn five_mistakes_get_five_messages_with_their_lines() {
 }
 
 #[test]
-fn without_a_key_run_and_check_name_keygen() {
+fn run_and_check_without_a_key_recommend_keygen() {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
     for text in

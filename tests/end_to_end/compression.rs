@@ -134,7 +134,7 @@ fn head_is_get_without_the_body_in_every_coding() {
 ///
 /// Row: F64
 #[test]
-fn a_validator_holds_across_codings() {
+fn the_etag_of_a_page_is_valid_in_all_codings() {
     let (upstream, gateway) = started(&PLAIN);
     let tag = gateway.send("GET", PAGE, &accept("gzip"), b"").header("etag").expect("pages have one").to_owned();
     assert!(tag.starts_with("W/\""), "{tag}");
@@ -294,7 +294,7 @@ fn a_legacy_page_with_other_links_is_compressed() {
 
 /// Gzip is requested from an upstream on this machine only if `compression` is `always`.
 #[test]
-fn upstreams_are_asked_for_gzip_by_a_key() {
+fn gzip_is_requested_from_upstreams_by_a_configuration_key() {
     for (key, asked) in [
         ("", "identity"),
         ("compression = \"remote\"", "identity"),

@@ -172,7 +172,7 @@ fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
 ///
 /// Row: A18, F61
 #[test]
-fn part_of_a_head_takes_hardly_more_than_its_size() {
+fn an_incomplete_head_takes_little_more_memory_than_its_size() {
     const HEAD: usize = 256 << 10;
     const COUNT: usize = 100;
     let upstream = Upstream::start(serve(users(60)));
@@ -207,7 +207,7 @@ fn part_of_a_head_takes_hardly_more_than_its_size() {
 ///
 /// Row: F61
 #[test]
-fn a_target_is_refused_before_its_end_is_there() {
+fn a_request_target_that_is_too_long_is_refused_before_its_end_arrives() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let mut connection = gateway.connect();
@@ -285,7 +285,7 @@ fn ask(gateway: &Gateway) -> Connection {
 ///
 /// Row: F55
 #[test]
-fn requests_in_hand_are_never_given_up_for_new_ones() {
+fn busy_connections_are_never_closed_for_new_connections() {
     for (server, most, reason) in [
         ("[server]\nconnections = 9\nconnections_per_address = 3", 3, "full_for_address"),
         ("[server]\nconnections = 5\nconnections_per_address = 1\ntrusted_proxies = [\"127.0.0.0/8\"]", 5, "full"),

@@ -176,7 +176,7 @@ fn a_cursor_used_elsewhere_is_refused_with_the_parts_that_differ() {
 ///
 /// Row: A01
 #[test]
-fn a_hundred_thousand_random_strings_are_no_cursors() {
+fn a_hundred_thousand_random_strings_are_refused_as_cursors() {
     const THREADS: u64 = 4;
     const EACH: u64 = 100_000 / THREADS;
     let (upstream, gateway) = started(&PLAIN);
@@ -285,7 +285,7 @@ fn cursors_are_stable_and_reusable() {
 
 /// Links may encode a path in another way than the request did. For cursors, both are the same path.
 #[test]
-fn links_lead_on_from_paths_with_any_characters() {
+fn cursors_are_valid_for_every_encoding_of_their_path() {
     let upstream = Upstream::start(serve(users(5)));
     let configuration = PLAIN.configuration(upstream.address);
     let gateway = Gateway::start(&configuration.replace("path = \"/users\"", "path = \"/groups/{group}/users\""));

@@ -205,7 +205,7 @@ fn an_ambiguous_request_reaches_no_origin() {
 ///
 /// Row: A17
 #[test]
-fn an_unambiguous_request_is_one_request_to_every_origin() {
+fn an_unambiguous_request_reaches_every_origin_as_one_request() {
     for reads in [Reads::Strictly, Reads::Leniently] {
         let origin = Origin::start(reads);
         let gateway = Gateway::start(&configuration(origin.address));

@@ -46,7 +46,7 @@ fn whole_lists_are_cut_into_pages() {
 /// A whole list has no page after its end. A status that marks the end in other lists therefore means that the list no
 /// longer exists, even if the request has a cursor.
 #[test]
-fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
+fn a_whole_list_that_no_longer_exists_has_the_status_of_its_upstream() {
     let upstream = Upstream::start(|exchange| {
         let rows: Vec<String> = (1..=37).map(|id| Row::new(id, id).json()).collect();
         exchange.reply("200 OK", &[("Content-Type", "application/json")], format!("[{}]", rows.join(",")).as_bytes())
@@ -66,7 +66,7 @@ fn a_whole_list_that_is_gone_is_refused_as_its_upstream_does() {
 /// If the endpoint can sort by the fields of an order but not by the id, requests sort by these fields, and ties are
 /// used as whole runs.
 #[test]
-fn an_order_is_asked_for_without_its_id() {
+fn an_order_is_requested_without_the_id_if_the_id_is_not_sortable() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let route = "order = [\"-score\", \"id\"]\nsortable = [\"score\"]";
@@ -83,7 +83,7 @@ fn an_order_is_asked_for_without_its_id() {
 /// `filter={…}` with JSON and `filter[skip]=…` with a member in brackets are the same parameter. A request with both is
 /// refused, because the upstream would ignore one of them.
 #[test]
-fn a_parameter_as_a_whole_does_not_stand_beside_its_members() {
+fn a_parameter_both_whole_and_in_brackets_is_refused() {
     let rows = Rows::count(30);
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let gateway = Gateway::start(&format!(
@@ -161,7 +161,7 @@ fn a_view_with_a_direction_alone_is_read_by_its_keys() {
 
 /// A feed without offsets can be read by ranges if each page fits into one answer.
 #[test]
-fn a_feed_without_places_is_read_by_its_ranges() {
+fn a_feed_without_offsets_is_read_by_ranges_of_ids() {
     let upstream = Upstream::start(|exchange| {
         let request = &exchange.request;
         let mut rows: Vec<Row> = (1..=57).map(|id| Row::new(id, id)).collect();

@@ -268,7 +268,7 @@ fn other_methods_on_a_list_reach_the_upstream_untouched() {
 ///
 /// Row: A17, F61
 #[test]
-fn requests_that_mean_two_things_are_refused() {
+fn ambiguous_requests_are_refused() {
     let (upstream, gateway) = started();
     let long = "a".repeat(20_000);
     let many = (0..200).map(|n| format!("X-{n}: {}\r\n", "v".repeat(150))).collect::<String>();

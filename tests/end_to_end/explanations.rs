@@ -183,7 +183,7 @@ fn refusals_and_forwarded_requests_are_explained_too() {
 ///
 /// Row: A48
 #[test]
-fn another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log() {
+fn an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged() {
     let explaining = Explaining::start();
     let permit = explaining.permit("/users");
     let of_item = explaining.permit("/users/7");

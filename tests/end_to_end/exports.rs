@@ -190,7 +190,7 @@ fn an_export_has_every_item_in_each_form(place: &Place) {
 }
 
 #[test]
-fn the_query_is_that_of_the_list() {
+fn an_export_has_the_query_parameters_of_its_list() {
     let rows = Rows::count(40);
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let place = Place::directory();

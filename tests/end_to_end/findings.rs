@@ -154,7 +154,7 @@ fn observe(gateway: &Gateway, name: &str, path: &str, targets: &[&str]) -> Vec<V
 }
 
 #[test]
-fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
+fn observed_traffic_reports_mistakes_with_the_key_to_change() {
     let upstream = Upstream::start(legacy);
     let mut text = format!("[upstreams.legacy]\npeers = [\"{}\"]\n", upstream.address);
     text += &configured("right", "observe");
@@ -202,7 +202,7 @@ fn traffic_shows_mistakes_that_load_each_with_the_key_to_change() {
 
 /// A route that serves reports findings from its refused pages. A new configuration begins without findings.
 #[test]
-fn a_route_that_serves_has_its_refusals_among_the_findings() {
+fn findings_of_a_route_include_its_refused_pages() {
     let upstream = Upstream::start(legacy);
     let wrong = configured("users", "paginate").replacen("\"/data\"", "\"/items\"", 1);
     let text = |route: &str| format!("[upstreams.legacy]\npeers = [\"{}\"]\n{route}", upstream.address);

@@ -72,7 +72,7 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
 /// CGI-like servers read `_` in a header name as `-`. A client's header that they would confuse with a header of the
 /// operator is therefore not forwarded.
 #[test]
-fn twins_of_the_operators_headers_are_not_forwarded() {
+fn client_headers_that_resemble_headers_of_the_operator_are_not_forwarded() {
     let upstream = Upstream::start(serve(users(1)));
     let setup = Setup { upstream: "headers = { X-Api-Key = \"env:CURSORGATE_KEY_1\" }", ..FORWARD };
     let gateway = Gateway::start(&setup.configuration(upstream.address));

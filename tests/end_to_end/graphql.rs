@@ -359,7 +359,7 @@ fn limits_hold_for_lists_of_queries() {
 
 /// Numbers have the digits of the upstream. A value of another type is an error of its field only.
 #[test]
-fn values_are_those_of_the_upstream() {
+fn graphql_values_keep_their_bytes_and_wrong_types_are_null() {
     const ITEM: &str = r#"{"id":1,"score":123456789012345678901234567890,"note":"é\u00e9\ud83d\ude00<","above":{"id":2,"above":null},"kin":[{"id":3},null,{"id":4}],"tags":{ "a" : 1.50e+3 },"odd name":[1.10,1E+2],"__own":true,"address":{"street":7}}"#;
     const WRONG: &str =
         r#"{"id":4294967296,"score":"7","note":["x"],"above":"y","kin":{},"odd name":[true],"__own":0,"address":[]}"#;

@@ -122,7 +122,7 @@ fn successors_lose_no_request() {
 ///
 /// Row: F47
 #[test]
-fn the_process_before_finishes_its_requests() {
+fn the_old_process_finishes_its_requests_after_a_handover() {
     let (asked, release) = (Gate::default(), Gate::default());
     let (entered, gate, listed) = (asked.clone(), release.clone(), serve(users(60)));
     let upstream = Upstream::start(move |exchange| {

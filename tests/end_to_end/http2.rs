@@ -204,7 +204,7 @@ fn serves_nothing_more(gateway: &Gateway, lines: usize) {
 
 /// A listener without HTTP/2 refuses the preface of HTTP/2 like any other head that can't be read.
 #[test]
-fn operators_may_leave_http2_out() {
+fn http2_can_be_disabled_on_a_listener() {
     let upstream = Upstream::start(serve(users(60)));
     let other = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let listener = format!("[listeners.plain]\naddress = \"{other}\"\nhttp2 = false");

@@ -259,7 +259,7 @@ fn http2_is_negotiated_with_an_upstream_by_tls() {
 }
 
 #[test]
-fn http1_is_spoken_to_an_upstream_that_negotiates_nothing() {
+fn an_upstream_that_negotiates_no_protocol_gets_http1() {
     let (folder, root) = (Directory::new(), Authority::new("root"));
     let ca = root.file(&folder, "ca.pem");
     let identity = root.issue(&["people.test"], ALWAYS);

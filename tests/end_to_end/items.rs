@@ -50,7 +50,7 @@ fn items_are_the_upstreams_bytes() {
 }
 
 #[test]
-fn the_standard_envelope_is_these_bytes() {
+fn the_standard_envelope_has_the_expected_bytes() {
     let upstream = Upstream::start(serve(users(3)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let page = gateway.get("/users?limit=2&a=1");

@@ -112,7 +112,7 @@ fn a_filter_that_never_helps_is_reported_and_given_up() {
 /// A walk is complete although forty rows share each score, and the upstream returns these rows in another order each
 /// time.
 #[test]
-fn ties_are_whole_runs() {
+fn a_walk_over_shuffled_ties_is_complete() {
     let rows = Rows::new((1..=120).map(|id| Row::new(id, id.div_ceil(40))));
     let (_upstream, gateway) = keyset(&rows);
     let mut turn = 0;

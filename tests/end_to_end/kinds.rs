@@ -162,7 +162,7 @@ fn a_list_that_contradicts_its_order_is_read_by_marks_and_reported() {
 /// A list by dates without declared types is walked. Django, .NET and Java leave out fractions that are zero, and some
 /// servers write dates in each row's own time zone.
 #[test]
-fn dates_without_zero_fractions_walk_undeclared() {
+fn dates_without_zero_fractions_are_walked_without_declared_types() {
     let date = |row: u64| {
         let (seconds, tenth) = (row / 10, row % 10);
         let fraction = if tenth == 0 { String::new() } else { format!(".{tenth}00000") };

@@ -88,7 +88,7 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
 /// If requests without paging parameters count as legacy requests, each link of the gateway has a limit. The link would
 /// otherwise lead to a legacy answer.
 #[test]
-fn links_lead_to_the_new_list() {
+fn links_of_the_gateway_never_lead_to_legacy_answers() {
     let (_upstream, gateway) = started(PASSTHROUGH);
     let page = gateway.get("/users?limit=5&a=1");
     let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
@@ -106,7 +106,7 @@ fn links_lead_to_the_new_list() {
 }
 
 #[test]
-fn unmarked_requests_are_new_where_the_route_says_so() {
+fn requests_without_paging_parameters_are_not_legacy_if_so_configured() {
     let (_upstream, gateway) = started(r#"legacy = { policy = "passthrough", unmarked = "new" }"#);
     let page = gateway.get("/users?a=1");
     assert!(page.json()["pagination"].is_object(), "{page:?}");

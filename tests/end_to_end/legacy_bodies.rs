@@ -98,7 +98,7 @@ const IN_BODY: &str = "parameters = { limit = \"/limit\", cursor = \"/cursor\" }
 const SHARED: &str = "parameters = { limit = \"/page/size\", cursor = \"/page/cursor\" }";
 
 #[test]
-fn old_clients_by_post_walk_on_where_they_pass_through() {
+fn legacy_walks_by_post_continue_if_requests_pass_through() {
     for parameters in ["", IN_BODY, SHARED] {
         let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"new\"", parameters);
         assert_eq!(walk(&gateway, "items"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
@@ -124,7 +124,7 @@ fn old_clients_by_post_walk_on_where_they_pass_through() {
 }
 
 #[test]
-fn old_clients_by_post_walk_on_where_they_are_translated() {
+fn legacy_walks_by_post_continue_if_requests_are_translated() {
     for (parameters, continued) in [
         ("", None),
         (IN_BODY, Some(json!({ "filters": { "lang": "en" }, "limit": 4 }))),

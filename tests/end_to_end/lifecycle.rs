@@ -94,7 +94,7 @@ impl Drop for EndOnDrop<'_> {
 
 /// A reload names the changed settings that need a restart, and all other changes are in force.
 #[test]
-fn a_reload_names_what_needs_a_restart() {
+fn a_reload_names_the_keys_that_need_a_restart() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let moved = crate::harness::gateway::free_port();

@@ -53,7 +53,7 @@ fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64)
 ///
 /// Row: F32
 #[test]
-fn a_cap_that_falls_ends_no_later_walk() {
+fn a_falling_cap_ends_no_walk_early() {
     for (reading, limit) in [SLICES, SLICES_BY_PAGE].into_iter().flat_map(|reading| [(reading, 50), (reading, 100)]) {
         let rows = Rows::new(thousand());
         let cap = Arc::new(AtomicU64::new(100));

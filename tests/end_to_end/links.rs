@@ -219,7 +219,7 @@ fn malformed_headers_of_a_trusted_proxy_change_no_link() {
 ///
 /// Row: A13
 #[test]
-fn untrusted_headers_choose_no_host_of_links() {
+fn untrusted_headers_do_not_change_the_host_of_links() {
     let upstream = Upstream::start(serve(users(COUNT)));
     let said = [
         ("Host", "evil.example"),

@@ -55,7 +55,7 @@ fn told(upstream: &Upstream) -> Option<String> {
 }
 
 #[test]
-fn a_unix_socket_is_a_listener() {
+fn a_listener_may_be_a_unix_socket() {
     let upstream = Upstream::start(serve(users(60)));
     let folder = Directory::new();
     let path = folder.file("public.sock");
@@ -117,7 +117,7 @@ fn ask_secure(address: SocketAddr, head: &[u8], path: &str, headers: &str) -> Re
 }
 
 #[test]
-fn a_proxy_says_the_address_of_its_client() {
+fn the_address_of_the_client_is_read_from_the_proxy_protocol() {
     let upstream = Upstream::start(serve(users(60)));
     let folder = Directory::new();
     let (_gateway, plain, secure) = behind(&upstream, &folder, "[\"127.0.0.0/8\"]", "");
@@ -148,7 +148,7 @@ fn a_proxy_says_the_address_of_its_client() {
 ///
 /// Row: A45
 #[test]
-fn the_address_in_the_head_is_the_client_s() {
+fn the_proxy_protocol_address_decides_trust_and_connection_limits() {
     let upstream = Upstream::start(serve(users(60)));
     let folder = Directory::new();
     let server = "trusted_proxies = [\"203.0.113.0/24\"]\nconnections = 64\nconnections_per_address = 2";

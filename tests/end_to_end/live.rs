@@ -113,7 +113,7 @@ fn a_page_comes_first_and_then_its_changes() {
 }
 
 #[test]
-fn values_keep_their_bytes() {
+fn values_in_live_pages_keep_their_bytes() {
     let items = Arc::new(Mutex::new(users(3)));
     let served = Arc::clone(&items);
     let upstream = Upstream::start(move |exchange| {
@@ -177,7 +177,7 @@ fn one_request_serves(count: usize) {
 ///
 /// Row: A22
 #[test]
-fn clients_share_a_page_only_if_it_is_theirs() {
+fn clients_share_a_live_page_only_with_equal_credentials_and_hosts() {
     let (upstream, rows, gateway) = start("");
     rows.change_of(ONE.1, |own| own.push(Row::new(1, 1)));
     rows.change_of(TWO.1, |own| own.push(Row::new(2, 2)));

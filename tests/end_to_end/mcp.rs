@@ -362,7 +362,7 @@ fn numbers_keep_their_digits() {
 }
 
 #[test]
-fn hosts_have_their_own_tools() {
+fn mcp_tools_are_limited_to_the_lists_of_the_requested_host() {
     let hosts = "hosts = [\"a.test\"]";
     let tools = Tools::start(Rows::count(3), hosts, "");
     let names = |host: &str| {

@@ -97,7 +97,7 @@ fn real_servers_are_walked_from_a_page_by_number() {
 }
 
 #[test]
-fn far_past_the_end_there_is_a_way_back() {
+fn a_legacy_page_far_past_the_end_has_a_previous_page() {
     let all = in_order();
     for mode in [BY_OFFSETS, BY_SCORE] {
         for policy in ["translate", "redirect"] {

@@ -88,7 +88,7 @@ fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
 }
 
 #[test]
-fn every_cause_is_named_once_with_an_example_and_never_with_a_value() {
+fn every_cause_is_logged_once_with_an_example_without_values() {
     const CANARY: &str = "c4n4ry";
     let upstream = Upstream::start(serve(users(60)));
     let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
@@ -163,7 +163,7 @@ fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
 
 /// An answer is only checked against the order that its request sorts by, or against none if that order is unknown.
 #[test]
-fn answers_are_held_against_the_order_that_was_asked_for() {
+fn observed_answers_are_checked_against_the_requested_order() {
     let upstream = Upstream::start(serve(users(60)));
     let route = "action = \"observe\"\nsortable = [\"id\"]";
     let mut watched = Watched::start(&Setup { route, ..ROUTE }.configuration(upstream.address));
@@ -176,7 +176,7 @@ fn answers_are_held_against_the_order_that_was_asked_for() {
 
 /// While as many answers are kept as the bound allows, another answer passes unread.
 #[test]
-fn more_answers_than_are_kept_pass_unread() {
+fn observed_answers_beyond_the_bound_are_passed_on_unread() {
     const KEPT: usize = 16;
     let upstream = Upstream::start(serve(users(60)));
     let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
@@ -208,7 +208,7 @@ fn more_answers_than_are_kept_pass_unread() {
 /// The client gets the first part of an answer while the upstream still writes the second part. An incomplete answer
 /// gets no verdict.
 #[test]
-fn answers_stream_while_they_are_kept() {
+fn observed_answers_are_streamed_to_the_client() {
     let upstream = Upstream::start(serve(users(60)));
     let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
     let (go, wait) = std::sync::mpsc::channel::<()>();

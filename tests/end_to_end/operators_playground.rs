@@ -47,7 +47,7 @@ fn play(gateway: &Gateway, order: &Value) -> Response {
 }
 
 #[test]
-fn a_request_of_the_page_is_that_of_a_client_and_explained() {
+fn a_playground_request_is_sent_as_by_a_client_and_explained() {
     let (upstream, gateway) = start("\n[services.playground]\n");
     let headers = json!({ "Authorization": "Bearer canary" });
     let answer =

@@ -113,7 +113,7 @@ fn a_page_is_served_again_without_the_upstream() {
 
 /// A route without the table `page_cache` keeps no page and sends no header about a cache.
 #[test]
-fn no_page_is_kept_without_the_table() {
+fn no_page_is_cached_without_the_table_page_cache() {
     let upstream = upstream(&[]);
     let gateway = start(&PLAIN, &upstream);
     for _ in 0..2 {
@@ -190,7 +190,7 @@ fn a_client_chooses_by_cache_control_between_new_and_kept_pages() {
 ///
 /// Row: A22
 #[test]
-fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
+fn cached_pages_are_separated_by_the_headers_in_vary() {
     let upstream = Upstream::start(|exchange| {
         let language = exchange.request.header("accept-language").unwrap_or("none").to_owned();
         let body = format!(r#"{{"total":1,"items":[{{"id":1,"language":"{language}"}}]}}"#);
@@ -212,7 +212,7 @@ fn pages_are_kept_apart_by_the_headers_that_they_vary_by() {
 ///
 /// Row: A24
 #[test]
-fn a_made_up_host_reaches_no_request_for_another_host() {
+fn a_page_cached_for_a_made_up_host_is_served_only_for_that_host() {
     let upstream = Upstream::start(|exchange| {
         let host = exchange.request.header("x-forwarded-host").unwrap_or_default().to_owned();
         let body = format!(r#"{{"total":1,"items":[{{"id":1,"url":"https://{host}/users/1"}}]}}"#);

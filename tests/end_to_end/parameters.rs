@@ -81,7 +81,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
 ///
 /// Row: A12
 #[test]
-fn queries_have_the_outcomes_of_the_contract() {
+fn each_listed_query_has_its_outcome_and_number_of_items() {
     let (_upstream, gateway) = started();
     let mut connection = gateway.connect();
     let mut wrong = Vec::new();

@@ -32,7 +32,7 @@ fn started(setup: &Setup) -> (Upstream, Gateway) {
 ///
 /// Row: A23
 #[test]
-fn no_other_spelling_of_a_path_passes_a_policy_by() {
+fn no_spelling_of_a_path_bypasses_the_policy_of_its_list() {
     let (upstream, gateway) = started(&SETUP);
     let spellings = [
         "//users",
@@ -84,7 +84,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
 ///
 /// Row: A23
 #[test]
-fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
+fn the_policy_applies_to_a_path_in_any_case_if_the_upstream_ignores_case() {
     let (upstream, gateway) = started(&Setup { upstream: "paths = \"case-insensitive\"", ..SETUP });
     for path in ["/USERS", "/Users/", "//uSERS;x", "/Users.json"] {
         let response = gateway.get(&format!("{path}?offset=0"));
@@ -99,7 +99,7 @@ fn capitals_are_another_spelling_where_the_upstream_ignores_case() {
 ///
 /// Row: A26
 #[test]
-fn no_other_spelling_of_a_method_passes_a_policy_by() {
+fn no_spelling_of_a_method_bypasses_the_policy_of_a_list() {
     let (upstream, gateway) = started(&SETUP);
     for path in ["/users", "//users"] {
         for method in ["get", "Get", "head", "gET", "QUERY", "query"] {
@@ -133,7 +133,7 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
 ///
 /// Row: A26
 #[test]
-fn no_header_leads_to_another_path() {
+fn no_header_changes_the_path_that_the_upstream_gets() {
     let (upstream, gateway) = started(&SETUP);
     let names = ["X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "X-Original-URI", "X-Override-URL", "Proxy"];
     for name in names {
@@ -151,7 +151,7 @@ fn no_header_leads_to_another_path() {
 ///
 /// Row: A23
 #[test]
-fn no_other_host_passes_a_policy_by() {
+fn no_other_host_bypasses_the_policy_of_a_list() {
     let setup =
         Setup { route: "legacy = { policy = \"reject\", sunset = 2026-06-30 }\nhosts = [\"api.example\"]", ..SETUP };
     let (upstream, gateway) = started(&setup);
@@ -169,7 +169,7 @@ fn no_other_host_passes_a_policy_by() {
 
 /// The same path at another upstream is another list, to which the policy doesn't apply.
 #[test]
-fn another_upstream_has_lists_of_its_own() {
+fn a_policy_does_not_apply_to_the_same_path_at_another_upstream() {
     let (upstream, other) = (Upstream::start(serve(users(60))), Upstream::start(serve(users(3))));
     let apart = format!(
         "[upstreams.other]\npeers = [\"{}\"]\n[routes.other]\npath = \"/{{*rest}}\"\nupstream = \"other\"\naction = \"forward\"",

@@ -48,7 +48,7 @@ fn cursor(page: &Response, member: &str) -> String {
 /// A connection is read forwards by `first` and `after`, backwards by `last` and `before`, and from an item in the
 /// middle. The list is read once by offset, where an item's cursor has no place, and once by filters.
 #[test]
-fn connections_are_read_both_ways() {
+fn relay_connections_are_read_forward_and_backward() {
     for route in [
         "order = [\"score\", \"id\"]",
         "order = [\"score\", \"id\"]\nsortable = [\"score\", \"id\"]\nfilterable = [\"score\", \"id\"]",
@@ -101,7 +101,7 @@ fn connections_are_read_both_ways() {
 
 /// If the upstream pages by token, items have no cursors, and clients continue with the cursors of the page.
 #[test]
-fn connections_over_tokens() {
+fn connections_of_an_upstream_by_token_continue_by_page_cursors() {
     let rows = Rows::count(30);
     let route = "envelope = \"relay\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nupstream_path = \"{path}/tokens\"";
     let (_upstream, gateway) = start(&rows, BY_TOKEN, route, RELAY);
@@ -116,7 +116,7 @@ fn connections_over_tokens() {
 
 /// An item of a list without an order is found by its neighbours.
 #[test]
-fn connections_without_an_order() {
+fn items_of_a_connection_without_an_order_are_found_by_neighbours() {
     let rows = Rows::new((1..=40).map(|id| Row::new(id, id * 7_919 % 41)));
     let (_upstream, gateway) = start(&rows, BY_OFFSET, "envelope = \"relay\"", RELAY);
     let first = gateway.get("/users?first=7");
@@ -137,7 +137,7 @@ fn connections_without_an_order() {
 /// page needs one request to the upstream, in either direction and from any item, even through another gateway, which
 /// has no cache.
 #[test]
-fn connections_without_an_order_go_as_deep_as_the_list() {
+fn deep_items_of_a_connection_without_an_order_take_one_request() {
     let rows = Rows::new((1..=1_500).map(|id| Row::new(id, id * 7_919 % 1_511)));
     let route = "envelope = \"relay\"";
     let (upstream, gateway) = start(&rows, BY_OFFSET, route, RELAY);

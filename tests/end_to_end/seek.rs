@@ -201,7 +201,7 @@ fn ids_are_accepted_in_seek_mode_alone() {
 ///
 /// Row: A22
 #[test]
-fn pivots_never_cross_principals() {
+fn pivots_of_one_principal_are_never_used_for_another() {
     let rows = Rows::default();
     rows.change_of("Bearer a", |rows| rows.extend((1..=40).map(|id| Row::new(id, id * 10))));
     rows.change_of("Bearer b", |rows| rows.extend((1..=40).map(|id| Row::new(id, 1_000 - id * 10))));

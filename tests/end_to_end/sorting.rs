@@ -72,7 +72,7 @@ fn every_grammar_means_the_same() {
 
 /// Without a sort, the list has its declared order. A sort that names this order has the same pages and cursors.
 #[test]
-fn the_declared_order_is_a_sort_as_well() {
+fn a_sort_that_names_the_declared_order_has_the_same_pages() {
     let (_upstream, gateway) = started(BY_SCORE);
     let page = gateway.get("/users?limit=8");
     let cursor = cursor(&page);
@@ -114,7 +114,7 @@ fn invalid_sorts_are_refused_with_the_sortable_fields() {
 
 /// A sort in the upstream's own words is read by the dialect, kept in links, and written again for the upstream.
 #[test]
-fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
+fn the_dialect_reads_sorts_in_the_grammar_of_the_upstream() {
     let rows = Rows::new((1..=42).map(|id| Row::new(id, id.div_ceil(3))));
     let upstream = Upstream::start(move |exchange| {
         let query = exchange.request.query().to_owned();
@@ -161,7 +161,7 @@ fn sorts_in_the_upstreams_own_words_are_read_by_the_dialect() {
 
 /// Real servers sort as a request says, in each grammar and in the server's own words.
 #[test]
-fn real_servers_sort_as_any_grammar_says() {
+fn real_servers_are_sorted_by_sorts_in_every_grammar() {
     for (kind, own) in
         [(Kind::Django, "ordering=created_at,-id"), (Kind::JsonServer, "_sort=created_at,id&_order=asc,desc")]
     {

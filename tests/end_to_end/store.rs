@@ -83,7 +83,7 @@ fn next(page: &Response) -> String {
 /// Another process finds the items of served pages in the store. It therefore needs no look-up, and can continue after
 /// a removed item.
 #[test]
-fn an_item_that_one_process_served_is_known_to_another() {
+fn an_item_served_by_one_process_needs_no_look_up_in_another() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let (rows, server) = (Rows::count(40), StoreServer::start(flavour));
         let upstream = serve(&rows);
@@ -108,7 +108,7 @@ fn an_item_that_one_process_served_is_known_to_another() {
 ///
 /// Row: A22
 #[test]
-fn another_principal_finds_no_entry() {
+fn an_entry_of_the_store_is_not_found_by_another_principal() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));
     for whose in ["Bearer one", "Bearer other"] {
         rows.change_of(whose, |rows| rows.extend((1..=40).map(|id| Row::new(id, id * 10))));

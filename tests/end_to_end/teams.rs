@@ -234,7 +234,7 @@ size = 2
 /// A team's own exchanges are checked against the dialects of its configuration, in each format of the report, without
 /// secrets.
 #[test]
-fn exchanges_are_held_against_dialects() {
+fn exchanges_of_a_team_are_checked_against_its_dialects() {
     let directory = Directory::new();
     let (configuration, file) = (directory.file("cursorgate.toml"), directory.file("invoices.toml"));
     write(&configuration, INVOICES);
@@ -292,7 +292,7 @@ fn exchanges_are_held_against_dialects() {
 
 /// The exchanges in docs/dialects.md agree with the dialect in docs/dialects.md.
 #[test]
-fn the_documented_exchange_holds() {
+fn the_exchanges_in_the_documentation_agree_with_their_dialect() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md")).expect("a page");
     let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [dialect, exchanges] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
@@ -401,7 +401,7 @@ fn a_first_configuration_passes_its_check() {
 
 /// The program prints completions, the manual, the envelopes and its version.
 #[test]
-fn the_program_describes_itself() {
+fn the_program_prints_completions_manual_and_version() {
     for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef cursorgate"), ("fish", "complete -c cursorgate")] {
         let (status, script) = stdout(command().args(["completions", shell]));
         assert!(status == Some(0) && script.contains(word), "{shell}: {script}");
@@ -456,7 +456,7 @@ fn a_cursor_is_inspected_with_its_keys_alone() {
 /// The JSON Schema of configurations conforms to draft 4, and accepts the reference configuration and a file with
 /// variables.
 #[test]
-fn editors_can_take_the_schema() {
+fn the_json_schema_is_valid_draft_4_for_editors() {
     const VALIDATE: &str = "import json, sys, tomllib, jsonschema\n\
                             schema = json.load(open(sys.argv[1]))\n\
                             assert schema['$schema'] == 'http://json-schema.org/draft-04/schema#'\n\

@@ -38,7 +38,7 @@ fn offered(identity: Identity) -> Greeting {
 ///
 /// Row: F04
 #[test]
-fn an_upstream_is_held_to_its_name_and_its_authority() {
+fn an_upstream_with_an_invalid_certificate_gets_no_request() {
     let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let between = root.intermediate("between");
     let versions = |least, most| Greeting::Certificate(root.issue(&[NAME], ALWAYS), least, most);
@@ -172,7 +172,7 @@ fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, St
 ///
 /// Row: F04
 #[test]
-fn clients_get_the_certificate_and_a_version_that_holds() {
+fn clients_get_the_configured_certificate_and_no_old_tls_version() {
     let folder = Directory::new();
     let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let between = root.intermediate("between");

@@ -58,7 +58,7 @@ fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
 ///
 /// Row: A13
 #[test]
-fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
+fn headers_that_a_trusted_proxy_does_not_write_are_not_trusted() {
     let strangers: &[(&str, &str)] =
         &[("x-forwarded-for", "127.0.0.1"), ("x-forwarded-host", "gateway.test"), ("x-forwarded-proto", "http")];
     let usual: &[(&str, &str)] = &[
@@ -142,7 +142,7 @@ fn pages_of_callers_known_by_other_headers_are_not_shared() {
 ///
 /// Row: A38
 #[test]
-fn the_admin_listener_answers_to_its_own_names() {
+fn the_admin_listener_refuses_foreign_host_names() {
     let upstream = Upstream::start(serve(users(1)));
     let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
     let ask = |host: &str, path: &str| http::send(gateway.admin, "GET", path, &[("Host", host)], b"").status;

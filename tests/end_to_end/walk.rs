@@ -72,7 +72,7 @@ fn each_envelope_is_walked_to_its_end() {
 }
 
 #[test]
-fn link_headers_and_dialects_lead_through_upstreams() {
+fn the_command_walk_follows_link_headers_and_dialects() {
     let rows = Rows::count(57);
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let expected: Vec<String> = (1..=57).map(|id: u64| id.to_string()).collect();

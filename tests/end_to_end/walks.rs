@@ -44,7 +44,7 @@ fn walk_list(kind: Kind, style: &str, upstream: &str, gateway: &str, limits: &[&
 }
 
 #[test]
-fn json_server_by_links() {
+fn json_server_is_walked_by_links() {
     walk(Kind::JsonServer, "links");
 }
 
@@ -54,12 +54,12 @@ fn json_server_is_walked_by_its_next_cursor() {
 }
 
 #[test]
-fn django_by_links() {
+fn django_is_walked_by_links() {
     walk(Kind::Django, "links");
 }
 
 #[test]
-fn django_by_next_cursor() {
+fn django_is_walked_by_its_next_cursor() {
     walk(Kind::Django, "cursor");
 }
 
@@ -160,12 +160,12 @@ fn nested(kind: Kind) {
 }
 
 #[test]
-fn json_server_nested_collection() {
+fn a_nested_collection_of_json_server_is_walked() {
     nested(Kind::JsonServer);
 }
 
 #[test]
-fn django_nested_collection() {
+fn a_nested_collection_of_django_is_walked() {
     nested(Kind::Django);
 }
 

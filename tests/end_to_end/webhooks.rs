@@ -179,7 +179,7 @@ fn an_event_arrives_signed_and_conforms_to_its_schema() {
 }
 
 #[test]
-fn an_event_leads_to_the_export_as_its_client_reaches_it() {
+fn an_event_links_to_the_export_at_the_public_url() {
     let upstream = Upstream::start(serve(users(30)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let services = services(&directory, &[receiver.port()], "", CLIENTS);

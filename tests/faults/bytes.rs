@@ -81,7 +81,7 @@ fn items_without_their_keys_are_unsorted() {
 ///
 /// Row: A31
 #[test]
-fn bytes_that_are_no_utf_8_are_malformed() {
+fn bytes_that_are_not_utf_8_are_malformed() {
     refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
         exchange.reply("200 OK", &[], b"{\"total\":1,\"items\":[{\"id\":1,\"a\":\"\xff\xfe\"}]}")
     });
@@ -138,7 +138,7 @@ fn large_answers_are_refused() {
 ///
 /// Row: F29
 #[test]
-fn json_under_another_name_is_a_page() {
+fn json_with_another_media_type_is_read_as_a_page() {
     let rig = Rig::start();
     for content_type in ["text/plain", "text/html", "application/octet-stream"] {
         let items = users(60);
@@ -156,7 +156,7 @@ fn json_under_another_name_is_a_page() {
 ///
 /// Row: A33
 #[test]
-fn an_invalid_total_is_no_total() {
+fn a_page_with_an_invalid_total_is_served_without_a_total() {
     let rig = Rig::start();
     for total in ["-1", "\"60\"", "1e308", "null", "[]", "1.5", "99999999999999999999999"] {
         let page = rig.page_during(move |exchange| {

@@ -25,7 +25,7 @@ fn an_address_without_a_listener_is_unavailable() {
 }
 
 #[test]
-fn the_connection_is_closed_at_once() {
+fn an_upstream_that_closes_the_connection_at_once_is_unavailable() {
     refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Close));
     refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Reset));
 }
@@ -88,7 +88,7 @@ fn a_handshake_without_an_answer_times_out() {
 ///
 /// Row: F01
 #[test]
-fn an_upstream_that_comes_up_later() {
+fn an_upstream_that_starts_after_the_gateway_is_used() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let gateway = Gateway::start(&SETUP.configuration(address));
     assert_eq!(gateway.get("/users?limit=5").outcome(), "502 upstream_unavailable");

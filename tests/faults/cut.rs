@@ -61,7 +61,7 @@ fn cut_everywhere(chunked: bool, after: After) {
 ///
 /// Row: F12
 #[test]
-fn a_page_with_a_length_closed_at_every_byte() {
+fn a_page_with_a_length_is_refused_if_closed_after_any_byte() {
     cut_everywhere(false, After::Close);
 }
 
@@ -69,7 +69,7 @@ fn a_page_with_a_length_closed_at_every_byte() {
 ///
 /// Row: F12, F14
 #[test]
-fn a_page_with_a_length_reset_at_every_byte() {
+fn a_page_with_a_length_is_refused_if_reset_after_any_byte() {
     cut_everywhere(false, After::Reset);
 }
 
@@ -77,7 +77,7 @@ fn a_page_with_a_length_reset_at_every_byte() {
 ///
 /// Row: F12
 #[test]
-fn a_page_in_chunks_closed_at_every_byte() {
+fn a_page_in_chunks_is_refused_if_closed_after_any_byte() {
     cut_everywhere(true, After::Close);
 }
 
@@ -85,7 +85,7 @@ fn a_page_in_chunks_closed_at_every_byte() {
 ///
 /// Row: F12, F14
 #[test]
-fn a_page_in_chunks_reset_at_every_byte() {
+fn a_page_in_chunks_is_refused_if_reset_after_any_byte() {
     cut_everywhere(true, After::Reset);
 }
 
@@ -94,7 +94,7 @@ fn a_page_in_chunks_reset_at_every_byte() {
 ///
 /// Row: F16
 #[test]
-fn a_page_that_ends_with_its_connection() {
+fn a_page_without_a_length_is_served_if_its_json_is_complete() {
     let rig = Rig::start();
     let items = users(60);
     let page = rig.page_during(move |exchange| {
@@ -114,7 +114,7 @@ fn a_page_that_ends_with_its_connection() {
 ///
 /// Row: F10
 #[test]
-fn a_page_that_stops_in_the_middle() {
+fn a_page_that_stops_in_the_middle_times_out() {
     refused(&Setup { upstream: SHORT, ..PLAIN }, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"total\"")?;
         // The side that gives up first closes the connection; an error here is the gateway's reset.

@@ -79,7 +79,7 @@ fn broken_and_unknown_codings_are_malformed() {
 
 /// The status takes precedence over the coding: the body of a failure is not read.
 #[test]
-fn statuses_count_before_codings() {
+fn the_status_takes_precedence_over_the_coding() {
     for (status, outcome) in [("503 Busy", "503 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
         refused(&PLAIN, as_a_page(outcome), move |exchange| {
             exchange.reply(status, &[("Content-Encoding", "br")], b"SECRET")
@@ -123,7 +123,7 @@ fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
 ///
 /// Row: F17
 #[test]
-fn heads_that_are_no_http_are_refused() {
+fn heads_that_are_not_http_are_refused() {
     let large =
         |size: usize| format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\nContent-Length: 2\r\n\r\n{{}}", "x".repeat(size));
     let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\n{{}}", "X: SECRET\r\n".repeat(101));
@@ -184,7 +184,7 @@ fn a_connection_whose_answer_has_two_ends_is_not_reused() {
 ///
 /// Row: F17
 #[test]
-fn equal_lengths_are_one() {
+fn repeated_equal_content_lengths_are_accepted() {
     for lengths in ["Content-Length: {}\r\nContent-Length: {}", "Content-Length: {}, {}"] {
         let rig = Rig::start();
         let items = users(60);

@@ -252,7 +252,7 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
 ///
 /// Row: F22, F23
 #[test]
-fn an_upstream_in_maintenance_gets_no_storm_and_its_clients_go_on_after_it() {
+fn an_upstream_in_maintenance_gets_a_bounded_number_of_requests() {
     for (what, upstream, is_spent) in [
         // One peer is skipped, so the other one's answer passes to the client, because its `Retry-After` is long.
         ("maintenance", "", false),

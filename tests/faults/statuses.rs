@@ -71,7 +71,7 @@ fn a_304_or_204_in_place_of_a_page_is_malformed() {
 ///
 /// Row: F25
 #[test]
-fn an_end_at_the_start_is_an_empty_list() {
+fn a_status_that_means_the_end_is_an_empty_list_at_the_start() {
     let upstream = Upstream::start(|exchange| {
         exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")?;
         Ok(After::KeepOpen)

@@ -29,7 +29,7 @@ fn an_answer_without_a_first_byte_times_out() {
 ///
 /// Row: F10
 #[test]
-fn half_a_head_times_out() {
+fn a_response_with_an_incomplete_head_times_out() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Le")?;
         exchange.wait_for_close()?;
@@ -107,7 +107,7 @@ fn a_request_that_drips_is_refused_in_time() {
 /// Streams of unknown length, event streams and upgraded connections live as long as bytes arrive, even slowly. Event
 /// streams and upgraded connections also survive silence.
 #[test]
-fn streams_live_on() {
+fn streams_live_as_long_as_bytes_arrive() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
     let rig = Rig::with(&setup);
     for (kind, headers) in [("text/plain", 20), ("text/event-stream; charset=utf-8", 3)]
@@ -140,7 +140,7 @@ fn streams_live_on() {
 ///
 /// Row: F15
 #[test]
-fn bytes_after_a_switch_of_protocols_are_all_the_upstreams() {
+fn bytes_after_a_switch_of_protocols_come_from_the_upstream_alone() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
     let rig = Rig::with(&setup);
     for after in [After::Close, After::Reset] {
@@ -205,7 +205,7 @@ fn a_body_that_drips_times_out() {
 
 /// A page that arrives byte by byte within the deadlines is served.
 #[test]
-fn a_slow_page_is_a_page() {
+fn a_page_whose_answer_arrives_slowly_is_served() {
     let items = users(5);
     let upstream = Upstream::start(move |exchange| {
         let body = body(exchange, &items);

@@ -151,7 +151,7 @@ fn configurations_in_documents_load() {
         let shown: Vec<&str> =
             blocks.iter().filter(|(language, _)| *language == "toml").map(|(_, text)| *text).collect();
         let page = Page::of(&shown);
-        // `the_documented_exchange_holds` tests the file of exchanges.
+        // `the_exchanges_in_the_documentation_agree_with_their_dialect` tests the file of exchanges.
         for block in shown.iter().filter(|block| !block.contains("[[exchange]]")) {
             held += 1;
             match report("cursorgate.toml", block, &page) {
@@ -220,7 +220,7 @@ fn commands_of(markdown: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn commands_are_read() {
+fn commands_in_documents_are_parsed() {
     let page = "Run `cursorgate check --live`.\n\n```\nexport KEY=$(cursorgate keygen)\ncursorgate walk 'http://a/?b c' \\\n  \
                 --out x > y # z\n```\n\n```console\n$ cursorgate dialects\ncursorgate is here\n```\n";
     let found: Vec<String> = commands_of(page).iter().map(|words| words.join(" ")).collect();
@@ -394,7 +394,7 @@ fn documents_name_every_built_in_dialect_and_envelope() {
 
 /// The bytes that the page on the format of cursors explains are the bytes of the cursor next to them.
 #[test]
-fn the_cursor_that_is_explained_has_these_bytes() {
+fn the_cursor_explained_in_the_documentation_has_the_explained_bytes() {
     let page = fs::read_to_string(root().join("docs/cursor-format.md")).unwrap();
     let (_, example) = page.split_once("## An example\n").unwrap();
     let (_, rest) = example.split_once("```text\n").unwrap();

@@ -130,7 +130,7 @@ fn graph() -> BTreeMap<Path, BTreeSet<Path>> {
 }
 
 #[test]
-fn trees_of_imports_are_read() {
+fn nested_imports_are_parsed() {
     let text = "use alpha::One;\nuse super::{beta, gamma::{Two, delta::Three}};\nuse crate::{\n    json,\n    cursor::{Four},\n};\n\
                 fn f() { crate::config::five(super::super::six::seven()) }\npub(in crate::services) fn g() {}";
     let own = module("gateway/page/serve.rs");
@@ -215,7 +215,7 @@ const CONTRACT: [&str; 11] =
     ["answer", "fetch", "filter", "fingerprint", "key", "order", "page", "paging", "position", "request", "window"];
 
 #[test]
-fn the_checker_of_pages_stands_alone() {
+fn the_checker_of_pages_imports_only_the_contract_and_is_not_imported() {
     let (graph, checker) = (graph(), module("pagination/checker.rs"));
     let importers = graph.iter().filter(|(path, imports)| path.len() > 1 && imports.contains(&checker));
     assert_eq!(importers.map(|(path, _)| path.join("::")).collect::<Vec<_>>(), [""; 0], "name the checker");

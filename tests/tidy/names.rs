@@ -27,7 +27,7 @@ fn declared(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn declarations_are_read() {
+fn names_of_declared_types_are_parsed() {
     for (line, name) in [
         ("pub(crate) struct Slot<'a> {", Some("Slot")),
         ("pub(in crate::cursor) enum Form {", Some("Form")),

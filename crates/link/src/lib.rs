@@ -15,7 +15,7 @@ use http::{HeaderMap, header::LINK};
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
         // Each field is parsed separately, so a malformed field hides no link of another field. Test:
-        // `all_fields_are_searched`.
+        // `a_link_is_found_in_any_of_several_header_fields`.
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_are_searched() {
+    fn a_link_is_found_in_any_of_several_header_fields() {
         assert_eq!(next_of(&["<1>; rel=prev", "<3>; rel=next"]).as_deref(), Some("3"));
         assert_eq!(next_of(&["nonsense", "<3>; rel=next"]).as_deref(), Some("3"), "a bad field spoils no other");
     }

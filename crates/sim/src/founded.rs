@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_in_founded_pages_are_found() {
+    fn faults_planted_in_proven_pages_are_rejected_by_the_checker() {
         PLANTED.set(Some([(0, 0); KINDS.len()]));
         for seed in 0..1_500 {
             let _ = keyed::walk::walk(&keyed::scenario::Scenario::from_seed(seed), false);

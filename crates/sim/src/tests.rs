@@ -90,7 +90,7 @@ fn every_fault_of_a_cache_is_caught() {
 }
 
 #[test]
-fn every_lie_is_caught() {
+fn every_untrue_declaration_of_an_upstream_is_caught() {
     let missed: Vec<Lie> = Lie::ALL
         .into_iter()
         .filter(|&lie| {

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_place_and_the_help() {
+    fn a_report_in_json_has_the_place_and_the_help_of_each_diagnostic() {
         let report: Value = serde_json::from_str(&json(&reported(), None)).expect("JSON");
         assert_eq!((&report["errors"], &report["warnings"]), (&json!(1), &json!(1)));
         let second = json!({

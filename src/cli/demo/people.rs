@@ -107,7 +107,7 @@ fn person(id: u64) -> Person {
     let created_at = crate::gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
         .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
-    // Parsers that use 64-bit floats change this number. Test: `the_people_have_what_makes_lists_hard`.
+    // Parsers that use 64-bit floats change this number. Test: `people_of_the_demo_have_shared_times_and_nulls`.
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
     let balance = match id % 4 {
         0 => "25.0".to_owned(),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_people_have_what_makes_lists_hard() {
+    fn people_of_the_demo_have_shared_times_and_nulls() {
         let everyone = everyone();
         assert_eq!(everyone.len(), COUNT);
         for person in &everyone {

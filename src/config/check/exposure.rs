@@ -113,7 +113,8 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     match host.parse::<IpAddr>() {
         Ok(host) => {
             let host = host.to_canonical();
-            // A connection to 0.0.0.0 reaches this machine. Test: `a_peer_is_known_as_a_listener_of_this_machine`.
+            // A connection to 0.0.0.0 reaches this machine. Test:
+            // `a_peer_that_is_a_listener_of_this_machine_is_recognised`.
             host == ip.to_canonical() || host.is_unspecified() || (ip.is_unspecified() && host.is_loopback())
         }
         // This name always means the loopback address (RFC 6761, section 6.3), and needs no resolving.
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_known_as_a_listener_of_this_machine() {
+    fn a_peer_that_is_a_listener_of_this_machine_is_recognised() {
         for (peer, listener, is_own) in [
             ("127.0.0.1:8080", "127.0.0.1:8080", true),
             ("127.0.0.1:8081", "127.0.0.1:8080", false),
@@ -193,7 +194,7 @@ mod tests {
     ///
     /// Row: A38
     #[test]
-    fn loopback_and_private_addresses_are_inside() {
+    fn loopback_and_private_addresses_count_as_internal() {
         for (address, inside) in [
             ("127.0.0.1", true),
             ("10.1.2.3", true),

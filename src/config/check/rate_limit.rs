@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_know_clients_by_the_subjects_of_their_certificates() {
+    fn limits_identify_clients_by_certificate_unless_a_principal_is_set() {
         for (principal, expected) in [("", true), ("principal = [\"X-Api-Key\"]\n", false)] {
             let keys = format!("{principal}rate_limit = {{ requests = 5 }}\nconcurrency = {{ per_client = 5 }}");
             let (settings, _) = loaded(&keys);

@@ -140,7 +140,7 @@ impl<'t> Visitor<'t> for MembersVisitor {
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
         let mut members = Vec::new();
         // A map would drop all but one of several members with the same name. Test:
-        // `every_member_that_stands_twice_is_reported`.
+        // `every_duplicate_member_is_reported`.
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn members_keep_their_order_numbers_their_spelling_and_all_their_place() {
+    fn members_keep_their_order_place_and_spelling_of_numbers() {
         let (tree, faults) = read_text(" { \"b\" : [1.50, -0e+1, null], \"a\": \"\\u00e9\\ud83d\\ude00\\/\" } ");
         assert_eq!(faults, []);
         let Some(Located { value: Tree::Object(members), at }) = tree else { panic!("an object") };
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_that_stands_twice_is_reported() {
+    fn every_duplicate_member_is_reported() {
         let (tree, faults) = read_text(r#"{"a":1,"a":2,"b":{"c":1,"\u0063":2}}"#);
         assert!(tree.is_some());
         assert_eq!(faults.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [7, 24]);

@@ -8,7 +8,7 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     out.push(b'{');
     for member in members(object) {
         // An object that is cut at a wrong place would unbalance the brackets of the whole response. Test:
-        // `an_object_that_is_no_valid_json_is_kept_whole`.
+        // `an_object_that_is_not_valid_json_is_written_unchanged`.
         let Some((name, member)) = member else {
             out.truncate(start);
             return out.extend_from_slice(object);
@@ -158,7 +158,7 @@ mod tests {
     /// If the members of an object can't be separated, `push_without` appends the whole object, and `push_only`
     /// nothing.
     #[test]
-    fn an_object_that_is_no_valid_json_is_kept_whole() {
+    fn an_object_that_is_not_valid_json_is_written_unchanged() {
         for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {
             let mut out = b"[".to_vec();
             push_without(&mut out, object.as_bytes(), &["id"]);

@@ -333,7 +333,7 @@ fn items_are_copied_byte_for_byte() {
 }
 
 #[test]
-fn needs_are_the_costly_facts_of_body_and_headers() {
+fn an_envelope_needs_the_costly_facts_of_its_body_and_headers() {
     let none = Needs::default();
     for (text, needs) in [
         (STANDARD, none),
@@ -346,7 +346,7 @@ fn needs_are_the_costly_facts_of_body_and_headers() {
 }
 
 #[test]
-fn the_time_is_no_part_of_the_tag() {
+fn the_etag_does_not_depend_on_the_time() {
     let compiled = template(r#"{ "body": { "now": "{now}", "data": ["{item}"], "again": "at {now}." } }"#);
     let links = LinkSet::default();
     let page = fixture::page(&ITEMS, 1);

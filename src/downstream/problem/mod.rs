@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detail_without_links_says_how_to_begin_again() {
+    fn a_problem_without_links_names_the_parameter_to_leave_out() {
         let mut problem = Problem::new(
             Code::PositionLost,
             "lost: start again at `restart`, or continue at `nearest`, where items may be skipped or repeated",

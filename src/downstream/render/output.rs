@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_where_anything_but_a_comma_is_between() {
+    fn items_are_copied_as_one_run_only_if_separated_by_commas() {
         let texts = ["10", "20", "30", "40", "50"];
         let places = |items: [u32; 5]| items.map(|item| ItemPlace { answer: 0, item }).to_vec();
         for between in [",", " ,", ", ", ",,", "0"] {

@@ -220,7 +220,7 @@ fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize
     if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
         out.bytes.extend_from_slice(b"null");
     }
-    // The tag of a page doesn't depend on the time. Test: `the_time_is_no_part_of_the_tag`.
+    // The tag of a page doesn't depend on the time. Test: `the_etag_does_not_depend_on_the_time`.
     if slot == Slot::Now {
         out.times.push(start..out.bytes.len());
     }

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_in_the_spelling_that_came() {
+    fn values_of_a_body_keep_the_spelling_of_the_request() {
         let body = RequestBody::read(br#"{"payload": {"cursor" : null, "x": [ 1.0 ]}}"#.to_vec(), 8).unwrap();
         let places =
             ["/payload", "/payload/cursor", "/payload/x", "/missing"].map(|text| Pointer::parse(text).unwrap());

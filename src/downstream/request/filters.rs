@@ -39,10 +39,10 @@ impl RequestFilters {
             }
         }
         // The sort is stable, because `a=1&a=2` and `a=2&a=1` may be two lists. Test:
-        // `filters_of_one_meaning_have_one_context`.
+        // `equivalent_filters_have_the_same_context`.
         counted.sort_by(|(one, _), (other, _)| one.cmp(other));
         // To an upstream that reads the last value, `a=1&a=2` and `a=1&a=2&a=1` are two lists, so only adjacent
-        // duplicates are removed. Test: `filters_of_one_meaning_have_one_context`.
+        // duplicates are removed. Test: `equivalent_filters_have_the_same_context`.
         counted.dedup();
         for text in counted.into_iter().flat_map(|(name, value)| [name, value]) {
             // The length before each part makes `a=bc` and `ab=c` differ.

@@ -385,7 +385,7 @@ impl Parameters {
             link.push_written(name, value);
         }
         // If requests without paging parameters are legacy ones, a link to the first page must have a limit. Test:
-        // `links_lead_to_the_new_list`.
+        // `links_of_the_gateway_never_lead_to_legacy_answers`.
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
         let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
@@ -427,7 +427,7 @@ impl Parameters {
     /// Returns the role of a decoded name among the client's own parameters in the query, apart from the sort.
     fn own(&self, name: &[u8]) -> Option<Role> {
         // Only the exact spelling is the client's own: the upstream may read another spelling as its parameter. Test:
-        // `a_request_is_legacy_unmarked_or_by_cursor`.
+        // `requests_are_classified_as_legacy_unmarked_or_by_cursor`.
         let is_own = |role: Role, own: &str| role != Role::Sort && own.as_bytes() == name && !own.starts_with('/');
         self.roles.iter().find(|(role, own)| is_own(*role, own)).map(|(role, _)| *role)
     }

@@ -34,7 +34,7 @@ impl Preferences {
     /// Returns the value of a preference as a number; `None` if it is absent or isn't a whole number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u32> {
-        // `parse` also accepts a sign. Test: `a_limit_may_be_a_preference`.
+        // `parse` also accepts a sign. Test: `a_limit_in_a_prefer_header_is_applied`.
         let digits = self.value(name).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
         digits.parse().ok()
     }
@@ -73,7 +73,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
 
 fn preference(text: &str) -> Option<(String, String)> {
     let (name, value) = pair(split(text, ';').next()?);
-    // `=x` doesn't name a preference. Test: `preferences_are_read_as_they_may_be_written`.
+    // `=x` doesn't name a preference. Test: `preferences_are_parsed_with_quotes_case_and_parameters`.
     (!name.is_empty()).then_some((name, value))
 }
 
@@ -130,7 +130,8 @@ fn weight(text: &str) -> Option<u16> {
 fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.trim();
-    // A value is a token or a quoted string (RFC 7240, section 2). Test: `preferences_are_read_as_they_may_be_written`.
+    // A value is a token or a quoted string (RFC 7240, section 2). Test:
+    // `preferences_are_parsed_with_quotes_case_and_parameters`.
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     let value = match inner {
         Some(quoted) => unescaped(quoted),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn preferences_are_read_as_they_may_be_written() {
+    fn preferences_are_parsed_with_quotes_case_and_parameters() {
         let lines = [
             "respond-async, Envelope = \"re\\lay\"; x=\"a,b\", wait=10",
             "envelope=hal, odata.maxpagesize=20;;, , =x, handling=strict",

@@ -64,7 +64,7 @@ impl PublicAddress {
     pub fn of_request(request: RequestAddress<'_>, hosts: &[String]) -> Self {
         let own = || request.authority.and_then(Authority::parse);
         // The client chose any other host, so no link may begin with it. Test:
-        // `addresses_begin_with_a_host_of_the_route_or_with_none`.
+        // `links_begin_with_a_configured_host_or_are_relative`.
         let named = || own().filter(|own| request.vouched || hosts.contains(&own.host));
         let authority = request.of_proxy.and_then(said_authority).or_else(named);
         Self::new(request, authority)
@@ -266,7 +266,7 @@ mod tests {
 
     /// Row: A13
     #[test]
-    fn addresses_begin_with_a_host_of_the_route_or_with_none() {
+    fn links_begin_with_a_configured_host_or_are_relative() {
         let hosts = ["api.example.com".to_owned(), "[::1]".to_owned()];
         let own = |authority| {
             let request = RequestAddress { scheme: "https", authority, of_proxy: None, vouched: false };
@@ -303,7 +303,7 @@ mod tests {
     ///
     /// Row: A13
     #[test]
-    fn no_header_of_a_proxy_leads_to_a_host_that_it_did_not_name() {
+    fn proxy_headers_never_make_an_address_with_an_unnamed_host() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {
             state ^= state << 13;

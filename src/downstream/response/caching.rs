@@ -95,7 +95,8 @@ fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let parts = value.split(move |letter| {
-        // An argument may be a list of names: `no-cache="set-cookie, x"`. Test: `the_strictest_answer_decides`.
+        // An argument may be a list of names: `no-cache="set-cookie, x"`. Test:
+        // `the_strictest_answer_determines_cache_control`.
         quoted ^= letter == '"';
         letter == ',' && !quoted
     });
@@ -113,13 +114,13 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if answers.len() > 1 {
         // A page of several answers has no `Expires`, so each answer's `Expires` becomes its `max-age`. Otherwise the
         // `max-age` of another answer would apply to it. An answer without `Date` counts as expired, because no clock
-        // is read here. Test: `the_strictest_answer_decides`.
+        // is read here. Test: `the_strictest_answer_determines_cache_control`.
         for (own, headers) in all.iter_mut().zip(answers).filter(|(own, _)| !own.has("max-age")) {
             own.named.extend(expires_after(headers, u64::MAX).map(|seconds| ("max-age".to_owned(), Some(seconds))));
         }
     }
     let any = |name: &str| all.iter().any(|one| one.has(name));
-    // The permission of one answer doesn't extend to the others. Test: `the_strictest_answer_decides`.
+    // The permission of one answer doesn't extend to the others. Test: `the_strictest_answer_determines_cache_control`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();
@@ -138,7 +139,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
         written.push(format!("max-age={least}"));
     }
-    // A lifetime for shared caches would contradict `private`. Test: `the_strictest_answer_decides`.
+    // A lifetime for shared caches would contradict `private`. Test: `the_strictest_answer_determines_cache_control`.
     if any("s-maxage") && !is_private {
         // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
@@ -215,7 +216,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn the_strictest_answer_decides() {
+    fn the_strictest_answer_determines_cache_control() {
         const CC: &str = "cache-control";
         type Said = &'static [&'static [(&'static str, &'static str)]];
         const DATED: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_decides() {
+    fn the_legacy_policy_determines_the_answer_to_each_kind_of_request() {
         use LegacyPolicy::{Passthrough, Redirect, Reject, Translate};
         let legacy =
             RequestKind::Legacy { parameter: "Page".to_owned(), pairs: vec![("page".to_owned(), "2".to_owned())] };

@@ -82,7 +82,7 @@ impl PageResponse<'_> {
     pub fn render(&self) -> PageDraft {
         let mut output = Output::from(Vec::with_capacity(self.body_size()));
         self.template.render(self.facts, self.page, &mut output);
-        // Two pages that differ only in the time have the same tag. Test: `the_time_is_no_part_of_the_tag`.
+        // Two pages that differ only in the time have the same tag. Test: `the_etag_does_not_depend_on_the_time`.
         let tag = etag::weak(&output.lasting(self.page));
         let mut headers = first_headers(output.length());
         kept_headers(&mut headers, self.upstream, self.beside, self.varies);
@@ -226,13 +226,13 @@ impl Response {
     #[must_use]
     pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
         // A 304 never replaces a refusal: conditions apply to successes (RFC 9110 section 13.2.1). Test:
-        // `a_known_page_is_not_sent_again`.
+        // `a_page_that_matches_if_none_match_is_not_sent_again`.
         let matched = self.status == 200
             && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
         if matched {
             self.status = 304;
             // A 304 leaves out the metadata of the body that it does not send (RFC 9110, section 15.4.5). Test:
-            // `a_known_page_is_not_sent_again`.
+            // `a_page_that_matches_if_none_match_is_not_sent_again`.
             self.headers.remove(CONTENT_TYPE);
             self.headers.remove(CONTENT_LENGTH);
             self.body = Content::default();

@@ -260,7 +260,7 @@ fn headers_state_level_drift_and_flaws_of_a_page() {
 }
 
 #[test]
-fn a_known_page_is_not_sent_again() {
+fn a_page_that_matches_if_none_match_is_not_sent_again() {
     let template = template(BARE);
     let case = Case { items: 3, next: true, ..Case::default() };
     let response = rendered(&template, case, &[]);

@@ -4,7 +4,7 @@
 //!
 //! A client's request finds a prefetched page like any other, or waits for it while it is being made. A prefetched page
 //! doesn't start another prefetch until a client has got it, so prefetching stays at most one page ahead of the client.
-//! Test: `the_next_page_is_made_ahead_and_no_other`.
+//! Test: `only_the_next_page_is_prefetched`.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ pub(super) fn prefetch(
         return;
     };
     // A client that sends only HEAD requests might never read the next page. Test:
-    // `the_next_page_is_made_ahead_and_no_other`.
+    // `only_the_next_page_is_prefetched`.
     if !cache.settings.prefetch || outcome.method == Some(Method::HEAD) {
         return;
     }
@@ -177,7 +177,7 @@ impl BackgroundRequest {
             snapshot: Arc::clone(snapshot),
             route: Arc::clone(route),
             // The copy has the client's credentials, but not its trace, which ends with the client's request. Test:
-            // `a_page_that_is_made_ahead_is_its_clients_own`.
+            // `prefetched_pages_are_made_with_the_credentials_of_the_client`.
             asked: ClientRequest { trace: None, ..call.asked.clone() },
             convention: chosen.convention.name.clone(),
             preferences: chosen.preferences.clone(),

@@ -85,7 +85,7 @@ impl KeptCall<'_> {
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
                 }
                 // The store is searched within the flight, so concurrent misses search it only once. Test:
-                // `misses_at_once_ask_the_store_once`.
+                // `simultaneous_misses_make_one_request_to_the_store`.
                 if let Some((page, at)) = self.find_elsewhere().await {
                     own = Some(Ok(FlightEnd::Found(Arc::clone(&page))));
                     return Ok(Flight::Found(page, at));

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_below_all_paths_that_it_begins_with() {
+    fn a_path_is_purged_with_each_path_above() {
         let all = |path| ancestors(path).collect::<Vec<_>>();
         assert_eq!(all("/users/5/orders/"), ["/users/5/orders", "/users/5", "/users"]);
         assert_eq!(all("/users"), ["/users"]);

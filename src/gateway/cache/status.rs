@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_that_of_the_standard() {
+    fn the_cache_status_header_follows_rfc_9211() {
         let kept = Kept { is_stored: true, is_validated: false };
         for (used, text, word) in [
             (CacheUse::Hit(Duration::from_millis(9_900)), "cursorgate; hit; ttl=9", "hit"),

@@ -299,10 +299,10 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
     // A header that an upstream may confuse with one of the operator's is removed, such as `X_Api_Key` beside
-    // `X-Api-Key`. Test: `twins_of_the_operators_headers_are_not_forwarded`.
+    // `X-Api-Key`. Test: `client_headers_that_resemble_headers_of_the_operator_are_not_forwarded`.
     dropped.extend(untrusted);
     // The path in the request line selected this route. A header that overrides the path could select another resource.
-    // Test: `no_header_leads_to_another_path`.
+    // Test: `no_header_changes_the_path_that_the_upstream_gets`.
     dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
         // The request was checked as a GET of this path. A header that overrides the method would make it another

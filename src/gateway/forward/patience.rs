@@ -37,7 +37,7 @@ impl Patience {
     /// Adds the time that `bytes` received bytes earn, up to the bound.
     pub(crate) fn sent(&mut self, bytes: usize) {
         let millis = u64::try_from(bytes.saturating_mul(1_000) / BYTES_A_SECOND).unwrap_or(u64::MAX);
-        // Bytes that arrived fast don't excuse a long silence. Test: `a_fast_sender_has_a_bounded_silence`.
+        // Bytes that arrived fast don't excuse a long silence. Test: `a_fast_sender_may_pause_for_a_bounded_time`.
         self.left = self.left.saturating_add(Duration::from_millis(millis)).min(self.most);
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drip_ends_and_a_slow_sender_does_not() {
+    fn a_body_below_the_least_rate_times_out_and_a_slow_body_does_not() {
         assert_eq!(pieces(15, 1, 5_000), Some(3));
         assert_eq!(pieces(15, 1, 10), Some(1_874), "one byte in ten milliseconds is less than the least rate");
         assert_eq!(pieces(15, 600, 1_000), None);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_sender_has_a_bounded_silence() {
+    fn a_fast_sender_may_pause_for_a_bounded_time() {
         let mut pace = Patience::new(Duration::from_secs(1));
         pace.sent(usize::MAX);
         assert_eq!(pace.left(), LONGEST_SILENCE);

@@ -302,7 +302,7 @@ impl Relay {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
                 // An upgraded connection ends only by being closed. Test:
-                // `bytes_after_a_switch_of_protocols_are_all_the_upstreams`.
+                // `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
                 if ends && is_upgraded {
                     return Ok(false);
                 }
@@ -318,7 +318,8 @@ impl Relay {
         Ok(true)
     }
 
-    /// Returns the time limits for the body of an answer with these headers. Test: `streams_live_on`.
+    /// Returns the time limits for the body of an answer with these headers. Test:
+    /// `streams_live_as_long_as_bytes_arrive`.
     fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
@@ -388,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_may_stand_anywhere_in_accept() {
+    fn event_streams_are_recognised_anywhere_in_accept() {
         let takes = |accept: &str| takes_events(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]));
         for accept in
             ["text/event-stream", "application/json, text/event-stream", "*/*;q=0.1,Text/Event-Stream ;charset=utf-8"]

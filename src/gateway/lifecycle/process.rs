@@ -493,7 +493,7 @@ async fn until_the_end(
             tracing::info!(process, "handed over: each connection that is left ends with its next request");
             tokio::select! {
                 // A client may send one more request on an open connection. Test:
-                // `the_process_before_finishes_its_requests`.
+                // `the_old_process_finishes_its_requests_after_a_handover`.
                 _ = wait_for(grace, || clients() == 0) => true,
                 end = ends.next() => end != Ending::AtOnce,
             }

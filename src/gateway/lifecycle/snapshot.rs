@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_have_their_default_budget() {
+    fn the_memory_budget_of_bodies_has_a_default() {
         let snapshot = build("127.0.0.1:1", "", None).unwrap();
         assert_eq!(snapshot.memory.most(), memory_limit::default_budget(memory_limit::memory()));
         let next = build("127.0.0.1:1", "[server]\nmemory = \"64MiB\"", Some(&snapshot)).unwrap();
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_always_held_against_a_name() {
+    fn a_tls_upstream_without_a_name_for_its_certificate_is_refused() {
         assert!(build("people.internal:443", "tls = {}", None).is_ok());
         assert!(build("192.0.2.1:443", "tls = { server_name = \"people.internal\" }", None).is_ok());
         let report = build("192.0.2.1:443", "tls = {}", None).unwrap_err();

@@ -110,7 +110,7 @@ impl OpenApi {
         let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
         let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
         // A document has each path only once. In the document of a host, the host's own route has precedence; in the
-        // document of all hosts, the route without hosts. Test: `of_routes_on_one_path_each_host_sees_its_own`.
+        // document of all hosts, the route without hosts. Test: `each_host_sees_its_own_of_several_routes_on_one_path`.
         let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
         let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);

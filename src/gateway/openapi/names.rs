@@ -12,7 +12,8 @@ impl Names {
     /// `wanted3` and so on.
     pub(crate) fn claim(&mut self, wanted: &str) -> String {
         let numbered = |number: usize| if number == 1 { wanted.to_owned() } else { format!("{wanted}{number}") };
-        // `user-list` and `user_list` produce the same name. Test: `names_that_look_alike_stay_apart`.
+        // `user-list` and `user_list` produce the same name. Test:
+        // `similar_names_of_routes_get_different_operation_ids`.
         let free = (1..).map(numbered).find(|name| !self.0.contains(name)).unwrap_or_default();
         self.0.insert(free.clone());
         free

@@ -197,7 +197,7 @@ fn the_document_equals_its_snapshot() {
 }
 
 #[test]
-fn of_routes_on_one_path_each_host_sees_its_own() {
+fn each_host_sees_its_own_of_several_routes_on_one_path() {
     let routes = r#"
         [routes.eu]
         path = "/users/{id}/orders"
@@ -228,7 +228,7 @@ fn of_routes_on_one_path_each_host_sees_its_own() {
 }
 
 #[test]
-fn names_that_look_alike_stay_apart() {
+fn similar_names_of_routes_get_different_operation_ids() {
     let routes = "[routes.user-list]\npath = \"/a\"\ndialect = \"offset-limit\"\n\
                   [routes.user_list]\npath = \"/b\"\ndialect = \"offset-limit\"\n";
     let document = document(routes, &[], None);

@@ -243,7 +243,7 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
             (Some(code), _) => code,
-            // The status is the upstream's own. Test: `an_outcome_is_one_word`.
+            // The status is the upstream's own. Test: `the_outcome_in_the_log_is_a_single_word`.
             _ if self.forwarded => "forwarded",
             (None, 101 | 200..300) if let Some(service) = self.service => service,
             (None, 200) => "page",
@@ -412,7 +412,8 @@ fn shown(bytes: &[u8], most: usize) -> String {
     if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return text.into_owned();
     }
-    // A line break in a path would let a client write forged lines. Test: `a_path_is_cut_and_keeps_to_its_line`.
+    // A line break in a path would let a client write forged lines. Test:
+    // `a_logged_path_is_truncated_and_has_no_line_breaks`.
     let visible = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
     text.chars().take(most).map(visible).collect()
 }
@@ -441,7 +442,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_is_one_word() {
+    fn the_outcome_in_the_log_is_a_single_word() {
         for (status, code, forwarded, word) in [
             (200, None, false, "page"),
             (409, Some("position_lost"), false, "position_lost"),
@@ -520,7 +521,7 @@ mod tests {
 
     /// Row: A36
     #[test]
-    fn a_path_is_cut_and_keeps_to_its_line() {
+    fn a_logged_path_is_truncated_and_has_no_line_breaks() {
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         outcome.asked(&http::Method::GET, b"/a\r\nb\x1b[31m\xff");
         assert_eq!(outcome.path, "/a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}");

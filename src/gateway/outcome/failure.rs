@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_of_disorder_has_its_word_and_its_sentence_and_one_code() {
+    fn each_cause_of_disorder_has_its_own_word_and_sentence() {
         for cause in Cause::ALL {
             let refusal = Refusal::Unsorted(Unsorted { cause, said: "item 3 of an answer".to_owned() });
             let word = super::cause(&refusal);

@@ -171,7 +171,7 @@ impl Usage {
     pub fn clients(&self, now: u64) -> Option<Clients> {
         self.who.as_ref()?;
         // Two clients may have the same shortened name, so their counts are added. Test:
-        // `a_parameter_tells_clients_apart_and_may_be_shown`.
+        // `clients_are_counted_by_the_value_of_a_parameter`.
         let mut named: BTreeMap<String, Count> = BTreeMap::new();
         for slot in &self.slots {
             let (count, mark) = (slot.tally.read(now), slot.mark.load(Ordering::Relaxed));
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_tells_clients_apart_and_may_be_shown() {
+    fn clients_are_counted_by_the_value_of_a_parameter() {
         let mut settings = client(KnownBy::Parameter("app".to_owned()));
         settings.shows_value = true;
         let usage = Usage::new(Some(&settings), &keys(7), 0);

@@ -95,7 +95,7 @@ impl<'a> RequestCursors<'a> {
         let parameters = context.parameters();
         let order = &*sorted.order;
         // Links may spell the path differently, so the normal form is used. Test:
-        // `links_lead_on_from_paths_with_any_characters`.
+        // `cursors_are_valid_for_every_encoding_of_their_path`.
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
         // The upstream may serve a different tenant for each host. Test:

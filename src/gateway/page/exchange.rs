@@ -343,7 +343,7 @@ impl Exchange<'_> {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.cursors.scope() {
                 // The scope includes the principal, so requests with other credentials don't share a look-up. Test:
-                // `pivots_never_cross_principals`.
+                // `pivots_of_one_principal_are_never_used_for_another`.
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },

@@ -68,7 +68,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn a_caller_is_known_by_the_principal_or_has_no_identifying_header() {
+    fn a_caller_without_principal_but_with_other_credentials_is_unidentified() {
         let principal = [http::header::AUTHORIZATION];
         for (names, is_remembered) in [
             (&["host", "user-agent", "accept", "accept-language", "sec-fetch-mode", "x-forwarded-for"][..], true),

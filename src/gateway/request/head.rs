@@ -62,7 +62,7 @@ impl HeadScanner {
         let fresh = scanned.max(self.line);
         for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
             // Some servers end a line at a bare line feed, and others don't. Test:
-            // `other_first_bytes_and_bare_line_feeds_are_refused_at_once`.
+            // `heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(invalid("a line ends with only a line feed"));
             }
@@ -228,7 +228,7 @@ impl<'a> FramingFields<'a> {
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
             // Equal lengths may be merged (RFC 9110 section 8.6), but not all servers do so. Test:
-            // `a_body_has_one_length_or_chunks`.
+            // `requests_with_invalid_or_ambiguous_framing_are_refused`.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
             };

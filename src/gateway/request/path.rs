@@ -247,7 +247,7 @@ mod tests {
 
     /// Row: A23
     #[test]
-    fn other_spellings_are_one_path() {
+    fn encoded_and_plain_spellings_of_a_path_are_the_same_path() {
         for (path, normal) in [
             ("/", "/"),
             ("/users", "/users"),

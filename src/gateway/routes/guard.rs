@@ -64,19 +64,19 @@ impl Guard {
         let route = &found.route;
         if route.list.is_some() {
             // The request has the path of a list but is forwarded, so its own method isn't the list's. Test:
-            // `no_other_spelling_of_a_method_passes_a_policy_by`.
+            // `no_spelling_of_a_method_bypasses_the_policy_of_a_list`.
             let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
         // A route without parameters has only one path, which the operator wrote on purpose. Test:
-        // `no_other_spelling_of_a_path_passes_a_policy_by`.
+        // `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
         if !route.path.value.contains('{') {
             return None;
         }
         let host = target.host.as_deref();
         // This is the path as the most lenient server reads it, such as `/users` for `//users;a=b`.
         let folded = folded(&target.normal_path);
-        // Other peers have other resources. Test: `another_upstream_has_lists_of_its_own`.
+        // Other peers have other resources. Test: `a_policy_does_not_apply_to_the_same_path_at_another_upstream`.
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
@@ -93,7 +93,8 @@ impl Guard {
             if serves {
                 return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
             }
-            // A route for all hosts would return another host's list. Test: `no_other_host_passes_a_policy_by`.
+            // A route for all hosts would return another host's list. Test:
+            // `no_other_host_bypasses_the_policy_of_a_list`.
             if route.hosts.is_empty() {
                 return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
             }
@@ -136,7 +137,7 @@ impl GuardedList {
         let mut asked = path.trim_end_matches('/').split('/').skip(1);
         let all = self.segments.iter().all(|segment| match (segment, asked.next()) {
             // An upstream that ignores case reads `/USERS` as `/users`. Test:
-            // `capitals_are_another_spelling_where_the_upstream_ignores_case`.
+            // `the_policy_applies_to_a_path_in_any_case_if_the_upstream_ignores_case`.
             (GuardSegment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
                 known.eq_ignore_ascii_case(asked)
             }

@@ -233,7 +233,8 @@ fn peer_names(
             diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
             return None;
         };
-        // Without a name, the certificate couldn't be verified. Test: `a_certificate_is_always_held_against_a_name`.
+        // Without a name, the certificate couldn't be verified. Test:
+        // `a_tls_upstream_without_a_name_for_its_certificate_is_refused`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";
             diagnostics.error(peer.at, "an address has no name to compare with its certificate", help);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linux_has_all_figures() {
+    fn all_process_figures_are_available_on_linux() {
         let figures = read();
         assert!(figures.cpu_seconds > 0.0);
         let [Some(resident), Some(size), Some(open), Some(most)] =

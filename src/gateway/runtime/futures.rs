@@ -88,7 +88,7 @@ mod tests {
 
     /// Row: F57
     #[tokio::test]
-    async fn a_panic_is_a_value() {
+    async fn a_panic_of_a_future_is_returned_as_an_error() {
         assert_eq!(caught(pin!(async { 1 })).await, Ok(1));
         let panicking = async {
             tokio::task::yield_now().await;

@@ -48,7 +48,7 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
             _ => continue,
         };
         let path = Path::new(path.trim_start_matches('/'));
-        // The limits of all parent groups apply as well. Test: `all_groups_above_a_process_bound_it`.
+        // The limits of all parent groups apply as well. Test: `memory_limits_of_all_parent_cgroups_are_read`.
         found.extend(path.ancestors().map(|path| Path::new(root).join(path).join(name)));
     }
     found
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_groups_above_a_process_bound_it() {
+    fn memory_limits_of_all_parent_cgroups_are_read() {
         let shown = |listed: &str| groups(listed).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
         assert_eq!(
             shown("0::/system.slice/gateway.service\n"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_no_number_are_ignored() {
+    fn limits_that_are_not_numbers_are_ignored() {
         assert_eq!((number("268435456\n"), number("max\n"), number("")), (Some(268_435_456), None, None));
         let limits = |soft: &str| {
             format!("Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n")

@@ -266,7 +266,7 @@ impl Admission {
             .filter(|(state, _)| *state < GONE)
             .collect();
         // A connection that has become busy in the meantime keeps its place, and the next connection is displaced.
-        // Test: `requests_in_hand_are_never_given_up_for_new_ones`.
+        // Test: `busy_connections_are_never_closed_for_new_connections`.
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_drips_makes_room_before_a_client_that_just_came() {
+    async fn a_connection_with_a_slow_head_is_displaced_before_a_new_connection() {
         let admission = Admission::new(ConnectionLimits { most: 2, per_address: 2 });
         let new = admission.enter(address(1), false).await.unwrap();
         let dripping = admission.enter(address(2), false).await.unwrap();

@@ -247,7 +247,7 @@ impl Front {
             return all;
         }
         // From here on, this connection is displaced before quiet connections that aren't in the middle of a head.
-        // Test: `a_head_that_drips_makes_room_before_a_client_that_just_came`.
+        // Test: `a_connection_with_a_slow_head_is_displaced_before_a_new_connection`.
         place.awaits_head();
         let begun = tokio::time::Instant::from_std(clock::instant());
         // Each iteration reads at least one byte, so there are at most `head_size` iterations.
@@ -330,14 +330,14 @@ fn complete(
         });
         Some(Awaited::Refused { problem, asked })
     };
-    // A listener without HTTP/2 refuses these bytes as a head. Test: `operators_may_leave_http2_out`.
+    // A listener without HTTP/2 refuses these bytes as a head. Test: `http2_can_be_disabled_on_a_listener`.
     if takes_preface && bytes.starts_with(PREFACE) {
         return Some(Awaited::Preface(std::mem::take(bytes)));
     }
     let (start, end) = match reading.ends(bytes, scanned) {
         Ok(Some(ends)) => ends,
         // A head beyond the limit is refused before its end has arrived. Test:
-        // `a_target_is_refused_before_its_end_is_there`.
+        // `a_request_target_that_is_too_long_is_refused_before_its_end_arrives`.
         Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),
         Ok(None) => return None,
         Err(problem) => return refused(problem, bytes),
@@ -365,7 +365,7 @@ fn complete(
 }
 
 /// Doubles the buffer of a head if the buffer is full, up to `head_size`. The beginning of a head therefore takes
-/// little more memory than its bytes. Test: `part_of_a_head_takes_hardly_more_than_its_size`.
+/// little more memory than its bytes. Test: `an_incomplete_head_takes_little_more_memory_than_its_size`.
 fn grow(bytes: &mut BytesMut, head_size: usize) {
     if bytes.len() < bytes.capacity() {
         return;

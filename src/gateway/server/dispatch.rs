@@ -205,7 +205,7 @@ async fn decide(
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
     // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies. Test:
-    // `no_other_spelling_of_a_path_passes_a_policy_by`.
+    // `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
         None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
@@ -302,7 +302,7 @@ fn read_head(
     };
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // `Client::of` removes the header, so the permit is taken first. Test:
-    // `another_permit_is_ignored_and_no_permit_goes_upstream_or_into_the_log`.
+    // `an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged`.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
     let client = Client::of(session, snapshot);
@@ -382,7 +382,7 @@ async fn answer_list(
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
     // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1). Test:
-    // `requests_that_mean_two_things_are_refused`.
+    // `ambiguous_requests_are_refused`.
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         // The body stays unread, so no other request can follow on the connection.
         session.set_keepalive(None);

@@ -80,7 +80,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
-        // WebSockets and event streams may be silent for long. Test: `streams_live_on`.
+        // WebSockets and event streams may be silent for long. Test: `streams_live_as_long_as_bytes_arrive`.
         let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -157,7 +157,7 @@ fn identify(session: &mut ServerSession, context: &mut RequestContext) {
     // Only a trusted proxy may name another client or an id. Test: `a_trusted_proxy_gives_the_id_and_names_the_client`.
     if trusts(address) {
         // A proxy may pass `X-Forwarded-For` on as a client wrote it, so the header counts only if
-        // `server.forwarded_headers` lists it. Test: `a_trusted_proxy_vouches_for_what_it_writes_alone`.
+        // `server.forwarded_headers` lists it. Test: `headers_that_a_trusted_proxy_does_not_write_are_not_trusted`.
         let says_client = snapshot.server.forwarded_headers.contains(&identity::FORWARDED_FOR);
         let client = identity::forwarded_client(&head.headers, trusts).filter(|_| says_client);
         outcome.client = client.or(outcome.client);

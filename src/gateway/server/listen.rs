@@ -240,7 +240,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
         stream.rewind(&rest);
         if let Some(client) = client {
             // So far the connection had a place under the proxy's address. From here on, the limits of the client's own
-            // address apply. Test: `the_address_in_the_head_is_the_client_s`.
+            // address apply. Test: `the_proxy_protocol_address_decides_trust_and_connection_limits`.
             drop(place);
             place = match front.enter(client.ip(), false).await {
                 Ok(place) => place,

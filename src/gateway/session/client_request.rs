@@ -131,7 +131,7 @@ impl Client {
             scheme: self.scheme,
             authority: target.authority.as_deref(),
             // Any client can write headers that name a host, so only those of a trusted proxy are read. Test:
-            // `untrusted_headers_choose_no_host_of_links`.
+            // `untrusted_headers_do_not_change_the_host_of_links`.
             of_proxy: self.is_proxy.then_some(headers),
             // A proxy may pass the header on as a client wrote it, so it counts only if `server.forwarded_headers`
             // lists it.

@@ -90,7 +90,7 @@ enum GivenUp {
 
 /// A verdict against an answer, such as `order`, and details about places and fields. The details don't contain values
 /// of items, because they are written to the log. Test:
-/// `every_cause_is_named_once_with_an_example_and_never_with_a_value`.
+/// `every_cause_is_logged_once_with_an_example_without_values`.
 type AnswerVerdict = (&'static str, String);
 
 struct ObservationResult {
@@ -120,7 +120,7 @@ pub(crate) fn begin(
         Some(_) if answer.status == 304 => Err("unchanged"),
         Some(_) if !observed.has_turn() => Err("sample"),
         // Observation must not delay a request, so it doesn't wait for a permit. Test:
-        // `more_answers_than_are_kept_pass_unread`.
+        // `observed_answers_beyond_the_bound_are_passed_on_unread`.
         Some(query) => Arc::clone(&readers.kept).try_acquire_owned().map_err(|_| "busy").map(|kept| (query, kept)),
     };
     let (query, kept) = match kept {
@@ -166,7 +166,7 @@ pub(crate) fn end(
     is_whole: bool,
 ) {
     // A part of an answer doesn't show whether the gateway could serve the list. Test:
-    // `answers_stream_while_they_are_kept`.
+    // `observed_answers_are_streamed_to_the_client`.
     if !is_whole {
         outcome.counted.unobserved = Some("cut");
         return;
@@ -366,7 +366,7 @@ impl Observation {
         let mut order = sorted.order.as_ref().clone();
         if asked.chosen {
             // A legacy client doesn't sort by the id, which the gateway would add as the last key. So ties may be in
-            // any order. Test: `answers_are_held_against_the_order_that_was_asked_for`.
+            // any order. Test: `observed_answers_are_checked_against_the_requested_order`.
             order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_is_judged_when_it_is_over() {
+    fn the_pace_of_an_interval_is_judged_at_its_end() {
         let mut from = at(0, 0);
         assert!(!judge(&mut from, at(0, 9), AT_EASE), "not yet");
         assert!(!judge(&mut from, at(40 << 10, 10), AT_EASE), "just enough");

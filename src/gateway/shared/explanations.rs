@@ -107,7 +107,7 @@ impl Explanations {
         now: u64,
     ) -> Option<Box<ExplainedRequest>> {
         // The permit is checked before a place is taken, so a request without a valid permit takes no place. Test:
-        // `few_requests_are_explained_at_a_time_and_none_by_another_key`.
+        // `explanations_at_a_time_are_bounded_and_need_a_permit_of_the_key`.
         if !self.key.permits(permit.as_bytes(), scope, now) {
             return None;
         }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_signs_its_permits_and_takes_what_they_lead_to() {
+    fn a_service_signs_permits_and_takes_their_explanations_once() {
         let (own, others) = (Explanations::of_service(&[1; 32]), Explanations::of_service(&[2; 32]));
         let permit = HeaderValue::from_str(&own.sign(SCOPE, NOW + 60)).unwrap();
         assert!(others.begin(&permit, SCOPE, NOW).is_none(), "a permit of another key");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn few_requests_are_explained_at_a_time_and_none_by_another_key() {
+    fn explanations_at_a_time_are_bounded_and_need_a_permit_of_the_key() {
         let explanations = Explanations::new(&Secret::new(vec![7; 32]), None);
         let mut in_hand: Vec<_> = (0..10).filter_map(|_| explanations.begin(&permit(), SCOPE, NOW)).collect();
         assert_eq!(in_hand.len(), MOST_IN_HAND);

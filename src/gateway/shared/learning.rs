@@ -60,7 +60,7 @@ impl Learning {
             filter.split('=').next().hash(&mut hasher);
         }
         // An upstream may have another cap for each principal. Test:
-        // `caps_are_kept_apart_by_path_filter_and_principal`.
+        // `caps_are_separated_by_path_filter_and_principal`.
         for name in principal {
             headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
             hasher.write_u8(0);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn caps_are_kept_apart_by_path_filter_and_principal() {
+    fn caps_are_separated_by_path_filter_and_principal() {
         let learning = Learning::default();
         let principal = [http::header::AUTHORIZATION];
         let as_user = |user: &'static str| {

@@ -86,7 +86,8 @@ impl UpstreamSlots {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(UpstreamSlot(slot));
         }
-        // The request may have less time left than `PATIENCE`. Test: `a_request_waits_no_longer_than_it_has`.
+        // The request may have less time left than `PATIENCE`. Test:
+        // `a_request_waits_for_a_slot_no_longer_than_its_deadline`.
         let taken = self.wait(left.min(PATIENCE)).await.ok_or(Occupied);
         if taken.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_waits_no_longer_than_it_has() {
+    async fn a_request_waits_for_a_slot_no_longer_than_its_deadline() {
         let slots = UpstreamSlots::new(1);
         let held = slots.take(MINUTE).await.unwrap();
         assert_eq!(slots.take(SHORT).await.err(), Some(Occupied));

@@ -65,7 +65,7 @@ pub(super) struct ServerLine {
 
 /// The number of bytes that a server may still send, for the replies that are awaited. The connection ends when a
 /// server sends more, because the bytes could otherwise fill the memory. Test:
-/// `a_server_that_sends_without_an_end_is_left`.
+/// `a_store_that_sends_an_endless_reply_is_disconnected`.
 #[derive(Debug)]
 struct AwaitedBytes {
     bytes: AtomicI64,

@@ -137,10 +137,12 @@ impl SharedStore {
             Ok(Value::BulkString(sealed)) => match self.open(&name, &sealed, now) {
                 Ok(Some(value)) => (Answered::Hit, Some(value)),
                 Ok(None) => (Answered::Miss, None),
-                // A value that was not sealed for this name is a miss. Test: `a_foreign_value_is_not_used`.
+                // A value that was not sealed for this name is a miss. Test:
+                // `a_foreign_value_in_the_store_counts_as_a_miss`.
                 Err(Forged) => (Answered::Forged, None),
             },
-            // The reply has a type that no reply to a `GET` has. Test: `a_store_that_says_nonsense_is_a_miss`.
+            // The reply has a type that no reply to a `GET` has. Test:
+            // `an_invalid_reply_of_the_store_counts_as_a_miss`.
             Ok(_) => (Answered::Refused, None),
             Err(fault) => (fault.into(), None),
         };

@@ -84,7 +84,7 @@ pub(super) struct StoreNode {
 struct KeptLine {
     line: ServerLine,
     /// Sends the reason for giving this connection up to the task that owns it, and never to the task of a later
-    /// connection. Test: `a_connection_that_is_given_up_ends_no_later_one`.
+    /// connection. Test: `a_connection_that_is_given_up_does_not_end_the_next_connection`.
     given_up: oneshot::Sender<String>,
 }
 
@@ -135,7 +135,7 @@ impl ServerStatus {
                 tracing::warn!(server = report.address, reason, "the shared store takes no writes");
             }
             // A user may have the right to one command for writes and not to another: a write that succeeds does not
-            // show that others would. Test: `the_users_rights_are_those_of_the_documentation`.
+            // show that others would. Test: `rate_limits_need_only_the_documented_rights_of_the_store`.
             (Some(reason), None) if reason.starts_with("NOPERM") => return,
             (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
             _ => return,
@@ -267,7 +267,7 @@ mod tests {
     /// A connection that is given up ends at once, for the given reason. The reason isn't stored, so it can't end the
     /// next connection as well.
     #[tokio::test]
-    async fn a_connection_that_is_given_up_ends_no_later_one() {
+    async fn a_connection_that_is_given_up_does_not_end_the_next_connection() {
         let node = StoreNode::new(ServerStatus::new("a:1".to_owned(), Arc::default()));
         for turn in 0..40 {
             let (stream, _server) = tokio::io::duplex(64);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_is_read_or_unknown() {
+    fn an_invalid_address_of_a_master_is_ignored() {
         assert_eq!(read_master(&Value::Array(vec![bulk("10.0.0.1"), bulk("6379")])).unwrap(), "10.0.0.1:6379");
         for broken in [Value::Nil, Value::Array(vec![bulk("a")]), Value::Array(vec![bulk("a"), bulk("x")]), bulk("a:1")]
         {

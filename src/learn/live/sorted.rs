@@ -56,7 +56,7 @@ impl Review {
         let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
         match fault {
             // An upstream that reads only one of several sort parameters returns items that are not in the declared
-            // order. Test: `mistakes_that_load_are_found_each_with_the_key_to_change`.
+            // order. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             AnswerFault::Order(_) if repeats => {
                 let message =
                     "the items are not in their declared order, which is asked for by a parameter for each key";

@@ -77,7 +77,7 @@ fn a_list_that_looks_as_configured_has_no_fault() {
 }
 
 #[test]
-fn mistakes_that_load_are_found_each_with_the_key_to_change() {
+fn mistakes_in_valid_configurations_are_reported_with_the_key_to_change() {
     let all = rows(400);
     let mut faults = Vec::new();
     for (mistake, right, wrong, key) in [
@@ -128,7 +128,7 @@ fn mistakes_that_load_are_found_each_with_the_key_to_change() {
 }
 
 #[test]
-fn an_order_by_other_rules_is_named() {
+fn an_order_by_language_or_without_case_is_reported_as_the_cause() {
     let mut all = rows(300);
     all.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
     let wrong = RIGHT.replace("order = [\"id\"]\nsortable = [\"id\", \"created_at\"]", "order = [\"name\", \"id\"]");

@@ -89,7 +89,7 @@ fn contradictions(outcome: &LearntCase) -> Vec<String> {
 }
 
 #[test]
-fn a_document_is_read() {
+fn parameters_of_a_list_are_read_from_an_openapi_document() {
     let list = DocumentedList::read(&document(), &Method::GET, "/api/items").unwrap();
     assert_eq!(list.operation, "GET /items");
     let names: Vec<&str> = list.parameters.iter().map(|own| own.name.as_str()).collect();
@@ -137,7 +137,7 @@ fn references_in_a_circle_end() {
 }
 
 #[test]
-fn words_of_a_document_are_tried_first_and_shown_by_answers() {
+fn parameters_of_a_document_are_tried_first_and_verified_by_answers() {
     let all = rows(403);
     let outcome = learn_as(described(&document()), ProbeLimits::default(), |asked| service(asked, &all));
     let learnt = &outcome.learnt;
@@ -185,7 +185,7 @@ fn fewer_requests_are_sent_with_a_document() {
 }
 
 #[test]
-fn a_document_that_is_wrong_is_contradicted_and_not_believed() {
+fn a_wrong_openapi_document_is_reported_and_not_followed() {
     let all = rows(403);
     let outcome = learn_as(described(&document()), ProbeLimits::default(), |asked| {
         let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("anzahl").unwrap_or(25).min(50));
@@ -238,7 +238,7 @@ fn required_parameters_and_credentials_are_named_where_the_upstream_refuses() {
 }
 
 #[test]
-fn a_required_page_is_asked_for_from_the_first_request_on() {
+fn a_required_page_parameter_is_sent_from_the_first_request_on() {
     let all = rows(203);
     let parameter =
         |name: &str, schema: Value| json!({ "name": name, "in": "query", "required": true, "schema": schema });

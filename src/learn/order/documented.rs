@@ -35,7 +35,7 @@ impl DocumentedSort {
             match written(&parameter.name, &texts).or_else(|| beside(&parameter.name, document)) {
                 Some(form) => {
                     // A choice such as `-createdAt` contains the word for a field. Test:
-                    // `words_of_a_document_are_tried_first_and_shown_by_answers`.
+                    // `parameters_of_a_document_are_tried_first_and_verified_by_answers`.
                     own.words.extend(parameter.choices.iter().map(|choice| bare(&form, choice).to_owned()));
                     own.forms.push(form);
                 }
@@ -52,7 +52,7 @@ impl DocumentedSort {
     /// Returns the documented word for the field at a pointer; `None` if the document lists none.
     pub(super) fn word(&self, pointer: &str) -> Option<&str> {
         // Words are compared without case and separators: `createdAt` is the word for `created_at`. Test:
-        // `words_of_a_document_are_tried_first_and_shown_by_answers`.
+        // `parameters_of_a_document_are_tried_first_and_verified_by_answers`.
         let (last, whole) = (plain(&upstream_name(pointer)), plain(pointer));
         self.words.iter().find(|word| plain(word) == last || plain(word) == whole).map(String::as_str)
     }

@@ -71,7 +71,7 @@ pub(in crate::learn) async fn find(
     for described in column.described(session, onward) {
         let setting = column.setting(WAYS[described], onward, last);
         // A spelling of the document is only tried first, and needs an effect like any other. Test:
-        // `words_of_a_document_are_tried_first_and_shown_by_answers`.
+        // `parameters_of_a_document_are_tried_first_and_verified_by_answers`.
         if way.is_none() && column.begins(learnt, session, &[setting]).await? == Some(last) {
             way = Some((described, last));
         }

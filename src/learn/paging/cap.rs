@@ -67,7 +67,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
                 format!("{count} items to {size}")
             });
             // A refusal often contains the largest allowed size. Test:
-            // `an_upstream_that_refuses_what_it_does_not_know`.
+            // `an_upstream_that_refuses_unknown_parameters_is_learnt`.
             if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
             } else if count > 0 && sizes.len() > 2 {

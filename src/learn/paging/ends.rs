@@ -112,7 +112,7 @@ async fn numbered(
     let depth = deep_enough(session, learnt, base, total, sample).await?;
     let size = page_size(learnt);
     // If the end is too deep to be requested, it is not examined. Test:
-    // `a_list_that_gets_slower_with_depth_is_left_alone`.
+    // `deep_pages_are_not_probed_if_answers_get_slower_with_depth`.
     let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
         note_no_end(session, learnt, &depth.why);
         return Ok(());
@@ -197,7 +197,7 @@ fn first_deep(known: u64, size: u32) -> u64 {
 }
 
 /// Requests pages at increasing offsets, as long as answers don't get slower, and samples their rows. Test:
-/// `a_list_that_gets_slower_with_depth_is_left_alone`.
+/// `deep_pages_are_not_probed_if_answers_get_slower_with_depth`.
 async fn deep_enough(
     session: &Session,
     learnt: &mut Learnt,
@@ -236,7 +236,7 @@ async fn deep_enough(
             return search_end(session, learnt, known.min(from), from).await;
         }
         // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
-        // `the_last_page_again_without_a_total`.
+        // `a_repeated_last_page_is_learnt_without_a_total`.
         if total.is_none() && ids == before {
             return search_repeated(session, learnt, from, &ids).await;
         }
@@ -422,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_deep_page_begins_with_the_first_item() {
+    fn a_page_that_probes_the_depth_never_begins_at_offset_0() {
         for (known, size, from) in
             [(0, 10, 500), (999, 10, 990), (20, 1_000, 1_000), (999, 1_000, 1_000), (2_500, 1_000, 2_000), (3, 7, 497)]
         {

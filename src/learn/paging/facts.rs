@@ -126,7 +126,7 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
     } else if past.is_success() && of_past == of_last {
         // Some upstreams answer a page number after the end with the last page. Test:
-        // `the_last_page_again_past_the_end`.
+        // `a_last_page_repeated_past_the_end_is_learnt`.
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
     } else if past.is_success() && of_first.starts_with(&of_past[..1]) {

@@ -88,12 +88,13 @@ struct Reference {
 
 impl Reference {
     async fn of(session: &Session, learnt: &Learnt, base: &Base) -> Result<Self, ProbeHalt> {
-        // Without a size parameter, answers are compared with the first one. Test: `pages_of_a_fixed_size`.
+        // Without a size parameter, answers are compared with the first one. Test: `pages_of_a_fixed_size_are_learnt`.
         let Some(form) = &learnt.size else {
             let (ids, size) = (base.ids.clone(), base.ids.len());
             return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
         };
-        // If only certain sizes are allowed, others are ignored or refused. Test: `a_few_sizes_alone`.
+        // If only certain sizes are allowed, others are ignored or refused. Test:
+        // `a_closed_set_of_page_sizes_is_learnt`.
         if let Some(least) = form.choices.first() {
             let sized = vec![(form.slot.clone(), least.to_string())];
             let size = usize::try_from(*least).unwrap_or(1);
@@ -116,7 +117,7 @@ impl Reference {
             return Ok(Self { ids, size, sized, is_steady: true });
         }
         // Items that are equal for the upstream come in any order. A larger reference is then used, in which most of an
-        // answer's items show its place. Test: `many_equal_times_in_another_order_with_each_request`.
+        // answer's items show its place. Test: `equal_times_in_a_different_order_in_each_answer_are_learnt`.
         let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let size = (ids.len() / 3).max(1);
@@ -302,7 +303,8 @@ async fn attempt(
         meanings.retain(|meaning| reference.explains(*meaning, 1, begins));
     }
     // If every request has a fixed number for this parameter, the reference was requested with that number, which
-    // therefore means the beginning of the list. Test: `pages_without_the_first_tell_no_number_of_the_first`.
+    // therefore means the beginning of the list. Test:
+    // `the_number_of_the_first_page_is_not_learnt_without_the_first_page`.
     let first = session.fixed_number(name);
     meanings.retain(|meaning| first.is_none_or(|first| meaning.is_at(first, reference.size, 0)));
     let mut certainty = Certainty::Shown;

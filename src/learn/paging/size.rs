@@ -40,7 +40,7 @@ pub(in crate::learn) async fn find(
         }
     }
     // Some upstreams refuse unknown parameters, so names are tried one by one. Test:
-    // `an_upstream_that_refuses_what_it_does_not_know`.
+    // `an_upstream_that_refuses_unknown_parameters_is_learnt`.
     if batch_failed {
         for name in candidates.iter().flatten().take(SINGLES) {
             let Some(value) = values.first() else { break };
@@ -49,7 +49,8 @@ pub(in crate::learn) async fn find(
             }
         }
     }
-    // An upstream that allows only certain sizes may honour none of the values in a batch. Test: `a_few_sizes_alone`.
+    // An upstream that allows only certain sizes may honour none of the values in a batch. Test:
+    // `a_closed_set_of_page_sizes_is_learnt`.
     for name in likely.iter().take(1) {
         if choices(session, learnt, base, with, name).await? || given(session, learnt, base, name) {
             return Ok(());
@@ -173,7 +174,7 @@ async fn choices(
     if honoured.is_empty() {
         return Ok(false);
     }
-    // The default size is one of the allowed sizes. Test: `a_few_sizes_alone`.
+    // The default size is one of the allowed sizes. Test: `a_closed_set_of_page_sizes_is_learnt`.
     honoured.extend(u32::try_from(base.ids.len()));
     honoured.sort_unstable();
     let evidence = format!("{name} gave these numbers of items and no other that was tried");

@@ -70,7 +70,7 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
-    // Custom headers often begin with `X-`. Test: `a_token_in_a_header`.
+    // Custom headers often begin with `X-`. Test: `tokens_in_a_response_header_are_learnt`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
 }
@@ -94,7 +94,7 @@ async fn by_url(
     pairs: &[(String, String)],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
     // A next URL repeats the parameters of the request, which don't lead to the next page. Test:
-    // `a_url_whose_parameter_is_a_token`.
+    // `tokens_in_a_next_url_are_learnt`.
     let is_sent = |name: &str, value: &str| {
         let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
         own || sized.iter().any(|(slot, old)| slot.name() == name && old == value)
@@ -131,7 +131,8 @@ async fn by_token(
     let mut lowered = bare.chars();
     let bare = lowered.next().map(|first| first.to_lowercase().to_string() + lowered.as_str()).unwrap_or_default();
     let kept = bare.strip_suffix("_cursor").or_else(|| bare.strip_suffix("_token")).unwrap_or(&bare).to_owned();
-    // `nextPageToken` is sent as `pageToken`, and `next_page_token` as `page_token`. Test: `tokens_in_the_answer`.
+    // `nextPageToken` is sent as `pageToken`, and `next_page_token` as `page_token`. Test:
+    // `tokens_in_the_body_of_answers_are_learnt`.
     let likely: Vec<String> = [bare, member.to_owned(), kept].into_iter().filter(|name| !name.is_empty()).collect();
     let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
     let recorded = session.target.recorded.iter().flatten().filter(|(_, value)| value == token);

@@ -179,7 +179,7 @@ impl Session {
     /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
-        // A single item is read by GET, even if the list is read by POST. Test: `a_search_by_post`.
+        // A single item is read by GET, even if the list is read by POST. Test: `searches_by_post_are_learnt`.
         (request.query, request.body, request.method) = (String::new(), None, Method::GET);
         self.send(request).await
     }

@@ -81,7 +81,7 @@ pub struct ArchivedExchanges {
 ///
 /// Returns an error with the line and the column of the fault if the text isn't an archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
-    // Some programs write a byte order mark, which JSON does not allow. Test: `an_archive_is_read`.
+    // Some programs write a byte order mark, which JSON does not allow. Test: `exchanges_are_read_from_a_har_archive`.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
         // The message of `serde_json` for a wrong type contains the value, which may be a secret, so the message is not
@@ -149,7 +149,7 @@ fn body(content: ArchivedContent) -> Option<Vec<u8>> {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),
         (Some(text), None | Some("")) => Some(text.into_bytes()),
         (Some(_), Some(_)) => None,
-        // A body without text and with a size was not saved. Test: `an_archive_is_read`.
+        // A body without text and with a size was not saved. Test: `exchanges_are_read_from_a_har_archive`.
         (None, _) => (content.size <= 0).then(Vec::new),
     }
 }

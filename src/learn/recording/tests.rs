@@ -116,7 +116,7 @@ fn pages_of_a_browser_are_enough_for_a_route() {
 }
 
 #[test]
-fn offsets_tokens_and_links_are_told_apart() {
+fn recordings_by_offset_token_and_link_are_distinguished() {
     let (learnt, target) = learn(record(&["offset=0&limit=20", "offset=20&limit=20", "offset=40&limit=20"], pages));
     let learnt = learnt.unwrap();
     assert_eq!(learnt.place, Some(PlaceForm::Offset { slot: ProbeSlot::Query("offset".to_owned()), first: 0 }));
@@ -169,7 +169,7 @@ fn one_page_shows_no_way_to_the_next() {
 }
 
 #[test]
-fn pages_without_the_first_tell_no_number_of_the_first() {
+fn the_number_of_the_first_page_is_not_learnt_without_the_first_page() {
     let learnt = learn(record(&["page=7&per_page=5", "page=9&per_page=5"], pages)).0.unwrap();
     assert_eq!(learnt.place, None, "{:?}", learnt.findings);
 }
@@ -185,7 +185,7 @@ fn a_recorded_credential_makes_the_principal() {
 }
 
 #[test]
-fn a_request_is_looked_up_by_all_that_it_says_and_answered_once() {
+fn a_recorded_answer_is_found_by_method_query_and_body_and_used_once() {
     let mut exchanges = record(&["a=1&b=x%20y", "a=1&b=x%20y", "a=2"], pages);
     exchanges[1].answer.body = b"second".to_vec();
     exchanges[2].body = Some(json!({ "page": 1 }));
@@ -229,7 +229,7 @@ fn archive(entries: &[Value]) -> Vec<u8> {
 }
 
 #[test]
-fn an_archive_is_read() {
+fn exchanges_are_read_from_a_har_archive() {
     let mut post = entry("http://legacy.test/search", &json!({ "text": "[]", "encoding": "" }));
     post["request"]["method"] = "POST".into();
     post["request"]["postData"] = json!({ "mimeType": "application/json", "text": "{\"page\": 1}" });

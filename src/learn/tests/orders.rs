@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[test]
-fn an_order_that_is_not_by_bytes_is_never_taken_for_one() {
+fn an_order_that_is_not_by_bytes_is_never_learnt_as_an_order_by_bytes() {
     let mut insensitive = rows(400);
     insensitive.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
     let mut by_language = rows(400);

@@ -137,7 +137,7 @@ impl IdempotencyKeys {
             return entry.repeated(body);
         }
         // No key is forgotten to make room for a new key: if its request were repeated, the operations would run again.
-        // Test: `keys_are_bounded_and_never_forgotten_early`.
+        // Test: `idempotency_keys_are_bounded_and_never_dropped_early`.
         if table.entries.len() >= settings.entries {
             let detail = "the gateway knows as many idempotency keys as it may: send the request without one, or later";
             return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
@@ -188,7 +188,7 @@ impl KeyTable {
                 return self.by_age.push_front(name);
             }
             // A request can run longer than the lifetime of its key. A repetition must still find the key then.
-            // Test: `a_key_ends_with_its_time_unless_its_request_runs`.
+            // Test: `an_idempotency_key_expires_unless_its_request_is_running`.
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
                 self.by_age.push_back(name);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_ends_with_its_time_unless_its_request_runs() {
+    fn an_idempotency_key_expires_unless_its_request_is_running() {
         let (keys, start) = (Arc::new(IdempotencyKeys::default()), clock::instant());
         let at = |seconds| start + Duration::from_secs(seconds);
         let running = claim(&keys, 1, at(0)).unwrap();

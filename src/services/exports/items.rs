@@ -138,7 +138,7 @@ fn push_row<'c>(cells: impl Iterator<Item = &'c [u8]>, out: &mut Vec<u8>) {
         }
     }
     // Without the quotes, the row would be a blank line, which readers skip.
-    // Test: `a_row_without_values_is_no_blank_line`.
+    // Test: `a_csv_row_without_values_is_not_a_blank_line`.
     if out.len() == start {
         out.extend_from_slice(b"\"\"");
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_values_is_no_blank_line() {
+    fn a_csv_row_without_values_is_not_a_blank_line() {
         let pages: &[&[&str]] = &[&[r#"{"name":null}"#, r#"{"name":"a"}"#], &[r#"{"id":1}"#, r#"{"name":""}"#]];
         let table = written(ExportFormat::Csv, pages, Some(&["name"])).0;
         assert_eq!(table, "name\r\n\"\"\r\na\r\n\"\"\r\n\"\"\r\n");

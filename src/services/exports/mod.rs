@@ -187,7 +187,7 @@ impl Exports {
             normal_path: target.list.normal_path.clone(),
             host: target.list.host.clone(),
             // Stored, because there is no request from which the event of the job's end could take the address.
-            // Test: `an_event_leads_to_the_export_as_its_client_reaches_it`.
+            // Test: `an_event_links_to_the_export_at_the_public_url`.
             exports_url: call.base.clone(),
             query,
             format: order.format,

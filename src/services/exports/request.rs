@@ -142,7 +142,7 @@ pub(super) fn read_query(
     let request = parameters.read(query)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
     // Otherwise a result with a part of the list would seem to be the whole list.
-    // Test: `the_query_is_that_of_the_list`.
+    // Test: `an_export_has_the_query_parameters_of_its_list`.
     if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
         let detail = "an export has all pages: leave out the place and the limit";
         return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));

@@ -128,7 +128,7 @@ impl ExportRun {
     async fn pages(&mut self) -> Result<(), Interruption> {
         self.begin().await?;
         // Each iteration reads a page, until the time limit of the job. There is no page to read if an earlier process
-        // stored the last page but ended before it could end the job. Test: `a_whole_result_is_never_added_to`.
+        // stored the last page but ended before it could end the job. Test: `no_item_is_added_to_a_complete_export`.
         while self.taken.job.progress.next != JobPlace::End {
             let snapshot = self.inner.gateway().live.pin();
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {

@@ -40,7 +40,7 @@ pub(super) fn scan(text: &str, settings: &GraphqlSettings) -> Result<(), Box<Pro
                 continue;
             }
             // Brackets in comments and strings don't nest. If closing brackets there counted, they could hide the depth
-            // of the other brackets. Test: `brackets_count_where_the_parser_sees_them`.
+            // of the other brackets. Test: `brackets_in_strings_and_comments_do_not_count_for_the_depth`.
             b'#' => {
                 at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at);
                 continue;
@@ -78,7 +78,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
         let mut at = start + 3;
         loop {
             match bytes.get(at)? {
-                // An escaped `"""` is part of the string. Test: `brackets_count_where_the_parser_sees_them`.
+                // An escaped `"""` is part of the string. Test:
+                // `brackets_in_strings_and_comments_do_not_count_for_the_depth`.
                 b'\\' if bytes[at..].starts_with(b"\\\"\"\"") => at += 4,
                 b'"' if bytes[at..].starts_with(b"\"\"\"") => return Some(at + 3),
                 _ => at += 1,
@@ -90,7 +91,7 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
         match bytes.get(at)? {
             b'"' => return Some(at + 1),
             // The parser doesn't accept a line end in a string. If a string could continue after a line end here, it
-            // could hide brackets from this scan. Test: `brackets_count_where_the_parser_sees_them`.
+            // could hide brackets from this scan. Test: `brackets_in_strings_and_comments_do_not_count_for_the_depth`.
             b'\n' | b'\r' => return None,
             b'\\' => at += 2,
             _ => at += 1,
@@ -193,7 +194,7 @@ impl<'d> Meter<'d> {
             return Ok(sum);
         }
         // Checked before the recursion, because fragments can nest deeper than the text does.
-        // Test: `fragments_count_where_they_are_used`.
+        // Test: `the_contents_of_fragments_count_at_each_use`.
         self.left = self.left.checked_sub(1).ok_or_else(|| too_complex("it is nested too deeply"))?;
         for selection in &set.items {
             let cost = match &selection.node {
@@ -214,7 +215,7 @@ impl<'d> Meter<'d> {
         let is_introspection = matches!(name, "__schema" | "__type");
         if is_root && !is_introspection {
             // Members of items can have the same names as the fields of introspection, such as `fields`.
-            // Test: `introspection_is_rare_and_not_nested`.
+            // Test: `introspection_is_limited_in_number_and_depth`.
             (cost.circles, cost.introspects) = (false, false);
         }
         if is_root && !name.starts_with("__") {
@@ -234,7 +235,7 @@ impl<'d> Meter<'d> {
     fn fragment(&mut self, name: &'d str, is_root: bool) -> Result<QueryCost, Box<Problem>> {
         match self.fragments.get(&(name, is_root)) {
             // A fragment that fits near the top of the query can be too deep at a more deeply nested place.
-            // Test: `fragments_count_where_they_are_used`.
+            // Test: `the_contents_of_fragments_count_at_each_use`.
             Some(Some(known)) if known.depth <= self.left => return Ok(*known),
             Some(Some(_)) => return Err(too_complex("it is nested too deeply")),
             Some(None) => return Err(invalid("a fragment of the query contains itself")),
@@ -265,7 +266,7 @@ impl<'d> Meter<'d> {
             let written = field.get_argument(argument)?;
             match written.node.clone().into_const_with(of_variable).ok()? {
                 // The request for the page leaves out an argument that is null, so only the other argument counts.
-                // Test: `an_argument_that_is_null_leaves_the_other_to_count`.
+                // Test: `the_number_of_items_follows_the_argument_that_is_not_null`.
                 Value::Null => None,
                 Value::Number(number) => Some(number.as_u64().unwrap_or(u64::MAX)),
                 _ => Some(u64::MAX),
@@ -273,7 +274,7 @@ impl<'d> Meter<'d> {
         });
         let number = numbers.max().unwrap_or_else(|| u64::from(default));
         // The list refuses a larger number than its limit, so an answer never contains more items.
-        // Test: `the_values_of_all_items_count`.
+        // Test: `the_limit_of_values_counts_fields_times_items`.
         number.clamp(1, u64::from(most))
     }
 }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_count_where_the_parser_sees_them() {
+    fn brackets_in_strings_and_comments_do_not_count_for_the_depth() {
         let closing = "}".repeat(9);
         let nested = "{a".repeat(7);
         for hidden in [
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_count_where_they_are_used() {
+    fn the_contents_of_fragments_count_at_each_use() {
         let query = "{ ...Q ...Q } fragment Q on Query { x: users { y: a ...U } } fragment U on U { z: b }";
         let said = refused(query, "{}").unwrap_or_default();
         assert!(said.contains("more than 3 aliases"), "six: {said}");
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_all_items_count() {
+    fn the_limit_of_values_counts_fields_times_items() {
         let nine = "a b c d e f g h i";
         for (arguments, variables, is_refused) in [
             ("", "{}", false),
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_is_null_leaves_the_other_to_count() {
+    fn the_number_of_items_follows_the_argument_that_is_not_null() {
         for (arguments, variables, is_refused) in [
             ("(first: null, last: 91)", "{}", true),
             ("(first: null, last: 90)", "{}", false),
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn introspection_is_rare_and_not_nested() {
+    fn introspection_is_limited_in_number_and_depth() {
         assert_eq!(refused_at(10, "{ __schema { types { fields { args { type { name } } } } } }", "{}"), None);
         let circle = "{ __schema { types { ...T } } } fragment T on __Type { fields { type { fields { name } } } }";
         assert!(refused_at(10, circle, "{}").unwrap_or_default().contains("fields of fields' types"));

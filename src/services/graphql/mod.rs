@@ -213,7 +213,7 @@ impl GraphqlApi {
         let refused =
             |code: &str, message: &str| QueryRefusal::Errors(vec![coded(ServerError::new(message, None), code)]);
         // Clients recognise exactly these messages, and then send the text together with its hash.
-        // Test: `a_hash_stands_for_its_text_alone`.
+        // Test: `a_persisted_query_is_stored_only_under_its_own_hash`.
         let text = match self.persisted.text(request) {
             QueryText::Text(text) => text,
             QueryText::Unknown => return Err(refused("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")),

@@ -66,7 +66,7 @@ impl PersistedQueries {
                     Some(text) => {
                         let own: [u8; 32] = Sha256::digest(text.as_bytes()).into();
                         // If the text were kept under another hash, it would become the query of every client that
-                        // sends that hash. Test: `a_hash_stands_for_its_text_alone`.
+                        // sends that hash. Test: `a_persisted_query_is_stored_only_under_its_own_hash`.
                         if unhex(&hash) != Some(own) {
                             return QueryText::Mismatched;
                         }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_stands_for_its_text_alone() {
+    fn a_persisted_query_is_stored_only_under_its_own_hash() {
         let queries = PersistedQueries::new(1_024);
         let own = Sha256::digest(b"{a}");
         let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();

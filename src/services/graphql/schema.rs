@@ -78,7 +78,8 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
     if !settings.introspection {
-        // The suggestions in error messages would reveal names of the schema. Test: `introspection_is_a_switch`.
+        // The suggestions in error messages would reveal names of the schema. Test:
+        // `introspection_of_graphql_is_refused_by_default`.
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);

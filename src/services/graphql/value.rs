@@ -64,7 +64,7 @@ pub(super) fn convert(bytes: &Bytes, value: &ValueType) -> Result<Option<FieldVa
         ValueType::Json => raw(),
         ValueType::Text if kind == ScalarKind::Text => raw(),
         // Numbers and booleans become strings, which the specification permits for results of `String` (section 3.5.3).
-        // Test: `values_are_those_of_the_upstream`.
+        // Test: `graphql_values_keep_their_bytes_and_wrong_types_are_null`.
         ValueType::Text if matches!(kind, ScalarKind::Number | ScalarKind::Boolean(_)) => {
             let quoted = [b"\"", bytes.as_ref(), b"\""].concat();
             Ok(Some(FieldValue::value(Value::Binary(quoted.into()))))

@@ -114,7 +114,7 @@ impl LiveGroups {
         let mut table = self.table();
         let mut members = group.members();
         // The credentials of a client must not be used after the client has left.
-        // Test: `clients_share_a_page_only_if_it_is_theirs`.
+        // Test: `clients_share_a_live_page_only_with_equal_credentials_and_hosts`.
         members.callers.retain(|(known, _)| *known != number);
         if members.callers.is_empty() {
             members.goes_on = None;

@@ -46,7 +46,7 @@ impl LivePage {
             return None;
         }
         // An event's data must be one line. JSON has line ends only between tokens, where a space has the same meaning.
-        // Test: `values_keep_their_bytes`.
+        // Test: `values_in_live_pages_keep_their_bytes`.
         let line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
         let body: Vec<u8> = answer.body.iter().map(line).collect();
         let headers = described(&answer.headers, convention);

@@ -152,7 +152,7 @@ impl LiveCall {
 fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) -> Result<(), Box<Problem>> {
     if !caller.headers.contains_key(header::ORIGIN) {
         // Browsers always send `Origin` in a handshake, so a client without it isn't a script in a browser.
-        // Test: `a_script_needs_its_own_host_or_a_policy`.
+        // Test: `a_script_of_another_origin_needs_a_cors_policy`.
         return Ok(());
     }
     let refused = || {
@@ -163,7 +163,7 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     let text = origin.to_str().unwrap_or_default();
     let host = authority(text);
     // The origin `null` has no host, and a relative base of links also has none. The two must not count as equal.
-    // Test: `a_script_needs_its_own_host_or_a_policy`.
+    // Test: `a_script_of_another_origin_needs_a_cors_policy`.
     if !host.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(host)) {
         return Ok(());
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_needs_its_own_host_or_a_policy() {
+    fn a_script_of_another_origin_needs_a_cors_policy() {
         let policy = |origins: &[&str], credentials| {
             let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
             CorsPolicy::new(&CorsSettings { origins, credentials, max_age: std::time::Duration::ZERO })

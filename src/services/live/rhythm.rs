@@ -45,7 +45,7 @@ impl PollRhythm {
         // A larger shift would overflow after many failures.
         let longer = interval.saturating_mul(1 << self.failures.min(16));
         // An upstream can ask for a longer wait than the longest interval.
-        // Test: `failures_make_it_longer_and_an_upstream_can_ask_for_more`.
+        // Test: `the_polling_interval_grows_with_failures_and_with_retry_after`.
         longer.min(bounds.max).max(wait.min(LONGEST_WAIT))
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_make_it_longer_and_an_upstream_can_ask_for_more() {
+    fn the_polling_interval_grows_with_failures_and_with_retry_after() {
         let mut rhythm = PollRhythm::default();
         rhythm.changed(BOUNDS);
         let failing: Vec<u64> = (0..6).map(|_| rhythm.failed(BOUNDS, Duration::ZERO).as_secs()).collect();

@@ -96,7 +96,7 @@ impl WindowQuery {
         match request {
             WatchRequest::UpdateCursor { cursor } => {
                 // A request can have only one place, so the current one is removed.
-                // Test: `a_client_says_which_page_it_watches`.
+                // Test: `a_web_socket_client_chooses_the_page_to_watch`.
                 next = without(&self.now, |name| places.contains(&name));
                 if let Some(cursor) = cursor {
                     push(&mut next, place()?, &cursor);
@@ -109,7 +109,7 @@ impl WindowQuery {
                     return Err(format!("this WebSocket is for {path}: open one for another list"));
                 }
                 // The message begins with the URL's query, not with the current one, because the filters of several
-                // messages would otherwise add up. Test: `a_client_says_which_page_it_watches`.
+                // messages would otherwise add up. Test: `a_web_socket_client_chooses_the_page_to_watch`.
                 next = self.of_url.clone();
                 if let Some(cursor) = cursor {
                     next = without(&next, |name| places.contains(&name));

@@ -62,7 +62,7 @@ pub(super) fn initialized(request: &McpRequest) -> Result<Response, Box<Rejectio
     };
     let newest = ProtocolVersion::LATEST_WITH_INITIALIZE;
     // `initialize` doesn't exist in the modern version, so an answer to it must not name that version.
-    // Test: `a_client_of_the_legacy_era_begins_and_keeps_no_session`.
+    // Test: `an_mcp_client_of_an_old_version_is_initialized_without_a_session`.
     let version = LEGACY.into_iter().find(|known| known.as_str() == asked).unwrap_or(newest);
     let result = InitializeResult::new(capabilities()).with_server_info(server());
     Ok(answer(request, &result.with_protocol_version(version).with_instructions(INSTRUCTIONS)))

@@ -203,7 +203,7 @@ impl Mcp {
         let is_legacy = request.era == ProtocolEra::Legacy;
         let method = request.method.as_str();
         // The eras have different methods: `initialize` and `ping` don't exist in the modern era.
-        // Test: `a_client_of_the_modern_era_asks_at_once`.
+        // Test: `an_mcp_client_of_the_new_version_needs_no_initialization`.
         if method == InitializeResultMethod::VALUE && is_legacy {
             return Ok(Some(answer::initialized(request)?));
         }
@@ -223,7 +223,7 @@ impl Mcp {
         }
         let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "there is no such method here", None);
         // Clients of the legacy era expect errors with status 200. In the modern era, an unknown method has status 404.
-        // Test: `a_client_of_the_modern_era_asks_at_once`.
+        // Test: `an_mcp_client_of_the_new_version_needs_no_initialization`.
         Err(request.reject(if is_legacy { 200 } else { 404 }, error).into())
     }
 
@@ -238,7 +238,8 @@ impl Mcp {
         let tools = self.tools(snapshot, settings)?;
         let target = target::read(session.req_header())?;
         let name = request.text("name").unwrap_or_default();
-        // A tool for the lists of another host is unknown at this host. Test: `hosts_have_their_own_tools`.
+        // A tool for the lists of another host is unknown at this host. Test:
+        // `mcp_tools_are_limited_to_the_lists_of_the_requested_host`.
         let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
             let shown: String = name.chars().take(100).collect();
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
@@ -355,7 +356,8 @@ fn without_stream() -> Response {
 /// Returns the client of a call for inner requests, without the headers that concern only the message.
 fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
-    // The headers of the protocol must not reach the upstream. Test: `headers_of_the_protocol_stay_here`.
+    // The headers of the protocol must not reach the upstream. Test:
+    // `headers_of_mcp_are_not_forwarded_to_the_upstream`.
     for name in OF_MESSAGES {
         caller.headers.remove(name);
     }

@@ -76,7 +76,8 @@ impl PlayedRequest {
     /// Returns the reason that the request is refused.
     pub(super) fn read(snapshot: &Snapshot, body: &[u8]) -> Result<Self, ReportRefusal> {
         let PlayOrder { path, host, headers: sent } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
-        // A whole URL would name another host than `host`. Test: `requests_are_for_lists_and_have_few_headers`.
+        // A whole URL would name another host than `host`. Test:
+        // `playground_requests_are_limited_to_lists_and_certain_headers`.
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_for_lists_and_have_few_headers() {
+    fn playground_requests_are_limited_to_lists_and_certain_headers() {
         let snapshot = snapshot();
         let long = "x".repeat(LONGEST_VALUE + 1);
         for (body, refused) in [
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_its_permit_and_its_headers_alone() {
+    fn a_playground_request_has_only_its_own_headers_and_the_permit() {
         let body =
             r#"{"path": "/teams/7/users?page=2", "host": "api.test", "headers": {"authorization": "Bearer one"}}"#;
         let read = PlayedRequest::read(&snapshot(), body.as_bytes()).unwrap();

@@ -72,7 +72,7 @@ impl Event {
         data: &impl Serialize,
     ) -> Self {
         // The hash includes the type, because events of two types with the same cause are two events.
-        // Test: `an_event_that_is_raised_again_is_the_same`.
+        // Test: `an_event_raised_again_has_the_same_id_and_payload`.
         let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
         let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let kind = kind.word();
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_that_is_raised_again_is_the_same() {
+    fn an_event_raised_again_has_the_same_id_and_payload() {
         let event = |cause: &str, kind| Event::new(kind, cause, 60, Audience::All, &["x"]);
         let one = event("a", EventType::ExportFailed);
         assert_eq!(one, event("a", EventType::ExportFailed));

@@ -116,7 +116,8 @@ impl LegacyReader {
         if let (Some((_, name)), Some((_, other))) = (first, place) {
             return Err(conflict(name, format!("and {other} name two places: send one of them")));
         }
-        // A request that states only a size asks for the first page. Test: `pages_are_offsets`.
+        // A request that states only a size asks for the first page. Test:
+        // `page_numbers_of_legacy_requests_become_offsets`.
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
         // No list has so many items, and sums below the bound don't overflow.
@@ -210,7 +211,7 @@ impl LegacyReader {
             };
             let is_token =
                 |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
-            // A token can't be translated into an offset. Test: `tokens_say_no_place`.
+            // A token can't be translated into an offset. Test: `a_legacy_request_by_token_has_no_offset`.
             if known.value.iter().any(is_token) {
                 return Err(fault(name, "is a value of the upstream, and names no place in the list".to_owned()));
             }
@@ -222,7 +223,8 @@ impl LegacyReader {
                     Some((other, _)) if other != number => {
                         return Err(conflict(name, "has two different values".to_owned()));
                     }
-                    // The same value twice isn't a contradiction. Test: `pages_are_offsets`.
+                    // The same value twice isn't a contradiction. Test:
+                    // `page_numbers_of_legacy_requests_become_offsets`.
                     Some(_) => {}
                     None => said.values.push((variable, number, name.clone())),
                 }

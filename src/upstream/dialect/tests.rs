@@ -27,7 +27,7 @@ fn query(template: &str, first_page: u64, fetch: &Fetch, filters: &str) -> Strin
 }
 
 #[test]
-fn queries_are_as_written() {
+fn queries_are_rendered_from_their_templates() {
     for (template, first_page, fetch, filters, expected) in [
         ("page={page}&per_page={size}", 1, page(0, 20), "", "page=1&per_page=20"),
         ("page={page}&size={size}", 0, page(3, 20), "", "page=3&size=20"),
@@ -127,7 +127,7 @@ fn asked(change: impl FnOnce(&mut ListSettings)) -> (String, usize, Ties) {
 }
 
 #[test]
-fn the_order_is_asked_for_where_all_of_it_can_be() {
+fn the_order_is_requested_up_to_the_sortable_keys() {
     let all = "sort=-created_at,id".to_owned();
     assert_eq!(asked(|_| ()), (all.clone(), 2, Ties::Ordered));
     let without_id = ("sort=-created_at".to_owned(), 1, Ties::Unordered);
@@ -162,7 +162,7 @@ fn keys_beyond_max_keys_are_not_requested() {
 }
 
 #[test]
-fn sorts_are_written_as_each_upstream_reads_them() {
+fn sort_parameters_are_written_in_each_grammar_of_an_upstream() {
     for (template, join, expected) in [
         ("ordering={direction}{field}", Some(","), "ordering=-created_at,id"),
         ("_sort={field}&_order={direction}", Some(","), "_sort=created_at,id&_order=-,"),
@@ -264,7 +264,7 @@ fn clients_choose_an_order() {
 
 /// An upstream that sorts by one key at a time can't be asked for more, unless the route declares that order.
 #[test]
-fn more_keys_than_can_be_asked_for_are_refused() {
+fn a_sort_by_more_keys_than_max_keys_is_refused() {
     let dialect = compile(|list| {
         list.sortable = vec![at("created_at"), at("name"), at("id")];
         list.order = vec![at(term("-created_at")), at(term("name"))];

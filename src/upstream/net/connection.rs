@@ -228,7 +228,7 @@ impl Connections {
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         if !is_reused {
             // Pingora has no setting for the oldest version of TLS, so it is checked after the handshake. Test:
-            // `an_upstream_may_be_held_to_the_newest_version`.
+            // `an_upstream_can_be_restricted_to_tls_1_3`.
             let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
             if let Some(digest) = digest.filter(|digest| !peers.speaks(&digest.version)) {
                 let said = format!("it speaks {}, which tls.min_version excludes", digest.version);
@@ -382,7 +382,7 @@ impl Connection {
         match self.session.head().map(|head| head.status) {
             None => true,
             // A switch of protocols is final: bytes of the other protocol follow it. Test:
-            // `bytes_after_a_switch_of_protocols_are_all_the_upstreams`.
+            // `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
             Some(StatusCode::SWITCHING_PROTOCOLS) => false,
             Some(status) => status.is_informational(),
         }
@@ -417,7 +417,7 @@ impl Connection {
             return Ok(AnswerPart::Informational(head));
         }
         // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
-        // `equal_lengths_are_one`.
+        // `repeated_equal_content_lengths_are_accepted`.
         if let Some(length) = announced_length(&head.headers) {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
         }

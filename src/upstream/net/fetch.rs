@@ -252,7 +252,7 @@ async fn read_body(
                 body.extend_from_slice(bytes);
             }
             // A body without a length ends with its connection, and only its JSON shows whether it is complete. Test:
-            // `a_page_that_ends_with_its_connection`.
+            // `a_page_without_a_length_is_served_if_its_json_is_complete`.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len()))),

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_request_keeps_its_share() {
+    fn a_refused_allocation_leaves_the_share_unchanged() {
         let memory = Memory::new(MIB);
         let (share, other) = (memory.share(), memory.share());
         share.take(3 * STEP).unwrap();

@@ -68,9 +68,11 @@ impl Modes {
             // An order by only the id has no keys to look up.
             (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong().is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
-            // Pages before an item are read from the flipped list. Test: `the_strongest_mode_is_chosen_and_told_why`.
+            // Pages before an item are read from the flipped list. Test:
+            // `the_strongest_mode_is_chosen_and_reported_with_its_reason`.
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
-            // Without offsets a range is the only way to a page. Test: `a_feed_without_places_is_read_by_its_ranges`.
+            // Without offsets a range is the only way to a page. Test:
+            // `a_feed_without_offsets_is_read_by_ranges_of_ids`.
             (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
             _ => Mode::Offset,
         }

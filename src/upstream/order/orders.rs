@@ -76,10 +76,10 @@ impl Orders {
             (false, _) => 0,
             (true, true) => order.columns(),
             // Ties then come in any order, so they are used as whole runs. Test:
-            // `an_order_is_asked_for_without_its_id`.
+            // `an_order_is_requested_without_the_id_if_the_id_is_not_sortable`.
             (true, false) => order.strong().len(),
         };
-        // An order by only the id has no ties. Test: `the_order_is_asked_for_where_all_of_it_can_be`.
+        // An order by only the id has no ties. Test: `the_order_is_requested_up_to_the_sortable_keys`.
         let ties = list.ties.filter(|_| !order.strong().is_empty());
         self.compile(order, keys, ties)
     }
@@ -120,7 +120,7 @@ impl Orders {
         }
         let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong().len()));
         // The gateway itself sorts ties by the id, but by no other key. Test:
-        // `more_keys_than_can_be_asked_for_are_refused`.
+        // `a_sort_by_more_keys_than_max_keys_is_refused`.
         if most < order.strong().len() {
             return Err(Unsortable::TooManyKeys(most));
         }
@@ -177,7 +177,7 @@ impl Orders {
         let flips = self.flips(&order, asked);
         let id_at = order.strong().len();
         let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
-        // A long tie run is read in the order of only the id. Test: `a_run_is_asked_for_by_the_id_alone`.
+        // A long tie run is read in the order of only the id. Test: `a_tie_run_is_requested_sorted_by_the_id_alone`.
         let sorts_by_id = order.is_declared() && by_names && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
         let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
@@ -235,7 +235,7 @@ impl Orders {
             return false;
         };
         // A promised key that requests leave out wouldn't be reversed. Test:
-        // `an_order_flips_if_requests_ask_for_all_that_it_promises`.
+        // `an_order_can_be_flipped_only_if_all_its_keys_are_requested`.
         let promised = match order.ties() {
             Ties::Ordered => order.columns(),
             Ties::Unordered => order.strong().len(),

@@ -282,7 +282,7 @@ impl SortTemplate {
                 rendered = pair;
             } else {
                 // A word may be empty and still keeps its place: `_order=-,`. Test:
-                // `sorts_are_written_as_each_upstream_reads_them`.
+                // `sort_parameters_are_written_in_each_grammar_of_an_upstream`.
                 rendered.push_str(join);
                 rendered.push_str(pair.split_once('=').map_or("", |(_, value)| value));
             }

@@ -67,7 +67,7 @@ impl ContentRange {
             _ => Some(integer(total)?),
         };
         // A total that is smaller than its range is a wrong estimate, but the range is still valid. Test:
-        // `an_invalid_total_is_no_total`.
+        // `a_page_with_an_invalid_total_is_served_without_a_total`.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }

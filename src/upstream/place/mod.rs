@@ -152,7 +152,7 @@ impl ResponseView<'_> {
     pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
             // `is_last: false` means that the list continues; a missing flag means nothing. Test:
-            // `flags_say_more_in_either_polarity`.
+            // `has_more_and_is_last_flags_are_read`.
             ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
             ResponsePlace::Header(name) => {
                 let text = self.header(name)?;
@@ -168,7 +168,8 @@ impl ResponseView<'_> {
         match place {
             ResponsePlace::Fact(index) => {
                 let raw = self.fact(*index);
-                // A 0 is a value: some upstreams count pages from 0. Test: `null_missing_and_empty_are_no_next`.
+                // A 0 is a value: some upstreams count pages from 0. Test:
+                // `a_null_missing_or_empty_next_link_means_the_end`.
                 scalar::kind(raw) != scalar::ScalarKind::Null && !scalar::is_empty_text(raw)
             }
             ResponsePlace::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),

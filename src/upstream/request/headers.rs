@@ -103,7 +103,7 @@ pub fn request_headers(
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, &[protected])?;
     // CGI-like servers would mistake a client's `x_tenant_id` for `x-tenant-id`. Test:
-    // `twins_of_the_gateways_headers_are_dropped`.
+    // `client_headers_that_resemble_headers_of_the_gateway_are_dropped`.
     let set = dialect.iter().chain(added);
     let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
     let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 8);
@@ -281,7 +281,8 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
-    // A challenge may list several schemes. Test: `credentials_of_connections_are_told_from_those_of_requests`.
+    // A challenge may list several schemes. Test:
+    // `connection_based_authentication_is_distinguished_from_other_credentials`.
     let schemes = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut schemes = schemes.filter_map(|part| part.trim_ascii().split(u8::is_ascii_whitespace).next());
     schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
@@ -400,7 +401,7 @@ fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o H
     // A name without `_` is its own folded form.
     name.as_str() != folded
         // A header that the gateway sets may have `_` in its own name. Test:
-        // `twins_of_the_gateways_headers_are_dropped`.
+        // `client_headers_that_resemble_headers_of_the_gateway_are_dropped`.
         && !ours.clone().any(|own| own == name)
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
 }

@@ -208,7 +208,8 @@ impl RequestTemplate {
         token: Option<&[u8]>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let query = self.written(beside, value);
-        // Only a token can be invalid in a header; numbers are always valid. Test: `a_token_in_a_header_is_one_line`.
+        // Only a token can be invalid in a header; numbers are always valid. Test:
+        // `a_token_with_a_line_break_is_not_sent_in_a_header`.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
         let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));

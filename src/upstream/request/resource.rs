@@ -88,7 +88,8 @@ impl ResourceRequest {
         let in_path = |variable| match variable {
             Variable::Path => Some(Cow::Borrowed(plain)),
             Variable::Parent => Some(Cow::Borrowed(parent)),
-            // The id is one path segment, whatever characters it contains. Test: `no_id_leads_out_of_its_segment`.
+            // The id is one path segment, whatever characters it contains. Test:
+            // `hostile_ids_do_not_escape_from_their_path_segment`.
             Variable::Id => of_id(encode_value),
             _ => None,
         };
@@ -233,7 +234,7 @@ fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
         KeyValue::Text(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
     };
     // Lenient servers decode slashes before they resolve dots, and read a backslash as a slash. Test:
-    // `no_id_leads_out_of_its_segment`.
+    // `hostile_ids_do_not_escape_from_their_path_segment`.
     let leads_elsewhere = text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
     let sound = !text.is_empty() && !leads_elsewhere && !text.contains(char::is_control);
     sound.then_some(text)

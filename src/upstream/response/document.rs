@@ -64,7 +64,7 @@ fn member_names(body: &[u8]) -> Option<String> {
     let names = members.iter().take(MOST_NAMES).map(|(name, _)| match std::str::from_utf8(name) {
         Ok(text) if is_identifier(name) => text,
         // A name that isn't an identifier could be a user's data, which must not get into the log. Test:
-        // `a_body_that_is_no_list_is_described_and_never_shown`.
+        // `a_body_without_a_list_is_described_without_its_content`.
         _ => "…",
     });
     let mut names: Vec<&str> = names.collect();

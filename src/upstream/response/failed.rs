@@ -28,7 +28,8 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     let members = members(body)?;
     let says = |name: &str| {
         let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
-        // A filter by status is often repeated next to the items. Test: `an_echo_of_a_query_parameter_is_no_failure`.
+        // A filter by status is often repeated next to the items. Test:
+        // `a_repeated_query_parameter_is_not_taken_for_a_failure`.
         let echoes =
             pairs::raw(query).any(|pair| pairs::name(pair) == name && is_text(raw, pairs::value(pair).as_bytes()));
         (!echoes).then_some(*raw)
@@ -46,7 +47,8 @@ fn names_error(raw: &[u8]) -> bool {
         ScalarKind::Boolean(true) => true,
         ScalarKind::Number => scalar::unsigned(raw) != Some(0),
         ScalarKind::Text => !FINE.iter().any(|word| is_text(raw, word)),
-        // Some APIs send `errors: []` with each answer. Test: `failures_are_distinguished_from_signs_of_success`.
+        // Some APIs send `errors: []` with each answer. Test:
+        // `members_that_report_a_failure_are_distinguished_from_success`.
         ScalarKind::Array => raw.get(1..).is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"]")),
         ScalarKind::Object => members(raw).is_none_or(|members| {
             let code = members.iter().find(|(name, _)| **name == *b"code").map(|(_, code)| *code);
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_distinguished_from_signs_of_success() {
+    fn members_that_report_a_failure_are_distinguished_from_success() {
         for (body, told) in [
             (r#"{"status":"fail","error":"db down","data":[],"total":0}"#, Some("error")),
             (r#"{"error":{"message":"no shard"},"data":[]}"#, Some("error")),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_of_a_query_parameter_is_no_failure() {
+    fn a_repeated_query_parameter_is_not_taken_for_a_failure() {
         let body = br#"{"status":"failed","data":[]}"#;
         assert_eq!(told_by(body, "status=failed&page=1"), None);
         assert_eq!(told_by(body, "state=failed&page=1"), Some("status"));

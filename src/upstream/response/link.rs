@@ -45,7 +45,7 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
     let mut different = String::new();
     for pair in pairs::raw(query) {
         // A link may encode a parameter differently than requests do. Test:
-        // `the_different_parameters_of_a_link_continue_the_list`.
+        // `a_next_link_adds_the_parameters_that_differ_from_the_request`.
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {
             // Line ends and special characters are encoded, so they can't end the query. Test:
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_different_parameters_of_a_link_continue_the_list() {
+    fn a_next_link_adds_the_parameters_that_differ_from_the_request() {
         let ask = ask("/api/items", "tag=a&tag=b&q=x%20y&limit=10");
         for (link, continues) in [
             ("https://upstream.internal:8080/api/items?tag=a&tag=b&q=x+y&limit=10&cursor=A%26B", "cursor=A%26B"),

@@ -159,7 +159,7 @@ impl ResponseReader {
         // slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
         // A request for the first page has no token that could be gone. Test:
-        // `a_token_is_gone_only_where_one_was_sent`.
+        // `a_status_means_an_expired_token_only_if_a_token_was_sent`.
         if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(without_items(Standing::Gone, None, body));
         }
@@ -169,13 +169,13 @@ impl ResponseReader {
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
             // At the very start of the list no end can be passed, so a successful answer there means an empty list.
-            // Test: `an_end_at_the_start_is_an_empty_list`.
+            // Test: `a_status_that_means_the_end_is_an_empty_list_at_the_start`.
             let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
         }
         // The status is checked after all matches, because a 404 may be the end of a list. Test:
-        // `matches_come_before_the_status`.
+        // `configured_matches_take_precedence_over_the_status`.
         let page = match scanned {
             Some(Ok(page)) => page,
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
@@ -193,7 +193,7 @@ impl ResponseReader {
             let document = described(headers, &body);
             return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));
         }
-        // An unnoticed failure would end the walk early. Test: `an_empty_list_beside_a_failure_is_no_list`.
+        // An unnoticed failure would end the walk early. Test: `an_empty_list_beside_a_reported_failure_is_malformed`.
         if page.items.as_ref().is_none_or(Vec::is_empty)
             && self.error.is_none()
             && let Some(name) = failed::told_by(&body, &ask.query)
@@ -219,7 +219,8 @@ impl ResponseReader {
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
         let offset = number(&self.offset).and_then(|item| item.checked_sub(self.first_item));
-        // A page has at least one item, so 0 isn't a size. Test: `pages_count_from_the_dialects_first`.
+        // A page has at least one item, so 0 isn't a size. Test:
+        // `page_numbers_are_counted_from_the_first_page_of_the_dialect`.
         let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
         let asked_page = match &ask.fetch {
             Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
@@ -230,7 +231,7 @@ impl ResponseReader {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(place) => Some(response.says_something(place)),
             // The answer's page number takes precedence over the requested one. Test:
-            // `a_count_of_pages_says_more_by_the_page`.
+            // `the_number_of_pages_shows_if_another_page_follows`.
             More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
         let items = page.items.unwrap_or_default();

@@ -155,7 +155,7 @@ impl BodyRewriter {
                 let name = std::mem::take(&mut self.held);
                 RewritingState::Value(self.member(&name))
             }
-            // The body isn't JSON. Test: `any_body_without_such_links_leaves_as_it_came`.
+            // The body isn't JSON. Test: `any_body_without_links_to_change_is_passed_on_unchanged`.
             _ => RewritingState::Rest,
         };
         out.push(byte);
@@ -370,7 +370,7 @@ mod tests {
 
     /// Without a link to the upstream, all bytes are passed on unchanged.
     #[test]
-    fn any_body_without_such_links_leaves_as_it_came() {
+    fn any_body_without_links_to_change_is_passed_on_unchanged() {
         let pieces: Vec<&str> =
             "{ } [ ] : , \" \\ \\\" next \"next\" 1 null \"http://other/\" \u{feff} \n x".split(' ').collect();
         let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -153,7 +153,7 @@ impl TokenReading {
                 (Some(link), Some(name)) => {
                     let token = link::parameter(&link, name).filter(|token| !token.is_empty());
                     // Backward, a link without a token may lead to the first page, which needs no token. Forward, a
-                    // missing token would look like the end. Test: `a_link_that_leads_on_without_its_token_is_no_end`.
+                    // missing token would look like the end. Test: `a_next_link_without_its_token_is_malformed`.
                     if token.is_none() && leads_on {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
@@ -181,7 +181,7 @@ impl TokenReading {
         };
         match text {
             // A cursor with such a long token would be refused when a client sends it. Test:
-            // `missing_null_and_empty_values_are_no_token`.
+            // `a_missing_null_or_empty_token_means_the_end`.
             Some(text) if text.len() > LONGEST => {
                 Err(ReadingError::Malformed(format!("a token of {} bytes does not fit into a cursor", text.len())))
             }

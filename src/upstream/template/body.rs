@@ -188,7 +188,7 @@ impl BodyNode {
             Self::Value { variable, or_null } => {
                 let json = match (join, sets) {
                     // A single key keeps its JSON form; several keys become one string. Test:
-                    // `each_key_has_its_element_or_its_part_of_a_text`.
+                    // `each_sort_key_fills_an_element_or_a_part_of_a_text`.
                     (Some(join), [_, _, ..]) => joined(sets, join, &|values| (values.text)(*variable)),
                     _ => sets.first().and_then(|values| (values.json)(*variable)).map(Cow::into_owned),
                 };
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_has_its_element_or_its_part_of_a_text() {
+    fn each_sort_key_fills_an_element_or_a_part_of_a_text() {
         for (skeleton, fields, join, expected) in [
             (r#"{"sort":[{"{field}":"asc"}]}"#, &["a", "b"][..], None, r#"{"sort":[{"a":"asc"},{"b":"asc"}]}"#),
             (r#"{"sort":[{"{field}":"asc"}]}"#, &[], None, "{}"),

@@ -150,7 +150,7 @@ impl TemplateText {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
                 // Without `{{` in the text, `}}` are two closing braces of JSON. Test:
-                // `braces_that_hold_no_name_stand_for_themselves`.
+                // `braces_without_the_name_of_a_variable_are_literal`.
                 literal.push('}');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_that_hold_no_name_stand_for_themselves() {
+    fn braces_without_the_name_of_a_variable_are_literal() {
         let allowed = [Variable::Field, Variable::Value, Variable::A, Variable::B];
         for (text, rendered) in [
             (r#"{"$and":[{a},{b}]}"#, r#"{"$and":[A,B]}"#),

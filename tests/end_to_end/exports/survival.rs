@@ -82,7 +82,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
 
 /// If a process ends after the last page of its export, the result is complete, and no items are added to it.
 #[test]
-fn a_whole_result_is_never_added_to() {
+fn no_item_is_added_to_a_complete_export() {
     let upstream = Upstream::start(serve(users(300)));
     let place = Place::directory();
     let Place::Directory(directory) = &place else { panic!("it is one") };

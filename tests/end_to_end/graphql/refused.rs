@@ -72,7 +72,7 @@ fn hostile_queries_are_refused_before_a_list_is_read() {
 }
 
 #[test]
-fn introspection_is_a_switch() {
+fn introspection_of_graphql_is_refused_by_default() {
     let lists = Lists::start(Rows::count(3), "", "");
     for query in ["{ __schema { types { name } } }", "{ __type(name: \"Row\") { name } }"] {
         let answer = lists.ask(query);

@@ -20,7 +20,7 @@ fn words_of_its_own(asked: &Asked<'_>, rows: &[Value]) -> Reply {
 }
 
 #[test]
-fn a_document_names_parameters_that_cannot_be_guessed_and_is_held_against_the_answers() {
+fn parameters_that_cannot_be_guessed_are_learnt_from_a_document() {
     let (rows, directory) = (Rows::new(240), Directory::new());
     let upstream = serve(&rows, words_of_its_own);
     let url = format!("http://{}/api/items", upstream.address);

@@ -99,7 +99,7 @@ impl SocketClient {
 }
 
 #[test]
-fn a_client_says_which_page_it_watches() {
+fn a_web_socket_client_chooses_the_page_to_watch() {
     let (_upstream, rows, gateway) = start("heartbeat = \"1s\"");
     let mut client = SocketClient::open(&gateway, "/users/live?limit=5", &[]);
     client.send(&json!({ "type": "watchCollection" }));

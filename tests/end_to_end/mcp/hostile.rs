@@ -117,7 +117,7 @@ fn clients_see_their_own_lists() {
 
 /// The upstream gets the client's own headers, but no headers of the protocol (MCP).
 #[test]
-fn headers_of_the_protocol_stay_here() {
+fn headers_of_mcp_are_not_forwarded_to_the_upstream() {
     let tools = Tools::start(Rows::count(3), "", "origins = [\"https://app.example.com\"]");
     let headers = [
         ("Authorization", "Bearer one"),

@@ -13,7 +13,7 @@ fn legacy(method: &str, params: &Value) -> Value {
 }
 
 #[test]
-fn a_client_of_the_legacy_era_begins_and_keeps_no_session() {
+fn an_mcp_client_of_an_old_version_is_initialized_without_a_session() {
     let tools = Tools::start(Rows::count(3), "", "");
     for (asked, spoken) in [
         ("2025-11-25", "2025-11-25"),
@@ -56,7 +56,7 @@ fn a_client_of_the_legacy_era_begins_and_keeps_no_session() {
 }
 
 #[test]
-fn a_client_of_the_modern_era_asks_at_once() {
+fn an_mcp_client_of_the_new_version_needs_no_initialization() {
     let tools = Tools::start(Rows::count(3), "", "");
     let found = tools.ask(&[], "server/discover", &json!({})).json()["result"].take();
     assert_eq!(found["supportedVersions"], json!([VERSION, "2025-11-25", "2025-06-18"]));

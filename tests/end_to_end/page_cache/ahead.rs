@@ -12,7 +12,7 @@ use crate::harness::{
 
 /// Each page of a walk is made once, and at most one page ahead of the client.
 #[test]
-fn the_next_page_is_made_ahead_and_no_other() {
+fn only_the_next_page_is_prefetched() {
     // The time that the upstream takes for an answer, and that the client takes for a page.
     const TIME: std::time::Duration = std::time::Duration::from_millis(20);
     let items = users(200);
@@ -68,7 +68,7 @@ fn the_next_page_is_made_ahead_and_no_other() {
 ///
 /// Row: A22
 #[test]
-fn a_page_that_is_made_ahead_is_its_clients_own() {
+fn prefetched_pages_are_made_with_the_credentials_of_the_client() {
     let rows = Rows::default();
     for tenant in ["Bearer one", "Bearer two"] {
         rows.change_of(tenant, |own| own.extend((1..=40).map(|id| Row { id, score: id, note: tenant.to_owned() })));

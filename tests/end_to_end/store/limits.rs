@@ -218,7 +218,7 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
 /// The rights in the documentation suffice. Without the right to run scripts, each process limits separately, which is
 /// logged once.
 #[test]
-fn the_users_rights_are_those_of_the_documentation() {
+fn rate_limits_need_only_the_documented_rights_of_the_store() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let rights = server::documented_rights().replace(">PASSWORD", ">hunter2-hunter2-hunter2");
         let fewer = rights.replace("user cursorgate ", "user reader ").replace(" +eval", "");
@@ -244,7 +244,7 @@ fn the_users_rights_are_those_of_the_documentation() {
 
 /// Processes that sign with different keys count separately, and no entry of the store names a client.
 #[test]
-fn names_of_clients_are_keyed_and_show_nothing() {
+fn entries_of_rate_limits_in_the_store_do_not_name_clients() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
     let configuration = text(&upstream, FIVE, &at(&server));
     let [old, new] = [Keys::BothBefore, Keys::Both].map(|keys| Gateway::start_with(keys, &configuration));

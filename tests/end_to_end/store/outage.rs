@@ -226,7 +226,7 @@ fn command(reader: &mut BufReader<&TcpStream>) -> Option<Vec<Vec<u8>>> {
 ///
 /// Row: F51
 #[test]
-fn a_store_that_says_nonsense_is_a_miss() {
+fn an_invalid_reply_of_the_store_counts_as_a_miss() {
     let cases: [(&str, Script); 21] = [
         ("nothing", Script::Says(b"$-1\r\n")),
         ("loading", Script::Says(b"-LOADING Redis is loading the dataset in memory\r\n")),
@@ -271,7 +271,7 @@ fn a_store_that_says_nonsense_is_a_miss() {
 ///
 /// Row: A24
 #[test]
-fn a_server_that_sends_without_an_end_is_left() {
+fn a_store_that_sends_an_endless_reply_is_disconnected() {
     let upstream = serve(&Rows::count(200));
     let shared = format!("addresses = [\"{}\"]\ntimeout = \"1s\"", scripted(Script::Floods(b"$9000000000\r\n")));
     let target = next(&Gateway::start(&text(&upstream, "")).get("/users?limit=10"));

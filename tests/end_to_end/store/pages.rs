@@ -154,7 +154,7 @@ fn the_nodes_of_a_cluster_share_the_pages() {
 
 /// A user of the store with only the rights of the documentation suffices.
 #[test]
-fn the_documented_rights_suffice() {
+fn the_page_cache_needs_only_the_documented_rights_of_the_store() {
     let server = StoreServer::start_with(Flavour::Redis, |_, _| {
         format!("user default on nopass ~* +@all\n{}\n", server::documented_rights().replace(">PASSWORD", ">hunter2"))
     });
@@ -173,7 +173,7 @@ fn the_documented_rights_suffice() {
 
 /// Simultaneous requests for one page cause one look-up in the store.
 #[test]
-fn misses_at_once_ask_the_store_once() {
+fn simultaneous_misses_make_one_request_to_the_store() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
     let [first, second] = [(); 2].map(|()| start(&upstream, &at(&server)));
     make(&first, &[&server], "/users", &[]);
@@ -197,7 +197,7 @@ fn misses_at_once_ask_the_store_once() {
 ///
 /// Row: A22
 #[test]
-fn pages_are_kept_apart_as_in_memory() {
+fn pages_in_the_store_are_separated_by_client_and_vary() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
     let [first, second] = [(); 2].map(|()| start(&upstream, &at(&server)));
     let (de, en) = (("Accept-Language", "de"), ("Accept-Language", "en"));
@@ -314,7 +314,7 @@ fn a_purge_that_the_store_could_not_take_is_not_lost() {
 ///
 /// Row: A24
 #[test]
-fn numbers_that_are_gone_or_put_back_make_misses() {
+fn missing_or_restored_purge_numbers_cause_misses() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
     let [first, second, third] = [(); 3].map(|()| start(&upstream, &at(&server)));
     let mut client = server.client();

@@ -68,7 +68,7 @@ fn a_dump_of_the_store_shows_no_value_of_a_client() {
 ///
 /// Row: A24
 #[test]
-fn a_foreign_value_is_not_used() {
+fn a_foreign_value_in_the_store_counts_as_a_miss() {
     let (rows, server) = (Rows::count(40), StoreServer::start(Flavour::Redis));
     let upstream = serve(&rows);
     let first = start(Keys::One, &upstream, &at(&server));

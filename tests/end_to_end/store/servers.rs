@@ -30,7 +30,7 @@ fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
 /// The gateway uses a store with certificates on both sides, as a user with only the rights of docs/shared-store.md. It
 /// refuses a server whose certificate has another name or another authority.
 #[test]
-fn a_server_is_held_to_its_certificate_and_asks_for_one() {
+fn a_store_with_certificates_on_both_sides_is_verified() {
     const NAME: &str = "store.people.test";
     let (root, stranger, folder) = (Authority::new("root"), Authority::new("stranger"), Directory::new());
     let ca = root.file(&folder, "ca.pem");

@@ -168,7 +168,7 @@ fn authorities_are_renewed() {
 }
 
 #[test]
-fn a_listener_may_speak_the_newest_version_alone() {
+fn a_listener_can_be_restricted_to_tls_1_3() {
     let folder = Directory::new();
     let root = Authority::new("root");
     let ca = root.file(&folder, "ca.pem");
@@ -220,7 +220,7 @@ fn the_gateway_shows_a_certificate_to_its_upstream() {
 }
 
 #[test]
-fn an_upstream_may_be_held_to_the_newest_version() {
+fn an_upstream_can_be_restricted_to_tls_1_3() {
     let folder = Directory::new();
     let root = Authority::new("root");
     let ca = root.file(&folder, "ca.pem");

@@ -107,7 +107,7 @@ impl Before {
         let escaping_or_after = ((beginning << 1) | ODD).wrapping_sub(beginning) ^ ODD;
         let escaped = escaping_or_after ^ (backslashes | self.escaped);
         // A run of backslashes may continue in the next block. Test:
-        // `runs_of_backslashes_are_told_by_their_length_wherever_they_begin`.
+        // `backslashes_escape_by_the_parity_of_their_number_at_every_offset`.
         self.escaped = (escaping_or_after & backslashes) >> 63;
         escaped
     }

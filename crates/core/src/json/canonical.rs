@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_have_other_spellings() {
+    fn different_values_have_different_canonical_spellings() {
         let mut spellings: Vec<String> = [
             "1",
             "1.0",

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_objects_are_not_edited() {
+    fn values_that_are_not_objects_are_not_edited() {
         for text in ["", "[]", "1", "{", r#"{"a":1,}"#, "{} x"] {
             assert!(edited(text.as_bytes(), &[]).is_err(), "{text}");
         }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_objects_have_no_members() {
+    fn values_that_are_not_objects_have_no_members() {
         for text in ["", "[]", "1", "{", "{\"a\"}", "{\"a\":1,}", "{} x", "{\"\\ud800\":1}"] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -196,7 +196,7 @@ impl<'a, 'm> Outline<'a, 'm> {
                 self.open.push(close);
             } else {
                 // A value with a closing sign of the wrong kind could break out of its place. Test:
-                // `values_that_could_break_out_of_their_place_are_refused`.
+                // `values_with_unbalanced_brackets_or_quotes_are_refused`.
                 return Err(JsonError::Malformed { at });
             }
         }

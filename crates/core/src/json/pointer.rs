@@ -215,7 +215,7 @@ mod tests {
 
     /// The document and the table of examples in RFC 6901, section 5.
     #[test]
-    fn the_examples_of_rfc_6901() {
+    fn pointers_find_the_values_of_the_examples_in_rfc_6901() {
         let document = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
             "k\"l": 6, " ": 7, "m~n": 8 }"#;
         let cases = [
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_members_counts_on_the_way_too() {
+    fn the_last_duplicate_member_is_used_at_each_step_of_a_pointer() {
         assert_eq!(found("/a", r#"{"a":1,"a":2}"#), Some("2"));
         assert_eq!(found("/a", r#"{"a":1,"\u0061":2}"#), Some("2"));
         assert_eq!(found("/a/b", r#"{"a":{"b":1},"a":{"b":2}}"#), Some("2"));

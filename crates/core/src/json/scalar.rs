@@ -108,7 +108,7 @@ fn push_code_point<'a>(out: &mut Vec<u8>, digits: &'a [u8]) -> Option<&'a [u8]> 
     let (first, mut rest) = code_unit(digits)?;
     let mut code = first;
     if (0xd800..0xdc00).contains(&first) {
-        // A high half without a low half isn't a character. Test: `text_is_what_serde_json_reads`.
+        // A high half without a low half isn't a character. Test: `texts_are_decoded_as_by_serde_json`.
         let (second, after) = code_unit(rest.strip_prefix(b"\\u")?)?;
         code = 0x1_0000 + ((first - 0xd800) << 10) + second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
         rest = after;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_what_serde_json_reads() {
+    fn texts_are_decoded_as_by_serde_json() {
         let cases = [
             r#""""#,
             r#""plain""#,

@@ -114,7 +114,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
 /// Scans a body by its outline, which `marker` marks. Returns `None` if the body has any fault.
 pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
     // The whole body must be UTF-8, even the parts that are passed over. Test:
-    // `all_of_a_body_is_utf8_whatever_of_it_is_looked_at`.
+    // `invalid_utf8_is_refused_anywhere_in_a_body`.
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
     }
@@ -348,7 +348,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     /// Reads the array of items.
     fn items(&mut self) -> Result<(), JsonError> {
         // If the items' array comes twice, the later array replaces the earlier one. Test:
-        // `the_last_of_two_members_counts_everywhere`.
+        // `the_last_duplicate_member_is_used_around_and_inside_items`.
         let mut items = self.found.items.take().unwrap_or_default();
         items.clear();
         self.found.columns.clear();

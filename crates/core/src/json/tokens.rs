@@ -104,7 +104,8 @@ impl<'a> TokenReader<'a> {
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
         let (digits, mut next) = self.few_digits(whole)?;
-        // No digit may follow a leading zero (RFC 8259, section 6). Test: `every_short_number`.
+        // No digit may follow a leading zero (RFC 8259, section 6). Test:
+        // `every_short_number_is_accepted_or_refused_as_by_serde_json`.
         if self.bytes[whole] == b'0' && digits > 1 {
             return None;
         }

@@ -323,7 +323,7 @@ impl<'p> MarkReader<'p> {
 
 /// Returns the position of the request, in which an item that is named by its keys or its id is replaced by the item's
 /// mark. The mark finds the item wherever it is in the list. Test:
-/// `keys_lead_to_their_item_by_its_id_wherever_it_stands`.
+/// `a_keyed_position_is_found_by_the_id_of_its_item_despite_a_wrong_hint`.
 fn by_marks(request: &PageRequest) -> Position {
     let mark = |id| {
         let id = key::identity_of(&request.order.id, id)?;
@@ -398,7 +398,7 @@ impl MarkReader<'_> {
                 let cut = view.place_at(*offset);
                 let passed = self.take(view, cut, Recognised::default());
                 // A page at an offset after the end has no next page. Test:
-                // `an_offset_proves_nothing_and_leads_on_by_marks`.
+                // `a_page_by_offset_is_positional_and_the_next_page_anchored_by_marks`.
                 if is_past {
                     self.page.end();
                 }

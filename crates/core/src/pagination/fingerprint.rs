@@ -20,7 +20,8 @@ fn canonical(keys: &[KeyValue]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {
         let plain;
-        // A number and a string of the same bytes are different keys. Test: `other_values_have_another_spelling`.
+        // A number and a string of the same bytes are different keys. Test:
+        // `different_values_have_different_fingerprint_texts`.
         let (letter, bytes): (u8, &[u8]) = match key {
             KeyValue::Null => (b'0', b""),
             KeyValue::Boolean(false) => (b'b', b"0"),
@@ -32,7 +33,7 @@ fn canonical(keys: &[KeyValue]) -> Vec<u8> {
             KeyValue::Text(text) => (b't', text),
         };
         out.push(letter);
-        // The length separates a value from the next one. Test: `other_values_have_another_spelling`.
+        // The length separates a value from the next one. Test: `different_values_have_different_fingerprint_texts`.
         out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         out.extend_from_slice(bytes);
     }
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_values_have_another_spelling() {
+    fn different_values_have_different_fingerprint_texts() {
         let number = |digits: &str| KeyValue::Number(digits.into());
         let text = |text: &str| KeyValue::Text(text.into());
         let rows = [

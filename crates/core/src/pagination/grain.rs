@@ -54,7 +54,7 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
             let unit = match key.grain {
                 Some(Grain::Day) => TimeUnit::Day,
                 // Digits beyond the declared grain are shown as zeros, whatever is stored. Test:
-                // `a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by`.
+                // `a_filter_is_widened_by_a_grain_coarser_than_the_digits_shown`.
                 Some(Grain::Digits(digits)) => shown.min(TimeUnit::Fraction(digits)),
                 None if shown == TimeUnit::Day => return Some(Widened::AsShown),
                 None => shown,

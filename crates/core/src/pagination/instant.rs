@@ -48,7 +48,7 @@ impl<'a> Instant<'a> {
         };
         let offset = zone(rest)?;
         // Fractions are compared digit by digit. Without the trailing zeros, .120 equals .12. Test:
-        // `fractions_of_any_length`.
+        // `fractions_of_seconds_of_any_length_are_compared`.
         let trailing = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
         Some(Self {
             seconds: days * 86_400 + hour * 3_600 + minute * 60 + second - offset,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_date_times_are_not_read() {
+    fn texts_that_are_not_date_times_are_not_parsed() {
         for text in [
             "",
             "2026",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_of_any_length() {
+    fn fractions_of_seconds_of_any_length_are_compared() {
         let earlier = Instant::parse(b"2026-01-15T10:00:00.123456789Z").expect("a date-time");
         let later = Instant::parse(b"2026-01-15T10:00:00.1234567891Z").expect("a date-time");
         let same = Instant::parse(b"2026-01-15T10:00:00.1234567890Z").expect("a date-time");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_time_moves_by_a_unit_and_keeps_its_looks() {
+    fn a_date_time_that_moves_by_a_unit_keeps_its_format() {
         use TimeUnit::{Day, Fraction, Minute};
         for (text, unit, earlier, later) in [
             ("2026-01-15", Day, "2026-01-14", "2026-01-16"),

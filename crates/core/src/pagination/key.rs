@@ -208,7 +208,8 @@ const MOST_COUNTED: usize = 19;
 /// are in lower case, numbers have no superfluous zeros. Borrowed if the upstream's spelling is already canonical.
 #[must_use]
 pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
-    // An upstream may spell an id differently in its next answer. Test: `an_id_is_known_again_however_it_is_spelt`.
+    // An upstream may spell an id differently in its next answer. Test:
+    // `ids_with_different_spellings_of_one_value_are_equal`.
     match (&key.kind, Scalar::read(raw)) {
         (Kind::Uuid, Some(Scalar::Text(text))) if text.iter().any(u8::is_ascii_uppercase) => {
             Cow::Owned(text.to_ascii_lowercase())
@@ -251,7 +252,7 @@ pub(super) enum Extent {
 #[must_use]
 pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
     // Ties nearly always have the same bytes, which then needn't be decoded. The bytes must still be of the declared
-    // kind. Test: `a_value_of_another_kind_is_not_even_equal_to_itself`.
+    // kind. Test: `values_that_are_not_of_the_declared_kind_are_incomparable`.
     if let (Operand::Raw(left), Operand::Raw(right)) = (left, right)
         && left == right
         && matches!(
@@ -268,7 +269,7 @@ pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: O
     let ascending = match (&left, &right) {
         (Scalar::Null, Scalar::Null) => {
             // Nulls without a declared place don't even tie with each other. Test:
-            // `nulls_stand_where_they_are_declared_to`.
+            // `nulls_are_sorted_to_their_declared_place`.
             return (!matches!(key.nulls, Nulls::None | Nulls::Unsaid)).then_some(Ordering::Equal);
         }
         (Scalar::Null, _) => match key.nulls {
@@ -456,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_follow_their_list() {
+    fn ranks_compare_by_their_place_in_the_declared_list() {
         let kind = Kind::Rank(vec!["new".into(), "open".into(), "done".into()]);
         assert_eq!(raw(kind.clone(), "\"new\"", "\"done\""), Some(Ordering::Less));
         assert_eq!(raw(kind, "\"new\"", "\"else\""), None);
@@ -478,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_stand_where_they_are_declared_to() {
+    fn nulls_are_sorted_to_their_declared_place() {
         use Direction::{Ascending, Descending};
         let cases = [
             (Nulls::First, Ascending, Some(Ordering::Less)),
@@ -516,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_kind_is_not_even_equal_to_itself() {
+    fn values_that_are_not_of_the_declared_kind_are_incomparable() {
         assert_eq!(raw(Kind::Datetime, "\"n/a\"", "\"n/a\""), None);
         assert_eq!(raw(Kind::Rank(vec![]), "\"new\"", "\"new\""), None);
         assert_eq!(raw(Kind::Number, "\"1\"", "\"1\""), None);
@@ -524,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_known_again_however_it_is_spelt() {
+    fn ids_with_different_spellings_of_one_value_are_equal() {
         let spelt = |kind, raw: &str| {
             let key = key(kind, Direction::Ascending, Nulls::None);
             String::from_utf8(identity(&key, raw.as_bytes()).into_owned()).unwrap()

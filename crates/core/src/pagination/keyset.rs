@@ -83,7 +83,7 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>)
 
 /// Reads a page without the filters that its request names. The walk's honoured size comes from filtered lists, so it
 /// proves nothing about the whole list. It is left out of this page and passed on unchanged to the next. Test:
-/// `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
+/// `a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list`.
 async fn without_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     request.filters = None;
     let honoured = std::mem::take(&mut request.target.hint.honoured);
@@ -189,7 +189,7 @@ async fn read_flipped(
 }
 
 /// Returns a refusal whose place is an offset in the whole list. If the place is at or after the end by `total`, it
-/// becomes the place of the last page. Test: `the_end_that_is_refused_is_where_the_list_ends_by_now`.
+/// becomes the place of the last page. Test: `the_nearest_place_of_a_refused_last_page_is_the_present_end`.
 fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
     let nearest = request.nearest();
     let nearest = match total {
@@ -228,7 +228,7 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
     let parts = range::parts_after(order, filters, anchor, hint)?;
     // If many items come between the first item with the anchor's first key and the anchor's run, changes to these
     // items would move the boundary in a list that is filtered only by that key. Test:
-    // `far_after_the_first_key_the_others_are_filtered_by_too`.
+    // `filters_use_the_later_keys_in_long_runs_of_the_first_key`.
     let left_out = hint.within.saturating_sub(hint.run.max(1));
     if hint.within != Hint::LONG_RUN
         && left_out > FILTER_DETOUR

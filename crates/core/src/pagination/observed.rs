@@ -73,7 +73,7 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     };
     let count = answer.items.len();
     // Without a declared order, items without ids are recognised by their bytes. Test:
-    // `without_an_order_nothing_is_out_of_it_and_bytes_do_for_ids`.
+    // `items_without_an_order_are_checked_only_for_repeated_ids_or_bytes`.
     if !order.declared && (0..count).all(|item| matches!(id(item), b"" | b"null")) {
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
         }
     }
     // A single item has no neighbour to be compared with. Test:
-    // `an_item_alone_is_held_against_the_kind_that_is_declared`.
+    // `a_single_item_is_checked_against_the_declared_kinds_of_its_keys`.
     if count == 1 {
         rows::check_alone(answer, order).map_err(|unsorted| AnswerFault::Kinds(unsorted.said))?;
     }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_alone_is_held_against_the_kind_that_is_declared() {
+    fn a_single_item_is_checked_against_the_declared_kinds_of_its_keys() {
         let mut order = order();
         assert_eq!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Ok(()));
         order.strong[0].kind = Kind::Number;
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_order_nothing_is_out_of_it_and_bytes_do_for_ids() {
+    fn items_without_an_order_are_checked_only_for_repeated_ids_or_bytes() {
         let loose = Order { strong: Vec::new(), declared: false, ..order() };
         assert_eq!(judged(answer(&[&["3"], &["1"]]), &loose, None), Ok(()));
         assert_eq!(judged(answer(&[&[""], &["null"]]), &loose, None), Ok(()));

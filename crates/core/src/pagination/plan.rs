@@ -103,7 +103,7 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
         return sizes.widest(paging.family, from + (to - from) / 2);
     };
     // A page that begins or ends at the place wouldn't show on which side of it the boundary is. Test:
-    // `a_place_that_every_size_ends_at_is_found_by_the_page_before_it`.
+    // `a_place_at_which_pages_of_every_size_end_is_found_by_the_page_before`.
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
     let shown = Window { from: low, to: high, before: low - from, after: to - high };
     sizes.one(paging.family, shown).unwrap_or_else(|| match side {
@@ -215,7 +215,7 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, af
     let seam = last + 1;
     debug_assert!(seam > 0, "a seam is after an item");
     let of = |wanted: u64| {
-        // Pages begin at multiples of their size. Test: `a_seam_is_two_pages_with_nothing_between`.
+        // Pages begin at multiples of their size. Test: `a_seam_is_read_by_two_adjacent_pages`.
         let aligned = |size: &u32| seam.is_multiple_of(u64::from(*size));
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         let enough = sizes.between(wanted, LARGEST_SIZE).take(TRIED_SIZES).find(aligned);

@@ -2,13 +2,19 @@
 //!
 //! | case | `verify = "always"` | `"when-cheap"` | `"never"` |
 //! | --- | --- | --- | --- |
-//! | the place is not where it is expected | it is searched for | it is searched for | the page has the items at the offset |
-//! | the answers of a search show that the place is gone, or that a run of ties is too long | `unproven` decides | `unproven` decides | |
+//! | the place is not where it is expected | it is searched for | it is searched for | the page has the items at the
+//! offset |
+//! | the answers of a search show that the place is gone, or that a run of ties is too long | `unproven` decides |
+//! `unproven` decides | |
 //! | the budget of a search ends before the place is found | refused, 503 `budget_exceeded` | the same | |
 //! | items contradict the order | `unproven` decides | `unproven` decides | |
-//! | only more requests can prove an end or a seam | the requests are made | the page is flagged `seam`; without a declared order only if it is full | |
-//! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages` decides |
-//! | the budget ends when the page is full, but before an answer shows whether items follow | served, with a next page, if an answer states that more items follow (`SliceReader::is_full_and_said_to_go_on`); otherwise `short_pages` decides | the same | the same |
+//! | only more requests can prove an end or a seam | the requests are made | the page is flagged `seam`; without a
+//! declared order only if it is full | |
+//! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages`
+//! decides |
+//! | the budget ends when the page is full, but before an answer shows whether items follow | served, with a next
+//! page, if an answer states that more items follow (`SliceReader::is_full_and_said_to_go_on`); otherwise
+//! `short_pages` decides | the same | the same |
 //!
 //! In a list by keys, an answer's statement that more items follow has no effect in two cases: while the place is
 //! searched for, and for the page at the end of the list, because none of its items can be served before the end is

@@ -142,7 +142,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
         let (left, right) = (left.of(&answer.body), right.of(&answer.body));
         match key::compare(key, Extent::Kept, Operand::Raw(left), Operand::Raw(right)) {
             // The upstream sorts by a finer value than it shows, so the keys after this one decide nothing. Test:
-            // `after_a_coarse_key_the_others_tell_no_runs_apart`.
+            // `keys_after_a_key_with_a_coarse_grain_do_not_separate_tie_runs`.
             Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
             Some(Ordering::Equal) => {}
             Some(ordering) => return Some(named(ordering)),
@@ -279,7 +279,8 @@ fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
 }
 
 /// Checks the keys of a single item, which has no neighbour to be compared with. Each key must be readable and of its
-/// kind, which a comparison of the key with itself shows. Test: `an_item_alone_must_be_of_its_kind`.
+/// kind, which a comparison of the key with itself shows. Test:
+/// `a_single_item_whose_key_is_not_of_the_declared_kind_is_refused`.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
@@ -297,7 +298,7 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 
 /// Returns whether a strong key of an item is a string so long that only its beginning is compared. The upstream also
 /// sorts by the rest of the string, so items with the same beginning are a run of ties in any order, even if the
-/// upstream is declared to order ties. Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
+/// upstream is declared to order ties. Test: `long_texts_with_equal_beginnings_are_one_tie_run_even_in_ordered_ties`.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

@@ -85,7 +85,7 @@ async fn gone(
 ) -> Result<Box<Page>, Stop> {
     let nearest = request.nearest();
     // A pivot without a fingerprint is an id that the client itself named. No hint gives its place. Test:
-    // `an_id_alone_means_where_the_item_is_now`.
+    // `a_pivot_without_a_fingerprint_is_at_the_present_place_of_its_item`.
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());
     }
@@ -93,6 +93,6 @@ async fn gone(
     let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.notes.looked_up = now;
     // The proof of the page is for its own offset, which might not be the pivot's place. Test:
-    // `a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one`.
+    // `a_first_page_served_for_a_changed_pivot_is_flagged_as_unproven`.
     Ok(Box::new(page.flagged(Unproven::Pivot)))
 }

@@ -194,7 +194,7 @@ fn an_item_without_an_id_loses_no_other_of_a_flagged_walk() {
 }
 
 #[test]
-fn runs_as_long_as_the_first_page_could_close_are_closed_later_too() {
+fn tie_runs_that_the_first_page_can_close_are_closed_on_every_page() {
     for length in [1, 60, 99, 100, 101, 150, 400] {
         let rows = (0..1_200).map(|id| ((id / length).to_string(), (1_000_000 + id).to_string()));
         let mut list = List::new(Family::Offset, rows);
@@ -204,7 +204,7 @@ fn runs_as_long_as_the_first_page_could_close_are_closed_later_too() {
 
 /// Row: F41
 #[test]
-fn a_run_longer_than_any_answer_is_said_to_be_one() {
+fn a_tie_run_longer_than_any_answer_is_refused_as_a_tie_run() {
     let mut list = List::new(Family::Offset, (0..300).map(|id| ("1".to_owned(), (1_000 + id).to_string())));
     list.cap = 50;
     assert!(matches!(list.walk(20), Err(Refusal::TieRun { .. })));
@@ -245,7 +245,7 @@ fn removals_before_a_place_are_found_by_the_difference_of_totals() {
 }
 
 #[test]
-fn a_total_that_the_items_disprove_is_not_told() {
+fn a_total_below_the_number_of_items_is_not_reported() {
     for (told, expected) in [(50, Some(50)), (10, None), (0, None)] {
         let mut list = List::new(Family::Offset, (1_000..1_050).map(|rank| (rank.to_string(), rank.to_string())));
         list.total = Some(told);
@@ -261,7 +261,7 @@ fn keyed(kind: Kind, key: impl Fn(usize) -> String) -> List {
 }
 
 #[test]
-fn long_keys_that_are_no_text_are_kept_whole() {
+fn long_keys_that_are_not_text_are_not_truncated() {
     for ties in [Ties::Ordered, Ties::Unordered] {
         for mut list in [
             keyed(Kind::NumberInString, |row| format!("\"1{row:070}\"")),
@@ -276,7 +276,7 @@ fn long_keys_that_are_no_text_are_kept_whole() {
 }
 
 #[test]
-fn long_texts_are_runs_of_ties_whatever_is_said_of_ties() {
+fn long_texts_with_equal_beginnings_are_one_tie_run_even_in_ordered_ties() {
     let long = "x".repeat(64);
     let rows =
         [("a", 0), ("b", 7), (&format!("{long}a"), 5), (&format!("{long}b"), 9), (&format!("{long}c"), 2), ("y", 1)];
@@ -300,7 +300,7 @@ fn long_texts_are_runs_of_ties_whatever_is_said_of_ties() {
 
 /// Row: F39
 #[test]
-fn an_item_alone_must_be_of_its_kind() {
+fn a_single_item_whose_key_is_not_of_the_declared_kind_is_refused() {
     let alone = |kind: Kind, key: &str| {
         let rows = [(key.to_owned(), "7".to_owned())];
         let mut list = List { kind, total: Some(1), ..List::new(Family::Offset, rows.into_iter()) };
@@ -324,7 +324,7 @@ fn an_item_alone_must_be_of_its_kind() {
 }
 
 #[test]
-fn a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for() {
+fn a_page_of_a_smaller_size_is_not_served_as_the_requested_offset() {
     for total in [None, Some(123)] {
         for offset in [26, 60, 120, 122] {
             let rows = (1_000..1_123).map(|rank| (rank.to_string(), rank.to_string()));
@@ -357,7 +357,7 @@ fn a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties() {
 }
 
 #[test]
-fn a_seam_after_the_end_is_looked_for_before_it() {
+fn a_seam_that_is_past_the_new_end_is_found_before_the_end() {
     for left in 1..6 {
         let mut list = List::new(Family::Offset, (1_000..1_006).map(|rank| (rank.to_string(), rank.to_string())));
         (list.cap, list.paging.sizes) = (2, Sizes::Fixed(2));
@@ -389,7 +389,7 @@ fn a_refusal_names_a_near_place_in_the_list() {
 }
 
 #[test]
-fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
+fn an_answer_with_more_items_than_requested_honours_no_size() {
     let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
     let sticky = |list: &List, slice: Slice| {
         let size = window::PageSize(if slice.begins().0 == 0 { 12 } else { slice.size().0.min(10) });
@@ -401,7 +401,7 @@ fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
 }
 
 #[test]
-fn an_echo_that_lies_neither_skips_nor_ends() {
+fn a_wrong_offset_in_an_answer_neither_skips_items_nor_ends_a_walk() {
     for lie in [1, 10] {
         let mut list = List::new(Family::Offset, (100..200).map(|rank| (rank.to_string(), rank.to_string())));
         list.cap = 20;
@@ -494,7 +494,7 @@ fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_m
 }
 
 #[test]
-fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
+fn a_silent_cap_does_not_move_the_end_past_the_total() {
     for (count, cap, least, most) in [(66, 33, 1, 66), (34, 15, 2, 16)] {
         let mut list = List::new(Family::Page, (100..100 + count).map(|rank| (rank.to_string(), rank.to_string())));
         (list.cap, list.total) = (cap, Some(count));
@@ -510,7 +510,7 @@ fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
 
 /// Row: F34
 #[test]
-fn a_last_page_that_comes_again_unsaid_promises_nothing_before_it() {
+fn an_undeclared_repeated_last_page_is_not_evidence_of_a_previous_page() {
     for count in 2..8_u32 {
         let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
         let mut list = List { total: Some(u64::from(count)), ..List::new(Family::Page, rows) };

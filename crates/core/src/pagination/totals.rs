@@ -62,7 +62,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     }
     let mut page = teller.told(page, up.counted);
     // The count is a request of the page, but isn't in `up.requests`. Test:
-    // `a_count_goes_beside_the_first_request_where_no_answer_will_tell`.
+    // `a_count_is_requested_with_the_first_request_if_answers_have_no_total`.
     page.notes.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
     Ok(page)
 }
@@ -77,7 +77,7 @@ impl Teller {
             Totals::Upstream => said,
             Totals::Count => known,
             // All pages of a walk report the same total, although the list changes. Test:
-            // `the_first_page_tells_for_the_whole_walk`.
+            // `the_total_of_the_first_page_is_reported_on_the_whole_walk`.
             Totals::FirstPage => self.first.or(known),
         });
         // An empty list has no last page, even if it can be flipped. Test: `an_empty_list_has_no_last_page`.

@@ -259,7 +259,7 @@ impl CountBeside {
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
             // The total of a filtered answer is only that of the filtered list. Test:
-            // `a_filtered_answer_tells_no_total_of_the_list`.
+            // `the_total_of_a_filtered_answer_is_not_reported_for_the_list`.
             Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
             Fetch::Token(_) => true,
             Fetch::Item(_) => !self.filters,

@@ -244,7 +244,7 @@ impl<'a> PayloadHead<'a> {
             flags |= u16::from(rare) << 8;
         }
         // A flag without a meaning for its kind would give the claim a second encoding. Test:
-        // `other_encodings_are_refused`.
+        // `encodings_that_the_codec_never_writes_are_refused`.
         let allowed = match kind {
             ITEM | MARKED_ITEM => 0,
             AT => BUCKET | FIRST_TOTAL | FIRST_BOUND | HONOURED,

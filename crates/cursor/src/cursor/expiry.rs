@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_ticks_once_in_its_width() {
+    fn a_bucket_changes_once_in_each_quarter_of_the_ttl() {
         let bucket = |now| Expiry { now, ttl: 400 }.bucket(7);
         let ticks: Vec<u64> = (1_000..2_000).filter(|&now| bucket(now) != bucket(now - 1)).collect();
         assert_eq!(ticks.len(), 10);

@@ -200,7 +200,8 @@ pub fn open(
     // A valid tag doesn't guarantee a valid payload: the key may have leaked. Test:
     // `hostile_payloads_with_a_good_tag_do_no_harm`.
     let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
-    // An expired cursor of the other form is invalid, not expired. Test: `the_form_comes_before_the_age`.
+    // An expired cursor of the other form is invalid, not expired. Test:
+    // `an_expired_cursor_of_the_other_form_is_invalid`.
     if frame.form != form(sealed || head.is_secret()) {
         return Err(CursorError::Invalid);
     }

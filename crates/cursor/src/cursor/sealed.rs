@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_sealed_too() {
+    fn a_sealed_cursor_does_not_open_with_another_head() {
         let sealer = Sealer::new(Zeroizing::new([7; KEY]));
         let mut payload = Vec::from(*b"payload");
         pad(&mut payload, 0);

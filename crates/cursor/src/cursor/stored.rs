@@ -95,7 +95,7 @@ mod tests {
 
     /// Row: A24
     #[test]
-    fn a_value_opens_under_its_own_name_alone() {
+    fn a_stored_value_opens_only_under_its_own_name() {
         let ring = ring(1, &[(1, 1)]);
         let name = |kind, value: &[u8]| ring.stored_name(1, "shop", kind, value).unwrap();
         let (one, other) = (name("pivot", b"one"), name("pivot", b"other"));

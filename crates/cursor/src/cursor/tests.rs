@@ -275,7 +275,7 @@ fn cursors_open_as_they_were_sealed() {
 /// Cursors must still open after an upgrade. Independent code computed the expected cursors from the description of the
 /// format.
 #[test]
-fn the_format_stays() {
+fn cursors_of_the_described_format_still_open() {
     let target = after("2026-01-15T10:30:00Z", "1003");
     let expiry = Some(Expiry { now: NOW, ttl: 400 });
     let page = |sealed| seal(ring(), context(), &target, expiry, LONGEST, sealed).unwrap();
@@ -327,7 +327,7 @@ fn a_cursor_longer_than_the_limit_is_not_minted() {
 
 /// Marks can be recognised only with the key that made them. The cursor contains the id of that key.
 #[test]
-fn marks_are_those_of_their_key() {
+fn marks_are_recognised_only_with_the_key_that_made_them() {
     let ring = |signing| KeyRing::new(signing, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();
     let (before, after) = (ring(1), ring(2));
     let mark = before.signing_marker().mark(b"1003");

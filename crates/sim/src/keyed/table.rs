@@ -141,7 +141,7 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
 
 /// Row: A20
 #[test]
-fn pages_cost_what_the_table_says() {
+fn pages_take_at_most_the_requests_in_the_table() {
     println!(
         "{:42} {:>6} {:>7} {:>6} {:>6} {:>12}",
         "without drift, requests per page", "first", "later", "worst", "last", "rows read"

@@ -55,7 +55,7 @@ impl BodyPlaces {
                 continue;
             };
             // If one member is within another, removing the outer one would also remove the inner one. Test:
-            // `places_that_can_not_be_told_apart_are_faults`.
+            // `ambiguous_places_of_parameters_in_bodies_are_reported`.
             let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
             if let Some((_, other)) = other {
                 let message = format!("one of `{text}` and `{other}` is within the other");
@@ -172,7 +172,7 @@ impl BodyPlaces {
         let mut counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
         if !self.paged(body).is_empty() {
             // The cursors of a legacy page lead to pages by cursor, whose bodies have no paging members. Both need the
-            // same filters, so these members don't count. Test: `old_requests_page_in_their_bodies`.
+            // same filters, so these members don't count. Test: `paging_members_in_a_body_make_a_legacy_request`.
             counted = self.without_page(counted).map_err(unreadable)?;
         }
         // `RequestBody::read` has bounded the nesting, so no limit is needed here.
@@ -221,7 +221,7 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
     let values = found.filter_map(|(place, raw)| {
         let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
         // A value may be an array or an object, about which the dialect decides. Test:
-        // `old_requests_page_in_their_bodies`.
+        // `paging_members_in_a_body_make_a_legacy_request`.
         let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
         Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
     });
@@ -285,7 +285,7 @@ impl Parameters {
 fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
     let fault = match Pointer::parse(text) {
         // A step such as `[a=b]` names no member that can be removed. Test:
-        // `places_that_can_not_be_told_apart_are_faults`.
+        // `ambiguous_places_of_parameters_in_bodies_are_reported`.
         Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
         Ok(_) => "write a place such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
         Err(error) => error.message,

@@ -82,7 +82,8 @@ impl Parameters {
                 None => Ok(RequestedPosition::Last),
             };
         };
-        // If a request has a cursor and a page number, either could be meant. Test: `a_position_is_given_once`.
+        // If a request has a cursor and a page number, either could be meant. Test:
+        // `a_request_with_two_different_positions_is_refused`.
         if let Some(legacy) = &sifted.legacy {
             return both_say(name, legacy);
         }
@@ -94,7 +95,8 @@ impl Parameters {
                 Role::Before => RequestedPosition::Before(value),
                 _ => RequestedPosition::Cursor(value),
             }),
-            // In AIP-158, an empty token means the first page. Test: `a_position_is_given_once`.
+            // In AIP-158, an empty token means the first page. Test:
+            // `a_request_with_two_different_positions_is_refused`.
             _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
             // A client may send an empty cursor after the last page. The first page would begin its walk again.
             _ => {

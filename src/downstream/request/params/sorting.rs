@@ -121,7 +121,7 @@ impl Sorting {
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
         let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
         // A fault is reported only after the upstream's own parameters have been tried: `sort=email,desc` may be one of
-        // these. Test: `all_grammars_mean_the_same`.
+        // these. Test: `sorts_in_all_grammars_parse_to_the_same_order`.
         let mut fault = None;
         if all(&is_own)
             && let Some((name, value)) = single(said)

@@ -120,7 +120,7 @@ fn problems_repeat_only_the_beginning_of_a_long_value() {
 
 /// Row: A12
 #[test]
-fn a_position_is_given_once() {
+fn a_request_with_two_different_positions_is_refused() {
     let known = parameters();
     assert_eq!(known.read(None).unwrap().place, RequestedPosition::First);
     for query in ["cursor=abc", "c%75rsor=%61bc", "cursor=abc&cursor=abc", "x=1&cursor=abc&y"] {
@@ -140,7 +140,7 @@ fn a_position_is_given_once() {
 }
 
 #[test]
-fn a_request_is_legacy_unmarked_or_by_cursor() {
+fn requests_are_classified_as_legacy_unmarked_or_by_cursor() {
     let known = Parameters {
         legacy: LegacySettings { policy: Some(LegacyPolicy::Passthrough), ..LegacySettings::default() },
         ..parameters()
@@ -247,7 +247,7 @@ fn the_upstreams_own_sort_parameter_is_refused() {
 }
 
 #[test]
-fn a_sort_is_kept_as_written_and_as_meant() {
+fn a_sort_has_its_written_text_and_its_parsed_keys() {
     let known = parameters();
     assert_eq!(known.read(None).unwrap().id_direction, Direction::Descending);
     let read = known.read(Some("sort=-created_at,+email&limit=5")).unwrap();
@@ -282,7 +282,7 @@ fn filters_keep_their_order_and_their_bytes() {
 }
 
 #[test]
-fn filters_of_one_meaning_have_one_context() {
+fn equivalent_filters_have_the_same_context() {
     let known = parameters();
     let canonical = |query: &str| filters_of(&known, query).canonical;
     let same = [
@@ -441,7 +441,7 @@ fn a_route_renames_parameters_and_overrides_the_envelopes_over_max() {
 }
 
 #[test]
-fn parameters_that_can_not_be_told_apart_are_faults() {
+fn ambiguous_names_of_parameters_are_reported() {
     use Role::{After, AfterId, Cursor, Limit, Sort};
     type Named = &'static [(Role, &'static str)];
     let cases: [(Named, Named, Option<&str>); 10] = [
@@ -515,7 +515,7 @@ fn problems_of_parameters_look_like_their_snapshot() {
 
 /// A preferred limit applies to requests by cursor, up to the maximum, and isn't written into links.
 #[test]
-fn a_limit_may_be_a_preference() {
+fn a_limit_in_a_prefer_header_is_applied() {
     let said = |line: &'static str| {
         let mut headers = http::HeaderMap::new();
         headers.append("prefer", http::HeaderValue::from_static(line));

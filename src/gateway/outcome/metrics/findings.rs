@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_told_once_and_counted_until_it_is_forgotten() {
+    fn a_finding_is_reported_once_and_counted_until_it_expires() {
         let findings = RouteFindings::default();
         let long = "x".repeat(10_000);
         assert!(findings.note("size", Some(&long), "size.max = 50", 1));

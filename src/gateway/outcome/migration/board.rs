@@ -100,7 +100,8 @@ impl ListCounts {
 fn moved(hours: &HourlyCounts, from: u64, to: u64) -> HourlyCounts {
     let mut moved = HourlyCounts::default();
     for (place, count) in (0_u64..).zip(&mut moved) {
-        // `from` comes from another process's clock, so it may be later than `to`. Test: `hours_keep_their_places`.
+        // `from` comes from another process's clock, so it may be later than `to`. Test:
+        // `counts_of_hours_move_with_the_present_hour`.
         let before = to.saturating_add(place).checked_sub(from).and_then(|before| usize::try_from(before).ok());
         *count = before.and_then(|before| hours.get(before).copied()).unwrap_or_default();
     }
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_keep_their_places() {
+    fn counts_of_hours_move_with_the_present_hour() {
         for (from, to, expected) in [
             (7, 7, &[1, 2, 3][..]),
             (7, 8, &[1, 2, 3, 0]),

@@ -11,7 +11,7 @@ fn code(lines: &[&str]) -> Result<Framing, Code> {
 }
 
 #[test]
-fn a_body_has_one_length_or_chunks() {
+fn requests_with_invalid_or_ambiguous_framing_are_refused() {
     const LINE: &str = "POST /users HTTP/1.1";
     const HOST: &str = "Host: people";
     let length = |length| Ok(Framing::Length(length));
@@ -137,7 +137,7 @@ fn each_byte_is_scanned_once() {
 }
 
 #[test]
-fn other_first_bytes_and_bare_line_feeds_are_refused_at_once() {
+fn heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once() {
     let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
     for bytes in [&b"\x16\x03\x01"[..], b"\0", b" GET", b"GET / HTTP/1.1\nHost: a\r\n", b"\n", b"\r\n\n", b"{"] {
         // The bytes after a blank line are checked together with that line.

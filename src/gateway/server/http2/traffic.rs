@@ -214,7 +214,7 @@ impl Traffic {
                 open.remove(&frame.stream);
             } else if frame.ends_stream() && open.remove(&frame.stream) {
                 // Each stream that the client lets end pays for one that the client resets. Test:
-                // `answers_and_time_refill_the_bucket`.
+                // `answers_and_time_refill_the_frame_allowance_of_a_connection`.
                 gain += RESET;
             }
         });
@@ -325,7 +325,7 @@ mod tests {
     /// A client that reads its answers never empties the bucket, and neither does a client that sends one ping each
     /// second.
     #[test]
-    fn answers_and_time_refill_the_bucket() {
+    fn answers_and_time_refill_the_frame_allowance_of_a_connection() {
         let (mut traffic, mut now) = greeted();
         for number in 0..20_000 {
             let stream = 2 * number + 1;

@@ -42,7 +42,8 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Option<
                 let client = head.proxied_address().map(|proxied| proxied.source);
                 return Ok((client, bytes[end..length].to_vec()));
             }
-            // A head that claims to be longer than `LARGEST` is refused. Test: `other_bytes_are_no_head`.
+            // A head that claims to be longer than `LARGEST` is refused. Test:
+            // `bytes_that_are_not_a_proxy_protocol_head_are_refused`.
             Err(Error::BufferTooShort) if length < LARGEST => bytes.resize(LARGEST, 0),
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),
         }
@@ -109,7 +110,7 @@ mod tests {
 
     /// Row: A45
     #[tokio::test]
-    async fn other_bytes_are_no_head() {
+    async fn bytes_that_are_not_a_proxy_protocol_head_are_refused() {
         let long = [b"PROXY TCP4 ", &[b'1'; 200][..], b" 192.0.2.1 1 2\r\n"].concat();
         let huge = second(0x21, 0x11, &[IPV4, &[0; 8_000]].concat());
         let cases: [&[u8]; 12] = [

@@ -9,7 +9,7 @@
 //!
 //! The number of states is bounded. When a group is full, a new client takes the place of the client that has used the
 //! least of its limit. So made-up clients displace one another, because each of them has used little. A client is never
-//! refused because all places are taken. Test: `made_up_clients_are_bounded_and_shut_nobody_out`.
+//! refused because all places are taken. Test: `made_up_clients_are_bounded_and_displace_no_other_client`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -85,7 +85,8 @@ impl RateLimit {
     /// Creates a limit that no client has used.
     #[must_use]
     pub(crate) fn new(quota: QuotaSettings, now: Instant) -> Self {
-        // The interval is rounded down to the unit of the store. Test: `a_limit_is_the_same_in_the_store`.
+        // The interval is rounded down to the unit of the store. Test:
+        // `a_limit_counts_the_same_in_the_store_and_in_memory`.
         let interval = (nanoseconds(quota.per) / MICROSECOND / u64::from(quota.requests.max(1))).max(1) * MICROSECOND;
         let groups = (0..GROUPS).map(|_| Mutex::default()).collect();
         Self { quota, interval, burst: interval.saturating_mul(quota.burst.into()), began: now, groups }
@@ -103,7 +104,7 @@ impl RateLimit {
         let cost = self.interval.saturating_mul(cost.into());
         self.change(client, now, |state| {
             // A request that costs more than a burst counts as a whole burst here, because it could never be allowed
-            // otherwise. Test: `more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit`.
+            // otherwise. Test: `a_charge_above_the_burst_is_allowed_at_a_full_limit`.
             let over = state.used.saturating_add(cost.min(self.burst)).saturating_sub(self.burst);
             if over == 0 {
                 state.used = state.used.saturating_add(cost);
@@ -172,7 +173,7 @@ impl RateLimit {
         let whole_at = now.saturating_add(used);
         // The value is 0 and not `now`, because requests don't arrive here in the order in which they read the clock.
         // The `now` of one request would refuse another request that read the clock earlier. Test:
-        // `a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other`.
+        // `a_request_with_an_earlier_time_is_not_refused_by_a_later_reply`.
         let refused_until = if refused == 0 { 0 } else { now.saturating_add(refused) };
         match place {
             Some(place) => group[place] = ClientState { client, whole_at, refused_until },
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_burst_is_allowed_to_a_client_with_its_whole_limit() {
+    fn a_charge_above_the_burst_is_allowed_at_a_full_limit() {
         let (limit, now) = limit(10, 10, 10);
         assert!(limit.check(A, 25, now).allowed);
         let refused = limit.check(A, 25, after(now, 1_000));
@@ -303,7 +304,7 @@ mod tests {
 
     /// Made-up clients take a bounded number of places, and shut out neither a known client nor a new client.
     #[test]
-    fn made_up_clients_are_bounded_and_shut_nobody_out() {
+    fn made_up_clients_are_bounded_and_displace_no_other_client() {
         let (limit, now) = limit(100, 3_600, 100);
         let hash = |number: u64| ClientHash(number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
         let known = hash(u64::MAX);
@@ -356,7 +357,7 @@ mod tests {
 
     /// The store and the memory count the same number of units in the same time, whatever the quota.
     #[test]
-    fn a_limit_is_the_same_in_the_store() {
+    fn a_limit_counts_the_same_in_the_store_and_in_memory() {
         for (requests, seconds, burst) in
             [(3, 1, 3), (7, 3, 2), (700_000, 1, 699_999), (1_000_000, 1, 1), (1, 86_400, 1)]
         {
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_looked_at_the_clock_earlier_is_refused_by_no_other() {
+    fn a_request_with_an_earlier_time_is_not_refused_by_a_later_reply() {
         let (limit, began) = limit(10, 10, 10);
         let [earlier, later] = [1, 2].map(|seconds| began + Duration::from_secs(seconds));
         let said = StoredStanding { retry_after: Duration::ZERO, reset_after: Duration::from_secs(5) };

@@ -292,7 +292,7 @@ impl LimitedRequest {
         let units = i64::from(taken) - i64::from(self.charged);
         limit.charge(self.client, units, now);
         // A store that hasn't answered might not have taken the unit that would be given back. Test:
-        // `a_silent_store_is_asked_once_and_leaves_the_process_alone`.
+        // `a_store_that_does_not_answer_is_queried_once_for_each_request`.
         if let Some(stored) = self.stored.as_ref().filter(|stored| units > 0 || !stored.is_silent) {
             stored.store.charge(&stored.name, limit.stored(LimitPolicy::UpstreamRequests.word(), units));
         }

@@ -1,7 +1,7 @@
 //! Purges by this process. Each purge has a number, counted from 1, and each subject has the number of its last purge.
 //! An entry is valid if none of its subjects has been purged since its making began. So a purge takes the same time
 //! however many pages are kept, and applies to pages that are still being made. Test:
-//! `a_purge_holds_for_pages_in_the_making`.
+//! `a_purge_drops_pages_that_are_being_made`.
 
 use std::{
     hash::{BuildHasher as _, RandomState},

@@ -23,7 +23,7 @@ pub(crate) struct KeptScopeParts<'a> {
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) settings: &'a [u8; 32],
     /// The host as the request names it. Upstreams get the host, and may write it into their items, so a made-up host
-    /// must lead to an entry of its own. Test: `a_made_up_host_reaches_no_request_for_another_host`.
+    /// must lead to an entry of its own. Test: `a_page_cached_for_a_made_up_host_is_served_only_for_that_host`.
     pub(crate) host: &'a str,
     /// The public address at which the gateway was reached, according to the client or a trusted proxy. Upstreams may
     /// write this address into their items, too.
@@ -253,7 +253,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn pages_are_kept_apart_by_the_headers_that_they_differ_by() {
+    fn keys_of_cached_pages_differ_by_the_headers_in_vary() {
         let none = HeaderMap::new();
         let base =
             KeptScopeParts { principal: &[], headers: &none, route: "one", settings: &[7; 32], host: "", reached: "" };

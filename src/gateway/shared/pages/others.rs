@@ -171,7 +171,8 @@ impl OtherPurges {
     /// `None`.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
-        // The keys changed while the question was on its way. Test: `replies_that_overtake_one_another_are_told_apart`.
+        // The keys changed while the question was on its way. Test:
+        // `a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back`.
         if known.name != asked.name {
             return None;
         }
@@ -180,9 +181,10 @@ impl OtherPurges {
             return None;
         };
         // The number is compared with the number that was known when the question was asked, because replies may
-        // overtake one another. Test: `replies_that_overtake_one_another_are_told_apart`.
+        // overtake one another. Test: `a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back`.
         if asked.series == Some(*series) && *number < asked.largest {
-            // Later numbers of the series aren't trusted either. Test: `an_older_state_is_not_believed`.
+            // Later numbers of the series aren't trusted either. Test:
+            // `an_older_state_of_purges_from_the_store_is_rejected`.
             known.went_back = Some(*series);
         }
         // If the question was for a part of the purges, the reply lacks the other purges. It can then be added only to
@@ -202,7 +204,7 @@ impl OtherPurges {
         }
         self.raise(&mut known, places);
         // A reply that a later reply has overtaken doesn't lower the number. Test:
-        // `replies_that_overtake_one_another_are_told_apart`.
+        // `a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back`.
         (known.number, known.is_whole) = (known.number.max(*number), true);
         known.largest = known.largest.max(*number);
         Some(*series)
@@ -219,7 +221,7 @@ impl OtherPurges {
                 continue;
             };
             // If the store was put back to an older state, its smaller number doesn't lower the known number. Test:
-            // `an_older_state_is_not_believed`.
+            // `an_older_state_of_purges_from_the_store_is_rejected`.
             if *number > *last {
                 *last = *number;
                 // The purge gets a number of this process, because such numbers outlive a series. Test:
@@ -240,7 +242,7 @@ impl OtherPurges {
         places: Box<[u16]>,
     ) -> Option<SharedStamp> {
         // A purge that was unwritten when the question was asked may have been written since then without being in the
-        // reply. Test: `a_purge_that_the_store_may_lack_counts`.
+        // reply. Test: `a_purge_not_yet_in_the_store_already_applies`.
         let is_unsure = |place: &u16| asked.unwritten.contains(place) || self.is_unwritten(asked.key, *place);
         // Numbers of two series can't be compared. Test: `a_page_is_used_until_one_of_its_places_is_purged`.
         if begun.series != series || places.iter().any(is_unsure) {

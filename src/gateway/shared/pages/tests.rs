@@ -68,7 +68,7 @@ fn a_page_is_fresh_then_stale_then_old() {
 
 /// A purge drops pages that were kept or being made at its time, and no page whose making began later.
 #[test]
-fn a_purge_holds_for_pages_in_the_making() {
+fn a_purge_drops_pages_that_are_being_made() {
     let (pages, none) = (KeptPages::new(1 << 20), HeaderMap::new());
     for subject in SUBJECTS {
         let place = pages.find(key("a"), &none, now());

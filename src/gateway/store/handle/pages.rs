@@ -6,7 +6,7 @@
 //!
 //! The numbers of purges are not sealed, because the server counts them. Anyone who can write to the store can
 //! therefore drop pages. A process that has seen later numbers notices if the numbers go back, and then uses no page.
-//! Test: `numbers_that_are_gone_or_put_back_make_misses`.
+//! Test: `missing_or_restored_purge_numbers_cause_misses`.
 
 use std::time::{Duration, Instant};
 

@@ -49,7 +49,7 @@ impl LimitStore for SharedStore {
         }
         let keys: &KeyRing = &self.keys;
         // The name is a keyed hash, because `of` contains credentials. Test:
-        // `names_of_clients_are_keyed_and_show_nothing`.
+        // `entries_of_rate_limits_in_the_store_do_not_name_clients`.
         keys.stored_name(keys.signing_number(), &self.prefix, RATE, of)
     }
 
@@ -61,7 +61,7 @@ impl LimitStore for SharedStore {
         Box::pin(async move {
             let began = clock::instant();
             // The script is sent by `change`. A user without the right to run scripts is then reported as a refusal of
-            // writes. Test: `the_users_rights_are_those_of_the_documentation`.
+            // writes. Test: `rate_limits_need_only_the_documented_rights_of_the_store`.
             let reply = self.link.change(name, operation(name, limits, false)).await;
             let (answered, standings) = match reply {
                 Ok(reply) => match read(&reply, limits) {

@@ -64,7 +64,7 @@ impl JobTable<'_> {
         limits: QueueLimits,
     ) -> Result<Added, DatabaseFault> {
         // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
-        // Test: `a_change_of_keys_frees_no_places`.
+        // Test: `a_change_of_keys_does_not_raise_the_limit_of_a_clients_exports`.
         let places = vec!["?"; owners.len()].join(", ");
         let unfinished = format!(
             "SELECT count(*), count(*) FILTER (WHERE owner IN ({places})) FROM jobs
@@ -113,7 +113,7 @@ impl JobTable<'_> {
         list: &ExportedList,
     ) -> Result<Vec<ExportJob>, DatabaseFault> {
         // The query filters by list, because jobs of other lists must not count towards `MOST_LISTED`.
-        // Test: `exports_of_other_lists_leave_none_of_a_list_out`.
+        // Test: `the_exports_of_a_list_are_complete_among_exports_of_other_lists`.
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
             "SELECT {COLUMNS} FROM jobs WHERE definition ->> 'normal_path' = ? AND definition ->> 'host' IS ?
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn exports_of_other_lists_leave_none_of_a_list_out() {
+    async fn the_exports_of_a_list_are_complete_among_exports_of_other_lists() {
         let store = store("lists");
         let many = QueueLimits { per_client: 1_000, queue: 1_000 };
         let of = |id: &str, path: &str, host: Option<&str>, created| {
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_of_keys_frees_no_places() {
+    async fn a_change_of_keys_does_not_raise_the_limit_of_a_clients_exports() {
         let store = store("keys");
         let call = |jobs: &mut JobTable<'_>| {
             let two = QueueLimits { per_client: 2, queue: 100 };

@@ -87,7 +87,7 @@ impl WebhookTables<'_> {
             let query = "SELECT rowid FROM deliveries WHERE id = ?1";
             place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
             // Without the place of `before`, older letters can't be found, and an empty list would look like the end.
-            // Test: `a_dead_letter_that_is_gone_is_no_end_of_the_list`.
+            // Test: `the_list_of_dead_letters_continues_after_a_removed_letter`.
             if place.is_none() {
                 return Ok(None);
             }

@@ -238,7 +238,7 @@ fn names(of: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_version_is_seen_once_under_each_key_of_cursors() {
+async fn a_new_version_of_a_list_is_recorded_once_by_all_processes() {
     let store = store("versions");
     store
         .0
@@ -265,7 +265,7 @@ async fn a_version_is_seen_once_under_each_key_of_cursors() {
 }
 
 #[tokio::test]
-async fn a_watch_is_asked_for_by_one_process_at_a_time() {
+async fn a_watch_is_polled_by_one_process_at_a_time() {
     let store = store("watches");
     store
         .0
@@ -298,7 +298,7 @@ async fn a_watch_is_asked_for_by_one_process_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_wait_beyond_the_interval_holds_for_all_processes() {
+async fn a_wait_longer_than_the_interval_applies_to_all_processes() {
     let store = store("waits");
     store
         .0
@@ -316,7 +316,7 @@ async fn a_wait_beyond_the_interval_holds_for_all_processes() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_is_gone_is_no_end_of_the_list() {
+async fn the_list_of_dead_letters_continues_after_a_removed_letter() {
     let store = store("letters");
     store
         .0

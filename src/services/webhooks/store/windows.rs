@@ -52,12 +52,12 @@ impl WebhookTables<'_> {
         let query = "SELECT version FROM windows WHERE name = ?1";
         let known: Option<String> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?.flatten();
         // Another watch, live page or process has reported this version already.
-        // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
+        // Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
         if known.as_deref() == Some(seen.version) {
             return Ok(false);
         }
         // The watch or live page can still know an earlier version that the store has removed.
-        // Test: `a_version_is_seen_once_under_each_key_of_cursors`.
+        // Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
         let is_changed = known.as_deref().or(seen.before).is_some_and(|before| before != seen.version);
         self.transaction.execute(
             "INSERT INTO windows (name, version, seen, changed) VALUES (:name, :version, :now, :changed)
@@ -85,8 +85,8 @@ impl WebhookTables<'_> {
         let query = "SELECT not_before FROM windows WHERE name = ?1";
         let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
         // A wait after a failure can end after `until`, and applies to all processes.
-        // Test: `a_wait_beyond_the_interval_holds_for_all_processes`. A time after `latest` was stored before the clock
-        // was set back, and must not delay the watch. Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
+        // Test: `a_wait_longer_than_the_interval_applies_to_all_processes`. A time after `latest` was stored before
+        // the clock was set back, and must not delay the watch. Test: `a_watch_is_polled_by_one_process_at_a_time`.
         if let Some(due) = due.map(natural).filter(|due| *due > now && *due <= latest) {
             return Ok(Some(due));
         }
@@ -136,7 +136,7 @@ impl WebhookTables<'_> {
     /// ones that were seen least recently. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
         // A watch is kept longer, so a change is noticed even if all processes were stopped for a while.
-        // Test: `a_watch_is_asked_for_by_one_process_at_a_time`.
+        // Test: `a_watch_is_polled_by_one_process_at_a_time`.
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
             "DELETE FROM windows WHERE watch IS NULL AND seen <= ?1 OR seen <= ?2 OR watch IS NULL AND name IN
@@ -147,7 +147,7 @@ impl WebhookTables<'_> {
     }
 
     /// Returns the name of a page under the signing key; `None` if there is no key. A page that is stored under an
-    /// earlier key is renamed. Test: `a_version_is_seen_once_under_each_key_of_cursors`.
+    /// earlier key is renamed. Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
     fn current<'n>(&mut self, names: &'n [String]) -> Result<Option<&'n String>, DatabaseFault> {
         let Some((name, earlier)) = names.split_first() else { return Ok(None) };
         let earlier: Vec<&String> = earlier.iter().filter(|known| *known != name).collect();

@@ -39,7 +39,7 @@ fn by_page() -> Dialect {
 }
 
 #[test]
-fn pages_are_offsets() {
+fn page_numbers_of_legacy_requests_become_offsets() {
     let dialect = by_page();
     assert_eq!(window(&dialect, &[]), Ok(None));
     assert_eq!(window(&dialect, &[("q", "x"), ("Pager", "3")]), Ok(None));
@@ -57,7 +57,7 @@ fn pages_are_offsets() {
 }
 
 #[test]
-fn pages_count_from_the_dialects_first() {
+fn page_numbers_are_counted_from_the_first_page_of_the_dialect() {
     let dialect = compile(|list| {
         list.dialect.request.query = at("page={page}&size={size}");
         list.dialect.request.first_page = 0;
@@ -68,7 +68,7 @@ fn pages_count_from_the_dialects_first() {
 }
 
 #[test]
-fn offsets_come_in_every_form() {
+fn offsets_are_read_from_every_equivalent_query() {
     let dialect = compile(|list| {
         list.dialect.request.query = at("_start={offset}&_end={end}");
         list.dialect.request.also =
@@ -117,7 +117,7 @@ fn faults_name_the_parameter() {
 }
 
 #[test]
-fn tokens_say_no_place() {
+fn a_legacy_request_by_token_has_no_offset() {
     let dialect = compile(|list| {
         list.dialect.request.query = at("limit={size}&cursor={token}");
         list.dialect.response.next_token = Some(at("/next"));

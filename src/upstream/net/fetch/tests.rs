@@ -141,7 +141,7 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
 /// The memory that is held for an answer depends on its actual size, whatever size it announces, and is freed with the
 /// request.
 #[tokio::test]
-async fn bodies_are_held_as_long_as_their_request() {
+async fn memory_for_an_answer_is_held_until_its_request_ends() {
     let size = SIZE * 1_000;
     let content = vec![b'x'; size];
     let plain = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");

@@ -117,7 +117,7 @@ impl Health {
             Some(rest) => {
                 let fits = rest.cause == RestCause::Unreachable || can_repeat;
                 // If no request comes that can be repeated, another one tries the peer later. Test:
-                // `writes_try_a_peer_where_no_read_comes`.
+                // `writes_are_used_as_trials_if_no_read_arrives`.
                 let from = if fits { rest.until } else { rest.until + LONGEST_REST };
                 if now < from {
                     return Readiness::Resting;
@@ -157,7 +157,7 @@ impl Health {
         }
         let mut state = self.locked();
         // A new connection isn't an answer: a peer that gave failed answers continues to rest. Test:
-        // `failed_answers_in_a_row_make_a_rest_that_a_good_answer_on_trial_ends`.
+        // `a_peer_is_skipped_after_consecutive_failures_until_a_successful_trial`.
         state.rest = state.rest.filter(|rest| rest.cause != RestCause::Unreachable);
         self.settle(&mut state, now)
     }
@@ -245,7 +245,7 @@ impl Health {
         let length = match &state.rest {
             None => FIRST_REST,
             // Requests that were in flight at the first failure must not lengthen the rest. Test:
-            // `a_rest_ends_with_one_trial_and_doubles_where_that_fails`.
+            // `the_pause_of_a_peer_ends_with_a_trial_and_doubles_if_that_fails`.
             Some(known) if !known.on_trial => return None,
             Some(known) => known.next,
         };
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_ends_with_one_trial_and_doubles_where_that_fails() {
+    fn the_pause_of_a_peer_ends_with_a_trial_and_doubles_if_that_fails() {
         let mut now = now();
         let health = Health::new(now);
         assert_eq!(health.readiness(true, now), Readiness::Ready);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_answers_in_a_row_make_a_rest_that_a_good_answer_on_trial_ends() {
+    fn a_peer_is_skipped_after_consecutive_failures_until_a_successful_trial() {
         let now = now();
         let health = Health::new(now);
         for _ in 0..4 {
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_try_a_peer_where_no_read_comes() {
+    fn writes_are_used_as_trials_if_no_read_arrives() {
         let now = now();
         let health = Health::new(now);
         assert!(is_unhealthy(health.failed("500", 1, || true, now)));

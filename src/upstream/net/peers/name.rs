@@ -196,7 +196,7 @@ impl PeerName {
                 }
                 let peer = |ip| kept(ip).map_or_else(|| Peer::new((*ip, self.port).into(), now), Arc::clone);
                 // Records may expire at once or after hours, so the time of the next look-up has bounds. Test:
-                // `a_name_is_asked_for_again_when_its_records_expire_within_bounds`.
+                // `a_name_is_resolved_again_at_the_bounded_expiry_of_its_records`.
                 let next = Some(until.clamp(now + SHORTEST, now + LONGEST));
                 Resolved { peers: addresses.iter().map(peer).collect(), fault: None, next }
             }
@@ -205,7 +205,7 @@ impl PeerName {
                     tracing::warn!(host, error, "name not resolved; known addresses stay in use");
                 }
                 // While DNS fails, the known addresses usually still work, so they stay in use. Test:
-                // `a_name_that_is_gone_keeps_its_last_addresses_and_the_health_of_those_that_stay`.
+                // `a_name_that_fails_to_resolve_keeps_its_addresses_and_their_health`.
                 let fault = Some((error, failed_since.unwrap_or(now)));
                 Resolved { peers: peers.to_vec(), fault, next: Some(now + AFTER_FAULT) }
             }
@@ -247,7 +247,7 @@ mod tests {
 
     /// Row: F03
     #[test]
-    fn a_name_that_is_gone_keeps_its_last_addresses_and_the_health_of_those_that_stay() {
+    fn a_name_that_fails_to_resolve_keeps_its_addresses_and_their_health() {
         let (name, now) = (parse("people.invalid:80").unwrap(), now());
         let ip = |last| IpAddr::from([192, 0, 2, last]);
         name.take(Ok((vec![ip(1), ip(2)], now)), now);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_for_again_when_its_records_expire_within_bounds() {
+    fn a_name_is_resolved_again_at_the_bounded_expiry_of_its_records() {
         let (name, now) = (parse("people.invalid:80").unwrap(), now());
         let second = Duration::from_secs(1);
         for (lives, kept) in [(0, 1), (7, 7), (3_600, 30)] {

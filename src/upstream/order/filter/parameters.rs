@@ -104,7 +104,8 @@ impl FilterParameters {
         compared: &dyn Fn(usize, Comparison, Option<&'a KeyValue>) -> Compared<'a>,
     ) -> Option<Vec<String>> {
         let alternatives = alternatives(filter)?;
-        // All parameters must hold, so alternatives need groups. Test: `filters_are_as_each_upstream_reads_them`.
+        // All parameters must hold, so alternatives need groups. Test:
+        // `filters_are_written_in_each_grammar_of_an_upstream`.
         if alternatives.len() > 1 && !self.grouped {
             return None;
         }
@@ -140,7 +141,8 @@ impl FilterParameters {
             Variable::Group => Some(Cow::Owned(group.to_string())),
             _ => None,
         };
-        // Values are encoded, so no value adds a parameter. Test: `no_value_leaves_its_parameter`.
+        // Values are encoded, so no value adds a parameter. Test:
+        // `hostile_values_do_not_escape_from_their_query_parameter`.
         parameter.render(&value)
     }
 }

@@ -63,7 +63,7 @@ impl Quotes {
         if text.contains(char::is_control) {
             return None;
         }
-        // No character of the value can end its quotes. Test: `no_value_leaves_its_quotes`.
+        // No character of the value can end its quotes. Test: `hostile_values_do_not_escape_from_their_quotes`.
         match self.of(quoted_kind) {
             Quote::None => can_stand_bare(&text, quoted_kind).then(|| text.into_owned()),
             Quote::Single => Some(format!("'{}'", text.replace('\'', "''"))),

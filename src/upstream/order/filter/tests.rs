@@ -154,7 +154,7 @@ fn after(value: &str) -> Filter {
 }
 
 #[test]
-fn filters_are_as_each_upstream_reads_them() {
+fn filters_are_written_in_each_grammar_of_an_upstream() {
     let at_most = || compare(0, Comparison::LessOrEqual, text("2025-01-01T00:00:00Z"));
     let dialect = filtered(suffixes(), Kind::Datetime);
     assert_eq!(
@@ -230,7 +230,7 @@ const HOSTILE: &[&str] = &[
 
 /// Row: A11
 #[test]
-fn no_value_leaves_its_parameter() {
+fn hostile_values_do_not_escape_from_their_query_parameter() {
     let dialect = filtered(suffixes(), Kind::Text);
     for hostile in HOSTILE {
         let query = written(&dialect, compare(0, Comparison::LessOrEqual, text(hostile)), "q=1").unwrap();
@@ -244,7 +244,7 @@ fn no_value_leaves_its_parameter() {
 
 /// Row: A11
 #[test]
-fn no_value_leaves_its_quotes() {
+fn hostile_values_do_not_escape_from_their_quotes() {
     for (filter, quote) in [(odata(), '\''), (postgrest(), '"')] {
         let dialect = filtered(filter, Kind::Text);
         for hostile in HOSTILE {
@@ -393,7 +393,7 @@ type Right = fn() -> DialectFilter;
 type Change = fn(&mut DialectFilter);
 
 #[test]
-fn faults_say_what_would_be_right() {
+fn faults_are_reported_with_their_correction() {
     let cases: [(Right, Change, &str); 18] = [
         (suffixes, |f| f.terms.gt = None, "the filter has lt and no gt; set gt as well"),
         (suffixes, |f| f.terms.lte = None, "the filter has gte and no lte; set lte as well"),

@@ -58,7 +58,7 @@ fn promised(change: impl Fn(&mut ListSettings)) -> Guarantee {
 }
 
 #[test]
-fn the_strongest_mode_is_chosen_and_told_why() {
+fn the_strongest_mode_is_chosen_and_reported_with_its_reason() {
     let chosen = |change: &dyn Fn(&mut ListSettings)| {
         let guarantee = promised(change);
         (guarantee.mode, guarantee.why)
@@ -178,7 +178,7 @@ fn asked(dialect: &Dialect, listing: Listing) -> String {
 }
 
 #[test]
-fn an_order_flips_if_requests_ask_for_all_that_it_promises() {
+fn an_order_can_be_flipped_only_if_all_its_keys_are_requested() {
     assert_eq!(flipped(|_| ()).as_deref(), Some("created_at,-id"));
     assert_eq!(flipped(|list| list.id_direction = Direction::Descending).as_deref(), Some("created_at,id"));
     assert_eq!(flipped(|list| list.dialect.sort = None), None);
@@ -226,7 +226,7 @@ fn an_order_flips_only_if_its_nulls_move_with_it() {
 }
 
 #[test]
-fn a_run_is_asked_for_by_the_id_alone() {
+fn a_tie_run_is_requested_sorted_by_the_id_alone() {
     let dialect = compile(|_| ());
     let by_id = |flipped| asked(&dialect, Listing { by_id: true, flipped, ..Listing::default() });
     assert_eq!((by_id(false).as_str(), by_id(true).as_str()), ("id", "-id"));

@@ -278,7 +278,7 @@ fn lists_are_asked_for_as_json() {
 }
 
 #[test]
-fn twins_of_the_gateways_headers_are_dropped() {
+fn client_headers_that_resemble_headers_of_the_gateway_are_dropped() {
     let tenant = [HeaderName::from_static("x-tenant-id"), HeaderName::from_static("x_own_name")];
     let dialect = [(HeaderName::from_static("x-page-size"), HeaderValue::from_static("5"))];
     let added = [(HeaderName::from_static("x-api-key"), HeaderValue::from_static("ours"))];
@@ -301,7 +301,7 @@ fn twins_of_the_gateways_headers_are_dropped() {
 }
 
 #[test]
-fn credentials_of_connections_are_told_from_those_of_requests() {
+fn connection_based_authentication_is_distinguished_from_other_credentials() {
     for (name, value, of_connection) in [
         ("authorization", "Negotiate YII=", true),
         ("authorization", "NTLM TlR=", true),

@@ -67,7 +67,7 @@ fn an_item_is_asked_for_at_its_own_address() {
 }
 
 #[test]
-fn no_id_leads_out_of_its_segment() {
+fn hostile_ids_do_not_escape_from_their_path_segment() {
     let path = |id: &str| ask(&with_item("{path}/{id}"), &Fetch::Item(text(id)), "/items").map(|asked| asked.path);
     for (id, expected) in [
         ("a b", "/items/a%20b"),
@@ -149,7 +149,7 @@ fn the_smallest_page_has_the_total_without_a_count_request() {
 type Change = fn(&mut ListSettings);
 
 #[test]
-fn faults_say_what_would_be_right() {
+fn faults_are_reported_with_their_correction() {
     let cases: [(Change, &str); 8] = [
         (
             |l| l.dialect.item = Some(item("{path}/latest")),

@@ -95,7 +95,7 @@ fn parts_are_lists_where_the_dialect_reads_content_ranges() {
 }
 
 #[test]
-fn a_body_that_is_no_list_is_described_and_never_shown() {
+fn a_body_without_a_list_is_described_without_its_content() {
     let html = "<!DOCTYPE html><p>secret</p>";
     assert_eq!(
         malformed(read(|_| (), 200, &[], html)),
@@ -159,7 +159,7 @@ fn items_and_keys_are_read_with_and_without_wrappers() {
 }
 
 #[test]
-fn matches_come_before_the_status() {
+fn configured_matches_take_precedence_over_the_status() {
     let gone = |list: &mut ListSettings| {
         list.dialect.response.past_end =
             vec![matching(Some(404), Some(("/detail", Tree::Text("Invalid page.".into()))), None)];
@@ -190,7 +190,7 @@ fn matches_come_before_the_status() {
 }
 
 #[test]
-fn an_empty_list_beside_a_failure_is_no_list() {
+fn an_empty_list_beside_a_reported_failure_is_malformed() {
     let usual = |_: &mut ListSettings| ();
     let failed = r#"{"status":"fail","error":"db down","data":[],"total":0}"#;
     assert!(malformed(read(usual, 200, &[], failed)).contains("\"error\" beside it says that something failed"));
@@ -262,7 +262,7 @@ fn more(set: impl FnOnce(&mut ListSettings), headers: &[(&str, &str)], members: 
 }
 
 #[test]
-fn flags_say_more_in_either_polarity() {
+fn has_more_and_is_last_flags_are_read() {
     let has_more = |members: &str| more(|list| list.dialect.response.has_more = Some(at("/m")), &[], members);
     let is_last = |members: &str| more(|list| list.dialect.response.is_last = Some(at("/m")), &[], members);
     for (members, expected) in [
@@ -281,7 +281,7 @@ fn flags_say_more_in_either_polarity() {
 }
 
 #[test]
-fn null_missing_and_empty_are_no_next() {
+fn a_null_missing_or_empty_next_link_means_the_end() {
     for place in ["next_url", "next_page"] {
         let next = |members: &str| {
             let set = |list: &mut ListSettings| match place {
@@ -306,7 +306,7 @@ fn null_missing_and_empty_are_no_next() {
 }
 
 #[test]
-fn a_count_of_pages_says_more_by_the_page() {
+fn the_number_of_pages_shows_if_another_page_follows() {
     let pages = |members: &str| {
         let set = |list: &mut ListSettings| {
             list.dialect.response.last_page = Some(at("/pages"));
@@ -333,7 +333,7 @@ fn a_flag_takes_precedence_over_a_next_link() {
 }
 
 #[test]
-fn pages_count_from_the_dialects_first() {
+fn page_numbers_are_counted_from_the_first_page_of_the_dialect() {
     let said = |first_page, number: &str| {
         let set = |list: &mut ListSettings| {
             list.dialect.request.first_page = first_page;

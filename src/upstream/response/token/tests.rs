@@ -64,7 +64,7 @@ fn the_variables_decide_how_tokens_work() {
 }
 
 #[test]
-fn missing_null_and_empty_values_are_no_token() {
+fn a_missing_null_or_empty_token_means_the_end() {
     let dialect = compile(by_token);
     for nothing in ["{\"data\":[]}", "{\"data\":[],\"next\":null}", "{\"data\":[],\"next\":\"\"}"] {
         let answer = read(&dialect, None, false, nothing).unwrap();
@@ -78,7 +78,7 @@ fn missing_null_and_empty_values_are_no_token() {
 }
 
 #[test]
-fn a_link_that_leads_on_without_its_token_is_no_end() {
+fn a_next_link_without_its_token_is_malformed() {
     let dialect = compile(|list| {
         by_token(list);
         list.dialect.response.token_param = Some(at("cursor"));
@@ -199,7 +199,7 @@ fn a_token_alone_is_sent_without_filters_and_sort() {
 }
 
 #[test]
-fn a_token_in_a_header_is_one_line() {
+fn a_token_with_a_line_break_is_not_sent_in_a_header() {
     let dialect = compile(|list| {
         by_token(list);
         list.dialect.request.query = at("limit={size}");
@@ -216,7 +216,7 @@ fn a_token_in_a_header_is_one_line() {
 }
 
 #[test]
-fn a_token_is_gone_only_where_one_was_sent() {
+fn a_status_means_an_expired_token_only_if_a_token_was_sent() {
     let dialect = compile(|list| {
         by_token(list);
         list.dialect.response.gone = vec![crate::config::settings::DialectMatch {
@@ -236,7 +236,7 @@ fn a_token_is_gone_only_where_one_was_sent() {
 }
 
 #[test]
-fn lists_by_place_have_no_tokens() {
+fn answers_to_requests_by_offset_have_no_tokens() {
     let dialect = compile(|list| list.dialect.request.query = at("offset={offset}&limit={size}"));
     let asked = ask(&dialect, &slice(0, 2), "");
     let body = br#"{"data":[{"id":1,"created_at":2}]}"#.to_vec();

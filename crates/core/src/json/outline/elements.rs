@@ -109,7 +109,8 @@ impl Outline<'_, '_> {
         tokens.scalar().ok()?;
         self.at = tokens.at;
         let span = self.span_from(start);
-        // A wanted value must not be followed by other text, as in `1 2`. Test: `values_that_are_asked_for_are_read`.
+        // A wanted value must not be followed by other text, as in `1 2`. Test:
+        // `invalid_values_that_are_requested_are_refused`.
         matches!(tokens.token(), b',' | b'}').then_some(span)
     }
 }

@@ -59,32 +59,32 @@ fn compare_all(alphabet: &[u8], length: usize, before: &[u8], after: &[u8]) {
 }
 
 #[test]
-fn every_short_structure() {
+fn every_short_structure_is_accepted_or_refused_as_by_serde_json() {
     compare_all(b"{}[],:\"a0 ", 5, b"", b"");
     compare_all(b"{}[],:0 ", 4, b"{\"a\":", b"}");
     compare_all(b"{}[],: ", 5, b"[{\"a\":0", b"}]");
 }
 
 #[test]
-fn every_short_number() {
+fn every_short_number_is_accepted_or_refused_as_by_serde_json() {
     compare_all(b"019-+.eE,] ", 5, b"", b"");
     compare_all(b"09-+.eE", 5, b"[", b"]");
 }
 
 #[test]
-fn every_short_string() {
+fn every_short_string_is_accepted_or_refused_as_by_serde_json() {
     compare_all(b"\"\\u0dG/n\x1f\n\x7f\xc3\xa9", 4, b"\"", b"\"");
     compare_all(b"0aAfFgG\"\\", 4, b"\"\\u", b"\"");
 }
 
 #[test]
-fn every_short_word() {
+fn every_short_literal_is_accepted_or_refused_as_by_serde_json() {
     compare_all(b"nultrefas,", 5, b"", b"");
     compare_all(b"nulE0 \x00\"]", 3, b"[nul", b"]");
 }
 
 #[test]
-fn every_byte_at_every_place_of_a_string() {
+fn strings_with_any_byte_are_accepted_or_refused_as_by_serde_json() {
     let shapes = shapes();
     let telling = b"\"\\\0\x1f\x20!#[]\x7f\x80\xff";
     for length in (0..20).chain(28..44).chain(60..72) {

@@ -77,7 +77,7 @@ fn items_are_found_inside_elements() {
 }
 
 #[test]
-fn an_array_that_is_missing_or_null_is_no_error_and_another_value_is() {
+fn a_missing_or_null_array_of_items_is_accepted_and_any_other_value_refused() {
     let shape = shape("/a/data", "", &["/id"], &["/a"]);
     for (body, fact) in [
         ("{}", "-"),
@@ -140,7 +140,7 @@ fn items_are_found_inside_arrays() {
 
 /// Row: A29
 #[test]
-fn the_last_of_two_members_counts_everywhere() {
+fn the_last_duplicate_member_is_used_around_and_inside_items() {
     let shape = shape("/d/rows", "/n", &["/n/id", "/k"], &["/t", "/d/t"]);
     let row = |id: u8| format!("{{\"n\":{{\"id\":{id}}},\"k\":{id}}}");
     type Case<'a> = (String, Option<&'a [&'a str]>, &'a [&'a str], &'a [&'a str]);
@@ -220,7 +220,7 @@ fn the_number_of_elements_is_bounded() {
 
 /// Text in an item that isn't JSON is accepted and served unchanged, because it can't break out of its place.
 #[test]
-fn values_that_are_not_asked_for_are_not_read() {
+fn invalid_values_that_are_not_requested_are_served_unchanged() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for inside in [
         "01",
@@ -251,7 +251,7 @@ fn values_that_are_not_asked_for_are_not_read() {
 }
 
 #[test]
-fn values_that_could_break_out_of_their_place_are_refused() {
+fn values_with_unbalanced_brackets_or_quotes_are_refused() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for inside in [
         "]",
@@ -279,7 +279,7 @@ fn values_that_could_break_out_of_their_place_are_refused() {
 }
 
 #[test]
-fn values_that_are_asked_for_are_read() {
+fn invalid_values_that_are_requested_are_refused() {
     let shape = shape("/data", "", &["/id"], &["/total"]);
     for value in ["01", "nul", "", "1 2", "\"\\x\"", "[1,,2]", "{\"a\" 1}", "\"a\" \"b\"", "'it'"] {
         for body in [
@@ -313,7 +313,7 @@ fn names_are_found_wherever_they_are_in_a_window_and_however_they_are_spelled() 
 
 /// Row: A31
 #[test]
-fn all_of_a_body_is_utf8_whatever_of_it_is_looked_at() {
+fn invalid_utf8_is_refused_anywhere_in_a_body() {
     let shape = shape("", "", &[], &[]);
     for before in [0, 1_000, 1_020, 3_000] {
         for (open, close) in [("[\"", "\"]"), ("[{\"a\":\"", "\"}]"), ("[[\"", "\"]]")] {

@@ -109,7 +109,8 @@ impl MarkReader<'_> {
             && !last.is_empty()
             && last.same_items(before)
         {
-            // Two different places gave the same items. Test: `an_upstream_that_ignores_its_parameters_is_found_out`.
+            // Two different places gave the same items. Test:
+            // `an_upstream_that_ignores_its_paging_parameters_is_refused_as_stuck`.
             self.effort.alike += 1;
             if self.effort.alike > ALIKE_ANSWERS {
                 return Err(Refusal::Stuck.into());
@@ -133,7 +134,7 @@ impl MarkReader<'_> {
     /// slice is omitted if the answer itself claims that no item follows.
     ///
     /// If no page can show the end, the list is read on and the answer is read again. Test:
-    /// `items_that_are_hidden_without_a_word_end_no_list`.
+    /// `a_walk_goes_on_past_items_that_the_upstream_hides_silently`.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.asker.left() > 1 => {
@@ -160,7 +161,7 @@ impl MarkReader<'_> {
             }
             self.counts.nothing_from = self.counts.nothing_from.min(slice.begins().0);
             // Two answers that agree on the last item, with no item beyond, overrule a larger count. Test:
-            // `a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end`.
+            // `a_walk_ends_although_the_total_is_always_too_high`.
             if pairs.iter().all(|(_, edge)| self.ends_like_the_last(edge)) {
                 witness = Witness::SameAndNothingBeyond;
             }

@@ -45,7 +45,7 @@ impl MarkReader<'_> {
         let back = self.page.follows_something().then(|| match self.page.began() {
             Some(offset) => place((&read, first), forward, offset),
             // An empty page after the end leads back to the last page. Test:
-            // `after_the_end_the_way_back_is_the_last_page`.
+            // `the_page_before_an_empty_page_past_the_end_is_the_last_page`.
             None if forward => list_end,
             None => list_start,
         });

@@ -58,7 +58,7 @@ impl MarkLine {
     /// Returns these marks after older ones that an answer may have left out: those before the first mark that both
     /// lines have, as far as [`Marks::PASSED`] allows. Without the older marks, one that moves could outvote the few
     /// marks of a short answer: `regressions/marks-that-a-short-answer-leaves-out.txt`. Test:
-    /// `older_marks_lead_the_few_that_an_answer_shows`.
+    /// `older_marks_precede_the_few_marks_of_a_short_answer`.
     pub(super) fn led_by(mut self, older: &Self) -> Self {
         let is_shown = |mark: &Mark| self.marks.contains(mark);
         let joint = older.served().iter().position(is_shown).unwrap_or(older.passed);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn older_marks_lead_the_few_that_an_answer_shows() {
+    fn older_marks_precede_the_few_marks_of_a_short_answer() {
         for (older, shown, expected) in [
             ("abc|d", "cd|", "bcd|"),
             ("abc|d", "d|", "bcd|"),

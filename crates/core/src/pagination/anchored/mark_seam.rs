@@ -97,7 +97,7 @@ impl MarkReader<'_> {
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         // If the second reading has other items, an item may have crossed the seam. Test:
-        // `an_answer_that_shows_other_items_the_second_time_makes_no_seam`.
+        // `an_answer_whose_second_reading_differs_does_not_prove_a_seam`.
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(&seam, found, Some(view)).await;
         }

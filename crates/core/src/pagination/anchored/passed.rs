@@ -110,7 +110,7 @@ impl PassedItems {
     ///
     /// A taken item that is now beyond the boundary leaves the page, and is read again at its new place. A taken item
     /// that isn't shown at all stays on the page, because its neighbours may be the ones that were moved. Test:
-    /// `the_marks_are_those_of_what_the_latest_answer_shows`.
+    /// `the_marks_of_a_page_agree_with_its_latest_answer`.
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
@@ -158,7 +158,7 @@ impl PassedItems {
         for (spot, taken) in self.spots.iter_mut().filter(|(_, taken)| *taken) {
             let mark = self.views[spot.view].mark(order, marker, spot.place);
             // An item that moved beyond the place reached is read again there. Test:
-            // `the_marks_are_those_of_what_the_latest_answer_shows`.
+            // `the_marks_of_a_page_agree_with_its_latest_answer`.
             if beyond.contains(&mark) {
                 *taken = false;
                 left_out.push(mark);
@@ -188,7 +188,7 @@ impl PassedItems {
                 break;
             }
             // The upstream may list an item twice, as a join of tables does. Test:
-            // `an_id_is_known_in_any_spelling_and_served_once`.
+            // `an_item_is_served_once_although_the_spelling_of_its_id_changes`.
             let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_are_those_of_what_the_latest_answer_shows() {
+    fn the_marks_of_a_page_agree_with_its_latest_answer() {
         for (limit, answers, items, line) in [
             // One answer, and two that meet.
             (2, &[(0, "abcdef", 3)][..], "de", "cde|f"),

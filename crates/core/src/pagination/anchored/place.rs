@@ -69,13 +69,14 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
         _ if unbroken && longest == seen.len() => place(chains.last()?.cut),
         Some((least, most)) if least <= most => {
             let cut = chains.iter().filter(|chain| chain.size == longest).map(|chain| chain.cut).min()?;
-            // The place contradicts no majority of the marks. Test: `the_page_begins_where_no_majority_is_harmed`.
+            // The place contradicts no majority of the marks. Test:
+            // `a_page_begins_where_most_of_the_marks_place_the_boundary`.
             place(cut.clamp(least, most))
         }
         // No other item is between the marks. Whichever mark has moved, only marked items could be skipped or repeated,
         // and the served ones are recognised.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
-        // Any place here could skip items that stood still. Test: `without_a_majority_nothing_is_decided`.
+        // Any place here could skip items that stood still. Test: `a_place_without_a_majority_of_marks_is_lost`.
         _ => None,
     }
 }
@@ -117,7 +118,7 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
             let in_view = || still.iter().map(|seen| seen.rank);
             let line: Vec<usize> = before.iter().copied().chain(in_view()).chain(after.iter().copied()).collect();
             // Marks that stood still decide only if they outnumber those that moved. Test:
-            // `a_decision_of_a_part_of_the_list_holds_wherever_the_other_marks_are`.
+            // `a_certain_place_in_a_part_of_the_list_agrees_with_every_other_mark`.
             let possible = (unseen.before || before.is_empty())
                 && (unseen.after || after.is_empty())
                 && line.is_sorted_by(|one, other| one < other)
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_begins_where_no_majority_is_harmed() {
+    fn a_page_begins_where_most_of_the_marks_place_the_boundary() {
         for (list, expected) in [
             ("xabcdex", "xabc|dex"),
             // Items that were put between the last served and the first unserved item are served.
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_majority_nothing_is_decided() {
+    fn a_place_without_a_majority_of_marks_is_lost() {
         for list in ["", "xyz", "dxc", "dxxcxa", "exdxcxb"] {
             assert_eq!(page(list), "lost", "{list}");
         }
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn no_minority_of_moved_marks_does_harm() {
+    fn a_minority_of_moved_marks_causes_no_loss_or_repetition() {
         let mut decided = 0;
         each_minority(|list, stays| {
             let text: String = list.iter().collect();
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_of_a_part_of_the_list_holds_wherever_the_other_marks_are() {
+    fn a_certain_place_in_a_part_of_the_list_agrees_with_every_other_mark() {
         let (mut certain, mut uncertain) = (0, 0);
         each_minority(|list, stays| {
             for from in 0..list.len() {

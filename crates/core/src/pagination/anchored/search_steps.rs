@@ -119,7 +119,7 @@ impl MarkReader<'_> {
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         // The end of the list, not a cap, makes an answer short if it reaches the total. Test:
-        // `an_answer_that_the_end_makes_short_is_no_cap`.
+        // `a_short_answer_at_the_end_is_not_taken_for_a_cap`.
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)

@@ -296,7 +296,7 @@ impl Sightings {
             self.line.is_in_place(sight.rank, at, self.boundary, self.way)
         };
         // Only the marks right next to the boundary fix its place. Test:
-        // `an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last`.
+        // `a_seam_is_proven_by_the_last_item_and_not_by_an_earlier_item`.
         let is_beside = |sight: &Sight| sight.rank == passed || sight.rank + 1 == passed;
         let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
         if decision.open || sights.len() == all || read_now {

@@ -196,7 +196,7 @@ fn a_client_that_deletes_the_items_it_reads_goes_on() {
 }
 
 #[test]
-fn a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end() {
+fn a_walk_ends_although_the_total_is_always_too_high() {
     for limit in [1, 7, 20, 50] {
         for overcount in [1, 30] {
             let mut list = List { overcount, ..List::numbered(Family::Offset, 0..60) };
@@ -272,7 +272,7 @@ fn a_boundary_that_is_gone_is_an_end_only_in_an_empty_list() {
 }
 
 #[test]
-fn after_the_end_the_way_back_is_the_last_page() {
+fn the_page_before_an_empty_page_past_the_end_is_the_last_page() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let first = list.page(start(), 30).unwrap();
     list.items.truncate(30);
@@ -300,7 +300,7 @@ fn items_without_ids_are_known_by_their_bytes() {
 }
 
 #[test]
-fn an_id_is_known_in_any_spelling_and_served_once() {
+fn an_item_is_served_once_although_the_spelling_of_its_id_changes() {
     let ids = ["1", "2", "\"k\"", "4", "5", "6", "7", "8"];
     let mut list = List::new(Family::Offset, ids.map(|id| (Some(id.to_owned()), String::new())));
     let first = list.page(start(), 3).unwrap();
@@ -377,7 +377,7 @@ fn items_that_a_silent_cap_hides_from_a_search_are_asked_for_again() {
 }
 
 #[test]
-fn an_answer_that_the_end_makes_short_is_no_cap() {
+fn a_short_answer_at_the_end_is_not_taken_for_a_cap() {
     for family in FAMILIES {
         for (total, hint) in [(false, 122), (false, 126), (true, 122), (true, 126), (true, 200)] {
             // The item served last was moved to the end, two others are gone, and all items are before the hint.
@@ -392,7 +392,7 @@ fn an_answer_that_the_end_makes_short_is_no_cap() {
 }
 
 #[test]
-fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
+fn the_hint_after_a_silently_capped_page_is_correct() {
     for total in [false, true] {
         for cap in [8, 10, 13, 20] {
             let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
@@ -411,7 +411,7 @@ fn a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is() {
 }
 
 #[test]
-fn an_item_cursor_has_its_neighbours() {
+fn the_cursor_of_an_item_has_the_marks_of_its_neighbours() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let first = list.page(start(), 10).unwrap();
     let second = list.page(first.next.clone().unwrap(), 10).unwrap();
@@ -439,7 +439,7 @@ fn marks_are_read_with_the_key_that_made_them() {
 }
 
 #[test]
-fn an_offset_proves_nothing_and_leads_on_by_marks() {
+fn a_page_by_offset_is_positional_and_the_next_page_anchored_by_marks() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let at = |offset| Target { position: Position::At(Offset(offset)), hint: Hint::default() };
     let page = list.page(at(25), 10).unwrap();
@@ -486,7 +486,7 @@ fn a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted() 
 }
 
 #[test]
-fn an_upstream_that_ignores_its_parameters_is_found_out() {
+fn an_upstream_that_ignores_its_paging_parameters_is_refused_as_stuck() {
     for family in FAMILIES {
         let mut list = List { ignores: true, total: false, ..List::numbered(family, 0..60).capped(family, 20) };
         let (mut target, mut pages) = (start(), 0);
@@ -529,7 +529,7 @@ fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
 }
 
 #[test]
-fn keys_lead_to_their_item_by_its_id_wherever_it_stands() {
+fn a_keyed_position_is_found_by_the_id_of_its_item_despite_a_wrong_hint() {
     let anchor = |id: KeyValue| Anchor { keys: vec![KeyValue::Text("old".into())], id };
     let hint = |offset| Hint { offset: Offset(offset), ..Hint::default() };
     let mut list = List::numbered(Family::Offset, 0..60);
@@ -550,7 +550,7 @@ fn keys_lead_to_their_item_by_its_id_wherever_it_stands() {
 
 /// Row: F31
 #[test]
-fn items_that_are_hidden_without_a_word_end_no_list() {
+fn a_walk_goes_on_past_items_that_the_upstream_hides_silently() {
     let mut refused = 0;
     for family in [Family::Offset, Family::Page] {
         for (limit, each) in [(20, 10), (20, 7), (7, 7), (20, 3), (5, 2)] {

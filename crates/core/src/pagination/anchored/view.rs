@@ -124,7 +124,7 @@ impl View {
 /// shows which page that is.
 fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     // Under a silent cap, a page begins at its number times the cap. Test:
-    // `a_place_after_a_page_that_was_capped_in_silence_is_expected_where_it_is`.
+    // `the_hint_after_a_silently_capped_page_is_correct`.
     let capped = cap
         .filter(|cap| answer.items.len() <= *cap as usize)
         .map_or_else(|| slice.size().0, |cap| cap.min(slice.size().0));

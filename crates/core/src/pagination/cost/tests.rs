@@ -50,7 +50,7 @@ fn everywhere(shape: &CostShape, limit: u32) -> Cost {
 }
 
 #[test]
-fn a_few_places_and_limits_stand_for_all_of_them() {
+fn the_cost_at_sampled_places_covers_the_cost_at_every_place() {
     let flipping = |paging| request(paging).flips(true);
     let undeclared = |paging| {
         let mut request = request(paging);
@@ -78,7 +78,7 @@ fn a_few_places_and_limits_stand_for_all_of_them() {
 }
 
 #[test]
-fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
+fn a_page_is_filled_within_the_budget_that_its_computed_cost_states() {
     for (paging, says) in [
         (fixed(10), vec![Said::Total]),
         (fixed(10), vec![]),
@@ -129,7 +129,7 @@ fn tokens_of_as_many_items_as_the_page_take_one_request() {
 }
 
 #[test]
-fn runs_of_equal_keys_walk_up_to_a_length() {
+fn the_longest_tie_run_that_fits_the_budget_is_computed() {
     let mut loose = request(free(Family::Offset, 50));
     let order = Arc::make_mut(&mut loose.order);
     (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
@@ -142,7 +142,7 @@ fn runs_of_equal_keys_walk_up_to_a_length() {
 }
 
 #[test]
-fn an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something() {
+fn the_cost_of_an_end_among_hidden_items_is_bounded() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
     // An item cursor carries no honoured size, so near the end a page is read in small answers.
     let shape = CostShape::new(&request(hidden), false, vec![Said::Total]).without_budget();

@@ -30,7 +30,7 @@ impl CostWalk<'_> {
             // A slice can begin at any offset.
             Family::Offset => vec![0],
             // The offsets in an upstream page at which a page may begin, and those at which it may end. Test:
-            // `a_few_places_and_limits_stand_for_all_of_them`.
+            // `the_cost_at_sampled_places_covers_the_cost_at_every_place`.
             Family::Page => {
                 let ends = [0, 1, 2].map(|past| limit.div_ceil(cap) * cap + cap + past - limit);
                 let mut steps: Vec<u64> =

@@ -133,8 +133,8 @@ pub(in crate::pagination) fn confirm(
     ledger: &Ledger,
 ) -> Confirmed {
     // Under a cap, a page of another size begins before the place that its number names, and so does the page after it:
-    // neither shows the edge. Test: `an_edge_that_begins_before_its_place_confirms_nothing`. A last page that comes
-    // again begins before its place too, and proves nothing about the list beyond:
+    // neither shows the edge. Test: `an_end_is_not_confirmed_by_an_answer_that_begins_before_its_offset`. A last page
+    // that comes again begins before its place too, and proves nothing about the list beyond:
     // `regressions/an-edge-among-hidden-rows.txt`.
     let is_before = begins_before(&edge, came.at_edge.as_ref(), terms.order);
     // An answer from beyond is at its place if it has a new item or repeats the short answer's first item, as a last
@@ -146,7 +146,7 @@ pub(in crate::pagination) fn confirm(
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
     // A request that begins inside the range of the short answer's request shows no more than the edge does. Test:
-    // `a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond`.
+    // `a_request_that_begins_within_the_earlier_range_does_not_overrule_a_count`.
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
@@ -162,13 +162,13 @@ pub(in crate::pagination) fn confirm(
         Ordering::Equal if is_beyond && !is_before => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
         // The last item of the short answer is missing: it was deleted, or is hidden at the edge. Test:
-        // `an_edge_without_the_last_item_that_came_confirms_no_end`.
+        // `an_end_is_not_confirmed_by_an_answer_without_the_last_item`.
         Ordering::Less => return Confirmed::Before,
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
         // An item beyond the requested range denies an end that a total claims. Test:
-        // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
+        // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
         }
@@ -218,7 +218,7 @@ fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, uncheck
     let held_at = items.clone().rfind(|item| stands(*item).is_some_and(|relation| relation.whole.is_eq()));
     items.any(|item| match stands(item) {
         // Values that can't be compared have the sequence of the answer. Test:
-        // `a_last_page_of_opaque_values_that_comes_again_shows_no_more`.
+        // `a_repeated_last_page_of_opaque_values_confirms_the_end`.
         None => held_at.is_none_or(|held_at| item > held_at),
         // Ties come in any order: if the answer contains `last` too, another item of its run proves nothing.
         Some(relation) if relation.strong.is_eq() && loose(order) => held_at.is_none(),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_that_begins_before_its_place_confirms_nothing() {
+    fn an_end_is_not_confirmed_by_an_answer_that_begins_before_its_offset() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
@@ -305,7 +305,7 @@ mod tests {
     /// A list by opaque values, then by the id, repeats its last page past the end. The repeated page shows no further
     /// item.
     #[test]
-    fn a_last_page_of_opaque_values_that_comes_again_shows_no_more() {
+    fn a_repeated_last_page_of_opaque_values_confirms_the_end() {
         let strong = vec![SortKey { kind: Kind::Opaque, ..SortKey::ascending("name") }];
         let order = Order { strong, id: id(), ties: Ties::Ordered, declared: true };
         let answer = |rows: &str| {
@@ -331,7 +331,7 @@ mod tests {
 
     /// A count of more items is only overruled by a request that begins beyond the range of the short answer's request.
     #[test]
-    fn a_request_that_begins_within_what_was_asked_for_shows_nothing_beyond() {
+    fn a_request_that_begins_within_the_earlier_range_does_not_overrule_a_count() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
@@ -351,7 +351,7 @@ mod tests {
 
     /// An edge without the last item doesn't show whether that item was deleted or is hidden, so no end is confirmed.
     #[test]
-    fn an_edge_without_the_last_item_that_came_confirms_no_end() {
+    fn an_end_is_not_confirmed_by_an_answer_without_the_last_item() {
         let order = Order { strong: Vec::new(), id: id(), ties: Ties::Ordered, declared: true };
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };

@@ -54,7 +54,7 @@ impl Honoured {
             }
         }
         // An answer with more items than were requested shows no size. Test:
-        // `a_size_is_honoured_where_as_many_came_as_were_asked_for`.
+        // `a_size_is_honoured_if_an_answer_has_exactly_that_many_items`.
         if count <= asked {
             self.by_page = self.by_page.max(count);
         }
@@ -65,7 +65,7 @@ impl Honoured {
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
         // Otherwise the page's own size would still confirm a short answer as the end. Test:
-        // `a_size_that_is_not_honoured_any_more_is_not_of_this_time_either`.
+        // `a_fallen_cap_lowers_the_honoured_size_of_the_walk_and_of_the_page`.
         self.by_page = self.by_page.min(count);
         self.beyond_start = self.beyond_start.min(count);
     }
@@ -193,13 +193,13 @@ impl End {
             return if holds(Rule::StatusesOnlyAim) { Self::GOES_ON } else { Self::ENDS };
         }
         // An empty answer away from the start doesn't show where the list ends. Test:
-        // `statuses_empty_answers_and_hidden_items_end_nothing`.
+        // `a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items`.
         if count == 0 && !from_start {
             return Self::GOES_ON;
         }
         let reached = begins.saturating_add(count as u64);
         // A count below the number of items received contradicts its own answer, and shows nothing. Test:
-        // `a_count_below_what_came_ends_nothing`.
+        // `a_total_below_the_items_shown_does_not_end_a_list`.
         let over_is_said =
             answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value == reached);
         // A count, or a flag that is computed from one, may be older than the slice:
@@ -212,7 +212,7 @@ impl End {
         }
         if paging.hidden {
             // The other items of a short answer may be hidden. Test:
-            // `statuses_empty_answers_and_hidden_items_end_nothing`.
+            // `a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items`.
             return Self::GOES_ON;
         }
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
@@ -232,7 +232,7 @@ impl End {
         let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
         let is_below = |size: u32| count < used.min(size) as usize;
         // Under a cap, a page by number begins before the place that its number says, and a count seems to end the list
-        // there. Test: `a_count_ends_no_page_that_only_a_size_of_the_first_page_places`.
+        // there. Test: `an_end_by_total_is_only_checked_by_a_size_of_the_first_page_alone`.
         let is_placed = match belief.places {
             PlaceAgreement::Unseen => {
                 let by_number = matches!(slice, Slice::Page { number, .. } if number.0 > 0);
@@ -246,12 +246,12 @@ impl End {
             PlaceAgreement::Differ => false,
         };
         // A cap may let more items through in a first answer than elsewhere. Test:
-        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`. See
+        // `an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone`. See
         // `regressions/an-edge-under-a-first-page-with-more.txt`.
         let is_size_sure = from_start || is_fixed || is_below(belief.honoured.size_beyond_start());
         match belief.witness {
             // A claim that no item follows counts only below a size that the walk has seen filled: under a cap, a stale
-            // count makes the same claim. Test: `the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen`.
+            // count makes the same claim. Test: `a_total_ends_a_short_answer_only_if_the_walk_honoured_a_larger_size`.
             _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => {
                 Self::seen(!(is_placed && is_size_sure))
             }

@@ -175,7 +175,7 @@ impl Evidence {
         let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
         // A count larger than the number of items received denies the end, unless the list changed between two counts.
-        // Test: `a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew`.
+        // Test: `a_higher_total_contradicts_the_end_unless_the_list_was_counted_again`.
         let all_counted = counted
             <= match (hides, recounted) {
                 (true, _) => later.offsets.covers_to,
@@ -184,7 +184,7 @@ impl Evidence {
             };
         let nothing_after = later.is_empty() || comes_again;
         // A count smaller than the number of items received dates from another time, and shows nothing about hidden
-        // items. Test: `a_count_of_fewer_than_come_is_no_end_of_what_is_hidden`.
+        // items. Test: `a_total_below_the_rows_shown_does_not_end_a_list_with_hidden_rows`.
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
@@ -197,7 +197,7 @@ impl Evidence {
             answer,
             offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
             // No single answer shows both the end and the seam. Test:
-            // `joined_answers_prove_no_more_than_two_that_agree`.
+            // `evidence_of_joined_answers_is_at_most_checked`.
             end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
             checked: true,
             assumed: Assumed::default(),
@@ -216,7 +216,7 @@ impl Evidence {
         let from_start = slice.begins().0 == 0;
         let mut end = End::judge(&answer, slice, begins, from_start, paging, belief);
         // A count that places an answer implies by itself that no item follows, so the count isn't a second witness.
-        // Test: `a_count_that_places_an_answer_is_no_second_evidence_of_its_end`. See
+        // Test: `an_end_by_a_total_that_also_determines_the_offset_is_only_checked`. See
         // `regressions/last-page-again-and-cut.txt`.
         end.checked |= end.ends && counted;
         let used = answer.size.unwrap_or(u32::MAX).min(slice.size().0);
@@ -435,7 +435,7 @@ impl Evidence {
     ///
     /// If ties are shuffled, part of a run may come twice by chance. This answer therefore must contain more than one
     /// run, end the list, or reach an exact total, which leaves no room for its items to come again. Test:
-    /// `a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more`.
+    /// `a_shuffled_run_repeated_by_chance_is_not_a_repeated_last_page`.
     #[must_use]
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
@@ -494,7 +494,7 @@ pub(in crate::pagination) fn loose(order: &Order) -> bool {
 /// anchor's strings may have been cut.
 pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
     // The upstream sorts by the whole string, and a cursor keeps only its beginning. Test:
-    // `texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs`.
+    // `texts_that_agree_up_to_their_truncation_are_used_as_one_whole_run`.
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }
@@ -531,13 +531,13 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
     let count = answer.items.len() as u64;
     // A last page that comes again ends where the list does. So does a page that would extend beyond the total: a
     // silent cap has made it a page of a smaller size. Hidden items make pages short as well, so they are excluded.
-    // Test: `a_count_of_another_time_moves_no_page_among_hidden_rows`.
+    // Test: `an_outdated_total_moves_no_page_among_hidden_rows`.
     let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
-    // An answer may name any offset. Test: `an_echo_that_lies_neither_skips_nor_ends`.
+    // An answer may name any offset. Test: `a_wrong_offset_in_an_answer_neither_skips_items_nor_ends_a_walk`.
     let believed = believed.min(begins);
     (Offset(believed.min(last_page)).believed().0, last_page < believed)
 }

@@ -35,7 +35,7 @@ impl Evidence {
         for (first, again) in readings {
             // A slice that differs the second time shows that the list changed in between. Tests:
             // `items_that_move_across_a_seam_while_it_is_read_are_not_left_out`,
-            // `a_page_that_is_the_same_at_its_two_ends_alone_is_another_one`.
+            // `a_page_with_equal_ends_and_a_different_middle_is_a_different_page`.
             if !first.same_items(&again) {
                 return Err(Unjoined::Changed(Box::new(again)));
             }
@@ -47,7 +47,7 @@ impl Evidence {
         if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
             // An item that leaves one of two neighbours pulls the first item of the next slice into it unseen:
             // `regressions/a-chain-of-hidden-rows.txt`. Test:
-            // `a_seam_beside_no_slice_that_is_read_twice_joins_nothing`.
+            // `slices_are_joined_only_beside_a_slice_that_is_read_twice`.
             return Err(Unjoined::Apart);
         }
         let is_adrift = |three: &[(Self, bool)]| !three[0].1 && !three[2].1 && three[1].0.is_loose_run(order);
@@ -77,7 +77,7 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     for pair in parts.windows(2) {
         let [earlier, later] = pair else { continue };
         // An equal page shows that the list has ended only if both pages have the same size. An answer that names a
-        // false beginning leads back to itself. Test: `an_answer_that_leads_back_to_itself_is_no_end`.
+        // false beginning leads back to itself. Test: `an_answer_that_claims_an_earlier_offset_does_not_end_a_list`.
         let elsewhere = earlier.slice.begins() < later.slice.begins();
         let same_size = earlier.slice.size() == later.slice.size();
         let comes_again = ledger.repeats() && elsewhere && same_size && earlier.comes_again(order, later);
@@ -96,7 +96,7 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
 ///
 /// Under a silent cap only pages of one size are neighbours, and an answer cut by a limit of bytes or time leaves a gap
 /// before the next page. The earlier slice must therefore have all requested items, as many items as the later one, or
-/// as many as the size that it states. Tests: `pages_of_two_sizes_are_no_neighbours_under_a_silent_cap`,
+/// as many as the size that it states. Tests: `pages_of_two_sizes_are_not_neighbours_under_a_silent_cap`,
 /// `pages_of_which_the_first_was_cut_have_a_gap_between_them`.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
@@ -114,7 +114,7 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
         Slice::Page { .. } => filled(earlier) && in_place,
     };
     // An answer that names another offset than the requested one doesn't begin at the seam. Test:
-    // `a_page_that_says_it_begins_elsewhere_is_no_neighbour`.
+    // `a_page_that_states_another_offset_is_not_a_neighbour`.
     let elsewhere = later.answer.offset.is_some_and(|said| said != later.slice.begins().0);
     adjoining && !elsewhere
 }
@@ -136,7 +136,7 @@ mod tests {
     /// Two neighbouring slices are read once each. A row that leaves the first pulls the first row of the second into
     /// it.
     #[test]
-    fn a_seam_beside_no_slice_that_is_read_twice_joins_nothing() {
+    fn slices_are_joined_only_beside_a_slice_that_is_read_twice() {
         let order = Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered);
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };

@@ -82,7 +82,7 @@ impl Ledger {
         let hint = &target.hint;
         // If the cursor is no farther from its end of the list than the largest size, the walk may have seen only its
         // first answer, which may have more items than later ones. Test:
-        // `a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled`.
+        // `an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone`.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
             honoured: Honoured::before(hint.honoured, beyond_start),
@@ -133,8 +133,8 @@ impl Ledger {
     /// A page begins where its number says only if each page before it has as many items as were requested. If the
     /// first page has more than the others, or if a silent cap shortens pages, an item seems to be at two offsets. An
     /// item at the same offset in both answers shows that the pages before it are full. Tests:
-    /// `a_count_ends_no_page_that_stands_at_two_places` and
-    /// `a_count_ends_no_page_that_stands_elsewhere_than_its_cursor`.
+    /// `an_end_by_total_is_only_checked_if_items_are_at_two_offsets` and
+    /// `an_end_by_total_is_only_checked_if_the_offset_differs_from_the_cursor`.
     fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
         // A page that a count places is `checked` anyway, and a page without a count doesn't end the list.
@@ -213,7 +213,7 @@ mod tests {
 
     /// An upstream gives two items a page, but four on the first one, so items of later pages are at two offsets.
     #[test]
-    fn a_count_ends_no_page_that_stands_at_two_places() {
+    fn an_end_by_total_is_only_checked_if_items_are_at_two_offsets() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let mut ledger = Ledger::of_sizes(0, false);
         let mut end_of = |number: u64, size: u32, ids: &str| {
@@ -249,7 +249,7 @@ mod tests {
 
     /// The cap falls from ten to five in the middle of a walk: the second page of eight has the items from offset 5.
     #[test]
-    fn a_count_ends_no_page_that_stands_elsewhere_than_its_cursor() {
+    fn an_end_by_total_is_only_checked_if_the_offset_differs_from_the_cursor() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let end_after = |id: KeyValue, offset: u64, total: u64, is_flipped: bool, ids: &[&str]| {
             let hint = Hint { offset: Offset(offset), total: Some(total), honoured: 10, ..Hint::default() };
@@ -284,7 +284,7 @@ mod tests {
 
     /// The first page has one item more than the cap of two, and is the only one that honoured a size of three.
     #[test]
-    fn a_count_ends_no_page_that_only_a_size_of_the_first_page_places() {
+    fn an_end_by_total_is_only_checked_by_a_size_of_the_first_page_alone() {
         let end_of_last = |sizes: Sizes, target: Target| {
             let paging = Paging::new(Family::Page, sizes);
             let mut ledger = Ledger::new(&target, &paging);
@@ -310,7 +310,7 @@ mod tests {
 
     /// The first answer has one item more than the cap of ten, and an outdated count equals the offset reached.
     #[test]
-    fn a_count_ends_no_list_by_a_size_that_the_first_answer_alone_filled() {
+    fn an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone() {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let end_of_second = |hint: Hint, answers: &[(u64, u32, usize)]| {
             let mut ledger = Ledger::new(&Target { position: Position::End, hint }, &paging);

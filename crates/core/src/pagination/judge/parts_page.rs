@@ -236,7 +236,7 @@ impl PartsPage {
             stretches.iter().any(is_of)
         };
         // A list that is sorted by the id has the order of the run only if all its items belong to the run. Test:
-        // `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
+        // `an_answer_to_a_filter_for_a_run_is_checked_against_its_keys`.
         let mut answers = part.answers.iter();
         if asked.by_id && !answers.all(|answer| (0..answer.items.len()).all(|item| within(answer, item))) {
             return None;
@@ -247,7 +247,7 @@ impl PartsPage {
             return self.is_past_the_last(part).then_some(Level::Checked);
         };
         // An item that an equality lets through doesn't show how the filter compares greater values. Test:
-        // `an_anchor_proves_a_filter_that_compares_and_no_other`.
+        // `a_shown_anchor_proves_a_range_filter_and_no_equality_filter`.
         let holding = stretches.iter().find(|stretch| stretch.compares && stretch.holds(anchor, &self.order));
         let has_equals = holding.is_some() && !asked.by_id;
         if shows(part, &self.order, has_equals, anchor)? {
@@ -269,7 +269,7 @@ impl PartsPage {
             });
         }
         // If the answer has neither the anchor nor an item after it, the list may have ended, or the filter may let no
-        // item through. Test: `an_empty_filtered_answer_is_no_end`.
+        // item through. Test: `an_empty_filtered_answer_does_not_end_a_list`.
         let shows_nothing = part.items.is_empty();
         // A filter that should let the anchor's own value through, but shows no item with that value, may compare only
         // the date, or in another time zone. Only the whole list distinguishes this from a deleted anchor
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_anchor_proves_a_filter_that_compares_and_no_other() {
+    fn a_shown_anchor_proves_a_range_filter_and_no_equality_filter() {
         let key = |name: &str| SortKey { kind: Kind::Number, ..SortKey::ascending(name) };
         let order = Arc::new(Order { strong: vec![key("rank")], id: key("id"), ties: Ties::Ordered, declared: true });
         let number = |digits: &str| KeyValue::Number(digits.into());

@@ -66,7 +66,7 @@ impl LookedUp {
         let unkept = || rows::unkept(answer, &request.order, 0);
         let now = answer.anchor(&request.order, 0).ok_or_else(unkept)?;
         // An upstream may return another item than the requested one. Test:
-        // `keys_of_another_item_are_not_the_place_of_the_item_looked_up`.
+        // `keys_looked_up_for_another_item_of_the_tie_run_are_refused`.
         if !is_the_item(request, pivot, answer, &now) {
             return Ok(Self::OtherItem);
         }
@@ -75,7 +75,7 @@ impl LookedUp {
 }
 
 /// Returns whether an item's resource belongs to the pivot. An id that the client wrote has no type, so it is compared
-/// by its spelling. Tests: `keys_of_another_item_are_not_the_place_of_the_item_looked_up`,
+/// by its spelling. Tests: `keys_looked_up_for_another_item_of_the_tie_run_are_refused`,
 /// `an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;

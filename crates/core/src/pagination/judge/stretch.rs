@@ -127,7 +127,7 @@ impl FilterStretch {
                 },
                 _ if lets_later_through(*comparison, key) => {
                     // An exclusive filter excludes its own value. Test:
-                    // `an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be`.
+                    // `an_exclusive_filter_by_uuids_is_trusted_and_its_pages_are_checked`.
                     from = at(value, if is_exclusive { Side::After } else { Side::Before });
                 }
                 _ => to = at(value, if is_exclusive { Side::Before } else { Side::After }),

@@ -229,7 +229,7 @@ impl Passage<'_> {
         let asked = &self.pages[number].asked;
         // Only an upstream page that was requested in the direction of reading begins at the seam. Tests:
         // `a_page_back_from_the_first_upstream_page_leaves_its_seam_open`,
-        // `a_place_before_the_next_item_of_another_page_leaves_its_seam_open`.
+        // `a_place_before_an_item_of_another_upstream_page_leaves_its_seam_unproven`.
         asked.way == self.way
             && match &asked.token {
                 None => true,
@@ -410,7 +410,7 @@ mod tests {
     const BESIDE: (Option<&str>, &[&str]) = (Some("t"), &["44", "55", "66"]);
 
     #[test]
-    fn a_page_is_checked_where_each_upstream_page_begins_among_the_items_gone_through() {
+    fn a_page_by_token_is_checked_if_its_upstream_pages_overlap() {
         let request = request(order(Ties::Ordered), start());
         let items = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
         assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items, (3, None)), Some(Level::Checked));
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_page_after_the_place_begins_a_page_only_if_it_was_handed_out_for_that() {
+    fn an_upstream_page_begins_a_page_only_if_its_token_names_that_place() {
         let beyond = |token| [(Some(token), ["44", "55"].as_slice())];
         let (there, handed_out) = ([(0, 0), (0, 1)], after(item("33")));
         let mut amid = handed_out.clone();
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_the_upstreams_word() {
+    fn a_page_by_token_has_an_end_only_if_the_upstream_declares_the_end() {
         let request = request(order(Ties::Ordered), start());
         let page = |next| {
             let pages = vec![upstream_page(&request, None, FIRST.1, next)];

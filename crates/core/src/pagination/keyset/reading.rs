@@ -43,7 +43,8 @@ struct Reading {
     /// The number of answers that consisted of a single run of more than a few items.
     one_runs: u32,
     /// The largest size that the walk has seen honoured in filtered lists. Sizes of the whole list don't count, because
-    /// an upstream may have different caps for the two. Test: `a_size_honoured_in_the_whole_list_ends_no_filtered_one`.
+    /// an upstream may have different caps for the two. Test:
+    /// `a_size_honoured_in_the_whole_list_does_not_end_a_filtered_list`.
     honoured: u32,
     gathered: Gathered,
 }
@@ -163,7 +164,7 @@ impl Reading {
             self.before_run.map_or(u32::MAX, NonZeroU32::get).min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.page();
         // An upstream may have a lower cap for the whole list than for a filtered one. Test:
-        // `a_size_honoured_in_a_filtered_list_ends_no_whole_one`.
+        // `a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list`.
         let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
         // Only a run that is read separately is requested in the order of the ids. Test:
@@ -364,7 +365,7 @@ impl Reading {
     async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.gathered.page.is_full() {
             // The page is full, and the part was only to show whether an item follows. A filter that is ignored shows
-            // items that were already read. Test: `a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come`.
+            // items that were already read. Test: `a_run_that_a_filter_for_nulls_repeats_is_not_a_next_page`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
         // A run in the order of its ids can be read in several answers. Test:

@@ -76,7 +76,7 @@ fn every_kind_in_both_directions_takes_one_request_a_page() {
 }
 
 #[test]
-fn a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely() {
+fn a_filter_neither_widened_nor_proven_loses_rows_with_more_stored_digits() {
     use crate::pagination::rules::{Rule, without};
     let lists = || {
         [
@@ -97,7 +97,7 @@ fn a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely(
 }
 
 #[test]
-fn a_declared_grain_widens_what_looks_whole() {
+fn filters_by_values_that_look_whole_are_widened_by_the_declared_grain() {
     for direction in [Ascending, Descending] {
         for (grain, cell) in [
             (Grain::Digits(0), (|row| model::coarse(row * 333_331, 0, true)) as fn(i64) -> Cell),
@@ -132,7 +132,7 @@ fn composite_orders_with_mixed_directions_are_walked_in_full() {
 }
 
 #[test]
-fn far_after_the_first_key_the_others_are_filtered_by_too() {
+fn filters_use_the_later_keys_in_long_runs_of_the_first_key() {
     for nulls in [Nulls::None, Nulls::First, Nulls::Last] {
         for (first, second) in [(Ascending, Ascending), (Ascending, Descending), (Descending, Ascending)] {
             let mut keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Number, second)];
@@ -212,7 +212,7 @@ fn is_null(item: &Item) -> bool {
 }
 
 #[test]
-fn filters_that_can_not_be_right_are_not_asked_for() {
+fn filters_that_the_kind_of_a_key_cannot_support_are_not_requested() {
     let long = |row: i64| model::text(&format!("{}{:03}", "x".repeat(64), row));
     let letter = |row: i64| word(&["b", "a", "c"], row);
     let ranks = || Kind::Rank(["a", "b", "c"].map(String::from).to_vec());
@@ -290,7 +290,7 @@ fn filter_of_equal(can: Comparisons) -> Comparisons {
 }
 
 #[test]
-fn an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be() {
+fn an_exclusive_filter_by_uuids_is_trusted_and_its_pages_are_checked() {
     let mut list = List::new(Vec::new(), (0..50).map(|_| Vec::new()));
     for (number, row) in list.rows.iter_mut().enumerate() {
         row.cells = vec![uuid(i64::try_from(number).unwrap())];
@@ -315,7 +315,7 @@ fn filters_that_are_ignored_cost_requests_and_no_items() {
 }
 
 #[test]
-fn the_end_that_is_refused_is_where_the_list_ends_by_now() {
+fn the_nearest_place_of_a_refused_last_page_is_the_present_end() {
     let mut list = by(Kind::Number, Ascending, |_| model::whole(7));
     list.rows.truncate(8);
     (list.cap, list.paging.sizes) = (4, Sizes::Fixed(4));
@@ -325,7 +325,7 @@ fn the_end_that_is_refused_is_where_the_list_ends_by_now() {
 }
 
 #[test]
-fn a_filter_for_nulls_that_shows_the_list_again_promises_nothing() {
+fn an_ignored_filter_for_nulls_is_not_evidence_of_a_next_page() {
     for (ignores, nulls, more) in
         [(true, 0, false), (true, 1, true), (false, 0, false), (false, 1, true), (false, 9, true)]
     {
@@ -495,7 +495,7 @@ fn deletes_between_pages_neither_skip_nor_repeat() {
 }
 
 #[test]
-fn an_empty_filtered_answer_is_no_end() {
+fn an_empty_filtered_answer_does_not_end_a_list() {
     // The filter compares another value than the one that the list is sorted by, so it lets no item through.
     let mut list = by(Kind::Number, Ascending, model::whole);
     let first = list.page(start(), 7).unwrap();
@@ -564,7 +564,7 @@ fn a_page_that_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end(
 }
 
 #[test]
-fn between_two_whole_numbers_there_may_be_others() {
+fn fractions_between_two_whole_keys_are_not_skipped() {
     let cell = |row: i64| {
         if row == 30 { model::coarse(3_500_000, 1, false) } else { model::whole(if row < 30 { 3 } else { 4 }) }
     };
@@ -583,7 +583,7 @@ fn between_two_whole_numbers_there_may_be_others() {
 }
 
 #[test]
-fn a_look_at_a_run_asks_no_deeper_than_is_answered() {
+fn a_request_within_a_tie_run_respects_the_greatest_depth() {
     let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..40).map(|_| vec![model::whole(1)]));
     list.paging.sizes = Sizes::Listed(vec![3, 7, 11, 15]);
     list.paging.max_depth = Some(9);

@@ -160,13 +160,13 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
         (Some(exclusive), Some(value.clone()))
     } else {
         // The next value is unknown: even between two whole numbers there may be others. Test:
-        // `between_two_whole_numbers_there_may_be_others`.
+        // `fractions_between_two_whole_keys_are_not_skipped`.
         return None;
     };
     let mut filters: Vec<Filter> =
         comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
     // Filters by values let no nulls through. Test:
-    // `nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls`.
+    // `nulls_after_a_long_run_are_requested_only_if_filters_for_nulls_exist`.
     if nulls == NullsStand::After {
         if !can.nulls {
             return None;

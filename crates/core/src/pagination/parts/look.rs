@@ -39,7 +39,7 @@ impl BoundaryLook {
         let window = Window { from, to: before.saturating_add(2), before: 0, after: most };
         let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
         // The upstream doesn't answer a slice beyond its depth limit, so the look is cut there. Test:
-        // `a_look_at_a_run_asks_no_deeper_than_is_answered`.
+        // `a_request_within_a_tie_run_respects_the_greatest_depth`.
         plan::within(paging, slice).map(Self)
     }
 

@@ -62,7 +62,7 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
         // Filters by values let no nulls through, wherever these are. Test:
-        // `filters_that_can_not_be_right_are_not_asked_for`.
+        // `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
         Nulls::Unsaid => None,
         Nulls::None => Some(NullsStand::Nowhere),
         Nulls::First => Some(NullsStand::Before),
@@ -125,7 +125,7 @@ pub(in crate::pagination) fn parts_after(
             Some(vec![after(Filter::Or(either), before)])
         }
         // Filters by values let no nulls through, so nulls are a separate part. Test:
-        // `a_filter_for_nulls_that_shows_the_list_again_promises_nothing`.
+        // `an_ignored_filter_for_nulls_is_not_evidence_of_a_next_page`.
         NullsStand::After => Some(vec![after(from_here_on, before), Part::from_its_start(null(Comparison::Null))]),
     }
 }
@@ -163,7 +163,7 @@ pub(in crate::pagination) fn from_on(
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };
     match widened {
         // A filter by the widened value also lets through the items whose stored values are finer than the shown ones.
-        // Test: `a_filter_that_is_neither_widened_nor_proven_loses_what_is_stored_more_finely`.
+        // Test: `a_filter_neither_widened_nor_proven_loses_rows_with_more_stored_digits`.
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), true)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), true)),
         Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), true)),

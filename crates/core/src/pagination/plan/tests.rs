@@ -99,7 +99,7 @@ fn a_confirmation_shows_the_last_item_and_the_place_after_it() {
 }
 
 #[test]
-fn a_seam_is_two_pages_with_nothing_between() {
+fn a_seam_is_read_by_two_adjacent_pages() {
     let fixed = paging(Family::Page, Sizes::Fixed(15));
     let page = |number, size| Slice::Page { number: PageNumber(number), size: PageSize(size) };
     assert_eq!(seam(&fixed, None, 29, 1, 16), Some((page(1, 15), page(2, 15))));

@@ -85,7 +85,8 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
             if span.of(&answer.body) == b"null" && column == ids {
                 return Cause::NoId.said(format!("{name} is null in item {number} of an answer"));
             }
-            // A null with a declared place can be compared. Test: `a_null_with_a_place_is_not_blamed`.
+            // A null with a declared place can be compared. Test:
+            // `nulls_with_a_declared_place_are_not_reported_as_the_fault`.
             if span.of(&answer.body) == b"null" && matches!(key.nulls, Nulls::Unsaid | Nulls::None) {
                 return Cause::Null.said(format!(
                     "{name} is null in item {number} of an answer, and the order of nulls is not declared: set \
@@ -241,7 +242,7 @@ mod tests {
 
     /// The first item has a null rank, and the scores have two types. Only a null without a declared place is reported.
     #[test]
-    fn a_null_with_a_place_is_not_blamed() {
+    fn nulls_with_a_declared_place_are_not_reported_as_the_fault() {
         let raw = ["null", "1", "7", "2", "\"x\"", "8"];
         let ends = raw.iter().scan(0, |end, text| {
             *end += u32::try_from(text.len()).unwrap();

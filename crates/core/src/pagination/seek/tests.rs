@@ -111,7 +111,7 @@ fn a_deleted_pivot_is_found_by_what_a_cache_remembers_alone() {
 }
 
 #[test]
-fn an_id_alone_means_where_the_item_is_now() {
+fn a_pivot_without_a_fingerprint_is_at_the_present_place_of_its_item() {
     let mut list = list();
     let id = KeyValue::Number(list.rows[30].id().to_owned());
     let pivot = Pivot { id: id.clone(), fingerprint: None };
@@ -176,7 +176,7 @@ fn an_id_in_lower_case_finds_the_item_that_spells_it_in_upper_case() {
 }
 
 #[test]
-fn keys_of_another_item_are_not_the_place_of_the_item_looked_up() {
+fn keys_looked_up_for_another_item_of_the_tie_run_are_refused() {
     // Ten rows form a run, so each of them has the pivot's keys.
     let mut list = list();
     for row in &mut list.rows[..10] {
@@ -241,7 +241,7 @@ fn keys_that_are_known_by_now_cost_no_request() {
 }
 
 #[test]
-fn a_page_at_the_start_instead_of_before_a_lost_pivot_is_no_exact_one() {
+fn a_first_page_served_for_a_changed_pivot_is_flagged_as_unproven() {
     let mut list = list();
     let second = list.walk(start(), 7).remove(1);
     let (target, _) = sought(&list, second.previous.clone().unwrap());

@@ -168,7 +168,7 @@ impl<'p> Asker<'p> {
             }
             self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
             // A count of rows that no client is shown looks like a depth limit, until halving has come down to the rows
-            // that are shown. Test: `an_end_past_which_nothing_is_answered_is_no_depth_limit`.
+            // that are shown. Test: `an_end_beyond_which_requests_fail_is_not_taken_for_a_depth_limit`.
             if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);
             }

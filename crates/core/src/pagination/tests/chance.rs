@@ -9,7 +9,7 @@ use crate::pagination::{
 };
 
 #[test]
-fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
+fn equal_answers_by_chance_are_not_taken_for_an_ignored_parameter() {
     for family in [Family::Offset, Family::Page] {
         for hinted in [5, 11, 18, 26] {
             // The first forty rows tie. The place to find is after this run, and its hint is inside the run.

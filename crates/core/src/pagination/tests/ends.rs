@@ -41,7 +41,7 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
 }
 
 #[test]
-fn a_size_that_is_not_honoured_any_more_is_not_of_this_time_either() {
+fn a_fallen_cap_lowers_the_honoured_size_of_the_walk_and_of_the_page() {
     let list = numbers(Family::Offset, 40);
     let slice = Slice::Offset { from: Offset(0), size: window::PageSize(20) };
     let mut honoured = Honoured::before(20, 20);
@@ -64,7 +64,7 @@ fn a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts() {
 /// If the cap falls while a page is read, a page number means another page, which begins earlier and is as short as the
 /// last page would be.
 #[test]
-fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
+fn a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies() {
     let mut list = numbers(Family::Page, 41);
     (list.total, list.honoured, list.paging.sizes) = (Some(41), 4, Sizes::Free { least: 1, most: Some(4) });
     let key = |row: u64| KeyValue::Number((10_000 + row).to_string());
@@ -138,7 +138,7 @@ fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {
 
 /// Row: F31
 #[test]
-fn rows_that_are_hidden_without_a_word_end_no_list() {
+fn silently_hidden_rows_do_not_end_a_list() {
     for family in [Family::Offset, Family::Page] {
         for limit in [7, 20] {
             let hides = |row: &[u8]| row[9] == b'3' || (row[8] == b'4' && row[9] == b'7');
@@ -199,7 +199,7 @@ fn an_end_that_two_answers_show_is_the_end_whatever_a_count_says() {
 }
 
 #[test]
-fn an_end_past_which_nothing_is_answered_is_no_depth_limit() {
+fn an_end_beyond_which_requests_fail_is_not_taken_for_a_depth_limit() {
     let past_end = |list: &List, slice: Slice| {
         let answer = list.answer(slice);
         let is_past = answer.items.is_empty() && slice.begins().0 > 0;
@@ -352,7 +352,7 @@ fn an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start() {
 }
 
 #[test]
-fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
+fn a_silently_hidden_stretch_of_rows_does_not_end_a_list() {
     // The gap after the last visible row is longer than a small answer, and more rows are beyond the requested slice.
     // If more rows are hidden than two answers cover, no answer shows that the list goes on.
     for family in [Family::Offset, Family::Page] {
@@ -416,7 +416,7 @@ fn pages_that_lean_on_a_checked_end_are_checked() {
 /// All items of the answer come before the anchor. Only the end, which no request confirms, shows that no item is in
 /// between.
 #[test]
-fn a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged() {
+fn a_page_before_an_item_is_flagged_if_its_proof_assumes_the_end() {
     for (family, kept) in [Family::Offset, Family::Page].into_iter().flat_map(|family| [(family, 0), (family, 3)]) {
         let mut list = List { verify: Verify::WhenCheap, ..numbers(family, kept) };
         let gone = Anchor { keys: vec![KeyValue::Number("99999".into())], id: KeyValue::Number("99999".into()) };

@@ -84,7 +84,7 @@ fn pages_of_a_fixed_size_are_read_as_one_chain() {
 }
 
 #[test]
-fn an_answer_that_leads_back_to_itself_is_no_end() {
+fn an_answer_that_claims_an_earlier_offset_does_not_end_a_list() {
     // Ranks rise where a bit of `rises` is set. Two rows come in each answer, and some answers claim to begin at the
     // start.
     for rises in 0..16_u64 {
@@ -106,7 +106,7 @@ fn an_answer_that_leads_back_to_itself_is_no_end() {
 }
 
 #[test]
-fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
+fn a_place_at_which_pages_of_every_size_end_is_found_by_the_page_before() {
     let mut list = list(60, Verify::Always);
     list.cap = u32::MAX;
     list.paging = Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Listed(vec![9, 18, 36])) };
@@ -119,7 +119,7 @@ fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
 }
 
 #[test]
-fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
+fn a_last_page_with_the_whole_list_has_no_previous_page() {
     for limit in [1, 2, 3, 5] {
         let mut list = List { total: Some(3), ..list(3, Verify::Always) };
         (list.cap, list.honoured) = (100, 7);
@@ -133,7 +133,7 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
 }
 
 #[test]
-fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
+fn an_offset_outside_of_two_capped_pages_is_not_taken_for_the_end() {
     // Each answer states a cap, under which two pages of another size begin before the requested offset.
     for (run, most) in (1..6).flat_map(|run| [(run, 6), (run, 7), (run, 9)]) {
         let rows = (0..60).map(|row: u64| ((100 - (59 - row) / run).to_string(), (1_000 + row).to_string()));
@@ -153,7 +153,7 @@ fn an_offset_that_two_pages_do_not_hold_is_not_the_end() {
 }
 
 #[test]
-fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
+fn an_end_is_at_most_checked_if_the_total_determines_its_offset() {
     // No row after the first 58 is ever shown, and a page has at most 42 rows. The dialect declares neither.
     let rows = (1_000..1_059).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { cap: 42, total: Some(59), ties: Ties::Ordered, ..List::new(Family::Page, rows) };

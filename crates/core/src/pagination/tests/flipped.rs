@@ -11,7 +11,7 @@ use crate::pagination::{
 };
 
 #[test]
-fn a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again() {
+fn equal_pages_of_the_list_and_its_flipped_list_are_not_a_repeated_page() {
     for (size, count) in [(5, 12), (5, 15), (20, 50), (20, 60)] {
         for before in count - 3..count + 4 {
             let strong = vec![key("rank", Kind::Number, Direction::Ascending)];

@@ -24,7 +24,7 @@ fn hidden_rows_are_no_end_while_a_total_says_more() {
 }
 
 #[test]
-fn a_count_of_fewer_than_come_is_no_end_of_what_is_hidden() {
+fn a_total_below_the_rows_shown_does_not_end_a_list_with_hidden_rows() {
     let mut list = List::new(Family::Offset, (1_000..1_062).map(|rank| (rank.to_string(), rank.to_string())));
     (list.paging.hidden, list.cap, list.ties) = (true, 33, Ties::Ordered);
     let last = list.page_of(start(), 22, visible).unwrap();
@@ -42,7 +42,7 @@ fn a_count_of_fewer_than_come_is_no_end_of_what_is_hidden() {
 }
 
 #[test]
-fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
+fn an_outdated_total_moves_no_page_among_hidden_rows() {
     let rows = (1_000..1_041).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { ties: Ties::Ordered, cap: 33, ..List::new(Family::Page, rows) };
     list.paging = Paging { hidden: true, ..Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(33) }) };
@@ -71,7 +71,7 @@ fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
 }
 
 #[test]
-fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
+fn a_silent_cap_among_hidden_rows_skips_no_visible_row() {
     const ROWS: u64 = 70;
     // Visible rows are isolated: the hidden stretches between them are longer than an answer.
     let patterns: [fn(u64) -> bool; 5] = [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
+fn texts_that_agree_up_to_their_truncation_are_used_as_one_whole_run() {
     // The upstream sorts by the whole string, and the ids of the run are in another order. An anchor in the run
     // therefore doesn't show which items come before it.
     let long = "x".repeat(64);
@@ -44,7 +44,7 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
 }
 
 #[test]
-fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
+fn opaque_values_with_unordered_ties_determine_no_place() {
     // If case is ignored, five rows are one run, but no answer shows where it ends.
     let names = ["Adam", "Smith", "smith", "SMITH", "Smith", "sMith", "Young", "Zoe"];
     let rows = || names.iter().enumerate().map(|(row, name)| (format!("\"{name}\""), (100 + row).to_string()));

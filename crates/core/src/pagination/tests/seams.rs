@@ -79,7 +79,7 @@ fn items_that_move_across_a_seam_while_it_is_read_are_not_left_out() {
 }
 
 #[test]
-fn a_page_that_is_the_same_at_its_two_ends_alone_is_another_one() {
+fn a_page_with_equal_ends_and_a_different_middle_is_a_different_page() {
     // 30 and 50 are at the two ends of the second page in the first and in the last state. In between 20 was on that
     // page, but the first reading didn't show this.
     let put_before = vec![0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90];
@@ -130,7 +130,7 @@ fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
 }
 
 #[test]
-fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
+fn a_page_that_states_another_offset_is_not_a_neighbour() {
     for counts in [false, true] {
         let mut list = List { cap: 3, total: counts.then_some(12), ..list(Sizes::Fixed(3), &tens()) };
         // The upstream answers a request for the second page with the third page, and states its offset.
@@ -150,7 +150,7 @@ fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
 }
 
 #[test]
-fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
+fn pages_of_two_sizes_are_not_neighbours_under_a_silent_cap() {
     let all: Vec<u64> = (0..30).collect();
     for (sizes, cap) in [(vec![2, 3], 2), (vec![3, 4], 3), (vec![2, 3, 5], 2), (vec![2, 3, 5], 3), (vec![3, 5], 3)] {
         for (place, total, limit) in (4..20).flat_map(|place| {
@@ -173,7 +173,7 @@ fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
 }
 
 #[test]
-fn a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more() {
+fn a_shuffled_run_repeated_by_chance_is_not_a_repeated_last_page() {
     for size in [2, 3] {
         // Four rows tie and are shuffled with each query, so two pages may show the same rows.
         let rows = (0..4).map(|id| ("7".to_owned(), (100 + id).to_string()));

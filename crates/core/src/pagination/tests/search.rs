@@ -258,7 +258,7 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
 }
 
 #[test]
-fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
+fn a_search_in_an_upstream_that_ignores_its_parameter_is_refused_as_stuck() {
     for family in [Family::Offset, Family::Page] {
         let list = Numbers { count: 100, cap: 100, family, past: Past::Nothing, counts: false };
         let ignored = |list: &Numbers, slice: Slice| {

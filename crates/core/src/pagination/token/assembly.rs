@@ -103,7 +103,7 @@ impl TokenPage<'_> {
             }
         } else {
             // The next page reads this upstream page once more, which isn't a circle. Test:
-            // `pages_straddle_where_sizes_do_not_align`.
+            // `pages_span_upstream_pages_whose_sizes_do_not_align`.
             (self.again(upstream_page, way, rest.start), self.circle.before)
         };
         let Some(PageEntry { token, token_way, depth, beyond }) = place else {
@@ -130,7 +130,7 @@ impl TokenPage<'_> {
             return Ok(None);
         };
         // A walk back passes the same upstream pages again, which isn't a circle:
-        // `regressions/without-loops-begin-anew.txt`. Test: `going_back_and_forth_is_no_circle`.
+        // `regressions/without-loops-begin-anew.txt`. Test: `walks_back_and_forth_are_not_taken_for_a_loop_of_tokens`.
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle.now };
         let (within, run) = if self.is_keyed {
             let order = &self.request.order;
@@ -156,7 +156,7 @@ impl TokenPage<'_> {
         let before = upstream_page.len() - passed;
         if tokens.by_item {
             let at_the_start = upstream_page.asked().token.is_none() && before == 0;
-            // No item comes before the first page. Test: `items_continue_their_list`.
+            // No item comes before the first page. Test: `the_id_of_the_last_item_continues_a_list`.
             if way.is_backward() && (at_the_start || !tokens.backward) {
                 return Ok(None);
             }
@@ -235,7 +235,7 @@ impl TokenPage<'_> {
         let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
         let next = upstream_page.anchor(order, index).ok()?;
         // If another upstream page shows an item in between, that item would be lost if the cursor named the later one
-        // as the next. Test: `the_item_before_a_page_is_not_told_where_another_one_came_between`.
+        // as the next. Test: `the_item_before_a_page_is_left_out_if_another_item_came_in_between`.
         let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
         let between = self.pages.read.iter().any(is_between);
         (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))

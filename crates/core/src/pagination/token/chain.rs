@@ -43,7 +43,7 @@ impl Around {
             return PlaceAmid::Nowhere;
         }
         // As many marks may have moved as stood still, so a place between them could skip items. Test:
-        // `the_longest_chain_decides`.
+        // `the_longest_chain_of_marks_determines_the_place`.
         if best * 2 <= seen {
             return PlaceAmid::Disagreed;
         }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_chain_decides() {
+    fn the_longest_chain_of_marks_determines_the_place() {
         let around = Around { passed: marks(&[1, 2, 3]), ahead: marks(&[4, 5]) };
         for (items, hint, expected) in [
             (&[0, 1, 2, 3, 4, 5, 6][..], 4, at(4, 0)),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_page_may_show_what_was_beside_the_last_item() {
+    fn the_next_upstream_page_is_needed_if_the_last_item_is_an_earlier_mark() {
         let around = Around { passed: marks(&[1, 2, 3]), ahead: vec![] };
         for (items, expected) in
             [(&[0, 1][..], true), (&[0, 2], true), (&[1, 0], false), (&[2, 3], false), (&[], false)]
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn among_equal_items_the_hint_decides() {
+    fn the_hint_determines_the_place_among_equal_items() {
         let around = Around { passed: marks(&[1, 1, 1]), ahead: marks(&[1, 1]) };
         let items = marks(&[1; 20]);
         assert_eq!(around.find(&items, 10), at(10, 0));

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn every_circle_is_met_soon() {
+    fn every_loop_of_tokens_is_found_within_the_bound() {
         for end in 0..40 {
             for back in 0..=end {
                 let around = end - back + 1;

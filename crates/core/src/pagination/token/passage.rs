@@ -297,7 +297,7 @@ impl TokenPage<'_> {
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
             // A token that leads to its own page would be followed for ever. Test:
-            // `an_upstream_that_ignores_its_item_is_stuck`.
+            // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
             Lead::Token(token) if last.asked().way == self.way && last.asked().token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }

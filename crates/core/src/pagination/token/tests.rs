@@ -196,7 +196,7 @@ fn sizes_that_align_take_one_request_a_page() {
 }
 
 #[test]
-fn pages_straddle_where_sizes_do_not_align() {
+fn pages_span_upstream_pages_whose_sizes_do_not_align() {
     for declared in [true, false] {
         let mut list = Upstream::new(three_pages());
         list.order.declared = declared;
@@ -357,7 +357,7 @@ fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
 }
 
 #[test]
-fn going_back_and_forth_is_no_circle() {
+fn walks_back_and_forth_are_not_taken_for_a_loop_of_tokens() {
     let mut list = Upstream::new(three_pages()).undeclared().tokens(|tokens| tokens.backward = true);
     list.pages[1].previous = Some("p");
     list.pages.push(Given { asked: ("p", true), ..given("", &["1", "2"], Some("a")) });
@@ -443,7 +443,7 @@ fn by_item() -> Upstream {
 }
 
 #[test]
-fn items_continue_their_list() {
+fn the_id_of_the_last_item_continues_a_list() {
     let mut list = by_item();
     list.paging.end = EndEvidence::Flag;
     let first = list.page(&start(), 2).unwrap();
@@ -471,7 +471,7 @@ fn items_continue_their_list() {
 }
 
 #[test]
-fn an_upstream_that_ignores_its_item_is_stuck() {
+fn an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck() {
     for declared in [true, false] {
         let mut list = by_item();
         list.order.declared = declared;
@@ -570,7 +570,7 @@ fn marks_made_with_an_older_key_are_compared_with_that_key() {
 }
 
 #[test]
-fn edges_are_named_as_the_order_allows() {
+fn edges_are_keyed_in_a_declared_order_and_marked_otherwise() {
     let page = Upstream::new(three_pages()).page(&start(), 3).unwrap();
     let keyed = |id: &str| Item::Keyed(Anchor { keys: vec![], id: KeyValue::Number(id.into()) });
     assert_eq!(page.edges, Some((keyed("1"), keyed("3"))));

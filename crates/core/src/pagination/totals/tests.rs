@@ -28,7 +28,7 @@ fn told(page: &Page) -> Option<u64> {
 }
 
 #[test]
-fn a_filtered_answer_tells_no_total_of_the_list() {
+fn the_total_of_a_filtered_answer_is_not_reported_for_the_list() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Upstream, false);
     assert_eq!(told(&first), Some(60));
@@ -40,7 +40,7 @@ fn a_filtered_answer_tells_no_total_of_the_list() {
 }
 
 #[test]
-fn no_total_is_told_if_none_is_wanted() {
+fn no_total_is_reported_if_the_route_omits_totals() {
     let mut list = list(true);
     let first = page(&mut list, start(), Totals::Omit, true);
     assert_eq!((told(&first), first.next.clone().unwrap().hint.total), (None, Some(60)));
@@ -48,7 +48,7 @@ fn no_total_is_told_if_none_is_wanted() {
 }
 
 #[test]
-fn a_count_goes_beside_the_first_request_where_no_answer_will_tell() {
+fn a_count_is_requested_with_the_first_request_if_answers_have_no_total() {
     for tells in [true, false] {
         let mut list = list(tells);
         let first = page(&mut list, start(), Totals::Count, false);
@@ -62,7 +62,7 @@ fn a_count_goes_beside_the_first_request_where_no_answer_will_tell() {
 }
 
 #[test]
-fn the_first_page_tells_for_the_whole_walk() {
+fn the_total_of_the_first_page_is_reported_on_the_whole_walk() {
     for (tells, counts, expected) in [(true, false, Some(60)), (false, true, Some(60)), (false, false, None)] {
         let mut list = list(tells);
         let first = page(&mut list, start(), Totals::FirstPage, counts);

@@ -42,7 +42,7 @@ impl KeyWatch {
             return None;
         }
         // Measured by the list's own order, a sorted answer of the flipped list would be out of order. Test:
-        // `filters_that_can_not_be_right_are_not_asked_for`.
+        // `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
         if listing.flipped {
             return rows::disordered_texts(answer, &order.flipped());
         }

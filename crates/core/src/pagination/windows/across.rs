@@ -25,7 +25,7 @@ impl KeyReader<'_> {
     /// covers it.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
         // The offset only ever falls, so the loop ends. Test:
-        // `a_last_page_that_comes_again_unsaid_promises_nothing_before_it`.
+        // `an_undeclared_repeated_last_page_is_not_evidence_of_a_previous_page`.
         if let Some(offset) = self.offset_by_count() {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);

@@ -38,7 +38,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     }
     if loose {
         // Runs are seldom twice as long as the longest one seen. If none was seen, the window is at least
-        // `LOOSE_RUN_LEAST` offsets wide. Test: `runs_as_long_as_the_first_page_could_close_are_closed_later_too`.
+        // `LOOSE_RUN_LEAST` offsets wide. Test: `tie_runs_that_the_first_page_can_close_are_closed_on_every_page`.
         let least = match run {
             0 => LOOSE_RUN_LEAST.saturating_sub(to - from),
             run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_RUN_MOST),

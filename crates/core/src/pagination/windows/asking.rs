@@ -65,7 +65,7 @@ impl KeyReader<'_> {
             && let Some(total) = self.asker.ledger.total()
         {
             // If only small sizes were seen filled, a page takes many answers. Those after the counted end would be
-            // useless. Test: `an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something`.
+            // useless. Test: `the_cost_of_an_end_among_hidden_items_is_bounded`.
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }

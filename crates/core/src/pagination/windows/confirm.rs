@@ -126,7 +126,7 @@ impl KeyReader<'_> {
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, came: Came) -> KeyNext {
         // Beyond the upstream's depth limit no items can be requested or read later, so the edge decides alone.
         // Otherwise an answer from beyond shows the items after hidden ones, even if the dialect declares no hidden
-        // items. Test: `rows_that_are_hidden_without_a_word_end_no_list`.
+        // items. Test: `silently_hidden_rows_do_not_end_a_list`.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
@@ -136,7 +136,7 @@ impl KeyReader<'_> {
         let from_beyond = beyond.as_ref().map(|(asked, answer)| (asked.slice, answer));
         match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved. Test:
-            // `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+            // `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Confirmed::Edge(Ok(view)) if self.ends_before_more(&view) => Ok(self.go_on_among_hidden()),
             Confirmed::Edge(view) => {
                 Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))

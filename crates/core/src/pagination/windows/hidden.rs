@@ -77,7 +77,7 @@ impl KeyReader<'_> {
             }
         }
         // A silent cap can't be distinguished from hidden rows. Test:
-        // `a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts`.
+        // `a_silent_cap_among_hidden_rows_skips_no_visible_row`.
         if matches!(slice, Slice::Offset { .. }) {
             self.asker.sizes.assumed_cap = Some(self.trusted_size().0);
         }

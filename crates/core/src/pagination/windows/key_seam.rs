@@ -118,14 +118,14 @@ impl KeyReader<'_> {
         }
         match joined {
             // Two answers agree on an end that a third one has disproved. Test:
-            // `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+            // `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart | Unjoined::Adrift(_)) => {
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
                     // The slices before an empty one don't extend to it, so the list ends somewhere before it. Test:
-                    // `a_seam_after_the_end_is_looked_for_before_it`.
+                    // `a_seam_that_is_past_the_new_end_is_found_before_the_end`.
                     self.search.bracket.missed(Side::Before, end, end);
                 }
                 self.apart(short_first, first_of_last)
@@ -140,7 +140,7 @@ impl KeyReader<'_> {
         self.seams.one_size = true;
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
             self.suspect_cap(count);
-            // No end before this item is trusted. Test: `a_stretch_that_is_hidden_without_a_word_ends_no_list`.
+            // No end before this item is trusted. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             self.ending.beyond = first_of_last.or_else(|| self.ending.beyond.take());
         }
         self.again()
@@ -188,7 +188,7 @@ impl KeyReader<'_> {
     /// may be the end, which is then confirmed at once.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
         // A count can end only a page that is at its own place. Test:
-        // `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
+        // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         if self.is_another_place(&joined) {
             return self.again();
         }
@@ -220,7 +220,7 @@ impl KeyReader<'_> {
                 self.missed_among_hidden(view, edge, side)
             }
             // A cap makes both pages begin before the requested offset. Test:
-            // `an_offset_that_two_pages_do_not_hold_is_not_the_end`.
+            // `an_offset_outside_of_two_capped_pages_is_not_taken_for_the_end`.
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;

@@ -64,7 +64,7 @@ impl KeyReader<'_> {
         let before = self.search.bracket;
         self.search.bracket.missed(side, view.begins(), view.reaches());
         // An answer of the flipped list shows the same items as another place of the list, without coming again. Test:
-        // `a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again`.
+        // `equal_pages_of_the_list_and_its_flipped_list_are_not_a_repeated_page`.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
@@ -147,7 +147,7 @@ impl KeyReader<'_> {
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
         // Ties that come in any order may come alike by chance. Test:
-        // `ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter`.
+        // `equal_answers_by_chance_are_not_taken_for_an_ignored_parameter`.
         let same = (one.same_items(other) && (self.asker.ledger.repeats() || !one.is_loose_run(&self.request.order)))
             || (self.asker.ledger.repeats() && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
@@ -155,7 +155,7 @@ impl KeyReader<'_> {
 
     /// Continues after the same items came from two places: either the upstream repeats its last page past the end, or
     /// it ignores the offset. The answer from the start shows which. Test:
-    /// `an_upstream_that_ignores_its_parameter_is_said_to_be_stuck`.
+    /// `a_search_in_an_upstream_that_ignores_its_parameter_is_refused_as_stuck`.
     async fn repeated(&mut self, one: Missed, other: Missed) -> KeyNext {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
         if self.asker.ledger.repeats() {

@@ -78,7 +78,7 @@ impl KeyReader<'_> {
             return Err(Refusal::TooDeep.into());
         }
         // No answer contains the whole run, so none shows which of its items were served. Test:
-        // `a_run_longer_than_any_answer_is_said_to_be_one`.
+        // `a_tie_run_longer_than_any_answer_is_refused_as_a_tie_run`.
         Err(self.run_too_long())
     }
 

@@ -118,7 +118,7 @@ impl KeyReader<'_> {
     /// Returns whether only a total makes an answer the end of the list, while all its items come before the boundary.
     /// If a cap fell, or if a repeated last page was cut, the answer is another page, from before the boundary. The
     /// total then proves nothing about the items after it. Test:
-    /// `a_page_of_another_place_is_not_the_end_that_a_total_tells`.
+    /// `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
     pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();

@@ -88,7 +88,8 @@ fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
 
 pub(super) fn read_marks(rest: &mut ByteReader<'_>) -> Option<Marks> {
     let counts = rest.byte()?;
-    // Each side has two bits. The other four bits have no meaning. Test: `other_encodings_are_refused`.
+    // Each side has two bits. The other four bits have no meaning. Test:
+    // `encodings_that_the_codec_never_writes_are_refused`.
     if counts >> 4 != 0 {
         return None;
     }

@@ -50,7 +50,7 @@ fn text(text: &str) -> KeyValue {
 }
 
 #[test]
-fn claims_come_back_as_they_were() {
+fn claims_are_decoded_as_they_were_encoded() {
     let mut random = Random::new(19);
     for _ in 0..20_000 {
         let target = random_target(&mut random);
@@ -262,7 +262,7 @@ fn spellings_of_numbers_are_kept() {
 }
 
 #[test]
-fn kinds_of_values_do_not_run_into_each_other() {
+fn values_of_different_kinds_have_distinct_encodings() {
     let values = [
         KeyValue::Null,
         KeyValue::Boolean(false),
@@ -302,7 +302,7 @@ fn a_uuid_takes_seventeen_bytes() {
 ///
 /// Row: A04
 #[test]
-fn other_encodings_are_refused() {
+fn encodings_that_the_codec_never_writes_are_refused() {
     let uuid = b"0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b";
     let uuid_as_text = [&[ITEM, 0, 0x40 + 36][..], uuid].concat();
     let long_offset = |end| [&[AT][..], &[0xff; 9], &[end]].concat();

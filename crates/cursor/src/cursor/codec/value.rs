@@ -104,7 +104,7 @@ fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
             // A UUID in upper case is encoded as a string, which keeps its spelling. Test:
-            // `kinds_of_values_do_not_run_into_each_other`.
+            // `values_of_different_kinds_have_distinct_encodings`.
             _ => return None,
         };
         packed[digits / 2] = packed[digits / 2] << 4 | digit;
@@ -137,7 +137,7 @@ pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
             let length = rest.varint()?;
             let spelling = std::str::from_utf8(rest.take(length)?).ok()?;
             // An integer has its own kind. Its spelling would be a second encoding. Test:
-            // `other_encodings_are_refused`.
+            // `encodings_that_the_codec_never_writes_are_refused`.
             if Integer::from_spelling(spelling).is_some() {
                 return None;
             }

@@ -102,7 +102,7 @@ fn an_unreadable_payload_with_a_valid_tag_is_reported() {
 }
 
 #[test]
-fn a_text_that_is_no_cursor_is_foreign() {
+fn a_text_that_is_not_a_cursor_is_reported_as_foreign() {
     for text in ["", "x", "AQE", "eyJvIjo0MH0", "AQE=", "\u{1b}[2J", &"A".repeat(200)] {
         assert_eq!(inspect(Some(ring()), text).finding, Finding::Foreign, "{text:?}");
         assert_eq!(inspect(None, text).finding, Finding::Foreign, "{text:?}");
@@ -129,7 +129,7 @@ fn every_position_can_be_shown() {
 }
 
 #[test]
-fn positions_and_hints_are_told_in_words() {
+fn positions_and_hints_are_described_in_words() {
     let [a, b] = [Mark::of(0xab), Mark::of(0xff_0000_0001)];
     let marks = || Marks { before: vec![a, b], after: Vec::new() };
     let pivot = |fingerprint| Pivot { id: text("7"), fingerprint };

@@ -56,7 +56,7 @@ fn sealed_and_signed_are_not_interchangeable() {
 
 /// An expired cursor of the other form is invalid, not expired, because the form is checked before the age.
 #[test]
-fn the_form_comes_before_the_age() {
+fn an_expired_cursor_of_the_other_form_is_invalid() {
     let (keys, here) = (ring(), context());
     let expiry = Some(Expiry { now: NOW, ttl: 400 });
     for made in [false, true] {

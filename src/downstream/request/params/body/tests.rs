@@ -157,7 +157,7 @@ fn problems_of_a_body_name_their_place() {
 
 /// A paging member of the upstream makes a request an old client's, and isn't part of its filters.
 #[test]
-fn old_requests_page_in_their_bodies() {
+fn paging_members_in_a_body_make_a_legacy_request() {
     let known = parameters();
     let new = read(&known, "", r#"{"x":1,"payload":{"size":5,"after":"c"}}"#).unwrap();
     for (body, parameter, pairs, same) in [
@@ -183,7 +183,7 @@ fn old_requests_page_in_their_bodies() {
 
 /// A POST request that passes to the upstream is recognized by its query, before its body is read.
 #[test]
-fn requests_that_pass_are_recognised_by_their_query() {
+fn legacy_requests_by_post_that_pass_are_recognised_by_their_query() {
     let with = |in_body: bool, unmarked| {
         let legacy = LegacySettings { policy: Some(LegacyPolicy::Passthrough), unmarked, ..LegacySettings::default() };
         let roles = [(Role::Cursor, located("cursor".to_owned())), (Role::Limit, located("limit".to_owned()))];
@@ -211,7 +211,7 @@ fn requests_that_pass_are_recognised_by_their_query() {
 }
 
 #[test]
-fn places_that_can_not_be_told_apart_are_faults() {
+fn ambiguous_places_of_parameters_in_bodies_are_reported() {
     let named = |roles: &'static [(Role, &'static str)]| {
         move |list: &mut ListSettings| {
             list.envelope.parameters = roles.iter().map(|(role, name)| (*role, located((*name).to_owned()))).collect();

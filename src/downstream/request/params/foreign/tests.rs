@@ -126,7 +126,7 @@ fn names_of_other_envelopes_are_refused() {
 }
 
 #[test]
-fn requests_that_pass_keep_their_parameters() {
+fn legacy_requests_that_pass_keep_sort_parameters_of_other_apis() {
     for (policy, unmarked, query, passes) in [
         (Some(LegacyPolicy::Passthrough), Unmarked::New, "page=2&orderBy=x&per_page=5", true),
         (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "orderBy=x&per_page=5", true),

@@ -59,7 +59,7 @@ fn read(sorting: &Sorting, query: &str) -> String {
 }
 
 #[test]
-fn all_grammars_mean_the_same() {
+fn sorts_in_all_grammars_parse_to_the_same_order() {
     const MEANT: &str = "-created_at +email +id";
     for query in [
         "sort=-created_at,%2Bemail",
@@ -120,7 +120,7 @@ fn contradicting_and_unreadable_orders_are_refused() {
 
 /// `sort_by` and `order_by` don't set an order if the list can't be sorted, or if these names have another role.
 #[test]
-fn fields_beside_directions_are_taken_where_the_names_are_free() {
+fn sort_by_and_order_by_set_an_order_unless_the_names_have_another_role() {
     let fixed = Sorting { sortable: Vec::new(), takes_pair: false, ..django() };
     assert!(!fixed.covers(b"sort_by") && !fixed.covers(b"order_by"));
     assert_eq!(read(&fixed, "sort=email"), "sort_invalid sort");

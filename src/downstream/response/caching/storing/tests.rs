@@ -59,7 +59,7 @@ fn the_strictest_answer_decides_whether_a_page_is_stored() {
 }
 
 #[test]
-fn the_shortest_freshness_decides() {
+fn the_shortest_freshness_of_the_answers_applies_to_the_page() {
     const CC: &str = "cache-control";
     /// The freshness and the age, in seconds, and whether the page may be served stale.
     type Life = (Option<u64>, u64, bool);

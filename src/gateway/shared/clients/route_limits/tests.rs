@@ -67,7 +67,7 @@ fn left(limited: &LimitedRequest) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn the_store_decides_and_is_charged_the_rest() {
+async fn the_decision_of_the_store_applies_and_later_units_are_charged() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
     answer(&store, Some([standing(0, 4), standing(0, 7)]));
     let mut limited = begin(&limits, &store);
@@ -125,7 +125,7 @@ async fn a_client_that_was_admitted_is_not_refused_from_memory() {
 /// If the store doesn't answer, the process decides by the last answer and asks only once for each request. It gives no
 /// unit back to the store that the store might not have taken.
 #[tokio::test]
-async fn a_silent_store_is_asked_once_and_leaves_the_process_alone() {
+async fn a_store_that_does_not_answer_is_queried_once_for_each_request() {
     let (limits, store) = (limits(), Arc::<ScriptedStore>::default());
     answer(&store, Some([standing(0, 1), standing(0, 8)]));
     begin(&limits, &store).admit().await.unwrap();

@@ -51,7 +51,7 @@ fn lost_purge_numbers_make_misses_until_all_are_read() {
 
 /// Row: A24
 #[test]
-fn an_older_state_is_not_believed() {
+fn an_older_state_of_purges_from_the_store_is_rejected() {
     let purges = OtherPurges::default();
     told(&purges, Some(&news(9, 5, &[(7, 5)])));
     assert_eq!(told(&purges, None).1, None, "no purge from the fifth on");
@@ -71,7 +71,7 @@ fn an_older_state_is_not_believed() {
 /// A reply to an earlier question may arrive after the reply to a later question. The smaller number is then not taken
 /// for a counter that went back, and the states of two series aren't mixed.
 #[test]
-fn replies_that_overtake_one_another_are_told_apart() {
+fn a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back() {
     let purges = OtherPurges::default();
     told(&purges, Some(&news(9, 3, &[])));
     let (first, second) = (purges.ask("purges", KEY), purges.ask("purges", KEY));
@@ -107,7 +107,7 @@ fn pages_in_memory_are_dropped_when_a_purge_is_learnt() {
 
 /// From the time at which a purge is recorded until the store is known to have it, no page of the purged place is used.
 #[test]
-fn a_purge_that_the_store_may_lack_counts() {
+fn a_purge_not_yet_in_the_store_already_applies() {
     let purges = OtherPurges::default();
     told(&purges, Some(&news(9, 3, &[])));
     let noted = purges.note_unwritten([(KEY, 7), (2, 7)].into_iter());

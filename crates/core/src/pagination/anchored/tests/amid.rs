@@ -34,7 +34,7 @@ fn in_pages_of(size: u32) -> List {
 }
 
 #[test]
-fn an_item_read_a_moment_ago_is_no_proof_unless_it_is_the_last() {
+fn a_seam_is_proven_by_the_last_item_and_not_by_an_earlier_item() {
     for moved in [7, 8] {
         // The first seven items are deleted, and `moved` is put back to its old offset: it is in place, although the
         // list shifted.
@@ -67,7 +67,7 @@ fn answers_that_count_otherwise_make_no_seam() {
 }
 
 #[test]
-fn an_answer_that_shows_other_items_the_second_time_makes_no_seam() {
+fn an_answer_whose_second_reading_differs_does_not_prove_a_seam() {
     let all: Vec<u32> = (0..60).collect();
     // An item of the first page is deleted, and another is appended: every answer keeps its length and its total.
     let moved: Vec<u32> = (0..61).filter(|id| *id != 3).collect();
@@ -105,7 +105,7 @@ fn two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen() {
 }
 
 #[test]
-fn two_items_that_move_back_while_a_page_is_read_leave_no_other_out() {
+fn no_item_is_skipped_if_two_items_move_back_while_a_page_is_read() {
     let moved = |all: u32, block: u32, to: u32| -> Vec<u32> {
         (1..to).chain([block, block + 1]).chain((to..block).chain(block + 2..=all)).collect()
     };

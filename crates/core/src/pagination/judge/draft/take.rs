@@ -46,7 +46,7 @@ impl Draft {
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.wanted.ground == Ground::Whole {
             // Items beyond an exact total contradict the total, which is then dropped. An empty answer contradicts no
-            // total. Test: `a_total_that_the_items_disprove_is_not_told`.
+            // total. Test: `a_total_below_the_number_of_items_is_not_reported`.
             let seen = view.shown_to();
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
@@ -245,7 +245,7 @@ impl Draft {
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
         let is_past = offset >= view.reaches();
         // A page of a smaller size than was requested begins before the offset, and shows nothing about it. Test:
-        // `a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for`.
+        // `a_page_of_a_smaller_size_is_not_served_as_the_requested_offset`.
         let elsewhere = offset < view.offsets.asked_to || view.falls_short;
         let may_hold = view.end.short || (!view.is_empty() && !view.end.ends && elsewhere);
         if is_past && may_hold && !counted_out {
@@ -318,7 +318,7 @@ impl Draft {
                 Some(false)
             } else {
                 // If only a count places the answer at the very start, the count isn't trusted, and the start is read.
-                // Test: `a_last_page_that_is_all_there_is_promises_nothing_before_it`.
+                // Test: `a_last_page_with_the_whole_list_has_no_previous_page`.
                 Some(true).filter(|_| candidates.start > 0 || view.offsets.begins > 0)
             };
         }
@@ -353,7 +353,7 @@ impl Draft {
     fn rest_on(&mut self, view: &Evidence, on_end: bool) {
         self.weakness.checked |= view.checked || (on_end && view.end.checked);
         // A page that relies on an assumed end isn't proven. Test:
-        // `a_page_before_an_item_that_rests_on_an_assumed_end_is_flagged`.
+        // `a_page_before_an_item_is_flagged_if_its_proof_assumes_the_end`.
         self.weakness.assumed |= on_end && view.assumed.right;
     }
 

@@ -101,7 +101,7 @@ fn a_flag_ends_a_list_alone_only_where_it_comes_from_the_slice() {
 }
 
 #[test]
-fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
+fn a_total_ends_a_short_answer_only_if_the_walk_honoured_a_larger_size() {
     for (total, by_walk, expected) in [
         (exactly(15), 20, "exact"),
         (exactly(15), 6, "exact"),
@@ -131,7 +131,7 @@ fn the_claim_of_an_answer_counts_against_a_size_that_the_walk_has_seen() {
 }
 
 #[test]
-fn a_count_below_what_came_ends_nothing() {
+fn a_total_below_the_items_shown_does_not_end_a_list() {
     for (from, total) in [(10, exactly(14)), (10, exactly(0)), (0, exactly(4))] {
         let says = |case: &mut Case| (case.from, case.answer.total) = (from, total);
         assert_eq!(judged(says), "short", "from {from}, {total:?}");
@@ -167,7 +167,7 @@ fn a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown() 
 }
 
 #[test]
-fn statuses_empty_answers_and_hidden_items_end_nothing() {
+fn a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items() {
     assert_eq!(judged(|case| case.answer.standing = Standing::PastEnd), "goes on");
     let nothing = |case: &mut Case| (case.answer.items, case.answer.total) = (items(0), exactly(10));
     assert_eq!(judged(nothing), "goes on");
@@ -181,7 +181,7 @@ fn statuses_empty_answers_and_hidden_items_end_nothing() {
 }
 
 #[test]
-fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
+fn a_size_is_honoured_if_an_answer_has_exactly_that_many_items() {
     for (count, size, hidden, by_walk, by_page) in [
         (20, None, false, 20, 20),
         (5, None, false, 0, 5),

@@ -62,7 +62,7 @@ impl Evidence {
         let mut run = group.start..group.start;
         for place in group {
             // The run extends at least to the last item with this value. Test:
-            // `a_value_that_comes_again_ends_the_run_of_all_between`.
+            // `a_repeated_opaque_value_makes_one_run_of_all_rows_in_between`.
             run.end = run.end.max(last[&value(place)] + 1);
             if place + 1 == run.end {
                 runs.push(run.clone());

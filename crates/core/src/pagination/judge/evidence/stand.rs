@@ -76,7 +76,7 @@ impl Evidence {
         }
         if !compares_ids(order, anchor) {
             // Only the anchor itself could show its place, and the answer doesn't contain it. Test:
-            // `ids_that_compare_otherwise_than_they_are_sorted_place_no_anchor_among_opaque_values`.
+            // `an_anchor_among_opaque_values_is_not_placed_by_ids_as_text`.
             return Err(Unplaced::Apart { left, right });
         }
         let unknown = Unplaced::Apart { left: false, right: false };

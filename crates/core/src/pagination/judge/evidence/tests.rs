@@ -63,7 +63,7 @@ fn anchor(text: &str, id: &str) -> Anchor {
 }
 
 #[test]
-fn joined_answers_prove_no_more_than_two_that_agree() {
+fn evidence_of_joined_answers_is_at_most_checked() {
     let order = order(&[], Ties::Ordered);
     let part = |offset: u64, ids: &[[&str; 1]]| view(from(offset, 2), answer(ids), &order).unwrap();
     let joined = Evidence::join(part(0, &[["1"], ["2"]]), part(2, &[["3"], ["4"]]), &order, false, false).unwrap();
@@ -71,7 +71,7 @@ fn joined_answers_prove_no_more_than_two_that_agree() {
 }
 
 #[test]
-fn a_count_of_one_more_denies_the_end_unless_the_list_was_counted_anew() {
+fn a_higher_total_contradicts_the_end_unless_the_list_was_counted_again() {
     let order = order(&[], Ties::Ordered);
     for (recounted, ends) in [(false, false), (true, true)] {
         let earlier = view(from(0, 5), counted(answer(&[["1"], ["2"], ["3"]]), 4), &order).unwrap();
@@ -96,7 +96,7 @@ fn the_start_is_as_sure_as_the_end_of_the_flipped_list() {
 }
 
 #[test]
-fn a_count_that_places_an_answer_is_no_second_evidence_of_its_end() {
+fn an_end_by_a_total_that_also_determines_the_offset_is_only_checked() {
     let page = Slice::Page { number: PageNumber(2), size: PageSize(10) };
     for (total, checked) in [(23, false), (15, true)] {
         let belief = Belief { honoured: Honoured::before(10, 10), places: PlaceAgreement::Agree, ..Belief::default() };
@@ -125,7 +125,7 @@ fn a_run_is_arranged_only_where_its_ties_come_in_any_order() {
 }
 
 #[test]
-fn after_a_coarse_key_the_others_tell_no_runs_apart() {
+fn keys_after_a_key_with_a_coarse_grain_do_not_separate_tie_runs() {
     let mut order = order(&[Kind::Number, Kind::Number], Ties::Ordered);
     let rows = || answer(&[["1", "9", "1"], ["1", "3", "2"], ["2", "5", "3"]]);
     assert!(view(from(0, 3), rows(), &order).is_err());
@@ -140,7 +140,7 @@ fn after_a_coarse_key_the_others_tell_no_runs_apart() {
 }
 
 #[test]
-fn a_value_that_comes_again_ends_the_run_of_all_between() {
+fn a_repeated_opaque_value_makes_one_run_of_all_rows_in_between() {
     let order = order(&[Kind::Opaque], Ties::Ordered);
     let rows = answer(&[["\"S\"", "1"], ["\"s\"", "2"], ["\"S\"", "3"], ["\"T\"", "4"]]);
     let view = view(from(0, 4), rows, &order).unwrap();
@@ -172,7 +172,7 @@ fn an_anchor_among_opaque_values_is_placed_only_where_no_spelling_could_move_it(
 }
 
 #[test]
-fn ids_that_compare_otherwise_than_they_are_sorted_place_no_anchor_among_opaque_values() {
+fn an_anchor_among_opaque_values_is_not_placed_by_ids_as_text() {
     for (kind, is_placed) in [(Kind::Number, true), (Kind::Inferred, true), (Kind::Text, false)] {
         let mut order = order(&[Kind::Opaque], Ties::Ordered);
         let is_text = kind == Kind::Text;

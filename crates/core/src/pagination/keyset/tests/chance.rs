@@ -211,7 +211,7 @@ fn walk(list: &mut List, limit: u32, backward: bool) -> Result<Walk, Refusal> {
 }
 
 #[test]
-fn items_that_stay_come_once_and_in_order() {
+fn items_that_stay_in_a_changing_list_are_served_once_and_in_order() {
     let mut refused: Vec<(u64, Refusal)> = Vec::new();
     for seed in 0..WALKS {
         let (mut list, limit) = world(seed);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
+fn an_answer_to_a_filter_for_a_run_is_checked_against_its_keys() {
     // The ignored filter lets the whole list through, which begins with another run when sorted by id.
     let rows = (0..80).map(|row| vec![model::whole(row / 40)]);
     let mut list = List::new(vec![model::key("rank", Kind::Number, Descending)], rows);

@@ -94,7 +94,7 @@ fn a_part_is_read_on_where_items_of_the_page_come_again() {
 }
 
 #[test]
-fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
+fn nulls_after_a_long_run_are_requested_only_if_filters_for_nulls_exist() {
     for nulls in [Nulls::Last, Nulls::Largest] {
         for knows in [true, false] {
             let cell = |row: i64| if row < 150 { model::whole(row / 100) } else { model::null() };
@@ -122,7 +122,7 @@ fn nulls_after_a_long_run_are_asked_for_only_if_the_endpoint_knows_nulls() {
 }
 
 #[test]
-fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() {
+fn a_filter_is_widened_by_a_grain_coarser_than_the_digits_shown() {
     // Values are stored to the microsecond, and shown as whole seconds with three zeros after the point.
     for direction in [Ascending, Descending] {
         for limit in [1, 4] {
@@ -219,7 +219,7 @@ fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_
 }
 
 #[test]
-fn a_size_honoured_in_the_whole_list_ends_no_filtered_one() {
+fn a_size_honoured_in_the_whole_list_does_not_end_a_filtered_list() {
     let mut list = by(Kind::Number, Ascending, model::whole);
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
@@ -266,7 +266,7 @@ fn page_of(
 }
 
 #[test]
-fn a_size_honoured_in_a_filtered_list_ends_no_whole_one() {
+fn a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list() {
     let mut list = by(Kind::Number, Ascending, model::whole);
     (list.paging.end, list.order.ties) = (EndEvidence::Unvouched, Ties::Ordered);
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
@@ -339,7 +339,7 @@ fn an_item_that_comes_before_a_run_meanwhile_hides_none() {
 }
 
 #[test]
-fn a_run_that_a_filter_for_nulls_shows_again_is_no_more_to_come() {
+fn a_run_that_a_filter_for_nulls_repeats_is_not_a_next_page() {
     // Ten items in a run that is longer than any answer, ten others, and no null. The filter for nulls returns the
     // whole list.
     let mut list = by(Kind::Number, Ascending, |row| model::whole(row.max(9)));

@@ -99,7 +99,7 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
 /// An upstream page that was read backward may be the page before the anchor's: no answer showed the two pages' items
 /// together.
 #[test]
-fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
+fn a_place_before_an_item_of_another_upstream_page_leaves_its_seam_unproven() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     list.pages[1].previous = Some("p");
     let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
@@ -115,7 +115,7 @@ fn a_place_before_the_next_item_of_another_page_leaves_its_seam_open() {
 }
 
 #[test]
-fn the_item_before_a_page_is_not_told_where_another_one_came_between() {
+fn the_item_before_a_page_is_left_out_if_another_item_came_in_between() {
     for (late, is_told) in [("6", true), ("4", false)] {
         let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
         let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
