@@ -148,10 +148,12 @@ fn anchor(path: &str) -> String {
 /// Returns the scope of a key: the whole gateway, or each named table, such as `each route`.
 fn scope(path: &str) -> String {
     let named = path.rsplit_once(&format!(".{NAME}.")).and_then(|(table, _)| table.rsplit('.').next());
-    named.map_or_else(
-        || "the gateway".to_owned(),
-        |table| format!("each {}", table.trim_end_matches('s').replace('_', " ")),
-    )
+    named.map_or_else(|| "the gateway".to_owned(), |table| format!("each {}", singular(table).replace('_', " ")))
+}
+
+/// Returns the singular of a table's name: `routes` → `route`, `watches` → `watch`.
+fn singular(table: &str) -> &str {
+    table.strip_suffix("ches").map_or_else(|| table.trim_end_matches('s'), |_| &table[..table.len() - "es".len()])
 }
 
 /// Returns links to the keys of the table `table`, for the page with the section of `from`.
