@@ -78,14 +78,18 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     pages(exposition, snapshot.pages.as_deref());
     let help = "Memory held by upstream answers, request bodies and pages.";
     exposition.gauge("cursorgate_memory_bytes", help, snapshot.memory.held());
-    exposition.gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", snapshot.memory.most());
+    exposition.gauge(
+        "cursorgate_memory_limit_bytes",
+        "Limit of the memory for answers, bodies and pages: server.memory.",
+        snapshot.memory.most(),
+    );
     let help = "Requests refused because no memory was left for a body.";
     exposition.counter("cursorgate_memory_refusals_total", help, snapshot.memory.refused());
 }
 
 /// Adds the metrics of export jobs, which are 0 without `services.exports`.
 fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
-    let help = "Export jobs in the store by state, those of all processes that share it.";
+    let help = "Export jobs in the store, by state, with the jobs of all processes that share the store.";
     let mut jobs = exposition.family(MetricKind::Gauge, "cursorgate_export_jobs", &["state"], help);
     for (state, count) in counts.by_state() {
         jobs.sample(&[state], count);
@@ -95,7 +99,7 @@ fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
 /// Adds the metrics of live pages, which are 0 without `services.live`.
 fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     exposition.gauge("cursorgate_live_subscribers", "Clients with a live page.", counts.subscribers());
-    let help = "Live pages that are asked for at intervals, each for all clients that see it.";
+    let help = "Live pages that the gateway requests at intervals, each for all clients that see it.";
     exposition.gauge("cursorgate_live_pages", help, counts.pollers());
     let help = "Requests for live pages, by result; failed ones are repeated, refused ones end the page.";
     let mut polls = exposition.family(MetricKind::Counter, "cursorgate_live_polls_total", &["result"], help);
@@ -113,9 +117,9 @@ fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
 fn pages(exposition: &mut Exposition, pages: Option<&KeptPages>) {
     let help = "Approximate memory of the cache of pages and answers.";
     exposition.gauge("cursorgate_page_cache_bytes", help, pages.map_or(0, KeptPages::size));
-    let help = "Limit of that memory: caches.pages.size; 0 if no route has page_cache.";
+    let help = "Limit of the cache of pages and answers: caches.pages.size; 0 if no route has page_cache.";
     exposition.gauge("cursorgate_page_cache_limit_bytes", help, pages.map_or(0, KeptPages::limit));
-    let help = "Entries of that cache that made room for others.";
+    let help = "Entries removed from the cache of pages and answers to make room for others.";
     exposition.counter("cursorgate_page_cache_evictions_total", help, pages.map_or(0, KeptPages::evicted));
     let help = "Purges of pages: of a route, of a tag, or of the pages of a list after a write.";
     let mut purges = exposition.family(MetricKind::Counter, "cursorgate_page_cache_purges_total", &["by"], help);

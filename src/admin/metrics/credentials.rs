@@ -37,7 +37,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
 /// Adds the metric of cursor keys: the time since which the process has each key.
 pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time since which the process has had a cursor key, by the key's number and use: to sign, or only to \
-                verify. A restart begins anew.";
+                verify. A restart resets it.";
     let name = "cursorgate_cursor_key_since_timestamp_seconds";
     let mut since = exposition.family(MetricKind::Gauge, name, &["key", "use"], help);
     for key in &snapshot.cursor_keys {

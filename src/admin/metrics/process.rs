@@ -45,10 +45,10 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     for (reason, count) in vitals.log().dropped() {
         lines.sample(&[reason], count);
     }
-    let help = "Times at which all threads that serve clients were blocked for 5 seconds. A fault of the program: the log has it.";
+    let help = "Times at which all threads that serve clients were blocked for 5 seconds. Each is a fault of the program, with details in the log.";
     exposition.counter("cursorgate_stalls_total", help, vitals.pulse().stalls());
     let spans = vitals.spans();
-    exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector took.", spans.exported());
+    exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector accepted.", spans.exported());
     let help = "Spans dropped, by reason: too many waited, the export failed, or a request has too many.";
     let mut dropped = exposition.family(MetricKind::Counter, "cursorgate_trace_spans_dropped_total", &["reason"], help);
     for (reason, count) in spans.dropped() {
@@ -83,7 +83,7 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
 pub(super) fn connections(exposition: &mut Exposition, clients: &Admission) {
     exposition.gauge("cursorgate_connections", "Open connections of clients.", clients.open());
     exposition.gauge("cursorgate_connections_limit", "Limit of open connections of clients.", clients.most());
-    let help = "Connections of clients taken in.";
+    let help = "Connections accepted from clients.";
     exposition.counter("cursorgate_connections_accepted_total", help, clients.accepted());
     let help = "Connections of clients refused, or closed before a request was read, by reason.";
     let mut dropped = exposition.family(MetricKind::Counter, "cursorgate_connections_dropped_total", &["reason"], help);

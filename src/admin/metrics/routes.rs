@@ -56,8 +56,8 @@ pub(super) fn legacy_clients<'r>(
     now: u64,
 ) {
     let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.described_list()?)));
-    let help = "Requests that count as legacy, by client where the route says how to identify it, and by paging: legacy, by \
-                the upstream's own parameters; unmarked, by none, where legacy.unmarked is \"legacy\".";
+    let help = "Requests that count as legacy, by client if the route identifies clients, and by paging: legacy, with the \
+                upstream's own parameters; unmarked, without any, if legacy.unmarked is \"legacy\".";
     let labels = &["route", "client", "paging"];
     let mut requests = exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", labels, help);
     let mut sample = |route: &str, client: &str, count: [u64; 2]| {
@@ -86,7 +86,7 @@ pub(super) fn legacy_clients<'r>(
             sample(route, client, count);
         }
     }
-    let help = "1 where the sunset of a route's legacy requests has passed.";
+    let help = "1 if the sunset of the route's legacy requests has passed.";
     let mut passed = exposition.family(MetricKind::Gauge, "cursorgate_legacy_sunset_passed", &["route"], help);
     for (route, list) in lists().filter(|(_, list)| list.legacy.sunset.is_some()) {
         passed.sample(&[route], u8::from(legacy::is_past_sunset(&list.legacy, now)));

@@ -10,15 +10,15 @@ use crate::gateway::{
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());
-    let help = "Questions to the shared store, by answer: a value, none, later than the time-box, refused by the \
+    let help = "Queries of the shared store, by answer: a value, no value, later than the time-box, refused by the \
                 server, down, a request counted for the limits of its client, or forged: a value that could not be \
-                opened. There should be none of the last: another program writes to the store.";
+                decrypted. Forged values should not occur: another program writes to the store.";
     let mut questions =
         exposition.family(MetricKind::Counter, "cursorgate_shared_store_questions_total", &["answer"], help);
     for (answer, count) in counts.answers() {
         questions.sample(&[answer], count);
     }
-    let help = "Questions to the shared store for pages, by answer. A value might be a page that a purge concerns.";
+    let help = "Queries of the shared store for pages, by answer. A page that is found may still be dropped because of a purge.";
     let mut pages = exposition.family(MetricKind::Counter, "cursorgate_shared_store_pages_total", &["answer"], help);
     for (answer, count) in counts.page_answers() {
         pages.sample(&[answer], count);
@@ -27,13 +27,12 @@ pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help =
         "Purges of pages that the shared store may lack. Other processes may serve these pages until it has them.";
     exposition.gauge("cursorgate_shared_store_unwritten_purges", help, unwritten);
-    let help =
-        "Writes to the shared store, by result; dropped are those for which the queue was full or the store down.";
+    let help = "Writes to the shared store, by result. Dropped: the queue was full, or the store was down.";
     let mut writes = exposition.family(MetricKind::Counter, "cursorgate_shared_store_writes_total", &["result"], help);
     for (result, count) in counts.writes() {
         writes.sample(&[result], count);
     }
-    let help = "Time that questions to the shared store took.";
+    let help = "Time that queries of the shared store took.";
     exposition
         .family(MetricKind::Histogram, "cursorgate_shared_store_question_duration_seconds", &[], help)
         .times(&[], &counts.times());

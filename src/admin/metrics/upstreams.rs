@@ -26,7 +26,7 @@ const FAMILIES: [UpstreamFamily; 8] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_requests_waiting",
-        "Requests waiting for another one to end.",
+        "Requests that wait for another request to the upstream to end.",
         |upstream| count(upstream.slots.waiting()),
     ),
     (
@@ -59,7 +59,7 @@ const FAMILIES: [UpstreamFamily; 8] = [
     (
         MetricKind::Counter,
         "cursorgate_upstream_retries_refused_total",
-        "Retries that the budget did not allow: retries.share.",
+        "Retries that the budget (retries.share) did not permit.",
         |upstream| upstream.peers.budget().refused(),
     ),
 ];
@@ -74,8 +74,8 @@ const PEER_FAMILIES: [PeerFamily; 2] = [
 
 /// Adds the counter of upstream connections that were closed because bytes followed the end of an answer.
 pub(super) fn connections(exposition: &mut Exposition, connections: &Connections) {
-    let help = "Connections to upstreams closed because bytes followed the end of an answer. An upstream that sends them may \
-                answer other requests than it was sent.";
+    let help = "Connections to upstreams closed because bytes followed the end of an answer. Such an upstream may mix \
+                up its answers.";
     exposition.counter("cursorgate_upstream_surplus_total", help, connections.with_surplus());
 }
 

@@ -181,12 +181,12 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     },
     MetricFamily {
         name: "cursorgate_drifted_pages_total",
-        help: "Pages found at another offset than their cursor estimated.",
+        help: "Pages found at another offset than the estimate in their cursor.",
         labels: &[],
     },
     MetricFamily {
         name: "cursorgate_drift_items_total",
-        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of those pages.",
+        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of drifted pages.",
         labels: &[],
     },
     MetricFamily {
@@ -228,7 +228,7 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
     },
     MetricFamily {
         name: "cursorgate_compression_output_bytes_total",
-        help: "Bytes of the same responses after compression.",
+        help: "Bytes of the gateway's own responses after compression, by coding.",
         labels: &[("coding", &CODINGS)],
     },
     MetricFamily {
