@@ -81,7 +81,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
             }
         }
     }
-    // After a syntax error, the version may be in the part that was lost.
+    // After a syntax error, the version may be in the part that was lost, so it isn't reported as missing.
     if FILE.version.find(root).is_none() && context.whole {
         let help = "write version = 1 first: it tells later versions of cursorgate the format";
         context.diagnostics.warning(root.at, "the file has no version", help);
@@ -142,24 +142,24 @@ pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSe
 }
 
 impl Context<'_> {
-    /// Reports that a key is missing, unless a syntax error may have hidden it.
+    /// Reports that a key or a table is missing, unless a syntax error may have hidden it.
     pub(super) fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         if self.whole {
             self.diagnostics.error(at, message, help);
         }
     }
 
-    /// Returns the secret that `env:NAME` or `file:PATH` refers to. Reports a reference that can't be opened; `hint` is
-    /// appended to the help.
+    /// Returns the secret that `env:NAME` or `file:PATH` refers to. Returns `None` for a reference that can't be
+    /// opened, and reports it; `hint` is appended to the help.
     fn secret(&mut self, reference: &Located<String>, hint: &str) -> Option<Secret> {
-        // A secret that is written in the file itself has been reported.
+        // A secret that is written in the file itself has been reported, so it is only left out here.
         if schema::is_reference(&reference.value) { self.text(reference, hint) } else { None }
     }
 
-    /// Returns a text in which each reference is replaced by the value that it refers to. Reports references that can't
-    /// be opened; `hint` is appended to the help.
+    /// Returns a text in which each reference is replaced with the value that it refers to. Returns `None` if a
+    /// reference can't be opened, and reports each of them; `hint` is appended to the help.
     fn text(&mut self, written: &Located<String>, hint: &str) -> Option<Secret> {
-        // Faults of the form have been reported.
+        // Faults of the form have been reported, so the text is only left out here.
         let pieces = variables::pieces(&written.value).ok()?;
         let mut opened = Vec::with_capacity(pieces.len());
         for piece in &pieces {
@@ -178,8 +178,8 @@ impl Context<'_> {
         Some(Secret::new(whole))
     }
 
-    /// Returns the bytes of a piece, for a file without the line end at its end. For a fault, returns the message and
-    /// the help.
+    /// Returns the bytes of a piece. A line end at the end of a file or a variable is removed. For a fault, returns the
+    /// message and the help.
     fn opened(&mut self, piece: Piece<'_>, at: Location, hint: &str) -> Result<Vec<u8>, (String, String)> {
         let mut bytes = match piece {
             Piece::Literal(text) => return Ok(text.as_bytes().to_owned()),
@@ -189,7 +189,7 @@ impl Context<'_> {
                 }
                 let set = self.environment.variable(name);
                 let fault = if set.is_some() { "is empty" } else { "is not set" };
-                // An empty variable isn't a secret.
+                // An empty variable isn't a secret, so it counts as unset.
                 let value = set.filter(|value| !value.is_empty()).or_else(|| default.map(str::to_owned));
                 value
                     .map(String::into_bytes)
@@ -203,7 +203,7 @@ impl Context<'_> {
                 self.file(path, at)?
             }
         };
-        // The line end of a file isn't a part of its secret.
+        // Editors end a file with a line end, which isn't a part of the secret, so it is removed.
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
             if bytes.last() == Some(&b'\r') {
@@ -260,7 +260,7 @@ impl Context<'_> {
             return "the gateway's account must be able to read it".to_owned();
         }
         match path.parent() {
-            // The parent of a bare name is empty, which stands for the current folder.
+            // The parent of a bare name is empty. That is the current folder, which exists.
             Some(folder) if folder == Path::new("") || self.environment.entries(folder).is_ok() => {
                 "the folder is there, and has no such file".to_owned()
             }

@@ -5,7 +5,7 @@ mod render;
 
 use std::ops::Range;
 
-/// The largest number of faults that are kept. Further ones are counted but not shown.
+/// The largest number of faults that are kept. Further faults are counted but not shown.
 const KEPT: usize = 1_000;
 
 /// The end of a message about a text with environment variables, because the report doesn't show the value of such a
@@ -137,7 +137,8 @@ impl Diagnostics {
         let Some(source) = self.source(at) else {
             return ("", 1, 1);
         };
-        // A location may be after the end of the text. Test: `places_outside_the_text_are_shown_at_its_end`.
+        // A location may be after the end of the text, and then counts as its end. Test:
+        // `places_outside_the_text_are_shown_at_its_end`.
         let before = source.text.get(..at.start as usize).unwrap_or(&source.text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -222,7 +223,8 @@ impl Diagnostics {
     }
 
     fn push(&mut self, severity: Severity, at: Location, mut message: String, help: String) {
-        // A fault of a further check is pushed twice: by the check, and again when it is kept.
+        // A fault of a further check is pushed twice, by the check and again when it is kept, but its message gets this
+        // end only once.
         if self.filled_in.contains(&at) && !message.ends_with(FILLED_IN) {
             message.push_str(FILLED_IN);
         }
@@ -245,9 +247,10 @@ impl Diagnostics {
     }
 }
 
-/// Returns the candidate that `word` probably means: the one with the smallest edit distance, ignoring case. Only two
-/// kinds of candidates count: those within a third of the word's letters (at least 1), and those that begin with the
-/// word or with which the word begins (from three bytes on). Example: `maximum` means `max`.
+/// Returns the candidate that `word` probably means: the candidate with the smallest edit distance, ignoring case. A
+/// candidate counts if its distance is at most a third of the number of the word's letters (but at least 1). It also
+/// counts if it begins with the word, or the word with it, and the shorter of both has at least three bytes. Example:
+/// `maximum` means `max`. Returns `None` if no candidate counts.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let mut best: Option<(usize, &str)> = None;

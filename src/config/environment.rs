@@ -9,10 +9,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The largest size of a configuration file, or of another file that it names, in bytes.
+/// The largest size of a configuration file, or of another file that it names, in bytes. A larger file is reported as
+/// an error.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
-/// The largest number of entries of a folder that are read; further ones are ignored.
+/// The largest number of entries of a folder that are read. Further entries are ignored.
 const ENTRIES_MAX: usize = 100_000;
 
 /// The spare capacity of a buffer, in bytes. With it, reading to the end of a file neither makes the buffer grow nor

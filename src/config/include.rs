@@ -1,9 +1,9 @@
 //! Included files: finds and reads the files that `include` names, and adds their tables to those of the including
 //! file.
 //!
-//! An included file may have upstreams, routes, dialects and envelopes, but no keys of the process or of all routes. So
-//! a team can maintain its file alone. Faults are reported in the included file, and relative paths begin at its
-//! folder.
+//! An included file may have a version, upstreams, routes, dialects and envelopes, but no keys of the process or of all
+//! routes. So a team can maintain a file of its own without affecting other teams' routes. Faults are reported in the
+//! included file, and relative paths begin at its folder.
 
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,11 @@ pub(super) const KEYS: &[&Definition] = &[
     &FILE.envelopes.definition,
 ];
 
-/// The largest number of files that a configuration may include.
+/// The largest number of files that a configuration may include. Beyond it an error is reported, and no more files are
+/// read.
 const FILES_MAX: usize = 1_000;
 
-/// The total size of included files in bytes beyond which no further file is read.
+/// The total size of included files, in bytes, beyond which an error is reported and no more files are read.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
 
 /// The options of patterns. Names that begin with a dot don't match: editors use such names for temporary files, and
@@ -53,7 +54,7 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
             if read.contains(&plain(&file)) {
                 continue;
             }
-            // `read` also contains the first file, which isn't an included one.
+            // `read` also contains the first file, so after `FILES_MAX` included files it has one element more.
             if read.len() > FILES_MAX || size > SIZE_MAX {
                 let message = format!("more than {FILES_MAX} files or {} MiB are included", SIZE_MAX >> 20);
                 context.diagnostics.error(pattern.at, message, "join files, or run several gateways");
@@ -68,8 +69,8 @@ pub(super) fn include(root: &mut Spanned, path: &Path, context: &mut Context<'_>
     }
 }
 
-/// Returns a path without a leading `./`. Paths are compared in this form, because a comparison only ignores a `.`
-/// after the beginning.
+/// Returns a path without a leading `./`. Paths are compared in this form, because a comparison ignores a `.`
+/// everywhere except at the beginning.
 fn plain(path: &Path) -> PathBuf {
     path.strip_prefix(".").unwrap_or(path).to_owned()
 }
@@ -87,7 +88,8 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
         found = found
             .iter()
             .flat_map(|folder| {
-                // A folder that can't be listed has no matching file, which is reported below.
+                // A folder that can't be listed has no matching files. If no file is found at all, that is reported
+                // below.
                 let names = context.environment.entries(folder).unwrap_or_default();
                 names.into_iter().filter(|name| matching.matches_with(name, OPTIONS)).map(|name| folder.join(name))
             })
@@ -100,7 +102,7 @@ fn find(pattern: &Located<String>, folder: &Path, context: &mut Context<'_>) -> 
                 let names = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
                 names.map(|name| path.join(name)).collect()
             }
-            // A path that isn't a folder counts as a file. If it can't be read, that is reported later.
+            // A path that isn't a folder counts as a file. If the file can't be read, the caller reports that.
             Err(_) => vec![path],
         })
         .collect();

@@ -28,7 +28,7 @@ fn of(schema: &Schema) -> Map<String, Value> {
         Schema::Boolean => json!({ "type": "boolean" }),
         Schema::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Schema::Quantity(unit, ..) => json!({ "type": "string", "pattern": format!("{}|{VARIABLE}", unit.pattern) }),
-        // JSON Schema has no dates, and Taplo presents TOML dates as strings.
+        // JSON Schema has no dates, and Taplo validates the dates of TOML as strings.
         Schema::Day => json!({ "type": "string", "format": "date" }),
         Schema::Text(_) => json!({ "type": "string" }),
         Schema::Secret => json!({ "type": "string", "pattern": "^[{]?(env|file):." }),

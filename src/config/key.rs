@@ -19,7 +19,7 @@ use super::{
 #[derive(Clone, Copy)]
 pub(super) struct Definition {
     pub(super) name: &'static str,
-    /// The documentation comment of the key: Markdown in lines, each with a leading blank.
+    /// The documentation comment of the key: lines of Markdown, each with a space at its beginning.
     pub(super) documentation: &'static str,
     pub(super) schema: Schema,
     pub(super) shown: Shown,
@@ -123,14 +123,14 @@ impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
 }
 
 impl<T> Key<T> {
-    /// Returns the value in a table; `None` if the table doesn't have the key.
+    /// Returns the value in a table; `None` in the same cases as [`Self::written`].
     pub(super) fn read(&self, table: &Spanned) -> Option<T> {
         self.written(table)
     }
 }
 
 impl<T> Defaulted<T> {
-    /// Returns the value in a table, or the default if the table doesn't have the key.
+    /// Returns the value in a table, or the default where [`Self::written`] returns `None`.
     pub(super) fn read(&self, table: &Spanned) -> T {
         self.written(table).unwrap_or_else(|| self.default_at(table.at))
     }
@@ -151,7 +151,7 @@ impl<T> Defaulted<T> {
 }
 
 impl Key<Spanned> {
-    /// Returns the table under this key, or an empty one if the key is missing.
+    /// Returns the table under this key, or an empty one if the key is missing or isn't a table.
     pub(super) fn table(&self, table: &Spanned) -> Spanned {
         self.written(table).unwrap_or_else(|| Spanned::empty(table.at))
     }

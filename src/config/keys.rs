@@ -59,9 +59,10 @@ table! {
         version: Defaulted<u32> => count(1, 1).default(Count(1));
 
         /// Files with further upstreams, routes, dialects and envelopes. An element is a file ("routes/people.toml"), a
-        /// pattern ("routes/*.toml"), or a folder, whose files with names that end in `.toml` are read. Relative paths
-        /// begin at the folder of the file that contains them, also in included files. A name is defined once in all
-        /// files, and included files include no others.
+        /// pattern ("routes/*.toml"), or a folder, whose files with names that end in `.toml` are read. Patterns and
+        /// folders leave out files with names that begin with a dot. At most 1,000 files with about 64 MiB together are
+        /// included; beyond that an error is reported. Relative paths begin at the folder of the file that contains
+        /// them, also in included files. A name is defined once in all files, and included files include no others.
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
         /// Settings of the whole process.

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::settings::Network;
 
-/// The maximum length of a URL in bytes.
+/// The largest number of bytes in a URL. A longer URL is refused.
 const LONGEST: usize = 2_048;
 
 /// The default ports of `https` and of `http`.
@@ -71,18 +71,19 @@ impl EndpointUrl {
             (None, None) => return Err("write https:// and the host first"),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // A user may look like a host: `https://a.example@127.0.0.1/`. Test: `urls_with_several_readings_are_refused`.
+        // A user may look like a host, as in `https://a.example@127.0.0.1/`, so URLs with a user are refused. Test:
+        // `urls_with_several_readings_are_refused`.
         if authority.contains('@') {
             return Err("leave out the user and the password");
         }
-        // The last colon of `[::1]` is a part of the address.
+        // The last colon of `[::1]` is a part of the address, and no port follows it.
         let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         };
         let port = match port {
             None => Some(if is_secure { SECURE_PORT } else { PLAIN_PORT }),
-            // `parse` would also accept `+443`.
+            // `parse` would also accept `+443`, so only digits are parsed.
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
             Some(_) => None,
         };
@@ -203,13 +204,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // A connection to `::ffff:127.0.0.1` reaches 127.0.0.1. Test:
+    // A connection to `::ffff:127.0.0.1` reaches 127.0.0.1, so the IPv4 address is judged. Test:
     // `addresses_of_private_and_special_networks_are_not_public`.
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
     let segments = address.segments();
-    // NAT64 (RFC 6052): a translator forwards to the IPv4 address in the last four bytes.
+    // NAT64 (RFC 6052): a translator forwards to the IPv4 address in the last four bytes, which is judged.
     if segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
         let bits = (u32::from(segments[6]) << 16) | u32::from(segments[7]);
         return is_public_v4(Ipv4Addr::from_bits(bits));

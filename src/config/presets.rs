@@ -21,8 +21,8 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
 /// The name and the text of the file with the form of errors for `errors = "flat"`.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
-/// The name of the envelope of inner requests. No envelope of a configuration can have it, because such names have no
-/// colon.
+/// The name of the envelope of inner requests. No envelope of a configuration can have this name, because the names of
+/// its envelopes have no colon.
 pub(crate) const CONNECTION: &str = "inner:connection";
 
 /// The name and the text of the file with the envelope [`CONNECTION`].

@@ -13,7 +13,8 @@ use super::{
 
 pub use pages::pages;
 
-/// The maximum length of a line of the reference file, in characters.
+/// The largest number of characters in a line of documentation. Longer paragraphs are wrapped; a longer word stays
+/// whole.
 const WIDTH: usize = 100;
 
 const INTRODUCTION: &str = "\
@@ -83,7 +84,7 @@ pub(super) fn tables_with(name: &str) -> Vec<String> {
     paths.filter_map(|(path, _)| path.rsplit_once('.').map(|(table, _)| table.to_owned())).collect()
 }
 
-/// The part of a path that stands for a name of the operator's choice.
+/// The part of a path in place of a name of the operator's choice, as in `routes.NAME.order`.
 const NAME: &str = "NAME";
 
 /// Returns every key with its path. The keys of a route are listed under `routes.NAME` only, not again under
@@ -143,7 +144,8 @@ fn documentation(key: &Definition) -> String {
     text
 }
 
-/// Returns a list item in a form that [`wrap`] recognises.
+/// Returns the names and the documentation of the words that a key accepts, or of the keys of its inline table; none
+/// for other keys.
 fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
     match element(&key.schema) {

@@ -85,10 +85,10 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
                 inspect(value, schema, &join(path, &key.value), diagnostics);
             }
         }
-        // `[[routes]]` makes a list of tables. Test: `the_report_on_each_case_matches_its_snapshot`
-        // (tests/config/lists-for-tables.toml).
+        // `[[routes]]` makes a list of tables, so the help shows the header of a named table. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/lists-for-tables.toml).
         (Schema::Named(_, help), Value::List(elements)) => {
-            // The tables of `upstreams` may contain headers with credentials.
+            // The tables of `upstreams` may contain headers with credentials, so all of their texts are hidden.
             if may_be_secret(path, name) || name == "upstreams" {
                 hide(written, diagnostics);
             }
@@ -101,7 +101,7 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
         (Schema::JsonMembers, Value::Table(members)) => members.iter().for_each(|(_, value)| json(value, diagnostics)),
         _ if scalar(written, schema, path, diagnostics) => {}
         _ => {
-            // A value of the wrong type may contain a secret, which reports must not show. Test:
+            // A value of the wrong type may contain a secret, so reports don't show it. Test:
             // `the_report_on_each_case_matches_its_snapshot` (tests/config/secrets-in-lists.toml).
             let may_be = matches!(schema, Schema::Secret | Schema::SentHeaders) || may_be_secret(path, name);
             if may_be && !is_plain(schema, written) {
@@ -148,7 +148,7 @@ fn is_plain(schema: &Schema, written: &Spanned) -> bool {
     is_short && matches!(schema, Schema::Boolean | Schema::Count(..))
 }
 
-/// The maximum length of a text that can't be a secret, in bytes.
+/// The largest number of bytes in a text that can't be a secret. Longer texts are hidden.
 const WORD_MAX: usize = 5;
 
 /// Reports the faults of a value that is neither a list nor a table. Returns `false` if the value has another type than
@@ -166,13 +166,13 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
             diagnostics.error(at, format!("{} needs a unit", unit.noun), help);
         }
         (Schema::Text(check), Value::Text(text)) => {
-            // A URL may contain a password.
+            // A URL may contain a password, so reports hide a URL with an `@`.
             let hidden = text.contains("://") && text.contains('@');
             if hidden {
                 diagnostics.mask(at);
             }
             if let Err(mut fault) = check(text) {
-                // The message of a fault quotes the text.
+                // The message of a fault quotes the text, so the quotation is replaced.
                 if hidden {
                     fault.message = fault.message.replace(&format!("{text:?}"), "this");
                 }
@@ -248,7 +248,7 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
 /// Returns the help for an unknown key of a table: the key that was probably meant, of this table or of another one.
 fn key_meant(name: &str, keys: &[&Definition]) -> String {
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    // For some names the key that is meant isn't the one with the most similar letters. Test:
+    // For some names the key that is meant isn't the most similar one, so these names are looked up first. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/first-tries.toml).
     let other_name = OTHER_NAMES.iter().find(|(other, key, _)| *other == name && known.contains(key));
     if let Some((_, _, meant)) = other_name {
@@ -274,7 +274,7 @@ const OTHER_NAMES: [(&str, &str, &str); 5] = [
 
 fn count(at: Location, spelling: &str, range: std::ops::RangeInclusive<u64>, diagnostics: &mut Diagnostics) {
     if range.start() == range.end() && spelling.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The version of the format is the only key with a single allowed number.
+        // The version of the format is the only key with a single allowed number, so the message is about versions.
         if spelling.parse() != Ok(*range.start()) {
             let message = format!("this cursorgate reads version {}, not {spelling}", range.start());
             diagnostics.error(at, message, "update cursorgate, or write the file for this version");
@@ -345,8 +345,8 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
     let pieces = match variables::pieces(text) {
         Ok(pieces) => pieces,
-        // A text with an unclosed brace may contain a secret. Test: `the_report_on_each_case_matches_its_snapshot`
-        // (tests/config/variables.toml).
+        // A text with an unclosed brace may contain a secret, so the whole text is masked. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/variables.toml).
         Err(fault) => {
             diagnostics.mask(at);
             diagnostics.error(at, fault.message, fault.help);
@@ -395,7 +395,7 @@ fn may_be_secret(path: &str, name: &str) -> bool {
         // `the_report_on_each_case_matches_its_snapshot` (tests/config/literal-secrets.toml).
         Some("cursor" | "admin") => true,
         // Names in dialects and envelopes may contain such words, as `next_token` does, but their values are places in
-        // messages.
+        // messages, and not secrets.
         Some("dialects" | "envelopes") => false,
         _ => words.iter().any(|word| name.contains(word)),
     }

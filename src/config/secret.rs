@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Wraps these bytes. Each copy of them is wiped from memory when it is dropped.
+    /// Wraps these bytes. The bytes are wiped from memory when the secret is dropped, and each clone has its own bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))

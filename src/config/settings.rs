@@ -49,7 +49,7 @@ pub use webhooks::{
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
 
-/// A configuration without faults.
+/// The settings of a configuration. If the diagnostics contain errors, faulty parts are missing or have their defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub server: ServerSettings,
@@ -439,7 +439,7 @@ words! {
     }
 }
 
-/// The methods of requests for the list of a route. Requests with other methods are forwarded.
+/// The methods of requests for the list of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Methods {
     /// True if requests by GET and HEAD are for the list.

@@ -99,8 +99,8 @@ impl Spanned {
         }
     }
 
-    /// Returns the value as JSON. For a value that JSON can't represent, returns the location and the name of the first
-    /// such part.
+    /// Returns the value as JSON. If a part of the value can't be written in JSON, such as a date, returns the location
+    /// and the name of the first such part.
     pub(super) fn as_json(&self) -> Result<LocatedTree, (Location, &'static str)> {
         let value = match &self.value {
             Value::Null | Value::Unknown => Tree::Null,

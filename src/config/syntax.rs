@@ -79,8 +79,8 @@ pub(super) fn listen_address(text: &str) -> Checked {
     Ok(())
 }
 
-/// The maximum length of the path of a Unix socket in bytes: the size of `sun_path` of Linux without the terminating
-/// zero.
+/// The largest number of bytes in the path of a Unix socket: the size of `sun_path` on Linux without the terminating
+/// zero. Longer paths are refused.
 const SOCKET_PATH_MAX: usize = 107;
 
 /// Accepts the permissions of a file in octal digits.
@@ -93,7 +93,7 @@ pub(super) fn mode(text: &str) -> Checked {
     }
 }
 
-/// Reads the permissions of a file: three octal digits, with or without a leading zero.
+/// Reads the permissions of a file: three octal digits, with or without a leading zero. Returns `None` for other texts.
 pub(super) fn read_mode(text: &str) -> Option<u32> {
     let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
     let fits = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -123,7 +123,8 @@ pub(super) fn peer(text: &str) -> Checked {
     let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // The help must not repeat a password. Test: `peers_are_hosts_with_ports`.
+        // The help must not repeat a password, so the part before the `@` is dropped. Test:
+        // `peers_are_hosts_with_ports`.
         let authority = authority.rsplit('@').next().unwrap_or(authority);
         let secure = scheme.eq_ignore_ascii_case("https");
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
@@ -242,7 +243,7 @@ pub(super) fn origin(text: &str) -> Checked {
     if let Some(short) = short {
         return fault(format!("browsers leave out the default port: write {short:?}"));
     }
-    // The last colon of `[::1]` is a part of the address.
+    // The last colon of `[::1]` is a part of the address, and no port follows it.
     let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
@@ -372,8 +373,8 @@ pub(super) fn one_origin(text: &str) -> Checked {
     origin(text)
 }
 
-/// The maximum length of a list's name in the names of its tools, in bytes. With the prefix `export_` the name of a
-/// tool has at most 64 bytes, which all models accept.
+/// The largest number of bytes in a list's name in the names of its tools. Longer names are refused. With the prefix
+/// `export_` the name of a tool has at most 64 bytes, which all models accept.
 const LONGEST_TOOL: usize = 57;
 
 /// Accepts the name of a list in the names of its tools.
@@ -413,7 +414,7 @@ pub(super) fn moment(text: &str) -> Checked {
     }
 }
 
-/// Reads a time that [`moment`] accepts, as seconds since 1970.
+/// Reads a time that [`moment`] accepts, as seconds since 1970. Returns `None` for other texts.
 pub(super) fn read_moment(text: &str) -> Option<u64> {
     let moment = chrono::DateTime::parse_from_rfc3339(text).ok()?;
     u64::try_from(moment.timestamp()).ok()
@@ -514,7 +515,7 @@ pub(super) fn sort_term(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not a sort key"), help))
 }
 
-/// Returns the field and the direction of a term that [`sort_term`] accepts.
+/// Splits a term that [`sort_term`] accepts into its field and its direction.
 pub(super) fn read_sort_term(text: &str) -> (&str, Direction) {
     match text.strip_prefix('-') {
         Some(field) => (field, Direction::Descending),
@@ -567,8 +568,8 @@ fn is_field(text: &str) -> bool {
 }
 
 fn has_direction(field: &str) -> bool {
-    // `created_at.desc` is a term with a direction in other grammars, and not the name of a field. Test:
-    // `sort_terms_say_their_direction_by_a_sign`.
+    // `created_at.desc` is a term with a direction in other grammars, so it isn't accepted as the name of a field.
+    // Test: `sort_terms_say_their_direction_by_a_sign`.
     let last = field.rsplit(['.', ':', '/']).next().filter(|last| last.len() < field.len());
     last.is_some_and(|last| ["asc", "desc"].contains(&last.to_lowercase().as_str()))
 }

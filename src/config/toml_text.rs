@@ -1,6 +1,6 @@
 //! The parser of TOML: from text to a tree with locations, with all syntax errors.
 //!
-//! After a syntax error the underlying parser skips text. Therefore the faulty statement is replaced by blanks, which
+//! After a syntax error the underlying parser skips text. Therefore the faulty statement is replaced with spaces, which
 //! keeps the locations of all other text, and the text is parsed again, until it has no errors or too many.
 
 use std::ops::Range;
@@ -15,7 +15,7 @@ use super::{
     spanned::{Members, Spanned, Value},
 };
 
-/// The maximum number of syntax errors that are reported for a text.
+/// The largest number of syntax errors that are reported for a text.
 const SYNTAX_ERRORS: usize = 20;
 
 /// Reads a text that was added as `source`. Returns the root table without the statements with syntax errors, and
@@ -34,7 +34,7 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         };
         let span = first.span().unwrap_or(text.len()..text.len());
         let lines = statement(&remaining, span.start);
-        // The report shows these lines, which might contain a secret. Test:
+        // The report shows these lines, which might contain a secret, so the secret is masked. Test:
         // `a_secret_beside_a_syntax_error_is_not_shown`.
         for line in lines.clone() {
             mask_line(source, text, line, diagnostics);
@@ -47,7 +47,8 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
                     earlier(text, &span).map(|line| format!("it is also in line {line}: remove one of the two"));
                 (first.message(), place.unwrap_or_default())
             }
-            // For an unclosed bracket, the parser reports an error lines later, at the first text that can't follow.
+            // For an unclosed bracket, the parser reports an error lines later, at the first text that can't follow, so
+            // the help names the line of the bracket.
             _ if lines.start + 1 < line => {
                 (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
             }
@@ -79,7 +80,7 @@ fn earlier(text: &str, span: &Range<usize>) -> Option<usize> {
             .map(|(at, _)| at + 1);
     }
     let in_table = above.iter().take_while(|(_, other)| !other.starts_with('['));
-    // `a.b = 1` also defines `a`.
+    // `a.b = 1` also defines `a`, so a dot may follow the name.
     let is_same = |other: &str| {
         other.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
     };
@@ -110,13 +111,13 @@ fn statement(text: &str, at: usize) -> Range<usize> {
         })
         .find_map(|(line, unclosed)| unclosed.then_some(line));
     match (opened, is_header(&fault)) {
-        // After an unclosed bracket the parser stops at the header of the next table, which isn't faulty. Test:
-        // `an_unclosed_bracket_does_not_swallow_the_next_table`.
+        // After an unclosed bracket the parser stops at the header of the next table, which isn't faulty and is kept.
+        // Test: `an_unclosed_bracket_does_not_swallow_the_next_table`.
         (Some(opened), true) => opened..fault,
         (Some(opened), false) => opened..fault + 1,
         (None, false) => fault..fault + 1,
-        // Without its header, the keys of the table would become keys of the table above. Test:
-        // `statements_after_a_syntax_error_are_read`.
+        // Without its header, the keys of the table would become keys of the table above, so the whole table is
+        // dropped. Test: `statements_after_a_syntax_error_are_read`.
         (None, true) => fault..(fault + 1..lines.len()).find(is_header).unwrap_or(lines.len()),
     }
 }
@@ -139,7 +140,7 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Integer(number) => {
-            // Numbers such as `0xFF` are converted to decimal. Test:
+            // Settings and JSON have only decimal numbers, so numbers such as `0xFF` are converted. Test:
             // `members_keep_the_order_of_the_file_and_numbers_their_value`.
             let spelling = number.as_str();
             let decimal = i128::from_str_radix(spelling, number.radix()).map(|number| number.to_string());
@@ -172,8 +173,8 @@ fn location(source: u32, span: &Range<usize>) -> Location {
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Masks possible secrets in a line with a syntax error, whose structure isn't known. If the text since the header of
-/// the table mentions keys, tokens, passwords or headers, all words of the line are masked. Exceptions are short
+/// Masks possible secrets in a line with a syntax error, whose structure isn't known. All words of the line are masked
+/// if the text since the header of the table contains a word such as `key`, `token` or `header`. Exceptions are short
 /// numbers, names of tables, names before a `=`, and references such as `env:NAME`.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let lines: Vec<&str> = text.split('\n').take(line + 1).collect();

@@ -9,9 +9,10 @@ pub(super) struct Unit {
     pub(super) noun: &'static str,
     /// Examples of the quantity, as the help of a diagnostic.
     pub(super) examples: &'static str,
-    /// The regular expression for such texts in the JSON Schema.
+    /// The regular expression that matches the quantity, for the JSON Schema.
     pub(super) pattern: &'static str,
-    /// Parses a text, and returns its value in the smallest unit.
+    /// Parses a text, and returns its value in the smallest unit; `None` if the text isn't such a quantity, or its
+    /// value is too large for `u64`.
     pub(super) read: fn(&str) -> Option<u64>,
     /// Returns the help for a number that is written without a unit.
     pub(super) meant: fn(u64) -> String,
@@ -62,12 +63,12 @@ pub(super) static SIZE: Unit = Unit {
     tried: &[("k", 1, "KiB"), ("m", 1, "MiB"), ("g", 1, "GiB"), ("b", 1, "B")],
 };
 
-/// Parses a duration, such as `250ms`, `10s`, `5m`, `24h` or `30d`.
+/// Parses a duration, such as `250ms`, `10s`, `5m`, `24h` or `30d`. Returns `None` for other texts.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     (DURATION.read)(text).map(Duration::from_millis)
 }
 
-/// Parses a size, such as `512B`, `64KiB`, `10MiB` or `1GiB`, and returns it in bytes.
+/// Parses a size, such as `512B`, `64KiB`, `10MiB` or `1GiB`, and returns it in bytes; `None` for other texts.
 pub(super) fn size(text: &str) -> Option<u64> {
     (SIZE.read)(text)
 }
@@ -76,7 +77,8 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, scale) = units.iter().find(|(name, _)| *name == unit)?;
-    // A number that can be parsed may overflow in the smallest unit. Test: `quantities_need_a_number_and_a_known_unit`.
+    // A number that can be parsed may overflow in the smallest unit, so the multiplication is checked. Test:
+    // `quantities_need_a_number_and_a_known_unit`.
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 

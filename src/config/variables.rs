@@ -1,8 +1,9 @@
 //! Environment variables in texts: `env:NAME`, `env:NAME:DEFAULT`, and the same in braces within a longer text, as in
 //! `https://{env:HOST:localhost}/v1`.
 //!
-//! Variables are filled in before texts are checked, so every key with a text can have variables. Secrets stay as they
-//! are written until `check` opens them. [`pieces`] splits texts such as `Bearer {env:TOKEN}`.
+//! Variables are filled in before texts are checked, so every text, word, duration and size can have variables. Texts
+//! within JSON can't. Secrets and headers stay as they are written until `check` opens them. [`pieces`] splits texts
+//! such as `Bearer {env:TOKEN}`.
 
 use std::{ops::Range, path::Path};
 
@@ -27,7 +28,8 @@ pub(super) enum Piece<'t> {
 }
 
 /// Splits a text into references and the literal text between them. A text that begins with `env:` or `file:` is a
-/// single reference; in other texts, references are in braces.
+/// single reference; in other texts, references are in braces. Returns the fault of a brace without its end, or of a
+/// faulty name.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, SyntaxFault> {
     if let Some(whole) = reference(text, 0..text.len())? {
         return Ok(vec![whole]);
@@ -69,7 +71,7 @@ fn reference(text: &str, part: Range<usize>) -> Result<Option<Piece<'_>>, Syntax
     }
 }
 
-/// Fills in the variables of all texts in a value. Reports a text that can't be filled in, and replaces the text by
+/// Fills in the variables of all texts in a value. Reports a text that can't be filled in, and replaces the text with
 /// [`Value::Unknown`].
 pub(super) fn fill(
     written: &mut Spanned,
@@ -110,7 +112,8 @@ pub(super) fn fill(
     }
 }
 
-/// Returns a text with its variables filled in; `None` if the text has no variables.
+/// Returns a text with its variables filled in; `None` if the text has no variables. Returns the fault of a malformed
+/// reference, or of a variable that has no value.
 fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, SyntaxFault> {
     let pieces = pieces(text)?;
     if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(..))) {
@@ -120,7 +123,8 @@ fn filled(text: &str, environment: &dyn Environment) -> Result<Option<String>, S
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => whole.push_str(literal),
-            // Only secrets are read from files. In other texts, `file:` has no special meaning.
+            // Only secrets are read from files. In other texts, `file:` has no special meaning, so it is kept as it was
+            // written.
             Piece::File(path) => whole.push_str(&format!("{{file:{path}}}")),
             Piece::Variable(name, default) => {
                 let Some(value) = value(name, default, environment) else {
@@ -142,8 +146,9 @@ fn value(name: &str, default: Option<&str>, environment: &dyn Environment) -> Op
     set.or_else(|| default.map(str::to_owned))
 }
 
-/// Returns an argument of the command line with its references filled in, also those to files. A secret that is given
-/// by a reference doesn't appear in the list of processes.
+/// Returns an argument of the command line with its references filled in, also those to files, whose final whitespace
+/// is removed. Returns a message if a reference is malformed or can't be opened. A secret that is given by a reference
+/// doesn't appear in the list of processes.
 pub fn open_argument(text: &str, environment: &dyn Environment) -> Result<Secret, String> {
     let mut whole = Vec::with_capacity(text.len());
     for piece in pieces(text).map_err(|fault| format!("{}: {}", fault.message, fault.help))? {

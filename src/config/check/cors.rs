@@ -7,8 +7,8 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Reads `cors` of a merged route. Returns `None` for an empty list of origins, with which a route turns off the `cors`
-/// of its defaults.
+/// Reads `cors` of a merged route. Returns `None` if `cors` or its `origins` are missing. Also returns `None` for an
+/// empty list of origins, with which a route turns off the `cors` of its defaults.
 pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSettings> {
     let written = ROUTE.cors.written(route)?;
     let Some(listed) = CORS.origins.find(&written) else {
@@ -31,7 +31,7 @@ pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSet
         }
     }
     let max_age = CORS.max_age.read(&written);
-    // Browsers send the scheme and the host in lower case (RFC 6454, section 4).
+    // Browsers send the scheme and the host in lower case (RFC 6454, section 4), so origins are compared in lower case.
     let origins: Vec<String> = origins.into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect();
     let is_list = matches!(&listed.value, Value::List(elements) if !elements.is_empty());
     is_list.then_some(CorsSettings { origins, credentials, max_age })

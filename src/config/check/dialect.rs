@@ -46,7 +46,8 @@ impl<'a> Dialects<'a> {
         dialects
     }
 
-    /// Returns the dialect that a route names.
+    /// Returns the dialect that a route names, with `extends` followed. Returns `None` if there is no such dialect, or
+    /// if a required part is missing; either is reported.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<DialectSettings> {
         let written = self.named(name, &mut Vec::new(), context)?;
         read(name, &written, context)
@@ -111,7 +112,8 @@ fn unknown(name: &Located<String>, own: &Spanned, context: &mut Context<'_>) {
     let names = own_names.chain(presets::preset_dialects().map(|(preset, _)| preset));
     let mentions =
         |text: &str| text.lines().any(|line| line.starts_with("description") && line.to_lowercase().contains(&lower));
-    // Of several dialects for the same software, the dialect with the shortest name is the most common one.
+    // Of several dialects for the same software, the dialect with the shortest name is the most common one, so it is
+    // suggested.
     let by_description = || {
         let described = presets::preset_dialects().filter(|(_, text)| mentions(text)).map(|(preset, _)| preset);
         described.min_by_key(|preset| preset.len())
@@ -259,7 +261,7 @@ fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
 
 fn read_sort(sort: &Spanned, context: &mut Context<'_>) -> Option<DialectSort> {
     let body = SORT.body.read(sort);
-    // A sort that is sent in the body needs no query.
+    // A sort that is sent in the body needs no query, so an empty one is used.
     let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
     let Some(query) = SORT.query.located(sort).or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");

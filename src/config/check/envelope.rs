@@ -25,9 +25,11 @@ impl Envelopes {
         Self { read: own.map(|(name, written)| (name.value.clone(), contents(written, context))).collect() }
     }
 
-    /// Returns the envelope that a route names.
+    /// Returns the envelope that a route names. Returns `None` if there is no such envelope, or if it can't be read;
+    /// either is reported.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
-        // An envelope of the file takes precedence over a built-in one of the same name.
+        // An envelope of the file takes precedence over a built-in one of the same name, so only other names are looked
+        // up among the built-in ones.
         if !self.read.iter().any(|(known, _)| *known == name.value) {
             let preset = presets::preset_envelopes().find(|(preset, _)| *preset == name.value);
             let Some((preset, text)) = preset else {
@@ -42,7 +44,7 @@ impl Envelopes {
     }
 
     /// Returns the envelope that a route names. If the route has `errors`, it replaces the form of the envelope's
-    /// errors.
+    /// errors. Returns `None` if the envelope or the form can't be read, which is reported.
     pub(super) fn of_route(
         &mut self,
         name: &Located<String>,
@@ -52,7 +54,7 @@ impl Envelopes {
         let mut envelope = self.find(name, context)?;
         match errors.map(|form| (form.value, form.at)) {
             None | Some((ErrorForm::Envelope, _)) => {}
-            // An envelope without a form of errors has problem documents (RFC 9457).
+            // An envelope without a form of errors has problem documents (RFC 9457), so its form is removed.
             Some((ErrorForm::Problem, _)) => envelope.error = None,
             Some((ErrorForm::JsonApi, at)) => {
                 let preset = Located { value: "jsonapi".to_owned(), at };
@@ -145,7 +147,8 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     })
 }
 
-/// Reads the form of an envelope's errors. `written` is the envelope, or a file that only has this form.
+/// Reads the form of an envelope's errors; `None` if it has none. `written` is the envelope, or a file that only has
+/// this form.
 fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> {
     let Some(body) = ENVELOPE.error.find(written) else {
         let names = [ENVELOPE.error_content_type.name_in(written), ENVELOPE.error_types.name_in(written)];

@@ -34,7 +34,7 @@ pub(super) fn check(
     let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        // A Unix socket has no address: the permissions of its file decide who can connect.
+        // A Unix socket has no address, so it isn't checked: the permissions of its file decide who can connect.
         let listener = listener.and_then(|listener| listener.address.ip());
         let alone = listener.filter(|listener| listener.ip().is_loopback());
         if let (Some(listener), Some(address), true) =
@@ -51,7 +51,7 @@ pub(super) fn check(
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
-            // A trusted proxy is assumed to end the TLS of clients.
+            // A trusted proxy is assumed to terminate TLS for clients, so a listener with one needs no TLS.
             && server.trusted_proxies.is_empty()
             && LISTENER.proxy_protocol.read(written).is_empty()
         {
@@ -104,7 +104,7 @@ pub(super) fn check_peers(
 /// Returns whether a `host:port` is this listener, as far as that can be determined without resolving names.
 fn is_at(peer: &str, listener: SocketAddr) -> bool {
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
-    // A listener at port 0 gets a free port, which no peer can name in advance.
+    // A listener at port 0 gets a free port, which no peer can name in advance, so it equals no peer.
     if port.parse() != Ok(listener.port()) || listener.port() == 0 {
         return false;
     }
@@ -125,10 +125,11 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
 /// Returns whether a network is larger than any operator's own network. Private networks aren't.
 fn is_everybody(network: Network) -> bool {
     match network.address {
-        // The largest private network is 10.0.0.0/8 (RFC 1918).
+        // The largest private network is 10.0.0.0/8 (RFC 1918), so a shorter prefix includes public addresses.
         IpAddr::V4(_) => network.prefix < 8,
         IpAddr::V6(address) => {
-            // Unique local addresses are fc00::/7 (RFC 4193), link-local ones fe80::/10 (RFC 4291).
+            // Unique local addresses are fc00::/7 (RFC 4193) and link-local ones fe80::/10 (RFC 4291), so networks
+            // within these contain no public address.
             network.prefix < 16
                 && !(network.prefix >= 7 && address.is_unique_local())
                 && !(network.prefix >= 10 && address.is_unicast_link_local())
@@ -139,7 +140,7 @@ fn is_everybody(network: Network) -> bool {
 /// Returns whether an address is a loopback, link-local or private address (RFC 1918, RFC 4193, RFC 6598), which can't
 /// be reached from everywhere.
 fn is_inside(address: IpAddr) -> bool {
-    // An IPv4 address may be written as an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`).
+    // An IPv4 address may be written as an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`), so it is converted first.
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();

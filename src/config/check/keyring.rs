@@ -11,9 +11,10 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// The minimum length of a key in bytes.
+/// The smallest number of bytes in a key. A shorter key is refused.
 const LENGTH_MIN: usize = 32;
-/// The minimum number of different bytes in a key. About one in 10⁹ keys of 32 random hexadecimal digits has fewer.
+/// The smallest number of different bytes in a key. A key with fewer is refused as guessable. About one in 10⁹ keys of
+/// 32 random hexadecimal digits has fewer.
 const DIFFERENT_MIN: usize = 8;
 
 pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
@@ -22,7 +23,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     let mut ids = Vec::new();
     let written = CURSOR_KEYS.keys.find(cursor);
     for (name, value) in written.map_or(&[][..], Spanned::members) {
-        // `01` and `+1` would be parsed as 1, so key 1 would have several names.
+        // `01` and `+1` would be parsed as 1, so key 1 would have several names. Such names are refused.
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
             let message = format!("{:?} is not a key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
@@ -83,7 +84,7 @@ pub(super) fn is_guessable(key: &[u8]) -> bool {
         (1..=key.len() / 2).any(|piece| key.iter().skip(piece).zip(key).all(|(later, earlier)| later == earlier));
     let steps = key.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 1 || pair[0].wrapping_sub(pair[1]) == 1);
     let is_row = steps.count() * 4 >= key.len() * 3;
-    // This copy of the key is also wiped from memory. Test: `no_key_stays_in_memory_as_text`.
+    // The copy of the key is in `Zeroizing`, so it is also wiped from memory. Test: `no_key_stays_in_memory_as_text`.
     let text = Zeroizing::new(key.to_ascii_lowercase());
     let words = [
         "changeme",

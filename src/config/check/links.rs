@@ -36,7 +36,7 @@ fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut 
 /// other than browsers don't resolve them at all.
 fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {
-        // Answers to POST have no links.
+        // Answers to POST have no links, so only routes with GET are checked.
         let serves_links = route.list.is_some() && route.observe.is_none() && route.methods.get;
         serves_links && route.link_origin(server) == LinkOrigin::Unknown
     };

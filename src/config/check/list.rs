@@ -29,8 +29,8 @@ pub(super) struct Route<'a> {
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
-    /// Reads the settings of the list. `collection` is the last fixed segment of the path, which the key `collection`
-    /// of the route replaces.
+    /// Reads the settings of the list. Returns `None` if a required part is missing or faulty, which is reported.
+    /// `collection` is the last fixed segment of the path, which the key `collection` of the route replaces.
     pub(super) fn read(
         &self,
         collection: Option<String>,
@@ -216,14 +216,14 @@ impl Route<'_> {
 
     fn page_size(&self, dialect: Option<&DialectSettings>, context: &mut Context<'_>) -> PageSizeSettings {
         let table = ROUTE.page_size.table(self.written);
-        // 0 has been reported as out of range.
+        // 0 has been reported as out of range, so the default replaces it.
         let max = Some(PAGE_SIZE.max.read(&table)).filter(|max| *max > 0).unwrap_or_else(|| PAGE_SIZE.max.default());
         let default = PAGE_SIZE.default.located(&table);
         if let Some(default) = default.as_ref().filter(|default| default.value > max) {
             let message = format!("page_size.default is {}, and page_size.max {max}", default.value);
             context.diagnostics.error(default.at, message, format!("lower this to {max}, or raise page_size.max"));
         }
-        // A `max` below the built-in default isn't a fault; it lowers that default.
+        // A `max` below the built-in default isn't a fault, and lowers that default.
         let default = default.map_or_else(|| max.min(PAGE_SIZE.default.default()), |default| default.value);
         let at = PAGE_SIZE.max.find(&table).map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
         let over_max = PAGE_SIZE.over_max.read(&table);
@@ -234,8 +234,8 @@ impl Route<'_> {
         let table = ROUTE.budgets.table(self.written);
         let mut budgets = Budgets::read(&table);
         let requests = budgets.upstream_requests;
-        // 0 has been reported as out of range. Test: `the_report_on_each_case_matches_its_snapshot`
-        // (tests/config/budgets.toml).
+        // 0 has been reported as out of range, so it isn't compared with `upstream_requests`. Test:
+        // `the_report_on_each_case_matches_its_snapshot` (tests/config/budgets.toml).
         let search = BUDGETS.search_requests.located(&table);
         if let Some(search) = search.filter(|search| (1..requests).contains(&search.value)) {
             let message =

@@ -20,7 +20,8 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// Reads `openapi` of a route from that table.
+    /// Reads `openapi` of a route from that table. Returns `None` if a part of the table is missing or faulty, or if
+    /// the file can't be read; each is reported.
     pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         let Some(file) = OPENAPI.file.located(table) else {
             if OPENAPI.file.find(table).is_none() {

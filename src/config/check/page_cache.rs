@@ -13,7 +13,7 @@ use crate::config::{
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
     let ttl = PAGE_CACHE.ttl.read(written);
-    // With "0s" a route turns off the cache of its `defaults`.
+    // With "0s" a route turns off the cache of its `defaults`, so the route has no cache.
     (!ttl.is_zero()).then(|| PageCacheSettings {
         ttl,
         stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),
@@ -41,7 +41,8 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
         context.diagnostics.error(written.at, message, help);
     }
     let told_apart = list.principal.contains(&AUTHORIZATION);
-    // A shared cache may store the answer to a request with `Authorization` only if it says so (RFC 9111, section 3.5).
+    // A shared cache may store the answer to a request with `Authorization` only if the answer permits it (RFC 9111,
+    // section 3.5). Without `private`, the cache may therefore stay empty.
     if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {
         let message = "pages for requests with Authorization are kept only where the upstream says public, s-maxage or \
                        must-revalidate";

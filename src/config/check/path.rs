@@ -13,7 +13,7 @@ pub(super) enum Segment<'a> {
     Rest(&'a str),
 }
 
-/// Splits a path into its segments, or returns its fault.
+/// Splits a path into its segments; none for `/`. Returns the fault of an invalid path.
 pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
     let Some(tail) = path.strip_prefix('/') else {
         return Err(SyntaxFault::new(format!("{path:?} is not a path"), format!("write \"/{path}\"")));
@@ -58,14 +58,15 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
     if let Some(inner) = inner {
         let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        // In `upstream_path`, `{path}` stands for the client's whole path.
+        // In `upstream_path`, `{path}` is the client's whole path, so no parameter can have this name.
         if name.is_empty() || name == "path" || !name.bytes().all(is_name) {
             let help = "a parameter's name has letters, digits and `_`; `path` is taken";
             return Err(SyntaxFault::new(format!("{text:?} is not a parameter"), help).of(range));
         }
         return Ok(if rest { Segment::Rest(name) } else { Segment::Parameter(name) });
     }
-    // Express writes parameters as `:id`, Flask as `<id>`. Test: `an_invalid_path_is_reported_with_its_place`.
+    // Express writes parameters as `:id` and Flask as `<id>`, so the help shows such a name in braces. Test:
+    // `an_invalid_path_is_reported_with_its_place`.
     if let Some(name) = text.strip_prefix(':').or_else(|| text.strip_prefix('<')) {
         return no_parameters(&format!("write {{{}}}; the rest of a path is {{*rest}}", name.trim_end_matches('>')));
     }
@@ -102,8 +103,8 @@ pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
         pattern.push('/');
         pattern.push_str(match segment {
             Segment::Fixed(text) => text,
-            // The names of parameters don't change the requests that a path matches. Test:
-            // `the_report_on_each_case_matches_its_snapshot` (tests/config/same-requests.toml).
+            // The names of parameters don't change the requests that a path matches, so the pattern leaves them out.
+            // Test: `the_report_on_each_case_matches_its_snapshot` (tests/config/same-requests.toml).
             Segment::Parameter(_) => "{}",
             Segment::Rest(_) => "{*}",
         });

@@ -35,7 +35,7 @@ pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Conte
     else {
         return;
     };
-    // With an empty list, all clients see the same lists.
+    // With an empty list, all clients see the same lists, so it may lack the header.
     if !names.value.is_empty() && !names.value.contains(&subject) {
         let message = format!("clients with certificates are told apart by {subject}, which is not in `principal`");
         let help = format!("add \"{subject}\" to `principal`: these clients then share nothing");
@@ -43,7 +43,8 @@ pub(super) fn check_subject(root: &Spanned, route: &Spanned, context: &mut Conte
     }
 }
 
-/// Warns if `legacy.client` identifies clients by a credential that isn't protected as a credential.
+/// Warns if `legacy.client` identifies clients by a credential that other settings don't treat as one: a header that is
+/// neither in `principal` nor in `cursor.bind`, or a parameter that isn't private.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let Some(client) = &list.legacy.client else { return };
     let written = LEGACY.client.table(&ROUTE.legacy.table(route));

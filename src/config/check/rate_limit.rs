@@ -59,7 +59,7 @@ pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: 
     }
 }
 
-/// Returns the headers that identify clients; none if the address does.
+/// Returns the headers that identify clients; none if clients are identified by their addresses.
 fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     match key.strip_prefix("header:") {
         Some(name) => HeaderName::from_bytes(name.as_bytes()).into_iter().collect(),
@@ -119,7 +119,7 @@ pub(super) fn brownouts(
         brownouts.push(Located { value: brownout, at: written.at });
     }
     if let Some(first) = brownouts.first()
-        // Without a policy, all legacy requests are refused, as with "reject".
+        // Without a policy, all legacy requests are refused, as with "reject", so brownouts have no effect.
         && !matches!(policy, Some(LegacyPolicy::Passthrough | LegacyPolicy::Translate | LegacyPolicy::Redirect))
     {
         let help = "policy = \"passthrough\", \"translate\" or \"redirect\"; or remove `brownouts`";

@@ -20,7 +20,7 @@ struct Claim {
     at: Location,
 }
 
-/// The dialects, envelopes and files that routes name, and the requests that the routes so far answer.
+/// The dialects, envelopes and files that routes name, and the requests that earlier routes answer.
 struct Known<'a> {
     root: &'a Spanned,
     dialects: Dialects<'a>,
@@ -56,7 +56,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
-            // An upstream that isn't a text has been reported.
+            // An upstream that isn't a text has been reported, so only a missing one is reported here.
             None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
@@ -145,7 +145,8 @@ impl Route<'_> {
         })
     }
 
-    /// Reads `openapi`. On a route without items it is a fault.
+    /// Reads `openapi`. Reports it on a route without a list, which has no items. Returns `None` without `openapi`, and
+    /// for a faulty one.
     fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         ROUTE.openapi.find(&self.written)?;
         if self.has_list() {
@@ -162,13 +163,13 @@ impl Route<'_> {
 
     /// Reports a key of the route itself that has no effect on the route. `what` completes the message.
     fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
-        // A key of the defaults may be meant for other routes.
+        // A key of the defaults may be meant for other routes, so only the route's own keys are reported.
         if let Some(name) = key.name_in(self.own) {
             context.diagnostics.error(name.at, format!("routes.{} {what}", self.name.value), help);
         }
     }
 
-    /// Reads `observe`. On a route that doesn't observe it is a fault.
+    /// Reads `observe`; `None` if the route doesn't observe. Reports `observe` on such a route.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
             let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
@@ -250,7 +251,8 @@ impl Route<'_> {
         let pattern = path::pattern(segments);
         let meets = |claim: &&Claim| {
             let same_host = claim.hosts.iter().any(|host| hosts.contains(host));
-            // A route with hosts takes precedence over a route without. Test: `the_more_specific_route_wins`.
+            // A route with hosts takes precedence over a route without, so these two don't conflict. Test:
+            // `the_more_specific_route_wins`.
             claim.pattern == pattern && (same_host || (claim.hosts.is_empty() && hosts.is_empty()))
         };
         if let Some(other) = claims.iter().find(meets) {
@@ -266,7 +268,7 @@ impl Route<'_> {
     }
 }
 
-/// Reads `concurrency` of a merged route.
+/// Reads `concurrency` of a merged route; `None` if no limit is set.
 fn concurrency(root: &Spanned, route: &Spanned) -> Option<ConcurrencySettings> {
     let written = ROUTE.concurrency.find(route)?;
     let (requests, per_client) = (CONCURRENCY.requests.read(written), CONCURRENCY.per_client.read(written));

@@ -18,7 +18,7 @@ use crate::config::{
 /// The permissions of a Unix socket whose listener has no `mode`.
 const SOCKET_MODE: u32 = 0o660;
 
-/// The minimum length of the token of the admin listener, in bytes.
+/// The smallest number of bytes in the token of the admin listener. A shorter token is refused.
 const TOKEN_MIN: usize = 16;
 
 pub(super) fn server(server: &Spanned) -> ServerSettings {
@@ -84,10 +84,11 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     if let Some(ip) = replaced {
         check_links(&FILE.server.table(root), ip, context);
     }
-    // Faulty listeners have been reported, and the default listener doesn't replace them.
+    // Faulty listeners have been reported, and the default listener doesn't replace them, so the table is examined and
+    // not the list of listeners.
     if table.members().is_empty() {
-        // The loopback address of a container can't be reached from outside of it. Test:
-        // `listeners_of_a_container_can_be_reached`.
+        // The loopback address of a container can't be reached from outside of it, so all addresses are used there.
+        // Test: `listeners_of_a_container_can_be_reached`.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
         let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
         let (name, http2) = ("public".into(), LISTENER.http2.default());
@@ -113,7 +114,8 @@ fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>
     }
 }
 
-/// Returns the address of a listener, and the location of its key.
+/// Returns the address of a listener, and the location of its key. Returns `None` without a valid address, which is
+/// reported.
 fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
     let Some(written) = LISTENER.address.located(listener) else {
         if LISTENER.address.find(listener).is_none() {
@@ -193,7 +195,8 @@ fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     Some(key)
 }
 
-/// Reports an address that an earlier listener has, or that overlaps with the address of an earlier listener.
+/// Reports an address that an earlier listener has, or that overlaps with the address of an earlier listener. `admin`
+/// is the name of the admin listener for messages; `None` if the address is for a listener of clients.
 fn check_free(
     address: SocketAddr,
     at: Location,
@@ -219,7 +222,7 @@ fn check_free(
 /// same port. `[::]` includes the IPv4 addresses, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-    // Each listener at port 0 gets a free port of its own.
+    // Each listener at port 0 gets a free port of its own, so such addresses don't overlap.
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }
 

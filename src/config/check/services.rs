@@ -104,8 +104,8 @@ fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context
     let tables = FILE.routes.table(root);
     for name in names.into_iter().flat_map(|names| names.value) {
         let Some(route) = routes.iter().find(|route| route.name.value == name.value) else {
-            // A route with faults is missing from the settings, although its name is known. Its faults have been
-            // reported.
+            // A route with faults is missing from the settings. Its faults have been reported, so only names that the
+            // file doesn't have are reported here.
             if !tables.members().iter().any(|(known, _)| known.value == name.value) {
                 let help = "write the NAME of [routes.NAME]";
                 context.diagnostics.error(name.at, format!("there is no route {}", name.value), help);

@@ -80,7 +80,8 @@ fn user(
     StoreUser { username: username.read(store), password: secret }
 }
 
-/// Reads the password of a server. `owner` is the table of the server, for messages.
+/// Reads the password of a server; `None` if it isn't written or can't be opened. `owner` is the table of the server,
+/// for messages.
 pub(super) fn password(
     (owner, table): (&str, &Spanned),
     key: &'static Key<String>,

@@ -70,7 +70,8 @@ pub(super) fn check_subject(root: &Spanned, server: &ServerSettings, context: &m
     }
 }
 
-/// Reads the paths of a certificate and of its key. Reports a missing path; `what` is the subject of the message.
+/// Reads the paths of a certificate and of its key. Returns `None` if one of the two is missing or can't be used, and
+/// reports it; `what` is the subject of the message.
 fn pair(name: &str, table: &Spanned, keys: PairKeys, what: &str, context: &mut Context<'_>) -> Option<KeyPairSettings> {
     for key in keys {
         if key.find(table).is_none() {

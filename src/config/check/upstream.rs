@@ -11,7 +11,8 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Headers that belong to the connection, or that the gateway itself writes.
+/// Headers that belong to the connection, or that the gateway itself writes. They are refused among the headers of the
+/// configuration.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",
@@ -137,13 +138,13 @@ pub(super) fn headers(
             context.diagnostics.error(name.at, format!("the header `{}` is written by the gateway", name.value), help);
             continue;
         }
-        // Names that differ by case are one header (RFC 9110, section 5.1).
+        // Names that differ by case are one header (RFC 9110, section 5.1), so the second one is refused.
         if headers.iter().any(|(known, _)| *known == header) {
             context.diagnostics.error(name.at, format!("duplicate header `{header}`"), "remove one of them");
             continue;
         }
         let Some(secret) = context.text(&value, "") else { continue };
-        // A line end in a secret would begin another header (request splitting).
+        // A line end in a secret would begin another header (request splitting), so control characters are refused.
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
             let message = format!("the value of `{}` is not a header value", name.value);
             context.diagnostics.error(value.at, message, "it has a line end or another control character");

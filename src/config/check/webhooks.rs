@@ -26,7 +26,7 @@ use crate::config::{
 /// The only permitted port of endpoints if `ports` isn't set.
 const USUAL_PORT: u16 = 443;
 
-/// The length of a decoded secret in bytes
+/// The permitted lengths of a decoded secret, in bytes
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, section "Signature
 /// scheme").
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
@@ -209,14 +209,14 @@ fn endpoint(
     })
 }
 
-/// Reads and decodes the secret of a key; `None` if the key isn't written. Reports a secret that has another form or
-/// can be guessed.
+/// Reads and decodes the secret of a key. Returns `None` if the key isn't written. Also returns `None` for a secret
+/// that can't be opened, has another form or can be guessed, and reports it.
 fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
     let help =
         "write \"whsec_\" and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one";
     let reference = key.located(written)?;
     let opened = context.secret(&reference, &format!("; {help}"))?;
-    // Base64 occurs with and without its padding (`=`).
+    // Base64 occurs with and without its padding (`=`), so both forms are accepted.
     let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = opened.reveal();
     let bytes = GeneralPurpose::new(&STANDARD, padding).decode(text.strip_prefix(b"whsec_").unwrap_or(text)).ok();
@@ -235,7 +235,7 @@ fn clients(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_
     let path = WEBHOOK_CLIENTS.path.read(written);
     for route in routes {
         let own = route.path.value.trim_end_matches('/');
-        // `/webhooks-old` is not below `/webhooks`.
+        // `/webhooks-old` isn't below `/webhooks`, so the rest of the path must be empty or begin with a slash.
         if own.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             let message = format!("requests for {path} and below go to services.webhooks, and not to this route");
             context.diagnostics.warning(route.path.at, message, "give services.webhooks.clients another path");

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Diagnostic, Diagnostics, Severity, Source};
 
-/// The largest number of characters that are shown of a line. Of a longer line, the part around the fault is shown.
+/// The largest number of characters of a line that are shown. Of a longer line, only the part around the fault is
+/// shown.
 const SHOWN: usize = 160;
 /// The number of characters that are shown of a long line before the fault.
 const BEFORE: usize = 60;
@@ -57,7 +58,8 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let _ = writeln!(out, "{number:>2} {strong}{word}{end}: {message}");
     let (name, line, column) = diagnostics.place(fault.at);
     let help = printable(&fault.help);
-    // A file that can't be read has no line to show. Test: `places_outside_the_text_are_shown_at_its_end`.
+    // A file that can't be read has no line, so only its name is shown. Test:
+    // `places_outside_the_text_are_shown_at_its_end`.
     let Some(source) = diagnostics.source(fault.at).filter(|source| !source.text.is_empty()) else {
         let _ = writeln!(out, "     {dim}-->{end} {name}");
         if !help.is_empty() {
@@ -85,7 +87,7 @@ fn excerpt(source: &Source, start: usize, end: usize) -> Excerpt {
     let start = floor(text, start);
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    // A carriage return is a part of the line end. Test:
+    // A carriage return is a part of the line end, so it isn't marked. Test:
     // `a_fault_over_several_lines_is_marked_to_the_end_of_the_first`.
     let line_end = line_end - usize::from(text[line_start..line_end].ends_with('\r'));
     let end = floor(text, end).clamp(start.min(line_end), line_end);

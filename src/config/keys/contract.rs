@@ -124,7 +124,7 @@ table! {
         /// The client's own parameters, as a query.
         filters: Key<String> => text(syntax::lines).example(r#""q=x""#);
 
-        /// The path of the list at the upstream.
+        /// The path of the list at the upstream. Default: "/items/".
         list: Key<String> => text(syntax::line).example(r#""/items/""#);
 
         /// The client's own body.
@@ -199,7 +199,7 @@ table! {
         /// The token of the previous page.
         previous: Key<String> => text(syntax::lines).example(r#""abc""#);
 
-        /// The value of each item by which the list continues from it, as JSON.
+        /// The value of each item with which a request continues from that item, as JSON.
         item_tokens: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::lines)).example("['7']");
 
         /// The offset at which the answer begins, according to the answer.

@@ -35,7 +35,7 @@ table! {
         size: Key<Spanned> => sub_table(SizeKeys::KEYS).section();
 
         /// The places of the items and of facts in an answer. A place is "/a/b" (JSON Pointer), "header:NAME",
-        /// "link:REL" or "content-range:total".
+        /// "link:REL", or "content-range:PART" with the part start, end or total.
         response: Key<Spanned> => sub_table(ResponseKeys::KEYS).section();
 
         /// The parameters that sort the list. Without this table the gateway assumes that the list has the declared
@@ -44,8 +44,8 @@ table! {
 
         /// The comparisons with which ranges of the list are requested. Each is a parameter `name=value`, and an item
         /// must match all that are sent. With {group}, a number, in all comparisons, an item must match all parameters
-        /// of at least one group. If the request has no variable for a place, the list is read only by ranges, and a
-        /// page is at most as large as one answer.
+        /// of at least one group. If the request has no variable such as {page}, {offset} or {token}, the list is read
+        /// only by ranges, and a page is at most as large as one answer.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
         /// The request for a single item.
@@ -111,13 +111,13 @@ table! {
         /// The number of items in an answer to a request without a size. It is required if the request has no {size}.
         default: Key<u32> => count(1, 1_000_000).example("50");
 
-        /// The smallest size of a request.
+        /// The smallest size of a request. The gateway requests no fewer items.
         min: Key<u32> => count(1, 1_000_000).example("1");
 
         /// The largest size of a request. The upstream lowers larger sizes, or refuses them.
         max: Key<u32> => count(1, 1_000_000).example("500");
 
-        /// The only sizes that a request can have.
+        /// The only sizes that a request can have. The gateway requests no others.
         choices: Key<Vec<u32>> => counts(&Schema::Count(1, 1_000_000)).example("[10, 25, 50, 100]");
     }
 }
@@ -178,7 +178,7 @@ table! {
         /// The place of the number of the next page. If it is null or missing, no more items follow.
         next_page: Key<String> => text(syntax::place).example(r#""/meta/next_page""#);
 
-        /// The place of the number of pages of the list.
+        /// The place of the number of pages of the list. It shows whether more items follow the page in the answer.
         last_page: Key<String> => text(syntax::place).example(r#""/meta/pages""#);
 
         /// The place of the number of the page in the answer. It takes precedence over the number in the request.
@@ -192,7 +192,9 @@ table! {
         size: Key<String> => text(syntax::place).example(r#""/meta/top""#);
 
         /// The proof that the list has ended, in addition to an answer that is shorter than a size which the upstream
-        /// is known to honour. Default: "flag" by token, by item and by link, and otherwise no further proof.
+        /// is known to honour. Default: "flag" if the upstream pages by token, by link, by item or only by ranges, and
+        /// otherwise no further proof. By item and by ranges, this key is required if the answers have neither
+        /// `has_more` nor `is_last`.
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the

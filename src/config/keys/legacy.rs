@@ -17,7 +17,8 @@ table! {
     /// The keys of `legacy` of a route.
     LEGACY: LegacyKeys {
         /// The answer to a request by page or offset: a request with the dialect's paging parameters in its query or,
-        /// by POST, with the dialect's paging members in its body.
+        /// by POST, with the dialect's paging members in its body. Without this key these requests are answered with
+        /// 400.
         policy: Key<LegacyPolicy> => word().example(r#""passthrough""#);
 
         /// The meaning of a request without any paging parameter. This key is required if the policy is `passthrough`.

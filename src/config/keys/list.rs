@@ -45,13 +45,13 @@ table! {
         ranks: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["low", "normal", "high"]"#);
 
         /// The precision with which the field is shown, if the upstream sorts by a finer one: "day", "s", "ms" or "us"
-        /// for times, and such as "1", "0.1" or "0.01" for numbers.
+        /// for times, and a step such as "1", "0.1" or "0.01" for numbers.
         grain: Key<String> => text(syntax::grain).example(r#""ms""#);
 
         /// The place of nulls in the order. Without this key a page that contains a null can't be proven.
         nulls: Key<Nulls> => word().example(r#""none""#);
 
-        /// The language by whose rules the upstream sorts the field, or the name of another order, such as one that
+        /// The language whose rules the upstream uses to sort the field, or the name of another order, such as one that
         /// ignores case. The field is then compared as with `type = "opaque"`.
         collation: Key<String> => text(syntax::name).example(r#""en""#);
 
@@ -129,8 +129,9 @@ table! {
         /// value of such a header is refused with 400.
         bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
-        /// The longest cursor that is made and accepted, in characters. A longer cursor of a client is refused. If a
-        /// page needs a longer one, its request is answered with 502.
+        /// The largest number of characters in a cursor, for cursors that are made and for those that are accepted. A
+        /// longer cursor of a client is refused with 400. If a page needs a longer one, its request is answered with
+        /// 502.
         length: Defaulted<usize> => count(256, 8_192).default(Count(2_048));
     }
 }
@@ -190,7 +191,8 @@ table! {
 table! {
     /// The keys of `budgets` of a route.
     BUDGETS: BudgetsKeys {
-        /// The longest time for a client request. If it is used up, the request is answered with 503.
+        /// The longest time for a client's request for a page. If it ends between two upstream requests, the client
+        /// gets 503. If it ends during an upstream request, the client gets 504.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
         /// The largest number of upstream requests for a page. If the upstream returns fewer items in an answer than a

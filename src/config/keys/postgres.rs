@@ -32,8 +32,9 @@ table! {
         /// The password of the user. Without this key the server must accept the user without one.
         password: Key<String> => secret().example(r#""file:/etc/cursorgate/postgres.password""#);
 
-        /// TLS. `tls = {}` verifies the server's certificate and the host of its address against the authorities of the
-        /// system, as `sslmode=verify-full` does in other clients. Without this key connections are not encrypted.
+        /// TLS. `tls = {}` verifies the server's certificate, and that it is for the host of the server's address,
+        /// against the system's authorities, as `sslmode=verify-full` does in other clients. Without this key
+        /// connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/postgres-ca.pem" }"#);
 
         /// The largest number of connections that this process opens. Each is used for one query at a time; further

@@ -12,7 +12,7 @@ use crate::config::{
     syntax,
 };
 
-/// The largest number of requests that a limit can have.
+/// The largest number of requests that a limit can have. A configuration with a larger number is refused.
 const MOST: u64 = 1_000_000;
 
 table! {

@@ -120,8 +120,8 @@ table! {
         total: Defaulted<Totals> => word().default(Text("upstream"));
 
         /// The headers that identify the client whose view of the list an answer is. Clients with different values of
-        /// one of them share no answer. If a request has none of these headers, but another one that could be a
-        /// credential, nothing of its answer is stored. With [] all clients see the same lists.
+        /// one of them share no answer. If a request has none of these headers, but another header that could identify
+        /// a client, such as `X-Tenant-Id`, nothing of its answer is stored. With `[]` all clients see the same lists.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
@@ -151,7 +151,8 @@ table! {
 
         /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
         /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
-        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit.
+        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit. Beyond that
+        /// number, it forgets clients that have used little of the limit.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
@@ -246,7 +247,7 @@ table! {
     /// The keys of `page_cache` of a route.
     PAGE_CACHE: PageCacheKeys {
         /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
-        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids to store are never
+        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids storing are never
         /// stored. With "0s" the route has no cache, even if `defaults` have one.
         ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
 

@@ -75,12 +75,14 @@ table! {
         /// of open files doesn't allow so many. The process raises that limit as far as the system permits.
         connections: Key<usize> => count(1, 1_000_000).example("10000");
 
-        /// The largest number of connected clients with the same address, or with the same /64 of IPv6. Addresses in
-        /// `trusted_proxies` have no such limit. Default: half of `connections`.
+        /// The largest number of connected clients with the same address, or with the same /64 of IPv6. At the limit a
+        /// new client takes the place of a connection of that address without a request; if there is none, it gets 503.
+        /// Addresses in `trusted_proxies` have no such limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
-        /// The largest number of requests at the same time on one connection of HTTP/2. All but the first count in
-        /// `connections` and `connections_per_address`, as if each had a connection of its own.
+        /// The largest number of requests at the same time on one connection of HTTP/2. Clients get this number from
+        /// the gateway, and hold back further requests. All requests but the first count in `connections` and
+        /// `connections_per_address`, as if each had a connection of its own.
         streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The longest time for which a connection may wait for its next request. After that it is closed. If a load
@@ -92,8 +94,9 @@ table! {
         /// the balancer needs to notice the 503. A second SIGTERM ends this time.
         drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
 
-        /// The longest time after `drain_delay` for which the process finishes requests in flight. Kubernetes kills a
-        /// process 30 seconds after SIGTERM by default, so both times together must be shorter than that.
+        /// The longest time after `drain_delay` for which the process finishes requests in flight. Requests that take
+        /// longer are broken off. Kubernetes kills a process 30 seconds after SIGTERM by default, so both times
+        /// together must be shorter than that.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
 
         /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
@@ -209,7 +212,8 @@ table! {
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
         /// least 16 visible ASCII characters. Without this key such requests are refused, at every address. Requests
-        /// that only read need no token, except the report on the configuration at GET /reload.
+        /// that only read need no token, except those for explanations, and for the report on the configuration at GET
+        /// /reload.
         token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
 
         /// The key that signs permits, at least 32 random bytes. `cursorgate explain --sign` makes a permit with it: a
@@ -306,7 +310,7 @@ table! {
     /// The keys of `[caches.pages]`.
     PAGES: PagesKeys {
         /// The largest memory that the pages may take in this process, for all routes together. Beyond it pages that
-        /// are rarely used are removed. Without a route with `page_cache` no memory is taken.
+        /// are rarely used are removed. If no route has a `page_cache`, no memory is taken.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }
 }
@@ -318,7 +322,8 @@ table! {
         /// removed. The next request with a cursor of such an item has to look its keys up again.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
 
-        /// The time for which the sort keys of an item are kept.
+        /// The time for which the sort keys of an item are kept. After that the next request with a cursor of the item
+        /// has to look them up again.
         ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
     }
 }

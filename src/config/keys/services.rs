@@ -58,7 +58,7 @@ table! {
         /// operations runs.
         operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
 
-        /// The number of operations of a request that run at the same time.
+        /// The largest number of operations of a request that run at the same time. The others wait.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
         /// The longest time for an operation. An operation that takes longer is cancelled, and its status is 504. The
@@ -98,13 +98,14 @@ table! {
 table! {
     /// The keys of `[services.exports]`.
     EXPORTS: ExportKeys {
-        /// The directory for jobs and results. The process creates it, and only the account of the process can read it.
-        /// Processes of one machine that have the same directory and the same keys of cursors share the jobs: if one
-        /// process ends, another continues its jobs. The directory can't be on a network file system; for several
+        /// The directory for jobs and results. The process creates a missing directory, which only its own account can
+        /// read. Processes of one machine that have the same directory and the same keys of cursors share the jobs: if
+        /// one process ends, another continues its jobs. The directory can't be on a network file system; for several
         /// machines use `postgres` instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
-        /// The number of jobs that this process works on at the same time. Each job sends one request after the other.
+        /// The largest number of jobs that this process works on at the same time. Further jobs wait. Each job sends
+        /// one request after the other.
         at_once: Defaulted<usize> => count(1, 64).default(Count(2));
 
         /// The largest number of unfinished jobs of a client. While a client has that many, its requests for further
@@ -115,8 +116,8 @@ table! {
         /// are answered with 503.
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
-        /// The number of attempts for a page. When the last attempt has failed, the job has failed. Refusals for a
-        /// limit (429) don't count.
+        /// The largest number of attempts for a page. When the last attempt has failed, the job has failed. Refusals
+        /// for a limit (429) don't count.
         attempts: Defaulted<u32> => count(1, 20).default(Count(3));
 
         /// The longest time for a page. A page that takes longer is a failed attempt.
@@ -165,7 +166,8 @@ table! {
         /// The names of the routes whose lists have no field.
         except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
-        /// The largest body of a request, and the largest query. Larger ones are refused.
+        /// The largest body of a POST, and the largest query string of a GET. A larger body is refused with 413, and a
+        /// larger query string with 414.
         size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
 
         /// The largest number of tokens in a query: names, values and punctuation. A query with more is refused.
@@ -185,7 +187,7 @@ table! {
         /// list within an item counts as one value. A query for more values is refused.
         complexity: Defaulted<u64> => count(100, 10_000_000).default(Count(100_000));
 
-        /// The number of lists of a query that are read at the same time.
+        /// The largest number of lists of a query that are read at the same time. The others wait.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
         /// The longest time for the page of a list. A list that takes longer is an error of the answer. The body of the
@@ -232,7 +234,8 @@ table! {
         /// The largest body of a request. A larger one is refused with 413.
         size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
 
-        /// The largest number of items in a result. If `page_size.max` of the route is smaller, that number applies.
+        /// The largest number of items in a result. If `page_size.max` of the route is smaller, that number applies. A
+        /// call for more items gets an error.
         items: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The largest JSON of the items in a result. Items beyond it are left out, and the cursor of the result leads
@@ -263,18 +266,18 @@ table! {
         /// The names of the routes whose pages can be live. Each route must serve a list by GET.
         routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
 
-        /// The time between two requests for the same page. It begins at `min`, is halved after a change, and grows
-        /// after an answer without a change or a failure, up to `max`. Each time is lengthened or shortened at random
-        /// by up to a tenth.
+        /// The time between two requests for the same page. It is `min` at first. It is halved after a change, and
+        /// grows after a failure or an answer without a change, within the bounds `min` and `max`. Each time is
+        /// lengthened or shortened at random by up to a tenth.
         interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
 
-        /// The longest time for a request for the page. A request that takes longer is a failure, which clients are
-        /// told.
+        /// The longest time for a request for the page. A request that takes longer has failed, and clients are told
+        /// so.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The time after which the gateway sends a sign of life: a comment on a stream of events that was silent for
-        /// so long, or a ping on a WebSocket. Set it shorter than the time-out of a proxy between the gateway and its
-        /// clients.
+        /// The time after which the gateway sends a sign of life: a comment on a stream of events that has been silent
+        /// for this time, or a ping on a WebSocket. Set it shorter than the time-out of a proxy between the gateway and
+        /// its clients.
         heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
 
         /// The longest time for a stream, after which its client reconnects. The time of each stream is lengthened or

@@ -39,12 +39,12 @@ table! {
         /// The password of the user at the sentinels. Without this key connections to sentinels are not authenticated.
         sentinel_password: Key<String> => secret().example(r#""file:/etc/cursorgate/sentinel.password""#);
 
-        /// TLS to every server. `tls = {}` verifies the host of each address against the authorities of the system.
-        /// Nodes of a cluster, and masters that sentinels name, are usually known by IP addresses: set `server_name`
-        /// for these. Without this key connections are not encrypted.
+        /// TLS to every server. `tls = {}` verifies the certificate of each server, and that it is for the host of the
+        /// server's address, against the system's authorities. Nodes of a cluster, and masters that sentinels name, are
+        /// usually known by IP addresses: set `server_name` for these. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/redis-ca.pem" }"#);
 
-        /// The longest time for which a request waits for the store, each time that it asks. After that it continues as
+        /// The longest time for which a request waits for each reply of the store. After that the request continues as
         /// if there were no store. After three failures in a row a server is not asked until it has answered a test in
         /// the background.
         timeout: Defaulted<Duration> => duration("1ms", "1s").default(Text("10ms"));

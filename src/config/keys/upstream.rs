@@ -75,8 +75,8 @@ table! {
         /// The comparison of paths at this upstream.
         paths: Defaulted<PathCase> => word().default(Text("case-sensitive"));
 
-        /// TLS to the peers. `tls = {}` verifies the host of each peer against the authorities of the system. Without
-        /// this key connections are not encrypted.
+        /// TLS to the peers. `tls = {}` verifies the certificate of each peer, and that it is for the peer's host,
+        /// against the system's authorities. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS)
             .example(r#"{ server_name = "people.internal", ca = "/etc/cursorgate/ca.pem" }"#);
 
@@ -89,7 +89,8 @@ table! {
         /// Negotiate, which authenticate a connection, don't share connections with others.
         headers: Key<NamedTexts> => sent_headers().example(r#"{ X-Api-Key = "env:PEOPLE_API_KEY" }"#);
 
-        /// The time limits of a request to this upstream.
+        /// The time limits of a request to this upstream. A request that exceeds one of them has failed. If no retry
+        /// succeeds, the client gets 504, or an answer that breaks off if its head has already been sent.
         timeouts: Key<Spanned> => sub_table(TimeoutsKeys::KEYS).section();
 
         /// The largest number of requests to the upstream at the same time, including WebSockets. As many again wait
@@ -137,18 +138,21 @@ table! {
         most: Defaulted<u32> => count(0, 10).default(Count(2));
 
         /// The largest share of retries among all requests to this upstream, in percent. It keeps a failing upstream
-        /// from getting many additional requests. Ten retries are always in reserve.
+        /// from getting many additional requests. The upstream has a reserve of at most ten retries, which is full at
+        /// the start. Each request adds this share of a retry to it. While the reserve is empty, no request is retried.
         share: Defaulted<u32> => count(0, 100).default(Count(20));
 
         /// The longest pause before the first retry. For each further retry it doubles, up to `longest_pause`. Half of
         /// each pause is random.
         pause: Defaulted<Duration> => duration("1ms", "10s").default(Text("25ms"));
 
-        /// The largest value that `pause` reaches by doubling. `pause` must not be longer.
+        /// The largest value that `pause` reaches by doubling. `pause` must not be longer; if `longest_pause` is
+        /// shorter than the default of `pause`, that default is `longest_pause`.
         longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
 
-        /// The longest `Retry-After` of a 503 for which the gateway waits before it retries. After a longer one the
-        /// request goes to another healthy peer; without one, the client gets the answer.
+        /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
+        /// again. If it is longer, the client gets the 503. If there is another healthy peer, the request goes to that
+        /// peer without this wait.
         longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }

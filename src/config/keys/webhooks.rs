@@ -21,14 +21,14 @@ use crate::config::{
 table! {
     /// The keys of `[services.webhooks]`.
     WEBHOOKS: WebhookKeys {
-        /// The directory for deliveries and for the endpoints that clients register. The process creates it, and only
-        /// the account of the process can read it. Processes of one machine that have the same directory and the same
-        /// keys of cursors share the deliveries. The directory can't be on a network file system. A change takes effect
-        /// after a restart.
+        /// The directory for deliveries and for the endpoints that clients register. The process creates a missing
+        /// directory, which only its own account can read. Processes of one machine that have the same directory and
+        /// the same keys of cursors share the deliveries. The directory can't be on a network file system. A change
+        /// takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
-        /// The number of attempts for a delivery. When the last attempt has failed, the delivery is a dead letter,
-        /// which can be sent again.
+        /// The largest number of attempts for a delivery. When the last attempt has failed, the delivery is a dead
+        /// letter, which can be sent again.
         attempts: Defaulted<u32> => count(3, 20).default(Count(5));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
@@ -55,7 +55,8 @@ table! {
         /// once.
         queue: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
 
-        /// The time for which finished deliveries are kept: those that succeeded, and dead letters.
+        /// The time for which finished deliveries are kept: those that succeeded, and dead letters. After that they are
+        /// removed. A delivery that is overdue for this time becomes a dead letter.
         keep: Defaulted<Duration> => duration("1m", "365d").default(Text("7d"));
 
         /// The largest number of finished deliveries that are kept. Beyond it the oldest ones are removed.
@@ -81,7 +82,7 @@ table! {
         /// answers.
         networks: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
-        /// The DNS servers that resolve the names of endpoints. With [] the servers of the system do.
+        /// The DNS servers that resolve the names of endpoints. With `[]`, the system's DNS servers are used.
         resolvers: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::resolver)).default(Texts(&[]));
 
         /// The PEM file of the authorities that verify the certificates of endpoints. Default: the authorities of the
@@ -142,7 +143,7 @@ table! {
         host: Key<String> => text(syntax::host).example(r#""api.example.com""#);
 
         /// The time between two requests. If several processes share the directory, one of them makes each request.
-        /// After failures the time is longer.
+        /// After failures the time is longer, up to five minutes, or up to `interval` if that is longer.
         interval: Defaulted<Duration> => duration("1s", "1d").default(Text("30s"));
 
         /// The longest time for a request. A request that takes longer has failed, and no event is sent.
@@ -161,9 +162,10 @@ table! {
         /// service and to no route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/webhooks"));
 
-        /// The path of a route, with its query. Before a client changes anything, the gateway sends a GET for this path
-        /// with the client's own headers. If the answer is not 2xx, the client gets this answer, and nothing is
-        /// changed. Choose a path that only clients with rights can read.
+        /// The path of a route, with its query. Before a POST or PATCH of a client, such as the registration of an
+        /// endpoint, the gateway sends a GET for this path with the client's own headers. If the answer is not 2xx, the
+        /// client gets this answer, and nothing is changed. A client can always read and remove its own endpoints.
+        /// Choose a path that only clients with rights can read.
         authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
 
         /// The headers that identify a client. Clients with different values of one of them see different endpoints. A

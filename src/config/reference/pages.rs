@@ -220,7 +220,8 @@ fn word_of(word: &str, path: &str) -> String {
 }
 
 /// Returns the key that a code span in the documentation of the key at `path` names, such as `page_size.max` or `mode =
-/// "seek"`. The name is looked up below that key, then in each table around it.
+/// "seek"`. The name is looked up below that key, then in each table around it. Returns `None` if the code span names
+/// no other key.
 fn meant(code: &str, path: &str, known: &[Known]) -> Option<String> {
     let name = code.split(" = ").next().unwrap_or(code);
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {

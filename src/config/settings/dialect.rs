@@ -10,7 +10,8 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct DialectSettings {
     pub name: String,
-    /// The location of the dialect's name in the route, for faults that have no more exact location.
+    /// The location of the dialect's name, for faults that have no more exact location. The name is in the route or,
+    /// for a dialect of `own_dialects`, in the header of its table.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
@@ -104,7 +105,8 @@ pub struct DialectResponse {
 }
 
 impl DialectResponse {
-    /// Returns whether answers can show that no further item follows: by a total, a flag, or a missing next page.
+    /// Returns whether answers can show that no more items follow: by a total, a flag (`has_more`, `is_last`), a
+    /// missing `next_url` or `next_page`, or the number of pages (`last_page`).
     #[must_use]
     pub fn tells_end(&self) -> bool {
         let Self { total, has_more, is_last, next_url, next_page, last_page, .. } = self;

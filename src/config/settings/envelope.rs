@@ -10,7 +10,8 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct EnvelopeSettings {
     pub name: String,
-    /// The location of the envelope's name in the route, for faults that have no more exact location.
+    /// The location of the envelope's name, for faults that have no more exact location. The name is in the route or,
+    /// for an envelope of `own_envelopes`, in the header of its table.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,

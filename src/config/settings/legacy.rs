@@ -11,13 +11,13 @@ pub struct LegacySettings {
     /// The location of `policy`; `None` if the route has none.
     pub policy_at: Option<Location>,
     pub unmarked: Unmarked,
-    /// The beginning of the day of the deprecation, in seconds since 1970.
+    /// The beginning of the day of the deprecation, in seconds since 1970; `None` if no deprecation is announced.
     pub deprecation: Option<i64>,
-    /// The beginning of the day of the sunset, in seconds since 1970.
+    /// The beginning of the day of the sunset, in seconds since 1970; `None` if no sunset is announced.
     pub sunset: Option<i64>,
     pub sunset_at: Option<Location>,
     pub after_sunset: AfterSunset,
-    /// The limit of each client's legacy requests.
+    /// The limit of each client's legacy requests; `None` if they have no limit of their own.
     pub rate_limit: Option<QuotaSettings>,
     /// The brownouts, sorted by their beginnings. No two overlap.
     pub brownouts: Vec<BrownoutSettings>,

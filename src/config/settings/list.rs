@@ -144,7 +144,8 @@ impl Default for CursorSettings {
 /// The `parameters` of a route. All names are decoded.
 #[derive(Debug, Clone, Default)]
 pub struct ParameterSettings {
-    /// The parameters whose names differ from those of the envelope, such as `limit = "count"`.
+    /// The parameters that the route names itself, such as `limit = "count"`. Each of these names replaces the
+    /// envelope's.
     pub renamed: Vec<(Role, Located<String>)>,
     pub private: Vec<String>,
     pub ignored: Vec<String>,

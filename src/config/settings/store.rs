@@ -12,7 +12,7 @@ pub struct StoreSettings {
     /// The addresses of the servers as `host:port`; at least one.
     pub addresses: Vec<Located<String>>,
     pub kind: StoreKind,
-    /// The name of the master; present if the addresses are those of sentinels.
+    /// The name of the master at the sentinels; `None` if the addresses aren't those of sentinels.
     pub master: Option<String>,
     pub user: StoreUser,
     pub sentinel_user: StoreUser,

@@ -34,7 +34,7 @@ pub(in crate::config) fn network(text: &str) -> Checked {
 }
 
 /// Reads a network. An address without a prefix is a network of one address, and an IPv4-mapped network becomes an IPv4
-/// network.
+/// network. Returns `None` for a text that isn't a network.
 pub(in crate::config) fn read_network(text: &str) -> Option<Network> {
     if text == "unix" {
         return Some(Network { address: UNIX_CLIENT, prefix: 128 });

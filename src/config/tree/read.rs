@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use super::{LocatedTree, Tree};
 use crate::config::diagnostic::{Diagnostics, Located, Location};
 
-/// The deepest nesting of a file.
+/// The deepest nesting of objects and arrays in a file, in levels. A file with deeper nesting is refused.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. Returns `None` after a syntax error or for too deep a nesting, and reports
-/// it. Also reports each duplicate member, of which the first one counts.
+/// Reads a text that was added as `source`. Returns `None` for a syntax error and for nesting deeper than
+/// [`DEPTH_MAX`], and reports the fault. Also reports duplicate members; the first one of each name is kept.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
     match serde_json::from_str::<&RawValue>(text) {

@@ -10,7 +10,8 @@ use crate::config::{
 /// The name of the database's table, for messages.
 const NAME: &str = "services.exports.postgres";
 
-/// Reads the store: a directory or a database. Reports a table with both or neither.
+/// Reads the store: a directory or a database. Reports a table with both or neither. Returns `None` for neither, and
+/// for a database without addresses.
 pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<ExportStoreSettings> {
     let directory = EXPORTS.directory.located(written).map(|directory| {
         let path = context.path(&directory.value, directory.at).into();
@@ -29,7 +30,7 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
         (Some((directory, _)), None) => Some(directory),
         (None, Some(_)) => postgres,
         (None, None) => {
-            // A faulty directory has been reported.
+            // A faulty directory has been reported, so it isn't reported as missing.
             if EXPORTS.directory.find(written).is_none() {
                 let help = "directory = \"/var/lib/cursorgate/exports\", or [services.exports.postgres]";
                 context.missing(written.at, "services.exports has no directory", help);

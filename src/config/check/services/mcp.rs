@@ -42,7 +42,7 @@ pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Co
     }
 }
 
-/// Replaces characters that the names of tools can't have by `_`: `v2.user orders` becomes `v2_user_orders`.
+/// Replaces characters that the names of tools can't have with `_`: `v2.user orders` becomes `v2_user_orders`.
 fn plain(name: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     name.chars().map(|character| if taken(character) { character } else { '_' }).collect()

@@ -68,7 +68,7 @@ impl Offering {
                 );
                 context.diagnostics.error(at, message, help);
             } else if given.is_some() || (self.syntax)(&name).is_ok() {
-                // A name in `names` has been checked by the schema.
+                // A name in `names` has been checked by the schema, so only a converted name is checked here.
                 let description = of(descriptions).map(|(_, text)| text.value);
                 offered.push(OfferedListSettings { name, route: route_name.value.clone(), description });
             } else {
