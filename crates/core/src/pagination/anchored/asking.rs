@@ -19,7 +19,8 @@ use crate::pagination::{
 };
 
 impl MarkReader<'_> {
-    /// Requests the slices that should show the boundary.
+    /// Returns the turn that requests the slices which should show the boundary. If no slice can show both sides of the
+    /// boundary, and its first unserved item has no mark, the turn reads the list beyond the last answer.
     pub(super) fn next_window(&mut self) -> MarkNext {
         self.stand.aimed = self.stand.offset;
         let way = self.page.way();
@@ -31,7 +32,8 @@ impl MarkReader<'_> {
             && slices.first().is_some_and(|slice| !plan::shows_both_sides(*slice, last))
         {
             if sightings.line().leads_on() {
-                // No answer shows both sides, but the first unserved item has a mark, by which it is recognised.
+                // No answer shows both sides, but the first unserved item has a mark, by which it is recognised. The
+                // items before the boundary are therefore left out of the window.
                 let ahead = match way {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, after: 0, ..window },
@@ -42,7 +44,8 @@ impl MarkReader<'_> {
             }
         }
         if matches!(paging.sizes, Sizes::Fixed(_)) {
-            // Pages of one fixed size never overlap, so a second one would have to be requested again as a seam.
+            // Pages of one fixed size never overlap, so a second page would have to be requested again as a seam. Only
+            // the first page is requested.
             slices.truncate(1);
         }
         Ok(MarkTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
@@ -56,8 +59,8 @@ impl MarkReader<'_> {
         let margin = if self.request.paging.hidden { margin + need } else { margin };
         let (offset, beside) = (self.stand.offset, MARKS_BESIDE + margin);
         match (&self.boundary, self.page.way()) {
-            // The window is as large as later ones, so the walk sees this size honoured before the end of the list
-            // depends on it.
+            // The window is as large as those of later pages, so the walk sees this size honoured before the end of the
+            // list depends on it.
             (Landmark::Start, _) => Window { from: 0, to: need + 1, before: 0, after: MARKS_BESIDE + 2 * margin + 1 },
             (Landmark::At(_), _) if self.request.paging.hidden => {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: 0, after: margin }
@@ -77,12 +80,14 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer in which `passed` items were passed, if the page isn't complete.
+    /// Returns the next turn of an incomplete page after an answer in which the reader passed `passed` items.
+    /// `confirming` is true if the answer was requested to confirm an end.
     pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> MarkNext {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_unverified() {
-            // Without proofs the answer's own claim decides. Test: `unverified_pages_take_one_request_each`.
+            // Without proofs, the answer's own claim decides whether the page ends. Test:
+            // `unverified_pages_take_one_request_each`.
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {
@@ -91,7 +96,8 @@ impl MarkReader<'_> {
             }
             return Ok(MarkTurn::Window);
         }
-        // More items came after a short answer, so its number of items is a silent cap.
+        // If an earlier answer was short, this answer shows items after it, so the short answer's length is a silent
+        // cap.
         if passed > 0 && way == Way::Forward {
             self.caps.confirm(&mut self.asker.sizes);
         }
@@ -109,8 +115,8 @@ impl MarkReader<'_> {
             && !last.is_empty()
             && last.same_items(before)
         {
-            // Two different places gave the same items. Test:
-            // `an_upstream_that_ignores_its_paging_parameters_is_refused_as_stuck`.
+            // Two different slices gave the same items. If this happens more often than a repeated last page explains,
+            // the upstream is stuck. Test: `an_upstream_that_ignores_its_paging_parameters_is_refused_as_stuck`.
             self.effort.alike += 1;
             if self.effort.alike > ALIKE_ANSWERS {
                 return Err(Refusal::Stuck.into());
@@ -130,10 +136,11 @@ impl MarkReader<'_> {
     }
 
     /// Requests proof that a short answer was the end: a small slice at its end, of a size that is known to be
-    /// honoured, and at once a slice after all that was requested, which shows the items after hidden ones. The second
-    /// slice is omitted if the answer itself claims that no item follows.
+    /// honoured, and in the same turn a slice after all that was requested, which shows the items after hidden ones.
+    /// The second slice is omitted if the answer claims that no item follows, if an earlier answer showed that no items
+    /// are there, if the slice is too deep, or if the budget allows only one request.
     ///
-    /// If no page can show the end, the list is read on and the answer is read again. Test:
+    /// If no small slice can show the end, the list beyond the answer is read, and then the answer again. Test:
     /// `a_walk_goes_on_past_items_that_the_upstream_hides_silently`.
     async fn confirm(&mut self, last: u64) -> MarkNext {
         match (self.small_at_the_end(last), self.page.views.last()) {
@@ -150,7 +157,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Requests a slice that confirms an end, and at once any slices beyond it. `slices` has the confirming one first.
+    /// Requests a slice that confirms an end, and in the same turn any slices beyond it. `slices` begins with the
+    /// confirming slice.
     pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> MarkNext {
         let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
@@ -183,7 +191,8 @@ impl MarkReader<'_> {
         (0..beyond.items.len()).any(|item| !known.contains(beyond.item(item)))
     }
 
-    /// Reads the list beyond the last answer, and then that answer again, as a seam.
+    /// Returns the turn that reads the list beyond the last answer, and then that answer again, as a seam. If the
+    /// request leaves out costly proofs, a full page is served instead.
     pub(super) fn look_beyond(&mut self, way: Way) -> MarkNext {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
@@ -198,14 +207,17 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer without the boundary, if that is the start, the end or an offset.
+    /// Returns the next turn after an answer that doesn't show the boundary, where the boundary is the start, the end
+    /// or an offset.
     pub(super) async fn missed(&mut self, view: View, confirming: bool) -> MarkNext {
         self.effort.misses += 1;
         match &self.boundary {
             Landmark::Tail(_) => self.missed_tail(view, confirming).await,
-            // The start came empty although a count shows that the list has items, so it is requested once more.
+            // The answer begins elsewhere, or is empty without proof that the list is empty. The start is therefore
+            // requested once more.
             Landmark::Start if self.effort.misses == 1 => self.confirm_by(vec![view.slice]).await,
-            // A silent cap ended the answer before the requested offset.
+            // A silent cap ended the answer before the requested offset, so the offset is requested again under that
+            // cap.
             Landmark::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, after: 0 };
@@ -226,11 +238,13 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Ends a page whose place can't be found: the page is refused, or served by its offset and flagged, as the route
-    /// decides. A page that has taken items is first begun anew, once.
+    /// Ends a page whose place can't be found. A page that has taken items is first begun anew, once, if the budget has
+    /// a request left. Otherwise the page is refused, or served by its offset and flagged, as the route decides. A page
+    /// at the start or the end of the list, or one that is flagged already, is always refused.
     pub(super) fn lost(&mut self) -> MarkHalt {
         if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
-            // The items that were read last have since gone. No page has been served yet, so the page can begin anew.
+            // The items that were read last can't be found any more. No page has been served yet, so the page can begin
+            // anew.
             self.effort.restarts += 1;
             self.set_out();
             return MarkHalt::Instead(MarkTurn::Window);

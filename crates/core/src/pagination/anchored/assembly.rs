@@ -16,7 +16,8 @@ use crate::pagination::{
 impl MarkReader<'_> {
     /// Makes the page of the items read so far. A page that is `cut_off` by the budget has a link to a next page.
     pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
-        // A spent budget doesn't end the list. Test: `a_page_that_the_budget_cuts_off_is_refused_or_short`.
+        // A spent budget doesn't end the list, so the page has a next page. Test:
+        // `a_page_that_the_budget_cuts_off_is_refused_or_short`.
         if cut_off {
             self.page.more = Some(true);
         }
@@ -70,7 +71,8 @@ impl MarkReader<'_> {
         page
     }
 
-    /// Returns the last total that an answer gave. The total isn't exact if the list was seen to end before it.
+    /// Returns the last total that an answer gave; `None` if no answer gave one, or if more items than that were seen.
+    /// The total isn't exact if the list was seen to end before it.
     fn total(&self) -> Option<Total> {
         let is_end = self.page.more == Some(false) && self.page.way() == Way::Forward;
         let end = Some(self.stand.offset).filter(|_| is_end && !self.request.paging.hidden && !self.page.is_empty());
@@ -107,7 +109,7 @@ impl MarkReader<'_> {
         Marks { before, after }
     }
 
-    /// Returns at most `most` marks of the first items of a sequence, chosen as by `passed::nearest`.
+    /// Returns at most `most` marks of the first items of a sequence, without those that `passed::nearest` leaves out.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
         // The key that signs the new cursor makes its marks, whichever key made the marks of the old one. Test:
         // `marks_are_read_with_the_key_that_made_them`.
@@ -120,7 +122,7 @@ impl MarkReader<'_> {
     }
 
     /// Returns an item as an item cursor names it. Its neighbours are those in the latest answer if that answer
-    /// contains the item; otherwise those that were read with it.
+    /// contains the item; otherwise the neighbours are the items that were read with it.
     fn marked(&self, read: &[Spot], item: Spot) -> MarkedItem {
         let view = &self.page.views[item.view];
         let mark = view.mark_with(&self.request.order, &self.request.marker, item.place);
@@ -128,7 +130,7 @@ impl MarkReader<'_> {
         let (stands, _) = self.page.stands();
         let at = |spots: &[Spot]| spots.iter().position(|spot| *spot == item);
         // An item of an earlier answer may be next to items of the latest one although no answer shows them side by
-        // side: `regressions/an-item-beside-no-neighbour.txt`.
+        // side. Such items don't count as neighbours: `regressions/an-item-beside-no-neighbour.txt`.
         let is_latest = item.view + 1 == self.page.views.len();
         let (around, at) = match at(stands).filter(|_| is_latest) {
             Some(at) => (stands, at),

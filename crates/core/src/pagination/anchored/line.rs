@@ -96,9 +96,10 @@ impl MarkLine {
 
     /// Returns the marks that an answer shows, and their places.
     ///
-    /// If all marks are at their expected places, no other item is looked at. Several items may have the same mark:
-    /// items without ids that look alike, or an item that the list contains twice. Such a mark counts only if its place
-    /// relative to the other marks is the same as when the cursor was made.
+    /// If more than half of the marks are expected in this answer, and all of these are at their expected places, no
+    /// other item is looked at. Several items may have the same mark: items without ids that look alike, or an item
+    /// that the list contains twice. Such a mark counts only if its place relative to the other marks is the same as
+    /// when the cursor was made.
     pub(super) fn sight(&self, view: &View, boundary: u64, way: Way, order: &Order, marker: &Marker) -> Vec<Sight> {
         let expected = |rank: usize| -> Option<usize> {
             let place = self.expected(rank, boundary, way)?.checked_sub(view.begins)?;
@@ -134,8 +135,8 @@ impl MarkLine {
         (0..self.marks.len()).filter_map(sight).collect()
     }
 
-    /// Returns the shift of offsets at which most marks coincide with items that have them; of several, the smallest
-    /// shift.
+    /// Returns the shift of offsets under which the largest number of marks coincide with items of the answer. Of
+    /// several such shifts, the smallest is returned; `None` if the answer shows no mark.
     fn shift(&self, view: &View, boundary: u64, way: Way, marks: &[Mark]) -> Option<i128> {
         let expected = |rank: usize| self.expected(rank, boundary, way).map(i128::from);
         let begins = i128::from(view.begins);
@@ -174,7 +175,7 @@ mod tests {
             ("abc|d", "d|", "bcd|"),
             ("abc|d", "cde|", "cde|"),
             ("abc|d", "d|e", "bcd|e"),
-            // The answer shows where `a` is, and the items after it are gone or elsewhere.
+            // The answer shows where `a` is, and the items after it are gone or elsewhere, so no older mark is kept.
             ("abc|d", "ad|e", "ad|e"),
             ("|d", "d|e", "d|e"),
         ] {

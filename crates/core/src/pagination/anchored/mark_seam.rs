@@ -57,16 +57,17 @@ fn beyond(slice: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 
 impl MarkReader<'_> {
     /// Reads a seam: first the slice beyond it, then the earlier answer again. Both count only if the earlier answer
-    /// hasn't changed.
+    /// hasn't changed. If the request leaves out costly proofs, the second reading is left out and the page is flagged.
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
-        // The loop ends by a total, by `EMPTY_ANSWERS`, or by the budget.
+        // The loop ends at the start of the list, by a total, by `EMPTY_ANSWERS`, or by the budget.
         let found = loop {
             let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(slice, answer, Witness::None);
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
-                    // A cap cut the earlier answer, so this page begins elsewhere than its number and size say.
+                    // A cap cut the earlier answer, so this page begins elsewhere than its number and size say. Its
+                    // place is computed again under the cap.
                     self.caps.confirm(&mut self.asker.sizes);
                     view = self.view(slice, view.answer, Witness::None);
                 }
@@ -89,14 +90,14 @@ impl MarkReader<'_> {
         let view = self.view(slice, again, Witness::None);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
-        // Answers with different totals come from two states of the list. Test:
+        // Answers with different totals come from two states of the list, so they make no seam. Test:
         // `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
         // An empty answer beyond isn't the end if a count shows that more items follow. Test:
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
-        // If the second reading has other items, an item may have crossed the seam. Test:
+        // If the second reading has other items, an item may have crossed the seam, so neither answer counts. Test:
         // `an_answer_whose_second_reading_differs_does_not_prove_a_seam`.
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(&seam, found, Some(view)).await;
@@ -124,8 +125,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Continues after a seam was read. `found` is the answer from beyond it, if that has items; `again` is the second
-    /// reading of the earlier answer.
+    /// Returns the next turn after a seam was read. `found` is the answer from beyond the seam; `None` if it has no
+    /// items. `again` is the second reading of the earlier answer; `None` if that reading was left out.
     async fn sewn(&mut self, seam: &MarkSeam, found: Option<View>, again: Option<View>) -> MarkNext {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
@@ -135,8 +136,8 @@ impl MarkReader<'_> {
             if !self.request.paging.repeats_last_page {
                 return Err(Refusal::Stuck.into());
             }
-            // If the upstream repeats its last page past the end, the same items once more are the end. Backward, these
-            // items are the last page under another number, so the page before it is requested.
+            // If the upstream repeats its last page past the end, the same items once more mean the end of the list.
+            // Backward, these items are the last page under another number, so the page before it is requested.
             if seam.toward == Way::Backward {
                 let seam = found.and_then(|view| MarkSeam::new(&view, seam.toward, &self.request));
                 return match seam {
@@ -178,7 +179,8 @@ impl MarkReader<'_> {
     /// have left a gap.
     fn cut_beyond(&self, seam: &MarkSeam, view: &View, line: &MarkLine) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // If items are hidden, the two answers may overlap. They must overlap if a silent cap may have left a gap.
+        // If items are hidden, the two answers may overlap. Read backward, they must overlap if the later answer
+        // doesn't cover its whole slice, because a silent cap may have left a gap.
         let marks = view.marks(order, marker);
         let covers_all = view.reaches() >= view.begins.saturating_add(u64::from(seam.beyond.size().0));
         let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
@@ -189,7 +191,7 @@ impl MarkReader<'_> {
                 first => first.unwrap_or(view.len()),
             },
         };
-        // Items that the page took from an even earlier answer may be between the two.
+        // Items that the page took from an even earlier answer may come next, so they are skipped.
         let is_served = |mark: &&Mark| line.served().contains(*mark);
         Some(match seam.toward {
             Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),

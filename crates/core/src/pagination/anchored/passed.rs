@@ -74,7 +74,7 @@ impl PassedItems {
         self.way
     }
 
-    /// Returns whether the page takes at least one item so far.
+    /// Returns whether the page has taken at least one item.
     pub(super) fn has_items(&self) -> bool {
         self.taken > 0
     }
@@ -104,9 +104,9 @@ impl PassedItems {
     /// the page.
     ///
     /// Items are where the latest answer shows them. An item before the boundary that this answer doesn't show is kept
-    /// only if it may lie before the first, or after the last, of the answer's known items. Between two known items it
-    /// would be gone or moved, or others were put before it. If its neighbours then disappeared too, its mark would
-    /// lead to a place that was never read: `regressions/marks-of-a-later-answer.txt`.
+    /// only if it may lie before the first, or after the last, of the answer's known items. If its place would be
+    /// between two known items, it is gone or has moved, or other items were put before it. If its neighbours then
+    /// disappeared too, its mark would lead to a place that was never read: `regressions/marks-of-a-later-answer.txt`.
     ///
     /// A taken item that is now beyond the boundary leaves the page, and is read again at its new place. A taken item
     /// that isn't shown at all stays on the page, because its neighbours may be the ones that were moved. Test:
@@ -128,8 +128,8 @@ impl PassedItems {
         let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
         let marks: Vec<Mark> = latest.iter().map(mark).collect();
         let stood: Vec<Mark> = self.stands[..self.end].iter().map(mark).collect();
-        // Items without ids may look the same. Of several such items, the one nearest to the expected place is meant,
-        // and no other one counts as moved.
+        // Items without ids may look the same. Of several such items, the one nearest to the expected place is taken
+        // for the item looked for, and none counts as moved.
         let is_alike = |mark: &Mark| [&stood, &marks].iter().any(|all| all.iter().filter(|it| *it == mark).count() > 1);
         let joint = |step: usize| {
             let believed = (self.end + step).saturating_sub(passed);
@@ -141,7 +141,7 @@ impl PassedItems {
             _ if begins => 0,
             _ => (0..passed).find_map(joint).unwrap_or(self.end),
         };
-        // An answer doesn't contradict the items after its last item.
+        // An answer doesn't contradict the items after its last item, so those items stay.
         let from = match passed {
             1.. if passed == count && !ends => (0..passed).rev().find_map(joint).map_or(self.end, |last| last + 1),
             _ => self.end,
@@ -187,7 +187,7 @@ impl PassedItems {
             if taken == self.limit {
                 break;
             }
-            // The upstream may list an item twice, as a join of tables does. Test:
+            // The upstream may list an item twice, as a join of tables does; the second one is skipped. Test:
             // `an_item_is_served_once_although_the_spelling_of_its_id_changes`.
             let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
             spots.push((*spot, wanted));
@@ -201,7 +201,7 @@ impl PassedItems {
         };
         drop(had);
         if self.spots.is_empty() {
-            // Only this answer shows which items are now right before its first one.
+            // Only this answer shows which items are now right before its first one, so they are noted here.
             let before = self.stands[..self.end].iter().rev().take_while(|spot| spot.view == index);
             self.lead = before.take(Marks::PASSED).copied().collect();
             self.lead.reverse();

@@ -31,7 +31,7 @@ pub(super) struct Seen {
 pub(super) struct Place {
     /// The place of the item right before which the page begins.
     pub(super) cut: i64,
-    /// The number of marks in the longest chain that keeps its order.
+    /// The size of the largest set of marks that keep their order.
     pub(super) chain: usize,
 }
 
@@ -39,16 +39,16 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 struct Chain {
     size: usize,
-    /// The place right after the chain's last served mark; if it has none, its first unserved mark's place.
+    /// The place right after the last served mark of the set; if it has none, the place of its first unserved mark.
     cut: i64,
-    /// The first place at which a page can begin without skipping or repeating an item that this chain marks.
+    /// The first place at which a page can begin without skipping or repeating an item that the set marks.
     least: i64,
-    /// The last place at which a page can begin without skipping or repeating an item that this chain marks.
+    /// The last place at which a page can begin without skipping or repeating an item that the set marks.
     most: i64,
 }
 
 /// Returns the place at which the page begins, by at most [`MARKS_COMPARED`] of the marks seen. Marks with a rank below
-/// `passed` are of served items. `None` if no mark was seen, or if no majority of the marks agrees.
+/// `passed` are of served items. `None` if no mark was seen, or if the majorities of the marks don't agree on a place.
 pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -61,7 +61,7 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
     // If no other item is between the marks seen, no item can be skipped between them.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
     let place = |cut| Some(Place { cut, chain: longest });
-    // If all marks keep their order, the last chain contains all of them.
+    // If all marks keep their order, the last of `chains` contains all of them.
     let majorities = || chains.iter().filter(|chain| chain.size * 2 > seen.len());
     let least = majorities().map(|chain| chain.least).max();
     let most = majorities().map(|chain| chain.most).min();
@@ -76,7 +76,8 @@ pub(super) fn decide(seen: &[Seen], passed: usize) -> Option<Place> {
         // No other item is between the marks. Whichever mark has moved, only marked items could be skipped or repeated,
         // and the served ones are recognised.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= passed).map_or(last + 1, |seen| seen.at)),
-        // Any place here could skip items that stood still. Test: `a_place_without_a_majority_of_marks_is_lost`.
+        // Any place here could skip items that stood still, so the place is lost. Test:
+        // `a_place_without_a_majority_of_marks_is_lost`.
         _ => None,
     }
 }
@@ -92,9 +93,9 @@ pub(super) struct Unseen {
     pub(super) alone: bool,
 }
 
-/// Returns whether a page that begins at `cut` certainly skips and repeats no item. The unseen ones of the cursor's
-/// `marks` marks may be anywhere: gone, or, as `unseen` allows, beyond the part that was looked at. Any majority that
-/// they form with some of the marks seen may be the one that stood still.
+/// Returns whether a page that begins at `cut` certainly neither skips nor repeats an item that stood still. The unseen
+/// ones of the cursor's `marks` marks may be anywhere: gone, or, as `unseen` allows, beyond the part that was looked
+/// at. Any majority that they form with some of the marks seen may be the one that stood still.
 pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MARKS_COMPARED).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -108,7 +109,7 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
     };
     (0..1_u32 << seen.len()).all(|set| {
         let still: Vec<Seen> = members(&seen, set).collect();
-        // The caller knows that not all marks in view have moved. Test:
+        // If the caller knows that not all marks in view have moved, this empty set is impossible. Test:
         // `three_marks_in_their_order_are_certain_and_fewer_are_not`.
         if !unseen.alone && still.is_empty() {
             return true;
@@ -131,7 +132,7 @@ pub(super) fn is_certain(seen: &[Seen], passed: usize, marks: usize, cut: i64, u
 
 /// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if exactly these marks stood
 /// still: `still` among those seen. `beyond` contains the rank of the last such mark before the part that was looked
-/// at, and of the first such mark after it.
+/// at, and of the first such mark after it; each is `None` if there is no such mark.
 fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), passed: usize, cut: i64) -> bool {
     let (before, after) = beyond;
     // A stretch of only marked items does no harm: served ones are recognised, and moved ones have no guarantee.
@@ -177,8 +178,8 @@ fn chain(seen: &[Seen], set: u32, passed: usize) -> Option<Chain> {
     Some(Chain { size, cut: served.map_or(most, |at| at + 1), least: first.at, most })
 }
 
-/// Returns the place by the one mark nearest to the boundary, which may have moved. Only used when a simulation has
-/// switched off [`Rule::MarksAreChained`] (`regressions/without-marks-are-chained.txt`).
+/// Returns the place by the one mark nearest to the boundary, which may have moved; `None` if no mark was seen. Only
+/// used when a simulation has switched off [`Rule::MarksAreChained`] (`regressions/without-marks-are-chained.txt`).
 fn newest(seen: &[Seen], passed: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < passed).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
@@ -345,7 +346,7 @@ mod tests {
         for list in ["de", "xdex", "xcdx", "xbcx"] {
             assert_eq!(certain(list), (true, false), "{list}");
         }
-        // The unseen marks may form a majority with one of these.
+        // The unseen marks may form a majority with one of the visible marks, so no decision is certain.
         for list in ["ebc", "becd", "exbcx", "xcxdex"] {
             assert_eq!(certain(list), (false, false), "{list}");
         }

@@ -39,7 +39,8 @@ pub(super) struct Covered {
     /// The expected offsets that the answer covers: from `from` to before `to`.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// True if the answer is the end of the list, or after it. The search then goes no further right.
+    /// True if the answer reaches the end of the list, or is from after it. The search then reads nothing further
+    /// right.
     pub(super) ends: bool,
     /// True if the answer begins at the start of the list.
     pub(super) starts: bool,
@@ -53,7 +54,7 @@ pub(super) struct MarkSearch {
     areas: Vec<Area>,
     /// The index of the area that was extended last.
     turn: usize,
-    /// The offset that the change of the total points to; `None` once it was looked at.
+    /// The offset that the change of the total points to; `None` if no such offset is known, or once it was looked at.
     pointed: Option<u64>,
     /// The offset from which on no item is expected.
     end: u64,
@@ -140,7 +141,7 @@ impl MarkSearch {
         }
         let area = &mut self.areas[index];
         if area.from >= end {
-            // No item is here, so the end of the list lies further left.
+            // No item is here, so the end of the list lies further left, and the area moves there.
             area.aim = end;
             (area.from, area.to) = (end, end);
             if area.left_done || end == 0 {
@@ -192,7 +193,8 @@ impl MarkSearch {
         }
         let (from, to) = (area.from, area.to);
         if side == Some(Way::Backward) && covered.ends && covered.to < from {
-            // All answers so far were from after the end, where the upstream repeats the last items.
+            // All answers so far were from after the end, where the upstream repeats the last items. The area therefore
+            // stays as it is.
             return;
         }
         match side {

@@ -22,8 +22,8 @@ impl MarkReader<'_> {
     pub(super) async fn unsettled(&mut self) -> MarkNext {
         let Landmark::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
-        // A silent cap may keep the marks out of an answer. Test:
-        // `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
+        // A silent cap may keep the marks out of an answer, so the cap is assumed and the window is requested again.
+        // Test: `items_that_a_silent_cap_hides_from_a_search_are_asked_for_again`.
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.slice.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.asker.sizes.assumed_cap, self.caps.guessed) = (Some(cap), true);
@@ -35,7 +35,8 @@ impl MarkReader<'_> {
             return self.look_beside().await;
         }
         if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
-            // The neighbours of the items that were read last may all be hidden.
+            // The neighbours of the items that were read last may all be hidden, so the list beyond the answer is read
+            // first.
             self.effort.misses += 1;
             let way = self.page.way();
             return self.look_beyond(way);
@@ -57,7 +58,7 @@ impl MarkReader<'_> {
             && now != then
             && !sightings.is_fresh()
         {
-            // Items inserted before the place moved it by as many offsets. Test:
+            // Items inserted before the place moved it by as many offsets, so the search also looks there. Test:
             // `a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted`.
             search.point(self.stand.offset.saturating_add(now).saturating_sub(then).min(now));
         }
@@ -94,7 +95,7 @@ impl MarkReader<'_> {
             } else if covered.ends {
                 self.unguess_cap();
             }
-            // Under a cap, another slice may cover the window.
+            // Under a cap, another slice may cover the window, and is then requested.
             let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
             let again = self.slice_of(probe).filter(|again| (cap.is_some() || falls_short) && *again != slice);
             match again {
@@ -110,22 +111,23 @@ impl MarkReader<'_> {
     }
 
     /// Returns the silent cap that a short answer shows; `None` if it shows none. An answer by offset shows a cap only
-    /// if it ends before `offset`. A short page by number always shows one: under a cap, every page but the first is a
-    /// page of another size, so its slice must be requested again.
+    /// if it ends before `offset`. A short page by number shows a cap wherever it ends: under a cap, every page but the
+    /// first is a page of another size, so its slice must be requested again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
         let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.assumed_cap);
         let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
-        // The end of the list, not a cap, makes an answer short if it reaches the total. Test:
+        // The end of the list, not a cap, makes an answer short if the answer reaches the total. Test:
         // `a_short_answer_at_the_end_is_not_taken_for_a_cap`.
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Sizes::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
     }
 
-    /// Drops a guessed cap: the end made an answer short. The cap is kept if other answers were as long as it.
+    /// Drops a guessed cap, because the end of the list made the answer short. The cap is kept if an answer of the walk
+    /// has filled a size at least as large.
     fn unguess_cap(&mut self) {
         if self.caps.guessed && self.asker.sizes.assumed_cap > Some(self.asker.ledger.honoured().by_walk()) {
             (self.asker.sizes.assumed_cap, self.caps.guessed) = (self.request.profile.cap, false);
@@ -138,7 +140,8 @@ impl MarkReader<'_> {
         Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }
     }
 
-    /// Looks at one window of the search after the other. If none is left, the marks seen so far decide.
+    /// Looks at one window of the search after the other. If no window is left, or too few requests, the marks seen so
+    /// far decide where the list is read once more.
     async fn look_elsewhere(&mut self) -> MarkNext {
         while self.asker.left() > AFTER_SEARCH_REQUESTS
             && let Some(probe) = self.search.as_mut().and_then(MarkSearch::next)
@@ -191,7 +194,8 @@ impl MarkReader<'_> {
                 return Ok(MarkTurn::Ask(vec![slice.into()]));
             }
         }
-        // If the upstream repeats its last page, the relative places of answers aren't known.
+        // If the upstream repeats its last page, the relative places of answers aren't known, so no neighbour counts as
+        // seen.
         let seen = matches!(beside, Beside::Seen) && !self.request.paging.repeats_last_page;
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {

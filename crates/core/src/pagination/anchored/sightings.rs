@@ -99,18 +99,18 @@ impl Sightings {
         self.fresh
     }
 
-    /// Returns the last answer that was looked at.
+    /// Returns the last answer that was looked at; `None` before the first one.
     pub(super) fn last(&self) -> Option<&View> {
         self.views.last().map(|(view, _)| view)
     }
 
-    /// Returns the last answer that has any items.
+    /// Returns the last answer that has any items; `None` before such an answer.
     pub(super) fn last_with_items(&self) -> Option<&View> {
         self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
     }
 
-    /// Returns whether the upstream ignores the requested offset: every later answer repeats the first one, which
-    /// doesn't end the list.
+    /// Returns whether the upstream ignores the requested offset: every answer that was requested from beyond a full
+    /// answer at offset 0 repeats that answer. False if no such answer has items.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.slice.begins().0 == 0 && !view.ends && !view.short);
@@ -120,7 +120,8 @@ impl Sightings {
         })
     }
 
-    /// Adds an answer. Returns the place at which the page begins, if this answer alone makes it certain.
+    /// Adds an answer. Returns the place at which the page begins; `None` unless this answer alone makes the place
+    /// certain.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
         let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
@@ -136,7 +137,8 @@ impl Sightings {
     /// Returns the decision of all answers together, after the whole list within reach was looked at. For each mark,
     /// the last answer that showed it counts; the answers' expected offsets determine the sequence of the marks. If the
     /// deciding marks were looked at once more, these later answers must show the place, and earlier sightings in the
-    /// part that they cover don't count.
+    /// part that they cover don't count. `None` if the marks don't decide, or if no answer that counts shows a mark
+    /// right next to the place.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
         let is_stale = |index: usize, at: u64| {
@@ -153,7 +155,7 @@ impl Sightings {
             }
         }
         let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.passed)?;
-        // The marks on both sides of the place may be in different answers: the best of these is chosen.
+        // The marks on both sides of the place may be in different answers: the best of these answers is chosen.
         let beside = seen.iter().filter(|(_, view, _)| *view >= since).filter_map(|(seen, view, at)| {
             let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
             let second = after == (self.way == Way::Forward);
@@ -192,8 +194,8 @@ impl Sightings {
         Some(stretch)
     }
 
-    /// Returns the side that must still be looked at once more. Next to marks that were seen there may be other marks,
-    /// or items that were put between them later.
+    /// Returns whether the items next to the marks that were looked at once more were seen, must be requested, or can't
+    /// be seen. They may have marks too, or may have been put between marked items later.
     pub(super) fn beside(&self) -> Beside {
         let (Some(stretch), Some(since)) = (self.stretch(), self.closer) else { return Beside::Unreachable };
         let items = self.line.marks.len() as u64;
@@ -224,7 +226,8 @@ impl Sightings {
     pub(super) fn find(mut self, decision: &Decision) -> Found {
         let is_ahead = |sight: &Sight| sight.rank >= self.line.passed;
         if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
-            // The items that come next are no longer exactly those that the cursor marks.
+            // An answer shows unserved items. These might no longer be exactly the items that the cursor marks, so the
+            // cursor's marks of unserved items are dropped.
             self.line.marks.truncate(self.line.passed);
         }
         let (view, sights) = self.views.swap_remove(decision.view);
@@ -316,7 +319,7 @@ impl Sightings {
             return false;
         }
         let seen = self.seen_in(index);
-        // Two marks may have moved together to where they are seen. Test:
+        // Two marks may have moved together to where they are seen, so a pair alone doesn't decide. Test:
         // `two_marks_that_moved_together_do_not_decide_while_the_others_are_unseen`.
         let in_pair = |sight: &&Sight| {
             let at = self.along(sight.place as u64);

@@ -15,10 +15,10 @@ pub(super) struct Tail {
     aim: u64,
     /// The offset up to which items were seen.
     low: u64,
-    /// The smallest offset at which no item was seen; `None` if items were seen everywhere.
+    /// The smallest offset at which no item was seen; `None` if no such offset is known.
     high: Option<u64>,
     strides: u32,
-    /// The seam after the last answer that had any items.
+    /// The seam after the last answer that had any items; `None` before such an answer.
     seam: Option<Box<MarkSeam>>,
 }
 
@@ -82,7 +82,7 @@ impl MarkReader<'_> {
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.slice.size().0) {
             // A second answer with the same number of items was cut by a cap, under which a page number means another
-            // page.
+            // page. The search therefore begins again.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
             return Ok(MarkTurn::Window);
@@ -107,7 +107,8 @@ impl MarkReader<'_> {
         let seam = MarkSeam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Landmark::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
-        // If the upstream repeats its last page past the end, no other offset than that of a short answer shows more.
+        // If the upstream repeats its last page past the end, no offset after a short answer shows more, so the short
+        // answer is read as a seam.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
             return Ok(MarkTurn::Window);

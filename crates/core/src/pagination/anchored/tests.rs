@@ -42,7 +42,7 @@ struct List {
     /// True if the upstream answers every request with the first items.
     ignores: bool,
     /// The `n` for which answers omit every `n`th item after the limit is applied, although the paging declares no
-    /// hidden items.
+    /// hidden items; `None` if no item is omitted.
     hides_each: Option<usize>,
     /// The number of items inserted at the head before the second answer for a page.
     arrivals: u32,
@@ -325,7 +325,7 @@ fn a_straggler_is_counted_and_not_served_again() {
     assert_eq!(second.notes.drift, Some(-1));
 }
 
-/// Returns a target amid the marks of these ids, with an offset as its hint.
+/// Returns a target between the marks of these ids, with an offset as its hint.
 fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
     let marks = |numbers: &[u32]| numbers.iter().map(|number| marker(1).mark(number.to_string().as_bytes())).collect();
     let position = Position::AfterMarks(Marks { before: marks(before), after: marks(after) });
@@ -354,7 +354,7 @@ fn marks_that_a_search_missed_are_seen_beside_those_it_found() {
             let mut list = List { arrivals, ..List::new(family, items).capped(family, 5) };
             match list.page(amid(&[8, 9, 10], &[11, 12], 5), 5) {
                 Ok(page) => assert_eq!(texts(&page), ["11", "52", "12", "14", "15"], "{family:?}, {arrivals}"),
-                // The insertions moved every mark to a place where no mark had been seen.
+                // The insertions moved every mark to a place where no mark had been seen, so the page may be refused.
                 Err(refusal) => assert!((4..7).contains(&arrivals), "{family:?}, {arrivals}: {refusal:?}"),
             }
         }

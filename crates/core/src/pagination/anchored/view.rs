@@ -26,20 +26,22 @@ pub(super) struct View {
     /// True if the answer has fewer items than were requested without proof that it ends the list: a silent cap or the
     /// end made it short.
     pub(super) short: bool,
-    /// The number of offsets that the answer covers. Where items are hidden, it is larger than the number of items.
+    /// The number of offsets that the answer covers. Where items are hidden, it may be larger than the number of items.
     pub(super) span: u64,
     marks: OnceLock<Vec<Mark>>,
 }
 
 impl View {
-    /// Makes a view of an answer, whose end is judged by `belief`. `cap` is the assumed silent cap.
+    /// Makes a view of an answer, whose end is judged by `belief`. `cap` is the assumed silent cap; `None` if no cap is
+    /// assumed.
     pub(super) fn new(answer: Answer, slice: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
         let begins = believed_begin(&answer, slice, paging, cap);
         let from_start = slice.begins().0 == 0 && begins == 0;
         let count = answer.items.len() as u64;
         let End { ends, short, .. } = End::judge(&answer, slice, begins, from_start, paging, belief);
         let (ends, short, span) = if paging.hidden {
-            // Short and empty answers prove nothing where items are hidden after the limit is applied.
+            // Short and empty answers prove nothing where items are hidden after the limit is applied, so only a flag
+            // ends the list.
             let ends = paging.end == EndEvidence::Flag && answer.more == Some(false) && ends;
             // A silent cap can't be distinguished from hidden items, so the answer covers only a size that is known to
             // be honoured.

@@ -61,7 +61,7 @@ impl Still {
     }
 
     /// Returns the target right after an item that is the last of its run, as in the cursor of a page that ends with
-    /// the item.
+    /// the item; `None` if a cursor can't hold the item's keys.
     pub(super) fn after(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::After(self.anchor(item)?),
@@ -71,7 +71,7 @@ impl Still {
     }
 
     /// Returns the target right before an item that is the first of its run, as in the cursor of a page that begins
-    /// with the item.
+    /// with the item; `None` if a cursor can't hold the item's keys.
     pub(super) fn before(&self, item: u64) -> Option<Target> {
         let position = match self.order.declared {
             true => Position::Before(self.anchor(item)?),
@@ -127,7 +127,8 @@ impl Still {
         if self.paging.repeats_last_page && from >= count {
             from = count.saturating_sub(1) / u64::from(size) * u64::from(size);
         }
-        // The offset and the page number that the answer states may be after the end, as those of the request may.
+        // The offset and the page number that the answer states may be after the end, as those of the request may, so
+        // they are kept before the range is limited.
         let begins = from;
         let (from, to) = (from.min(count), from.saturating_add(u64::from(size)).min(count));
         let shown = match listing.flipped {
@@ -148,7 +149,8 @@ impl Still {
     }
 
     /// Returns the answer to a token. A token is the number of the first item that it leads to. If the dialect pages by
-    /// item, a token is the number of the item next to these.
+    /// item, a token is the number of the item before the answer. A token for reading backward is the number of the
+    /// item after the answer.
     fn by_token(&self, fetch: &TokenFetch) -> Answer {
         let size = u64::from(fetch.size.0.min(self.honours()));
         let tokens = self.paging.tokens;

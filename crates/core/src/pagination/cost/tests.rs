@@ -90,7 +90,8 @@ fn a_page_is_filled_within_the_budget_that_its_computed_cost_states() {
             let need = shape.without_budget().cost(limit).most();
             let with = |budget| CostShape { budget: Budget::new(budget, budget), ..shape.clone() }.cost(limit);
             assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
-            // Up to three requests only confirm an end. Without these, the page claims less or isn't served.
+            // Up to three requests only confirm an end. With a budget four smaller, the page lacks more than these
+            // confirmations, so the budget is exceeded.
             assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");
         }
     }
@@ -144,7 +145,7 @@ fn the_longest_tie_run_that_fits_the_budget_is_computed() {
 #[test]
 fn the_cost_of_an_end_among_hidden_items_is_bounded() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
-    // An item cursor carries no honoured size, so near the end a page is read in small answers.
+    // An item cursor contains no honoured size, so near the end a page is read in small answers.
     let shape = CostShape::new(&request(hidden), false, vec![Said::Total]).without_budget();
     for limit in [20, 99, 100] {
         let cost = shape.cost(limit);

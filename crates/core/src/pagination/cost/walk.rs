@@ -27,7 +27,7 @@ impl CostWalk<'_> {
         let middle = items / 2 / cap * cap;
         let steps = match self.shape.paging.family {
             Family::Token => return Vec::new(),
-            // A slice can begin at any offset.
+            // A slice can begin at any offset, so all places are alike.
             Family::Offset => vec![0],
             // The offsets in an upstream page at which a page may begin, and those at which it may end. Test:
             // `the_cost_at_sampled_places_covers_the_cost_at_every_place`.
@@ -68,11 +68,11 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
-    /// Returns the cost of the page after an item and of the page before it, by cursors that carry the right offset.
+    /// Returns the cost of the page after an item and of the page before it, by cursors that contain the right offset.
     pub(super) fn around(&self, item: u64) -> Cost {
         let targets = [self.still.after(item), self.still.before(item)];
         let costs = targets.into_iter().flatten().flat_map(|target| {
-            // An item cursor carries no size that a walk has seen filled.
+            // An item cursor doesn't contain the size that a walk has seen filled, so its page is counted separately.
             let unsure = self.from(&target, UpstreamProfile::default(), 1);
             let unsure = Cost { first: 0, inner: 0, last: unsure.most(), ..unsure };
             [self.from(&self.sure(target), UpstreamProfile::default(), 1), unsure]
@@ -87,7 +87,7 @@ impl CostWalk<'_> {
     }
 
     /// Returns the cost of pages by token. Only the start can be requested without a token, so first pages of several
-    /// sizes are read to move the later pages.
+    /// sizes are read to move the later pages. For other families the cost is zero.
     pub(super) fn by_token(&self, cap: u64) -> Cost {
         let mut cost = Cost::default();
         if self.shape.paging.family != Family::Token {
@@ -123,7 +123,8 @@ impl CostWalk<'_> {
             let (onward, back) = if backward { (previous, next) } else { (next, previous) };
             let Some(further) = onward else {
                 let cost = cost.and(Cost { last: requests, ..Cost::default() });
-                // The way back begins at the end of the list, wherever that is in the upstream's pages.
+                // The way back begins at the end of the list, wherever that is in the upstream's pages, so its cost is
+                // counted too.
                 return back.map_or_else(Cost::default, |back| self.one(back, profile)).and(cost);
             };
             let (first, inner) = if at_start { (requests, 0) } else { (0, requests) };

@@ -145,16 +145,17 @@ pub(in crate::pagination) fn confirm(
         let is_again = (0..beyond.items.len()).any(|item| came_first(item) == Some(true));
         !beyond.items.is_empty() && !is_again && !holds_more(beyond, came.last.as_ref(), terms)
     };
-    // A request that begins inside the range of the short answer's request shows no more than the edge does. Test:
+    // A request that begins inside the range of the short answer's request shows no more than the edge does, so it
+    // doesn't count as one from beyond. Test:
     // `a_request_that_begins_within_the_earlier_range_does_not_overrule_a_count`.
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
     let witness = match compared_with(&edge, came, terms.order) {
-        // Pages that begin before their places show the earlier items again, not the end of the list:
-        // `regressions/edge-before-its-place.txt`.
+        // Pages that begin before their places show the earlier items again and not the end of the list, so they don't
+        // support the end: `regressions/edge-before-its-place.txt`.
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
-        // The list goes on: a cap, or a limit of bytes or time, made the answer short. Tests:
+        // The list goes on: a cap, or a limit of bytes or time, made the answer short. Nothing supports the end. Tests:
         // `answers_that_are_cut_by_bytes_end_no_list`, `answers_that_are_cut_by_time_end_no_list`.
         Ordering::Greater => Witness::None,
         // An edge that begins before its place counts as a single reading: among hidden rows it isn't a last page that
@@ -167,7 +168,7 @@ pub(in crate::pagination) fn confirm(
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
-        // An item beyond the requested range denies an end that a total claims. Test:
+        // An item beyond the requested range contradicts an end that a total claims. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(beyond.anchor(terms.order, 0))
@@ -176,15 +177,15 @@ pub(in crate::pagination) fn confirm(
     }
 }
 
-/// Compares the greatest item of an edge with the last item of the short answer. An answer without items is less than
-/// any other.
+/// Compares the greatest item of an edge with the last item of the short answer. An edge without items is less. If the
+/// short answer was empty, an empty edge is equal and any other edge is greater.
 fn compared_with(edge: &Answer, came: &Came, order: &Order) -> Ordering {
     let items = 0..edge.items.len();
     let Some(last) = &came.last else {
         return if items.is_empty() { Ordering::Equal } else { Ordering::Greater };
     };
     let compared = |item| match rows::relate(edge, order, item, last) {
-        // An item that can't be compared may be an additional item.
+        // An item that can't be compared may be an additional item, so it counts as greater.
         None => Ordering::Greater,
         // Ties come in any order, so another item of the last run may be an additional item at any place. Test:
         // `another_item_of_the_last_run_confirms_no_end`.
@@ -217,8 +218,8 @@ fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, uncheck
     let stands = |item| rows::relate(beyond, order, item, last);
     let held_at = items.clone().rfind(|item| stands(*item).is_some_and(|relation| relation.whole.is_eq()));
     items.any(|item| match stands(item) {
-        // Values that can't be compared have the sequence of the answer. Test:
-        // `a_repeated_last_page_of_opaque_values_confirms_the_end`.
+        // Values that can't be compared are in the list's order in the answer, so each item after `last` counts, and
+        // every item if the answer lacks `last`. Test: `a_repeated_last_page_of_opaque_values_confirms_the_end`.
         None => held_at.is_none_or(|held_at| item > held_at),
         // Ties come in any order: if the answer contains `last` too, another item of its run proves nothing.
         Some(relation) if relation.strong.is_eq() && loose(order) => held_at.is_none(),

@@ -23,9 +23,9 @@ pub(in crate::pagination) enum Ground {
     /// The whole list. An answer from offset 0 begins at the start of the list.
     Whole,
     /// The items that pass a filter, which should let the anchor through. An answer from the start of this list proves
-    /// the boundary if its first item doesn't come after the anchor. If the first item does, the filter is trusted, and
-    /// the page is `checked`. An empty answer proves nothing: the position is lost, and the strategy returns to the
-    /// whole list.
+    /// the boundary if its first item doesn't come after the anchor. If the first item comes after the anchor, the
+    /// filter is trusted, and the page is `checked`. An empty answer proves nothing: the position is lost, and the
+    /// strategy returns to the whole list.
     Filtered,
 }
 
@@ -130,7 +130,7 @@ pub(in crate::pagination) struct Draft {
     weakness: Weakness,
     drift: Option<i64>,
     total: Option<Total>,
-    /// The offset at which two answers agree that the list ends, whatever a count says.
+    /// The offset at which two answers agree that the list ends, whatever a count says; `None` without such answers.
     ended_at: Option<u64>,
     /// The number of empty answers that were skipped at or after the requested offset.
     skipped: u32,

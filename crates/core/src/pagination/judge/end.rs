@@ -21,11 +21,11 @@ use crate::pagination::{
 /// Answers of other walks don't count: caps differ by principal, by filter, by parameter and by day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pagination) struct Honoured {
-    /// The largest size that an answer of the walk filled, on this page or an earlier one. The page's cursors carry the
-    /// value on.
+    /// The largest size that an answer of the walk filled, on this page or an earlier one. The page's cursors contain
+    /// the value, for the next page.
     by_walk: u32,
-    /// The largest number of items in one answer of this page, whatever size was requested: the upstream currently
-    /// gives at least so many.
+    /// The largest number of items in one answer of this page, among the answers with no more items than were
+    /// requested: the upstream currently gives at least so many.
     by_page: u32,
     /// The largest size that was filled by an answer of the walk from an offset or page number above 0.
     beyond_start: u32,
@@ -43,7 +43,8 @@ impl Honoured {
     pub(in crate::pagination) fn learn(&mut self, answer: &Answer, slice: Slice, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
-        // Where items are hidden, the upstream has looked at no fewer rows than it returned.
+        // Where items are hidden, the upstream has looked at no fewer rows than it returned, so it honours at least
+        // that size.
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
             self.by_walk = self.by_walk.max(count);
@@ -53,7 +54,7 @@ impl Honoured {
                 self.beyond_start = self.beyond_start.max(count);
             }
         }
-        // An answer with more items than were requested shows no size. Test:
+        // An answer with more items than were requested shows no size, so it doesn't count. Test:
         // `a_size_is_honoured_if_an_answer_has_exactly_that_many_items`.
         if count <= asked {
             self.by_page = self.by_page.max(count);
@@ -75,7 +76,8 @@ impl Honoured {
         self.by_walk
     }
 
-    /// Returns the largest number of items in one answer of this page.
+    /// Returns the largest number of items in one answer of this page, among the answers with no more items than were
+    /// requested.
     pub(in crate::pagination) fn by_page(self) -> u32 {
         self.by_page
     }
@@ -192,7 +194,7 @@ impl End {
         if answer.standing == Standing::PastEnd {
             return if holds(Rule::StatusesOnlyAim) { Self::GOES_ON } else { Self::ENDS };
         }
-        // An empty answer away from the start doesn't show where the list ends. Test:
+        // An empty answer away from the start doesn't show where the list ends, so it isn't the end. Test:
         // `a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items`.
         if count == 0 && !from_start {
             return Self::GOES_ON;
@@ -211,7 +213,7 @@ impl End {
             return Self::ENDS;
         }
         if paging.hidden {
-            // The other items of a short answer may be hidden. Test:
+            // The other items of a short answer may be hidden, so shortness doesn't show the end. Test:
             // `a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items`.
             return Self::GOES_ON;
         }
@@ -223,7 +225,8 @@ impl End {
         }
         let more_is_shown = paging.end == EndEvidence::Flag && answer.more == Some(true);
         let more_is_said = answer.more == Some(true) || answer.total.is_some_and(|total| total.value > reached);
-        // A silent cap makes answers short too: `regressions/without-short-proves-nothing.txt`. Test:
+        // A silent cap makes answers short too, so shortness counts only if the dialect guarantees that sizes are
+        // honoured: `regressions/without-short-proves-nothing.txt`. Test:
         // `shortness_alone_ends_nothing_unless_the_dialect_vouches_for_sizes`.
         if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
             return Self::ENDS;
@@ -232,7 +235,8 @@ impl End {
         let is_fixed = matches!(paging.sizes, Sizes::Fixed(_));
         let is_below = |size: u32| count < used.min(size) as usize;
         // Under a cap, a page by number begins before the place that its number says, and a count seems to end the list
-        // there. Test: `an_end_by_total_is_only_checked_by_a_size_of_the_first_page_alone`.
+        // there. Such an end is only `checked`. Test:
+        // `an_end_by_total_is_only_checked_by_a_size_of_the_first_page_alone`.
         let is_placed = match belief.places {
             PlaceAgreement::Unseen => {
                 let by_number = matches!(slice, Slice::Page { number, .. } if number.0 > 0);
@@ -241,12 +245,12 @@ impl End {
                 !by_number || is_fixed || is_below(belief.honoured.size_now())
             }
             PlaceAgreement::Agree => true,
-            // A first page with more items than the others moves the pages after it:
-            // `regressions/a-first-page-with-more-than-others.txt`.
+            // A first page with more items than the others moves the pages after it, so no page is certainly where its
+            // number says: `regressions/a-first-page-with-more-than-others.txt`.
             PlaceAgreement::Differ => false,
         };
-        // A cap may let more items through in a first answer than elsewhere. Test:
-        // `an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone`. See
+        // A cap may let more items through in a first answer than elsewhere, so a size filled only there isn't certain.
+        // Test: `an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone`. See
         // `regressions/an-edge-under-a-first-page-with-more.txt`.
         let is_size_sure = from_start || is_fixed || is_below(belief.honoured.size_beyond_start());
         match belief.witness {
@@ -262,8 +266,8 @@ impl End {
             // `a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list`,
             // `a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown`.
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
-            // A list of as many items as the count, and a cap of as many items with a stale count, look alike. Test:
-            // `a_short_list_with_a_count_costs_one_request_and_is_checked`.
+            // A list of as many items as the count, and a cap of as many items with a stale count, look alike, so the
+            // end is only `checked`. Test: `a_short_list_with_a_count_costs_one_request_and_is_checked`.
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)
             }

@@ -42,7 +42,8 @@ pub(in crate::pagination) struct Evidence {
     /// The conclusion about the end of the list. `End::checked` is also true if a count places the answer.
     pub(super) end: End,
     /// True if a page from the answer is at most `checked`: two answers that agree were joined, a `checked` end of the
-    /// flipped list is its start, or its filter is trusted to let the anchor through.
+    /// flipped list is its start, its filter is trusted to let the anchor through, or a `checked` end closes the
+    /// anchor's run.
     pub(super) checked: bool,
     /// The edges of the answer that are assumed, without evidence, to be at the boundary or at the end of the list.
     pub(super) assumed: Assumed,
@@ -196,7 +197,7 @@ impl Evidence {
             arranged: Arrangement::as_received(answer.items.len()),
             answer,
             offsets: CoveredOffsets { begins, asked_to: later.offsets.asked_to.max(asked_to), ..later.offsets },
-            // No single answer shows both the end and the seam. Test:
+            // No single answer shows both the end and the seam, so neither is more than `checked`. Test:
             // `evidence_of_joined_answers_is_at_most_checked`.
             end: End { ends, short: later.end.short && !ends, capped: false, checked: true },
             checked: true,
@@ -537,7 +538,8 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
-    // An answer may name any offset. Test: `a_wrong_offset_in_an_answer_neither_skips_items_nor_ends_a_walk`.
+    // An answer may name any offset, so one after the requested place isn't believed. Test:
+    // `a_wrong_offset_in_an_answer_neither_skips_items_nor_ends_a_walk`.
     let believed = believed.min(begins);
     (Offset(believed.min(last_page)).believed().0, last_page < believed)
 }

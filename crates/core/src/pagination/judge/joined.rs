@@ -33,7 +33,7 @@ impl Evidence {
     ) -> Result<Self, Unjoined> {
         let mut parts = Vec::with_capacity(readings.len());
         for (first, again) in readings {
-            // A slice that differs the second time shows that the list changed in between. Tests:
+            // A slice that differs the second time shows that the list changed in between, so nothing is joined. Tests:
             // `items_that_move_across_a_seam_while_it_is_read_are_not_left_out`,
             // `a_page_with_equal_ends_and_a_different_middle_is_a_different_page`.
             if !first.same_items(&again) {
@@ -45,8 +45,8 @@ impl Evidence {
         parts.extend(between.into_iter().map(|part| (part, false)));
         parts.sort_by_key(|(part, _)| part.slice.begins());
         if parts.windows(2).any(|pair| !pair[0].1 && !pair[1].1) {
-            // An item that leaves one of two neighbours pulls the first item of the next slice into it unseen:
-            // `regressions/a-chain-of-hidden-rows.txt`. Test:
+            // An item that leaves one of two neighbours pulls the first item of the next slice into it unseen, so two
+            // neighbours that were each read only once can't be joined: `regressions/a-chain-of-hidden-rows.txt`. Test:
             // `slices_are_joined_only_beside_a_slice_that_is_read_twice`.
             return Err(Unjoined::Apart);
         }
@@ -64,13 +64,13 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     if let Some(end) = parts.iter().position(|part| part.end.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {
-        // Empty answers after the end agree with it, wherever they were requested.
+        // Empty answers after the end agree with it, wherever they were requested, so they needn't be neighbours.
         parts.truncate(end + 1);
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The answers come from two states of the list, or from replicas of which one lags. Two equal readings of one
-        // slice then prove nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
+        // The answers come from two states of the list, or one of its replicas lags. Two equal readings of one slice
+        // then prove nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());
@@ -95,8 +95,11 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
 /// Returns whether no item can be between two slices.
 ///
 /// Under a silent cap only pages of one size are neighbours, and an answer cut by a limit of bytes or time leaves a gap
-/// before the next page. The earlier slice must therefore have all requested items, as many items as the later one, or
-/// as many as the size that it states. Tests: `pages_of_two_sizes_are_not_neighbours_under_a_silent_cap`,
+/// before the next page. The earlier of two pages of one size must therefore have all requested items, as many items as
+/// the later page, or as many as the size that it states. It may also have fewer if it ends the list, if the upstream
+/// hides items, or if the later page is empty. Pages of two sizes count only if the earlier one is filled, and the
+/// later one is filled or has an honoured size. Slices by offset are neighbours if the later one begins where the
+/// earlier one ends. Tests: `pages_of_two_sizes_are_not_neighbours_under_a_silent_cap`,
 /// `pages_of_which_the_first_was_cut_have_a_gap_between_them`.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
@@ -134,7 +137,7 @@ mod tests {
     };
 
     /// Two neighbouring slices are read once each. A row that leaves the first pulls the first row of the second into
-    /// it.
+    /// it, so the slices aren't joined.
     #[test]
     fn slices_are_joined_only_beside_a_slice_that_is_read_twice() {
         let order = Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered);
@@ -169,7 +172,8 @@ mod tests {
     }
 
     /// A run of three items spans three slices. After a deletion before the run and a change in the sequence of ties,
-    /// the slice in the middle is unchanged, but the run's first item is in no slice.
+    /// the slice in the middle is unchanged, but the run's first item is in no slice. The slices are therefore not
+    /// joined.
     #[test]
     fn a_slice_within_one_run_pins_no_seam() {
         let order = Order::declared(vec![SortKey::ascending("rank")], SortKey::ascending("id"), Ties::Unordered);
@@ -193,7 +197,7 @@ mod tests {
             let [first, again] = readings;
             let joined = Evidence::joined(vec![(&first, again)], Some(between), &order, &Ledger::of_sizes(2, false));
             assert_eq!(matches!(joined, Err(Unjoined::Adrift(_))), is_adrift, "{within:?}: {joined:?}");
-            // If every slice is read twice, all are from one state.
+            // If every slice is read twice, all are from one state, so they are joined.
             let mut all = || [part(0, before), part(2, within), part(4, after)];
             let (firsts, agains) = (all(), all());
             let joined = Evidence::joined(

@@ -21,7 +21,7 @@ pub(in crate::pagination) struct Ledger {
     honoured: Honoured,
     /// The largest size that was honoured on the walk's pages before this one.
     honoured_before: u32,
-    /// The exact total of the last answer that has one.
+    /// The exact total of the last answer that has one; `None` before such an answer.
     total: Option<u64>,
     /// True if the last exact total differs from the one before.
     recounted: bool,
@@ -37,8 +37,8 @@ pub(in crate::pagination) struct Ledger {
 /// The first or the last item of an answer, or the item that a cursor names.
 #[derive(Clone, Copy, Debug)]
 struct Edge {
-    /// The hash of the item's id as it is written. If two ids have the same hash, an end is at worst `checked` instead
-    /// of `exact`.
+    /// The hash of the item's id as it is written. Two ids with the same hash can only change whether an end is
+    /// `checked` or `exact`.
     id: u64,
     /// The offset at which the item is expected.
     offset: u64,
@@ -49,8 +49,8 @@ struct Edge {
 }
 
 impl Edge {
-    /// Returns the item that a cursor names, at the offset where an earlier page of the walk had it; `None` if that
-    /// page had no total.
+    /// Returns the item that a cursor names, at the offset where an earlier page of the walk had it; `None` if the
+    /// cursor names no item by a number or string as its id, or if its hint has no total or counts from the end.
     fn of_target(target: &Target) -> Option<Self> {
         let (id, offset) = match &target.position {
             Position::After(anchor) => (&anchor.id, target.hint.offset.0.checked_sub(1)?),
@@ -80,16 +80,16 @@ impl Ledger {
     /// Opens the ledger of a page at a target, whose hint contains the largest size that the walk has seen honoured.
     pub(in crate::pagination) fn new(target: &Target, paging: &Paging) -> Self {
         let hint = &target.hint;
-        // If the cursor is no farther from its end of the list than the largest size, the walk may have seen only its
-        // first answer, which may have more items than later ones. Test:
+        // If the cursor is no farther than the largest size from the end of the list that its offset counts from, the
+        // walk may have seen only its first answer, which may have more items than later ones. Test:
         // `an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone`.
         let beyond_start = if hint.offset.0 > u64::from(hint.honoured) { hint.honoured } else { 0 };
         Self {
             honoured: Honoured::before(hint.honoured, beyond_start),
             // Places are compared only where the upstream pages by number.
             edges: match paging.family {
-                // Under a cap that has fallen since, the cursor's item is at another offset by the same count:
-                // `regressions/a-count-under-a-cap-that-fell.txt`.
+                // Under a cap that has fallen since, the cursor's item is at another offset by the same count, so the
+                // item is compared too: `regressions/a-count-under-a-cap-that-fell.txt`.
                 Family::Page => Edge::of_target(target).into_iter().collect(),
                 Family::Offset | Family::Token => Vec::new(),
             },
@@ -137,7 +137,8 @@ impl Ledger {
     /// `an_end_by_total_is_only_checked_if_the_offset_differs_from_the_cursor`.
     fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
-        // A page that a count places is `checked` anyway, and a page without a count doesn't end the list.
+        // A page that a count places is `checked` anyway, and a page without a count doesn't end the list, so the
+        // places of both aren't compared.
         let total = answer.total.filter(|total| total.exact && !is_counted && !paging.hidden);
         let Some((total, last)) = total.zip(answer.items.len().checked_sub(1)) else { return };
         let edge = |item: usize| {
@@ -148,7 +149,7 @@ impl Ledger {
             for here in (0..=last).map(edge) {
                 let same = |edge: &&Edge| (edge.id, edge.is_flipped) == (here.id, here.is_flipped);
                 for earlier in self.edges.iter().filter(same) {
-                    // Another total explains another offset: the list has changed.
+                    // Another total explains another offset: the list has changed, so the two offsets show nothing.
                     let place = match earlier.offset == here.offset {
                         true => PlaceAgreement::Agree,
                         false if earlier.total == here.total => PlaceAgreement::Differ,
@@ -175,7 +176,7 @@ impl Ledger {
         self.honoured
     }
 
-    /// Returns the exact total of the last answer that has one.
+    /// Returns the exact total of the last answer that has one; `None` before such an answer.
     pub(in crate::pagination) fn total(&self) -> Option<u64> {
         self.total
     }
@@ -211,7 +212,8 @@ mod tests {
         },
     };
 
-    /// An upstream gives two items a page, but four on the first one, so items of later pages are at two offsets.
+    /// An upstream gives two items a page, but four on the first one, so items of later pages are at two offsets. An
+    /// end by the total is then `checked`.
     #[test]
     fn an_end_by_total_is_only_checked_if_items_are_at_two_offsets() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
@@ -248,6 +250,7 @@ mod tests {
     }
 
     /// The cap falls from ten to five in the middle of a walk: the second page of eight has the items from offset 5.
+    /// Its end by the total is `exact` only if the cursor confirms its offsets.
     #[test]
     fn an_end_by_total_is_only_checked_if_the_offset_differs_from_the_cursor() {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
@@ -276,13 +279,15 @@ mod tests {
         assert_eq!(end_after(KeyValue::Text(b"e".as_slice().into()), 10, 13, false, &texts), (true, true));
         // The cursor's page had the item at the same offset.
         assert_eq!(end_after(number("9"), 13, 13, false, &numbers), (true, false));
-        // Offsets aren't compared if the list has grown, if the answer is of the flipped list, or if it lacks the item.
+        // Offsets aren't compared if the list has grown, if the answer is of the flipped list, or if the answer lacks
+        // the item. The end is then `checked`.
         assert_eq!(end_after(number("9"), 10, 10, false, &numbers), (true, true));
         assert_eq!(end_after(number("9"), 10, 13, true, &numbers), (true, true));
         assert_eq!(end_after(number("4"), 5, 13, false, &numbers), (true, true));
     }
 
-    /// The first page has one item more than the cap of two, and is the only one that honoured a size of three.
+    /// The first page has one item more than the cap of two, and is the only one that honoured a size of three. An end
+    /// by the total is then `checked`.
     #[test]
     fn an_end_by_total_is_only_checked_by_a_size_of_the_first_page_alone() {
         let end_of_last = |sizes: Sizes, target: Target| {
@@ -308,7 +313,8 @@ mod tests {
         assert_eq!(end_of_last(free, after), (true, false));
     }
 
-    /// The first answer has one item more than the cap of ten, and an outdated count equals the offset reached.
+    /// The first answer has one item more than the cap of ten, and an outdated count equals the offset reached. The end
+    /// is `checked` unless another answer filled that size too.
     #[test]
     fn an_end_by_total_is_only_checked_by_a_size_of_the_first_answer_alone() {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });

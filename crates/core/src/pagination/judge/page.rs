@@ -38,8 +38,9 @@ pub enum Level {
     /// The page was read by offset only.
     Positional,
     /// The page was read by marks of the neighbouring items, or by a token of the upstream. By marks, an item that
-    /// keeps its place relative to its neighbours is neither skipped nor repeated, as long as one of the cursor's marks
-    /// is found. By a token, no item of the answers is skipped, but items that the token skips are missing.
+    /// keeps its place relative to its neighbours is neither skipped nor repeated, as long as more of the marked items
+    /// that are found kept their place than moved. By a token, no item of the answers is skipped, but items that the
+    /// token skips are missing.
     Anchored,
     /// As exact, but a seam or an end was shown only by two answers that agree, by an answer and a count, or by a
     /// trusted filter. Changes between two answers may cancel out. This is the best level of a page by token.
@@ -68,26 +69,28 @@ pub enum Unproven {
 pub struct PageNotes {
     /// The reason why the declared order couldn't be used and the page was read by marks; `None` if it wasn't.
     pub lowered: Option<Unsorted>,
-    /// The number of items between the boundary and its hint, positive if the boundary is farther from the start;
-    /// `None` without a hint, or if the two are equal.
+    /// The number of items between the boundary and its hint, positive if the boundary is after the place that the hint
+    /// names; `None` without a hint, or if the two are equal.
     pub drift: Option<i64>,
     /// The profile of the upstream after the page's answers.
     pub profile: UpstreamProfile,
     /// The largest page size that an answer of the walk has filled, on this page or an earlier one. The page's cursors
-    /// carry it on.
+    /// contain the value, for the next page.
     pub honoured: u32,
     /// The number of upstream requests for the page.
     pub requests: u32,
     /// The number of the cursor's marks that were found out of sequence and ignored.
     pub stragglers: u32,
-    /// The item whose keys were looked up for this page, with its present keys, for the pivot cache.
+    /// The item whose keys were looked up for this page, with its present keys, for the pivot cache; `None` if no item
+    /// was looked up.
     pub looked_up: Option<Anchor>,
 }
 
 /// A page of items in order.
 ///
-/// Any module can read the facts. Only the judge sets or checks the facts of a proven page: no estimate of a strategy
-/// adds an item, omits one, or ends the list.
+/// Any module can read the facts. Only the judge sets or checks the items, the neighbours and the level of a proven
+/// page. A strategy may set the total and the estimates (offsets and hints), but these neither add an item, nor omit
+/// one, nor end the list.
 #[derive(Clone, Debug)]
 pub struct Page {
     facts: PageFacts,
@@ -114,13 +117,14 @@ pub struct PageFacts {
     pub answers: Vec<Answer>,
     /// The items in order, at most as many as the limit.
     pub items: Vec<ItemPlace>,
-    /// The place where the next page begins; `None` at the end of the list.
+    /// The place where the next page begins; `None` at the end of the list, and on a page made without neighbours.
     pub next: Option<Target>,
-    /// The place where the previous page ends; `None` at the start of the list.
+    /// The place where the previous page ends; `None` at the start of the list, if no token leads back, and on a page
+    /// made without neighbours.
     pub previous: Option<Target>,
     /// The last page; `None` if the list is empty, or if its total isn't exact and the list can't be read from its end.
     pub last: Option<Target>,
-    /// The size of the list by the last answer, or by the route's `totals`.
+    /// The size of the list by the last answer, or by the route's `totals`; `None` if it isn't known.
     pub total: Option<Total>,
     /// The expected offset of the first item, counted from 0.
     pub offset: u64,
@@ -233,7 +237,7 @@ impl Page {
             facts.next.as_ref().is_none_or(|next| !next.position.is_backward()),
             "the next page of a turned page is read forward"
         );
-        // The last page of the flipped list is the first page of the list.
+        // The last page of the flipped list is the first page of the list, so it isn't the last page here.
         facts.last = None;
         facts.offset = match &facts.previous {
             None => 0,
@@ -244,17 +248,19 @@ impl Page {
         self
     }
 
-    /// Returns the position of the next page, and its hint, whose estimate a strategy may improve.
+    /// Returns the position of the next page, and its hint, whose estimate a strategy may improve; `None` without a
+    /// next page.
     pub(in crate::pagination) fn aim_next(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.next.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
 
-    /// Returns the position of the previous page, and its hint, whose estimate a strategy may improve.
+    /// Returns the position of the previous page, and its hint, whose estimate a strategy may improve; `None` without a
+    /// previous page.
     pub(in crate::pagination) fn aim_previous(&mut self) -> Option<(&Position, &mut Hint)> {
         self.facts.previous.as_mut().map(|Target { position, hint }| (&*position, hint))
     }
 
-    /// Sets the expected offset of the first item.
+    /// Sets [`PageFacts::offset`], the expected offset of the first item.
     pub(in crate::pagination) fn expect_at(&mut self, offset: u64) {
         self.facts.offset = offset;
     }

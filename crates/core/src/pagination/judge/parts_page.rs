@@ -59,7 +59,7 @@ pub(in crate::pagination) struct PartsPage {
     shows_before: bool,
     /// The place up to which the page contains every item.
     reached: PlaceByKeys,
-    /// A slice that may show the item right after the page.
+    /// A slice that may show the item right after the page; `None` if no such slice was kept.
     shown: Option<Box<SliceOfPart>>,
 }
 
@@ -120,7 +120,8 @@ impl PartsPage {
         item(place).filter(|_| is_shown).map(|item| PlaceByKeys::before_run_of(&item))
     }
 
-    /// Adds the page of a part. If this page is full already, only notes whether the part has any item.
+    /// Adds the page of a part. If this page is full already, none of the part's items is added; the part only shows
+    /// whether an item follows.
     ///
     /// # Errors
     ///
@@ -130,7 +131,8 @@ impl PartsPage {
         let (level, to) = self.follow(asked, &part)?;
         part.lower(level);
         if asked.filter.is_some() {
-            // The total, the last page and the offsets of a filtered list don't apply to the whole list.
+            // The total, the last page and the offsets of a filtered list don't apply to the whole list, so they are
+            // removed.
             part.tell(None);
             part.lead_to_the_end(None);
             part.notes.drift = None;
@@ -179,11 +181,12 @@ impl PartsPage {
     /// # Errors
     ///
     /// [`NotShown`] if the part doesn't begin at or before the place that the page has reached, or doesn't extend
-    /// beyond it.
+    /// beyond it. Also if its page was checked against another list than `asked` names, or if its filter proves
+    /// nothing.
     fn follow(&mut self, asked: PartQuestion<'_>, part: &Page) -> Result<(Level, PlaceByKeys), NotShown> {
         let ties = if asked.by_id { Ties::Ordered } else { self.order.ties };
         // If a filtered list were taken for the whole list, or loose ties for ordered ones, an unproven page would
-        // become exact.
+        // become exact. Such a part is therefore rejected.
         if part.held_to != Some(ListHeldTo { is_filtered: asked.filter.is_some(), ties }) {
             return Err(NotShown);
         }
@@ -215,14 +218,14 @@ impl PartsPage {
         if begins || !rules::holds(Rule::FiltersAreProven) { Ok((level, to)) } else { Err(NotShown) }
     }
 
-    /// Returns the finished page; `None` if no part has shown an item or the end of the list.
+    /// Returns the finished page; `None` if the page has no item and hasn't reached the end of the list.
     pub(in crate::pagination) fn into_page(self) -> Option<Box<Page>> {
         let mut page = self.page.filter(|page| !page.items.is_empty() || self.reached.is_end())?;
         if !self.shows_before {
             let previous = self.asked.map(|_| before(&page));
             page.facts_mut().previous = previous;
         }
-        // The parts join into the whole list without gaps.
+        // The parts join into the whole list without gaps, so the page counts as checked against the whole list.
         page.held_to = Some(ListHeldTo { is_filtered: false, ties: self.order.ties });
         Some(page)
     }
@@ -242,18 +245,18 @@ impl PartsPage {
             return None;
         }
         let Position::After(anchor) = asked.position else {
-            // An upstream that ignores the filter returns items from before the page's last one. Test:
-            // `a_filter_for_nulls_that_shows_other_items_adds_none_of_them`.
+            // An upstream that ignores the filter returns items from before the page's last one. Such a part isn't
+            // used. Test: `a_filter_for_nulls_that_shows_other_items_adds_none_of_them`.
             return self.is_past_the_last(part).then_some(Level::Checked);
         };
-        // An item that an equality lets through doesn't show how the filter compares greater values. Test:
-        // `a_shown_anchor_proves_a_range_filter_and_no_equality_filter`.
+        // An item that an equality lets through doesn't show how the filter compares greater values, so only stretches
+        // with another comparison count. Test: `a_shown_anchor_proves_a_range_filter_and_no_equality_filter`.
         let holding = stretches.iter().find(|stretch| stretch.compares && stretch.holds(anchor, &self.order));
         let has_equals = holding.is_some() && !asked.by_id;
         if shows(part, &self.order, has_equals, anchor)? {
             let is_of = |stretch: &FilterStretch| last_of(part).is_some_and(|last| stretch.holds(last, &self.order));
             return Some(match (stretches, holding) {
-                // With a single filter, no other alternative can lack items. Test:
+                // With a single filter, no other alternative can lack items, so the page may be exact. Test:
                 // `a_run_that_alternatives_show_without_its_anchor_is_checked`.
                 ([_], _) if asked.by_id || holding.is_some() => Level::Exact,
                 // If a run's anchor is missing, the alternatives may let some of the run's items through and not
@@ -263,13 +266,13 @@ impl PartsPage {
                 {
                     Level::Exact
                 }
-                // No answer has shown that the upstream understands the filters of the other alternatives. Test:
-                // `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
+                // No answer has shown that the upstream understands the filters of the other alternatives, so the page
+                // is at most `checked`. Test: `an_alternative_that_shows_the_anchor_proves_nothing_of_the_others`.
                 _ => Level::Checked,
             });
         }
         // If the answer has neither the anchor nor an item after it, the list may have ended, or the filter may let no
-        // item through. Test: `an_empty_filtered_answer_does_not_end_a_list`.
+        // item through. Such an answer proves nothing. Test: `an_empty_filtered_answer_does_not_end_a_list`.
         let shows_nothing = part.items.is_empty();
         // A filter that should let the anchor's own value through, but shows no item with that value, may compare only
         // the date, or in another time zone. Only the whole list distinguishes this from a deleted anchor
@@ -281,7 +284,7 @@ impl PartsPage {
     }
 
     /// Returns whether each answer of a part begins after the last item of the page or, if the page has none, after the
-    /// item that the page was requested from. Empty answers don't count.
+    /// item that the page was requested from. Empty answers don't count. True if there is neither item.
     fn is_past_the_last(&self, part: &Page) -> bool {
         let Some(last) = self.last().or(self.asked.as_ref()) else { return true };
         part.answers.iter().filter(|answer| !answer.items.is_empty()).all(|answer| {
@@ -290,14 +293,14 @@ impl PartsPage {
     }
 }
 
-/// Returns whether a filtered list contains its anchor, so no item in between can be missing. If `equals_too`, an item
-/// with equal strong keys suffices. `None` if an item can't be compared.
+/// Returns whether the answers of a filtered list show the anchor or an item before it, so no item after the anchor can
+/// be missing. If `equals_too`, an item with the anchor's strong keys suffices. `None` if an item can't be compared.
 fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
     let equals_too = equals_too && !order.strong.is_empty();
     for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
         for item in 0..answer.items.len() {
             let relation = rows::relate(answer, order, item, anchor)?;
-            // If the anchor was deleted, other items of its run remain. Test:
+            // If the anchor was deleted, another item of its run shows as much, if `equals_too`. Test:
             // `deletes_between_pages_neither_skip_nor_repeat`.
             if relation.whole != Ordering::Greater || (equals_too && relation.strong == Ordering::Equal) {
                 return Some(true);
@@ -322,8 +325,7 @@ fn after(anchor: &Anchor) -> Target {
     Target { position: Position::After(anchor.clone()), hint: Hint::default() }
 }
 
-/// Returns the target of the page before this one. The filter hides the items before the page, of which at least one
-/// exists.
+/// Returns the target of the page before this one. At least one item precedes the page, but the filter hides it.
 fn before(page: &Page) -> Target {
     match (&page.previous, &page.edges) {
         (Some(previous @ Target { position: Position::Before(_), .. }), _) => previous.clone(),

@@ -65,7 +65,7 @@ impl LookedUp {
     pub(in crate::pagination) fn of(request: &PageRequest, pivot: &Pivot, answer: &Answer) -> Result<Self, Unsorted> {
         let unkept = || rows::unkept(answer, &request.order, 0);
         let now = answer.anchor(&request.order, 0).ok_or_else(unkept)?;
-        // An upstream may return another item than the requested one. Test:
+        // An upstream may return another item than the requested one, and its keys don't count. Test:
         // `keys_looked_up_for_another_item_of_the_tie_run_are_refused`.
         if !is_the_item(request, pivot, answer, &now) {
             return Ok(Self::OtherItem);
@@ -86,14 +86,15 @@ fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anch
     key::compare(id, Extent::Whole, Operand::Kept(&now.id), Operand::Kept(&pivot.id)).is_some_and(Ordering::is_eq)
 }
 
-/// Returns whether the pivot's item was served with these keys. Also true if the pivot has no fingerprint.
+/// Returns whether the pivot's item was served with these keys. Also true for the right number of keys if the pivot has
+/// no fingerprint.
 fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bool {
     if keys.len() != request.order.strong.len() {
         return false;
     }
     match pivot.fingerprint {
-        // Keys from a cache or of a changed item may be another place in the list. Test:
-        // `a_changed_pivot_is_refused_with_and_without_a_cache`.
+        // Keys from a cache or of a changed item may name another place in the list, so only those that the item was
+        // served with count. Test: `a_changed_pivot_is_refused_with_and_without_a_cache`.
         Some(served) if rules::holds(Rule::PivotsAreKnownAgain) => {
             fingerprint(request.marker_of_target(), keys) == served
         }

@@ -50,7 +50,8 @@ impl PlaceByKeys {
         self.compare(other, order).is_some_and(Ordering::is_le)
     }
 
-    /// Compares two places by the leading keys that both have; `None` if these can't be compared.
+    /// Compares two places by the leading keys that both have, then by their sides; `None` if these keys can't be
+    /// compared.
     fn compare(&self, other: &Self, order: &Order) -> Option<Ordering> {
         for (column, (own, others)) in self.keys.iter().zip(&other.keys).enumerate() {
             let ordering = compare(order, column, own, others)?;
@@ -98,7 +99,8 @@ impl FilterStretch {
             let value = value.as_ref().unwrap_or(&KeyValue::Null);
             let at =
                 |value: &KeyValue, side| PlaceByKeys { keys: [&keys[..], std::slice::from_ref(value)].concat(), side };
-            // Nulls come before or after all values, and comparisons with values let no null through.
+            // Nulls come before or after all values, and comparisons with values let no null through, so the stretch
+            // begins or ends next to the nulls.
             match (compare(order, *column, &KeyValue::Null, &KeyValue::Boolean(true)), *comparison) {
                 (None, Comparison::Null) => return None,
                 (None, _) => {}
@@ -112,7 +114,8 @@ impl FilterStretch {
             match comparison {
                 Comparison::Null | Comparison::NotNull => {}
                 Comparison::Equal => match value {
-                    // Several stored values may be shown alike, and not all of them equal the requested value.
+                    // Several stored values may be shown alike, and not all of them equal the requested value, so the
+                    // filter has no stretch.
                     _ if *column < order.strong.len() && !grain::is_stored_as_shown(key, value) => return None,
                     // No value lies between the two booleans, so the stretch begins or ends right next to the other
                     // one.
@@ -126,7 +129,7 @@ impl FilterStretch {
                     value => (from, to) = (at(value, Side::Before), at(value, Side::After)),
                 },
                 _ if lets_later_through(*comparison, key) => {
-                    // An exclusive filter excludes its own value. Test:
+                    // An exclusive filter excludes its own value, so the stretch begins after that value. Test:
                     // `an_exclusive_filter_by_uuids_is_trusted_and_its_pages_are_checked`.
                     from = at(value, if is_exclusive { Side::After } else { Side::Before });
                 }
@@ -135,7 +138,8 @@ impl FilterStretch {
             shared += usize::from(matches!(comparison, Comparison::Equal | Comparison::Null));
             keys.push(value.clone());
         }
-        // Each comparison is of the column after the previous one, and equalities come first.
+        // Each comparison is of the column after the previous one, and equalities come first, so the first `shared`
+        // keys are those that all items share.
         keys.truncate(shared);
         Some(Self { from, to, compares, shared: keys })
     }
@@ -168,7 +172,7 @@ impl FilterStretch {
     pub(super) fn lead(stretches: &[Self], from: &PlaceByKeys, order: &Order) -> PlaceByKeys {
         let mut at = from.clone();
         for _ in stretches {
-            // A stretch that begins after the place leaves a gap. Test:
+            // A stretch that begins after the place leaves a gap, so it doesn't lead on. Test:
             // `stretches_lead_on_from_a_place_within_them_alone`.
             let leads_on = |one: &&Self| one.from.is_within(&at, order) && !one.to.is_within(&at, order);
             let Some(next) = stretches.iter().find(leads_on) else { break };
@@ -178,7 +182,7 @@ impl FilterStretch {
     }
 }
 
-/// Returns whether a comparison lets the items through that come later in the list than its value.
+/// Returns whether a comparison is true for the values that come later in the list than its own value.
 fn lets_later_through(comparison: Comparison, key: &SortKey) -> bool {
     let is_greater = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
     is_greater == (key.direction == Direction::Ascending)

@@ -34,7 +34,7 @@ pub(in crate::pagination) struct TakenItem {
     pub(in crate::pagination) index: usize,
 }
 
-/// The upstream pages that a page was read from, and the items taken of them.
+/// The upstream pages that a page was read from, and the items taken from them.
 #[derive(Debug)]
 pub(in crate::pagination) struct Passage<'a> {
     pub(in crate::pagination) request: &'a PageRequest,
@@ -57,7 +57,7 @@ pub(in crate::pagination) struct PassageFault;
 struct PassagePlace<'a> {
     /// The last item read; `None` if its keys aren't known.
     anchor: Option<Cow<'a, Anchor>>,
-    /// The id of the last item read; `None` at the start of the list.
+    /// The id of the last item read; `None` if no item was read and the cursor names none.
     id: Option<Cow<'a, KeyValue>>,
     /// The number of items up to and including the anchor that share its strong keys.
     run: u32,
@@ -93,8 +93,8 @@ impl Passage<'_> {
     /// # Errors
     ///
     /// [`PassageFault`] if the page lacks an item that the upstream pages show from its place on, has an item twice, or
-    /// has an item that wasn't read. Also if it ends the list where the upstream doesn't, or if its link leads to
-    /// another place than the one reached.
+    /// has an item that wasn't read. Also if an upstream page is unsorted, if the page ends the list where the upstream
+    /// doesn't, or if its link leads to another place than the one reached.
     fn shows_seams(&self, facts: &PageFacts) -> Result<bool, PassageFault> {
         let order = &self.request.order;
         if self.pages.iter().any(|upstream_page| upstream_page.unsorted().is_some()) {
@@ -126,16 +126,17 @@ impl Passage<'_> {
                     if matches!(passed.basis, Basis::Guess { .. } | Basis::Unseen) {
                         return Ok(false);
                     }
-                    // An item that ties with the anchor may be new, or may have been after the anchor. Test:
-                    // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
+                    // An item that ties with the anchor may be new, or may have been after the anchor, so the seam
+                    // isn't shown. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
                     are_shown &= !passed.amid_ties;
                     passed.count
                 }
                 None => 0,
             };
             let is_shown = gone_by > 0 || self.follows(number, &reached);
-            // If an upstream page begins after the place, items may have moved from it to the page before, which is
-            // read first. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // If an upstream page begins after the place, items may have moved from it to the page before. That page
+            // must be read first, so this page must not begin here. Test:
+            // `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             let may_begin = || self.shows_next(number, &reached) || self.may_begin(upstream_page);
             if number == begin && reached.anchor.is_some() && !is_shown && !may_begin() {
                 return Err(PassageFault);
@@ -144,8 +145,8 @@ impl Passage<'_> {
             let places = gone_by..end.max(gone_by);
             let last_taken =
                 self.take(number, places.clone(), &mut taken, |id| ids.contains(id)).ok_or(PassageFault)?;
-            // An item that was moved to the end is on the page already, under keys that come earlier. Test:
-            // `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
+            // An item that was moved to the end is on the page already, under keys that come earlier. It isn't a place
+            // that the page has reached. Test: `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
             let through = if is_last { places } else { places.start..last_taken };
             let before = (reached.anchor.as_deref(), reached.run);
             let last = upstream_page.last_of(self.way, order, through, before).map_err(|_| PassageFault)?;
@@ -154,7 +155,7 @@ impl Passage<'_> {
                 reached = PassagePlace { anchor: Some(Cow::Owned(latest)), id, run, ahead: None };
             }
         }
-        // Any remaining items weren't read.
+        // Any remaining items of `taken` weren't read, so the page is faulty.
         let holds = taken.next().is_none() && self.leads_on(facts, &reached);
         if holds { Ok(are_shown) } else { Err(PassageFault) }
     }
@@ -200,7 +201,8 @@ impl Passage<'_> {
         let Some(anchor) = reached.anchor.as_deref().filter(|anchor| evidence::loose_at(order, anchor)) else {
             return Some((0, 0));
         };
-        // The anchor may have moved toward the end, and come again after items of the page.
+        // The anchor may have moved toward the end, and come again after items of the page, so the upstream pages after
+        // that of the first taken item aren't searched.
         let first = self.taken.first().map_or(self.pages.len(), |taken| taken.upstream_page + 1);
         let begin = self.pages.get(..first)?.iter().rposition(|page| page.shows(order, anchor)).unwrap_or(0);
         let stands = |page: &UpstreamPage, place| page.stands(way, order, place, anchor);
@@ -465,7 +467,7 @@ mod tests {
         assert_eq!(level(&request, &[FIRST, again], &items, (3, None)), None);
         let once = [(0, 0), (0, 1), (0, 2), (1, 2)];
         assert_eq!(level(&request, &[FIRST, again], &once, (3, None)), Some(Level::Checked));
-        // An item at the end of an upstream page under later keys isn't a place reached: the next upstream page shows
+        // An item at the end of an upstream page under later keys isn't the place reached: the next upstream page shows
         // an item before it.
         let (at_the_end, next) = ((Some("t"), ["33", "71"].as_slice()), (Some("u"), ["55", "86"].as_slice()));
         let items = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1)];

@@ -94,7 +94,7 @@ impl UpstreamPage {
     pub(in crate::pagination) fn new(request: &PageRequest, answer: Answer, asked: Asked) -> Self {
         let mut page = Self { answer, asked, unsorted: None };
         if relies_on_order(request) {
-            // An answer that contains an id twice mixes two states of the list. Test:
+            // An answer that contains an id twice mixes two states of the list, so the page counts as unsorted. Test:
             // `an_id_that_comes_twice_in_an_answer_is_refused`.
             page.unsorted = page.check(&request.order).and_then(|()| page.check_ids(&request.order)).err();
         }
@@ -165,7 +165,7 @@ impl UpstreamPage {
     #[must_use]
     pub(in crate::pagination) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
         let asked_so = self.asked.way == way;
-        // No item comes before the first page.
+        // Only the first page is requested without a token, and no item comes before it.
         if way.is_backward() && self.asked.token.is_none() {
             return Lead::Edge;
         }
@@ -268,8 +268,8 @@ impl UpstreamPage {
     }
 
     /// Returns the last item at `places`, counted in the direction of reading, and the number of items up to and
-    /// including it that share its strong keys. If all items at `places` share them, and the item `before` does too,
-    /// its run is added. `None` if `places` is empty.
+    /// including it that share its strong keys. `before` is the item read before `places`, and the length of its run so
+    /// far. If that item and all items at `places` share the keys, its run is added. `None` if `places` is empty.
     ///
     /// # Errors
     ///
@@ -291,7 +291,8 @@ impl UpstreamPage {
         Ok(Some((anchor, run)))
     }
 
-    /// Returns the first item with this fingerprint among the first `within` items in the direction of reading.
+    /// Returns the first item with this fingerprint among the first `within` items in the direction of reading; `None`
+    /// if there is none, or if a cursor can't hold its keys.
     pub(in crate::pagination) fn with_fingerprint(
         &self,
         way: Way,
@@ -377,10 +378,12 @@ impl UpstreamPage {
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
         // Unordered ties may come in another sequence each time. If more are visible than were served, some of those
-        // before the anchor may be unserved. Test: `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
+        // before the anchor may be unserved, so the place counts as amid ties. Test:
+        // `a_run_that_shows_more_than_was_served_leaves_its_seam_open`.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
-        // A token may lead to items that were already served. Test: `served_items_that_come_again_are_passed_over`.
+        // A token may lead to items that were already served; the keys show where these end. Test:
+        // `served_items_that_come_again_are_passed_over`.
         if from == to || !loose {
             return known(through, Basis::Keys);
         }

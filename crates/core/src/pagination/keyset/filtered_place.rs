@@ -14,7 +14,8 @@ use crate::pagination::{
 };
 
 /// Returns the number of items from the first one that a filter by this item's first key lets through up to this item
-/// itself, and whether the answer shows that first one. The counted items are on `side` of the item at `place`.
+/// itself, and whether the answer shows that first one. The counted items are on `side` of the item at `place`. Without
+/// strong keys, the count is 1.
 pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
     if order.strong.is_empty() {
         return (1, true);

@@ -40,7 +40,8 @@ struct Reading {
     before_run: Option<NonZeroU32>,
     /// True if a run that is too long for an answer was found, or looked for.
     looked: bool,
-    /// The number of answers that consisted of a single run of more than a few items.
+    /// The number of answers that consisted of a single run, of at least `TELLING_RUN` items or as many as an answer
+    /// can have.
     one_runs: u32,
     /// The largest size that the walk has seen honoured in filtered lists. Sizes of the whole list don't count, because
     /// an upstream may have different caps for the two. Test:
@@ -157,14 +158,15 @@ impl Reading {
     /// too long refuses the part, and is then read separately.
     fn part_request(&self, spent: u32, may_look: bool) -> Box<PageRequest> {
         let request = &self.request;
-        // A run that is too long is first read separately, if possible.
+        // A run that is too long is first read separately, if possible, so the part's page is refused rather than
+        // flagged.
         let is_whole = self.part.filter.is_none();
         let unproven = if is_whole && !may_look { request.terms.unproven } else { WhenUnproven::Refuse };
         let limit =
             self.before_run.map_or(u32::MAX, NonZeroU32::get).min(request.limit.saturating_sub(self.gathered.count()));
         let page = self.gathered.page.page();
-        // An upstream may have a lower cap for the whole list than for a filtered one. Test:
-        // `a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list`.
+        // An upstream may have a lower cap for the whole list than for a filtered one, so no size counts as honoured
+        // there. Test: `a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list`.
         let honoured = if is_whole { 0 } else { self.honoured };
         let by_id = self.part.run.is_some();
         // Only a run that is read separately is requested in the order of the ids. Test:
@@ -219,7 +221,7 @@ impl Reading {
     /// and couldn't be read in parts. Otherwise the page is refused, or, if the budget is spent and the route serves
     /// short pages, served with the items of earlier parts.
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> PartResult {
-        // The reader of a part doesn't have the items of earlier parts. Test:
+        // The reader of a part doesn't have the items of earlier parts, so it can't serve a short page itself. Test:
         // `a_budget_that_ends_between_two_parts_leaves_a_short_page`.
         if refusal == Refusal::BudgetExceeded && self.request.serves_short(self.gathered.page.count()) {
             let is_full = self.gathered.page.is_full();
@@ -246,8 +248,8 @@ impl Reading {
         self.refused(up, Refusal::PositionLost { nearest })
     }
 
-    /// Returns the page of a part as the finished page if it is flagged, or if only the whole list was read. Otherwise
-    /// adds it to the page.
+    /// Returns the page of a part as the finished page if that page is flagged, or if only the whole list was read.
+    /// Otherwise appends the page. Returns `None` if the next part must be read.
     fn take(&mut self, up: &UpstreamPort, page: Box<Page>) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.page().is_none() && self.rest.is_empty()) {
@@ -284,7 +286,8 @@ impl Reading {
         }
         if self.before_run.take().is_some() {
             // If the part has no next page, an item was inserted before the run meanwhile, and this page doesn't extend
-            // to the run. Test: `an_item_that_comes_before_a_run_meanwhile_hides_none`.
+            // to the run. The parts after it are then dropped. Test:
+            // `an_item_that_comes_before_a_run_meanwhile_hides_none`.
             if part_next.is_none() {
                 self.rest.clear();
             }
@@ -298,7 +301,7 @@ impl Reading {
     }
 
     fn next_part(&mut self, up: &UpstreamPort) -> PartResult {
-        // The parts follow one another in the list's order. Test:
+        // The parts follow one another in the list's order, so the page ends after the last part. Test:
         // `long_runs_of_composite_orders_are_read_with_their_nulls`.
         let Some(next) = self.rest.pop_front() else { return self.finish(up) };
         self.part = next;
@@ -332,7 +335,8 @@ impl Reading {
         Ok(Some(self.aimed(page)))
     }
 
-    /// Sets the expected places of the page's neighbours in the lists that are filtered by these items' first keys.
+    /// Sets the hints of the next and the previous page: their expected places in the lists that are filtered by the
+    /// first key of the page's last and first item.
     fn aimed(&self, mut page: Box<Page>) -> Box<Page> {
         let (order, gathered) = (&self.request.order, &self.gathered);
         let count = |place, side| filtered_place::count(&page.answers, order, place, side);
@@ -368,7 +372,8 @@ impl Reading {
             // items that were already read. Test: `a_run_that_a_filter_for_nulls_repeats_is_not_a_next_page`.
             return if self.gathered.goes_on { self.finish(up) } else { self.lost(up) };
         }
-        // A run in the order of its ids can be read in several answers. Test:
+        // A run in the order of its ids can be read in several answers. If the upstream can't return the run in that
+        // order, the page is refused or read from the whole list. Test:
         // `runs_longer_than_an_answer_are_read_by_their_ids`.
         let Some(watch) = self.run_watch().filter(|_| self.can_give_runs()) else {
             return self.refused(up, refusal);
@@ -391,7 +396,7 @@ impl Reading {
         }
     }
 
-    /// Continues with the items before a run, and then with the run and the items after it.
+    /// Makes the reading continue with the items before a run, and then with the run and the items after it.
     fn read_run(&mut self, beyond: Beyond) {
         self.looked = true;
         self.rest = beyond.parts.into();

@@ -524,7 +524,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         let hint = last.previous.clone().unwrap().hint;
         assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
         assert_eq!(last.total.map(|total| total.value), totals.then_some(60));
-        // A walk back to the start has hints that count from the end.
+        // On a walk back, hints count from the end, so all pages but the one at the start take one request.
         walks_both_ways(&mut list, 7, "from the end");
         for page in list.walk(end(), 7) {
             assert!(page.notes.requests <= 1 || page.previous.is_none(), "{:?}", page.notes.requests);

@@ -13,8 +13,8 @@ use crate::pagination::{
     position::{Anchor, Position},
 };
 
-/// Returns whether the upstream can return a run separately, in the order of its ids. False if ties are ordered,
-/// because the run then needn't be separate.
+/// Returns whether the upstream can return a run separately, in the order of its ids. Always false if ties are ordered,
+/// because a run then needn't be read separately.
 pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
     let strong = order.strong.len();
     order.ties == Ties::Unordered
@@ -25,9 +25,9 @@ pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> 
         && filters.columns[..strong].iter().all(|can| can.equal)
 }
 
-/// Returns the parts with a run and everything after it. In the run the page continues after `id`; without an id, it
-/// begins with the run's first item. `None` if the upstream lacks filters for these parts, or if the keys may be stored
-/// otherwise than they are shown.
+/// Returns the parts with a run and everything after it. In the run the page continues after `id`, with `seen` items of
+/// the run before that place; without an id, it begins with the run's first item. `None` if the upstream lacks filters
+/// for these parts, or if the keys may be stored otherwise than they are shown.
 pub(in crate::pagination) fn parts_from_run(
     order: &Order,
     filters: &Filters,
@@ -59,7 +59,8 @@ pub(in crate::pagination) fn parts_from_run(
 
 /// Returns everything from an anchor on as one filter with an alternative for each key. For keys (a, b) at (1, 2) the
 /// filter is `a = 1 and b >= 2`, or `a > 1`. It excludes items that share the anchor's first keys but come long before
-/// it. `None` in the same cases as [`parts_from_run`].
+/// it. `None` if the order has fewer than two strong keys, if the upstream lacks these filters, or if the keys may be
+/// stored otherwise than they are shown.
 pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
@@ -77,7 +78,8 @@ pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anch
     Some(Filter::Or(alternatives))
 }
 
-/// Returns the filters for everything from a value of a key on, including that value.
+/// Returns the filters for everything from a value of a key on, including that value. `None` if the upstream lacks
+/// these filters, or if the place of nulls isn't declared.
 fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };
@@ -132,8 +134,8 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
             value: None,
         });
     }
-    // An equality excludes values that are stored more finely than they are shown. Test:
-    // `a_long_run_is_refused_where_the_endpoint_can_not_give_it`.
+    // An equality excludes values that are stored more finely than they are shown, so it isn't used for such values.
+    // Test: `a_long_run_is_refused_where_the_endpoint_can_not_give_it`.
     (filters.columns[column].equal && grain::is_stored_as_shown(key, value)).then(|| Filter::Compare {
         column,
         comparison: Comparison::Equal,
@@ -141,8 +143,9 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     })
 }
 
-/// Returns the filters for everything after a value of a key, in the list's order: at most two parts. `None` if the
-/// upstream lacks these filters.
+/// Returns the filters for everything after a value of a key, in the list's order: at most two filters, or none if
+/// nothing can come after the value. `None` if the upstream lacks these filters, or if the place of nulls isn't
+/// declared.
 fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };
@@ -159,13 +162,13 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     } else if can_exclusive && grain::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
     } else {
-        // The next value is unknown: even between two whole numbers there may be others. Test:
-        // `fractions_between_two_whole_keys_are_not_skipped`.
+        // The next value is unknown: even between two whole numbers there may be others. No equality can therefore
+        // replace an exclusive filter. Test: `fractions_between_two_whole_keys_are_not_skipped`.
         return None;
     };
     let mut filters: Vec<Filter> =
         comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
-    // Filters by values let no nulls through. Test:
+    // Filters by values let no nulls through, so nulls after the values need a filter of their own. Test:
     // `nulls_after_a_long_run_are_requested_only_if_filters_for_nulls_exist`.
     if nulls == NullsStand::After {
         if !can.nulls {

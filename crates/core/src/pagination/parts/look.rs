@@ -24,7 +24,7 @@ pub(in crate::pagination) struct BoundaryLook(Slice);
 pub(in crate::pagination) struct FoundRun {
     /// The strong keys of the run.
     pub(in crate::pagination) keys: Vec<KeyValue>,
-    /// True if the anchor is, or was, an item of the run.
+    /// True if the anchor has the run's keys, whether it still exists or not.
     pub(in crate::pagination) holds_anchor: bool,
     /// The number of items between the boundary and the run; `None` if there are none.
     pub(in crate::pagination) before: Option<NonZeroU32>,
@@ -48,8 +48,9 @@ impl BoundaryLook {
         self.0
     }
 
-    /// Returns the run that the end of the answer cuts. `None` unless the answer also shows every item between the
-    /// boundary and the run.
+    /// Returns the run that the end of the answer cuts. `None` unless the answer is sorted and also shows every item
+    /// between the boundary and the run; the anchor's own run needn't be shown from its first item. Without an anchor,
+    /// the boundary is the start of the list.
     pub(in crate::pagination) fn find(
         self,
         answer: &Answer,
@@ -68,8 +69,8 @@ impl BoundaryLook {
         }
         debug_assert!(run <= last, "a run begins within the answer");
         let keys = answer.anchor(order, run)?.keys;
-        // If the answer names another place than the start, items may come before it. Test:
-        // `an_answer_that_names_another_place_does_not_begin_the_list`.
+        // If the answer names another place than the start, items may come before it, so it doesn't begin the list.
+        // Test: `an_answer_that_names_another_place_does_not_begin_the_list`.
         let from_start = answer.begins_list(self.0);
         let Some(anchor) = anchor else {
             return from_start.then(|| FoundRun { keys, holds_anchor: false, before: number(run) });

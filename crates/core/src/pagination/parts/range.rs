@@ -1,5 +1,5 @@
-//! Filters for everything after an item: one that should let the item itself through as well, and another for nulls if
-//! these come after the values.
+//! Filters for everything after an item: one that should let the item itself through as well, and another for the nulls
+//! after values, or for the values after nulls.
 
 use std::sync::Arc;
 
@@ -61,8 +61,8 @@ pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
 pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
-        // Filters by values let no nulls through, wherever these are. Test:
-        // `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
+        // Filters by values let no nulls through, so if their place is unknown, no filter is certain to show all items
+        // after an anchor. Test: `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
         Nulls::Unsaid => None,
         Nulls::None => Some(NullsStand::Nowhere),
         Nulls::First => Some(NullsStand::Before),
@@ -72,8 +72,9 @@ pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     }
 }
 
-/// Returns the parts of the list with everything after an anchor. The first part should show the anchor. `None` if the
-/// upstream has no filters that certainly show all of it.
+/// Returns the parts of the list with everything after an anchor. The first part should show the anchor, except that an
+/// exclusive filter by an id excludes it. `None` if the upstream has no filters that are certain to show everything
+/// after the anchor.
 pub(in crate::pagination) fn parts_after(
     order: &Order,
     filters: &Filters,
@@ -102,7 +103,7 @@ pub(in crate::pagination) fn parts_after(
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
             NullsStand::After => Some(vec![here]),
-            // The filter for nulls lets none of the values after them through. Test:
+            // The filter for nulls lets none of the values after them through, so the values are a separate part. Test:
             // `nulls_are_read_wherever_they_stand`.
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
@@ -111,7 +112,7 @@ pub(in crate::pagination) fn parts_after(
     let before = if shows_anchor { believed } else { 0 };
     match nulls {
         NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before)]),
-        // Filters by values let no nulls through. Test:
+        // Filters by values let no nulls through, so without a filter for nulls the whole list is read. Test:
         // `nulls_that_come_last_and_can_not_be_asked_for_are_read_from_the_whole_list`.
         NullsStand::After if !can.nulls => None,
         NullsStand::After if filters.either => {
@@ -144,7 +145,7 @@ pub(in crate::pagination) fn from_on(
     }
     let compare = |comparison, value| Filter::Compare { column, comparison, value: Some(value) };
     let ((inclusive, can_inclusive), (exclusive, can_exclusive)) = comparisons(key.direction, can);
-    // Ids are compared whole, and are stored as they are shown.
+    // Ids are compared whole, and are stored as they are shown, so they are neither cut nor widened.
     let is_cut = !is_id && value.is_cut(&key.kind);
     if is_cut && key.direction == Direction::Descending {
         // In descending order, longer strings come before their common beginning, so a filter by the beginning would
@@ -157,7 +158,7 @@ pub(in crate::pagination) fn from_on(
         KeyValue::Text(text) if is_cut => KeyValue::Text(grain::whole_characters(text).to_vec()),
         _ => value.clone(),
     };
-    // A filter that compares more finely than values are shown excludes items:
+    // A filter that compares more finely than values are shown excludes items, so the value is widened by its grain:
     // `regressions/without-filters-are-proven.txt`.
     let widened =
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { grain::widened(key, value)? };

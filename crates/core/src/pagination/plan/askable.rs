@@ -13,7 +13,7 @@ pub(super) fn page_with(offset: u64, size: u32) -> Slice {
     Slice::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
 }
 
-/// The sizes that can be requested under an expected cap.
+/// The sizes that can be requested under an expected cap, and the upstream's depth limit.
 pub(super) struct Askable<'a> {
     sizes: &'a Sizes,
     /// The smallest size; at least 1.
@@ -33,7 +33,8 @@ impl<'a> Askable<'a> {
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
-            // A cap between two listed sizes can't be requested itself. Test: `only_listed_sizes_are_asked_for`.
+            // A cap between two listed sizes can't be requested itself, so the next smaller size is the largest. Test:
+            // `only_listed_sizes_are_asked_for`.
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
@@ -51,7 +52,7 @@ impl<'a> Askable<'a> {
         any.chain(listed.iter().copied().filter(move |size| (low..=high).contains(size)))
     }
 
-    /// Returns the smallest size that is at least `wanted`, or the largest size if there is none.
+    /// Returns the smallest size that is at least `wanted`, or the largest size under the cap if there is none.
     pub(super) fn nearest(&self, wanted: u64) -> u32 {
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         self.between(wanted, LARGEST_SIZE).next().unwrap_or(self.most)
@@ -63,7 +64,8 @@ impl<'a> Askable<'a> {
         self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth)
     }
 
-    /// Returns the widest request around an offset.
+    /// Returns the largest request that contains an offset, with the offset near its middle where slices begin at any
+    /// offset.
     pub(super) fn widest(&self, family: Family, middle: u64) -> Slice {
         match family {
             Family::Offset | Family::Token => {
@@ -75,8 +77,8 @@ impl<'a> Askable<'a> {
         }
     }
 
-    /// Returns the request with the fewest items that covers a window and most of its margins; `None` if none covers
-    /// the window.
+    /// Returns the smallest request that covers a window and as much of its margins as possible; `None` if no request
+    /// covers the window.
     pub(super) fn one(&self, family: Family, window: Window) -> Option<Slice> {
         if window.len() > u64::from(self.most) {
             return None;

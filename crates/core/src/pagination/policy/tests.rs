@@ -175,7 +175,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         list.paging.end = EndEvidence::Unvouched;
         let pages = list.walk(start(), 5);
         let mut target = pages[4].next.clone().unwrap();
-        // The cursor carries no honoured size, like one of another walk.
+        // The cursor contains no honoured size, like a cursor of another walk.
         target.hint.honoured = 0;
         let mut page = |verify| {
             let page = strategy.page(&mut list, target.clone(), 20, |request| request.terms.verify = verify).unwrap();
@@ -185,7 +185,7 @@ fn an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_chea
         assert_eq!((items, has_next, unproven), (5, false, None), "{strategy:?}");
         assert!(requests > 1, "{strategy:?}");
         match strategy {
-            // A page by marks is served without the proof only if it is full.
+            // A page by marks is served without the proof only if it is full, so the end of this page is proven.
             Marks => assert_eq!(page(Verify::WhenCheap).2, None, "{strategy:?}"),
             _ => assert_eq!(page(Verify::WhenCheap), (5, false, Some(Unproven::Seam), 1), "{strategy:?}"),
         }

@@ -85,7 +85,7 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
             if span.of(&answer.body) == b"null" && column == ids {
                 return Cause::NoId.said(format!("{name} is null in item {number} of an answer"));
             }
-            // A null with a declared place can be compared. Test:
+            // A null with a declared place can be compared, so it isn't the fault. Test:
             // `nulls_with_a_declared_place_are_not_reported_as_the_fault`.
             if span.of(&answer.body) == b"null" && matches!(key.nulls, Nulls::Unsaid | Nulls::None) {
                 return Cause::Null.said(format!(
@@ -151,7 +151,7 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
 }
 
 /// Describes the first strings without a declared type that aren't sorted by their bytes, or can't be compared; `None`
-/// if there are none.
+/// if there are no such strings.
 pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) -> Option<Unsorted> {
     let fault = |place: usize| match follow(answer, order, place - 1, place) {
         Some(NextItem::Earlier) => Some(contradiction(answer, order, place)),
@@ -168,7 +168,7 @@ pub(in crate::pagination) fn is_plain_text(raw: &[u8]) -> bool {
 }
 
 /// Describes two strings of a field without a declared type, of which only one is a date-time, so they can be compared
-/// neither as instants nor as strings. `None` if there are none.
+/// neither as instants nor as strings. `None` if no field of the two items has such strings.
 fn mixed_texts(answer: &Answer, order: &Order, place: usize) -> Option<Unsorted> {
     let before = place.checked_sub(1)?;
     let columns = order.strong.iter().zip(row(answer, order, before)).zip(row(answer, order, place));

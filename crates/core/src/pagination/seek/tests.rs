@@ -1,4 +1,4 @@
-//! Walks whose cursors carry an id and a fingerprint, with caches that have the keys, lack them, or are outdated.
+//! Walks whose cursors contain an id and a fingerprint, with caches that have the keys, lack them, or are outdated.
 
 use crate::pagination::{
     answer::{Answer, Standing},
@@ -21,7 +21,7 @@ fn list() -> List {
     List::new(keys, (0..60).map(|row| vec![model::whole(row * 10)]))
 }
 
-/// Returns a target as a cursor with only an id carries it, and the keys that this cursor omits.
+/// Returns a target as in a cursor that contains only an id, and the keys that this cursor omits.
 fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
     let pivot = |Anchor { keys, id }: Anchor| {
         let marker = list.request(start(), 1).marker;

@@ -107,8 +107,9 @@ impl<'p> Asker<'p> {
     ///
     /// # Errors
     ///
-    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] if not even the first slice can be requested. [`Refusal::NoList`]
-    /// and [`Refusal::TooDeep`] if the first answer is a past-the-end status at an offset where items should be.
+    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] if not even the first slice can be requested. [`Refusal::NoList`] if
+    /// the first answer is a past-the-end status at offset 0. [`Refusal::TooDeep`] if more than [`DEPTH_LOOKS`] first
+    /// answers are past-the-end statuses at offsets that a count places in the list.
     pub(in crate::pagination) async fn send(
         &mut self,
         mut asked: Vec<AskedSlice>,
@@ -168,7 +169,8 @@ impl<'p> Asker<'p> {
             }
             self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
             // A count of rows that no client is shown looks like a depth limit, until halving has come down to the rows
-            // that are shown. Test: `an_end_beyond_which_requests_fail_is_not_taken_for_a_depth_limit`.
+            // that are shown. The page is therefore refused only after several such statuses. Test:
+            // `an_end_beyond_which_requests_fail_is_not_taken_for_a_depth_limit`.
             if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);
             }

@@ -13,11 +13,12 @@ use crate::pagination::{
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct KnownSizes {
     pub(in crate::pagination) profile: UpstreamProfile,
-    /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get.
+    /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get. `None` if
+    /// no cap is assumed.
     pub(in crate::pagination) assumed_cap: Option<u32>,
-    /// The offset and the number of items of the last answer with fewer items than were requested.
+    /// The offset and the number of items of the last short answer that may have been cut by a cap; `None` before one.
     last_short: Option<(u64, u32)>,
-    /// The last requested size, and the number of items received.
+    /// The last requested size, and the number of items received; `None` before an answer was compared.
     last: Option<(u32, u32)>,
 }
 
@@ -50,7 +51,7 @@ impl KnownSizes {
     /// (`windows::confirm`).
     pub(super) fn compare_short(&mut self, slice: Slice, answer: &Answer, ledger: &Ledger, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        // If the upstream repeats its last page past the end, a short answer may be that page.
+        // If the upstream repeats its last page past the end, a short answer may be that page, so it shows no cap.
         let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
         if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
             return;

@@ -96,7 +96,8 @@ impl TokenPage<'_> {
         } else if rest.is_empty() {
             match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
-                // The upstream page after it may have been read during the search for the place.
+                // The upstream page after this one may have been read during the search for the place, and can then be
+                // read again.
                 Lead::Unknown => (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
                 Lead::Edge => (None, circle),
                 Lead::Broken => return Err(Refusal::Stuck),
@@ -156,7 +157,8 @@ impl TokenPage<'_> {
         let before = upstream_page.len() - passed;
         if tokens.by_item {
             let at_the_start = upstream_page.asked().token.is_none() && before == 0;
-            // No item comes before the first page. Test: `the_id_of_the_last_item_continues_a_list`.
+            // No item comes before the first page, and only some dialects have tokens that lead back. Test:
+            // `the_id_of_the_last_item_continues_a_list`.
             if way.is_backward() && (at_the_start || !tokens.backward) {
                 return Ok(None);
             }
@@ -183,8 +185,8 @@ impl TokenPage<'_> {
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
-        // The token of the previous upstream page is no longer known. Test:
-        // `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
+        // The token of the previous upstream page is no longer known, so this upstream page must have enough items for
+        // the page back. Test: `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
         let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked().token.is_none();
         (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }
@@ -216,14 +218,16 @@ impl TokenPage<'_> {
             within: edge.within,
             circle: edge.circle,
         };
-        // The hint's offset is the number of items between the place that the token leads to and this place.
+        // In a position by token, the hint's offset is the number of items between the place that the token leads to
+        // and this place.
         let run = if self.is_keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
     /// Returns the fingerprint of the item right after `passed` items of an upstream page, which is right beyond an
-    /// anchor. `None` if another upstream page shows an item between the two.
+    /// anchor. `None` if no upstream page showed the two next to each other, or if another one shows an item between
+    /// them.
     fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &PlaceInPage) -> Option<Mark> {
         let PlaceInPage::Keys(anchor) = within else { return None };
         let (upstream_page, passed) =
@@ -278,7 +282,7 @@ impl TokenPage<'_> {
         offset.unwrap_or(0)
     }
 
-    /// Returns the first and the last item taken, in the list's order.
+    /// Returns the first and the last item taken, in the list's order; `None` if no item was taken.
     fn edges(&self) -> Result<Option<(Item, Item)>, Refusal> {
         let count = self.taken.items.len();
         let taken = |number| self.taken.items[self.way.index(number, count)];
@@ -291,7 +295,7 @@ impl TokenPage<'_> {
             let marks = |numbers: Range<usize>| numbers.map(|number| self.mark_of(taken(number))).collect();
             let before = marks(number.saturating_sub(Marks::PASSED)..number);
             let after = marks(number + 1..(number + 1 + Marks::AHEAD).min(count));
-            // A list by token has no offsets, and its items have no item cursors.
+            // A list by token has no offsets, and its items have no item cursors, so the offset is never used.
             let (item, offset) = (self.mark_of(taken(number)), Offset(0));
             Ok(Item::Marked(MarkedItem { item, around: Marks { before, after }, offset }))
         };

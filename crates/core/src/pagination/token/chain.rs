@@ -1,4 +1,4 @@
-//! A place amid marked items that is found again in an upstream page, although the items may have changed.
+//! A place among marked items that is found again in an upstream page, although the items may have changed.
 //!
 //! All sequences are in the direction of reading: *passed* items come before the place, items *ahead* after it.
 
@@ -30,8 +30,9 @@ pub(super) enum PlaceAmid {
 }
 
 impl Around {
-    /// Returns the place by the longest chain of marks that keep their order: right after the chain's last passed mark,
-    /// or right before its first mark ahead. Of several equally good places, the one nearest to `hint` counts.
+    /// Returns the place by the longest sequence of marks that keep their order: right after the last passed mark of
+    /// the sequence, or right before its first mark ahead. Of several equally good places, the one nearest to `hint`
+    /// counts.
     #[must_use]
     pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
         let passed_before = self.lengths_passed(items);
@@ -42,8 +43,8 @@ impl Around {
         if best == 0 {
             return PlaceAmid::Nowhere;
         }
-        // As many marks may have moved as stood still, so a place between them could skip items. Test:
-        // `the_longest_chain_of_marks_determines_the_place`.
+        // As many marks may have moved as stood still, so a place between them could skip items, and none is returned.
+        // Test: `the_longest_chain_of_marks_determines_the_place`.
         if best * 2 <= seen {
             return PlaceAmid::Disagreed;
         }
@@ -66,7 +67,8 @@ impl Around {
         if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
             let expected = self.passed.len().min(passed);
             let found = self.lengths_passed(&items[..passed]).last().copied().unwrap_or(0);
-            // A single moved item would lead past items that were not served. Test:
+            // A single moved item would lead past items that were not served, so most of the passed marks expected
+            // before the place must be there. Test:
             // `a_page_that_begins_at_the_place_is_not_skipped_for_one_moved_item`.
             if found * 2 > expected {
                 return PlaceAmid::At { passed, stragglers };
@@ -83,7 +85,7 @@ impl Around {
         items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
     }
 
-    /// Returns, for each place, the length of the longest chain of passed marks among the items before it.
+    /// Returns, for each place, the largest number of passed marks that the items before it show in their order.
     fn lengths_passed(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.passed.len() + 1];
         let mut all = Vec::with_capacity(items.len() + 1);
@@ -95,7 +97,7 @@ impl Around {
         all
     }
 
-    /// Returns, for each place, the length of the longest chain of marks ahead among the items after it.
+    /// Returns, for each place, the largest number of marks ahead that the items after it show in their order.
     fn lengths_ahead(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.ahead.len() + 1];
         let mut all = Vec::with_capacity(items.len() + 1);
@@ -109,9 +111,10 @@ impl Around {
     }
 }
 
-/// Appends an item. `lengths[n]` is the length of the longest chain of the first `n` marks among the items so far.
+/// Appends an item. `lengths[n]` is the largest number of the first `n` marks that the items so far show in their
+/// order.
 fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
-    // The longest chain is extended first, so an item can't extend two chains in turn.
+    // Later marks are counted first, so one item can't count for two marks.
     for (place, mark) in marks.enumerate().rev() {
         if *mark == item {
             lengths[place + 1] = lengths[place] + 1;

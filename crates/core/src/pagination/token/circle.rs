@@ -1,8 +1,8 @@
 //! The detection of tokens that lead round in a circle. The gateway keeps no state for it.
 //!
 //! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) stores one page to compare with, and
-//! replaces it after 1, 2, 4, 8… pages. It detects every circle. The cursor carries its three numbers. It compares the
-//! items at the ends of the upstream's pages, not the tokens, which may be new every time.
+//! replaces it after 1, 2, 4, 8… pages. The algorithm detects every circle. The cursor contains the algorithm's three
+//! numbers. The items at the ends of the upstream's pages are compared, not the tokens, which may be new every time.
 
 use crate::pagination::position::Loop;
 

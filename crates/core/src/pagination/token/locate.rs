@@ -37,7 +37,7 @@ pub(super) struct Seek {
     /// True if no page read so far shows the anchor, and its ties continue beyond these pages.
     ties_go_on: bool,
     /// The place that counts if the anchor is gone, or if the next page shows no more marks: the index of the page, and
-    /// the number of its items before the place.
+    /// the number of its items before the place. `None` while no such place is known.
     unless_seen: Option<(usize, usize)>,
     /// The numbers of items looked at, forward and backward.
     looked_at: [u32; 2],
@@ -46,7 +46,7 @@ pub(super) struct Seek {
 impl Seek {
     #[must_use]
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
-        // A cursor in the middle of an upstream page carries marks of the items ahead. Without such marks, its token
+        // A cursor in the middle of an upstream page contains marks of the items ahead. Without such marks, its token
         // leads to the place itself.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
         Self {
@@ -96,8 +96,9 @@ enum Looked {
 }
 
 impl TokenPage<'_> {
-    /// Finds the place in the upstream page that its token leads to, or in the pages around it. Takes the items of that
-    /// page that the page served needs. Pages that were read beyond it are used next.
+    /// Finds the place in the upstream page that its token leads to, or in the pages around it. Takes the items that
+    /// the requested page needs from the upstream page with the place. Upstream pages that were read beyond that one
+    /// are used next.
     ///
     /// # Errors
     ///
@@ -125,7 +126,8 @@ impl TokenPage<'_> {
         };
         let mut window = seek.window;
         if found < seek.origin {
-            // The pages between here and the origin are read again, which isn't a circle.
+            // The pages between here and the origin are read again, which isn't a circle, so the detection of circles
+            // begins anew.
             self.circle.now = Loop::default();
         }
         self.pages.ahead = window.split_off(found + 1);
@@ -164,8 +166,8 @@ impl TokenPage<'_> {
             return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
         };
         // A page that begins with the item that was next has lost no item in between. The same is true of a page that
-        // shows that item after others that come after the anchor: the others are new. Test:
-        // `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
+        // shows that item after others that come after the anchor: the others are new. The page then begins with the
+        // upstream page's first item. Test: `items_inserted_before_the_next_item_are_served_where_it_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
@@ -184,31 +186,32 @@ impl TokenPage<'_> {
         }
         match (passed.basis, lead) {
             _ if seek.unless_seen.is_some() => Ok(self.found_by_keys(seek, latest, passed)),
-            // The anchor may be among the ties at the end of the previous upstream page. Test:
+            // The anchor may be among the ties at the end of the previous upstream page, which is read next. Test:
             // `the_last_item_of_a_run_is_looked_for_where_the_run_goes_on`.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
                 Ok(Looked::Ask(token, Side::Before))
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
-            // The anchor may be among the ties at the start of the next upstream page.
+            // The anchor may be among the ties at the start of the next upstream page, which is read next.
             (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
                 Some(token) => {
                     seek.in_ties = true;
                     Ok(Looked::Ask(token, Side::After))
                 }
-                // If the anchor is gone, its ties don't show which of them were served. Test:
-                // `ties_that_are_not_ordered_keep_the_upstreams_sequence`.
+                // If the anchor is gone, its ties don't show which of them were served, so the page is refused or
+                // flagged. Test: `ties_that_are_not_ordered_keep_the_upstreams_sequence`.
                 None => self.lost(seek, Unproven::TieRun),
             },
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
             // The upstream page contained the anchor, and no longer extends back to it. Items in between may have moved
-            // to the previous page. Test: `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
+            // to the previous page, which is read next. Test:
+            // `a_page_that_lost_its_place_is_looked_for_in_the_page_before`.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
-            // If an upstream page begins after the place, items before its first one may have been lost. Test:
-            // `a_reader_that_deletes_what_it_read_goes_on`.
+            // If an upstream page begins after the place, items before its first one may have been lost, so the page is
+            // refused or flagged. Test: `a_reader_that_deletes_what_it_read_goes_on`.
             _ => self.lost(seek, Unproven::Position),
         }
     }
@@ -225,8 +228,9 @@ impl TokenPage<'_> {
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// Returns the place in this page, unless the anchor may still be found where its run continues. Items inserted
-    /// before the anchor would now be before the place, and the anchor after it would be served a second time.
+    /// Returns the place in this page, unless the anchor may still be found where its run continues. The next upstream
+    /// page is then read first: if items were inserted before the anchor, it may be after the place, and would be
+    /// served a second time.
     fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
             return Looked::Found { upstream_page, passed: passed.count };
@@ -254,7 +258,8 @@ impl TokenPage<'_> {
         side: Side,
     ) -> Result<Looked, Refusal> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // Single upstream pages may be too short to show enough of the marks.
+        // Single upstream pages may be too short to show enough of the marks, so the marks of up to two pages are
+        // looked at together.
         let first = seek.unless_seen.map_or(latest, |(upstream_page, _)| upstream_page);
         let upstream_pages = &seek.window[first..=latest];
         let marks: Vec<Mark> =
@@ -290,7 +295,8 @@ impl TokenPage<'_> {
         let lead = |upstream_page: Option<&UpstreamPage>, way| {
             upstream_page.map(|upstream_page| upstream_page.lead(way, self.tokens(), self.request.paging.end))
         };
-        // Insertions before the place moved it forward, deletions moved it back.
+        // Insertions before the place moved it forward, and deletions moved it back. The pages after it are read first,
+        // then those before it.
         if side == Side::After
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)

@@ -1,5 +1,5 @@
-//! The passage of a page through upstream pages, one after the other: the items that it takes of each, and the point at
-//! which it is full or stuck.
+//! The passage of a page through upstream pages, one after the other: the items that it takes from each, and the point
+//! at which it is full or stuck.
 
 use std::{cmp::Ordering, collections::HashSet, ops::Range};
 
@@ -44,7 +44,7 @@ impl TokenPage<'_> {
         Ok(())
     }
 
-    /// Reads the next upstream page. Skips its items up to the last item passed.
+    /// Takes items from the next upstream page, after skipping those up to the last item passed.
     pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
         let from = match &self.place.anchor {
             Some(anchor) if self.is_keyed => {
@@ -56,8 +56,8 @@ impl TokenPage<'_> {
                     self.begins_at(anchor),
                 ) {
                     Some(passed) => {
-                        // Some items of the run with which this upstream page begins may have been served. Test:
-                        // `ties_that_a_later_page_begins_with_may_have_been_served`.
+                        // Some items of the run with which this upstream page begins may have been served, so the page
+                        // is refused or flagged. Test: `ties_that_a_later_page_begins_with_may_have_been_served`.
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
                         }
@@ -90,11 +90,12 @@ impl TokenPage<'_> {
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
-    /// Returns the number of items of the next upstream page that are known to be passed, by their marks.
+    /// Returns the number of items of the next upstream page that marks show to be passed; 0 if the marks don't show a
+    /// place.
     fn passed_by_marks(&mut self, upstream_page: &UpstreamPage) -> usize {
         if let Some(passed) = self.place_farther_on(upstream_page) {
-            // The taken items come before the place: an earlier page served them, or they were put there later. Test:
-            // `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
+            // The taken items come before the place: an earlier page served them, or they were put there later. They
+            // are therefore left out. Test: `items_served_long_ago_are_passed_over_if_later_pages_show_the_marks`.
             self.taken = TakenItems::default();
             self.place.trail =
                 if self.request.target_marker.is_none() { self.place.around.passed.clone() } else { Vec::new() };
@@ -114,7 +115,8 @@ impl TokenPage<'_> {
     }
 
     /// Returns the place of the cursor in the next upstream page, if its marks and those of the pages read so far show
-    /// that the page was begun at the wrong place. Single upstream pages may be too short to show enough marks.
+    /// that the page was begun at the wrong place; otherwise `None`. Single upstream pages may be too short to show
+    /// enough marks.
     fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.items.is_empty() || self.place.around.passed.is_empty() {
@@ -137,8 +139,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Returns whether an upstream page, of which `passed` items were passed, leads no farther than the pages before
-    /// it.
+    /// Returns whether an upstream page leads no farther than the pages before it. `passed` is the number of its items
+    /// that were passed.
     fn stands_still(&self, upstream_page: &UpstreamPage, passed: usize) -> bool {
         let Some(reached) = &self.advance.farthest else {
             return false;
@@ -197,7 +199,8 @@ impl TokenPage<'_> {
         {
             self.circle.now = circle::count(self.circle.now, hash).ok_or(Refusal::Stuck)?;
         }
-        // All items of the upstream page were already passed, so the list has changed.
+        // All items of the upstream page were already passed, so the list has changed. The page then has the budget of
+        // a search.
         self.searching |= self.taken.items.is_empty() && count > 0;
         let last = self.note_passed(&upstream_page, from.min(count)..place)?;
         if count > 0 && self.advance.idle == 0 {
@@ -217,8 +220,8 @@ impl TokenPage<'_> {
 
     /// Returns whether an item with this id isn't one that the cursor names, by its anchor or by a mark.
     fn is_unserved(&self, upstream_page: &UpstreamPage, index: usize, id: &[u8]) -> bool {
-        // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
-        // `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
+        // Among ties, the item that the cursor names may come after others that were inserted before it, and isn't
+        // served again. Test: `an_item_inserted_before_the_last_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, PlaceInPage::Keys(anchor)) = (self.is_keyed && self.may_go_round(), &place.within)
             && upstream_page.is_anchor(&self.request.order, index, anchor)
@@ -278,8 +281,8 @@ impl TokenPage<'_> {
             // A page that was read during the search for the place can't be requested again. Test:
             // `a_page_read_ahead_by_a_token_for_one_use_is_served`.
             _ if self.tokens().single_use && !self.pages.ahead.is_empty() => false,
-            // Another upstream page would exceed the limit, and no upstream page may be left half read. Test:
-            // `a_token_for_one_use_is_sent_once`.
+            // Another upstream page would exceed the limit, and no upstream page must be left half read. The page is
+            // therefore full before its limit. Test: `a_token_for_one_use_is_sent_once`.
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
         }
@@ -296,14 +299,15 @@ impl TokenPage<'_> {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
-            // A token that leads to its own page would be followed for ever. Test:
+            // A token that leads to its own page would be followed for ever, so the list is refused. Test:
             // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
             Lead::Token(token) if last.asked().way == self.way && last.asked().token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }
             Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
-                // A page that isn't full has no next page. Test: `a_list_by_token_ends_where_the_upstream_says_so`.
+                // A page that isn't full has no next page, so all items of the last upstream page count as read. Test:
+                // `a_list_by_token_ends_where_the_upstream_says_so`.
                 self.pages.consumed = last.len();
                 Ok(None)
             }

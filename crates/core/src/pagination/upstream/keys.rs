@@ -1,4 +1,5 @@
-//! The check that every answer has keys that can be compared.
+//! The check of the keys in the answers to slices: keys that a client's own parameters removed, and strings without a
+//! declared type that aren't sorted by their bytes.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ pub(in crate::pagination) struct KeyWatch {
 }
 
 impl KeyWatch {
-    /// Returns the reason why the order can't be used with an answer; `None` if it can.
+    /// Returns the reason why the order can't be used with an answer; `None` if it can, or if the answer isn't a
+    /// slice's.
     pub(super) fn fault(&self, fetch: &Fetch, answer: &Answer) -> Option<Unsorted> {
         let Self { order, may_project } = self;
         let Fetch::Slice(_, listing) = fetch else { return None };
@@ -41,8 +43,8 @@ impl KeyWatch {
         if listing.by_id || !first.iter().zip(&order.strong).any(is_text) {
             return None;
         }
-        // Measured by the list's own order, a sorted answer of the flipped list would be out of order. Test:
-        // `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
+        // Measured by the list's own order, a sorted answer of the flipped list would be out of order, so the flipped
+        // order is used. Test: `filters_that_the_kind_of_a_key_cannot_support_are_not_requested`.
         if listing.flipped {
             return rows::disordered_texts(answer, &order.flipped());
         }

@@ -53,7 +53,8 @@ pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) before: u64,
     /// The number of these items that tie with the anchor.
     pub(in crate::pagination) tied: u32,
-    /// The number of answers that consisted of a single run of more than a few items.
+    /// The number of answers that consisted of a single run, of at least [`TELLING_RUN`] items or as many as an answer
+    /// can have.
     pub(in crate::pagination) one_runs: u32,
     /// The number of upstream requests, including those before this page, from which on no look is made.
     pub(in crate::pagination) last_request: u32,
@@ -106,7 +107,8 @@ impl RunWatch {
     }
 
     /// Returns a run that fills the largest possible answer, or the second run that fills a smaller answer, because the
-    /// upstream may have an unknown cap. A single small answer may be one run by chance.
+    /// upstream may have an unknown cap. A single small answer may be one run by chance. `None` if the answers show no
+    /// such run, or if it can't be read separately.
     fn run_among(
         &mut self,
         first: Option<Slice>,

@@ -46,7 +46,8 @@ impl ShownSequences {
 
     pub(super) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let Fetch::Slice(_, listing) = fetch else { return };
-        // A run that is requested in the order of its ids has another sequence than in the list.
+        // A run that is requested in the order of its ids has another sequence than in the list, so its answers aren't
+        // compared.
         if listing.by_id {
             return;
         }
@@ -62,7 +63,7 @@ impl ShownSequences {
     /// `regressions/an-item-before-its-opaque-anchor.txt`.
     pub(in crate::pagination) fn are_reversed_on(&self, page: &Page) -> bool {
         if self.answers.len() < 2 {
-            // A page of one answer has that answer's sequence.
+            // A page of one answer has that answer's sequence, so nothing can be reversed.
             return false;
         }
         let id = |at: &ItemPlace| self.id(page.answers.get(at.answer as usize)?, at.item as usize);

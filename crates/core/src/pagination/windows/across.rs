@@ -21,8 +21,8 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// Requests the offsets on both sides of the boundary. One answer must show all of `seam`, but none of `slices`
-    /// covers it.
+    /// Returns the turn that requests the offsets on both sides of the boundary. One answer would have to show all of
+    /// `seam`, but none of `slices` covers it.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> KeyNext {
         // The offset only ever falls, so the loop ends. Test:
         // `an_undeclared_repeated_last_page_is_not_evidence_of_a_previous_page`.
@@ -30,7 +30,8 @@ impl KeyReader<'_> {
             self.draft.believe(offset);
             return Ok(KeyTurn::Window);
         }
-        // A count or a flag suffices to show that an item follows a full page. Only an end needs a proof.
+        // A count or a flag suffices to show that an item follows a full page. Only an end needs a proof, so the page
+        // is served.
         if self.is_full_and_said_to_go_on() {
             return Ok(self.served_and_goes_on());
         }
@@ -64,7 +65,8 @@ impl KeyReader<'_> {
             self.seams.assumed = Some(wanted);
             return Ok(KeyTurn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
         }
-        // The page took its last items from the neighbour. That was the neighbour's first reading.
+        // The page took its last items from the neighbour. That was the neighbour's first reading, so only the second
+        // one is left to do.
         if self.seams.taken_from == Some(other) {
             return Ok(KeyTurn::Seam(KeySeam::beside(other, Held::Taken, vec![wanted])));
         }

@@ -16,7 +16,7 @@ use crate::pagination::{
 /// `margin` offsets on both sides. `run` is the expected length of a run of ties; 0 if that isn't known.
 pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     let loose = is_loose(draft);
-    // An answer must extend beyond whole runs on both sides.
+    // An answer must extend beyond whole runs on both sides, so the margin is at least `MARGIN` if ties are unordered.
     let margin = if loose { margin.max(MARGIN) } else { margin };
     let (from, to) = match draft.boundary() {
         Boundary::Start => (0, draft.need() + 1),
@@ -32,8 +32,8 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
         window.before = 0;
     }
     if draft.is_at_start() {
-        // The window is as large as later ones, so the walk sees this size honoured before the end of the list depends
-        // on it.
+        // The window is as large as those of later pages, so the walk sees this size honoured before the end of the
+        // list depends on it.
         window.after = 2 * margin + beside(draft);
     }
     if loose {

@@ -25,7 +25,8 @@ enum LookAt {
 }
 
 impl KeyReader<'_> {
-    /// Requests the slices that should show the boundary.
+    /// Returns the turn that requests the slices which should show the boundary, or the whole run of ties that the last
+    /// answer cut.
     pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
@@ -57,7 +58,7 @@ impl KeyReader<'_> {
         self.around(window, self.asker.left())
     }
 
-    /// Requests a window around the expected place of the boundary, in at most `most` requests.
+    /// Returns the turn that requests a window around the expected place of the boundary, in at most `most` requests.
     pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.asker.sizes.assumed_cap, window, self.draft.way(), left);
@@ -109,9 +110,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Requests the end of the list at its expected offset, if no answer can contain the whole page too. The items
-    /// before the end are read later. If no page shows the place after the last item, the next page is read too. Test:
-    /// `an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total`.
+    /// Returns the turn that requests the end of the list at its expected offset, where no answer can contain both the
+    /// end and the whole page. The items before the end are read later. If no page shows the place after the last item,
+    /// the next page is read too. Test: `an_end_that_no_page_shows_with_the_last_items_is_found_without_a_total`.
     fn at_the_end(&mut self, offset: u64) -> KeyTurn {
         let (paging, cap) = (&self.request.paging, self.asker.sizes.assumed_cap);
         let (from, to) = (offset.saturating_sub(1), offset.saturating_add(1));
@@ -158,7 +159,8 @@ impl KeyReader<'_> {
             Err(why) => return Err(self.unasked(why)),
         };
         if self.request.paging.family == Family::Page && self.asker.ignores_sizes(&pairs) {
-            // Every other answer would have as many items. Test: `a_size_parameter_that_is_ignored_costs_no_search`.
+            // Every other answer would have as many items, so the page is refused at once. Test:
+            // `a_size_parameter_that_is_ignored_costs_no_search`.
             return Err(Refusal::BudgetExceeded.into());
         }
         for (asked, answer) in &pairs {

@@ -13,9 +13,10 @@ pub(super) struct Bracket {
     low: Option<u64>,
     /// The largest offset at which the boundary is expected; `None` if no answer has shown one.
     high: Option<u64>,
-    /// The side of the first answer on which the boundary was: the search gallops in that direction.
+    /// The side of the first answer on which the boundary was, since the search began or began anew: the search gallops
+    /// in that direction. `None` before that answer.
     side: Option<Side>,
-    /// The number of strides taken so far.
+    /// The number of aims since the search began or began anew; each stride is twice as long as the one before.
     strides: u32,
 }
 
@@ -31,13 +32,14 @@ pub(super) enum Aim {
         first: u64,
         /// The last of these offsets.
         last: u64,
-        /// The side from which the answer should begin if it can't show all of these offsets.
+        /// The side from which the answer should begin if it can't show all of these offsets; `None` if it may begin
+        /// anywhere.
         nearest: Option<Side>,
     },
 }
 
 impl Bracket {
-    /// Returns whether any answer failed to show the boundary.
+    /// Returns whether the search has begun: an answer that was to show the boundary didn't.
     pub(super) fn has_begun(&self) -> bool {
         self.side.is_some()
     }
@@ -101,7 +103,8 @@ impl Bracket {
     }
 
     /// Returns the next aim. Answers have `size` items, and each can show whether the boundary is at one of `reach`
-    /// offsets and the one after. The boundary isn't expected after `total`, unless answers were found there.
+    /// consecutive offsets or the one after. The boundary isn't expected after `total`, unless answers were found
+    /// there.
     pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
         let total = total.filter(|total| self.low.is_some_and(|low| low <= *total));
         let high = [self.high, total].into_iter().flatten().min();

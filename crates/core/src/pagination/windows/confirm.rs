@@ -48,18 +48,20 @@ impl Short {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) short: Short,
-    /// The number of such confirmations for this page.
+    /// The number of confirmations of short answers for this page.
     pub(super) times: u32,
 }
 
 /// The knowledge of the end of the list.
 #[derive(Debug, Default)]
 pub(super) struct EndChecks {
-    /// The short answer that was confirmed last. If more items follow it, its number of items may be a silent cap.
+    /// The short answer that was last checked for being the end; `None` before such a check. If more items follow it,
+    /// its number of items may be a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item from beyond what seemed to be the end: even two answers that agree don't end the list before this item.
+    /// `None` if no such item was seen.
     pub(super) beyond: Option<Anchor>,
-    /// The offset at which the last answer with fewer items than requested seemed to end the list.
+    /// The offset at which the last short, final or empty answer seemed to end the list; `None` before such an answer.
     pub(super) seen: Option<u64>,
     /// The offset up to which items were seen.
     pub(super) seen_to: u64,
@@ -73,7 +75,7 @@ impl KeyReader<'_> {
     }
 
     /// Requests proof that a short answer was the end. The answer that confirms it must begin at or before offset
-    /// `from`, to show the boundary and all of the last run of ties.
+    /// `from`, to show the boundary and all of the last run of ties. `held` is the short answer itself.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
@@ -110,7 +112,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Requests the start of the list once more, which came empty although a count may show that the list has items.
+    /// Requests the start of the list once more, because its answer was empty without proof that the list is empty.
     pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> KeyNext {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
@@ -135,8 +137,8 @@ impl KeyReader<'_> {
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(asked, answer)| (asked.slice, answer));
         match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
-            // Two answers agree on an end that a third one has disproved. Test:
-            // `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
+            // Two answers agree on an end that a third one has disproved, so the list is read on as one with hidden
+            // items. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Confirmed::Edge(Ok(view)) if self.ends_before_more(&view) => Ok(self.go_on_among_hidden()),
             Confirmed::Edge(view) => {
                 Ok(KeyTurn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
@@ -149,8 +151,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Continues after the edge of a short answer has lost that answer's last item: the list has changed. If that
-    /// happens twice, the upstream's offsets count hidden items, which its dialect doesn't declare.
+    /// Continues after the edge of a short answer turned out to lack that answer's last item: the list has changed. If
+    /// this isn't the page's first confirmation, the upstream's offsets are taken to count hidden items, which its
+    /// dialect doesn't declare.
     fn goes_on_elsewhere(&mut self) -> KeyTurn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
@@ -185,8 +188,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Assumes that `count` items are a silent cap, if no smaller or equal cap is known. Returns whether the cap was
-    /// assumed.
+    /// Assumes that `count` items are a silent cap, if the number is at least 2 and no smaller or equal cap is known.
+    /// Returns whether the cap was assumed.
     pub(super) fn suspect_cap(&mut self, count: usize) -> bool {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let is_smaller = count >= 2 && self.asker.sizes.assumed_cap.is_none_or(|cap| cap > count);

@@ -6,8 +6,9 @@
 //! compared with one another. And if a search takes an end of the list for the boundary, with no item on its other
 //! side, answers from all over the list must confirm the order.
 //!
-//! A list that changes fast contradicts itself in the same way. The earlier of two contradictory answers is therefore
-//! read again. If it hasn't changed, the list didn't change in between, and isn't in its declared order.
+//! A list that changes fast contradicts itself in the same way. After more contradictions than changes would explain,
+//! the earlier of two contradictory answers is therefore read again. If it hasn't changed, the list didn't change in
+//! between, and isn't in its declared order.
 
 use std::cmp::Ordering;
 
@@ -55,8 +56,9 @@ pub(super) struct Contradicted {
 }
 
 impl KeyReader<'_> {
-    /// Notes an answer of a search, and returns the earlier answer that it contradicts. Only strong keys count, because
-    /// ties may come in any order. Tests: `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`,
+    /// Notes an answer of a search, and returns the earlier answer that it contradicts, or `None` if it contradicts
+    /// none. Only strong keys count, because ties may come in any order. Tests:
+    /// `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`,
     /// `an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start`.
     pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
@@ -70,7 +72,7 @@ impl KeyReader<'_> {
         });
         let contradicted = contradicted.map(|place| {
             let earlier = self.contradictions.sightings.swap_remove(place);
-            // If the list has changed, the earlier answers show another state.
+            // If the list has changed, the earlier answers show another state, so they are dropped.
             self.contradictions.sightings.clear();
             self.contradictions.count += 1;
             Contradicted { earlier, later: sighting.clone() }
@@ -143,11 +145,12 @@ impl KeyReader<'_> {
     }
 
     /// Returns the end of the list that an answer would make the boundary; `None` if it makes none, or if the boundary
-    /// was found at its hint. In that case an earlier page has shown its place.
+    /// was found at its hint. In that case an earlier page has shown its place. Also `None` if the order was confirmed
+    /// already, if the answer has the whole list or no item, or if items are hidden.
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
         // An answer with the whole list leaves no other part that could contradict it. Offsets that count hidden items
-        // don't show places.
+        // don't show places. In both cases the edge needs no other answers.
         let is_all = view.is_from_start() && view.ends();
         if !aimless || self.contradictions.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
@@ -175,7 +178,7 @@ impl KeyReader<'_> {
         let around = |from: u64| Window { from, to: from + 1, before: ORDER_SAMPLE_MARGIN, after: ORDER_SAMPLE_MARGIN };
         let mut slices: Vec<AskedSlice> = Vec::with_capacity(ORDER_SAMPLE_PLACES);
         for place in places {
-            // One answer of a short list covers several of these places. Test:
+            // One answer of a short list covers several of these places, and each place is requested only once. Test:
             // `the_end_of_a_short_list_is_confirmed_by_one_answer`.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
             let slice =

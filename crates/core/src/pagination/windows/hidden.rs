@@ -27,11 +27,12 @@ pub(super) struct HiddenEdge {
 impl KeyReader<'_> {
     /// Returns the next turn after an answer without the boundary, whose neighbouring items may be hidden.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> KeyNext {
-        // Pages of one size are neighbours whatever the cap is.
+        // Pages of one size are neighbours whatever the cap is, so they can be joined.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {
-            // No item shows the start yet. If all items are hidden, the list is empty. Tests:
-            // `a_list_whose_first_rows_are_hidden_begins_after_them`, `a_list_of_which_all_is_hidden_is_empty`.
+            // No item shows the start yet, so the list is read farther. If all its items turn out to be hidden, the
+            // list is empty. Tests: `a_list_whose_first_rows_are_hidden_begins_after_them`,
+            // `a_list_of_which_all_is_hidden_is_empty`.
             return self.read_chain_farther(slice, 0);
         }
         let is_first = !self.search.bracket.has_begun();
@@ -40,7 +41,7 @@ impl KeyReader<'_> {
         let reaches = view.reaches();
         if let Some(edge) = self.search.edge.filter(|edge| side == Side::After && edge.slice == slice) {
             // The next slice cuts a run at its edge, and the slice that should show the whole run only shows this part.
-            // Test: `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
+            // The chain therefore extends farther. Test: `a_run_that_hidden_rows_cut_is_read_with_its_neighbours`.
             return self.read_chain_farther(edge.slice, edge.to.max(reaches));
         }
         match (side, self.search.edge) {
@@ -67,7 +68,8 @@ impl KeyReader<'_> {
         if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
-                // The last page comes again: no item is after the answer that was nearer to the start.
+                // The last page comes again: no item is after the answer that was nearer to the start, so the chain
+                // begins there.
                 Some(last) if self.asker.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.reaches();
@@ -76,8 +78,8 @@ impl KeyReader<'_> {
                 _ => self.search.last_missed = Some(missed),
             }
         }
-        // A silent cap can't be distinguished from hidden rows. Test:
-        // `a_silent_cap_among_hidden_rows_skips_no_visible_row`.
+        // A silent cap can't be distinguished from hidden rows, so only sizes that are certainly honoured are requested
+        // from here on. Test: `a_silent_cap_among_hidden_rows_skips_no_visible_row`.
         if matches!(slice, Slice::Offset { .. }) {
             self.asker.sizes.assumed_cap = Some(self.trusted_size().0);
         }
@@ -183,7 +185,8 @@ impl KeyReader<'_> {
             && let Some(Slice::Offset { size, .. }) = slices.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {
-            // The last slice isn't read twice. The wider it is, the more an empty answer to it shows.
+            // The last slice isn't read twice. The wider it is, the more an empty answer to it shows, so it has the
+            // largest size.
             *size = PageSize(most);
         }
         KeyTurn::Seam(KeySeam::chain(&slices))

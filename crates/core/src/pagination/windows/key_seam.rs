@@ -44,7 +44,7 @@ impl KeySeam {
     /// Test: `each_seam_of_a_chain_lies_beside_a_slice_that_is_read_twice`.
     pub(super) fn chain(slices: &[Slice]) -> Self {
         let every_second = |from: usize| slices.iter().copied().skip(from).step_by(2).collect();
-        // The last slice is the widest one, and is never read twice.
+        // The last slice may be wider than the others, so it is never read twice.
         let is_odd = slices.len() % 2;
         Self { twice: every_second(is_odd), held: None, between: every_second(1 - is_odd) }
     }
@@ -81,7 +81,7 @@ impl KeyReader<'_> {
         between.truncate(self.asker.left().saturating_sub(twice.len()).max(1));
         let middle = self.ask(between.iter().copied().map(AskedSlice::from).collect()).await?;
         if middle.len() < between.len() {
-            // The budget didn't allow for all slices.
+            // The budget didn't allow for all slices, so they prove nothing together.
             return self.again();
         }
         let agains = self.ask(twice.iter().copied().map(AskedSlice::from).collect()).await?;
@@ -117,8 +117,8 @@ impl KeyReader<'_> {
             joined = self.read_all_again(parts).await?;
         }
         match joined {
-            // Two answers agree on an end that a third one has disproved. Test:
-            // `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
+            // Two answers agree on an end that a third one has disproved, so the list is read on as one with hidden
+            // items. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, edge, short).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
@@ -134,8 +134,9 @@ impl KeyReader<'_> {
     }
 
     /// Continues after slices that can't be shown to be neighbours. Between pages of one honoured size no item can be
-    /// hidden, but between others one can. `short_first` is the first slice if its answer is short, and `first_of_last`
-    /// is the first item of the last slice. Test: `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
+    /// hidden, but between others one can, so only pages of one size are joined from here on. `short_first` is the
+    /// first slice if its answer is short, and `first_of_last` is the first item of the last slice. Test:
+    /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
@@ -187,7 +188,7 @@ impl KeyReader<'_> {
     /// Takes the items that joined answers prove. `edge` is the first of their slices. `short` is the last one if it
     /// may be the end, which is then confirmed at once.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
-        // A count can end only a page that is at its own place. Test:
+        // A count can end only a page that is at its own place, so the window is requested again. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         if self.is_another_place(&joined) {
             return self.again();
@@ -219,8 +220,8 @@ impl KeyReader<'_> {
             Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
                 self.missed_among_hidden(view, edge, side)
             }
-            // A cap makes both pages begin before the requested offset. Test:
-            // `an_offset_outside_of_two_capped_pages_is_not_taken_for_the_end`.
+            // A cap may have made both pages begin before the requested offset, so the offset is requested under that
+            // cap. Test: `an_offset_outside_of_two_capped_pages_is_not_taken_for_the_end`.
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.asker.searching = true;
@@ -239,7 +240,7 @@ impl KeyReader<'_> {
                 if self.seams.apart < APART_SEAM_READINGS { self.again() } else { Err(self.lost()) }
             }
             // If an item moved from one slice to another, the slices together may contradict the order, though neither
-            // does alone.
+            // does alone. The window is then requested again.
             Err(_) => self.again(),
         }
     }

@@ -43,7 +43,7 @@ impl KeyReader<'_> {
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
             // The answer's offsets count from the end as it was. If the list changed after the boundary, the boundary
-            // is still at its old offset. Test:
+            // is still at its old offset, which is then requested. Test:
             // `a_boundary_that_the_flipped_list_does_not_show_is_looked_for_where_it_was`.
             let mut bracket = self.search.bracket;
             bracket.bound(side, view.begins(), view.reaches());
@@ -63,8 +63,8 @@ impl KeyReader<'_> {
         }
         let before = self.search.bracket;
         self.search.bracket.missed(side, view.begins(), view.reaches());
-        // An answer of the flipped list shows the same items as another place of the list, without coming again. Test:
-        // `equal_pages_of_the_list_and_its_flipped_list_are_not_a_repeated_page`.
+        // An answer of the flipped list shows the same items as another place of the list, without being a repeated
+        // page, so it isn't compared. Test: `equal_pages_of_the_list_and_its_flipped_list_are_not_a_repeated_page`.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
@@ -146,8 +146,8 @@ impl KeyReader<'_> {
     /// Returns whether two answers from different places have the same items, other than by chance.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
-        // Ties that come in any order may come alike by chance. Test:
-        // `equal_answers_by_chance_are_not_taken_for_an_ignored_parameter`.
+        // Ties that come in any order may come alike by chance, so an answer that is one run of them doesn't count.
+        // Test: `equal_answers_by_chance_are_not_taken_for_an_ignored_parameter`.
         let same = (one.same_items(other) && (self.asker.ledger.repeats() || !one.is_loose_run(&self.request.order)))
             || (self.asker.ledger.repeats() && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same

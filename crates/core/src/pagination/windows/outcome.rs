@@ -71,7 +71,7 @@ impl KeyReader<'_> {
             && cut.right
             && self.ending.doubted.is_some()
         {
-            // Only a count suggests that the run continues, but no item came.
+            // Only a count suggests that the run continues, but no item came, so the place counts as lost.
             return Err(self.lost());
         }
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
@@ -82,7 +82,7 @@ impl KeyReader<'_> {
         Err(self.run_too_long())
     }
 
-    /// Ends a page next to a run of ties of which no answer shows enough: refused, or begun again by its offset and
+    /// Ends a page next to a run of ties that no answer shows as a whole: refused, or begun again by its offset and
     /// flagged.
     pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let nearest = self.nearest();
@@ -126,7 +126,7 @@ impl KeyReader<'_> {
             (None, None) => None,
         };
         Offset(match end {
-            // The list has become shorter than the place. Test:
+            // The list has become shorter than the place, so its last page is the nearest. Test:
             // `a_value_that_is_gone_is_refused_with_a_place_in_the_list`.
             Some(end) if end <= nearest => end.saturating_sub(u64::from(self.request.limit)),
             _ => nearest,

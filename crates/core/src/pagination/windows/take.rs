@@ -32,7 +32,8 @@ pub(super) enum KeyObstacle {
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
     /// The answer doesn't contain the boundary, which is on this side of the answer.
     Missed(AskedSlice, Box<Evidence>, Side),
-    /// The answer's items don't show the place of the boundary. The side is the one on which to look for it, if any.
+    /// The answer's items don't show the place of the boundary. The side is the one on which to look for it; `None` if
+    /// it is expected among these items.
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
@@ -70,8 +71,8 @@ impl KeyReader<'_> {
         if !confirming && let Some(short) = self.misplaced(&view, asked) {
             return AnswerUse::None(KeyObstacle::Misplaced(short, Box::new(view)));
         }
-        // A list in another order than declared leads a search to an end of the list. Test:
-        // `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`.
+        // A list in another order than declared leads a search to an end of the list, so other answers must confirm the
+        // order first. Test: `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`.
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
             return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
         }
@@ -95,7 +96,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns the next turn after an answer of which the page took no item.
+    /// Returns the next turn after an answer from which the page took no item.
     pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
@@ -135,9 +136,9 @@ impl KeyReader<'_> {
         self.may_doubt(&short).then_some(short)
     }
 
-    /// Assumes that a short answer is the end, and that an empty answer after the items taken is. Under `when-cheap`,
-    /// no request is spent to prove it. Test:
-    /// `an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_cheap`.
+    /// Assumes that a short answer ends the list, and that the list ends before an empty answer which follows the items
+    /// taken, unless the answer claims that more items follow. Under `when-cheap`, no request is spent to prove it.
+    /// Test: `an_end_that_only_further_requests_show_is_flagged_where_proofs_are_to_be_cheap`.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
         let more =
@@ -177,7 +178,8 @@ impl KeyReader<'_> {
     /// the answer that was to confirm its end has shown it.
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
-        // A count may be too high by the number of items that were deleted between the count and the slice.
+        // A count may be too high by the number of items that were deleted between the count and the slice, so a small
+        // excess suggests no cap.
         let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
         if view.capped() && counted && !confirming {
             self.asker.sizes.assumed_cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
@@ -233,7 +235,7 @@ impl KeyReader<'_> {
         self.widen(cut)
     }
 
-    /// Requests the whole of a run of ties that was cut.
+    /// Returns the turn that requests the whole of a run of ties that was cut.
     pub(super) fn widen(&mut self, cut: Cut) -> KeyNext {
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, None);

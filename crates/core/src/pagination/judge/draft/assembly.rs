@@ -31,7 +31,7 @@ impl Draft {
     ///
     /// [`Unsorted`] if no cursor can hold the keys of the page's first or last item.
     pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
-        // A page that the budget cut off doesn't end the list. Test:
+        // A page that the budget cut off doesn't end the list, so it has a link onward. Test:
         // `a_page_that_is_not_full_when_its_budget_ends_is_served_where_the_route_says_so`.
         if verdict.cut_off {
             match self.way() {
@@ -121,7 +121,7 @@ impl Draft {
         Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } }
     }
 
-    /// Returns a hint with only the facts that every hint of the walk carries on.
+    /// Returns a hint with only the facts that every hint of the walk contains.
     fn carried(&self) -> Hint {
         Hint { first_total: self.wanted.hint.first_total, ..Hint::default() }
     }
@@ -131,7 +131,7 @@ impl Draft {
     }
 }
 
-/// Returns the item that a target names by its keys; `None` if the target names none.
+/// Returns the item that a target names by its keys; `None` if the target names no item in this way.
 fn edge(target: Option<&Target>) -> Option<Item> {
     match &target?.position {
         Position::After(anchor) | Position::Before(anchor) => Some(Item::Keyed(anchor.clone())),

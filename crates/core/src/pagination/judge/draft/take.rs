@@ -33,7 +33,8 @@ enum SeenBoundary {
     Missed(Side),
     /// An edge of the answer cuts the run of ties around the boundary.
     Cut(Cut),
-    /// The items don't show the place of the boundary. The side is the one on which to look for it, if any.
+    /// The items don't show the place of the boundary. The side is the one on which to look for it; `None` if it is
+    /// expected among these items.
     Apart(Option<Side>),
 }
 
@@ -204,11 +205,11 @@ impl Draft {
         let believed = self.next.offset.saturating_sub(u64::from(forward));
         match (left, right) {
             (true, false) => Some(Side::Before),
-            // The anchor's run continues beyond the only open edge. Test:
+            // The anchor's run continues beyond the only open edge, so the anchor is looked for there. Test:
             // `a_row_of_a_run_whose_ids_do_not_compare_is_looked_for_along_the_run`.
             (false, true) => Some(Side::After),
             (true, true) if believed < view.offsets.begins => Some(Side::Before),
-            // A silent cap may keep the anchor out of the answer. Test:
+            // A silent cap may keep the anchor out of the answer, so the anchor is looked for where it was. Test:
             // `a_value_that_a_silent_cap_kept_out_of_an_answer_is_looked_for_where_it_was`.
             (true, true) if believed >= view.reaches() => Some(Side::After),
             _ => None,
@@ -219,7 +220,7 @@ impl Draft {
     /// [`Rule::KeysDecide`], by the expected offset without [`Rule::SeamsAreProven`]. `None` while both rules are in
     /// force.
     fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
-        // If the item with the anchor's id has other keys now, it has moved elsewhere:
+        // If the item with the anchor's id has other keys now, it has moved elsewhere, and this place is wrong:
         // `regressions/without-keys-decide.txt`.
         if !holds(Rule::KeysDecide)
             && let Some(place) = (0..view.len())
@@ -227,7 +228,8 @@ impl Draft {
         {
             return if forward { Some(place + 1).filter(|next| *next < view.len()) } else { Some(place) };
         }
-        // The list may change between two answers of a page: `regressions/without-seams-are-proven.txt`.
+        // The list may change between two answers of a page, and then this place is wrong:
+        // `regressions/without-seams-are-proven.txt`.
         if !holds(Rule::SeamsAreProven) && !self.views.is_empty() {
             let place = usize::try_from(self.next.offset.checked_sub(view.offsets.begins)?).ok()?;
             return (place < view.len()).then_some(place);
@@ -389,8 +391,9 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// Returns the run that continues after an answer which proves the boundary. Moves the boundary to the place after
-    /// all ties of the anchor. The answer shows them all, so none needs to be read again.
+    /// Returns the run that continues after an answer which proves the boundary. If the boundary is after an anchor and
+    /// the answer has items before it, the boundary moves to the place after all ties of the anchor. The answer shows
+    /// all these ties, so none needs to be read again.
     fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
         if let Boundary::After { whole, .. } = &mut self.next.boundary
@@ -436,9 +439,9 @@ impl Draft {
         }
     }
 
-    /// Returns the first `need` of these places that the page can take, and the last place looked at. An item whose id
-    /// the page already has was moved between two answers, and is skipped. Test:
-    /// `an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once`.
+    /// Returns the first `need` of these places that the page can take, and the last place looked at; `None` if there
+    /// was no place to look at. An item whose id the page already has was moved between two answers, and is skipped.
+    /// Test: `an_item_that_moves_on_between_two_answers_of_a_page_is_on_it_once`.
     fn accept(
         &self,
         view: &Evidence,
@@ -449,7 +452,8 @@ impl Draft {
         // items.
         let taken = self.taken.iter().filter(|_| !self.to_the_end);
         if taken.clone().next().is_none() {
-            // No item was taken before. If no two of these have the same id, as is nearly always so, all are taken.
+            // No item was taken before. If no two of the first `need` items have the same id, as is nearly always so,
+            // all of them are taken.
             let fitting: Vec<usize> = places.clone().take(need).collect();
             // In a list that is sorted only by id, an answer in order can't contain an id twice.
             if self.wanted.order.strong.is_empty() && self.wanted.order.declared && !self.wanted.unchecked {
@@ -478,7 +482,7 @@ impl Draft {
             // `an_item_without_an_id_loses_no_other_of_a_flagged_walk`.
             let had_before = id.as_ref().is_some_and(|id| had.contains(id));
             let twice_here = id.is_some_and(|id| !here.insert(id));
-            // An answer that contains an id twice mixes two states of the list. Test:
+            // An answer that contains an id twice mixes two states of the list, so it is refused. Test:
             // `an_id_that_comes_twice_in_an_answer_is_refused`.
             if twice_here && !self.wanted.unchecked {
                 return Err(rows::twice(view.item(place)));

@@ -81,8 +81,8 @@ impl Evidence {
             self.arrange_run(order, start..end)?;
         }
         let (first, last) = (start == 0 && !self.from_start, end == self.len() && !self.end.ends);
-        // An item beyond the edge may tie with the run, and be before the run's items in the next answer:
-        // `regressions/without-runs-are-closed.txt`.
+        // An item beyond the edge may tie with the run, and be before the run's items in the next answer, so a page
+        // can't use the run: `regressions/without-runs-are-closed.txt`.
         if (first || last) && self.is_loose(order, start) {
             if first {
                 self.arranged.usable.start = end;

@@ -40,7 +40,7 @@ impl Evidence {
         let run = match rows::opaque_at(order, anchor) {
             Some(_) if anchor.keys.len() != order.strong.len() => return Err(Unplaced::Incomparable),
             Some(_) => return self.stand_opaque(order, anchor),
-            // Without strong keys all items are one run.
+            // Without strong keys, all items are one run, which only the ids divide.
             None if order.strong.is_empty() => 0..self.len(),
             None => {
                 let by_run = |place| self.relate(order, place, anchor).map(|relation| relation.strong);
@@ -75,8 +75,8 @@ impl Evidence {
             return Ok(Stand { run, before: at, through: at + 1, loose: false });
         }
         if !compares_ids(order, anchor) {
-            // Only the anchor itself could show its place, and the answer doesn't contain it. Test:
-            // `an_anchor_among_opaque_values_is_not_placed_by_ids_as_text`.
+            // Only the anchor itself could show its place, and the answer doesn't contain it, so the place is unknown.
+            // Test: `an_anchor_among_opaque_values_is_not_placed_by_ids_as_text`.
             return Err(Unplaced::Apart { left, right });
         }
         let unknown = Unplaced::Apart { left: false, right: false };
@@ -94,7 +94,7 @@ impl Evidence {
         let after = if at == run.end && at < tied.end { beside(at, rises(at)) } else { None };
         match (ahead, after) {
             // An item with the anchor's id is the anchor in another spelling, or the anchor has moved to the
-            // neighbouring run: `regressions/moved-to-the-run-beside.txt`.
+            // neighbouring run. The place is then unknown: `regressions/moved-to-the-run-beside.txt`.
             (Some(Ordering::Greater | Ordering::Equal), _) => Err(unknown),
             (_, Some(Ordering::Less | Ordering::Equal)) => Err(unknown),
             _ => Ok(Stand { run, before: at, through: at, loose: false }),

@@ -177,7 +177,7 @@ fn shown(row: &Row) -> String {
     row.cells.iter().map(|cell| format!("|{}", cell.1)).collect()
 }
 
-/// A walk that has reached the end of its list, or has read one page more than `MOST_PAGES`.
+/// A walk that has reached the end of its list (the start, if backward), or has read one page more than `MOST_PAGES`.
 struct Walk {
     given: Vec<String>,
     pages: usize,

@@ -49,7 +49,8 @@ fn a_page_goes_on_from_nulls_to_the_values_after_them() {
     assert_eq!(list.filters_asked(), [filter(Comparison::Null), filter(Comparison::NotNull)]);
 }
 
-/// The budget ends after the items of one part are taken, and before any item of the next part is.
+/// The budget ends after the items of one part are taken, and before any item of the next part is taken. The page is
+/// short, unless it is full already.
 #[test]
 fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
     let mut list = by(Kind::Number, Ascending, |row| if row < 12 { model::null() } else { model::whole(row) });
@@ -74,8 +75,8 @@ fn a_budget_that_ends_between_two_parts_leaves_a_short_page() {
 
 #[test]
 fn a_part_is_read_on_where_items_of_the_page_come_again() {
-    // Every third row has a value. The eight rows at the beginning of the page lose theirs, and come again among the
-    // nulls.
+    // Every third row has a value. The eight rows at the beginning of the page lose their values, and come again among
+    // the nulls.
     let cell = |row: i64| if row % 3 == 0 { model::whole(-row) } else { model::null() };
     let mut list = by(Kind::Number, Ascending, cell);
     list.order.strong[0].nulls = Nulls::Last;
@@ -272,7 +273,8 @@ fn a_size_honoured_in_a_filtered_list_does_not_end_the_whole_list() {
     let next = list.page(start(), 10).unwrap().next.clone().unwrap();
     let next = list.page(next, 10).unwrap().next.clone().unwrap();
     assert!(next.hint.honoured > 5, "a filtered list was read: {next:?}");
-    // Without its anchor the filter isn't trusted. The whole list gives five items at most, and an outdated count.
+    // The anchor is deleted, so the filter isn't trusted. The whole list gives five items at most, and an outdated
+    // count.
     let expected = list.expected();
     list.rows.retain(|row| row.id() != expected[19]);
     let mut is_first = true;

@@ -97,7 +97,7 @@ fn an_item_continues_its_list_without_a_seam_only_where_ids_are_the_order() {
 }
 
 /// An upstream page that was read backward may be the page before the anchor's: no answer showed the two pages' items
-/// together.
+/// together. Its seam is therefore not proven.
 #[test]
 fn a_place_before_an_item_of_another_upstream_page_leaves_its_seam_unproven() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
@@ -127,7 +127,8 @@ fn the_item_before_a_page_is_left_out_if_another_item_came_in_between() {
     }
 }
 
-/// The cursor's marks are at the end of the page, so the next page is read to find their place.
+/// The cursor's marks are at the end of the page, so the next page is read to find their place, and its items are
+/// served as well.
 #[test]
 fn a_page_read_ahead_by_a_token_for_one_use_is_served() {
     for (last, served) in [(&[][..], &["\"4\""][..]), (&["\"5\""], &["\"4\"", "\"5\""])] {
