@@ -19,7 +19,7 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {
-            // A link with an `anchor` has another context (section 3.2). Test:
+            // A link with an `anchor` has another context (section 3.2), so it is ignored. Test:
             // `a_missing_or_malformed_link_is_not_found`.
             if !link.anchored && link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation)) {
                 return Some(link.target.to_owned());

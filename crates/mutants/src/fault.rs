@@ -1,4 +1,4 @@
-//! The list of faults, which are read from TOML files. A fault replaces a text of the core by another text.
+//! The list of faults, which are read from TOML files. A fault replaces a text of the core with another text.
 
 use std::{
     collections::BTreeSet,
@@ -55,7 +55,7 @@ impl Fault {
         JUDGE.iter().any(|part| self.file.starts_with(part))
     }
 
-    /// Replaces `before` by `after` in `text`, which is the content of the fault's file. Returns an error message
+    /// Replaces `before` with `after` in `text`, which is the content of the fault's file. Returns an error message
     /// unless `before` occurs exactly once.
     pub(crate) fn plant(&self, text: &str) -> Result<String, String> {
         // If the text occurred twice, two faults would be planted. Test: `every_fault_names_one_place_of_the_core`.

@@ -103,7 +103,7 @@ fn tests<'a>(
     chosen: impl Iterator<Item = &'a Fault>,
     mut record: impl FnMut(&Fault, &str, &str) -> Result<(), String>,
 ) -> Result<Vec<String>, String> {
-    // If the core's tests failed without a fault, every fault would seem to be noticed.
+    // If the core's tests failed without a fault, every fault would seem to be noticed, so no fault is planted then.
     match look(scratch)? {
         (Caught::Nothing, _) => {}
         (_, said) => return Err(format!("the core fails its tests without any fault: {said}")),

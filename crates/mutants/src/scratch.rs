@@ -80,7 +80,7 @@ impl Scratch {
         let program = self.build(build)?;
         let said = self.folder.join("said.txt");
         let mut command = Command::new("sh");
-        // `exec` replaces the shell by the test program, so `run` kills the test program itself and leaves no orphan.
+        // `exec` replaces the shell with the test program, so `run` kills the test program itself and leaves no orphan.
         command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]).arg(program).args(arguments);
         command.current_dir(self.folder.join("crates/core")).env("WALKS", self.walks.to_string());
         let status = self.run(command, &said, |text| first_failed(text).is_some())?;

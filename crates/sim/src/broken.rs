@@ -67,7 +67,7 @@ fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
 const SHRUNK: usize = 10;
 
 /// Returns whether each rule, each lie and each fault of a cache is caught. Prints the first walk that catches each of
-/// them, and writes a shrunk scenario of each to the folder `write`, if there is such a folder.
+/// them, and writes a shrunk scenario of each to the folder `write`; with `None`, writes nothing.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules = Rule::ALL
         .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));

@@ -1,8 +1,8 @@
 //! Lists whose pages a cache keeps: several clients of one principal walk through a list of `keyed`, and get pages
 //! that were made earlier, for themselves or for others.
 //!
-//! The core knows of no cache. A page of the cache is the whole page of an earlier request with the same cursor, limit
-//! and filter. The promises are stated over the states that the pages of a walk show, whenever they were shown:
+//! The core itself has no cache. A page of the cache is the whole page of an earlier request with the same cursor,
+//! limit and filter. The promises are stated over the states that the pages of a walk show, whenever they were shown:
 //!
 //! - An item that is in every state that the pages of a walk show comes once, in order (G1, G2, G3). An item that was
 //!   there from the oldest of these states to the newest is in all of them.

@@ -57,8 +57,8 @@ words!(Case {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) violation: Option<Broken>,
-    /// The cause of the first refusal; `None` if nothing was refused. In the families `keyed` and `anchored`, the cause
-    /// is followed by whether the refusal was needed.
+    /// The cause of the first refusal, or in the family `token` the first cause by name; `None` if nothing was refused.
+    /// In the families `keyed` and `anchored`, the cause is followed by whether the refusal was needed.
     pub(crate) refusal: Option<String>,
     pub(crate) story: Vec<String>,
 }

@@ -1,9 +1,10 @@
 //! Lists whose true order differs from the declared one: without regard to case, by a language, by ranks, with nulls on
 //! the other side, by instants that are spelt in many ways. Only the answers show that.
 //!
-//! Each page is checked against its level, by the true order. An `exact` page, and each page of a list at rest with
-//! ordered ties, has every row between the requested place and its own last row, or the end of the list, in the
-//! upstream's order (G1, G3, G6).
+//! Each page is checked against its level, by the true order. A page that must be right has every row between the
+//! requested place and its own last row, or the end of the list, in the upstream's order (G1, G3, G6). These pages must
+//! be right: each `exact` page, each page of a list at rest with ordered ties, and each `checked` page with ordered
+//! ties whose answers all showed one state.
 //!
 //! The guarantees assume that the declared order is the true one (docs/guarantees.md, "Limits"). So there is one
 //! exception: if a list changes while it is read, the rows that would contradict the order may come and go between two

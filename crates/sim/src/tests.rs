@@ -63,7 +63,7 @@ fn walks_without_a_declared_order_keep_the_promises() {
 /// Row: F38
 #[test]
 fn walks_of_misdeclared_lists_keep_the_promises() {
-    // With fewer walks, the figures are not checked against their bounds (`misdeclared::Tally::beyond`).
+    // With fewer than 5,000 walks, the figures are not checked against their bounds (`misdeclared::Tally::beyond`).
     let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.clamp(5_000, 200_000));
     assert!(holds("misdeclared", Mix::only(Family::Misdeclared), walks));
 }

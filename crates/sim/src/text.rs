@@ -225,7 +225,8 @@ impl<T: Text> Text for Box<T> {
     }
 }
 
-/// The largest number of equal values that `*` may state. No scenario has that many.
+/// The largest number of equal values that `*` may state. A larger number is a fault of the text; no scenario has that
+/// many.
 const MOST_EQUAL: usize = 10_000;
 
 impl<T: Text + Clone + PartialEq> Text for Vec<T> {

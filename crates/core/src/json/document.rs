@@ -31,7 +31,7 @@ impl Document {
         Self::Array(texts.into_iter().map(|text| Self::Text(text.into())).collect())
     }
 
-    /// Returns the value of the member with this name; `None` if there is none, or if this value isn't an object.
+    /// Returns the value of the member with this name; `None` if the object lacks it, or if this value isn't an object.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Self> {
         match self {

@@ -3,8 +3,8 @@
 //! The code for pages builds no tree and copies no item. A scan ([`scan_page`]) returns byte ranges ([`Span`]), and all
 //! other code works with these. The scan reads the values at the wanted places and checks the outline of everything
 //! else (`outline.rs`), so an item can't break out of its place. A [`Pointer`] names a place, [`scalar`] reads a single
-//! value, [`mod@write`] writes the gateway's own strings. If a member comes twice, the last value counts, everywhere. A
-//! [`Document`] is a tree for JSON that the gateway itself writes.
+//! value, [`mod@write`] writes the gateway's own strings. If a member comes twice, the last value counts; only
+//! `canonical` refuses such objects. A [`Document`] is a tree for JSON that the gateway itself writes.
 
 mod blocks;
 mod canonical;

@@ -26,7 +26,7 @@ use super::{
 
 mod elements;
 
-/// A reader that goes through the outline of a text. It records its place, and the containers that are open there.
+/// A reader of the outline of a text. It records its place, and the containers that are open there.
 pub(super) struct Outline<'a, 'm> {
     text: &'a [u8],
     at: usize,
@@ -90,7 +90,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         }
     }
 
-    /// Marks the next window; `None` if there is none.
+    /// Marks the next window; `None` if the present window is the last.
     #[inline(never)]
     fn next_window(&mut self) -> Option<()> {
         let begin = self.begin + WINDOW_BYTES;

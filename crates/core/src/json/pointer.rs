@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::{Span, scan};
 
-/// The largest number of steps of a pointer, which bounds the recursion of a scan. No real answer is nested so deep.
+/// The largest number of steps of a pointer, which bounds the recursion of a scan. Longer pointers are refused; no real
+/// answer is nested so deep.
 const MAX_STEPS: usize = 64;
 
 /// A compiled JSON Pointer. The default is the pointer to the whole body.
@@ -34,7 +35,8 @@ pub enum PointerStep {
 /// The fault of a pointer's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointerError {
-    /// The correction of the pointer, written to follow a name of the faulty text.
+    /// The correction, such as `for this member write "/data"`. It is worded to come after the name of the setting with
+    /// the pointer.
     pub message: String,
 }
 
@@ -50,7 +52,8 @@ impl Pointer {
     /// Compiles a pointer such as `"/a/b"`. The pointer `""` is the whole body.
     ///
     /// # Errors
-    /// [`PointerError`] if the text isn't a JSON Pointer. The message shows the pointer that was probably meant.
+    /// [`PointerError`] if the text isn't a JSON Pointer or has more than 64 steps. The message states the correction,
+    /// if possible with the pointer that was probably meant.
     pub fn parse(text: &str) -> Result<Self, PointerError> {
         if text.is_empty() {
             return Ok(Self::default());

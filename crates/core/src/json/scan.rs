@@ -107,7 +107,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     {
         return Ok(found);
     }
-    // The outline doesn't show the kind and the place of a fault.
+    // The outline doesn't show the kind and the place of a fault, so the body is read again in full.
     read_page(body, shape, limits)
 }
 
@@ -309,7 +309,8 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// Passes an array. Returns the offset of its first object in which `member` is the string `value`.
+    /// Passes an array. Returns the offset of its first object in which `member` is the string `value`; `None` if it
+    /// has no such object.
     fn first_matching(&mut self, member: &str, value: &str) -> Result<Option<usize>, JsonError> {
         let mut found = None;
         let mut more = self.reader.enter(b']')?;
@@ -328,7 +329,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(found)
     }
 
-    /// Passes an object. Returns the raw value of its last member with this name.
+    /// Passes an object. Returns the raw value of its last member with this name; `None` if it has no such member.
     fn member(&mut self, wanted: &str) -> Result<Option<&'a [u8]>, JsonError> {
         let mut last = None;
         let mut more = self.reader.enter(b'}')?;

@@ -136,13 +136,14 @@ struct Effort {
 struct Caps {
     /// True if a search took a short answer for a capped one.
     guessed: bool,
-    /// The number of items of a short answer; `None` without one. If more items follow that answer, the number is a
-    /// silent cap.
+    /// The number of items of a short answer; `None` if no answer was short. If more items follow that answer, the
+    /// number is a silent cap.
     suspected: Option<u32>,
 }
 
 impl Caps {
-    /// Records the suspected number, but at least 2, as a cap: more items followed the short answer.
+    /// Records the suspected number, but at least 2, as a cap, because more items followed the short answer. Does
+    /// nothing if no cap is suspected.
     fn confirm(&mut self, sizes: &mut KnownSizes) {
         if let Some(cap) = self.suspected.take() {
             sizes.assumed_cap = Some(cap.max(2));
@@ -164,7 +165,7 @@ struct Findings {
     /// The offset at which the cursor's place was found, minus the offset of its hint; `None` before it is found.
     drift: Option<i64>,
     stragglers: u32,
-    /// True if the client itself requests the page by offset.
+    /// True if the page is verified and the client itself requests it by an offset greater than 0.
     by_offset: bool,
     /// The reason why the page is served only by its offset; `None` if it isn't.
     flagged: Option<Unproven>,
@@ -439,23 +440,24 @@ impl MarkReader<'_> {
         self.take(view, cut, recognised)
     }
 
-    /// Takes the items of an answer beyond the boundary, which is directly before its item `cut`. Afterwards the
-    /// boundary is the place that the reader has reached. Returns the number of items that the reader passed.
+    /// Takes the items of an answer beyond the boundary, which is directly before the answer's item `cut`. Afterwards
+    /// the boundary is the place that the reader has reached. Returns the number of items that the reader passed.
     fn take(&mut self, view: View, cut: usize, recognised: Recognised) -> usize {
         let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;
         let (order, marker) = (&request.order, request.marker_of_target());
         let way = page.way();
         let is_passed = |place: usize| (place < cut) == (way == Way::Forward);
-        // Served items that the reader has passed can't appear again ahead of it.
+        // A served item that the reader has passed isn't ahead of it, so the item's mark is dropped.
         known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_passed(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
         if let Some(total) = view.answer.total.or(self.counts.total) {
-            // A total that is smaller than the number of items seen was counted at another time.
+            // An exact total below the offset that the answer reaches was counted at another time, so it is dropped.
             self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
-        // Older marks aren't put before the marks of an answer that begins the list: no item precedes its first item.
+        // No item precedes an answer at the edge of the list where the reading begins, so older marks aren't put before
+        // the answer's marks.
         let is_edge = if way == Way::Forward { view.from_start } else { view.ends };
         let left_out = page.see(view, cut, order, marker);
         // An item that leaves the page is read again at its present place, so it no longer counts as served.

@@ -33,8 +33,8 @@ pub enum Standing {
 
 /// A response of an upstream after its dialect has read it.
 ///
-/// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and
-/// can be set afterwards.
+/// [`Answer::listed`] sets the body with the ranges of its items and keys. All other facts are optional and can be set
+/// afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub(super) body: Vec<u8>,
@@ -53,8 +53,9 @@ pub struct Answer {
     pub page: Option<u64>,
     /// The page size that was used; `None` if the answer doesn't state it.
     pub size: Option<u32>,
-    /// The token of the next upstream page; `None` if none follows. That includes an answer which states that no item
-    /// follows, and one that repeats the fetch's own token, if the dialect takes that for the end.
+    /// The token of the next upstream page; `None` if no page follows. An answer which states that no item follows has
+    /// no token here, even if its body contains one. Neither has an answer that repeats the fetch's own token, if the
+    /// dialect takes that for the end.
     pub next: Option<Token>,
     /// The token of the previous upstream page; `None` if the answer has none.
     pub previous: Option<Token>,
@@ -83,13 +84,13 @@ impl Answer {
         Self { body, items, keys, ..Self::default() }
     }
 
-    /// Makes an answer of this kind that has no items.
+    /// Makes an answer of the kind `standing` without items.
     #[must_use]
     pub fn without_items(standing: Standing) -> Self {
         Self { standing, ..Self::default() }
     }
 
-    /// Makes the answer to a count.
+    /// Makes the answer to a [`super::fetch::Fetch::Count`]: it has no items, and at most a total.
     #[must_use]
     pub fn counted(total: Option<Total>) -> Self {
         Self { total, ..Self::default() }

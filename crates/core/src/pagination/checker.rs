@@ -12,7 +12,8 @@
 //! answer of the chain begins at or before the place that the chain has reached, and reaches beyond it. All its items
 //! between are on the page. A page that is read backward is the mirror image.
 //!
-//! - Every page: each item is in an answer, no id comes twice, and the limit is kept.
+//! - Every page: each item is in an answer, and no id comes twice. The page keeps its limit unless the upstream's
+//!   tokens work only once.
 //! - A page of level `exact`: its items ascend strictly after the requested place, and follow the rule. A filtered
 //!   answer begins at the values of its own first item, because that item shows that the filter lets these values
 //!   through. An alternative of a filter counts only if the answer shows an item of its range. An end needs evidence of
@@ -85,13 +86,14 @@ pub fn check(request: &PageRequest, exchanges: &[(Fetch, Answer)], page: &Page) 
     for (at, place) in page.items.iter().enumerate() {
         let item = item_of(&page.answers[place.answer as usize], order, place.item as usize);
         require(shown.contains(&item), || ClaimFault::Verbatim(format!("item {} is in none of the answers", at + 1)))?;
-        // Items without ids may be identical.
+        // Items without ids may be identical, so an unproven page may repeat them.
         let is_first = (item.1.is_none() && !proven) || ids.insert(item.1);
         require(is_first, || ClaimFault::Once(format!("the id of item {} is repeated on the page", at + 1)))?;
     }
     let fits = page.items.len() <= *limit as usize || paging.tokens.single_use;
     require(fits, || ClaimFault::Once(format!("{} items are on a page of {limit}", page.items.len())))?;
-    // The upstream makes the seams of pages by token, and no answer shows both sides of one.
+    // The upstream makes the seams of pages by token, and no answer shows both sides of a seam, so only the checks
+    // above apply to such pages.
     if !proven || (paging.family == Family::Token && page.level() < Level::Exact) {
         return Ok(vec!["Each item is one that an answer shows, and no id is repeated.".to_owned()]);
     }
@@ -254,12 +256,13 @@ impl PageChecker<'_> {
         Ok(lines)
     }
 
-    /// Returns the place that an answer proves from `at` on: its own end, or an earlier item that isn't on the page.
-    /// `None` if the answer proves nothing beyond `at`.
+    /// Returns the place up to which an answer proves the page from `at` on. It is the first of these: the answer's own
+    /// end, the end of the filter's range, and the place before a shown item that isn't on the page. `None` if the
+    /// answer proves nothing beyond `at`.
     fn step(&self, slice: &ShownSlice<'_>, (from, to): (Bound, Bound), least: Level, at: &Bound) -> Option<Bound> {
         let edge = |row, before| self.edge(row, slice.listing.by_id, before);
         // Only an item in the range of an alternative shows that the upstream understands that alternative of the
-        // filter.
+        // filter. Without such an item, an answer proves nothing at the level `exact`.
         let is_inside = |row: &Bound| self.is_within(&from, row) && self.is_within(row, &to);
         let is_known = least < Level::Exact || slice.rows.is_empty() || slice.rows.iter().any(is_inside);
         let is_usable = is_known && slice.rows.is_sorted_by(|left, right| self.is_before(&edge(left, true), right));
@@ -303,7 +306,8 @@ impl PageChecker<'_> {
     fn ends(&self, one: &ShownSlice<'_>) -> Option<Level> {
         let PageRequest { paging, target, filters, .. } = self.request;
         let others = || self.slices.iter().filter(|other| other.number != one.number);
-        // The whole list and a filtered one may have different caps.
+        // The whole list and a filtered list may have different caps, so a size counts only if an answer to the same
+        // kind of list filled it.
         let is_filtered = one.listing.filter.is_some();
         let alike = others().filter(|other| other.listing.filter.is_some() == is_filtered).map(|its| its.rows.len());
         let before = if filters.is_some() == is_filtered { target.hint.honoured as usize } else { 0 };
@@ -332,7 +336,8 @@ impl PageChecker<'_> {
             let Filter::Compare { column, comparison, value } = part else { return None };
             let value = value.as_ref().unwrap_or(&KeyValue::Null);
             let at = |value: &KeyValue, before| Bound::new(&[&keys[..], std::slice::from_ref(value)].concat(), before);
-            // Nulls come before or after all values. A comparison with a value lets no null through.
+            // Nulls come before or after all values, and a comparison with a value lets no null through, so the range
+            // ends where the nulls begin.
             let nulls = self.compare(*column, &KeyValue::Null, &KeyValue::Boolean(true));
             if *column != keys.len() || (nulls.is_none() && *comparison == Comparison::Null) {
                 return None;
@@ -346,7 +351,8 @@ impl PageChecker<'_> {
             let is_exclusive = matches!(comparison, Comparison::Greater | Comparison::Less);
             match comparison {
                 Comparison::Null | Comparison::NotNull => {}
-                // Stored values with the same coarse spelling aren't all equal to the value that is shown.
+                // Stored values that are shown with the same coarse spelling may differ, so equality doesn't select all
+                // of them.
                 Comparison::Equal if key.grain.is_some() => return None,
                 Comparison::Equal => (low, high) = (at(value, true), at(value, false)),
                 _ if is_greater == (key.direction == Direction::Ascending) => low = at(value, !is_exclusive),
@@ -357,7 +363,8 @@ impl PageChecker<'_> {
         Some((low, high))
     }
 
-    /// Returns the place before or after the run of an item, or after the item itself if the upstream orders ties.
+    /// Returns the place before or after the run of an item. If the upstream orders ties or sorts only by the id, there
+    /// is no run, and the place is after the item itself.
     fn edge(&self, item: &Bound, by_id: bool, before: bool) -> Bound {
         let Order { strong, ties, .. } = &self.order;
         let is_coarse = |(key, value): (&SortKey, &KeyValue)| key.grain.is_some() || value.is_cut(&key.kind);
@@ -380,7 +387,7 @@ impl PageChecker<'_> {
     }
 
     /// Compares two places by the leading keys that both have. Opaque values take their order from an answer that shows
-    /// both; `None` if no answer does.
+    /// both; `None` if no answer does, or if other values can't be compared.
     fn order_of(&self, left: &Bound, right: &Bound) -> Option<Ordering> {
         for (column, (one, other)) in left.keys.iter().zip(&*right.keys).enumerate() {
             let (key, before) = (self.order.keys().nth(column)?, &self.order.strong[..column]);

@@ -103,7 +103,8 @@ impl CostShape {
     #[must_use]
     pub fn new(request: &PageRequest, seeks: bool, says: Vec<Said>) -> Self {
         Self {
-            // The largest depth doesn't change the cost: pages beyond it are refused.
+            // Pages beyond the largest depth are refused, so the depth doesn't change the cost and isn't part of the
+            // shape.
             paging: Paging { max_depth: None, ..(*request.paging).clone() },
             order: plain(&request.order),
             flips: request.abilities.flips,
@@ -119,20 +120,21 @@ impl CostShape {
         }
     }
 
-    /// Returns the cost of pages of at most `limit` items.
+    /// Returns the cost of pages of at most `limit` items. If a page exceeds the budget, the count stops there, so the
+    /// numbers may be too low.
     #[must_use]
     pub fn cost(&self, limit: u32) -> Cost {
         self.cost_until(limit, &Cost::exceeds_budget)
     }
 
-    /// Returns this shape with the largest budget that a route can have.
+    /// Returns this shape with the largest budget for a page that a route can have. Searches get the same budget.
     #[must_use]
     pub fn without_budget(&self) -> Self {
         Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
     /// Returns the largest limit, at most `limit`, such that `satisfies` is true for it and for all smaller limits; 0
-    /// if there is none.
+    /// if `satisfies` is false even for a limit of 1.
     #[must_use]
     pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
         longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
@@ -151,8 +153,9 @@ impl CostShape {
         cost
     }
 
-    /// Returns the longest run of equal keys that pages of `limit` items can cross, and the most requests of such a
-    /// page. `None` if runs don't matter for this shape, or if pages can cross a run of every length that was tried.
+    /// Returns the length of the longest tie run that pages of `limit` items can cross, and the largest number of
+    /// requests of a page that crosses it. `None` if runs don't matter for this shape, or if pages can cross a run of
+    /// every length that was tried.
     #[must_use]
     pub fn longest_run(&self, limit: u32) -> Option<(u32, u32)> {
         let loose = self.order.declared && self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
@@ -175,8 +178,9 @@ impl CostShape {
         u32::try_from(plan::most(&self.paging, None)).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Returns the limits, at most `limit`, whose pages can cost most: `limit` itself, pages that exactly fill their
-    /// answers, and limits next to these.
+    /// Returns the limits, at most `limit`, whose pages can cost most, in descending order: `limit` itself, the largest
+    /// limit whose pages exactly fill their answers, and the limits next to these two. If a page takes many requests,
+    /// the neighbours are left out.
     fn limits(&self, limit: u32) -> Vec<u32> {
         let limit = limit.max(1);
         let whole = limit / self.cap() * self.cap();
@@ -199,7 +203,7 @@ impl CostShape {
         let cap = u64::from(self.cap());
         let wide = u64::from(limit) + 3 * cap;
         // The seams of the flipped list are at other places, unless the page size divides the number of items. If many
-        // sizes divide that number, few pages show both sides of the end.
+        // sizes divide that number, few pages show both sides of the end. So lists of both kinds of lengths are read.
         let whole = 4 * wide.div_ceil(cap) * cap;
         let divisible = 4 * wide.div_ceil(DIVISIBLE_LENGTH) * DIVISIBLE_LENGTH;
         let lists = match self.takes_many(limit) {
@@ -222,7 +226,7 @@ impl CostShape {
     }
 }
 
-/// Returns the largest number, at most `most`, for which `is_good` is true; 0 if there is none. All numbers below a
+/// Returns the largest number, at most `most`, for which `is_good` is true; 0 if it is false for 1. All numbers below a
 /// good number must be good.
 fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     let (mut good, mut bad) = (0, most.saturating_add(1));
@@ -237,8 +241,8 @@ fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
     good
 }
 
-/// Returns an order with as many keys, which are unnamed, ascending, never null, and of the simplest kind that costs
-/// the same.
+/// Returns an order with the same number of keys. They are unnamed, ascending, never null, and of the simplest kind
+/// that costs the same.
 fn plain(order: &Order) -> Order {
     let plain = |key: &SortKey| SortKey {
         name: String::new(),

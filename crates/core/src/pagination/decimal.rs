@@ -34,7 +34,8 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     let decimal = Decimal::parse(text)?;
     let digits = String::from_utf8(decimal.whole.iter().chain(decimal.fraction).copied().collect()).ok()?;
     let sign = if decimal.sign() < 0 { "-" } else { "" };
-    // An exponent of a few bytes could ask for any number of zeros.
+    // An exponent of a few bytes could ask for any number of zeros, so a number of more than 64 digits keeps its
+    // exponent.
     let width = usize::try_from(decimal.exponent).ok().filter(|width| *width >= digits.len() && *width <= 64);
     let plain = match width {
         _ if digits.is_empty() => "0".to_owned(),
@@ -51,14 +52,14 @@ pub(super) fn digits_after_point(text: &[u8]) -> Option<u64> {
 }
 
 /// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. The result
-/// keeps all digits after the point: `25.10`, moved up at 0, is `26.10`. `None` if the text isn't a decimal, or has
-/// more than `MOVED_DIGITS` digits.
+/// keeps all digits after the point: `25.10`, moved up at 0, is `26.10`. `None` if the text isn't a decimal, or if the
+/// result would have more than `MOVED_DIGITS` digits.
 pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
     let Spelling { negative, mut digits, after_point } = Spelling::parse(text)?;
     let wanted = after_point.max(i64::from(place));
     let padding = usize::try_from(wanted - after_point).ok()?;
     let scale = usize::try_from(wanted).ok()?;
-    // An exponent of a few bytes could ask for any number of digits.
+    // An exponent of a few bytes could ask for any number of digits, so a decimal with too many isn't moved.
     if digits.len().saturating_add(padding) > MOVED_DIGITS || scale > MOVED_DIGITS {
         return None;
     }
@@ -130,8 +131,8 @@ fn count_down(digits: &mut [u8]) {
     }
 }
 
-/// Replaces a fraction by its complement to one, such as .3 by .7. Returns `true`, without a change, if the fraction is
-/// zero, because its complement is one.
+/// Replaces a fraction with its complement to one, such as .3 with .7. Returns `true`, without a change, if the
+/// fraction is zero, because its complement is one.
 fn complement(fraction: &mut [u8]) -> bool {
     let Some(last) = fraction.iter().rposition(|digit| *digit != 0) else { return true };
     for digit in &mut fraction[..last] {

@@ -2,8 +2,9 @@
 //!
 //! A page that ends before an item is read [`Way::Backward`]. `windows` requests the slice that ends at the item
 //! (`windows::aim`), `anchored` requests the slice before its marks, and `token` follows a token that leads back. If
-//! the upstream can flip the list, `keyset` may read the flipped list forward instead, because of filters or the
-//! largest depth. It then returns the page in the list's own order.
+//! the upstream can flip the list, `keyset` may read the flipped list forward instead: for the last page, because of
+//! filters, because of the largest depth, or because only the offset from the end is known. It then returns the page in
+//! the list's own order.
 
 use std::cmp::Ordering;
 

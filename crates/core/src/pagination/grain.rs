@@ -28,9 +28,9 @@ pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
 }
 
 /// Returns whether a filter from this value on selects items in the same order as the list is sorted. There is no such
-/// filter in three cases: only the upstream can compare the values (`opaque`, and strings of undeclared kind, which may
-/// follow a collation); the order of the values isn't the order of their spelling (`rank`); or the values are booleans,
-/// which can't narrow a list.
+/// filter if the value is null or isn't of the declared kind, and for three kinds of values: values that only the
+/// upstream can compare (`opaque`, and strings of undeclared kind, which may follow a collation); values whose order
+/// isn't the order of their spelling (`rank`); and booleans, which can't narrow a list.
 pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
     nature(key, value).is_some()
 }
@@ -39,7 +39,8 @@ pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) ->
 /// can't be moved, or can't be the bound of a filter.
 ///
 /// The grain is the coarser of the declared grain and the precision of the spelling, because serializers leave out
-/// trailing zeros. An integer or a date counts as stored as it is shown, unless the route declares a grain.
+/// trailing zeros. An integer or a date counts as stored as it is shown, unless the route declares a grain. So does a
+/// string that is neither a date-time nor a number.
 pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -53,8 +54,8 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
             let shown = unit_shown(text)?;
             let unit = match key.grain {
                 Some(Grain::Day) => TimeUnit::Day,
-                // Digits beyond the declared grain are shown as zeros, whatever is stored. Test:
-                // `a_filter_is_widened_by_a_grain_coarser_than_the_digits_shown`.
+                // Digits beyond the declared grain are shown as zeros, whatever is stored, so the declared grain
+                // overrules them. Test: `a_filter_is_widened_by_a_grain_coarser_than_the_digits_shown`.
                 Some(Grain::Digits(digits)) => shown.min(TimeUnit::Fraction(digits)),
                 None if shown == TimeUnit::Day => return Some(Widened::AsShown),
                 None => shown,

@@ -146,7 +146,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Returns the layout of a text that is a date-time.
+    /// Returns the layout of `text`, which must be a date-time.
     fn of(text: &[u8]) -> Self {
         let is = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
         let seconds = is(16, b":").then_some(17);

@@ -13,11 +13,12 @@ use super::{
 };
 use crate::json::scalar::{self, ScalarKind};
 
-/// The number of bytes of a string key that an anchor contains and that are compared. Items whose strings agree in
-/// their first [`TEXT_KEPT`] bytes are a run of ties. Ids are never cut.
+/// The largest number of bytes of a string key that an anchor contains and that are compared. A longer string is cut:
+/// items whose strings agree in their first [`TEXT_KEPT`] bytes are a tie run. Ids are never cut.
 pub const TEXT_KEPT: usize = 64;
 
-/// The longest spelling of a number, date-time, UUID or rank in an anchor, in bytes.
+/// The largest number of bytes of a strong key that is compared as a whole, such as a number, date-time, UUID or rank.
+/// A value with a longer spelling can't be a key.
 pub(super) const SPELLING_KEPT: usize = 256;
 
 /// The value of an anchor's key, owned.

@@ -4,8 +4,9 @@
 //! of the proof is the same as in the whole list: an answer begins at or before the anchor and reaches beyond it. The
 //! filtered list is paged by offset, so a run longer than an answer only takes more requests. If an answer to a filter
 //! begins before the anchor's first key, or is empty, the page is read from the whole list without the filter. After
-//! [`PAGES_IN_VAIN`] such pages in a row, the next [`PAGES_WITHOUT_FILTER`] pages don't try the filter. The items
-//! before an anchor are read as the items after the anchor in the flipped list.
+//! [`PAGES_IN_VAIN`] pages in a row whose filters proved nothing, the next [`PAGES_WITHOUT_FILTER`] pages don't try the
+//! filter. If the upstream can flip the list, filters show the items before an anchor as the items after the anchor in
+//! the flipped list.
 
 mod filtered_place;
 mod reading;
@@ -60,7 +61,8 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     without_filters(up, rest).await
 }
 
-/// Reads a page by the filters that the request names.
+/// Reads a page by the filters that the request names, unless they were given up. Without filters, the page is read
+/// from the flipped list or from the whole list.
 async fn read_with_filters(up: &mut UpstreamPort, mut request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     if request.is_unverified() {
         return whole(up, request).await;
@@ -117,8 +119,9 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
 }
 
 /// Reads a page by a shortcut. If the shortcut proves nothing, reads the page from the whole list at its hint: the
-/// upstream may ignore a filter, or compare in another order than the list's, or the filter may no longer let any item
-/// through. The answers to a filter decide whether the filter is trusted (`PartsPage::shown_by` of
+/// upstream may ignore a filter, or compare in another order than the list's, or no item may pass the filter any more.
+/// The page is refused instead if the budget is spent, or if answers of the flipped list contradict the order in both
+/// directions. The answers to a filter decide whether the filter is trusted (`PartsPage::shown_by` of
 /// [`super::judge::parts_page`]).
 async fn read_at_once(
     up: &mut UpstreamPort,
@@ -218,7 +221,7 @@ fn is_too_deep(request: &PageRequest) -> bool {
 /// can't express them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
-    // A run that is too long for one answer is read separately from the start. Test:
+    // A tie run that is too long for one answer is a separate part from the first request on. Test:
     // `a_run_once_known_to_be_long_costs_one_request_a_page`.
     if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.profile.cap))
         && let Some(parts) = legs::parts_from_run(order, filters, &anchor.keys, Some(&anchor.id), hint.run)

@@ -4,74 +4,81 @@
 //! Sizes of values in cursors are part of a format, so they are defined with their types ([`super::mark::Mark::BITS`],
 //! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). Each loop uses the limit that bounds it by name.
 
-/// Requests for a page that is where its hint says, unless the caller sets a budget. The gateway's key
-/// `budgets.upstream_requests` has the same default. A page takes one request, and the confirmation of an end at most
-/// three. If the list changes meanwhile, both are done twice.
+/// The largest number of requests for a page that is where its hint says, unless the caller sets a budget. When it is
+/// spent, `short_pages` decides whether the items read so far are served. The gateway's key `budgets.upstream_requests`
+/// has the same default. A page takes one request, and the confirmation of an end at most three. If the list changes
+/// meanwhile, both are done twice.
 pub(super) const PAGE_REQUESTS: u32 = 8;
 
-/// Requests for a page whose place must be searched for, unless the caller sets a budget. The gateway's key
-/// `budgets.search_requests` has the same default. A binary search finds a place among 2^32 items within 32 answers of
-/// one item each; the other 8 requests read the page that is found ([`PAGE_REQUESTS`]). Without a total, the search
-/// first doubles its distance, which takes 2 answers of one item per step, so fewer items are in reach.
-/// [`WINDOW_LOOKS`], [`CONTRADICTIONS`] and, by marks, [`SEARCH_ITEMS`] end a search earlier.
+/// The largest number of requests for a page whose place must be searched for, unless the caller sets a budget. When it
+/// is spent before the place is found, the page is refused. The gateway's key `budgets.search_requests` has the same
+/// default. A binary search finds a place among 2^32 items within 32 answers of one item each; the other 8 requests
+/// read the page that is found ([`PAGE_REQUESTS`]). Without a total, the search first doubles its distance, which takes
+/// 2 answers of one item per step, so fewer items are in reach. [`WINDOW_LOOKS`], [`CONTRADICTIONS`] and, by marks,
+/// [`SEARCH_ITEMS`] end a search earlier.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
-/// Items on each side of the hint among which a place is searched for without a declared order, unless the caller sets
-/// another number. Both sides together are 20 answers of 100 items.
+/// The largest number of items on each side of the hint among which a place is searched for without a declared order,
+/// unless the caller sets another number. A place farther away isn't found. Both sides together are 20 answers of 100
+/// items.
 pub(super) const SEARCH_ITEMS: u32 = 1_000;
 
-/// Items by which a window is wider on either side than its page needs, if they cost no extra request. A boundary that
-/// changes to the list have moved by at most this many items is then found without another request.
+/// The number of items by which a window is wider on either side than its page needs, if they cost no extra request. A
+/// boundary that changes to the list have moved by at most this many items is then found without another request.
 pub(super) const MARGIN: u64 = 10;
 
-/// Items by which the answers of a chain overlap, but at most a quarter of the cap. Any deletion between two answers
-/// would break an overlap of one item.
+/// The number of items by which the answers of a chain overlap, but at most a quarter of the cap. An overlap of one
+/// item would break whenever an item between two answers is deleted.
 pub(super) const CHAIN_OVERLAP: u64 = 10;
 
-/// The largest size that is ever requested: `json::Limits` rejects an answer with more items.
+/// The largest size that is ever requested. `json::Limits` rejects an answer with more items.
 pub(super) const LARGEST_SIZE: u32 = 100_000;
 
 /// The largest size that is requested from an upstream without a declared cap, and the largest answer that is expected
 /// of it.
 pub(super) const UNCAPPED_SIZE: u32 = 1_000;
 
-/// A factor: to find a page that holds a window, page sizes of up to this many times the window's size are tried, and
-/// in any case sizes of up to 100 items. A page of twice the window's size holds nearly every window.
+/// A factor: to find a page that holds a window, page sizes of up to this many times the window's size are tried, or
+/// sizes of up to 100 if that is more. A page of twice the window's size holds nearly every window.
 pub(super) const STRETCH: u64 = 4;
 
-/// Page sizes that are tried if no page holds a window. This limit bounds arithmetic, not requests.
+/// The largest number of page sizes that are tried if no page holds a window. Other sizes aren't considered. This limit
+/// bounds arithmetic, not requests.
 pub(super) const TRIED_SIZES: usize = 1_000;
 
-/// Items between the first item with the anchor's first key and the anchor's run. If there are more, a filter only on
-/// that key isn't used, because each deletion among these items would move the boundary in the filtered list.
+/// The largest number of items between the first item with the anchor's first key and the anchor's run. If there are
+/// more, a filter only on that key isn't used, because each deletion among these items would move the boundary in the
+/// filtered list.
 pub(super) const FILTER_DETOUR: u32 = 100;
 
-/// Pages in a row for which a filter doesn't help, after which it is given up. An ignored filter costs one request per
-/// page.
+/// The number of pages in a row for which a filter doesn't help, after which the filter is given up. An ignored filter
+/// costs one request per page.
 pub(super) const PAGES_IN_VAIN: u8 = 3;
 
-/// Pages that are read without a filter that was given up, before the filter is tried again. A useless filter then
-/// costs one request in 32 pages.
+/// The number of pages that are read without a filter that was given up, before the filter is tried again. A useless
+/// filter then costs one request in 33 pages.
 pub(super) const PAGES_WITHOUT_FILTER: u8 = 32;
 
-/// Requests that a page may make for the whole list after its filter proved nothing, as far as the budget of a search
-/// allows them. As many as a page without a filter may make ([`PAGE_REQUESTS`]).
+/// The largest number of requests that a page may make for the whole list after its filter has spent the budget of a
+/// page. They come from the budget of a search. A page without a filter may make as many ([`PAGE_REQUESTS`]).
 pub(super) const AFTER_FILTER_REQUESTS: u32 = 8;
 
-/// The least length of a tie run that suggests a cap when it fills a whole answer. A shorter run may fill an answer by
-/// chance.
+/// The least length of a tie run that suggests a cap when it fills a whole answer, unless the largest possible answer
+/// is shorter. A shorter run may fill an answer by chance.
 pub(super) const TELLING_RUN: usize = 10;
 
-/// Upstream pages in a row, all read for one page, that may contain no new item. An insertion may push one upstream
-/// page back; tokens that go round in a circle do so for ever.
+/// The largest number of upstream pages in a row, all read for one page, that reach no farther in the list. After one
+/// more, the page is refused as stuck. An insertion may push one upstream page back; tokens that go round in a circle
+/// never get farther.
 pub(super) const IDLE_PAGES: u32 = 3;
 
-/// Requests up to which the cost of a page at a known place is computed: the largest value of a route's
-/// `budgets.upstream_requests`. The budget of a search may be larger.
+/// The largest number of requests up to which the cost of a page at a known place is computed. It is the largest value
+/// of a route's `budgets.upstream_requests`. The budget of a search may be larger.
 pub(super) const LARGEST_BUDGET: u32 = 1_000;
 
-/// Answers that a page fills, beyond which its cost is computed for fewer places. For such a page one request more or
-/// less doesn't matter, and the time for each place is proportional to the page.
+/// The largest number of answers that a page may fill for its cost to be computed at every place. For a larger page,
+/// one request more or less doesn't matter and the time for each place is proportional to the page, so fewer places are
+/// computed.
 pub(super) const COUNTED_ANSWERS: u32 = 8;
 
 /// The length of the longest tie runs whose cost is computed, in answers of the largest size. Longer runs are refused
@@ -81,110 +88,125 @@ pub(super) const COUNTED_RUNS: u32 = 4;
 /// A length of lists that most small page sizes divide: the least common multiple of 1 to 10.
 pub(super) const DIVISIBLE_LENGTH: u64 = 2_520;
 
-/// The most digits of a decimal that is moved by its grain. No measurement has as many digits, so longer decimals
-/// aren't moved.
+/// The largest number of digits of a decimal that is moved by its grain. No measurement has as many digits, so longer
+/// decimals aren't moved.
 pub(super) const MOVED_DIGITS: usize = 256;
 
-/// Readings of the flipped list for one boundary. Each may fail because the list's length changes; after the second,
-/// neighbouring slices are read instead.
+/// The largest number of readings of the flipped list for one boundary. Each may fail because the list's length
+/// changes; after the second, neighbouring slices are read instead.
 pub(super) const FLIPPED_READINGS: u32 = 2;
 
 /// The least number of items that is requested if ties are unordered and the length of runs isn't known: the answer
 /// must reach past whole runs.
 pub(super) const LOOSE_RUN_LEAST: u64 = 100;
 
-/// The most items that are requested on a side of a window where a run of ties continues, if even [`LOOSE_RUN_LEAST`]
-/// items cut the run. An upstream without a cap isn't asked for more either.
+/// The largest number of items that are requested on a side of a window where a tie run continues, if even
+/// [`LOOSE_RUN_LEAST`] items cut the run. Even if the run seems longer, no more are requested. An upstream without a
+/// cap isn't asked for more either.
 pub(super) const LOOSE_RUN_MOST: u64 = 1_000;
 
-/// Confirmations of an end at the same place. Another one is needed only if the list has changed since the one before.
+/// The largest number of confirmations of an end at the same place. After that, the end isn't confirmed again at this
+/// place. Another confirmation is needed only if the list has changed since the one before.
 pub(super) const END_CHECKS_AT_ONE_PLACE: u32 = 4;
 
-/// Confirmations of an end for one page, at any places. More than one is needed only if the list changes meanwhile.
+/// The largest number of confirmations of an end for one page, at any places. After that, no end is confirmed again for
+/// the page. More than one is needed only if the list changes meanwhile.
 pub(super) const END_CHECKS: u32 = 10;
 
-/// Requests for a run of ties that hidden items cut. Each reaches twice as far as the one before.
+/// The largest number of requests, since the last progress, for a boundary or a tie run among hidden items. Each
+/// reaches twice as far as the one before. After the last, the place counts as lost, or the tie run as too long.
 pub(super) const HIDDEN_RUN_LOOKS: u32 = 6;
 
-/// Items by which a count may be too high because the list changed between the count and the slice.
+/// The largest number of items by which a count may exceed the end of an answer without suggesting that a cap cut the
+/// answer. The list may have changed between the count and the slice.
 pub(super) const OVERTAKEN_COUNT: u64 = 2;
 
-/// Requests beside an answer that doesn't show on which side of it the boundary is: two on either side.
+/// The largest number of requests beside an answer that doesn't show on which side of it the boundary is: two on either
+/// side. After that, the place is lost.
 pub(super) const APART_LOOKS: u32 = 4;
 
-/// Readings of a seam whose items don't show on which side of it the boundary is. The second reading may show an item
-/// that moved between the slices; an unchanged list shows the same each time. Without this limit, one page read the
-/// same seam seven times in vain: its anchor, at the end of a list by an opaque key, had been deleted.
+/// The largest number of readings of a seam whose items don't show on which side of it the boundary is; after the
+/// second, the place is lost. The second reading may show an item that moved between the slices; an unchanged list
+/// shows the same each time. Without this limit, one page read the same seam seven times in vain: its anchor, at the
+/// end of a list by an opaque key, had been deleted.
 pub(super) const APART_SEAM_READINGS: u32 = 2;
 
-/// Requests for the same window since the last progress. A list that changes may show the boundary there after all; an
-/// unchanged list shows the same each time.
+/// The largest number of requests for the same window since the last progress. After that, the place counts as lost, or
+/// the tie run as too long. A list that changes may show the boundary there after all; an unchanged list shows the same
+/// each time.
 pub(super) const WINDOW_LOOKS: usize = 5;
 
-/// Readings of two slices for a run of ties that doesn't fit into one slice. An upstream that shuffles the run may show
-/// another part of it each time.
+/// The largest number of failed readings of a seam after which two slices are still read for a tie run that doesn't fit
+/// into one slice. After more, the window is widened instead. An upstream that shuffles the run may show another part
+/// of it each time.
 pub(super) const RUN_PAIRS: u32 = 2;
 
-/// Readings of a seam before its place is given up. A list that changes during each reading changes too fast.
+/// The largest number of failed readings of a seam. After one more, the place is lost, because a list that changes
+/// during each reading changes too fast.
 pub(super) const KEY_SEAM_READINGS: u32 = 6;
 
-/// Contradictions of the order, during one page, that count as changes to the list. After more of them, the list counts
-/// as sorted in another order.
+/// The largest number of contradictions of the order, during one page, that count as changes to the list. After more of
+/// them, the list counts as sorted in another order.
 pub(super) const CONTRADICTIONS: u32 = 2;
 
-/// Places, spread over the list, whose items are compared before an end that was searched for is believed. A list that
-/// is sorted in another order shows that at most places.
+/// The number of places, spread over the list, whose items are compared before an end that was searched for is
+/// believed. A list that is sorted in another order shows that at most places.
 pub(super) const ORDER_SAMPLE_PLACES: usize = 4;
 
-/// Items that are requested on each side of each of the [`ORDER_SAMPLE_PLACES`], if they cost no extra request.
+/// The number of items that are requested on each side of each of the [`ORDER_SAMPLE_PLACES`], if they cost no extra
+/// request.
 pub(super) const ORDER_SAMPLE_MARGIN: u64 = 10;
 
-/// Answers to different places that may have the same items before the upstream is taken to ignore the place. An
-/// upstream that repeats its last page after the end gives such answers too.
+/// The largest number of answers in a row that may repeat the items of the answer before, although their slices begin
+/// elsewhere. After one more, the upstream is taken to ignore the place. An upstream that repeats its last page after
+/// the end gives such answers too.
 pub(super) const ALIKE_ANSWERS: u32 = 2;
 
-/// Items before and after those of the page that an answer should show, if they cost no extra request. They contain the
-/// marks of the client's cursor, and supply the marks of the next cursor.
+/// The number of items before and after the page's items that an answer should show, if they cost no extra request.
+/// They contain the marks of the client's cursor, and supply the marks of the next cursor.
 pub(super) const MARKS_BESIDE: u64 = 2;
 
-/// The most marks of which every subset is compared: 2^8 subsets. A cursor has five marks.
+/// The largest number of marks of which every subset is compared: 2^8 subsets. Other marks are ignored. A cursor has
+/// five marks.
 pub(super) const MARKS_COMPARED: usize = 8;
 
 /// The number of empty answers in a row that end a list with hidden items and no count.
 pub(super) const EMPTY_ANSWERS: u32 = 2;
 
-/// Readings of a seam, in a list without a declared order, that may fail before the list counts as changing too fast.
+/// The number of failed readings of a seam, in a list without a declared order, after which the list counts as changing
+/// too fast and the place is lost.
 pub(super) const MARK_SEAM_READINGS: u32 = 3;
 
-/// Items of each of the first two windows of a search by marks: as many as most upstreams give at once. Each next pair
-/// of windows has twice as many items.
+/// The number of items of each of the first two windows of a search by marks: as many as most upstreams give at once.
+/// Each next pair of windows has twice as many items.
 pub(super) const SEARCH_WINDOW: u64 = 100;
 
-/// Items that neighbouring windows of a search by marks share. One of the two answers then shows all five marks of a
-/// cursor.
+/// The number of items that neighbouring windows of a search by marks share. One of the two answers then shows all five
+/// marks of a cursor.
 pub(super) const SEARCH_OVERLAP: u64 = 5;
 
-/// Requests that a search by marks leaves for the page that it finds.
+/// The number of requests that a search by marks leaves for the page that it finds.
 pub(super) const AFTER_SEARCH_REQUESTS: usize = 4;
 
-/// Requests that read the items around the deciding marks again after a search by marks. They count against
-/// [`SEARCH_REQUESTS`].
+/// The largest number of requests that read the items around the deciding marks again after a search by marks. After
+/// that, the marks seen so far decide. The requests count against [`SEARCH_REQUESTS`].
 pub(super) const CLOSER_LOOKS: u32 = 8;
 
-/// The smallest number of items that is taken for a cap of the upstream. A shorter answer suggests no cap.
+/// The smallest number of items of a short answer that suggests a cap of the upstream. A shorter answer suggests no
+/// cap.
 pub(super) const LEAST_CAP: u32 = 5;
 
-/// Items before the last page of a list without a declared order that its answer should show, if they cost no extra
-/// request. They supply the marks for the previous page.
+/// The number of items before the last page of a list without a declared order that its answer should show, if they
+/// cost no extra request. They supply the marks for the previous page.
 pub(super) const TAIL_MARGIN: u64 = 2;
 
 /// The first stride, in items, of the search for the end of a list without a declared order and without a count. Each
 /// stride is twice as long as the one before.
 pub(super) const TAIL_STRIDE: u64 = 100;
 
-/// Places that are within the list by its count but whose answers are past the end, before they count as deeper than
-/// the upstream answers. A count that includes rows which no client sees looks the same, until a binary search has come
-/// down to the visible rows.
+/// The largest number of answers past the end for places that are within the list by its count. After one more, the
+/// places count as deeper than the upstream answers. A count that includes rows which no client sees looks the same,
+/// until a binary search has come down to the visible rows.
 pub(super) const DEPTH_LOOKS: u32 = 6;
 
 /// A size that counts as honoured although no answer has filled it: every upstream is expected to give two items if two

@@ -10,7 +10,7 @@ impl Mark {
     /// The number of bits of a mark.
     pub const BITS: u32 = 40;
 
-    /// Makes a mark of the lowest [`Mark::BITS`] bits of a number.
+    /// Makes a mark from the lowest [`Mark::BITS`] bits of a number.
     #[must_use]
     pub const fn of(number: u64) -> Self {
         Self(number & ((1 << Self::BITS) - 1))
@@ -31,7 +31,7 @@ pub struct Marker(Arc<Marking>);
 type Marking = dyn Fn(&[u8]) -> Mark + Send + Sync;
 
 impl Marker {
-    /// Makes a marker of a function, which must return the same mark for the same bytes.
+    /// Makes a marker from a function, which must return the same mark for the same bytes.
     #[must_use]
     pub fn new(mark: impl Fn(&[u8]) -> Mark + Send + Sync + 'static) -> Self {
         Self(Arc::new(mark))

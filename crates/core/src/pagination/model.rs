@@ -99,12 +99,13 @@ pub(super) struct List {
     pub(super) totals: bool,
     /// True if the endpoint ignores filters.
     pub(super) ignores: bool,
-    /// The number that a filter adds to the whole number of a request. It simulates filters by times that work in
-    /// another zone.
+    /// The number that the endpoint adds to a whole number in a filter before it compares. It simulates filters by
+    /// times that work in another zone.
     pub(super) shift: i64,
     pub(super) profile: UpstreamProfile,
     pub(super) asked: Vec<Fetch>,
-    /// A change that is made to the list after each answer; its number is pseudo-random.
+    /// The change that is made to the list after each answer; `None` if the list doesn't change. The number is
+    /// pseudo-random.
     pub(super) change: Option<fn(&mut Self, u64)>,
     /// The ids of the rows that `change` has changed or removed.
     pub(super) touched: HashSet<String>,
@@ -207,7 +208,8 @@ impl List {
         }
     }
 
-    /// Returns the rows in the list's order. The sequence of unordered ties depends on `turn`.
+    /// Returns the rows in the list's order, or sorted only by the id if `by_id` is true. The sequence of unordered
+    /// ties depends on `turn`.
     fn sorted(&self, by_id: bool, turn: u64) -> Vec<Row> {
         let mut rows = self.rows.clone();
         let keys: Vec<&SortKey> = self.order.strong.iter().chain([&self.order.id]).collect();
@@ -250,7 +252,7 @@ impl List {
         }
     }
 
-    /// Asserts that a filter contains only comparisons that the endpoint offers.
+    /// Asserts that a filter contains only comparisons and combinations that the endpoint offers.
     fn check(&self, filter: &Filter) {
         let filters = self.filters.as_ref().expect("there are filters");
         match filter {
@@ -434,8 +436,8 @@ pub(super) fn null() -> (Stored, String) {
     (None, "null".to_owned())
 }
 
-/// Returns the cell of a number of millionths. It is shown with only `digits` digits after the point, cut off or
-/// rounded.
+/// Returns the cell of a number of millionths. It is shown with only `digits` digits after the point; the others are
+/// rounded if `rounded` is true, and otherwise cut off.
 pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, String) {
     let one = 10_i64.pow(6 - digits);
     let shown = if rounded { (millionths + one / 2).div_euclid(one) } else { millionths / one };
@@ -448,8 +450,8 @@ pub(super) fn coarse(millionths: i64, digits: u32, rounded: bool) -> (Stored, St
     (Some(Value::Decimal(spelt(millionths, 6))), spelt(shown, digits))
 }
 
-/// Returns the cell of an instant that is `micros` microseconds after 10 o'clock. It is shown with milliseconds, cut
-/// off or rounded.
+/// Returns the cell of an instant that is `micros` microseconds after 10 o'clock. It is shown in milliseconds, rounded
+/// if `rounded` is true and otherwise cut off.
 pub(super) fn instant(micros: i64, rounded: bool) -> (Stored, String) {
     let time = |micros: i64| format!("{:02}:{:02}", micros / 60_000_000, micros / 1_000_000 % 60);
     let shown = if rounded { micros + 500 } else { micros } / 1_000 * 1_000;

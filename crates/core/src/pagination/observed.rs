@@ -34,7 +34,8 @@ pub enum AnswerFault {
 pub struct AskedFor {
     /// The expected offset of the first item.
     pub begins: Offset,
-    /// The requested number of items; `None` if neither the request nor the dialect states it.
+    /// The requested number of items. `None` if neither the request nor the dialect states it; the size isn't checked
+    /// then.
     pub size: Option<PageSize>,
     /// True if the request named the declared order, or if that order is the upstream's default.
     pub in_order: bool,
@@ -54,7 +55,8 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.declared {
         check_kinds(&answer, order)?;
     }
-    // A legacy client may request another order. Test: `an_order_that_was_not_requested_is_not_checked`.
+    // A legacy client may request another order, so only an answer in the declared order is compared with it. Test:
+    // `an_order_that_was_not_requested_is_not_checked`.
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief::default();
@@ -115,7 +117,7 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
             }
         }
     }
-    // A single item has no neighbour to be compared with. Test:
+    // A single item has no neighbour to be compared with, so its keys are checked by themselves. Test:
     // `a_single_item_is_checked_against_the_declared_kinds_of_its_keys`.
     if count == 1 {
         rows::check_alone(answer, order).map_err(|unsorted| AnswerFault::Kinds(unsorted.said))?;

@@ -64,8 +64,8 @@ impl Sizes {
     }
 }
 
-/// The evidence of an end that the dialect vouches for. It comes in addition to evidence from answers: an answer that
-/// is shorter than an honoured size.
+/// The evidence of an end that the dialect vouches for. Evidence from the answers themselves counts in addition, such
+/// as an answer that is shorter than an honoured size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndEvidence {
     /// The dialect vouches for no evidence.
@@ -97,9 +97,9 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Describes an upstream of which only the family and the sizes are known. A least or fixed size of 0 is raised to
-    /// 1, and a cap below the least size is raised to that size. Listed sizes are sorted, and 0 and duplicates are
-    /// removed; an empty list becomes the fixed size 1.
+    /// Describes an upstream by its family and its sizes. A least or fixed size of 0 is raised to 1, and a cap below
+    /// the least size is raised to that size. Listed sizes are sorted, and 0 and duplicates are removed; an empty list
+    /// becomes the fixed size 1.
     #[must_use]
     pub fn new(family: Family, sizes: Sizes) -> Self {
         Self {

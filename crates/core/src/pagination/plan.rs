@@ -43,7 +43,7 @@ impl Window {
 }
 
 /// Plans the requests that cover a window: a single request if one can hold the window, and otherwise a chain of at
-/// most `most` overlapping requests. A chain begins at the end of the window where reading begins, and may not reach
+/// most `most` overlapping requests. A chain begins at the end of the window where reading begins, and might not reach
 /// the other end. The result is never empty.
 #[must_use]
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
@@ -61,7 +61,8 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
         let rest = Window { from, to, before: 0, after: 0 };
         let slice = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
         let (begins, ends) = reach(slice);
-        // Pages are aligned, so the next page that holds the rest of the window may be the same page again.
+        // Pages are aligned, so the next page that holds the rest of the window may be the same page again. Then the
+        // chain ends before the window does.
         if !chain.is_empty() && chain.contains(&slice) {
             break;
         }
@@ -126,7 +127,8 @@ pub(super) fn holding(paging: &Paging, cap: Option<u32>, window: Window) -> Opti
     Askable::new(paging, cap).one(paging.family, window)
 }
 
-/// Returns the largest size that a request can ask for under a cap, which is the most items of an answer.
+/// Returns the largest size that a request can ask for. `cap` is the largest number of items of an answer; `None` if it
+/// isn't known.
 #[must_use]
 pub(super) fn most(paging: &Paging, cap: Option<u32>) -> u64 {
     u64::from(Askable::new(paging, cap).most)
@@ -145,8 +147,8 @@ pub(super) struct Confirmation {
     /// A small request that holds the last item of the short answer and the place after it. At the end of the list, its
     /// answer has fewer items than an honoured size.
     pub(super) edge: Slice,
-    /// Another request of the same size, before the edge, whose answer should be full. `None` if the walk has already
-    /// seen that the size is honoured.
+    /// Another request of the same size, before the edge, whose answer should be full. `None` if the edge's answer at
+    /// the end of the list would have fewer items than a size that the walk has already filled.
     pub(super) filled: Option<Slice>,
 }
 
@@ -289,7 +291,7 @@ pub(super) fn shows_both_sides(slice: Slice, last: u64) -> bool {
     holds(slice, &(last..last.saturating_add(2)))
 }
 
-/// Returns the believed offset at which a slice begins, and the offset after its last one.
+/// Returns the believed offset at which a slice begins, and the offset after its last item.
 #[must_use]
 pub(super) fn reach(slice: Slice) -> (u64, u64) {
     let begins = slice.begins().0;

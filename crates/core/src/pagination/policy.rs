@@ -1,20 +1,18 @@
 //! The meaning of a route's `verify`, `unproven` and `short_pages`, which is the same for every strategy.
 //!
-//! | case | `verify = "always"` | `"when-cheap"` | `"never"` |
-//! | --- | --- | --- | --- |
-//! | the place is not where it is expected | it is searched for | it is searched for | the page has the items at the
-//! offset |
-//! | the answers of a search show that the place is gone, or that a run of ties is too long | `unproven` decides |
-//! `unproven` decides | |
-//! | the budget of a search ends before the place is found | refused, 503 `budget_exceeded` | the same | |
-//! | items contradict the order | `unproven` decides | `unproven` decides | |
-//! | only more requests can prove an end or a seam | the requests are made | the page is flagged `seam`; without a
-//! declared order only if it is full | |
-//! | the budget ends after some items were taken | `short_pages` decides | `short_pages` decides | `short_pages`
-//! decides |
-//! | the budget ends when the page is full, but before an answer shows whether items follow | served, with a next
-//! page, if an answer states that more items follow (`SliceReader::is_full_and_said_to_go_on`); otherwise
-//! `short_pages` decides | the same | the same |
+//! `verify` is `"always"`, `"when-cheap"` or `"never"`. The cases in which a page needs a decision:
+//!
+//! - The place isn't where it is expected. The place is searched for. With `"never"`, the page has the items at the
+//!   offset instead.
+//! - The answers of a search show that the place is gone, or that a tie run is too long: `unproven` decides.
+//! - The budget of a search ends before the place is found: the page is refused (503 `budget_exceeded`).
+//! - Items contradict the order: with `"always"` and `"when-cheap"`, `unproven` decides.
+//! - Only more requests can prove an end or a seam. With `"always"`, the requests are made. With `"when-cheap"`, the
+//!   page is flagged `seam`; without a declared order only if it is full.
+//! - The budget ends after some items were taken: `short_pages` decides.
+//! - The budget ends when the page is full, but before an answer shows whether items follow. If an answer states that
+//!   more items follow (`SliceReader::is_full_and_said_to_go_on`), the page is served with a next page. Otherwise
+//!   `short_pages` decides.
 //!
 //! In a list by keys, an answer's statement that more items follow has no effect in two cases: while the place is
 //! searched for, and for the page at the end of the list, because none of its items can be served before the end is

@@ -16,8 +16,8 @@ pub struct Anchor {
 pub struct Pivot {
     /// The item's id.
     pub id: KeyValue,
-    /// The mark of the keys with which the item was served; keys with another mark aren't used. With `None`, the place
-    /// is that of the item's present keys.
+    /// The mark of the keys with which the item was served; keys with another mark aren't used. `None` for an id that
+    /// the client itself named; the item's present keys then give the place.
     pub fingerprint: Option<Mark>,
 }
 
@@ -145,8 +145,8 @@ impl Position {
 pub struct Hint {
     /// The believed offset of the boundary, which is the offset of the first item after it.
     pub offset: Offset,
-    /// True if `offset` is counted from the end of the list: the last item has offset 0, and `offset` is that of the
-    /// first item before the boundary.
+    /// True if `offset` is counted from the end of the list: the last item has offset 0, and `offset` is the offset of
+    /// the first item before the boundary.
     pub from_end: bool,
     /// The number of items next to the boundary, on the anchor's side and with the anchor, that share the anchor's
     /// strong keys; 0 if ties are ordered. A window must reach past all these items to show the whole run.
@@ -159,9 +159,9 @@ pub struct Hint {
     pub total: Option<u64>,
     /// The collection's total on the first page of the walk; `None` if the route doesn't keep it.
     pub first_total: Option<Total>,
-    /// The mark of the keys and the id of the item directly beyond the place, if an answer showed that item together
-    /// with the anchor. Only for a place in an upstream page, in a declared order. A page that begins with that item
-    /// has lost no item, even if the anchor was deleted.
+    /// The mark of the keys and the id of the item directly beyond the place; `None` if no answer showed that item
+    /// together with the anchor. Only for a place in an upstream page, in a declared order. A page that begins with
+    /// that item has lost no item, even if the anchor was deleted.
     pub ahead: Option<Mark>,
     /// The largest size that an answer of this walk has filled. The upstream honours sizes up to it, for this principal
     /// and with these filters. If the route filters by the order's keys, only answers of filtered lists count, because

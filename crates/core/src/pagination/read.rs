@@ -20,8 +20,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_unverified() && (paging.hidden || (paging.repeats_last_page && !places)) {
-        // A walk only by offset would never end: hidden items make answers look like the end, or the upstream repeats
-        // its last page for ever.
+        // A walk only by offset might never end: if items are hidden, an empty answer doesn't show the end, and other
+        // upstreams repeat their last page forever. So pages of these lists are verified.
         request.terms.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {

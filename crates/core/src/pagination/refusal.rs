@@ -10,8 +10,8 @@ pub enum Refusal {
         /// The expected offset of the page; 0 in a list by token.
         nearest: Offset,
     },
-    /// A run of items with equal keys, in any order, is longer than an answer, or no answer shows which of its items
-    /// were served.
+    /// A tie run whose order is undefined is longer than an answer, or no answer shows which of the run's items were
+    /// served.
     TieRun {
         /// The expected offset of the page; 0 in a list by token.
         nearest: Offset,
@@ -32,7 +32,7 @@ pub enum Refusal {
         /// The expected offset of the page.
         nearest: Offset,
     },
-    /// The upstream no longer accepts its token.
+    /// The upstream no longer accepts the token that leads to the page.
     TokenGone,
     /// No upstream request can express the position. Examples are the end of a list by token, and a previous page if
     /// tokens lead only forward.

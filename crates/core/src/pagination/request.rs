@@ -88,7 +88,7 @@ impl Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub(super) page: u32,
-    /// The most requests of a page whose place must be searched for; at least `page`.
+    /// The largest number of requests of a page whose place must be searched for; at least `page`.
     pub(super) search: u32,
 }
 
@@ -192,7 +192,7 @@ macro_rules! properties {
 
 impl PageRequest {
     /// Requests a page of a list with this order. By default every page is proven in full, within the default
-    /// [`Budget`], and the upstream has no ability beyond paging. `marker` makes the marks of items and the
+    /// [`Budget`], and the upstream can only page and state totals. `marker` makes the marks of items and the
     /// fingerprints of keys.
     #[must_use]
     pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {

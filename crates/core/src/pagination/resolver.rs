@@ -1,7 +1,7 @@
 //! The interface of the core: a page sends fetches, gets answers, sends more fetches, and is served or refused.
 //!
 //! [`resolve`] begins a page, and [`Pending::resume`] continues it with the answers. `resume` consumes the `Pending`,
-//! so a step can't be answered twice. Dropping a `Pending` cancels its page. Every step spends budget, so a page always
+//! so a step can't be answered twice. Dropping a `Pending` cancels its page. Requests spend budget, so a page always
 //! ends.
 
 use std::{collections::HashSet, sync::Arc};

@@ -22,8 +22,8 @@ pub(super) use fault::{
 /// The place of an item relative to an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relation {
-    /// The order by the strong keys that tell runs apart. A key with a grain, or with a cut value, and the keys after
-    /// it don't.
+    /// The order by the strong keys that tell runs apart. Equal values of a key with a grain, or equal cut values, are
+    /// one run, whatever the keys after that key.
     pub(super) strong: Ordering,
     /// The order by all strong keys, then the id.
     pub(super) whole: Ordering,
@@ -128,7 +128,7 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
 
 /// Compares the item `right` with `left`, the item before it; `None` if the two can't be compared. Items with the same
 /// coarse value (of a key with a grain, or a cut string) are in the same run, whatever their other keys are. Without
-/// strong keys, the ids are compared.
+/// strong keys, the ids are compared; `None` for equal ids.
 pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<NextItem> {
     let named = |ordering| match ordering {
         Ordering::Less => NextItem::Later,
@@ -154,6 +154,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
 }
 
 /// Compares two items of the same run in the gateway's order: by all strong keys that aren't opaque, then by the id.
+/// `None` if the items can't be compared.
 pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         if key.kind == Kind::Opaque {
@@ -169,7 +170,7 @@ pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: u
 }
 
 /// Compares the strong keys of two items, or their ids if there are no strong keys. `None` if the items can't be
-/// compared, also because of different opaque values.
+/// compared, or if their opaque values differ.
 pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     match follow(answer, order, left, right)? {
         NextItem::Later => Some(Ordering::Less),
@@ -229,7 +230,8 @@ pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a Sor
     (last.kind == Kind::Opaque && !decided_before).then_some(last)
 }
 
-/// Compares an item with an anchor by the strong keys before the last, which is the opaque key.
+/// Compares an item with an anchor by the strong keys before the last, which is the opaque key. `None` if a key can't
+/// be compared, or if there are no strong keys.
 pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let before = order.strong.len().checked_sub(1)?;
     debug_assert_eq!(anchor.keys.len(), order.strong.len(), "an anchor has a value for each strong key");

@@ -7,11 +7,12 @@
 /// A rule of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// A total, the link to the last page, or a `next` that is computed from a count never ends a list.
+    /// A total, the link to the last page, or a `next` that is computed from a count never ends a list by itself.
     CountsOnlyAim,
     /// An upstream's past-the-end status never ends a list.
     StatusesOnlyAim,
-    /// A short answer ends a list only if it is shorter than an honoured size.
+    /// A short answer ends a list only if it is shorter than an honoured size, or if the dialect vouches for short
+    /// answers.
     ShortProvesNothing,
     /// In a declared order, only keys decide the place, never the presence of the anchor's id.
     KeysDecide,
@@ -52,7 +53,7 @@ mod switch {
 
     use super::Rule;
 
-    /// A text that is in every binary whose core has the switch. `tests/end_to_end` checks that the shipped binary
+    /// A string that is in every binary whose core has the switch. `tests/end_to_end` checks that the shipped binary
     /// doesn't contain it; the simulator's tests check that their binary does.
     #[used]
     static MARK: [u8; 46] = *b"cursorgate-core: its rules can be switched off";

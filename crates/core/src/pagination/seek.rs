@@ -76,7 +76,7 @@ async fn go_on(up: &mut UpstreamPort, mut request: Box<PageRequest>, place: Pivo
 }
 
 /// Handles a page whose pivot no longer has the keys with which it was served. The page is refused, or served flagged
-/// at the offset of its hint. `now` is the item with its present keys, if it still exists.
+/// at the offset of its hint. `now` is the item with its present keys; `None` if they aren't known.
 async fn gone(
     up: &mut UpstreamPort,
     mut request: Box<PageRequest>,

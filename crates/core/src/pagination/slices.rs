@@ -167,8 +167,8 @@ pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Re
 }
 
 /// Takes items from answers, one after the other. The first answer must show the place; each later answer must show the
-/// place that the page has reached by then. A later answer that doesn't is dropped, and the page continues from the
-/// place that it has reached.
+/// place that the page has reached by then. A later answer that doesn't is dropped with the answers after it, and the
+/// page continues from the place that it has reached. An answer that gives an alarm leads to a search in any case.
 async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
     let Look { answers, witness } = look;
     let confirming = witness != Witness::None;

@@ -1,5 +1,5 @@
-//! Walks over small lists that don't change; each test covers a fault that was found. The simulator tests changing and
-//! random lists.
+//! Walks over small lists, most of which don't change meanwhile; each test covers a fault that was found. The simulator
+//! tests random lists that change.
 
 mod apart;
 mod chance;

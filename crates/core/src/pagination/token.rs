@@ -68,11 +68,11 @@ use crate::json::write;
 /// The upstream pages that were read.
 #[derive(Debug, Default)]
 struct ReadPages {
-    /// The upstream pages that were gone through, in the direction of reading.
+    /// The upstream pages whose items the reader has passed, in the direction of reading.
     read: Vec<UpstreamPage>,
     /// The upstream pages after `read`, which were read during the search for the place; the nearest is last.
     ahead: Vec<UpstreamPage>,
-    /// The number of items of the last page of `read` that were gone through.
+    /// The number of items of the last page of `read` that the reader has passed.
     consumed: usize,
 }
 
@@ -164,7 +164,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
             Some(next) => next,
             None => match walk.lead()? {
                 None => break,
-                // A spent budget doesn't end the list: the page has a link to the next one. Test:
+                // A spent budget doesn't end the list, so the short page has a link to the next page. Test:
                 // `a_spent_budget_ends_no_list`.
                 Some(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
                 Some(token) => walk.ask(Some(token), walk.way, 0).await?,
@@ -235,8 +235,8 @@ impl<'p> TokenPage<'p> {
     fn new(up: &'p mut UpstreamPort, request: Box<PageRequest>, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
-        // Marks that were made with another secret key can't be compared with new marks. Test:
-        // `marks_made_with_an_older_key_are_compared_with_that_key`.
+        // Marks that were made with another secret key can't be compared with new marks, so the marks and the state for
+        // circles are not taken over. Test: `marks_made_with_an_older_key_are_compared_with_that_key`.
         let known_again = request.target_marker.is_none();
         let circle = match &request.target.position {
             Position::Token(place) if known_again => place.circle,

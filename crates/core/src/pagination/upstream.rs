@@ -69,7 +69,7 @@ impl From<Refusal> for Stop {
 pub(super) struct Noted {
     /// The order of the list.
     pub(super) order: Arc<Order>,
-    /// The exact total that the latest answer with a total stated; `None` if no answer stated one.
+    /// The latest exact total that an answer stated; `None` if no answer stated one.
     pub(super) total: Option<u64>,
     /// True if an answer of the flipped list contradicts the flipped order.
     contradicts_flipped: bool,
@@ -174,7 +174,8 @@ impl UpstreamPort {
         self.count = Some(beside);
     }
 
-    /// Requests the number of items of the list, and records the answer in `counted`.
+    /// Requests the number of items of the list. Records the total in `counted` and returns it; `None` if the answer
+    /// has no total.
     pub(super) async fn count(&mut self) -> Option<Total> {
         let answer = self.port.fetch(vec![Fetch::Count]).await.pop();
         *self.counted.insert(answer.and_then(|answer| answer.total))
@@ -255,10 +256,11 @@ impl UpstreamPort {
 }
 
 impl CountBeside {
-    /// Returns whether the answer to any of these fetches will state the total of the whole list.
+    /// Returns whether the total of the whole list will be known without a count: from the answer to one of these
+    /// fetches, or, after a look-up of an item, from the answer to the next fetch.
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
-            // The total of a filtered answer is only that of the filtered list. Test:
+            // A filtered answer states only the total of the filtered list. Test:
             // `the_total_of_a_filtered_answer_is_not_reported_for_the_list`.
             Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
             Fetch::Token(_) => true,

@@ -89,8 +89,8 @@ pub enum Claims {
     Item(Item),
 }
 
-/// Returns whether page cursors with this position are always sealed. This is true for positions with a token of the
-/// upstream, because a token may contain host names or secrets.
+/// Returns whether page cursors with this position are always sealed. This is true for places in an upstream page,
+/// because the upstream's token may contain host names or secrets.
 pub(super) fn is_secret(position: &Position) -> bool {
     kind(position) == TOKEN
 }
@@ -308,7 +308,8 @@ impl<'a> PayloadHead<'a> {
         if set(HONOURED) {
             hint.honoured = rest.number()?;
         }
-        // If the flags aren't those with which this hint would be written, they are redundant or meaningless.
+        // If the flags aren't those with which this hint would be written, they are redundant or meaningless, so the
+        // payload is refused.
         (self::flags(&hint) == *flags & !BUCKET).then_some(hint)
     }
 

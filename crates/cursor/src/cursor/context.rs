@@ -91,7 +91,7 @@ struct Computed {
 }
 
 impl CursorContext {
-    /// Creates a context of its parts. The fingerprint is computed only when it is needed.
+    /// Creates a context from its parts. The fingerprint is computed only when it is needed.
     #[must_use]
     pub fn new(parts: ContextParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(256);

@@ -5,7 +5,7 @@
 //! otherwise the cursors of many lists would change at once.
 
 /// The largest number of seconds by which the start of a bucket may be in the future, because the clocks of replicas
-/// differ.
+/// differ. A cursor from a later bucket is invalid.
 const SKEW: u64 = 60;
 
 /// The time at which a cursor is made, and the lifetime of the route's cursors.
@@ -13,7 +13,8 @@ const SKEW: u64 = 60;
 pub struct Expiry {
     /// The time in seconds since 1970.
     pub now: u64,
-    /// The lifetime in seconds. A cursor is valid for at least this long, and for at most a quarter longer.
+    /// The lifetime in seconds. A cursor is valid for at least this long, and for at most a quarter longer (or 1
+    /// second, if a quarter is less).
     pub ttl: u64,
 }
 

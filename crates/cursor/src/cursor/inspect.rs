@@ -27,7 +27,7 @@ pub struct Inspection {
 /// The findings about the text of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The text isn't a cursor: it isn't base64url, is too short, or has an unknown version.
+    /// The text isn't a cursor: it isn't base64url, is too short, or has an unknown version or an invalid key id.
     Foreign,
     /// The text has the frame of a cursor, but its tag isn't verified. Only the form and the key id were read, and both
     /// may be forged.
@@ -39,7 +39,8 @@ pub enum Finding {
         /// The reason why the tag isn't verified.
         reason: Unverified,
     },
-    /// The tag is valid, but the payload can't be decoded: another version of cursorgate made the cursor.
+    /// The tag is valid, but the payload can't be decoded, for example because another version of cursorgate made the
+    /// cursor.
     Unreadable {
         /// The form of the cursor.
         form: CursorForm,
@@ -93,8 +94,8 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(verified) = frame.verify(key) else {
         return unverified(Unverified::BadTag);
     };
-    // A valid tag doesn't guarantee a payload that can be decoded. Test:
-    // `an_unreadable_payload_with_a_valid_tag_is_reported`.
+    // A valid tag doesn't guarantee a payload that can be decoded, so a payload of another format is reported as
+    // unreadable. Test: `an_unreadable_payload_with_a_valid_tag_is_reported`.
     let Some(head) = PayloadHead::read(&verified.payload) else {
         return Finding::Unreadable { form, key: key.id };
     };

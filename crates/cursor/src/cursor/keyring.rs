@@ -1,8 +1,9 @@
 //! The keys of cursors: one key signs new cursors, and all keys verify cursors.
 //!
 //! Configured keys aren't used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose: signing, sealing,
-//! fingerprints of contexts, marks of items, counts of clients, and names and values in a shared store. A leaked subkey
-//! reveals nothing about the others. The HMAC states of the subkeys are computed once, when the ring is made.
+//! fingerprints of contexts, marks of items, counts of clients, names and values in a shared store, and the identity of
+//! the key. A leaked subkey reveals nothing about the others. The HMAC states of the subkeys are computed once, when
+//! the ring is made.
 
 use aes::Aes256;
 use aes_siv::siv::Aes256Siv;
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::pagination::mark::{Mark, Marker};
 
-/// The shortest allowed key, in bytes.
+/// The smallest allowed length of a key, in bytes. [`KeyRing::new`] refuses shorter keys.
 pub const SHORTEST_KEY: usize = 32;
 
 /// The size of a tag, in bytes: a truncated HMAC, or the whole tag of AES-SIV.
@@ -32,7 +33,7 @@ pub struct KeyRing {
     signing: usize,
 }
 
-/// The reason why a ring can't be made of the given keys. Messages name keys only by their ids.
+/// The reason why a ring can't be made from the given keys. Messages name keys only by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// A key is shorter than [`SHORTEST_KEY`].

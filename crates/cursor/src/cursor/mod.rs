@@ -1,13 +1,14 @@
 //! Cursors: positions as texts that are opaque to clients, signed or sealed, and bound to their list.
 //!
 //! There are two kinds of cursors. A *page cursor* contains a position with its hint. It depends only on the request
-//! and the upstream's answers, and it expires if the route has a lifetime for cursors. An *item cursor* contains only
-//! an item. Its characters stay the same as long as the item's keys do, because clients compare cursors when they
-//! splice pages.
+//! and the upstream's answers, except that if the route has a lifetime for cursors, it also depends on the time bucket
+//! and expires. An *item cursor* contains only an item. In a list with a declared order, its characters stay the same
+//! as long as the item's keys do, because clients compare cursors when they splice pages.
 //!
-//! Only [`open`] turns text from outside into a position. Before the tag of a cursor is verified, only the form and the
+//! Only [`open`] turns a client's text into a position. Before the tag of a cursor is verified, only the form and the
 //! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. A route
-//! can seal its cursors, which encrypts them. Cursors with a token of the upstream are always sealed.
+//! can seal its cursors, which encrypts them. Cursors with a place in an upstream page are always sealed, because they
+//! may contain a token of the upstream.
 //!
 //! `frame` is the outermost layer, with the tags. `codec` encodes the payload, and `sealed` encrypts it. `context`
 //! binds a cursor to a list, `expiry` limits its age, and `keyring` contains the keys. `inspect` shows a cursor to an
@@ -72,7 +73,7 @@ pub enum CursorError {
     },
 }
 
-/// Makes a page cursor. The cursor is sealed if `sealed` is true or if it contains a token of the upstream, and
+/// Makes a page cursor. The cursor is sealed if `sealed` is true or if its position is a place in an upstream page, and
 /// otherwise signed. The same target, context and time bucket make the same characters.
 ///
 /// A cursor doesn't contain all fields of a hint. The mark `ahead` is kept only for a place in an upstream page. For

@@ -2,8 +2,8 @@
 //!
 //! AES-SIV needs no nonce: the tag is a keyed function of the payload and the bytes before it in the cursor, and the
 //! tag serves as the nonce of the encryption. Equal payloads in the same context have equal bytes, as intended. Sealed
-//! cursors reveal nothing but this equality and their length. The payload is padded to whole blocks, so the length
-//! reveals little.
+//! cursors reveal nothing about their payloads but this equality and their length. The payload is padded to whole
+//! blocks, so the length reveals little.
 
 use aes_siv::{
     KeyInit, Tag,

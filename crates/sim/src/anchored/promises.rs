@@ -30,7 +30,8 @@ use super::{
 };
 
 /// The true place of a cursor: a state, the index in that state of the row right after the place, and the numbers of
-/// the rows on the page that handed the cursor out. `None` at the start or the end of the list.
+/// the rows on the page that handed the cursor out. `None` at the start or the end of the list, and for the cursors of
+/// an empty page.
 pub(crate) type Place = Option<(State, usize, Vec<u32>)>;
 
 /// A cursor, and its true place.

@@ -67,7 +67,7 @@ pub(crate) struct Request {
     /// The index of the list's filter; 0 is the whole list.
     pub(crate) view: usize,
     pub(crate) limit: u32,
-    /// The position with its hint, as the cursor carries them.
+    /// The position with its hint, as the cursor contains them.
     pub(crate) target: Target,
 }
 
@@ -77,8 +77,8 @@ pub(crate) struct Entry {
     pub(crate) made: Rc<Made>,
     /// The tick at which the making of the page began; its age counts from this tick.
     pub(crate) began: usize,
-    /// The number of the list's moment at which the making of the page began. A write drops the entries whose numbers
-    /// are smaller than the number of the moment that it begins.
+    /// The number of the list's moment at which the making of the page began. Each write begins a new moment, and drops
+    /// the entries with smaller numbers than that moment's.
     stamp: usize,
     /// The index of the walker for which the page was made.
     pub(crate) by: usize,

@@ -39,11 +39,12 @@ pub(crate) struct Outcome {
 struct Client {
     plan: Walker,
     journey: Journey,
-    /// The position of its next page; `None` at the end.
+    /// The position of the client's next page; `None` at the end of the walk.
     onward: Option<Aim>,
     /// The position of the page before the page that the client read last; `None` if there is no such page.
     back: Option<Aim>,
-    /// The page that the client read last. `before_last` is the page that it read before.
+    /// The page that the client read last in this walk; `None` before the first page. `before_last` is the page before
+    /// it.
     last: Option<Given>,
     before_last: Option<Given>,
 }

@@ -20,7 +20,7 @@ use crate::keyed::{
 pub(crate) struct Aim {
     pub(crate) target: Target,
     pub(crate) bound: Bound,
-    /// The total of the walk's first page, if the cursor still carries it.
+    /// The total of the walk's first page; `None` if it isn't known, or if the cursor doesn't contain it.
     pub(crate) first_total: Option<Total>,
     /// True if the hint is reliable: it comes from a page whose answers showed their offsets in the whole list. Always
     /// false for the cursor of an item, which has no hint.

@@ -42,7 +42,8 @@ impl Exchange<'_> {
     /// Checks the bound of a search by galloping and halving, which depends on the distance from the hint to the
     /// boundary.
     fn search(&self) -> Kept {
-        // A learnt cap that is too low costs requests until the next first page corrects it.
+        // A learnt cap that is too low costs requests until the next first page corrects it, so no bound is checked
+        // until then.
         let misread = self.before.cap.is_some_and(|cap| cap < self.traits.least_cap());
         if self.bound.place().is_none() || misread {
             return Ok(());
@@ -76,7 +77,8 @@ impl Exchange<'_> {
 
     /// Checks that a page takes one request if one answer can hold the page with its neighbours.
     fn one_request(&self) -> Kept {
-        // A page that its budget cut short may be the last one; its end is then unconfirmed.
+        // A page that its budget cut short may be the last page with its end unconfirmed, so it counts as a page at the
+        // end.
         let spent = self.is_spent();
         let ends = spent || (self.bound.is_forward() && self.page.next.is_none());
         let vouched = match self.traits.end {

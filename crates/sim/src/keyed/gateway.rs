@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
     pivots: HashMap<String, Vec<KeyValue>>,
 }
 
-/// All gateway processes, and the index of the one that answers now.
+/// All gateway processes, and the index of the process that answers now.
 pub(crate) struct Gateways {
     all: Vec<Gateway>,
     turn: usize,
@@ -91,7 +91,7 @@ impl Gateways {
 }
 
 impl Gateway {
-    /// Returns the keys of a target's pivot, if they are remembered.
+    /// Returns the keys of a target's pivot; `None` if they aren't remembered.
     pub(crate) fn pivot(&self, target: &Target) -> Option<Vec<KeyValue>> {
         match &target.position {
             Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {

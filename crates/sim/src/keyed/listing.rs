@@ -33,7 +33,7 @@ impl Upstream<'_> {
         }
     }
 
-    /// Returns the number of rows that pass a filter in a state, or in the current state if none is given.
+    /// Returns the number of rows that pass a filter in `state`, or in the current state if `state` is `None`.
     pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
         let rows = state.unwrap_or(&self.world.state).raw();
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())

@@ -237,7 +237,7 @@ impl Traits {
         let mut paging = Paging::new(self.family, self.sizes.clone());
         paging.max_depth = self.ceiling.filter(|ceiling| ceiling.declared).map(|ceiling| ceiling.at);
         (paging.end, paging.repeats_last_page) = (self.end, self.repeats);
-        // The dialect may know of hidden rows, or not (`Unsaid::HiddenUnderACap`).
+        // Not every dialect declares the hidden rows of its upstream (`Unsaid::HiddenUnderACap`).
         paging.hidden = self.hidden > 0 && !self.hidden_unsaid;
         paging
     }

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {
     rows: Vec<Rc<Row>>,
-    /// The rows that are not hidden; `None` if no row is.
+    /// The rows that are not hidden; `None` if the list hides no rows.
     seen: Option<Vec<Rc<Row>>>,
     /// The number of moments before this one.
     pub(crate) number: usize,
@@ -221,7 +221,7 @@ impl World {
             Mutation::Twin(choice, plan) => {
                 let rows = &self.state.rows;
                 if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
-                    // `created` would replace the taken id by a free one.
+                    // `created` would replace the taken id with a free one.
                     let row = self.version(RowPlan { id, ..plan });
                     // Two rows at one place would be one row to the promises.
                     if !self.state.holds(row.place) {

@@ -21,7 +21,7 @@ impl Page {
         self.push(Node::Word(word.to_owned()));
     }
 
-    /// Begins a line and writes it by `line`.
+    /// Begins a line and writes it with `line`.
     pub(crate) fn line(&mut self, line: impl FnOnce(&mut Self)) {
         self.lines.push(Vec::new());
         line(self);

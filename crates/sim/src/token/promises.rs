@@ -87,9 +87,9 @@ pub(crate) fn check_refusal(
         Place::Keys | Place::Snapshot => false,
     };
     let gone = shown.last().is_some_and(|shown| shown.gone);
-    // Only a client that returns to an earlier place uses a token twice.
+    // Only a client that wanders returns to an earlier place, and so may send a token for one use twice.
     let forgets = traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.wanders());
-    // An upstream page with hidden items may have too few items left.
+    // An upstream page with hidden items may have too few items before the place to fill a page back.
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),

@@ -57,13 +57,13 @@ pub(crate) struct Node {
     pub(crate) pending: Vec<Seen>,
     /// The limit of the page that handed out the place.
     pub(crate) limit: u32,
-    /// The number of changes before that page. `by` is the page's number in the walk, and `when` the time of its first
-    /// answer.
+    /// The number of changes before the page that handed out the place; `u64::MAX` for the start. `by` is that page's
+    /// number in the walk, and `when` the time of its first answer.
     pub(crate) changes: u64,
     pub(crate) by: u64,
     pub(crate) when: u64,
-    /// The page that led to this place. `back_to` is the page that is expected here, because the client has turned back
-    /// to it.
+    /// The page that led to this place; `None` if the way back to it isn't checked. `back_to` is the page that is
+    /// expected here, because the client has turned back to it.
     left: Option<Left>,
     back_to: Option<Left>,
 }

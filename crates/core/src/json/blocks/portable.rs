@@ -2,7 +2,7 @@
 
 use super::{Before, Blocks, Met, WindowMarks, odd};
 
-/// Marks a window, and updates `before` for the next one. The caller has checked that the text is UTF-8.
+/// Marks a window, and updates `before` for the next window. The caller has checked that the text is UTF-8.
 pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks) -> Met {
     let mut met = Met::default();
     for (index, block) in blocks.iter().enumerate() {

@@ -41,7 +41,7 @@ impl Vector {
         has.then_some(Self(()))
     }
 
-    /// Marks a window, and updates `before` for the next one. `previous` are the 32 bytes before the window.
+    /// Marks a window, and updates `before` for the next window. `previous` are the 32 bytes before the window.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -162,7 +162,7 @@ fn high_halves(bytes: __m256i) -> __m256i {
     _mm256_and_si256(_mm256_srli_epi16(bytes, 4), all(0x0f))
 }
 
-/// Replaces each byte, which must be below 128, by the table's entry for its low half.
+/// Replaces each byte below 128 with the table's entry for its low half, and each other byte with 0.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn looked_up(table: &[u8; 32], bytes: __m256i) -> __m256i {

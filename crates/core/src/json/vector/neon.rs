@@ -19,7 +19,7 @@ impl Vector {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
-    /// Marks a window, and updates `before` for the next one. `previous` are the 32 bytes before the window.
+    /// Marks a window, and updates `before` for the next window. `previous` are the 32 bytes before the window.
     #[inline]
     pub(in crate::json) fn mark(
         self,
@@ -141,7 +141,7 @@ fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
     veorq_u8(two, due)
 }
 
-/// Replaces each byte, which must be below 16, by the table's entry for it.
+/// Replaces each byte, which must be below 16, with the table's entry for that byte.
 #[inline]
 #[target_feature(enable = "neon")]
 fn looked_up(table: &[u8; 32], bytes: uint8x16_t) -> uint8x16_t {

@@ -23,7 +23,8 @@ use crate::pagination::{
 
 /// The size of a mark, in bytes.
 const MARK: usize = Mark::BITS as usize / 8;
-/// The largest number of marks on each side, because `counts` has two bits for each side.
+/// The largest number of marks on each side, because `counts` has two bits for each side. Marks farther from the place
+/// are left out.
 const MOST_MARKS: usize = 3;
 const _: () = assert!(Marks::PASSED <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
 

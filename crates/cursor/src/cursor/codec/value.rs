@@ -61,7 +61,8 @@ fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// An integer of 64 bits in canonical spelling: without leading zeros, fraction or exponent, and not `-0`.
+/// An integer whose magnitude fits into 64 bits, in canonical spelling: without leading zeros, fraction or exponent,
+/// and not `-0`.
 enum Integer {
     Natural(u64),
     /// A negative integer n, as -1 - n.

@@ -48,7 +48,7 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
             // With these values no field of an answer shows the smaller cap to the core.
             (traits.end, traits.more, traits.echoes) = (EndEvidence::Unvouched, More::Nothing, Echoes::Nothing);
         }
-        // A silent cap would be another lie (`ShortIsEnd`).
+        // A silent cap would be another lie (`ShortIsEnd`), so the true cap is the declared one.
         Lie::HidesRows => {
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
@@ -69,7 +69,8 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
     let roomy = traits.caps[0].max(limit + 12);
     match rule {
         Rule::CountsOnlyAim => {
-            // A count that is made together with the slice is correct: a core that believes it breaks no promise.
+            // A count that is made together with the slice is correct, and a core that believes it breaks no promise.
+            // So the count is made before or after the slice.
             traits.counts = dice.pick(&[Counts::Before, Counts::After]);
             traits.total = Says::Exactly;
             traits.end = EndEvidence::Unvouched;
@@ -87,7 +88,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
         }
         Rule::SeamsAreProven => {
             traits.family = dice.pick(&[Family::Offset, Family::Offset, Family::Page]);
-            // If one answer held a page with its neighbours, there would be no seam.
+            // If one answer held a page with its neighbours, there would be no seam, so the cap is small.
             traits.caps = vec![dice.pick(&[limit.max(2), (limit / 2).max(3)])];
             traits.sizes = Sizes::Free { least: 1, most: Some(traits.caps[0]) };
         }
