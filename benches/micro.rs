@@ -48,7 +48,7 @@ impl Environment for OneKey {
     }
 }
 
-/// Returns a configuration of `routes` list routes, in turn with a fixed path and with a parameter in the path.
+/// Returns a configuration of `routes` list routes, alternately with a fixed path and with a parameter in the path.
 fn configuration(routes: usize, envelope: &str) -> String {
     let mut text = format!(
         "version = 1\n\
@@ -312,7 +312,7 @@ fn compressed<const SIZE: usize>(bencher: Bencher<'_, '_>, coding: &ContentCodin
         .bench_local(|| runtime.block_on(compress(black_box(&body), *coding, &memory.share())));
 }
 
-/// Sealing of a page cursor, which each request does at least twice.
+/// Sealing of a page cursor. A page in the middle of a list has one for each direction.
 #[divan::bench]
 fn cursor_sign(bencher: Bencher<'_, '_>) {
     let fixture = Fixture::new(SIZES[0], "standard");

@@ -142,7 +142,7 @@ fn listeners_of_a_container_can_be_reached() {
         ("", Addresses::default(), "0.0.0.0:8080", None, 0),
         (written, Addresses::default(), "127.0.0.1:8080", Some("127.0.0.1:9180"), 1),
         ("", chosen, "10.0.0.1:80", Some("10.0.0.1:81"), 0),
-        // The admin listener has no token.
+        // The single expected warning is about the admin listener, which has no token.
         (written, chosen, "10.0.0.1:80", Some("10.0.0.1:81"), 1),
     ] {
         let text = format!(

@@ -27,7 +27,7 @@ use cursorgate::{
     gateway::Snapshot,
 };
 
-/// The maximum length of a Rust file, in lines.
+/// The largest number of lines of a Rust file.
 const LONGEST: usize = 600;
 
 /// The modules that each module may import. All of these are before the module in the list.
@@ -347,7 +347,7 @@ fn every_built_in_dialect_and_envelope_is_a_file_and_serves_a_route() {
         let few = FEW_AT_A_TIME.iter().find(|(name, _)| *name == dialect);
         let own = few.map_or_else(String::new, |(_, most)| format!("page_size = {{ max = {most} }}\n"));
         for (envelope, text) in preset_envelopes() {
-            // Parameters that are places in a body are sent by POST.
+            // Parameters that are places in a body are sent by POST, so the route then accepts only POST.
             let methods = if text.contains(": \"/") { "methods = [\"POST\"]\n" } else { "" };
             let is_by_ids = BY_IDS.contains(&envelope);
             let mode = if is_by_ids { "mode = \"seek\"\n" } else { "" };

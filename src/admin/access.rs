@@ -1,8 +1,9 @@
 //! Access to the admin listener: the host names for which it answers, and the requests that may change state.
 //!
-//! Every client that reaches the listener may read reports other than explanations. A change needs the token, and must
-//! not be sent by a page of another site in an operator's browser (cross-site request forgery). The token alone does
-//! not prevent that, because a proxy may add it to every request of a browser.
+//! Any client that reaches the listener may read reports, except explanations and the diagnostics of a reload, which
+//! need the token. A change needs the token too, and must not be sent by a page of another site in an operator's
+//! browser (cross-site request forgery). The token alone does not prevent that, because a proxy may add it to every
+//! request of a browser.
 
 use std::net::IpAddr;
 
@@ -12,16 +13,16 @@ use sha2::{Digest as _, Sha256};
 use super::JSON;
 use crate::{config::secret::Secret, gateway::request::target::host_of};
 
-/// The reason that a request is refused: the status, and a text with the remedy.
+/// The refusal of a request: the status, and the reason or the remedy as text.
 pub(super) type Denial = (StatusCode, &'static str);
 
 /// The header in which browsers send the relation between the origin of a request and its target (W3C Fetch Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Checks the host of a request. A page of another site can make an operator's browser send requests to this listener
-/// under a host name of that site (DNS rebinding).
+/// Refuses a request whose host isn't an IP address, `localhost` or one of `names`. A page of another site can make an
+/// operator's browser send requests to this listener under a host name of that site (DNS rebinding).
 pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<(), Denial> {
-    // Browsers always send a host, so a request without one does not come from a page. Test:
+    // Browsers always send a host, so a request without one does not come from a page, and is accepted. Test:
     // `requests_under_foreign_names_are_refused`.
     if authority.is_some_and(|authority| !is_own(authority, names)) {
         return Err((
@@ -32,18 +33,19 @@ pub(super) fn check_host(authority: Option<&str>, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// Checks whether a request may change state. `authority` is the host of the request.
+/// Refuses a request that must not change state: there is no configured token (405), a page of another site sent it
+/// (403), its content type isn't JSON (415), or it lacks the token (401). `authority` is the host of the request.
 pub(super) fn check_change(headers: &HeaderMap, authority: Option<&str>, token: Option<&Secret>) -> Result<(), Denial> {
     if token.is_none() {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "GET only: there is no admin.token\n"));
     }
-    // This is checked even with a token, which a proxy may add to every request of a browser. Test:
-    // `requests_by_pages_of_other_sites_are_refused`.
+    // The origin is checked even if the request has the token, which a proxy may add to every request of a browser.
+    // Test: `requests_by_pages_of_other_sites_are_refused`.
     if is_cross_site(headers, authority) {
         return Err((StatusCode::FORBIDDEN, "a page of another site can't change anything here\n"));
     }
-    // A page of another site can send forms and plain text without a preflight, but not JSON. Test:
-    // `requests_by_pages_of_other_sites_are_refused`.
+    // A page of another site can send forms and plain text without a preflight, but not JSON, so other content types
+    // are refused. Test: `requests_by_pages_of_other_sites_are_refused`.
     let types = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if types.is_some_and(|text| !text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(JSON)) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send no body, or application/json\n"));
@@ -59,7 +61,7 @@ pub(super) fn is_authorized(headers: &HeaderMap, token: Option<&Secret>) -> bool
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
     let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, token)| token);
     match (sent, token) {
-        // The position at which two digests differ reveals nothing about the token.
+        // Digests are compared, because the position at which two digests differ reveals nothing about the token.
         (Some(sent), Some(token)) => Sha256::digest(sent) == Sha256::digest(token.reveal()),
         _ => false,
     }
@@ -85,7 +87,7 @@ fn is_cross_site(headers: &HeaderMap, authority: Option<&str>) -> bool {
 fn is_own(authority: &str, names: &[String]) -> bool {
     let host = host_of(authority);
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    // An IP address is accepted: unlike a name, it can't be rebound to another host. Test:
+    // Any IP address is accepted, since it can't be rebound to another host, unlike a name. Test:
     // `requests_under_foreign_names_are_refused`.
     address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
 }
@@ -122,7 +124,8 @@ mod tests {
         assert!(!is_authorized(&HeaderMap::new(), Some(&token)));
     }
 
-    /// Requests that a page of another site can send, by their `Origin`, `Sec-Fetch-Site` or content type, are refused.
+    /// Requests that a page of another site may have sent, as their `Origin`, `Sec-Fetch-Site` or content type shows,
+    /// are refused.
     ///
     /// Row: A46
     #[test]

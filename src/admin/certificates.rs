@@ -10,7 +10,7 @@ use crate::{
 /// The path of the report on certificates.
 pub(crate) const CERTIFICATES_PATH: &str = "/certificates";
 
-/// Renders the certificates of listeners and upstreams, in the order of the configuration.
+/// Renders the certificates of listeners, of upstreams and their authorities, of services, and of the shared store.
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let states = snapshot.credentials().flat_map(Credentials::states);
     let states: Vec<Value> = states.map(|state| described(&state)).collect();

@@ -22,7 +22,7 @@ pub(super) fn list(snapshot: &Snapshot) -> Option<String> {
     Some(format!("{}\n", json!({ "explanations": rows })))
 }
 
-/// Returns the explanation of a request, or the denial if none is kept.
+/// Returns the explanation of a request, or a 404 if no explanation of the request is kept.
 pub(super) fn one(snapshot: &Snapshot, request_id: &str) -> Result<String, (StatusCode, &'static str)> {
     let all = snapshot.explanations.as_ref().map(|kept| kept.all(clock::unix_seconds())).unwrap_or_default();
     let found = all.into_iter().find(|kept| kept.request_id == request_id);

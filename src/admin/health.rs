@@ -10,14 +10,14 @@ pub(crate) const LIVE_PATH: &str = "/livez";
 /// The path of the readiness check. A load balancer sends requests only to processes that pass it.
 pub(crate) const READY_PATH: &str = "/readyz";
 
-/// The earlier path of the readiness check.
+/// The former path of the readiness check, which is still answered.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
 
 /// The answer of the liveness check.
 pub(super) const LIVE: &str = "ok\n";
 
-/// Returns the answer of the readiness check. A process whose shared store is down is ready, because it serves requests
-/// without the store.
+/// Returns the status and the text of the readiness check. A process whose shared store is down is ready, because it
+/// serves requests without the store.
 pub(super) const fn readiness(stopping: bool, degraded: bool) -> (StatusCode, &'static str) {
     match (stopping, degraded) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

@@ -1,5 +1,5 @@
 //! `/metrics`: the counts and the state of the gateway for Prometheus. docs/observability.md lists all families, and a
-//! test compares the two.
+//! test compares the list with the code.
 
 mod credentials;
 mod exposition;
@@ -30,7 +30,7 @@ pub(super) const COMMIT: &str = match option_env!("CURSORGATE_COMMIT") {
     None => "unknown",
 };
 
-/// The content type of the text format.
+/// The content type of Prometheus' text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Renders the metrics of the process, and of the routes and upstreams in force. `now` is in seconds since 1970.

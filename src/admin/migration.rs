@@ -106,7 +106,7 @@ struct RouteReport<'s> {
     limited: BTreeMap<&'static str, u64>,
     /// The differences between answers and the configuration, since it was loaded.
     findings: Vec<FindingReport>,
-    /// The clients; `None` if the route does not identify them.
+    /// The legacy clients with their counts; `None` if the route does not identify clients.
     #[serde(flatten)]
     clients: Option<ClientReports>,
 }
@@ -146,7 +146,7 @@ struct SunsetReport {
     after_sunset: &'static str,
 }
 
-/// The limit of a client's legacy requests.
+/// The largest number of legacy requests that a client may send within a period.
 #[derive(Serialize)]
 struct QuotaReport {
     requests: u32,
@@ -191,7 +191,8 @@ struct CountReport {
 /// Renders the report. `now` is in seconds since 1970.
 #[expect(clippy::expect_used, reason = "JSON has strings, numbers, and maps whose keys are strings")]
 pub(super) fn render(snapshot: &Snapshot, others: &OtherProcesses, now: u64) -> String {
-    // Routes that observe also have legacy clients. Test: `a_route_that_observes_is_on_the_migration_board`.
+    // Routes that observe also have legacy clients, so they are reported too. Test:
+    // `a_route_that_observes_is_on_the_migration_board`.
     let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.described_list()?)));
     let routes = lists.map(|(route, list)| row(route, list, others.sum(route, list, now), now)).collect();
     serde_json::to_string(&Report { processes: others.report, routes }).expect("a report is JSON") + "\n"

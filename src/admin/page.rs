@@ -6,7 +6,7 @@ use crate::gateway::session::service::OperatorFile;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The files of the page.
+/// The files of the page: the path, the content type and the text of each.
 pub(super) const FILES: [OperatorFile; 9] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
@@ -19,9 +19,9 @@ pub(super) const FILES: [OperatorFile; 9] = [
     ("/page/migration.js", SCRIPT, include_str!("page/migration.js")),
 ];
 
-/// The headers of every answer. The policy permits only scripts, styles and requests of this listener, none of them
-/// inline, and no frame around the page. `Cross-Origin-Resource-Policy` prevents pages of other origins from embedding
-/// a resource.
+/// The headers of every answer. The policy permits only scripts, styles, images and requests of this listener. It
+/// permits no inline scripts or styles, and no frame around the page. `Cross-Origin-Resource-Policy` prevents pages of
+/// other origins from embedding a resource.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,

@@ -9,10 +9,10 @@ use crate::gateway::{Snapshot, cache::purge, shared::pages::generations::PurgeSu
 /// The path to which purges are sent.
 pub(crate) const PURGE_PATH: &str = "/purge";
 
-/// The longest body of a purge, in bytes.
+/// The largest number of bytes in the body of a purge. A longer body is refused.
 pub(super) const LONGEST: usize = 4_096;
 
-/// The subject of a purge. Exactly one of the two members is set.
+/// The subject of a purge. Exactly one of the two members must be set.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct PurgeRequest {
@@ -31,7 +31,8 @@ struct PurgeReport<'r> {
 ///
 /// # Errors
 ///
-/// Returns a denial if the body is malformed, or if there is no such route with a page cache.
+/// Returns a denial if the body is malformed, if the named route does not exist or has no page cache, or if no route
+/// has a page cache.
 #[expect(clippy::expect_used, reason = "JSON has strings")]
 pub(super) async fn purge(snapshot: &Snapshot, body: &[u8]) -> Result<String, Denial> {
     let asked: PurgeRequest = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;

@@ -10,10 +10,11 @@ use crate::gateway::{
     runtime::clock,
 };
 
-/// The path of the last reload's result, and to which requests for a reload are sent.
+/// The path at which the result of the last reload is read, and to which requests for a reload are sent.
 pub(crate) const RELOAD_PATH: &str = "/reload";
 
-/// The longest time that a request waits for its reload: a file may be on a file system that hangs.
+/// The longest time that a request waits for its reload, which may hang on a file system. The request is then answered
+/// with 202.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
@@ -57,7 +58,8 @@ fn described(result: &ReloadResult) -> ReloadReport<'_> {
 
 /// Reloads the configuration, and returns the status and the result; `None` if it takes longer than [`PATIENCE`].
 pub(super) async fn reload(reloads: &Reloads) -> Option<(StatusCode, Arc<ReloadResult>)> {
-    // A longer reload continues in its own thread. Test: `a_reload_that_hangs_stops_no_signal`.
+    // A longer reload continues in its own thread, and `None` is returned. Test:
+    // `a_reload_that_hangs_stops_no_signal`.
     let result = tokio::time::timeout(PATIENCE, reloads.reload(ReloadCause::Admin)).await.ok()?;
     let status = if result.in_force { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Some((status, result))

@@ -26,7 +26,7 @@ pub(crate) const ROUTES_PATH: &str = "/routes";
 /// The number of steps over which recent figures are computed: 5 minutes.
 pub(super) const RECENT: usize = 30;
 
-/// The outcomes in which the client is the reason that there was no whole answer.
+/// The outcomes of requests that have no whole answer because of the client.
 const BY_CLIENTS: [&str; 2] = ["client_gone", "client_stalled"];
 
 /// Renders all routes, in the order of the configuration, and the requests without a route.
@@ -62,7 +62,7 @@ fn described(route: &Route, now: Instant) -> Value {
     report
 }
 
-/// Returns the members of a route that serves or observes a list.
+/// Returns the members of the report that only a route with a list has.
 fn list_parts(route: &Route, list: &List) -> Map<String, Value> {
     let sorted = list.dialect.default_sorted();
     let keys = sorted.order.keys().map(|key| match key.direction {
@@ -88,7 +88,8 @@ fn list_parts(route: &Route, list: &List) -> Map<String, Value> {
     }))
 }
 
-/// Returns the figures of the last 5 minutes, and their history in steps.
+/// Returns the figures of the last 5 minutes, and a history in steps: the rates of requests, failures and refusals,
+/// and the 99th percentile of times.
 fn live(metrics: &RouteMetrics, now: Instant) -> Map<String, Value> {
     let recent = metrics.recent(RECENT, now);
     let steps = metrics.series(|figures, took| {
@@ -117,7 +118,7 @@ fn totals(figures: RouteFigures<'_>) -> (u64, u64, u64) {
         match class {
             "5xx" => failed += count,
             "none" if !BY_CLIENTS.contains(&outcome) => failed += count,
-            // Other answers with 4xx come from the upstream.
+            // Other answers with 4xx come from the upstream, so they don't count as refused.
             "4xx" if is_refusal(outcome) => refused += count,
             _ => {}
         }
@@ -148,7 +149,8 @@ fn figures(figures: RouteFigures<'_>, took: Duration) -> Value {
         "latency_ms": latency(|share| figures.quantile(share)),
         "pages": pages,
         "levels": figures.levels().collect::<BTreeMap<_, _>>(),
-        // Without pages, the quotient would be NaN, which JSON can't represent (RFC 8259, section 6).
+        // Without pages, the quotient would be NaN, which JSON can't represent (RFC 8259, section 6), so null is
+        // written.
         "upstream_requests_per_page": (pages > 0).then(|| share(page_requests, pages)),
         "drifted_pages": drifted,
         "drift_items": distance,
@@ -162,7 +164,7 @@ pub(super) fn latency(quantile: impl Fn(f64) -> Option<Duration>) -> Option<Valu
     Some(json!({ "p50": half?, "p90": most?, "p99": nearly_all? }))
 }
 
-/// Returns a count as a rate per second.
+/// Returns a count as a rate per second; 0 if no time has passed.
 pub(super) fn rate(count: u64, took: Duration) -> f64 {
     if took.is_zero() { 0.0 } else { rounded(float(count) / took.as_secs_f64()) }
 }

@@ -38,7 +38,8 @@ use crate::{
     upstream::net::connection::Connections,
 };
 
-/// The largest body of a request that changes the state of a service, in bytes. It may contain a cursor.
+/// The largest number of bytes in the body of a request that changes the state of a service. The body may contain a
+/// cursor. A longer body is refused.
 const LONGEST_CHANGE: usize = 32 << 10;
 
 /// The timeout of each read from and each write to an operator's client.
@@ -72,7 +73,7 @@ pub(crate) fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) 
 /// A request of an operator.
 struct AdminRequest<'r> {
     method: &'r Method,
-    /// The host of the request, with its port.
+    /// The host of the request, with the port if the request names one; `None` if the request names no host.
     authority: Option<&'r str>,
     path: &'r str,
     query: Option<&'r str>,
@@ -87,8 +88,8 @@ type AnswerFunction = fn(&Admin, &AdminRequest<'_>) -> AdminAnswer;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The paths of health checks. They reveal nothing, and answer for every host name: an orchestrator would end the
-/// process if they were refused.
+/// The paths of health checks. They reveal nothing confidential, and are answered under every host name: an
+/// orchestrator would restart the process if a check were refused.
 const PROBES: [(&str, AnswerFunction); 3] = [
     (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
     (READY_PATH, Admin::readiness),
@@ -131,7 +132,7 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
 /// The answer if explanations are not configured.
 const NOT_EXPLAINED: Denial = (StatusCode::NOT_FOUND, "no request is explained: there is no admin.explain_key\n");
 
-/// The answer to a body that can't be read.
+/// The answer to a request whose body is too long or incomplete.
 const TOO_LONG: Denial = (StatusCode::BAD_REQUEST, "the body is too long, or broke off\n");
 
 fn json(text: String) -> AdminAnswer {
@@ -189,7 +190,7 @@ impl Admin {
                 false => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "POST only\n".into()),
             };
         }
-        // The report reads the shared store asynchronously, which functions of `REPORTS` can't do.
+        // The report reads the shared store asynchronously, which functions of `REPORTS` can't do, so it is made here.
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
@@ -353,7 +354,8 @@ impl ServeHttp for Admin {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         page::add_headers(headers);
-        // These statuses require these headers (RFC 9110, sections 15.5.6 and 15.5.2).
+        // A 405 must have `Allow`, and a 401 must have `WWW-Authenticate` (RFC 9110, sections 15.5.6 and 15.5.2), so
+        // these headers are added.
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = if longest.is_some() { "POST" } else { "GET, HEAD" };
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -391,7 +393,7 @@ mod tests {
         admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }, Some(b"")).await
     }
 
-    /// Each admin path has its status for each method. The paths of reports can only be read.
+    /// Without a configured token, all known paths can only be read: other methods get a 405. Unknown paths get a 404.
     ///
     /// Row: A38
     #[tokio::test]

@@ -51,7 +51,8 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     format!("{report}\n")
 }
 
-/// Renders the shared store: its servers, and whether pages are shared by it.
+/// Renders the state of the shared store: its servers, whether processes share pages through it, and the number of
+/// purges that are not yet written to it. `pages` is `None` if no route has a page cache.
 fn shared_store(link: &StoreLink, pages: Option<&KeptPages>) -> Value {
     let servers = link.servers().into_iter().map(|server| {
         json!({

@@ -29,7 +29,7 @@ struct Now {
 impl Now {
     /// Converts an earlier instant to a date and time (RFC 3339).
     fn rfc3339(&self, then: Instant) -> String {
-        // A peer may have changed after the clocks were read, which counts as now.
+        // A peer may have changed after the clocks were read. The current time is then written.
         clock::rfc3339(self.unix_seconds.saturating_sub(self.instant.saturating_duration_since(then).as_secs()))
     }
 }
@@ -60,7 +60,7 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
     })
 }
 
-/// Returns the figures of the last 5 minutes. Requests without a whole answer count as failed.
+/// Returns the figures of the last 5 minutes. Requests with a 5xx, or without a whole answer, count as failed.
 fn recent(upstream: &Upstream, now: Instant) -> Value {
     let recent = upstream.metrics.recent(RECENT, now);
     let (requests, failed) = totals(recent.of_upstream());
@@ -85,7 +85,7 @@ fn history(upstream: &Upstream) -> Value {
     })
 }
 
-/// Returns the number of all requests, and the number of those that failed.
+/// Returns the number of all requests, and the number of failed ones: those with a 5xx or without a whole answer.
 fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
     let failed = figures.requests().filter(|(class, _)| ["5xx", "none"].contains(class)).map(|(_, count)| count).sum();
     (figures.requests().map(|(_, count)| count).sum(), failed)

@@ -29,44 +29,44 @@ pub struct ListFinding {
 /// The way in which requests choose a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceForm {
-    /// By the number of the page.
+    /// Requests contain the number of the page.
     Page {
         /// The parameter that takes the number.
         slot: ProbeSlot,
         /// The number of the first page: 0 or 1.
         first: u64,
     },
-    /// By the number of items to skip.
+    /// Requests contain the number of items to skip.
     Offset {
         /// The parameter that takes the offset.
         slot: ProbeSlot,
         /// The offset of the first item: 0, or 1 where items are counted from 1.
         first: u64,
     },
-    /// By a token from the previous answer.
+    /// Requests contain a token from the previous answer.
     Token {
         /// The parameter that takes the token.
         slot: ProbeSlot,
         /// The place in an answer of the next page's token, or of a URL that contains the token.
         place: String,
-        /// The parameter of that URL that contains the token; `None` if the place contains the token itself.
+        /// The parameter that contains the token, if `place` has a URL; `None` if `place` has the token itself.
         parameter: Option<String>,
-        /// The place of the previous page's token, or of a URL that contains it; `None` if no answer has one.
+        /// The place of the previous page's token, or of a URL that contains the token; `None` if no answer has one.
         previous: Option<String>,
     },
-    /// By the id of the last item of the previous answer.
+    /// Requests contain the id of the last item of the previous answer.
     After {
         /// The parameter that takes the id.
         slot: ProbeSlot,
     },
-    /// By the URL of the next page, from the previous answer.
+    /// Requests are sent to the URL of the next page, which the previous answer contains.
     Link {
-        /// The place of that URL in an answer.
+        /// The place of the next page's URL in an answer.
         place: String,
         /// The place of the previous page's URL; `None` if no answer has one.
         previous: Option<String>,
     },
-    /// No paging: every answer is the whole list.
+    /// The list has no paging: every answer is the whole list.
     Whole,
 }
 

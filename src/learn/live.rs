@@ -1,6 +1,6 @@
 //! Checks a configured list against its live upstream with a few requests, written in the same way as requests for
 //! pages. Each fault names the key to change. If a parameter has no effect, the steps of learning search for a
-//! parameter that has.
+//! parameter that has one.
 
 pub(super) mod sorted;
 
@@ -32,14 +32,15 @@ use crate::{
     upstream::{CompiledOrder, Dialect, ReadingError},
 };
 
-/// The two sizes at which the first page is requested, to check that the size parameter has an effect.
+/// The size at which the first page is requested. A second, larger size then shows whether the size parameter has an
+/// effect.
 const FEW: u32 = 5;
 const MORE_THAN_FEW: u32 = 7;
 
-/// The size of the largest page that is requested, unless the dialect declares another maximum.
+/// The size of the largest page that is requested if the dialect declares no maximum.
 const WIDE: u32 = 200;
 
-/// The largest list whose end is checked, by its total.
+/// The largest total at which the end of a list is checked. Longer lists are not read to their end.
 const DEPTH: u64 = 5_000;
 
 /// A list of a configuration, to be compared with the answers of its upstream.
@@ -153,7 +154,7 @@ impl Review {
             return Ok(());
         }
         self.check_items(&first);
-        // Without ids and keys, the later checks would report other keys as wrong. Test:
+        // Without ids and keys, the later checks would report other keys as wrong, so they are left out. Test:
         // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
         if !self.faults.is_empty() {
             return Ok(());
@@ -161,11 +162,12 @@ impl Review {
         self.check_facts(&first);
         let sized = self.check_size(&first, few).await?;
         // If the upstream ignores the size, pages begin at unexpected items, and a correct place parameter would be
-        // reported.
+        // reported, so places are not checked.
         if sized {
             self.check_places(&first, few).await?;
         }
-        // If pages are wrong, correct settings of the cap, the order and the end of the list would seem wrong.
+        // If pages are wrong, correct settings of the cap, the order and the end of the list would seem wrong, so they
+        // are not checked.
         if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
             let wide = self.check_cap().await?;
             self.check_order(&wide);
@@ -228,7 +230,7 @@ impl Review {
         Ok(ReadPage { seen, read, ids })
     }
 
-    /// Returns whether the first answer can be read. If not, reports the fault.
+    /// Returns whether the first answer can be read as a list. If not, reports the fault, if it is known.
     async fn reads(&mut self, first: &ReadPage) -> Result<bool, ProbeHalt> {
         let error = match &first.read {
             Ok(answer) if answer.standing == Standing::Listed => return Ok(true),
@@ -246,7 +248,8 @@ impl Review {
                 let help = "check --live --header 'Authorization: …' sends credentials";
                 self.fault(route, format!("the upstream answers {status}"), help);
             }
-            // Upstreams refuse a sort by a missing field in the same way as an unknown parameter. Test:
+            // Upstreams refuse a sort by a missing field in the same way as an unknown parameter. If the sort is the
+            // cause, it is reported as such, and no other fault is added. Test:
             // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             ReadingError::Failed { status, .. } if self.is_refused_for_its_sort(status).await? => {}
             ReadingError::Failed { status, .. } => {
@@ -273,7 +276,8 @@ impl Review {
     }
 
     /// Returns whether the upstream refuses the first page only because of the sort in the declared order. If so,
-    /// reports the field that items don't have, or by which the upstream doesn't sort.
+    /// reports the faults of the items, such as a field of the order that they lack. If they have no fault, reports
+    /// that the upstream refuses the order.
     async fn is_refused_for_its_sort(&mut self, status: u16) -> Result<bool, ProbeHalt> {
         // A request without sort parameters was refused for another reason.
         if self.list.dialect.default_sorted().asked == 0 {
@@ -377,7 +381,7 @@ impl Review {
     async fn check_size(&mut self, first: &ReadPage, few: u32) -> Result<bool, ProbeHalt> {
         let Some(name) = self.list.dialect.size_name() else { return Ok(true) };
         let count = u32::try_from(first.ids.len()).unwrap_or(u32::MAX);
-        // An ignored size can only be noticed if an answer has more items than requested.
+        // An ignored size can only be noticed if an answer has more items than requested, so a shorter answer passes.
         if count <= few {
             return Ok(true);
         }
@@ -389,7 +393,8 @@ impl Review {
         }
         let mut learnt = self.learnt(first);
         size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
-        // Some upstreams raise small sizes to a minimum. The size parameter then has an effect for larger sizes only.
+        // Some upstreams raise small sizes to a minimum. The size parameter then has an effect only for larger sizes,
+        // so it isn't reported.
         if learnt.size.as_ref().is_some_and(|form| form.slot.name() == name) {
             return Ok(true);
         }
@@ -425,7 +430,7 @@ impl Review {
     async fn check_places(&mut self, first: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
         let (family, count) = (self.list.dialect.paging().family, usize::try_from(few).unwrap_or(1));
         let Some(name) = self.list.dialect.place_name().filter(|_| family != Family::Token) else { return Ok(()) };
-        // A list that fits into one page has no second page to compare.
+        // A list that fits into one page has no second page to compare, so the check ends.
         if first.ids.len() < count {
             return Ok(());
         }
@@ -433,8 +438,8 @@ impl Review {
         let first_page = self.list.dialect.first_page();
         let ids = &second.ids;
         if *ids == first.ids {
-            // Many upstreams answer a page number before the first one with the first page. Test:
-            // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
+            // Many upstreams answer a page number before the first one with the first page, so a third page is
+            // compared. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             let third = self.page(2, few).await?;
             if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
                 let at = self.list.settings.dialect.at;
@@ -447,7 +452,7 @@ impl Review {
         }
         // A larger page shows where the second page should begin.
         let wide = self.page(0, self.size(3 * few)).await?;
-        // If the list changes between the answers, they can't be compared.
+        // If the list changes between the answers, they can't be compared, so no fault is reported.
         let is_steady = wide.ids.starts_with(&first.ids);
         if is_steady && ids.first().is_some_and(|id| wide.ids.contains(id)) && wide.ids.get(count) != ids.first() {
             let place = wide.ids.iter().position(|id| Some(id) == ids.first()).unwrap_or_default();
@@ -455,8 +460,8 @@ impl Review {
                 format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
             return self.suggest_place(first, &name, message).await;
         }
-        // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested. Test:
-        // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
+        // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested, so page 0 is
+        // requested here. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
         if family == Family::Page && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
             let before = self.shape().identities(&before).unwrap_or_default();
@@ -530,7 +535,8 @@ impl Review {
         Ok(wide)
     }
 
-    /// Reports an answer after the end of the list that the dialect doesn't describe: an error, or the last page again.
+    /// Reports an answer after the end of the list that the dialect doesn't describe: an error, or the last page
+    /// again. Checks only lists by page or offset with a total of at most [`DEPTH`].
     async fn check_end(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
         let total = first.answer().and_then(|answer| answer.total).map(|total| total.value);
         let Some(total) = total.filter(|total| *total <= DEPTH) else { return Ok(()) };
@@ -556,7 +562,7 @@ impl Review {
                     && !self.list.dialect.paging().repeats_last_page =>
             {
                 let end = self.page(last, size).await?;
-                // If the pages differ, items were added after the first request, which isn't a fault.
+                // If the pages differ, items may have been added after the first request, which isn't a fault.
                 if end.ids == past.ids {
                     let message = "after the end of the list the last page comes again";
                     self.fault(at, message, "response.repeats_last_page = true");

@@ -15,7 +15,7 @@ use crate::learn::shape::names::{last_step, plain};
 
 use schema::DocumentSchemas;
 
-/// The largest number of parameters and of fields that are read.
+/// The largest number of parameters and of fields that are read. Further ones are ignored.
 const MOST: usize = 200;
 
 /// The largest number of paths that an error names.
@@ -69,7 +69,8 @@ pub struct DocumentedParameter {
     pub maximum: Option<u64>,
     /// The value that applies if a request lacks the parameter; `None` if the document names none.
     pub default: Option<String>,
-    /// A value for requests: the example, the default, the minimum or the first choice, whichever comes first.
+    /// A value for requests: the first that the document names of the example, the default, the minimum and the first
+    /// choice; `None` if it names none.
     pub example: Option<String>,
     /// The allowed values; empty for any.
     pub choices: Vec<String>,
@@ -174,7 +175,8 @@ impl DocumentedList {
     }
 
     /// Returns the names of the integer parameters that have none of these names: a service may call a page by another
-    /// word. Leaves out filters, whose names begin with the name of a field, such as `id_from`.
+    /// word. Leaves out parameters with a list of allowed values, and filters, whose names begin with the name of a
+    /// field, such as `id_from`.
     pub(super) fn other_numbers<'d>(&'d self, names: &'d [&[&str]]) -> impl Iterator<Item = String> + 'd {
         let whole = self.parameters.iter().filter(|own| own.kind == DocumentedType::Integer && own.choices.is_empty());
         let others = whole.filter(|own| names.iter().all(|names| !own.is_named(names)));
@@ -194,7 +196,7 @@ impl DocumentedList {
             })
         };
         let named = parameter.choices.iter().filter(is_field).count();
-        // A single value may have the name of a field by chance.
+        // A single value may have the name of a field by chance, so at least two must have one.
         named > 1 && named * 2 >= parameter.choices.len()
     }
 
@@ -207,7 +209,7 @@ impl DocumentedList {
 
     /// Returns the required parameters of the query, without which requests are refused.
     pub(super) fn required(&self) -> impl Iterator<Item = &DocumentedParameter> {
-        // Required members of a body are in the body that the user passes for a list by POST.
+        // Required members of a body are in the body that the user passes for a list by POST, so they are left out.
         self.parameters.iter().filter(|own| own.is_required && !own.name.starts_with('/'))
     }
 }

@@ -44,7 +44,7 @@ pub enum ValueOrder {
     Datetime,
     /// Booleans, false before true.
     Boolean,
-    /// UUIDs.
+    /// UUIDs, compared without regard to case.
     Uuid,
     /// Strings, compared as numbers or by their bytes: both comparisons sort the seen values in the same way.
     NumberOrBytes,
@@ -76,7 +76,7 @@ impl ValueOrder {
     fn compare(&self, left: &Value, right: &Value) -> Option<Ordering> {
         let texts = || Some((left.as_str()?, right.as_str()?));
         match self {
-            // Converted to floats, some different integers beyond 2^53 would be equal.
+            // As floats, some different integers beyond 2^53 would be equal, so integers are compared as such.
             Self::Number => match (left.as_i64(), right.as_i64()) {
                 (Some(left), Some(right)) => Some(left.cmp(&right)),
                 _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
@@ -87,7 +87,7 @@ impl ValueOrder {
                 left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
             }
             Self::Datetime => texts().and_then(|(left, right)| Some(instant(left)?.cmp(&instant(right)?))),
-            // The digits of a UUID have no case (RFC 9562, section 4).
+            // The digits of a UUID have no case (RFC 9562, section 4), so they are compared in lower case.
             Self::Uuid => texts().map(|(left, right)| left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase())),
             Self::Bytes | Self::NumberOrBytes => texts().map(|(left, right)| left.cmp(right)),
             Self::Language => texts().map(|(left, right)| folded(left).cmp(&folded(right))),
@@ -145,7 +145,7 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     let (comparison, (descending, changes)) = found?;
     let mut comparison = comparison.clone();
     let mut is_told = true;
-    // Both comparisons sort numbers with equally many digits in the same way. Test:
+    // Numbers with equally many digits are sorted in the same way as numbers and by their bytes. Test:
     // `ids_that_may_be_numbers_or_text_get_no_type`.
     if comparison == ValueOrder::NumberInString && all(&ValueOrder::Bytes).is_some_and(|(other, _)| other == descending)
     {
@@ -153,8 +153,8 @@ pub(super) fn run(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Opt
     }
     if comparison == ValueOrder::Bytes && all(&ValueOrder::Language).is_some_and(|(other, _)| other == descending) {
         is_told = false;
-        // If both comparisons explain the rows, the weaker one is chosen, since a false claim would lead to wrong
-        // pages. Test: `an_order_that_is_not_by_bytes_is_never_learnt_as_an_order_by_bytes`.
+        // If the rows can be sorted by bytes or by a language, the language is chosen: a false claim of an order by
+        // bytes would lead to wrong pages. Test: `an_order_that_is_not_by_bytes_is_never_learnt_as_an_order_by_bytes`.
         if !compares_alike(&values) {
             comparison = ValueOrder::Language;
         }
@@ -174,7 +174,7 @@ fn without_nulls(column: &[&Value], groups: &[Range<usize>]) -> Option<(Vec<Rang
         let first = values.iter().take(nulls).all(|value| value.is_null());
         let last = values.iter().rev().take(nulls).all(|value| value.is_null());
         let stretch = if first { group.start + nulls..group.end } else { group.start..group.end - nulls };
-        // A group with nulls only doesn't show whether nulls are first or last.
+        // A group with nulls only doesn't show whether nulls are first or last, so it is skipped.
         if is_mixed {
             let at = if first { NullsAt::First } else { NullsAt::Last };
             if !first && !last || found.is_some_and(|known| known != at) {
@@ -206,7 +206,7 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
     if text(|text| instant(text).is_some()) {
         found.push(ValueOrder::Datetime);
     }
-    // A string such as `1e5` parses as a number, but is probably a code.
+    // A string such as `1e5` parses as a number, but is probably a code, so it doesn't count as a number.
     if text(|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(['e', 'E', '+'])) {
         found.push(ValueOrder::NumberInString);
     }
@@ -214,7 +214,8 @@ fn candidates(values: &[&Value], column: &[&Value], stretches: &[Range<usize>]) 
         found.push(ValueOrder::Uuid);
     }
     found.push(ValueOrder::Bytes);
-    // If all comparisons sort these values alike, a sort by a language is also one by bytes.
+    // If all comparisons sort these values alike, a sort by a language is also one by bytes, so it isn't a separate
+    // candidate.
     found.extend(Some(ValueOrder::Language).filter(|_| !compares_alike(values)));
     found.extend(rank(column, stretches));
     found
@@ -242,7 +243,8 @@ fn rank(column: &[&Value], stretches: &[Range<usize>]) -> Option<ValueOrder> {
             last = Some(place);
         }
     }
-    // If each value occurred only once or twice, any list of names would be a rank.
+    // If each value occurred only once or twice, any list of names would be a rank, so a rank has at least three rows
+    // for each value on average.
     let rows: usize = stretches.iter().map(Range::len).sum();
     (ranks.len() > 2 && rows >= ranks.len() * 3).then_some(ValueOrder::Rank(ranks))
 }
@@ -287,8 +289,8 @@ fn is_fine(left: &Value, right: &Value) -> bool {
     left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
 }
 
-/// Returns whether all comparisons sort these strings in the same way. That is certain if the strings have characters
-/// of the same class at each position, or if all characters are digits and letters of one case.
+/// Returns whether all comparisons certainly sort these strings in the same way: the strings have characters of the
+/// same class at each position, or all their characters are digits and letters of one case.
 fn compares_alike(values: &[&Value]) -> bool {
     let class = |letter: char| match letter {
         '0'..='9' => '0',
@@ -389,8 +391,8 @@ fn sorts_ids(comparison: &ValueOrder) -> bool {
     !matches!(comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean)
 }
 
-/// Returns a note that names other fields by which the rows are also sorted; empty if there are none. With such fields,
-/// the rows don't show by which field the upstream sorts.
+/// Returns a note that names up to three other fields by which the rows are also sorted, such as `created_at`; empty
+/// if there are none. With such fields, the rows don't show by which field the upstream sorts.
 fn others(learnt: &Learnt, rows: &[Value], whole: &[Range<usize>]) -> String {
     let fields = learnt.shape.fields(rows).into_iter().filter(|field| is_named_like_an_order(field));
     let running = fields.filter(|field| run(rows, field, whole).is_some_and(|run| run.changes > rows.len() / 4));
@@ -427,7 +429,8 @@ fn explain(rows: &[Value], fields: &[String], id: Option<&str>) -> Option<Explan
                 if !is_accident && best.as_ref().is_none_or(|best| explanation.merit() > best.merit()) {
                     best = Some(explanation);
                 }
-                // No other key can follow a key whose values the gateway can't compare.
+                // No other key can follow a key whose values the gateway can't compare, so its explanation gets no
+                // further keys.
                 if ties > 0 && !is_opaque && further.len() < 24 {
                     further.push((keys, groups));
                 }
@@ -454,9 +457,10 @@ pub(super) fn upstream_name(pointer: &str) -> String {
     pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
 }
 
-/// Drops an order with tie runs about as long as an answer or longer, unless such runs can be read: by a sort that ends
-/// with the id, or by range filters. Otherwise the order of equal items is not known. A route with this order would
-/// refuse pages in the middle of such a run, or claim more than it can prove.
+/// Replaces an order whose tie runs are about as long as an answer or longer, unless these runs can be read: by a sort
+/// that ends with the id, or by range filters. A route with this order would refuse pages in the middle of a run, or
+/// claim more than it can prove. If the upstream sorts by the id, the order by the id replaces it; otherwise the list
+/// gets no order.
 pub(super) fn settle_ties(learnt: &mut Learnt) {
     let Some(order) = learnt.order.as_ref().filter(|order| !order.keys.is_empty()) else { return };
     let widest = learnt.size.as_ref().and_then(|form| form.max).unwrap_or(learnt.default_size);

@@ -44,14 +44,14 @@ pub struct ProbeTarget {
     /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their
     /// names and values, because a recording answers no others.
     pub recorded: Vec<Vec<(String, String)>>,
-    /// The list as an OpenAPI document describes it. Its names and numbers are tried first.
+    /// The list as an OpenAPI document describes it; `None` without a document. Its names and numbers are tried first.
     pub documented: Option<Rc<DocumentedList>>,
 }
 
 /// The limits of a prober, which bound the load on the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeLimits {
-    /// The largest number of requests.
+    /// The largest number of requests. Learning ends when they have been sent.
     pub requests: usize,
     /// The pause before each request except the first.
     pub delay: Duration,
@@ -93,7 +93,8 @@ impl<T> std::fmt::Debug for Prober<T> {
 }
 
 impl<T> Prober<T> {
-    /// Starts a procedure, which sends its requests through the mailbox that it gets.
+    /// Starts a procedure, which sends its requests through the mailbox that it gets. Returns its first request, or
+    /// its result if it sends none.
     pub(super) fn of<F: Future<Output = T> + 'static>(procedure: impl FnOnce(Mailbox) -> F) -> ProberStep<T> {
         Self::step(Suspended::begin(procedure))
     }
@@ -115,7 +116,7 @@ impl<T> Prober<T> {
 /// The learnt list, or the reason why no list could be learnt, as a message for people.
 pub type LearntOutcome = Result<Box<Learnt>, String>;
 
-/// Starts to learn a list. Returns the first request.
+/// Starts learning a list, and returns the first request.
 #[must_use]
 pub fn begin(target: ProbeTarget, limits: ProbeLimits) -> ProberStep<LearntOutcome> {
     Prober::of(|mailbox| learn(mailbox, target, limits))
@@ -163,7 +164,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
     if learnt.size.is_none()
         && let Some(PlaceForm::Page { slot, first }) = learnt.place.clone()
     {
-        // Some upstreams read the size only in requests with a page.
+        // Some upstreams read the size only in requests with a page, so the size is tried again with the first page.
         size::find(session, learnt, base, &[(slot, first.to_string())]).await?;
     }
     let sample = ends::look(session, learnt, base).await?;
@@ -207,8 +208,8 @@ impl Tried {
     }
 }
 
-/// Returns the first answer with a list. If the given path redirects to another path, returns that path, too. Paging
-/// parameters of the target are left out, unless the upstream needs them.
+/// Returns the first answer with a list, and the path to which the upstream redirected; `None` if it did not redirect.
+/// Paging parameters of the target are left out, unless the upstream needs them.
 async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<String>), String> {
     let mut given = session.target.fixed.clone();
     // Required paging parameters of the document get a value, since an upstream may refuse requests without them. Test:
@@ -249,7 +250,7 @@ fn same_host_path(location: &str, host: &str) -> Option<String> {
     let path = match token::after_scheme(location) {
         Some(rest) => {
             let (authority, path) = rest.split_once('/')?;
-            // Another host is another upstream.
+            // Another host is another upstream, to which the prober sends nothing.
             if !authority.eq_ignore_ascii_case(host) {
                 return None;
             }

@@ -38,7 +38,7 @@ pub struct RecordedExchange {
     pub path: String,
     /// The parameters of the query, decoded.
     pub pairs: Vec<(String, String)>,
-    /// The body of the request; `None` if it isn't JSON.
+    /// The body of the request; `None` if the request has none, or if it isn't JSON.
     pub body: Option<Value>,
     /// The names of the request's headers with credentials. The values are not kept.
     pub credentials: Vec<HeaderName>,
@@ -108,7 +108,7 @@ impl Recording {
         given: &[(String, String)],
     ) -> Result<Vec<(String, String)>, String> {
         let recorded = || self.of(method, path);
-        // Paging parameters of the URL are only hints, as with a live list.
+        // Paging parameters of the URL are only hints, as with a live list, so a recorded request may lack them.
         let given: Vec<&(String, String)> = given.iter().filter(|(name, _)| !looks_like_paging(name)).collect();
         // The pages may be recorded in any order, so the first page is found by its numbers. Test:
         // `pages_of_a_browser_are_enough_for_a_route`.

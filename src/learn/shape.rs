@@ -74,7 +74,7 @@ impl ListShape {
 
     /// Returns the elements of the list in an answer; `None` if the answer is an error or has no array at the place.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
-        // An error may contain an array of faults.
+        // An error may contain an array of faults, which isn't the list, so errors have no shape.
         if !seen.is_success() {
             return None;
         }
@@ -116,8 +116,8 @@ impl ListShape {
         found
     }
 
-    /// Returns the place of the total if `is_total` is true. Otherwise returns the place of a flag that tells whether
-    /// more items follow.
+    /// Returns the place of the total if `is_total` is true. Otherwise returns the place of a flag that shows whether
+    /// more items follow. Returns `None` if the answer has no such fact.
     pub(super) fn fact(&self, seen: &SeenAnswer, is_total: bool) -> Option<String> {
         let count = u64::try_from(self.elements(seen)?.len()).unwrap_or(u64::MAX);
         let fits = |fact: &Fact| {
@@ -204,7 +204,7 @@ fn is_scalar(value: &Value) -> bool {
 
 fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(String, &'v [Value])>) {
     match value {
-        // An empty array does not show whether it is the list.
+        // An empty array does not show whether it is the list, so it is left out.
         Value::Array(elements) if !elements.is_empty() => found.push((at, elements)),
         Value::Object(members) if depth < DEPTH => {
             for (name, member) in members {
@@ -251,9 +251,9 @@ fn is_unique<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> bool {
     true
 }
 
-/// Returns a member whose values all differ, and which therefore identifies items. Tries usual names first, then names
-/// that end with `id` or `nr`, then the same in nested objects. With at least five items, finally tries any string or
-/// whole number.
+/// Returns the pointer to a member whose values all differ, and which therefore identifies items; `None` if there is
+/// none. Tries usual names first, then names that end with `id` or `nr`, then the same in nested objects. With at
+/// least five items, finally tries any string or whole number.
 fn find_id(rows: &[&Value]) -> Option<String> {
     let first = rows.first()?.as_object()?;
     let is_id = |pointer: &str| is_unique(rows.iter().map(|row| step_into(row, pointer)));
@@ -272,7 +272,7 @@ fn find_id(rows: &[&Value]) -> Option<String> {
         objects.into_iter().find_map(|(at, members)| named(members, &at))
     };
     let any = || {
-        // With few rows, the values of many members differ by chance.
+        // With few rows, the values of many members differ by chance, so at least five rows are needed.
         let candidates = first.iter().filter(|(_, value)| value.is_string() || value.is_u64());
         candidates.map(|(name, _)| step(name)).find(|pointer| rows.len() >= 5 && is_id(pointer))
     };

@@ -61,7 +61,7 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
     let Some(value) = row.and_then(|row| step_into(row, &id)) else { return Ok(()) };
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    // Unreserved characters are not encoded (RFC 3986, section 2.3).
+    // Unreserved characters need no encoding (RFC 3986, section 2.3), so these three are decoded again.
     let encoded = encoded.replace("%2D", "-").replace("%5F", "_").replace("%2E", ".");
     let path = session.target.path.clone();
     let slash = if path.ends_with('/') { "/" } else { "" };
@@ -72,7 +72,7 @@ async fn item(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(),
         let own = seen.json.as_ref().and_then(|json| step_into(json, at)).and_then(|item| step_into(item, &inner));
         own == Some(value)
     };
-    // Some upstreams wrap the item, as in `{ "data": … }`.
+    // Some upstreams wrap the item, as in `{ "data": … }`, so its place is searched for.
     let mut places = vec![String::new()];
     if let Some(Value::Object(members)) = &seen.json {
         places.extend(
@@ -105,7 +105,7 @@ async fn stability(session: &Session, learnt: &mut Learnt, base: &Base) -> Resul
         return Ok(());
     }
     let again = session.ask_again(&[]).await?;
-    // A recording has no second answer to the same request. Test:
+    // A recording gives no second answer to the same request, so no finding is added. Test:
     // `a_recording_of_all_requests_teaches_as_much_as_the_live_list`.
     if !again.is_recorded() {
         return Ok(());

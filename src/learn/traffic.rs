@@ -27,7 +27,7 @@ use crate::{
     upstream::{CompiledOrder, Dialect},
 };
 
-/// The largest number of answers of a list that are remembered.
+/// The largest number of answers of a list that are remembered. The oldest one makes room for a new one.
 const MOST: usize = 64;
 
 /// The number of ids of an answer that are remembered individually.
@@ -112,12 +112,12 @@ pub struct ListTraffic {
 struct SeenPage {
     /// The hash of the list: of its view and filters.
     list: u64,
-    /// The page or offset in the request.
+    /// The page or offset in the request; `None` if the request has none.
     place: Option<u64>,
     /// The page or offset, counted from 0; negative for a page before the dialect's first page.
     number: i64,
     /// A parameter that is not the dialect's but has the usual name of a page or an offset: the hash of its name, and
-    /// its value.
+    /// its value. `None` if the request has no such parameter, or has the dialect's.
     other_place: Option<(u64, u64)>,
     size: Option<u32>,
     items: usize,
@@ -131,7 +131,7 @@ struct SeenPage {
 
 impl SeenPage {
     /// Returns whether both answers have items, and the first [`SAMPLE`] items of each have no id in common. Two
-    /// answers to the same request have ids in common, even if the list changes in between. Test:
+    /// answers to the same request usually have ids in common, even if the list changes in between. Test:
     /// `changes_of_a_list_are_not_reported_as_faults`.
     fn differs(&self, other: &Self) -> bool {
         let is_common = |id: &u64| *id != 0 && other.sample.contains(id);
@@ -170,7 +170,8 @@ impl TrafficRequest<'_> {
         self.dialect.paging().family == Family::Page
     }
 
-    /// Returns the offset at which the answer should begin according to the configuration.
+    /// Returns the offset at which the answer should begin according to the configuration; `None` if the size is
+    /// unknown, or if the page precedes the first one.
     fn begins(&self) -> Option<u64> {
         let number = u64::try_from(self.number()).ok()?;
         if self.is_paged() { number.checked_mul(u64::from(self.size?)) } else { Some(number) }
@@ -267,7 +268,7 @@ impl ListTraffic {
             let is_last = page.says_end || page.size.is_some_and(|size| page.items < size as usize);
             page.list == list && page.number < number && (by_total || is_last)
         };
-        // Other statuses, such as 401, 429 and 5xx, are not caused by the place of the page.
+        // Other statuses, such as 401, 429 and 5xx, are not caused by the place of the page, so they are not reported.
         let is_end = verdict == "status" && matches!(status, 400 | 404 | 410 | 416 | 422);
         self.seen.iter().find(is_before).filter(|_| is_end && number > 0).map(|_| {
             let detail = format!("after the end of the list the upstream answers {status}");
@@ -310,7 +311,7 @@ impl ListTraffic {
         // Many upstreams that count pages from 1 answer page 0 with page 1.
         if asked.is_paged() && asked.dialect.first_page() == 0 && (low.number, high.number) == (0, 1) {
             let detail = format!("pages {one} and {two} gave the same items");
-            // A list of one page may be repeated after its end.
+            // The upstream may repeat the only page of a list after its end, so nothing is reported then.
             return (!all).then(|| fault("first_page", detail, "request.first_page = 1"));
         }
         let reaches = low.size.map(|size| low.number.saturating_mul(i64::from(size)).saturating_add(i64::from(size)));
@@ -351,7 +352,7 @@ impl ListTraffic {
 }
 
 /// Returns a fault if a parameter that the dialect doesn't have has the usual name of a size, and its value is the
-/// number of items.
+/// number of items. A request with the dialect's size parameter has no fault.
 fn size_parameter(asked: &TrafficRequest<'_>, paging: &[(String, u64)], items: usize) -> Option<TrafficFault> {
     let own = asked.dialect.size_name();
     if own.as_ref().is_some_and(|own| asked.pairs.iter().any(|(name, _)| name == own)) {

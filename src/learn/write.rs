@@ -59,7 +59,8 @@ pub fn configuration(
         &format!("Learnt from {} by {} requests, none of which changes anything.", target.host, learnt.requests),
     );
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
-    // The service may use the gateway's default ports. Test: `a_learnt_configuration_avoids_the_port_of_its_upstream`.
+    // The service may use the gateway's default ports. Other ports are then written. Test:
+    // `a_learnt_configuration_avoids_the_port_of_its_upstream`.
     let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
     out.push_str("version = 1\n\n");
     if port != 8080 {
@@ -100,7 +101,8 @@ fn comment(out: &mut String, text: &str) {
             line = "#  ".to_owned();
         }
         line.push(' ');
-        // TOML allows no control characters in comments, but strings from the upstream may contain some.
+        // TOML allows no control characters in comments, but strings from the upstream may contain some, so they are
+        // removed.
         line.extend(word.chars().filter(|letter| !letter.is_control()));
     }
     let _ = writeln!(out, "{line}");
@@ -210,7 +212,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
         let names = table([("limit", string("/limit")), ("cursor", string("/cursor"))]);
         route.insert("parameters".to_owned(), Value::Table(names));
     }
-    // Existing clients page by number or offset. Their requests pass through until they are changed.
+    // Existing clients page by number or offset. Their requests pass through until the clients are changed.
     if matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
         let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
         route.insert("legacy".to_owned(), Value::Table(legacy));
@@ -289,7 +291,7 @@ fn described(field: &ListField) -> Table {
     own
 }
 
-/// Returns the name of the dialect, and its table unless it is an unchanged built-in one.
+/// Returns the name of the dialect, and its table; `None` for a built-in dialect without changes.
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
     // The filters of the URL are a part of `request.query`, so a built-in dialect can't have them. Test:

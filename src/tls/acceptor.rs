@@ -100,7 +100,7 @@ impl Acceptor {
         }))?;
         // With read-ahead, one call instead of two reads a TLS record.
         tls.set_read_ahead(true);
-        // A client that names neither protocol speaks HTTP/1.1.
+        // A client that names none of the offered protocols speaks HTTP/1.1, so its handshake continues without ALPN.
         let offered = if http2 { ALPN_HTTP2 } else { ALPN_HTTP1 };
         tls.set_alpn_select_callback(move |_, asked| select_next_proto(offered, asked).ok_or(AlpnError::NOACK));
         if let (Some(authorities), Some(need)) = (&material.authorities, need) {
@@ -109,9 +109,11 @@ impl Acceptor {
                 names.push(authority.subject_name().to_owned()?)?;
                 store.add_cert(authority.clone())?;
             }
-            // The gateway's own certificates come from other authorities, so their chains are not completed from these.
+            // The gateway's own certificates come from other authorities, so their chains are not completed from the
+            // authorities of clients.
             tls.set_verify_cert_store(store.build())?;
-            // A client with several certificates chooses among them by these names (RFC 8446 section 4.2.4).
+            // A client with several certificates chooses among them by these names (RFC 8446 section 4.2.4), so they
+            // are sent to it.
             tls.set_client_ca_list(names);
             tls.set_session_id_context(SESSIONS)?;
             tls.set_verify(match need {
@@ -129,7 +131,7 @@ impl Acceptor {
     ///
     /// # Errors
     ///
-    /// Returns the error of OpenSSL.
+    /// Returns OpenSSL's error if the handshake fails.
     pub async fn handshake<S: IO>(&self, stream: S) -> pingora::Result<SslStream<S>> {
         handshake_with_callback(&self.acceptor, stream, &self.choice).await
     }
@@ -150,11 +152,11 @@ impl CertificateChoice {
     /// wildcard, otherwise the listener's first. If several have the same kind of key, only the first of them is
     /// returned; OpenSSL chooses among the kinds.
     fn pairs_for(&self, name: Option<&str>) -> Vec<&CertKey> {
-        // DNS hostnames are case-insensitive (RFC 6066 section 3).
+        // DNS hostnames are case-insensitive (RFC 6066 section 3), so the name is searched for in lower case.
         let name = name.map(str::to_ascii_lowercase);
         let exact = name.as_ref().and_then(|name| self.by_name.get(name));
         let by_wildcard = || {
-            // A wildcard matches exactly one label (RFC 9525, section 6.3).
+            // A wildcard matches exactly one label (RFC 9525, section 6.3), so only the first label is replaced.
             let (_, parent) = name.as_ref()?.split_once('.')?;
             self.by_name.get(&format!("*.{parent}"))
         };
@@ -185,7 +187,8 @@ impl TlsAccept for CertificateChoice {
     async fn certificate_callback(&self, ssl: &mut SslRef) {
         let name = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
         for pair in self.pairs_for(name.as_deref()) {
-            // The pair was tried when its files were read. Without a certificate, the handshake fails and is counted.
+            // The pair was tried when its files were read, so an error is unexpected. It is logged, and the handshake
+            // fails if no certificate is set.
             if let Err(error) = show(ssl, pair) {
                 tracing::error!(%error, "a certificate can't be shown");
             }

@@ -57,7 +57,8 @@ pub fn upstream(tls: &UpstreamTls, now: u64, diagnostics: &mut Diagnostics) -> O
     made.map(Arc::new).ok()
 }
 
-/// Reads a certificate with its key, and adds remarks on the certificate to `diagnostics`.
+/// Reads a certificate with its key, and adds remarks on the certificate to `diagnostics`. Returns `None` if a file
+/// can't be used, and reports that.
 pub(super) fn pair(
     settings: &KeyPairSettings,
     purpose: Purpose,
@@ -70,7 +71,8 @@ pub(super) fn pair(
     Some(part)
 }
 
-/// Reads authorities, and adds remarks on them to `diagnostics`.
+/// Reads authorities, and adds remarks on them to `diagnostics`. Returns `None` if the file can't be used, and reports
+/// that.
 pub(super) fn authorities(
     name: &str,
     ca: &Located<String>,

@@ -86,7 +86,8 @@ pub fn certificates(file: PemFile<'_>, role: FileRole) -> Result<Vec<X509>, File
 fn private_key(file: PemFile<'_>) -> Result<PKey<Private>, FileFault> {
     let PemFile { path, bytes } = file;
     let fault = |message: String, help: &str| FileFault { role: FileRole::Key, message, help: help.to_owned() };
-    // The word is in both forms: `BEGIN ENCRYPTED PRIVATE KEY` (RFC 7468 section 11) and `Proc-Type: 4,ENCRYPTED`.
+    // The word is in both forms of an encrypted key: `BEGIN ENCRYPTED PRIVATE KEY` (RFC 7468 section 11) and
+    // `Proc-Type: 4,ENCRYPTED`.
     let is_encrypted = contains(bytes, "ENCRYPTED");
     // Without a callback OpenSSL asks for a passphrase on the terminal.
     // Test: `a_file_that_cant_be_used_is_reported_with_its_remedy`.
@@ -136,7 +137,7 @@ fn accepted(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     trial.check_private_key()
 }
 
-/// Returns the reason of the first error of OpenSSL, or a text that no reason is known.
+/// Returns OpenSSL's reason for the first error, or `no reason is known`.
 pub(crate) fn reason(error: &ErrorStack) -> String {
     error.errors().first().and_then(openssl::error::Error::reason).unwrap_or("no reason is known").to_owned()
 }
@@ -145,7 +146,7 @@ pub(crate) fn reason(error: &ErrorStack) -> String {
 fn expected(bytes: &[u8], block: &str) -> &'static str {
     match (bytes.first(), block) {
         (None, _) => "the file is empty",
-        // The first byte of a SEQUENCE in DER.
+        // A DER file begins with this byte, the tag of a SEQUENCE.
         (Some(0x30), "BEGIN CERTIFICATE") => "it may be DER: openssl x509 -inform DER -in FILE -out PEM",
         (Some(0x30), _) => "it may be DER: openssl pkey -inform DER -in FILE -out PEM",
         (Some(_), "BEGIN CERTIFICATE") => "a PEM file has a line -----BEGIN CERTIFICATE-----",

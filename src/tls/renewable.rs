@@ -21,7 +21,7 @@ use crate::config::{Environment as _, FILE_SIZE_MAX, ProcessEnvironment, setting
 /// A digest of the content of files, by which a change is noticed.
 type FileDigest = [u8; 32];
 
-/// Certificates and keys in force.
+/// The certificates, keys and authorities from which a [`Renewable`] makes its value.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// The gateway's own certificates with their keys.
@@ -77,7 +77,7 @@ pub(super) struct CredentialPart<T> {
     read_at: u64,
     /// The digest of the content that was read last and is in use or has been reported.
     seen: FileDigest,
-    /// The digest of content that can't be used and has been read once.
+    /// The digest of content that can't be used and has been read once; `None` if there is none.
     doubtful: Option<FileDigest>,
     fault: Option<String>,
 }
@@ -175,7 +175,8 @@ impl<T> CredentialPart<T> {
             path: self.files.first().map(|(_, path)| path.clone()).unwrap_or_default(),
             subject: first.and_then(|first| subject::distinguished_name(first.subject_name())).unwrap_or_default(),
             hosts: first.map(|first| subject::hosts(first)).unwrap_or_default(),
-            // An intermediate certificate that ends first breaks the chain like an expired leaf.
+            // An intermediate certificate that ends first breaks the chain like an expired leaf, so the earliest end
+            // counts.
             not_after: all.iter().map(|each| report::not_after(each)).min().unwrap_or(i64::MAX),
             read_at: self.read_at,
             fault: self.fault.clone(),
@@ -205,7 +206,8 @@ fn read<T>(
         });
         match bytes {
             Ok(bytes) => {
-                // The length marks where one file ends and the next one begins.
+                // The length marks where one file ends and the next one begins, so bytes that move between files
+                // change the digest.
                 digest.update(bytes.len().to_be_bytes());
                 digest.update(&bytes);
                 contents.push(Zeroizing::new(bytes));
@@ -241,7 +243,7 @@ impl<C> std::fmt::Debug for Renewable<C> {
 }
 
 impl<C> Renewable<C> {
-    /// Makes the value for the first time.
+    /// Makes the value for the first time. Returns OpenSSL's error if it refuses the certificates.
     pub(super) fn new(
         parts: CredentialParts,
         make: impl Fn(&Material) -> Result<C, ErrorStack> + Send + Sync + 'static,

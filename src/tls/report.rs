@@ -16,11 +16,11 @@ const DAY: i64 = 24 * 60 * 60;
 /// The use of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The gateway shows it to clients.
+    /// The gateway shows the certificate to clients.
     Server,
-    /// The gateway shows it to an upstream.
+    /// The gateway shows the certificate to an upstream.
     Client,
-    /// The gateway verifies certificates of the other side with it.
+    /// The gateway verifies certificates of the other side with the certificate.
     Authority,
 }
 
@@ -88,7 +88,7 @@ pub fn remarks(path: &str, certificates: &[X509], purpose: Purpose, now: u64) ->
         };
         found.extend(validity(&format!("{which} in {path}"), certificate, now));
     }
-    // Authorities may be in any order, and are for no host. Test:
+    // Authorities may be in any order, and are for no host, so neither is checked. Test:
     // `faults_of_expiry_order_and_purpose_of_certificates_are_reported`.
     if purpose != Purpose::Authority {
         found.extend(out_of_order(path, certificates));
@@ -134,7 +134,7 @@ fn purposeless(path: &str, own: &X509Ref, purpose: Purpose) -> Option<Remark> {
         Purpose::Server => (X509ExtendedKeyUsage::SSL_SERVER, "servers"),
         Purpose::Client | Purpose::Authority => (X509ExtendedKeyUsage::SSL_CLIENT, "clients"),
     };
-    // Without the extension a certificate is for every purpose.
+    // Without the extension, a certificate is for every purpose, so it is usable.
     let usable = own.extended_key_usage().is_none_or(|uses| uses.intersects(needed | X509ExtendedKeyUsage::ANYEKU));
     if !usable {
         let message = format!("the certificate in {path} is not one for {noun}");

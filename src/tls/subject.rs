@@ -8,7 +8,8 @@ use openssl::{
     x509::{X509NameRef, X509Ref},
 };
 
-/// The longest subject that is sent as it is, in bytes.
+/// The largest number of bytes in a subject that is sent as text. A certificate with a longer subject is named by its
+/// fingerprint.
 const LONGEST: usize = 1_024;
 
 /// The subject of a client's verified certificate, as the text of a header.
@@ -42,15 +43,15 @@ pub(crate) fn names_servers(certificate: &X509Ref) -> bool {
     names.iter().flatten().any(|name| name.dnsname().is_some() || name.ipaddress().is_some())
 }
 
-/// Returns a name in the form of RFC 4514. Returns `None` for a name with several values in one part, because its text
-/// would be the same as that of another name.
+/// Returns a name in the form of RFC 4514. Returns `None` for a name with several values in one part, or with a value
+/// that isn't valid text: its text could be the same as the text of another name.
 pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
     let parts: Vec<_> = name.entries().collect();
     if parts.len() != part_count(&name.to_der().ok()?)? {
         return None;
     }
     let mut text = String::new();
-    // The last part of the name comes first in its text (RFC 4514, section 2.1).
+    // The last part of the name comes first in its text (RFC 4514, section 2.1), so the parts are written in reverse.
     for entry in parts.iter().rev() {
         if !text.is_empty() {
             text.push(',');
@@ -61,7 +62,7 @@ pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
             nid => text.push_str(nid.short_name().ok()?),
         }
         text.push('=');
-        // A value that isn't valid text could become equal to the value of another name. Test:
+        // A value that isn't valid text could become equal to the value of another name, so `None` is returned. Test:
         // `subjects_are_written_so_that_no_two_are_the_same`.
         let value = entry.data().to_string().ok().filter(|value| !value.contains(char::REPLACEMENT_CHARACTER))?;
         push_escaped(&mut text, &value);
@@ -69,7 +70,8 @@ pub(crate) fn distinguished_name(name: &X509NameRef) -> Option<String> {
     Some(text)
 }
 
-/// Returns the number of parts of a name in DER: a SEQUENCE of SETs (RFC 5280 section 4.1.2.4).
+/// Returns the number of parts of a name in DER: a SEQUENCE of SETs (RFC 5280 section 4.1.2.4). Returns `None` if the
+/// DER is malformed.
 fn part_count(der: &[u8]) -> Option<usize> {
     let (mut rest, _) = content(der)?;
     let mut count = 0;
@@ -104,11 +106,11 @@ fn push_escaped(text: &mut String, value: &str) {
         match byte {
             b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'\\' | b'=' => text.extend(['\\', char::from(byte)]),
             b'#' if index == 0 => text.push_str("\\#"),
-            // The value of a header loses a space at its end, even after a backslash. Test:
-            // `subjects_are_written_so_that_no_two_are_the_same`.
+            // The value of a header loses a space at its end, even after a backslash, so spaces at both ends are
+            // written as `\20`. Test: `subjects_are_written_so_that_no_two_are_the_same`.
             b' ' if index == 0 || index == last => text.push_str("\\20"),
             b' '..=b'~' => text.push(char::from(byte)),
-            // Writing to a `String` does not fail.
+            // Writing to a `String` does not fail, so the result is dropped.
             _ => drop(write!(text, "\\{byte:02X}")),
         }
     }

@@ -105,13 +105,13 @@ impl ItemCount {
 /// The changes of a list from one direct listing to the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListChanges {
-    /// Items in both listings with the same bytes: those that are judged.
+    /// The number of items in both listings with the same bytes. Only these items are judged.
     pub stayed: usize,
-    /// Items only in the second listing.
+    /// The number of items only in the second listing.
     pub came: usize,
-    /// Items only in the first listing.
+    /// The number of items only in the first listing.
     pub left: usize,
-    /// Items in both listings with different bytes.
+    /// The number of items in both listings with different bytes.
     pub changed: usize,
 }
 
@@ -122,12 +122,13 @@ pub struct WalkComparison {
     pub items: usize,
     /// Judged items that the walk does not contain.
     pub lost: ItemCount,
-    /// Items that the walk contains more than once. Each repetition counts.
+    /// Items that the walk contains more than once: with the same bytes, or with any bytes if the envelope doesn't
+    /// keep them. Each repetition counts.
     pub repeated: ItemCount,
     /// Judged items that the walk contains with other bytes.
     pub altered: ItemCount,
-    /// Items that follow another item in the walk, and precede it in both listings, though the strong keys of the two
-    /// differ.
+    /// Items that both listings have before the previous judged item of the walk, although the strong keys of the two
+    /// items differ.
     pub misplaced: ItemCount,
     /// Items that are out of order in the same way, but whose strong keys are unknown and may therefore be equal.
     pub unexplained: ItemCount,
@@ -136,7 +137,7 @@ pub struct WalkComparison {
 /// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkVerdict {
-    /// Every judged item is in the walk once, with the same bytes, and in order.
+    /// No judged item is lost, altered or out of order, and no item is repeated.
     Lossless,
     /// Items are lost, repeated, altered or out of order.
     Lossy,

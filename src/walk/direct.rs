@@ -28,7 +28,7 @@ pub struct DirectPager<'d> {
     /// The parameters of every request apart from paging, encoded and joined by `&`.
     filters: String,
     size: u32,
-    /// A hash of the items of the previous page.
+    /// A hash of the items of the previous page; `None` before the first page.
     before: Option<u64>,
 }
 
@@ -41,8 +41,8 @@ impl<'d> DirectPager<'d> {
         let pairs = crate::learn::query_of(&format!("?{query}"));
         let names = dialect.paging_names();
         let raw = query.split('&').filter(|pair| !pair.is_empty());
-        // The place and the size of the query would contradict those of each page. Test:
-        // `the_command_walk_follows_link_headers_and_dialects`.
+        // The place and the size in the query would contradict the place and the size of each page, so they are left
+        // out. Test: `the_command_walk_follows_link_headers_and_dialects`.
         let is_filter = |pair: &&str| {
             let name = crate::learn::query_of(&format!("?{pair}"));
             name.first().is_none_or(|(name, _)| !names.contains(name))
@@ -112,8 +112,8 @@ impl<'d> DirectPager<'d> {
         let (items, shown) = (answer.items().len(), shown(&answer));
         let total = answer.total.map(|total| total.value);
         let next = self.next(place, &answer);
-        // A page that is empty may be followed by others, but a second empty page ends the walk with an error. Test:
-        // `a_walk_ends_with_the_second_of_two_empty_pages`.
+        // A page that is empty may be followed by others, but two empty pages in a row that promise more end the walk
+        // with an error. Test: `a_walk_ends_with_the_second_of_two_empty_pages`.
         if items == 0 && self.before == Some(shown) && next.is_some() {
             return Err("two empty pages in a row say that more follows".to_owned());
         }
@@ -131,7 +131,7 @@ impl<'d> DirectPager<'d> {
         Ok(WalkedPage { answer, next })
     }
 
-    /// Returns the number of items before a place; `None` for a token or a link, which don't show it.
+    /// Returns the number of items before a place; `None` for a token or a link, which don't show the number.
     fn begins(&self, place: &WalkPlace) -> Option<u64> {
         match place {
             WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
@@ -140,8 +140,8 @@ impl<'d> DirectPager<'d> {
         }
     }
 
-    /// Returns the place after an answer. Like a client, a walk continues until an answer shows the end by a flag, a
-    /// missing token or its total, or until it is empty.
+    /// Returns the place after an answer. Returns `None` at the end: a flag that denies more items or a missing token
+    /// shows it, and without a flag, an exact total or an empty answer.
     fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
         let items = answer.items().len() as u64;
         if answer.standing != Standing::Listed || answer.more == Some(false) {
@@ -158,7 +158,7 @@ impl<'d> DirectPager<'d> {
             // least 1, so an empty answer is passed.
             _ => WalkPlace::Offset(begins + items.max(1)),
         };
-        // A dialect for whole lists can't write a request for another place.
+        // A dialect for whole lists can't write a request for another place, so the walk ends.
         (more && self.ask(&next).is_ok()).then_some(next)
     }
 }
@@ -200,7 +200,8 @@ mod tests {
         Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
     }
 
-    /// An empty page may be followed by others, for example if all of its items are hidden.
+    /// An empty page may be followed by others, for example if all of its items are hidden. A second empty page ends
+    /// the walk, with an error if it promises more items.
     #[test]
     fn a_walk_ends_with_the_second_of_two_empty_pages() {
         let dialect = dialect();

@@ -20,13 +20,13 @@ pub(super) struct SeenEnvelope {
     pub(super) takes_apart: bool,
     /// The place of a link to the next page; `None` if the envelope has no such link.
     pub(super) link: Option<Pointer>,
-    /// The place of a cursor for the next page, and the parameter for the cursor.
+    /// The place of a cursor for the next page, and the parameter for the cursor; `None` if the envelope has none.
     pub(super) cursor: Option<(Pointer, String)>,
-    /// The place of the cursor of the last item, and the parameter for the cursor.
+    /// The place of the last item's cursor, and the parameter for the cursor; `None` if the envelope has none.
     pub(super) end_cursor: Option<(Pointer, String)>,
-    /// The parameter that takes the id of the last item.
+    /// The parameter that takes the id of the last item; `None` if the convention has none.
     pub(super) after_id: Option<String>,
-    /// The place of the flag that shows whether more items follow.
+    /// The place of the flag that shows whether more items follow; `None` if the envelope has none.
     pub(super) more: Option<Pointer>,
     pub(super) total: Option<Pointer>,
 }
@@ -130,8 +130,8 @@ impl FoundPlaces {
         }
     }
 
-    /// Compares an object, which must have all members that the envelope always writes, and no members that are not in
-    /// the skeleton.
+    /// Returns whether an object matches a part of the skeleton: it must have all members that the envelope always
+    /// writes, and no members that are not in the skeleton.
     fn object(&mut self, members: &Map<String, Value>, own: &Map<String, Value>, at: &str, depth: usize) -> bool {
         let mut known = 0;
         for (name, part) in members {
@@ -193,7 +193,7 @@ fn placeholder(text: &str) -> Option<&str> {
 fn is_kind(name: &str, value: &Value) -> bool {
     match name {
         "has_next" | "has_prev" | "has_more" => value.is_boolean(),
-        // An unknown total is null with `|null`.
+        // An unknown total is null with `|null`, so null is also accepted.
         "total" | "pages" | "page" | "limit" | "count" => value.is_u64() || value.is_null(),
         name if name.starts_with("links.") || name.ends_with(".cursor") => value.is_string() || value.is_null(),
         _ => true,
@@ -258,8 +258,8 @@ mod tests {
                 json!({ "data": [1], "pagination": { "total": 3, "pageSize": 2, "nextCursor": "x", "prevCursor": null, "hasMore": true }, "links": links }),
                 Some("standard"),
             ),
-            // These have members that no envelope writes. The first page of another service must not be taken for the
-            // whole list.
+            // These answers have members that no envelope writes. The first page of another service must not be taken
+            // for the whole list.
             (json!({ "users": [1], "page": 1, "pages": 7 }), None),
             (json!({ "object": "page", "url": "/a", "has_more": true, "data": [1] }), None),
         ] {

@@ -116,14 +116,14 @@ impl Follower {
     }
 
     /// Returns the path and the query of the next page. A link is resolved against the target of this page, and its
-    /// host is dropped. A parameter replaces the one in the query of the first page.
+    /// host is dropped. A parameter replaces the parameter with the same name in the query of the first page.
     fn resolve(&self, target: &str, next: &NextPage) -> String {
         let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
         match next {
             NextPage::Link(link) => {
                 let link = link.split('#').next().unwrap_or_default();
-                // The host of a link is dropped, since credentials must not be sent to another host. Test:
-                // `a_walk_continues_by_links_and_cursors`.
+                // The host of a link is dropped, since credentials must not be sent to another host. The path and the
+                // query are kept. Test: `a_walk_continues_by_links_and_cursors`.
                 let absolute = after_scheme(link).or_else(|| link.strip_prefix("//"));
                 match absolute {
                     Some(rest) => rest.find(['/', '?']).map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
@@ -146,14 +146,14 @@ enum NextPage {
     Parameter(String, String),
 }
 
-/// Returns the link or the parameter of the next page. A link is preferred to a cursor, because a route may have
-/// renamed the envelope's parameters.
+/// Returns the link or the parameter of the next page; `None` if the answer leads to no other page. A link is
+/// preferred to a cursor, because a route may have renamed the envelope's parameters.
 fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Option<String>) -> Option<NextPage> {
     if onward.more == Some(false) {
         return None;
     }
     let mut links = onward.link.clone().into_iter().chain(cursorgate_link::find_target(headers, "next"));
-    // Some upstreams write an empty link if no page follows. Test:
+    // Some upstreams write an empty link if no page follows, so empty links are skipped. Test:
     // `an_empty_link_ends_a_walk_as_it_ends_a_list_that_is_learnt`.
     let link = links.find(|link| !link.is_empty()).map(NextPage::Link);
     let by = |place: &Option<(Pointer, String)>, value: &Option<String>| {
@@ -170,8 +170,8 @@ fn next(onward: &Onward, places: &SeenEnvelope, headers: &HeaderMap, last: Optio
     link.or_else(|| by(&places.cursor, &onward.cursor)).or_else(by_item)
 }
 
-/// Returns the places in the first answer of a walk: the places of its built-in envelope, otherwise those of the list
-/// that is found in the answer.
+/// Returns the places in the first answer of a walk: the places of its built-in envelope, otherwise the places of the
+/// list that is found in the answer. Returns the reason if the answer isn't JSON or has no list.
 fn recognised(body: &[u8]) -> Result<SeenEnvelope, String> {
     let document: Value = serde_json::from_slice(body).map_err(|_| "the answer is not JSON".to_owned())?;
     if let Some((_, known)) = SeenEnvelope::find(&document) {
@@ -205,7 +205,7 @@ fn has_null(body: &[u8], place: Option<&Pointer>) -> bool {
     place.and_then(|place| place.find(body)).is_some_and(|span: Span| span.of(body) == b"null")
 }
 
-/// Returns the count in `X-Total-Count`.
+/// Returns the count in `X-Total-Count`; `None` if the header is missing or isn't a number.
 fn counted(headers: &HeaderMap) -> Option<u64> {
     headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
 }
@@ -216,7 +216,7 @@ fn plain(raw: &[u8]) -> Option<String> {
     String::from_utf8(text).ok().filter(|text| !text.is_empty())
 }
 
-/// Returns a target in whose query a parameter has this value only.
+/// Returns a target with this value of the parameter in its query. Other values of the parameter are removed.
 fn with_parameter(target: &str, name: &str, value: &str) -> String {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let is_other = |pair: &&str| {
@@ -303,7 +303,7 @@ mod tests {
         assert!(said("[{\"id\":1}]", &old).unwrap_err().contains("old client"));
         assert_eq!(said(r#"{"rows":[],"page":1}"#, &[("link", "</a>; rel=\"first\"")]), Ok(None));
         assert!(said(r#"{"rows":[],"page":1}"#, &[]).is_err());
-        // The first pages of lists that page by parameters look like this.
+        // The first pages of lists that page by parameters look like this, so these answers don't show the end.
         for body in ["[{\"id\":1}]", r#"{"users":[{"id":1}]}"#, r#"{"users":[{"id":1}],"page":1,"pages":7}"#] {
             assert!(said(body, &[]).unwrap_err().contains("--dialect"), "{body}");
         }

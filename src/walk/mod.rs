@@ -53,9 +53,9 @@ pub struct WalkedPage {
 /// The way in which a list is walked.
 #[derive(Debug)]
 pub enum Pager<'d> {
-    /// By links and cursors.
+    /// Pages are requested by links and cursors.
     Links(Box<Follower>),
-    /// By a dialect.
+    /// Pages are requested by a dialect.
     Direct(DirectPager<'d>),
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
     let words: Vec<String> =
-        // The upstream could manipulate the terminal with control characters.
+        // The upstream could manipulate the terminal with control characters, so they are removed.
         words.take(2).map(|text| text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()).collect();
     match words.is_empty() {
         true => format!("the answer is {status}"),

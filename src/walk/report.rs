@@ -91,7 +91,7 @@ fn cost(cost: WalkCost) -> String {
 /// Returns the numbers of faults of a walk, as the end of a sentence: `none lost, 2 repeated`.
 fn outcome(found: &WalkComparison) -> String {
     let said = |(at, (word, fault)): (usize, (&str, &ItemCount))| match (fault.count, at) {
-        // Losses and repetitions are listed even if there are none.
+        // Losses and repetitions are listed even if there are none, other counts only if they aren't zero.
         (0, 0 | 1) => Some(format!("none {word}")),
         (0, _) => None,
         (count, _) => Some(format!("{} {word}", grouped(count as u64))),
@@ -151,7 +151,7 @@ impl WalkReport {
     /// Writes the report as an HTML page without scripts and external resources.
     #[must_use]
     pub fn page(&self) -> String {
-        // The page contains texts of the upstream, so its policy permits only this style, and no scripts.
+        // The page contains text from the upstream, so its policy permits only this style, and no scripts.
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         let policy = format!("default-src 'none'; style-src 'sha256-{digest}'");
         let Some(first) = self.walks.first() else { return String::new() };
@@ -183,7 +183,7 @@ impl WalkReport {
         for walk in &self.walks {
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
                 let _ = write!(out, "<h2>{}: {} {word}</h2>\n<p>", capital(walk.way), grouped(fault.count as u64));
-                // Ids come from the upstream, and may contain markup. Test:
+                // Ids come from the upstream, and may contain markup, so they are escaped. Test:
                 // `texts_of_the_upstream_are_escaped_in_the_page`.
                 let ids = fault.examples.iter().map(|id| format!("<code>{}</code>", escaped(id)));
                 out.push_str(&ids.collect::<Vec<_>>().join(" "));
@@ -204,7 +204,7 @@ impl WalkReport {
         for ReportedWalk { way, found, cost, compares_bytes, .. } in &self.walks {
             let _ = write!(out, "<tr><th>{}</th><td>{}</td>", capital(way), grouped(found.items as u64));
             let order = found.misplaced.count + found.unexplained.count;
-            // A zero would imply that bytes were compared.
+            // A zero would imply that bytes were compared, so the count is left out if they were not.
             let altered = compares_bytes.then_some(found.altered.count);
             for count in [Some(found.lost.count), Some(found.repeated.count), altered, Some(order)] {
                 let class = if count.unwrap_or_default() > 0 { " class=\"bad\"" } else { "" };

@@ -33,8 +33,8 @@ fn a_release_build_in_a_repository_knows_its_commit() {
     let first = git(&package, &["rev-parse", "--short=12", "HEAD"]);
     let text = said(&script, &package, &[]);
     assert!(text.contains(&format!("cargo::rustc-env=CURSORGATE_COMMIT={first}\n")), "{text}");
-    // Cargo runs the script again when one of these files changes. If one is missing, it runs the script in every
-    // build.
+    // Cargo runs the script again when one of these files changes. If a file is missing, Cargo runs the script in
+    // every build, so all files must exist.
     let watched = text.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
     let watched: Vec<_> = watched.filter(|path| *path != "build.rs").map(|path| package.join(path)).collect();
     let contents = || watched.iter().map(|path| fs::read(path).expect("a file that is watched")).collect::<Vec<_>>();

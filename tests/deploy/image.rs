@@ -58,7 +58,8 @@ fn compiled() -> Vec<String> {
     });
     let (_, files) = lists.max().expect("a library was compiled");
     let root = fs::canonicalize(file("")).expect("the repository");
-    // `src/config/../../config/demo.toml` is `config/demo.toml`. Files in Cargo's own folder are not in the repository.
+    // Paths such as `src/config/../../config/demo.toml` are shortened. Files in Cargo's own folder are not in the
+    // repository, so they are left out.
     let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
     let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));
     inside.filter(|path| !path.starts_with("target/")).collect()
@@ -66,7 +67,7 @@ fn compiled() -> Vec<String> {
 
 #[test]
 fn the_context_has_every_file_that_the_program_is_made_of() {
-    // A program that was built elsewhere has no dependency file.
+    // A program that was built elsewhere has no dependency file, so there is nothing to compare.
     if std::env::var_os("CURSORGATE_BIN").is_some() {
         return;
     }
@@ -89,7 +90,8 @@ fn sources_of_copies_are_in_the_context() {
             assert!(*source == "." || kept.iter().any(|kept| Path::new(source).starts_with(kept)), "{source}");
         }
     }
-    // The build script requires this path. The release must be built by the compiler of the checks.
+    // The build script requires this path. The release must be built by the compiler of the checks, so both files name
+    // the same version.
     assert!(dockerfile.contains("WORKDIR /var/tmp/cursorgate/source\n"));
     assert!(text("deploy/build.sh").contains("\nROOT=/var/tmp/cursorgate\n"));
     let toolchain = text("rust-toolchain.toml");

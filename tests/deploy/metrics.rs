@@ -102,7 +102,7 @@ fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
             found.insert(name.to_owned(), labels);
         }
     }
-    // Prometheus adds this metric itself.
+    // Prometheus adds the metric `up` itself, so queries may contain it.
     found.insert("up".to_owned(), BTreeSet::new());
     found
 }

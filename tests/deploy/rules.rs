@@ -53,7 +53,7 @@ fn rules_name_metrics_and_labels_that_exist() {
     for rule in &rules {
         let query = rule["expr"].as_str().expect("a query");
         assert_eq!(families.faults(query), [""; 0], "{query}");
-        // Only names of recorded series contain two colons.
+        // Only names of recorded series contain colons, so each such name must be recorded.
         let words = query.split(|character: char| !character.is_ascii_alphanumeric() && !"_:".contains(character));
         for word in words.filter(|word| word.contains(':')) {
             assert!(recorded.contains(word), "{word} is not recorded");

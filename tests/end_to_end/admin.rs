@@ -71,7 +71,7 @@ fn no_foreign_page_changes_anything() {
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
     gateway.signal("HUP");
-    // The gateway's own origin, by the `Host` that the harness sends.
+    // The harness sends the `Host` `gateway.test`, so this is the gateway's own origin.
     let own = "http://gateway.test";
     let bearer = format!("Bearer {TOKEN}");
     let ask = |more: &[(&str, &str)]| {
@@ -86,7 +86,7 @@ fn no_foreign_page_changes_anything() {
         (&[("Origin", "null")], 403),
         (&[("Origin", own), ("Sec-Fetch-Site", "cross-site")], 403),
         (&[("Sec-Fetch-Site", "same-site")], 403),
-        // A form in a page of another site can send these two types without a preflight.
+        // A form in a page of another site can send these two types without a preflight, so they are refused.
         (&[("Content-Type", "text/plain")], 415),
         (&[("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&[("Host", "evil.example")], 421),

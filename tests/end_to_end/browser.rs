@@ -19,7 +19,8 @@ pub(crate) fn look(program: &str, arguments: &[&str], folder: &str) -> Value {
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/browser");
     let read = |name: &str| std::fs::read_to_string(sources.join(name)).expect("a program");
     let text = read("open.mjs") + &read(program);
-    // Node.js resolves the imports of a program on standard input from the working directory.
+    // Node.js resolves the imports of a program on standard input from the working directory, so the program runs in
+    // the folder with the packages.
     let mut command = Command::new("timeout");
     command.args(["300", "node", "--input-type=module", "-"]).args(arguments).arg(&folder);
     command.env("NODE_NO_WARNINGS", "1").current_dir(environment("browser"));

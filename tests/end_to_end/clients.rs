@@ -80,7 +80,7 @@ fn walker(file: &str) -> PathBuf {
 
 /// Runs a walker, and returns its items for each way of walking.
 fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
-    // `timeout` ends a walk that does not end.
+    // `timeout` ends a walk that does not end within 300 seconds.
     let mut command = Command::new("timeout");
     command.arg("300");
     // Walkers connect only to the gateway, without a proxy. Notices of the runtimes are turned off, because any output
@@ -90,7 +90,8 @@ fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
     if file.ends_with(".py") {
         command.arg(python()).arg(walker(file)).stdin(Stdio::null());
     } else {
-        // Node.js resolves the imports of a program on standard input from the working directory.
+        // Node.js resolves the imports of a program on standard input from the working directory, so the program runs
+        // in the folder with the packages.
         command.args(["node", "--input-type=module", "-"]).current_dir(environment("walkers"));
         command.stdin(File::open(walker(file)).expect("a walker"));
     }

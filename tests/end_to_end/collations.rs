@@ -61,7 +61,7 @@ fn hold(collation: &str) -> (String, HashSet<String>) {
     });
     assert!(report.contains("none lost, none repeated"), "{collation}: {report}\n{learnt}");
     drop((gateway, input));
-    // The service drops its database when its standard input ends.
+    // The service drops its database when its standard input ends, so the test waits for the end of the process.
     let _ = child.wait();
     (text, levels)
 }

@@ -347,7 +347,7 @@ pub(crate) struct Owned(pub(crate) Child);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // The process may have ended already.
+        // The process may have ended already, so an error is ignored.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -430,8 +430,8 @@ fn paste(line: &str) -> Vec<u64> {
     items.iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
-/// Only a build of the core for the simulator can turn rules off. The binary of such a build contains this mark
-/// (`pagination::rules`), which the simulator's tests check.
+/// Only a build of the core for the simulator can turn rules off. Such a build contains a mark (`pagination::rules`),
+/// which the simulator's tests check, and which the program must not contain.
 #[test]
 fn the_binary_has_no_switch_for_rules_of_the_core() {
     const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";

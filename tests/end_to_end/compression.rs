@@ -117,7 +117,7 @@ fn head_is_get_without_the_body_in_every_coding() {
     let (_upstream, gateway) = started(&PLAIN);
     let shown = |response: &Response| {
         let mut headers = response.headers.clone();
-        // The time and the request id differ for each request.
+        // The time and the request id differ for each request, so they are not compared.
         headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
         headers
     };
@@ -243,8 +243,8 @@ fn answers_that_pass_through_keep_their_bytes_and_coding() {
     assert!(decoded(&response) == "text ".repeat(1_000).into_bytes());
 }
 
-/// A legacy page whose links are rewritten is requested without compression, and the gateway compresses it for the
-/// client.
+/// A legacy page whose links are rewritten is requested without compression. The gateway compresses the page if the
+/// client, the upstream and the configuration permit that.
 #[test]
 fn a_legacy_page_with_other_links_is_compressed() {
     let page = |host: &str| {

@@ -30,7 +30,7 @@ fn dropped(gateway: &Gateway, reason: &str) -> u64 {
     counted(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
 }
 
-/// Keeps `count` connections that send a byte now and then, and reopens closed ones, until `stop` is set.
+/// Keeps `count` connections open, which send a byte now and then, and replaces closed ones, until `stop` is set.
 fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     let open = || {
         let mut stream = TcpStream::connect(address)?;
@@ -96,7 +96,7 @@ fn a_thousand_slow_connections_shut_no_client_out() {
     eventually("all of them are given back", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
 }
 
-/// A head that arrives byte by byte is ended by one deadline for the whole head.
+/// A connection whose head arrives byte by byte is closed at one deadline for the whole head.
 ///
 /// Row: A18
 #[test]
@@ -127,13 +127,13 @@ fn a_head_has_one_deadline_for_all_its_bytes() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
-/// A head that arrives too slowly is ended long before the head timeout.
+/// A connection whose head arrives too slowly is closed long before the head timeout.
 ///
 /// Row: A18
 #[test]
 fn a_head_has_a_least_rate() {
     let upstream = Upstream::start(serve(users(60)));
-    // The timeout is longer than the harness waits.
+    // The timeout is longer than the harness waits, so it can't be the reason for the closed connections.
     let setup = Setup { more: "[server]\nhead_timeout = \"5m\"", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     let stop = AtomicBool::new(false);

@@ -78,7 +78,8 @@ fn a_client_chooses_by_media_type_or_by_preference() {
         ("Accept", "application/json;odata.metadata=none", "odata", None),
         ("Accept", "text/html", "standard", None),
         ("Accept", "*/*;q=0", "standard", None),
-        // "Servers MUST respond with 406 if all instances of that media type are modified by other parameters."
+        // JSON:API 1.1: "Servers MUST respond with 406 if all instances of that media type are modified by other
+        // parameters."
         ("Accept", "application/vnd.api+json; charset=utf-8", "problem", None),
         ("Accept", "application/vnd.api+json; charset=utf-8, application/vnd.api+json", "jsonapi", None),
         ("Accept", "application/geo+json", "problem", None),
@@ -247,7 +248,7 @@ fn errors_have_the_form_of_their_route() {
             assert_eq!((&said["statusCode"], &said["error"]), (&json!(400), &json!("Bad Request")), "{said}");
             assert!(said["message"].is_string() && said["restart"] == "/users", "{said}");
         }
-        // Failures of the upstream are reported in the same form, or in the form of the chosen envelope.
+        // Failures of the upstream are also reported in the form that `errors` names.
         drop(upstream);
         let failed = gateway.get("/users");
         assert_eq!((failed.status, failed.header("content-type")), (502, Some(content_type)), "{form}: {failed:?}");

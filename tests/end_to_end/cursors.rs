@@ -215,7 +215,8 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
             let mut text = cursor.to_vec();
             for _ in 0..=numbers.below(4) {
                 let place = numbers.below(text.len());
-                // The character must differ from the character at this place in the valid cursor.
+                // The character must differ from the character at this place in the valid cursor, so that character is
+                // left out.
                 let others = ALPHABET.iter().filter(|other| **other != cursor[place]).collect::<Vec<_>>();
                 text[place] = *others[numbers.below(others.len())];
             }

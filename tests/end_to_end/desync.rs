@@ -16,7 +16,7 @@ use crate::harness::{PATIENCE, gateway::Gateway};
 /// The strictness with which an origin reads requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
-    /// As in RFC 9112. Any violation ends the connection.
+    /// The origin reads requests as RFC 9112 requires. A violation ends the connection.
     Strictly,
     /// Lines end with line feeds; names may have `_` for `-` and blanks around them; a length that isn't a number is
     /// ignored, any other length has precedence over chunks; and any transfer coding that contains `chunked` is read as
@@ -184,7 +184,7 @@ fn an_ambiguous_request_reaches_no_origin() {
             let logged = gateway.access_log();
             logged.iter().filter(|line| line["code"] == "request_invalid" && line["detail"].is_string()).count()
         };
-        // Log lines are written by another thread, and may appear after the answers.
+        // Log lines are written by another thread, and may appear after the answers, so the test waits for them.
         for _ in 0..100 {
             if refused() >= files.len() {
                 break;

@@ -236,7 +236,7 @@ fn pages_of_a_fixed_size_are_filled_within_the_budget() {
 /// Walks forward by the cursor of each page's last item, and returns the cursors of all items, in order.
 fn walk_edges(gateway: &Gateway) -> Vec<String> {
     let mut cursors: Vec<String> = Vec::new();
-    // Each page has five items.
+    // Each page has five items, so a walk of more than 100 pages has a fault.
     for _ in 0..100 {
         let after = cursors.last().map(|cursor| format!("&after={cursor}")).unwrap_or_default();
         let page = gateway.get(&format!("/users?first=5{after}")).json();

@@ -26,7 +26,7 @@ struct Page {
     has_prev: bool,
 }
 
-/// Returns the query for three items in an envelope.
+/// Returns the query for three items in an envelope; empty for OData, where the size is in `Prefer`.
 fn three(envelope: &str) -> &'static str {
     match envelope {
         "relay" => "?first=3",
@@ -185,7 +185,8 @@ fn check(envelope: &str, page: &Page, body: &Value) {
                     .iter()
                     .map(|edge| edge["cursor"].as_str().expect("a cursor"))
                     .collect();
-                // "startCursor and endCursor must be the cursors corresponding to the first and last nodes in edges."
+                // Relay's specification: "startCursor and endCursor must be the cursors corresponding to the first and
+                // last nodes in edges."
                 assert_eq!(info("startCursor").as_str(), cursors.first().copied(), "{at}");
                 assert_eq!(info("endCursor").as_str(), cursors.last().copied(), "{at}");
             }
@@ -197,10 +198,11 @@ fn check(envelope: &str, page: &Page, body: &Value) {
             assert!(types.iter().all(|name| *name == "users"), "{at}");
         }
         "hal" => assert_eq!(flags("/_links/next/href", "/_links/prev/href"), (link("next"), link("prev")), "{at}"),
-        // "Whether or not there are more elements available after this set", in the requested direction.
+        // Stripe documents the flag as "Whether or not there are more elements available after this set", in the
+        // requested direction.
         "stripe" => assert_eq!(text("/has_more"), has_next, "{at}"),
         "aip" => {
-            // "The field containing pagination results should be the first field in the message."
+            // AIP-158: "The field containing pagination results should be the first field in the message."
             assert!(page.answer.text().starts_with(r#"{"users":"#), "{at}");
             assert_eq!(text("/nextPageToken").is_string(), page.has_next, "{at}");
         }

@@ -25,7 +25,7 @@ fn head_is_get_without_the_body() {
     let head = gateway.send("HEAD", target, &[], b"");
     let shown = |response: &Response| {
         let mut headers = response.headers.clone();
-        // The time and the request id differ for each request.
+        // The time and the request id differ for each request, so they are not compared.
         headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
         headers.sort();
         headers
@@ -317,7 +317,7 @@ fn ambiguous_requests_are_refused() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
-/// A connection serves any number of requests, even after refusals.
+/// A connection serves hundreds of requests in a row, even after refusals.
 ///
 /// Row: F65
 #[test]

@@ -97,7 +97,7 @@ fn holds(directory: &Path, text: &str) -> bool {
     })
 }
 
-/// Permits for answers of the upstream (a semaphore): each answer waits for one and takes it.
+/// Permits for answers of the upstream (a semaphore): each answer waits for a permit and uses it up.
 #[derive(Clone, Default)]
 struct Permits(Arc<(Mutex<usize>, Condvar)>);
 

@@ -313,7 +313,7 @@ fn server_sent_events_arrive_one_by_one() {
 /// The sample handshake of RFC 6455, section 1.3.
 const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// The server's `Sec-WebSocket-Accept` for that key.
+/// The server's `Sec-WebSocket-Accept` for the key of [`HANDSHAKE`].
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// Encodes a text frame of at most 125 bytes (RFC 6455, section 5.2). Frames of clients are masked.
@@ -339,7 +339,7 @@ fn a_websocket_echoes_through_the_gateway() {
         loop {
             let head = exchange.receive_exactly(2)?;
             if head[0] != 0x81 {
-                // The client sends its last message.
+                // A frame other than text is the client's last one, so the upstream closes the connection.
                 return Ok(After::Close);
             }
             let mask = exchange.receive_exactly(4)?;

@@ -35,8 +35,8 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Starts a gateway in front of rows with names, of which up to eight share a score. With each request, rows are added
-/// anywhere in the list, and such rows are removed.
+/// Starts a gateway in front of rows with names, of which up to eight share a score. With each request, up to two rows
+/// are added anywhere in the list. If there are more than 20 added rows, one of them is removed.
 fn start() -> (Upstream, Gateway) {
     let rows = Rows::new((1..).map(|id| Row::new(id, id * 31 % 131)).take(COUNT));
     let state = Mutex::new((Numbers::new(22), PASSING));
@@ -62,7 +62,7 @@ fn start() -> (Upstream, Gateway) {
 
 /// Runs a program with a URL. Returns whether it succeeded, its standard output and its standard error.
 fn run(program: &[&OsStr], url: &str) -> (bool, String, String) {
-    // `timeout` ends a walk that does not end.
+    // `timeout` ends a walk that does not end within 300 seconds.
     let mut command = Command::new("timeout");
     command.arg("300").args(program).arg(url).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     let output = command.output().expect("it runs");

@@ -268,7 +268,7 @@ fn two_processes_share_an_address_with_reuse_port() {
     let setup = Setup { more: "[server]\nreuse_port = true\ndrain_delay = \"2s\"", ..PLAIN };
     let mut gateway = Gateway::start(&setup.configuration(upstream.address));
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    // The process outlives the clients.
+    // The process must outlive the clients, so it is stored outside of the closure.
     let mut next = None;
     under_load(gateway.public, |walkers| {
         let mut command = command();

@@ -236,7 +236,7 @@ fn a_client_that_resets_its_requests_is_disconnected() {
             break;
         }
     }
-    // The socket may be reset before the reason is read.
+    // The socket may be reset before the reason is read, so a missing reason is accepted.
     assert!(connection.goes_away().is_none_or(|code| code == ENHANCE_YOUR_CALM));
     eventually("it is counted", || (dropped(&gateway, "flood") == 1).then_some(()));
     assert!(upstream.count() <= 150, "{}", upstream.count());
@@ -318,7 +318,7 @@ fn a_head_that_drips_is_cut_by_http2_too() {
     let mut drip = head.iter();
     eventually("it is cut", || {
         let byte = *drip.next().expect("the deadline comes first");
-        // The connection may have ended.
+        // The connection may have ended, so an error is ignored.
         let _ = connection.send(&[byte]);
         (dropped(&gateway, "head_timeout") == 1).then_some(())
     });
@@ -345,7 +345,7 @@ fn streams_take_the_places_of_connections() {
     for number in 0..20_u32 {
         connection.get(2 * number + 1, &format!("/users?limit={}", number + 1)).expect("it reads");
     }
-    // REFUSED_STREAM: the client may try again.
+    // The other twelve requests are refused with REFUSED_STREAM, after which a client may try again.
     let mut refused = 0;
     while refused < 12 {
         let reset = connection.read_until(|frame| frame.kind == RST_STREAM).expect("it answers");
@@ -362,7 +362,7 @@ fn streams_take_the_places_of_connections() {
     assert_eq!(dropped(&gateway, "full_for_address") + dropped(&gateway, "full"), 12);
 }
 
-/// Clients that request large pages but don't read them can't make the gateway exceed its `memory`.
+/// The memory of the gateway stays bounded although clients request large pages and don't read them.
 ///
 /// Row: A18
 #[test]
@@ -386,7 +386,8 @@ fn slow_readers_by_http2_take_bounded_memory() {
     serves(&gateway);
 }
 
-/// A reset by the client cancels its request to the upstream, while other requests of the connection continue.
+/// If a client resets a stream, the gateway cancels the upstream request for that stream. A later request of the
+/// connection is served.
 #[test]
 fn a_reset_cancels_one_request() {
     let (upstream, gateway) = started(&PLAIN);

@@ -121,7 +121,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) 
         seen.most_at_once.fetch_max(now, Ordering::SeqCst);
         let seen = Arc::clone(&seen);
         tokio::spawn(async move {
-            // The client may close the connection at any time.
+            // The client may close the connection at any time, so an error is ignored.
             let _ = answer(Request::from_parts(parts, ()), body, respond, &seen).await;
             seen.at_once.fetch_sub(1, Ordering::SeqCst);
         });

@@ -101,7 +101,7 @@ fn a_filter_that_never_helps_is_reported_and_given_up() {
     assert_eq!((pages.len(), filtered), (9, 3));
     for (outcome, count) in [("in_vain", 2), ("given_up", 1), ("spared", 5)] {
         let sample = format!("cursorgate_futile_filters_total{{route=\"users\",outcome=\"{outcome}\"}}");
-        // A request is counted once its answer is written.
+        // A request is counted once its answer is written, so the test waits for the count.
         eventually(outcome, || (metric(&gateway, &sample) == count).then_some(()));
     }
     let told = || gateway.log().iter().filter(|line| line.contains("the range filter did not help")).count();

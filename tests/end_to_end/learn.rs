@@ -521,7 +521,7 @@ fn a_service_on_postgresql_is_learnt_and_walked() {
     let distinct: HashSet<u64> = seen.iter().copied().collect();
     assert_eq!((seen.len(), distinct.len()), (2_400, 2_400), "{said}\n{text}");
     drop((gateway, input));
-    // The service drops its database when its standard input ends.
+    // The service drops its database when its standard input ends, so the test waits for it.
     let _ = child.wait();
 }
 

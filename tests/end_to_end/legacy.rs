@@ -85,8 +85,8 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
 }
 
-/// If requests without paging parameters count as legacy requests, each link of the gateway has a limit. The link would
-/// otherwise lead to a legacy answer.
+/// If requests without paging parameters count as legacy requests, each link of the gateway has a limit. Without the
+/// limit, the link would lead to a legacy answer.
 #[test]
 fn links_of_the_gateway_never_lead_to_legacy_answers() {
     let (_upstream, gateway) = started(PASSTHROUGH);

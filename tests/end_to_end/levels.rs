@@ -53,8 +53,8 @@ fn seams_between_pages_of_a_fixed_size_are_exact_or_checked() {
     }
 }
 
-/// A worker that deletes the items that it has read gets each item of a list without an order. Offsets would skip every
-/// other page.
+/// A worker that deletes the items of each page except the last one gets each item of a list without an order. With
+/// offsets, it would skip almost every other page.
 #[test]
 fn a_worker_that_deletes_the_items_it_has_read_gets_every_item() {
     let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
@@ -172,7 +172,7 @@ fn metrics_count_requests_pages_and_drift() {
     for method in ["PUT", "BREW", "X-1"] {
         gateway.send(method, "/users", &[], b"");
     }
-    // A request is counted when its log line is written.
+    // A request is counted when its log line is written, so the test waits for the lines.
     crate::harness::eventually("the log", || (gateway.access_log().len() == 7).then_some(()));
     let metrics = gateway.metrics();
     assert_eq!(metrics.status, 200);

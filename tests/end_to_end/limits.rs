@@ -48,8 +48,8 @@ fn complete(gateway: &Gateway, first: &str, headers: &[(&str, &str)], from: u64)
     assert_eq!(delivered, (from..=1_000).collect::<Vec<_>>(), "{what}");
 }
 
-/// No walk ends early if the cap falls below sizes that answers to earlier walks have filled. The test reads walks that
-/// have begun, that begin later, and that begin after a reload.
+/// No walk ends early if the cap falls below sizes that answers to earlier walks have filled. The test covers a walk
+/// that begins before the cap falls, one that begins later, and one that begins after a reload.
 ///
 /// Row: F32
 #[test]

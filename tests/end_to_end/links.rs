@@ -176,7 +176,7 @@ fn malformed_headers_of_a_trusted_proxy_change_no_link() {
         (&[host, ("X-Forwarded-Port", "80"), ("X-Forwarded-Proto", "https")], "https://api.example.com/users"),
         (&[("X-Forwarded-Prefix", "/shop")], "/shop/users"),
         (&[host, ("X-Forwarded-Prefix", "/a%20b/")], "http://api.example.com/a%20b/users"),
-        // None of these is a host.
+        // The next values aren't hosts, so they are ignored.
         (&[("X-Forwarded-Host", "user@evil.example")], "/users"),
         (&[("X-Forwarded-Host", "evil.example/x")], "/users"),
         (&[("X-Forwarded-Host", "evil.example?x")], "/users"),
@@ -192,12 +192,12 @@ fn malformed_headers_of_a_trusted_proxy_change_no_link() {
         (&[("X-Forwarded-Host", "")], "/users"),
         (&[("Forwarded", "host=\"evil.example")], "/users"),
         (&[("Forwarded", "host=evil.example;proto=gopher;host=x y")], "/users"),
-        // None of these is a port or a scheme.
+        // The next values aren't ports or schemes, so they are ignored.
         (&[host, ("X-Forwarded-Port", "0")], "http://api.example.com/users"),
         (&[host, ("X-Forwarded-Port", "65536")], "http://api.example.com/users"),
         (&[host, ("X-Forwarded-Port", "80@evil.example")], "http://api.example.com/users"),
         (&[host, ("X-Forwarded-Proto", "javascript")], "http://api.example.com/users"),
-        // None of these is a prefix.
+        // The next values aren't prefixes, so they are ignored.
         (&[("X-Forwarded-Prefix", "//evil.example")], "/users"),
         (&[("X-Forwarded-Prefix", "/a//b")], "/users"),
         (&[("X-Forwarded-Prefix", "/a/../b")], "/users"),

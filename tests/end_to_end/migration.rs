@@ -234,7 +234,7 @@ fn the_migration_board_names_the_clients_that_still_send_pages() {
         let headers: &[(&str, &str)] = if key.is_empty() { &[] } else { &[("X-Api-Key", key)] };
         gateway.send("GET", target, headers, b"");
     }
-    // A request is counted when it ends, shortly after its client has the answer.
+    // A request is counted when it ends, shortly after its client has the answer, so the test waits for the counts.
     let all = json!({ "cursor": 2, "legacy": 8, "unmarked": 1 });
     let row =
         crate::harness::eventually("all are counted", || Some(board(&gateway)).filter(|row| row["requests"] == all));

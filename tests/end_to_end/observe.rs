@@ -148,7 +148,7 @@ fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
     assert_eq!(through.body, direct.body);
     assert_eq!(through.header("content-encoding"), Some("gzip"));
     assert_eq!(watched.next_line()["observed"], "servable");
-    // A small body that decompresses to more than is read.
+    // The body is small, but decompresses to more bytes than the gateway reads.
     upstream.answer(|exchange| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&vec![b' '; 1 << 20])?;
@@ -161,7 +161,8 @@ fn encoded_answers_pass_as_they_are_and_are_decoded_for_reading_alone() {
     assert_eq!(watched.verdict("/users"), "encoding");
 }
 
-/// An answer is only checked against the order that its request sorts by, or against none if that order is unknown.
+/// An answer is checked only against the order that its request names. If the route doesn't know the order of a
+/// request, the order isn't checked.
 #[test]
 fn observed_answers_are_checked_against_the_requested_order() {
     let upstream = Upstream::start(serve(users(60)));

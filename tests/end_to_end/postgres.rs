@@ -73,9 +73,9 @@ struct Seen {
 /// The way in which a list is walked.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// `page=1`, `page=2`, … at the service itself.
+    /// The pages `page=1`, `page=2`, … of the service itself.
     Direct,
-    /// `links.next` of the gateway's route.
+    /// The pages of this route of the gateway, by `links.next`.
     Through(&'static str),
 }
 
@@ -112,7 +112,7 @@ impl Legacy {
 
 impl Drop for Legacy {
     fn drop(&mut self) {
-        // The service drops its database when its standard input ends.
+        // The service drops its database when its standard input ends, so the input is closed before the wait.
         self.input = None;
         let _ = self.child.wait();
     }

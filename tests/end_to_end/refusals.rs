@@ -134,8 +134,8 @@ fn a_refusal_is_logged_with_its_evidence_and_the_key_to_check() {
     }
 }
 
-/// If equal items come in another order with each query and are more than an answer has, the log names the field and
-/// the number of the items.
+/// If more items are equal than an answer contains, and their order differs between queries, the log names the field
+/// and the number of these items.
 #[test]
 fn a_run_of_ties_is_logged_with_its_field_and_its_length() {
     let upstream = Upstream::start(|exchange: &mut Exchange| {

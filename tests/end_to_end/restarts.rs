@@ -32,7 +32,7 @@ use crate::{
 
 const NAME: &str = "api.test";
 const ITEMS: usize = 60;
-/// The upstream refuses each request whose number is a multiple of this.
+/// The upstream refuses each request whose number is a multiple of this one.
 const REFUSED: usize = 97;
 
 /// The number of times that each kind of change happens in a run.
@@ -381,8 +381,8 @@ fn one_process(plan: Plan) {
 
 fn two_processes(plan: Plan) {
     let (upstream, refused) = upstream();
-    // The balancer checks processes more often than this. A client that has to wait on a busy machine also sends its
-    // next request within this time.
+    // The balancer checks a process several times within the drain delay. A client that has to wait on a busy machine
+    // also sends its next request within this delay.
     let setup = Setup { more: "[server]\ndrain_delay = \"4s\"", ..PLAIN };
     let configuration = setup.configuration(upstream.address);
     let mut gateways = [Gateway::start(&configuration), Gateway::start(&configuration)];

@@ -102,7 +102,7 @@ fn run(command: &mut Command, folder: &Path) -> String {
 /// Writes the client for a configuration, in a programming language, to a folder.
 fn write(configuration: &Path, language: &str, folder: &Path) {
     let mut command = command();
-    // The command needs no key.
+    // The command needs no key, so none is in its environment.
     command.env_remove("CURSORGATE_KEY_1").env_remove("CURSORGATE_KEY_2");
     command.arg("sdk").arg(configuration).args(["--lang", language, "--out"]).arg(folder);
     let output = command.output().expect("it runs");
@@ -179,7 +179,7 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     fs::copy(source("walk.py"), folder.join("walk.py")).expect("a copy");
     let python = environment("sdk/python/bin/python");
     run(Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "tests", "walk.py"]), &folder);
-    // Warnings count as faults. For example, an answer that stays open causes a warning.
+    // `-W error` makes warnings errors. For example, an answer that stays open causes a warning.
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &["by tasks"]);

@@ -35,7 +35,8 @@ fn found(process: u32, texts: &[&str]) -> io::Result<Vec<usize>> {
         let (start, end) = (address(start), address(end));
         let mut bytes = vec![0; 1 << 20];
         for at in (start..end).step_by((1 << 20) - 256) {
-            // Pages of memory that were never used, or that were freed in the meantime, can't be read.
+            // Pages of memory that were never used, or that were freed in the meantime, can't be read, so they are
+            // skipped.
             let Ok(length) = memory.read_at(&mut bytes, at) else { continue };
             let part = &bytes[..length.min(usize::try_from(end - at).expect("a length"))];
             for (count, text) in counts.iter_mut().zip(texts) {
@@ -84,7 +85,7 @@ fn the_memory_of_the_process_is_closed_to_other_processes_of_its_user() {
     struct Owned(Child);
     impl Drop for Owned {
         fn drop(&mut self) {
-            // The process may have ended already.
+            // The process may have ended already, so an error is ignored.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }

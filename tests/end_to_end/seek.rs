@@ -256,7 +256,8 @@ fn one_look_up_serves_all_waiting_requests() {
     for client in &mut clients {
         ask(client, &target);
     }
-    // A request between the end of the look-up and the storing of its result would correctly look up again.
+    // A request between the end of the look-up and the storing of its result would correctly look up again, so the
+    // test waits until all requests are in flight.
     let waiting = format!("cursorgate_requests_in_flight {CLIENTS}\n");
     let all_wait = || crate::harness::http::get(gateway.admin, "/metrics").text().contains(&waiting).then_some(());
     crate::harness::eventually("all clients", all_wait);

@@ -1,5 +1,5 @@
 //! Tests of processes that share a store. Each process finds the entries of the others, no client learns or changes
-//! anything by the store, and the loss of the store costs no page.
+//! anything through the store, and the loss of the store costs no page.
 
 mod board;
 mod limits;

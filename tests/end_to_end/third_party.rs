@@ -132,7 +132,7 @@ impl ThirdParty {
 
 impl Drop for ThirdParty {
     fn drop(&mut self) {
-        // The server may have ended already.
+        // The server may have ended already, so an error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -166,7 +166,8 @@ pub(crate) fn run_module(packages: &str, file: &str, arguments: &[&str]) -> Valu
     let program = folder.join(packages).join(file);
     let mut command = Command::new("timeout");
     command.arg("300").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1").env("NODE_NO_WARNINGS", "1");
-    // Node.js searches the modules of a program on standard input from the working directory on.
+    // Node.js resolves the imports of a program on standard input from the working directory, so the program runs in
+    // the folder with the packages.
     command.args(["node", "--input-type=module", "-"]).current_dir(environment(packages));
     command.stdin(std::fs::File::open(&program).expect("a client"));
     let output = command.args(arguments).output().expect("it runs");

@@ -162,7 +162,7 @@ fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, St
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", client.name);
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
-    // A connection may end without `close_notify`: the length shows which bytes belong to the answer.
+    // A connection may end without `close_notify`, so the error of the last read is ignored.
     let _ = stream.read_to_end(&mut answer);
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
@@ -282,7 +282,8 @@ fn stalled_and_broken_handshakes_hinder_no_other_client() {
     assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
 }
 
-/// A handshake that stalls at any of its steps is ended after the deadline, and counted as a timeout.
+/// A handshake that stalls before its first byte, within a record or after the greeting is ended at the deadline, and
+/// counted as a timeout.
 ///
 /// Row: F04
 #[test]

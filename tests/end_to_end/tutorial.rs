@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::harness::{Directory, eventually, gateway::binary, http, upstream::Upstream};
 
-/// The addresses of the service and of the gateway in the tutorial.
+/// The address of the service in the tutorial. The address of the gateway follows.
 const SERVICE: &str = "127.0.0.1:8000";
 const GATEWAY: &str = "127.0.0.1:8080";
 
@@ -23,7 +23,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The process may have ended already.
+        // The process may have ended already, so an error is ignored.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -95,7 +95,7 @@ fn the_command_walk_follows_link_headers_and_dialects() {
     assert_eq!(ids(&walked), expected);
     let targets: Vec<String> = upstream.requests().into_iter().skip(1).map(|request| request.target).collect();
     assert_eq!(targets[..2], ["/users?team=a&page=1&limit=10", "/users?team=a&page=2&limit=10"]);
-    // A dialect that uses POST, and a dialect that does not exist.
+    // A walk refuses a dialect that uses POST, and a dialect that does not exist.
     for (dialect, expected, code) in [("batch-post", "only GET", 1), ("drf-pages", "drf-page", 2)] {
         let refused = walk(&[&url, "--dialect", dialect]);
         let said = text(&refused.stderr);
@@ -391,7 +391,7 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
     assert!(Path::new(file).exists());
 }
 
-/// Verifies the walk of a list while another thread changes it continuously. Returns the report.
+/// Verifies the walk of a list while another thread changes the list continuously. Returns the report.
 pub(crate) fn verified_amid_changes(
     gateway: &Gateway,
     path: &str,

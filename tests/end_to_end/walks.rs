@@ -79,8 +79,8 @@ fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
     }
 }
 
-/// Asserts that each page is one upstream request, forward and back. Before requests are counted, the gateway reads the
-/// list once. Its largest answer makes an end check unnecessary.
+/// Asserts that each page is one upstream request, forward and back. Before requests are counted, the gateway reads
+/// the first page. The largest answer so far makes an end check unnecessary.
 fn one_request_a_page(kind: Kind, limits: &[usize]) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());

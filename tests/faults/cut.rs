@@ -57,7 +57,7 @@ fn cut_everywhere(chunked: bool, after: After) {
     rig.recovers();
 }
 
-/// A page with a content length is cut if the connection is closed after any of its bytes (`cut_everywhere`).
+/// A page with a content length is refused if the connection is closed after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12
 #[test]
@@ -65,7 +65,7 @@ fn a_page_with_a_length_is_refused_if_closed_after_any_byte() {
     cut_everywhere(false, After::Close);
 }
 
-/// A page with a content length is cut if the connection is reset after any of its bytes (`cut_everywhere`).
+/// A page with a content length is refused if the connection is reset after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12, F14
 #[test]
@@ -73,7 +73,7 @@ fn a_page_with_a_length_is_refused_if_reset_after_any_byte() {
     cut_everywhere(false, After::Reset);
 }
 
-/// A page in chunks is cut if the connection is closed after any of its bytes (`cut_everywhere`).
+/// A page in chunks is refused if the connection is closed after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12
 #[test]
@@ -81,7 +81,7 @@ fn a_page_in_chunks_is_refused_if_closed_after_any_byte() {
     cut_everywhere(true, After::Close);
 }
 
-/// A page in chunks is cut if the connection is reset after any of its bytes (`cut_everywhere`).
+/// A page in chunks is refused if the connection is reset after any of its bytes (`cut_everywhere`).
 ///
 /// Row: F12, F14
 #[test]

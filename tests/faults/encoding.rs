@@ -77,7 +77,8 @@ fn broken_and_unknown_codings_are_malformed() {
     }
 }
 
-/// The status takes precedence over the coding: the body of a failure is not read.
+/// The status takes precedence over the coding. The body of a failure or a redirect is not read, and a refusal that
+/// can't be decoded passes with its coding.
 #[test]
 fn the_status_takes_precedence_over_the_coding() {
     for (status, outcome) in [("503 Busy", "503 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {

@@ -124,7 +124,7 @@ impl<'a> Walkers<'a> {
         }
     }
 
-    /// Repeats a request until it gets an answer.
+    /// Repeats a request until it is answered with 200. Panics if `may_ask_again` forbids a repetition.
     fn ask(&self, target: &str) -> Response {
         eventually("an answer", || {
             self.requests.fetch_add(1, Ordering::SeqCst);
@@ -247,8 +247,8 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
     });
 }
 
-/// An upstream in maintenance gets no more requests than are counted. Clients get its `Retry-After` and continue after
-/// it.
+/// The retry budget bounds the requests to an upstream in maintenance. Clients get the upstream's `Retry-After`, and
+/// continue once the upstream answers again.
 ///
 /// Row: F22, F23
 #[test]
@@ -359,7 +359,7 @@ fn health_checks_decide_before_clients_notice() {
     assert_eq!(told(&gateway, "peer is healthy again", sick.address), 1);
 }
 
-/// Only requests that read are retried.
+/// Only requests that read and have no body are retried.
 ///
 /// Row: F22
 #[test]

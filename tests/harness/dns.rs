@@ -15,7 +15,7 @@ use hickory_resolver::proto::{
     rr::{RData, Record, RecordType},
 };
 
-/// The maximum size of a UDP query in bytes.
+/// The largest number of bytes that are read of a query.
 const LARGEST: usize = 4_096;
 
 /// A listening DNS server. Dropping it stops the server.
@@ -73,7 +73,7 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
         shared.asked.fetch_add(1, Ordering::SeqCst);
         let addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bytes = answer(question, addresses).to_vec().expect("an answer can be written");
-        // The client may have closed its socket, which isn't a fault.
+        // The client may have closed its socket, so an error is ignored.
         let _ = socket.send_to(&bytes, client);
     }
 }
@@ -88,8 +88,8 @@ fn answer(question: Message, addresses: Option<Vec<Ipv4Addr>>) -> Message {
                 addresses.into_iter().map(|ip| Record::from_rdata(asked.name().clone(), 1, RData::A(ip.into())));
             answer.add_answers(records);
         }
-        // For another type of record the answer is empty: NXDOMAIN would deny all records of the name (RFC 4074,
-        // section 4.2).
+        // For another type of record, the answer is empty, since NXDOMAIN would deny all records of the name (RFC
+        // 4074, section 4.2).
         (Some(_), _) => {}
         (None, _) => answer.metadata.response_code = ResponseCode::NXDomain,
     }

@@ -140,7 +140,7 @@ pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test binaries that run in parallel start at different ports.
+    // Test binaries that run in parallel start at different ports, which the process id chooses.
     let start = std::process::id().wrapping_mul(97) % COUNT;
     loop {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
@@ -163,7 +163,7 @@ impl Gateway {
         Self::start_by(keys, configuration, || (command(), Stdio::piped()))
     }
 
-    /// Starts a gateway whose addresses come from its environment, in place of those in the file.
+    /// Starts a gateway whose addresses come from its environment, in place of the addresses in the file.
     pub(crate) fn start_elsewhere(configuration: &str) -> Self {
         let nowhere = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let in_file = |_, _| whole(nowhere(), nowhere(), Keys::One, configuration);
@@ -242,8 +242,8 @@ impl Gateway {
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
-            // The text of EADDRINUSE on Linux. This is checked first, because the process ends for this reason too, and
-            // then another attempt is made instead of a panic.
+            // `os error 98` is EADDRINUSE on Linux. The log is checked first, because the process also ends for this
+            // reason, and the caller then makes another attempt.
             let taken = self.log().iter().any(|line| line.contains("os error 98"));
             if taken {
                 return false;
@@ -335,7 +335,8 @@ impl Gateway {
         }
     }
 
-    /// Returns the value of a sample, by its name and labels as they are written: `name{label="value"}`.
+    /// Returns the value of a sample, by its name and labels as they are written, such as `name{label="value"}`;
+    /// `None` if the metrics lack it.
     pub(crate) fn metric(&self, sample: &str) -> Option<u64> {
         let metrics = self.metrics();
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
@@ -445,7 +446,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // The process may have ended already.
+        // The process may have ended already, so an error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for successor in self.successors() {
@@ -455,7 +456,8 @@ impl Drop for Gateway {
             }
         }
         let log = self.output.written().lines.clone();
-        // A panic during a panic would abort the process with all other tests.
+        // A panic during a panic would abort the process with all other tests, so the log is printed, and the check
+        // below is left out.
         if thread::panicking() {
             let last = &log[log.len().saturating_sub(40)..];
             eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));

@@ -71,7 +71,7 @@ impl Response {
     }
 }
 
-/// Returns the value of the first field with this name, ignoring case.
+/// Returns the value of the first field with this name, ignoring case; `None` if there is no such field.
 pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) -> Option<&'headers str> {
     headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
@@ -242,7 +242,7 @@ impl Connection {
 
     /// Waits for bytes of the other side, and returns whether it has closed the connection without sending bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
-        // `WouldBlock` is a timeout of the read, not an end of the connection.
+        // `WouldBlock` is a timeout of the read, not an end of the connection, so it doesn't count.
         self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
     }
 

@@ -126,7 +126,8 @@ impl Connection {
         }
     }
 
-    /// Reads up to the end of the connection, and returns the code of the last GOAWAY frame.
+    /// Reads up to the end of the connection, and returns the code of the last GOAWAY frame; `None` without such a
+    /// frame.
     pub(crate) fn goes_away(&mut self) -> Option<u32> {
         let mut code = None;
         while let Ok(frame) = self.read() {

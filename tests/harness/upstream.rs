@@ -42,7 +42,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Returns the value of the first header field with this name.
+    /// Returns the value of the first header field with this name; `None` if there is no such field.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         http::find(&self.headers, name)
     }
@@ -143,7 +143,8 @@ impl Exchange {
         match self.stream.read(&mut [0; 1]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes instead of a close")),
-            // A peer that closes with unread bytes resets the connection (RFC 1122 section 4.2.2.13).
+            // A peer that closes with unread bytes resets the connection (RFC 1122 section 4.2.2.13), which counts as
+            // a close.
             Err(fault) if fault.kind() == io::ErrorKind::ConnectionReset => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -191,7 +192,7 @@ impl Upstream {
                     return;
                 }
                 let server = Arc::clone(&server);
-                // Tests break connections on purpose, and check the client's side.
+                // Tests break connections on purpose, and check the client's side, so errors are dropped.
                 thread::spawn(move || drop(serve(&server, &stream)));
             }
         });
@@ -289,7 +290,7 @@ fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
         if count == HEAD_LIMIT {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the request doesn't end"));
         }
-        // The rest of the head has not arrived yet.
+        // The rest of the head has not arrived yet, so the check is repeated.
         thread::yield_now();
     }
 }

@@ -136,7 +136,7 @@ fn report(name: &str, block: &str, page: &Page<'_>) -> Result<String, toml::de::
     };
     let (settings, mut diagnostics) = load_text(name, &text, &WithoutSecrets(page));
     if let Some(settings) = settings {
-        // Certificates are files on the reader's machine.
+        // Certificates are files on the reader's machine, so they are left out.
         Snapshot::build(&settings.without_certificates(), None, &mut diagnostics);
     }
     let is_told = is_whole || diagnostics.counts().0 > 0;
@@ -151,7 +151,7 @@ fn configurations_in_documents_load() {
         let shown: Vec<&str> =
             blocks.iter().filter(|(language, _)| *language == "toml").map(|(_, text)| *text).collect();
         let page = Page::of(&shown);
-        // `the_exchanges_in_the_documentation_agree_with_their_dialect` tests the file of exchanges.
+        // `the_exchanges_in_the_documentation_agree_with_their_dialect` tests the file of exchanges, so it is skipped.
         for block in shown.iter().filter(|block| !block.contains("[[exchange]]")) {
             held += 1;
             match report("cursorgate.toml", block, &page) {
@@ -281,7 +281,7 @@ fn help(command: &[&str]) -> String {
 fn subcommands(help: &str) -> impl Iterator<Item = &str> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let lines = listed.lines().take_while(|line| !line.is_empty());
-    // A line that is indented more deeply continues the text of the previous one.
+    // A line that is indented more deeply continues the text of the previous one, so it contains no name.
     let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help")
 }

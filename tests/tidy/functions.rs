@@ -2,7 +2,7 @@
 
 use super::code;
 
-/// The maximum number of lines of a function, from its name to its end.
+/// The largest number of lines of a function, from its name to its end.
 const LONGEST: usize = 60;
 
 #[test]

@@ -30,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The maximum number of files in a folder of these modules, without its index.
+/// The largest number of files in a folder of these modules, without its index.
 const MOST_FILES: usize = 8;
 
 /// Modules in which no two files import each other.
@@ -81,7 +81,7 @@ fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a 
             rest = group.trim_start();
             while !rest.is_empty() && !rest.starts_with('}') {
                 let after = read_tree(rest, &path, found).trim_start().trim_start_matches(',').trim_start();
-                // Any other text ends the group.
+                // Any other text ends the group, so the loop ends.
                 if after.len() == rest.len() {
                     break;
                 }

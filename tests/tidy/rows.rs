@@ -30,7 +30,7 @@ fn rows() -> Rows {
     for folder in FOLDERS {
         let mut found = Vec::new();
         files(&root().join(folder), "rs", &mut found);
-        // This file mentions rows, but contains no test of a row.
+        // This file mentions rows, but contains no test of a row, so it is skipped.
         for path in found.iter().filter(|path| !path.ends_with("tidy/rows.rs")) {
             let relative = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
             read(relative.trim_end_matches(".rs"), &fs::read_to_string(path).unwrap(), &mut rows);

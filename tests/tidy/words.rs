@@ -112,7 +112,7 @@ fn a_name_of_a_test_begins_with_its_subject() {
                 }
                 _ => {}
             }
-            // Attributes and comments may be in between.
+            // Attributes and comments may be between `#[test]` and the function, so they keep `is_test`.
             is_test = line.starts_with("#[test]")
                 || line.starts_with("#[tokio::test")
                 || (is_test && line.starts_with(['#', '/']));

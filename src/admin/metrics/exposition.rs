@@ -48,7 +48,8 @@ impl Exposition {
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        // `promtool` rejects counters with other names. Test: `promtool_accepts_every_family`.
+        // `promtool` rejects counters without the suffix `_total`, and other metrics with it, so debug builds panic on
+        // such names. Test: `promtool_accepts_every_family`.
         debug_assert_eq!(kind == MetricKind::Counter, name.ends_with("_total"), "{name} is a {word}");
         #[cfg(test)]
         self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
@@ -111,7 +112,7 @@ impl Samples<'_> {
         let labels = self.labels.iter().copied().zip(values.iter().copied()).chain(bound.map(|bound| ("le", bound)));
         for (index, (label, value)) in labels.enumerate() {
             let _ = write!(self.text, "{}{label}=\"", if index == 0 { '{' } else { ',' });
-            // The format escapes only these three characters in label values.
+            // The format escapes only these three characters in label values, so all others are written unchanged.
             for character in value.chars() {
                 match character {
                     '\\' => self.text.push_str("\\\\"),

@@ -101,7 +101,8 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
     for (name, help, value) in PEER_FAMILIES {
         let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
         for upstream in upstreams.clone() {
-            // Two host names may have the same address, whose series must be written only once.
+            // Two host names may have the same address, whose series must be written only once, so repeated addresses
+            // are removed.
             let mut peers = upstream.peers.all();
             peers.sort_by_key(|peer| peer.address);
             peers.dedup_by_key(|peer| peer.address);

@@ -23,15 +23,16 @@ use crate::{
     upstream::{CompiledOrder, ReadingError},
 };
 
-/// The size of a page whose order is checked.
+/// The size of the pages with which the fields of `sortable` are checked.
 const SORTED: u32 = 100;
 /// The size of a page that is requested with a range filter.
 const FILTERED: u32 = 5;
 
-/// The number of fields of `sortable` that are tried.
+/// The largest number of fields of `sortable` that are tried. Further fields aren't checked.
 const FIELDS: usize = 4;
 
-/// Returns the help for a wrong order: the order that the rows show.
+/// Returns the help for a wrong order: the order that the rows show, or the advice to remove `order` if they show
+/// none.
 pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> String {
     let mut learnt = Learnt::new(shape, rows.len());
     order::find(&mut learnt, &Sample::of(rows));
@@ -46,7 +47,8 @@ pub(in crate::learn) fn found_order(shape: ListShape, rows: Vec<Value>) -> Strin
 }
 
 impl Review {
-    /// Reports items that are not in the declared order, or that can't be compared as the configuration declares.
+    /// Reports items that are not in the declared order, that can't be compared as the configuration declares, or
+    /// whose ids are at fault.
     pub(super) fn check_order(&mut self, wide: &ReadPage) {
         let sorted = Arc::clone(self.list.dialect.default_sorted());
         let Some(fault) = self.judged(wide, &sorted) else { return self.check_opaque(wide) };
@@ -56,7 +58,8 @@ impl Review {
         let repeats = sort.is_some_and(|sort| sort.join.is_none() && sort.max_keys.is_none() && sort.body.is_none());
         match fault {
             // An upstream that reads only one of several sort parameters returns items that are not in the declared
-            // order. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
+            // order, so the help names the keys for several parameters. Test:
+            // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             AnswerFault::Order(_) if repeats => {
                 let message =
                     "the items are not in their declared order, which is asked for by a parameter for each key";
@@ -80,7 +83,7 @@ impl Review {
                     self.place_of(self.list.settings.id.as_ref().or(self.list.settings.dialect.response.id.as_ref()));
                 self.fault(at, said, "response.id is the member that tells items apart");
             }
-            // `check_size` and `check_cap` report sizes, with the key to change.
+            // `check_size` and `check_cap` report sizes, with the key to change, so they are ignored here.
             AnswerFault::Size(_) => {}
         }
     }
@@ -91,7 +94,8 @@ impl Review {
         judge(answer, asked, &sorted.order, self.list.dialect.paging()).err()
     }
 
-    /// Reports an opaque first key if no known comparison sorts the list by its values, in either direction.
+    /// Reports an opaque first key if no known comparison sorts the list by its values, in either direction. Pages
+    /// with fewer than 20 items are not checked.
     fn check_opaque(&mut self, wide: &ReadPage) {
         let order = Arc::clone(&self.list.dialect.default_sorted().order);
         let Some(key) = order.strong().first().filter(|key| key.kind == Kind::Opaque) else { return };
@@ -111,8 +115,8 @@ impl Review {
         }
     }
 
-    /// Reports fields of `sortable` by which the upstream doesn't sort, and fields with the same value in every item of
-    /// a page.
+    /// Reports fields of `sortable` by which the upstream doesn't sort, and fields with the same value in every item
+    /// of the first page, unless that page may be the whole list.
     pub(super) async fn check_sorts(&mut self) -> Result<(), ProbeHalt> {
         let fields = self.list.settings.sortable.clone();
         for field in fields.iter().filter(|field| field.value != "id").take(FIELDS) {
@@ -171,7 +175,8 @@ impl Review {
         let values: Vec<Option<&Value>> =
             rows.iter().map(|row| step_into(row, &format!("{}{pointer}", shape.item))).collect();
         let equal = values.iter().filter(|value| **value == values[0]).count();
-        // A tie run at the end of the list can be read as a whole, so clients get no 409.
+        // If the page is the whole list, its tie run can be read as a whole, so clients get no 409 and nothing is
+        // reported.
         let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(
@@ -182,7 +187,7 @@ impl Review {
         }
     }
 
-    /// Reports a range filter that the upstream refuses, or that has no effect.
+    /// Reports a range filter on the first key of the order that the upstream refuses, or that has no effect.
     pub(super) async fn check_filter(&mut self, wide: &ReadPage) -> Result<(), ProbeHalt> {
         let sorted = Arc::clone(self.list.dialect.default_sorted());
         let Some(filterable) = self.list.settings.filterable.first().cloned() else { return Ok(()) };
@@ -206,7 +211,8 @@ impl Review {
         let value = value.as_ref().map(Value::to_string).and_then(|raw| KeyValue::of_strong(&key.kind, raw.as_bytes()));
         let is_first = rows.first().and_then(|row| step_into(row, &pointer))
             == rows.get(middle).and_then(|row| step_into(row, &pointer));
-        // A filter by the value of the first item would not change the first item of the answer.
+        // A filter by the value of the first item would not change the first item of the answer, so no filter is
+        // tried.
         let (true, Some(value), false) = (has, value, is_first) else { return Ok(()) };
         let filter = Some(Arc::new(Filter::Compare { column: 0, comparison: onward, value: Some(value) }));
         let size = self.size(FILTERED);

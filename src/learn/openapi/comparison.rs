@@ -64,7 +64,7 @@ fn sizes(
     let default = own.default.as_ref().and_then(|text| text.parse::<usize>().ok());
     match default {
         Some(default) if default == count => agreed.push(format!("the default size {default}")),
-        // A list that is shorter than a page does not show the default size.
+        // A list that is shorter than a page does not show the default size, so no difference is reported for it.
         Some(default) if learnt.places.total.is_some() || count > default => {
             let total = learnt.places.total.as_ref().and_then(|place| base.seen.number(place));
             if count > default || total.is_some_and(|total| total > u64::try_from(count).unwrap_or(u64::MAX)) {
@@ -136,7 +136,7 @@ fn fields(
             found.push(("fields", format!("{} is a field", field.pointer), "no item that has it".to_owned()));
             continue;
         }
-        // A null does not contradict any type.
+        // A null does not contradict any type, so nulls are skipped.
         let other = values.into_iter().find(|value| !value.is_null() && !is_of(value, field.kind));
         match other {
             Some(value) => {
@@ -181,15 +181,15 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Completes a rank of which the answers show only some values: the document's list of values replaces it, if both have
-/// the same order.
+/// Replaces a rank with the document's list of values, if the answers show only some of these values, in the same or
+/// in the reverse order.
 fn complete_ranks(learnt: &mut Learnt, document: &DocumentedList) {
     let item = learnt.shape.item.clone();
     let mut completed = Vec::new();
     for (field, _) in learnt.order.iter_mut().flat_map(|order| &mut order.keys) {
         let ValueOrder::Rank(ranks) = &mut field.comparison else { continue };
         let Some(known) = document.field(&format!("{item}{}", field.pointer)) else { continue };
-        // A descending list shows the ranks in reverse order.
+        // A descending list shows the ranks in reverse order, so the reverse order is also accepted.
         let backwards: Vec<String> = known.choices.iter().rev().cloned().collect();
         let fitting = [known.choices.clone(), backwards].into_iter().find(|choices| {
             let places: Vec<Option<usize>> =

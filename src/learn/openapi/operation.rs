@@ -32,7 +32,7 @@ fn operations<'d>(reader: DocumentSchemas<'d>, method: &Method) -> Vec<FoundOper
     found.collect()
 }
 
-/// Returns the paths without parameters that have this method.
+/// Returns the path templates without parameters that have an operation with this method.
 pub(super) fn lists(reader: DocumentSchemas<'_>, method: &Method) -> Vec<String> {
     let all = operations(reader, method).into_iter().map(|found| found.template);
     all.filter(|template| !template.contains('{')).map(str::to_owned).collect()
@@ -125,7 +125,7 @@ fn add(own: &mut Vec<DocumentedParameter>, new: DocumentedParameter) {
 fn read<'d>(reader: DocumentSchemas<'d>, name: String, schema: &'d Value) -> DocumentedParameter {
     let text = |key: &str| reader.value(schema, key).and_then(text_of);
     let number = |key: &str| reader.value(schema, key).and_then(Value::as_u64);
-    // `exclusiveMaximum` is a number in OpenAPI 3.1, and a flag next to `maximum` in 3.0.
+    // `exclusiveMaximum` is a number in OpenAPI 3.1, and a flag next to `maximum` in 3.0. Both forms are read.
     let is_exclusive = reader.value(schema, "exclusiveMaximum") == Some(&Value::Bool(true));
     let below = number("exclusiveMaximum").or_else(|| number("maximum").filter(|_| is_exclusive));
     let maximum = below.map(|bound| bound.saturating_sub(1)).or_else(|| number("maximum"));
@@ -166,7 +166,7 @@ pub(super) fn answer<'d>(reader: DocumentSchemas<'d>, found: &FoundOperation<'d>
 
 fn json_schema(holder: &Value) -> Option<&Value> {
     let types = holder.get("content")?.as_object()?;
-    // The media type may have parameters, such as `charset`.
+    // The media type may have parameters, such as `charset`, so only its beginning is compared.
     let plain = types.iter().find(|(name, _)| name.starts_with("application/json"));
     let json = plain.or_else(|| types.iter().find(|(name, _)| name.contains("json") || *name == "*/*"))?;
     json.1.get("schema")

@@ -28,10 +28,11 @@ impl<'d> DocumentSchemas<'d> {
     /// Follows references within the document to the first value that isn't one. Returns `None` if a reference leads to
     /// another file, to a missing value, or in a circle.
     pub(super) fn resolved(self, mut value: &'d Value) -> Option<&'d Value> {
-        // References may be circular. Test: `references_in_a_circle_end`.
+        // References may be circular, so only a limited number is followed. Test: `references_in_a_circle_end`.
         for _ in 0..REFERENCES {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
-            // A pointer in a URI fragment is percent-encoded (RFC 6901, section 6). Other files are not read.
+            // A pointer in a URI fragment is percent-encoded (RFC 6901, section 6). References to other files have no
+            // result.
             let decoded = percent_encoding::percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
             value = self.root.pointer(&decoded)?;
         }
@@ -54,7 +55,7 @@ impl<'d> DocumentSchemas<'d> {
         found
     }
 
-    /// Returns the value of a key, from the first part of the schema that has the key.
+    /// Returns the value of a key, from the first part of the schema that has the key; `None` if no part has it.
     pub(super) fn value(self, schema: &'d Value, key: &str) -> Option<&'d Value> {
         self.parts(schema).into_iter().find_map(|part| part.get(key))
     }
@@ -71,12 +72,13 @@ impl<'d> DocumentSchemas<'d> {
         for part in self.parts(schema) {
             let named = match part.get("type") {
                 Some(Value::String(name)) => Some(name.as_str()),
-                // In OpenAPI 3.1 the type of a nullable value is a list that contains "null".
+                // In OpenAPI 3.1 the type of a nullable value is a list that contains "null", so the first other type
+                // is taken.
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).find(|name| *name != "null"),
                 _ => None,
             };
             match (named, part.get("format").and_then(Value::as_str)) {
-                // A part may have no type, such as one with only a description.
+                // A part may have no type, such as one with only a description. The next part is then read.
                 (None | Some("null"), _) => {}
                 (Some("integer"), _) => return DocumentedType::Integer,
                 (Some("number"), _) => return DocumentedType::Number,
@@ -99,8 +101,9 @@ impl<'d> DocumentSchemas<'d> {
         values.filter_map(text_of).collect()
     }
 
-    /// Returns the place of the array of items in an answer with this schema, and the fields of its items. Of several
-    /// arrays, an array with a usual name such as `data` is preferred, then the array whose items have the most fields.
+    /// Returns the place of the array of items in an answer with this schema, and the fields of its items; `None` if
+    /// the schema describes no array. Of several arrays, an array with a usual name such as `data` is preferred, then
+    /// the array whose items have the most fields.
     pub(super) fn items(self, answer: &'d Value) -> Option<(String, Vec<DocumentedField>)> {
         let mut arrays: Vec<(String, &Value)> = Vec::new();
         let mut waiting = vec![(String::new(), answer, 0)];

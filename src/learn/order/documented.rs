@@ -34,7 +34,7 @@ impl DocumentedSort {
             let texts: Vec<&str> = parameter.choices.iter().chain(own_texts).map(String::as_str).collect();
             match written(&parameter.name, &texts).or_else(|| beside(&parameter.name, document)) {
                 Some(form) => {
-                    // A choice such as `-createdAt` contains the word for a field. Test:
+                    // A choice such as `-createdAt` contains the word for a field, so the word is remembered. Test:
                     // `parameters_of_a_document_are_tried_first_and_verified_by_answers`.
                     own.words.extend(parameter.choices.iter().map(|choice| bare(&form, choice).to_owned()));
                     own.forms.push(form);
@@ -90,7 +90,7 @@ fn written(name: &str, texts: &[&str]) -> Option<SortGrammar> {
     None
 }
 
-/// Returns the grammar with a second parameter for the direction, if the document describes one.
+/// Returns the grammar with a second parameter for the direction; `None` if the document describes no such parameter.
 fn beside(name: &str, document: &DocumentedList) -> Option<SortGrammar> {
     let mut others = document.parameters.iter().filter(|other| other.name != name);
     let (own, (up, down)) = others.find_map(|other| Some((&other.name, directions(other)?)))?;

@@ -36,7 +36,7 @@ const WAYS: [(&str, [&str; 4]); 13] = [
 /// use the bare name of the field as their parameter.
 const TOGETHER: usize = 11;
 
-/// The indices of greater-or-equal and less-or-equal among the words of [`WAYS`].
+/// The index of greater-or-equal among the words of [`WAYS`]. The index of less-or-equal follows.
 const GTE: usize = 3;
 const LTE: usize = 2;
 /// The keys of `filter` in a dialect, in the order of the words of [`WAYS`].
@@ -129,7 +129,7 @@ async fn confirm(
         let answer = column.answer(learnt, session, &[setting]).await?;
         let rows = &answer.places;
         // An upstream that returns seconds but compares milliseconds omits some items that are equal to an inclusive
-        // bound. Test: `a_filter_that_leaves_out_equal_items_is_not_used`.
+        // bound. Such a filter is not used. Test: `a_filter_that_leaves_out_equal_items_is_not_used`.
         let is_complete = !is_inclusive || column.holds_all(&answer, place);
         let holds = is_complete
             && match (is_onward, rows.first(), rows.last()) {
@@ -187,7 +187,8 @@ impl Column {
             Some((field, descending)) => {
                 let is_ordered =
                     !matches!(field.comparison, ValueOrder::Language | ValueOrder::Rank(_) | ValueOrder::Boolean);
-                // The effect of a filter can only be seen if the values can be compared, and no range contains nulls.
+                // The effect of a filter can only be seen if the values can be compared, and no range contains nulls,
+                // so other columns are not tried.
                 if !is_ordered || field.nulls.is_some() {
                     return None;
                 }
@@ -211,7 +212,7 @@ impl Column {
             let value = match step_into(row, &pointer)? {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
-                // Objects, arrays and nulls can't be written in a query.
+                // Objects, arrays and nulls can't be written in a query, so a column with them is not tried.
                 _ => return None,
             };
             if values.last() != Some(&value) {

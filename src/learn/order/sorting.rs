@@ -72,7 +72,8 @@ pub(in crate::learn) async fn find(
     base: &Base,
     sample: &Sample,
 ) -> Result<(), ProbeHalt> {
-    // Few rows may be sorted by chance.
+    // Few rows may be sorted by chance, and lists that are read by POST have no such parameters, so neither is
+    // examined.
     if session.target.body.is_some() || sample.rows.len() < 6 {
         return Ok(());
     }
@@ -147,7 +148,8 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Finds the parameters that sort by the subject.
+    /// Finds the parameters that sort by the subject. Returns `None` if no known grammar does, or if too few requests
+    /// are left.
     async fn find(&self, learnt: &Learnt, base: &Base) -> Result<Option<SortGrammar>, ProbeHalt> {
         if self.session.left() <= KEPT + 4 {
             return Ok(None);
@@ -176,7 +178,8 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Tries the sort parameters that the document describes.
+    /// Tries the sort parameters that the document describes. Returns the first grammar that sorts by the subject;
+    /// `None` if none does.
     async fn described(&self, learnt: &Learnt) -> Result<Option<SortGrammar>, ProbeHalt> {
         for form in &self.documented.forms {
             if self.shows(learnt, form).await? {
@@ -242,7 +245,8 @@ impl Trial<'_> {
         Ok(names.first().copied().unwrap_or_default())
     }
 
-    /// Finds the spelling of a descending field, for a parameter that takes a field.
+    /// Finds the spelling of a descending field, for a parameter that takes a field; `None` if no spelling has an
+    /// effect.
     async fn direction(&self, learnt: &Learnt, name: &str) -> Result<Option<SortGrammar>, ProbeHalt> {
         let (values, others): (Vec<_>, Vec<_>) = WORDS.into_iter().enumerate().partition(|(at, _)| *at == 0);
         let mut waiting = values;
@@ -303,6 +307,7 @@ fn runs(learnt: &Learnt, seen: &SeenAnswer, pointer: &str) -> Option<order::Colu
 }
 
 /// Chooses the field to sort by: one with at least five values, by which the list is not already in ascending order.
+/// Returns `None` if there is no such field.
 fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
     let whole = order::whole(rows);
@@ -334,7 +339,7 @@ fn subject(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Opt
     Some(Subject::of(best, documented, order::run(rows, best, &whole).map(|run| run.descending)))
 }
 
-/// Returns the id as the field to sort by, because some lists sort only by it.
+/// Returns the id as the field to sort by, because some upstreams sort only by the id; `None` if the list has no id.
 fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Option<Subject> {
     let pointer = learnt.shape.id.clone().filter(|id| !id.is_empty())?;
     let rows = &sample.rows[..sample.first_stretch.min(sample.rows.len())];
@@ -346,7 +351,7 @@ fn by_id(learnt: &Learnt, sample: &Sample, documented: &DocumentedSort) -> Optio
 fn suggested(base: &Base) -> Vec<(&'static str, &'static str, &'static str)> {
     let text = base.seen.json.as_ref().map(Value::to_string).unwrap_or_default();
     let mut usual = vec![("sort={direction}{field}", "", "-"), ("ordering={direction}{field}", "", "-")];
-    // Answers of Spring Data have these members.
+    // Answers of Spring Data have these members, so its grammar comes first.
     if text.contains("totalElements") || text.contains("_embedded") {
         usual.insert(0, ("sort={field},{direction}", "asc", "desc"));
     }
@@ -421,7 +426,7 @@ async fn try_fields(
             let begins_null = nulls[usize::from(descending)] == Some(true);
             match found.filter(|run| run.descending == descending) {
                 Some(run) => both.push(run),
-                // A first page with nulls only shows no direction.
+                // A first page that has only nulls shows no direction, and does not contradict one, so it is accepted.
                 None if begins_null => {}
                 None => break,
             }
@@ -485,7 +490,7 @@ fn nulls_at(begins: [Option<bool>; 2], any: bool) -> Option<NullsAt> {
 }
 
 /// Adds a field to the grammar and to the sortable fields. If the order contains the field, corrects its description
-/// there.
+/// there. Leaves out ranks, and ids that are sorted by a language.
 fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, pointer: &str) {
     let is_id = learnt.shape.id.as_deref() == Some(pointer);
     if matches!(field.comparison, ValueOrder::Rank(_)) || is_id && field.comparison == ValueOrder::Language {
@@ -494,7 +499,7 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     let of_order =
         learnt.order.iter_mut().flat_map(|order| &mut order.keys).find(|(own, _)| own.pointer == field.pointer);
     if let Some((own, _)) = of_order {
-        // The weaker comparison is chosen, as in `order::run`.
+        // A language claims less than bytes, so it is chosen, as in `order::run`.
         if own.comparison == ValueOrder::Bytes && field.comparison == ValueOrder::Language {
             own.comparison = ValueOrder::Language;
         }

@@ -13,7 +13,8 @@ use crate::learn::{
 /// The largest number of items that is requested at once.
 const LARGEST: usize = 1_000;
 
-/// The largest answer that is requested, in bytes. The length is estimated from the size of items in the first answer.
+/// The largest answer that is requested, in bytes, as estimated from the size of the items in the first answer. Of
+/// larger items, fewer are requested, but at least 20.
 const LARGEST_ANSWER: usize = 2 << 20;
 
 /// The sizes that are tried after a larger one was refused or lowered to the default.
@@ -66,7 +67,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             } else {
                 format!("{count} items to {size}")
             });
-            // A refusal often contains the largest allowed size. Test:
+            // A refusal often contains the largest allowed size, so a suitable number in it is tried next. Test:
             // `an_upstream_that_refuses_unknown_parameters_is_learnt`.
             if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
                 sizes.push(named);
@@ -115,7 +116,7 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
 pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
     let facts = learnt.shape.facts(&base.seen);
     let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
-    // A number that is smaller than the number of items can't be the total.
+    // A number that is smaller than the number of items can't be the total, so it is ignored.
     match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
         Some(total) => total > count,
         // A round number is more likely a cap than the length of the list.
@@ -123,7 +124,8 @@ pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool 
     }
 }
 
-/// Returns the largest number in the body of a refusal that may be the cap: from `least` to less than `below`.
+/// Returns the largest number in the body of a refusal that may be the cap: from `least` to less than `below`. Returns
+/// `None` if there is no such number.
 fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
     let text = seen.json.as_ref()?.to_string();
     let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());

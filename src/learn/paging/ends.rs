@@ -77,7 +77,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     }
     sample.first_stretch = sample.rows.len();
     let paged = match &learnt.place {
-        // Some upstreams return a total only for requests with a page.
+        // Some upstreams return a total only for requests with a page, so such a request is sent.
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             let few = learnt.size.as_ref().and_then(|form| form.choices.first().copied());
             let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
@@ -128,7 +128,8 @@ async fn numbered(
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
-    // If the list fits into one page, no answer shows the flag of a page before the last one.
+    // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
+    // false.
     facts::confirm_flags(learnt, base, &seen, last > 0);
     let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
@@ -158,8 +159,8 @@ fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
     learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
 }
 
-/// Adds the rows of the recorded pages after the first one. Returns the length of the list if one of them is the last
-/// page.
+/// Adds the rows of the recorded pages after the first one. Returns the length of the list if one of these pages is
+/// the last one, otherwise `None`.
 async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
     let size = page_size(learnt);
     // A live list has no recorded requests, so the loop has no iterations.
@@ -183,7 +184,7 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
 struct Depth {
     /// The largest offset that may be requested; 0 if requests at deep offsets should end.
     reached: u64,
-    /// The length of the list, if its end was found.
+    /// The length of the list, if a search found its end; otherwise `None`.
     end: Option<u64>,
     /// The reason why no larger offset may be requested; empty if there is none.
     why: String,
@@ -246,7 +247,7 @@ async fn deep_enough(
             let end = from + u64::try_from(rows).unwrap_or(0);
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
         }
-        // Pages begin at multiples of the size.
+        // Pages begin at multiples of the size, so the offset is rounded down to one.
         from = from.saturating_mul(DEEPER) / u64::from(size) * u64::from(size);
     }
     if total.is_none_or(|total| total > most) {
@@ -304,7 +305,8 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
     Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() })
 }
 
-/// Returns the size of the pages with which the list is examined: at most 100, unless only certain sizes are allowed.
+/// Returns the size of the pages with which the list is examined: at most 100; the largest allowed size if only
+/// certain sizes are allowed; or the default size without a size parameter.
 fn page_size(learnt: &Learnt) -> u32 {
     let Some(form) = &learnt.size else { return learnt.default_size.max(1) };
     match form.choices.last() {
@@ -350,14 +352,14 @@ async fn follow(
             return Ok(());
         };
         let size = learnt.size.as_ref().map(|form| (form.slot.clone(), widest.asked.unwrap_or(100).to_string()));
-        // The parameters of a next URL may contain the size already.
+        // The parameters of a next URL may contain the size already. It is then not added again.
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
         let settings: Vec<Setting> = size.into_iter().chain(next).collect();
         seen = session.ask(&settings).await?;
         if !seen.is_recorded() {
             return Ok(());
         }
-        // Without a flag, only an empty page shows the end. Test:
+        // Without a flag, only an empty page shows the end. The rows are then the whole list. Test:
         // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
         if learnt.shape.count(&seen) == 0 {
             sample.is_whole = true;
@@ -405,7 +407,7 @@ fn check_ids(learnt: &mut Learnt, sample: &Sample) {
     let mut known = std::collections::BTreeMap::new();
     for row in &sample.rows {
         let own = crate::learn::prober::answer::step_into(row, &id).map(Value::to_string);
-        // An item that moves while the list is read may occur twice, with equal content.
+        // An item that moves while the list is read may occur twice, with equal content, so equal rows are one item.
         if let Some(before) = known.insert(own, row)
             && before != row
         {

@@ -13,7 +13,8 @@ use crate::learn::{
 };
 
 /// Finds the total: a number that is the same in answers of two sizes and not smaller than the number of their items.
-/// It must have a usual name, or be exactly the number of items in an answer with the whole list.
+/// It must have a usual name, or be exactly the number of items in an answer with the whole list. If no number is
+/// found, returns the number of items if an answer has the whole list, otherwise `None`.
 pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
     let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
     let asked = widest.asked.map(u64::from);
@@ -25,7 +26,8 @@ pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, w
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
         let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
-        // A number that is equal to the number of items in both answers may be the number of items in the page.
+        // A number that is equal to the number of items in both answers may be the number of items in the page, so it
+        // counts as the total only if it has a usual name.
         let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
             Some(rank) if is_steady => found.push((rank, fact, value)),
@@ -72,7 +74,7 @@ fn is_url(text: Option<&str>) -> bool {
 }
 
 /// Keeps the flags and the next link that show on the last page that no page follows, and removes the others.
-/// `has_others` is true if there are pages before the last one.
+/// `has_others` is true if there are pages before the last one; otherwise flags that aren't confirmed stay.
 pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer, has_others: bool) {
     let shown = if has_others { Certainty::Shown } else { Certainty::Likely };
     let flag = |seen: &SeenAnswer, place: &str| seen.at(place).and_then(|value| value.as_bool());
@@ -125,7 +127,7 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
     } else if past.is_success() && of_past.is_empty() {
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
     } else if past.is_success() && of_past == of_last {
-        // Some upstreams answer a page number after the end with the last page. Test:
+        // Some upstreams answer a page number after the end with the last page, which is noted. Test:
         // `a_last_page_repeated_past_the_end_is_learnt`.
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");

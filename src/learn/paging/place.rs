@@ -28,9 +28,9 @@ const REFERENCE: usize = 7;
 /// The beginning of an answer, compared with the reference: an answer from the beginning of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
-    /// At the item with this index.
+    /// The answer begins at the item with this index.
     At(usize),
-    /// At an item that is not in the reference.
+    /// The answer begins at an item that is not in the reference.
     Beyond,
     /// The upstream refuses the request, or returns no items.
     Nowhere,
@@ -195,7 +195,8 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
-    // Servers with nested parameters, such as Rack applications, refuse `page=2` together with `page[number]=2`.
+    // Servers with nested parameters, such as Rack applications, refuse `page=2` together with `page[number]=2`, so
+    // names with and without brackets are tried in separate requests.
     let is_bracketed = |name: &&str| name.contains('[');
     let kept = |names: &[&'static str]| -> Vec<String> {
         let new = names.iter().filter(|name| !is_bracketed(name) && !likely.iter().any(|own| own == *name));
@@ -223,7 +224,8 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     Ok(())
 }
 
-/// Returns the name among several that has an effect. All are tried in one request, then smaller groups (bisection).
+/// Returns the name among several that has an effect; `None` if none has. All are tried in one request, then smaller
+/// groups (bisection).
 async fn among(
     session: &Session,
     learnt: &Learnt,
@@ -259,7 +261,8 @@ async fn together(
     Ok(reference.begins(learnt, &session.ask(&settings).await?, value))
 }
 
-/// Tries names one by one, for upstreams that refuse unknown parameters.
+/// Tries up to [`SINGLES`] names one by one, for upstreams that refuse unknown parameters. Returns the first name with
+/// an effect; `None` if none has.
 async fn single(
     session: &Session,
     learnt: &Learnt,

@@ -49,8 +49,8 @@ pub(in crate::learn) async fn find(
             }
         }
     }
-    // An upstream that allows only certain sizes may honour none of the values in a batch. Test:
-    // `a_closed_set_of_page_sizes_is_learnt`.
+    // An upstream that allows only certain sizes may honour none of the values in a batch, so the likeliest name is
+    // tried with usual sizes. Test: `a_closed_set_of_page_sizes_is_learnt`.
     for name in likely.iter().take(1) {
         if choices(session, learnt, base, with, name).await? || given(session, learnt, base, name) {
             return Ok(());
@@ -174,7 +174,8 @@ async fn choices(
     if honoured.is_empty() {
         return Ok(false);
     }
-    // The default size is one of the allowed sizes. Test: `a_closed_set_of_page_sizes_is_learnt`.
+    // The default size is one of the allowed sizes, so it is added to them. Test:
+    // `a_closed_set_of_page_sizes_is_learnt`.
     honoured.extend(u32::try_from(base.ids.len()));
     honoured.sort_unstable();
     let evidence = format!("{name} gave these numbers of items and no other that was tried");

@@ -12,7 +12,7 @@ use crate::learn::{
     shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
 };
 
-/// The maximum length of a token in bytes.
+/// The largest length of a token in bytes. A longer text is not tried as a token.
 const LONGEST: usize = 4096;
 
 /// The largest number of names that are tried one by one, for upstreams that refuse unknown parameters.
@@ -70,7 +70,7 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
-    // Custom headers often begin with `X-`. Test: `tokens_in_a_response_header_are_learnt`.
+    // Custom headers often begin with `X-`, so the prefix is removed. Test: `tokens_in_a_response_header_are_learnt`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
 }
@@ -84,7 +84,7 @@ fn text_of(value: &Value) -> Option<String> {
 }
 
 /// Finds the parameter of a next URL that leads to the next page by itself. If there is none, tries all parameters of
-/// the URL together.
+/// the URL together. Returns `None` if these don't lead on either.
 async fn by_url(
     session: &Session,
     learnt: &Learnt,
@@ -93,7 +93,7 @@ async fn by_url(
     fact: &Fact,
     pairs: &[(String, String)],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
-    // A next URL repeats the parameters of the request, which don't lead to the next page. Test:
+    // A next URL repeats the parameters of the request, which don't lead to the next page, so they are left out. Test:
     // `tokens_in_a_next_url_are_learnt`.
     let is_sent = |name: &str, value: &str| {
         let own = session.target.fixed.iter().any(|(known, old)| known == name && old == value);
@@ -118,6 +118,7 @@ async fn by_url(
 }
 
 /// Finds the parameter that takes a token: likely and usual names together, then smaller groups of them (bisection).
+/// Returns `None` if no name leads to the next page.
 async fn by_token(
     session: &Session,
     learnt: &Learnt,
@@ -195,8 +196,8 @@ async fn leads_on(
     Ok(!found.is_empty() && found.iter().all(|id| !ids.contains(id)))
 }
 
-/// Finds the place of the previous page's link or token in the second answer. It is the place of the next page's, with
-/// `prev` or `previous` instead of `next`.
+/// Finds the place of the previous page's link or token in the second answer. The place has the same name as for the
+/// next page, with `prev` or `previous` instead of `next`.
 async fn add_previous(
     form: &mut PlaceForm,
     facts: &[Fact],
@@ -234,8 +235,7 @@ async fn add_previous(
         _ => None,
     };
     if let Some((name, _)) = leads_back.filter(|(_, text)| !text.is_empty()) {
-        // A dialect sends tokens of both directions in the same parameter. Another parameter for the previous page is
-        // not supported.
+        // A dialect sends the tokens of both directions in the same parameter, so only the place is recorded.
         *previous = Some(name);
     }
     Ok(())
@@ -268,7 +268,8 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
         more || is_next(fact)
             || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
     });
-    // If requests were not recorded, the list may still have pages. Test: `one_page_shows_no_way_to_the_next`.
+    // If requests were not recorded, the list may still have pages, so the finding stays open. Test:
+    // `one_page_shows_no_way_to_the_next`.
     if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
         let evidence = "no parameter that was tried changed where the answer begins";
         learnt.note(Certainty::Open, "next page", "none found", evidence);
@@ -283,7 +284,8 @@ fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]
 /// Returns the part of an absolute URL after `://`; `None` for a relative URL.
 #[must_use]
 pub fn after_scheme(url: &str) -> Option<&str> {
-    // A relative URL may contain another URL in its query. Test: `a_relative_link_may_have_a_url_in_its_query`.
+    // A relative URL may contain another URL in its query, so the text before `://` must be a scheme. Test:
+    // `a_relative_link_may_have_a_url_in_its_query`.
     url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#'])).map(|(_, rest)| rest)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::learn::prober::port::ProbeAnswer;
 
-/// The largest number of elements of an array that are searched for a relation.
+/// The largest number of elements of an array that are searched for a relation. Later elements are ignored.
 const MOST_LINKS: usize = 32;
 
 /// The status of the substitute for an answer that is not recorded. No server sends this status, so no step confuses
@@ -44,7 +44,7 @@ impl SeenAnswer {
 
     /// Returns whether an answer with this status can contain a list.
     pub(in crate::learn) fn is_success(&self) -> bool {
-        // Upstreams that page by `Range`, such as PostgREST, send a part of a list with 206.
+        // Upstreams that page by `Range`, such as PostgREST, send a part of a list with 206, so 206 is a success.
         matches!(self.status, 200 | 203 | 206)
     }
 
@@ -58,7 +58,8 @@ impl SeenAnswer {
         cursorgate_link::find_target(&self.headers, relation)
     }
 
-    /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`.
+    /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`. Returns
+    /// `None` if the answer has no value there.
     pub(in crate::learn) fn at(&self, place: &str) -> Option<Value> {
         if let Some(relation) = place.strip_prefix("link:") {
             return self.link(relation).map(Value::String);
@@ -70,7 +71,7 @@ impl SeenAnswer {
         }
         if place == "content-range:total" {
             let (_, total) = self.header("content-range")?.rsplit_once('/')?;
-            // An unknown length is `*` (RFC 9110, section 14.4).
+            // An unknown length is `*` (RFC 9110, section 14.4), for which `None` is returned.
             return total.trim().parse::<u64>().ok().map(Value::from);
         }
         step_into(self.json.as_ref()?, place).cloned()
@@ -88,8 +89,8 @@ pub(in crate::learn) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Returns the value at a JSON Pointer. A step such as `[rel=next]` leads to the element of an array whose member `rel`
-/// is `next`.
+/// Returns the value at a JSON Pointer; `None` if there is none. A step such as `[rel=next]` leads to the element of
+/// an array whose member `rel` is `next`.
 pub(in crate::learn) fn step_into<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     let mut found = value;
     for step in pointer.split('/').skip(1) {
@@ -111,8 +112,8 @@ pub(in crate::learn) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Returns the place and the text of a member that identifies an error. The text is short and has no digits, so it is
-/// probably the same for every page.
+/// Returns the place and the text of a member that identifies an error; `None` if the body has no such member. The
+/// text has at most 80 bytes and no digits, so it is probably the same for every page.
 pub(in crate::learn) fn telling_member(seen: &SeenAnswer) -> Option<(String, String)> {
     fn find(value: &Value, at: String, depth: usize) -> Option<(String, String)> {
         match value {

@@ -21,7 +21,7 @@ pub struct ProbeRequest {
     pub path: String,
     /// The query, encoded; empty without one.
     pub query: String,
-    /// The body of a request by POST.
+    /// The body of a POST; `None` for a GET.
     pub body: Option<String>,
     /// A header of the target that the caller leaves out of this request; `None` to send all headers.
     pub without: Option<HeaderName>,
@@ -83,7 +83,8 @@ impl Mailbox {
         self.0.replace(ProbeMail::Question(request));
         poll_fn(|_| match self.0.take() {
             ProbeMail::Answer(outcome) => Poll::Ready(outcome),
-            // The first poll finds the request, which `Suspended::poll` takes from the mailbox afterwards.
+            // The first poll finds the request, which `Suspended::poll` takes from the mailbox afterwards, so the
+            // request is put back.
             waiting => {
                 self.0.replace(waiting);
                 Poll::Pending

@@ -15,7 +15,7 @@ use crate::learn::{
 };
 use crate::upstream::UpstreamRequest;
 
-/// The number of times that a request is sent again after the upstream asks to wait.
+/// The largest number of times that a request is sent again after the upstream asks to wait. The session then ends.
 const PATIENCE: usize = 2;
 
 /// The longest wait that is accepted, in seconds. A longer one ends the session.
@@ -24,7 +24,7 @@ const LONGEST_WAIT: u64 = 60;
 /// The wait after a 429 without `Retry-After`, in seconds.
 const USUAL_WAIT: u64 = 5;
 
-/// The number of unrecorded requests after which the session ends.
+/// The largest number of requests without a recorded answer. Another one ends the session.
 const MOST_NOT_RECORDED: usize = 1_000;
 
 /// The characters of a query that are encoded. Brackets, `$`, `,`, `:` and `*` stay as they are, which keeps them
@@ -66,7 +66,7 @@ pub(in crate::learn) type Setting = (ProbeSlot, String);
 /// The reason why a prober can't send another request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::learn) enum ProbeHalt {
-    /// The allowed number of requests was sent.
+    /// The allowed number of requests was sent, or too many requests have no recorded answer.
     Budget,
     /// The upstream asks for a longer wait than [`LONGEST_WAIT`], or asks to wait more often than [`PATIENCE`] allows.
     Throttled(String),
@@ -144,8 +144,8 @@ impl Session {
         self.limits.requests.saturating_sub(self.sent())
     }
 
-    /// Returns the place of a parameter in requests: in the body for POST, in the query otherwise. A name with a slash
-    /// is a pointer.
+    /// Returns the place of a parameter in requests: in the body for POST, in the query otherwise. For POST, a name
+    /// that begins with a slash is a JSON Pointer.
     pub(in crate::learn) fn slot(&self, name: &str) -> ProbeSlot {
         match (&self.target.body, name.starts_with('/')) {
             (Some(_), true) => ProbeSlot::Body(name.to_owned()),
@@ -204,7 +204,8 @@ impl Session {
 
     fn request(&self, path: &str, settings: &[Setting]) -> ProbeRequest {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
-        // A parameter must not be sent twice: the upstream could read either value.
+        // A parameter must not be sent twice, since the upstream could read either value, so a setting replaces a
+        // fixed parameter.
         let overridden = |name: &str| settings.iter().any(|(slot, _)| *slot == ProbeSlot::Query(name.to_owned()));
         for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
             pairs.push((name, value));
@@ -229,7 +230,7 @@ impl Session {
     }
 
     async fn send(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
-        // Requests that differ only in their pauses are the same.
+        // Requests that differ only in their pauses are the same, so they share an answer.
         let is_same = |known: &ProbeRequest| ProbeRequest { pause: request.pause, ..known.clone() } == request;
         let known = self.known.borrow().iter().find(|(known, _)| is_same(known)).map(|(_, seen)| Rc::clone(seen));
         match known {
@@ -264,7 +265,8 @@ impl Session {
         Err(ProbeHalt::Budget)
     }
 
-    /// Counts a request as not recorded instead of sent, and returns the substitute for its answer.
+    /// Counts a request as not recorded instead of sent, and returns the substitute for its answer. Ends the session
+    /// if there are more than [`MOST_NOT_RECORDED`].
     fn miss(&self, request: ProbeRequest) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         *self.sent.borrow_mut() -= 1;
         *self.not_recorded.borrow_mut() += 1;
@@ -298,7 +300,7 @@ fn set(body: &mut Value, pointer: &str, text: &str) {
     let value = text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from);
     let mut at = body;
     for name in pointer.split('/').skip(1) {
-        // The document may describe members that the given body lacks.
+        // The document may describe members that the given body lacks, so they are added.
         if !at.is_object() {
             *at = Value::Object(serde_json::Map::new());
         }

@@ -21,7 +21,7 @@ struct ArchiveLog {
 
 #[derive(Deserialize)]
 struct Entry {
-    /// The duration of the exchange in milliseconds.
+    /// The duration of the exchange in milliseconds; `None` if the archive lacks it.
     time: Option<f64>,
     request: ArchivedRequest,
     response: ArchivedResponse,
@@ -81,7 +81,8 @@ pub struct ArchivedExchanges {
 ///
 /// Returns an error with the line and the column of the fault if the text isn't an archive.
 pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
-    // Some programs write a byte order mark, which JSON does not allow. Test: `exchanges_are_read_from_a_har_archive`.
+    // Some programs write a byte order mark, which JSON does not allow, so it is removed. Test:
+    // `exchanges_are_read_from_a_har_archive`.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let archive: Archive = serde_json::from_slice(text).map_err(|error| {
         // The message of `serde_json` for a wrong type contains the value, which may be a secret, so the message is not
@@ -103,7 +104,8 @@ pub fn read(text: &[u8], upstream: &str) -> Result<ArchivedExchanges, String> {
     Ok(read)
 }
 
-/// Returns the origin of a URL: whether it is https, the host and the port; `None` for other schemes.
+/// Returns the origin of a URL: `true` for https and `false` for http, the host, and the port. Returns `None` for
+/// other schemes.
 fn origin(url: &str) -> Option<(bool, String, u16)> {
     let (scheme, rest) = url.split_once("://")?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -125,7 +127,8 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     let (_, rest) = url.split_once("://")?;
     let target = rest.find(['/', '?']).map_or("/", |at| &rest[at..]);
     let path = target.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
-    // A 304 has no content (RFC 9110, section 15.4.5), because the list was in the browser's cache.
+    // A 304 has no content (RFC 9110, section 15.4.5), because the list was in the browser's cache, so the exchange is
+    // incomplete.
     let body = body(response.content).filter(|_| status != 304)?;
     let names = request.headers.iter().filter_map(|header| header.name.parse().ok());
     Some(RecordedExchange {
@@ -143,7 +146,7 @@ fn exchange(entry: Entry) -> Option<RecordedExchange> {
     })
 }
 
-/// Returns the decoded body; `None` if the body was not saved, or if its encoding is unknown.
+/// Returns the decoded body; `None` if the body was not saved, or if it can't be decoded.
 fn body(content: ArchivedContent) -> Option<Vec<u8>> {
     match (content.text, content.encoding.as_deref()) {
         (Some(text), Some("base64")) => BASE64_STANDARD.decode(text).ok(),

@@ -67,7 +67,7 @@ fn pages(asked: &SimulatedRequest) -> Answered {
     Answered::new(json!({ "data": slice(&rows, from, size), "total": rows.len() }))
 }
 
-/// Answers with pages of at most 100 items that can be sorted by any field, or with a single item.
+/// Answers with a page of at most 100 items, sorted by any field, or with a single item at the path of an item.
 fn sortable(asked: &SimulatedRequest) -> Answered {
     if let Some(id) = asked.path.strip_prefix("/api/items/") {
         return Answered::new(json!({ "id": id.parse::<u64>().unwrap() }));

@@ -52,7 +52,7 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     let mut agreements = usize::from(places.total.is_some()) + usize::from(!learnt.shape.items.is_empty());
     for key in others {
         let Some(place) = response.get(key).and_then(Value::as_str) else { continue };
-        // The first page has no link to a previous page.
+        // The first page has no link to a previous page, so a missing link is no contradiction.
         if base.seen.at(place).is_none() && key != "prev_url" {
             return None;
         }
@@ -66,7 +66,8 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     if !ends_alike(response, learnt) || !sorts_alike(table, learnt) || !filters_alike(table, learnt) {
         return None;
     }
-    // Without any agreement, two parameters with usual names and a bare array would fit many dialects.
+    // Without any agreement, two parameters with usual names and a bare array would fit many dialects, so at least one
+    // agreement is required.
     (agreements > 0).then_some(agreements)
 }
 

@@ -131,7 +131,7 @@ impl Killed<'_> {
             let other = Gateway::start(self.configuration);
             reached = self.items_of(&other, &job, until);
             peaks.push(at_work.peak_memory());
-            // The process is killed at any point of the job.
+            // The process is killed at whatever point of the job it has reached.
             drop(std::mem::replace(&mut at_work, other));
         }
         self.items_of(&at_work, &job, usize::MAX);

@@ -24,7 +24,7 @@ impl Place {
             Self::Directory(directory) => {
                 format!("\n[services.exports]\ndirectory = {:?}\n{exports}\n", directory.file("exports"))
             }
-            // With a short lease, the jobs of a killed process are taken over soon.
+            // With a short lease, the jobs of a killed process are taken over soon, so tests don't wait long.
             Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
         }
     }

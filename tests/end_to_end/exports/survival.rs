@@ -58,7 +58,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
         });
         assert!(moved >= reached, "{round}: {moved} after {reached}");
         reached = moved;
-        // The process is killed at any point of the job.
+        // The process is killed at whatever point of the job it has reached.
         drop(gateway);
         gateway = Gateway::start(&configuration);
     }

@@ -27,7 +27,7 @@ fn parameters_that_cannot_be_guessed_are_learnt_from_a_document() {
     let parameter = |name: &str, maximum: u64| json!({ "name": name, "in": "query", "schema": { "type": "integer", "maximum": maximum } });
     let list = json!({ "parameters": [parameter("anzahl", 100), parameter("blatt", 9_999)], "responses": {} });
     let document = json!({ "openapi": "3.1.0", "paths": { "/items": { "get": list } } }).to_string();
-    // Every JSON document is also a YAML document.
+    // A JSON document is also a YAML document, so the same text is read from both files.
     for name in ["openapi.json", "openapi.yaml"] {
         let file = directory.file(name);
         std::fs::write(&file, &document).expect("it is written");

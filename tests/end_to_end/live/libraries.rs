@@ -53,7 +53,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // The program may have ended by itself.
+        // The program may have ended by itself, so an error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -63,7 +63,8 @@ impl Drop for Follower {
 fn script(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/live").join(name);
     let place = environment("live").join(name);
-    // Node looks for packages next to the script. Tests that run at the same time write the same bytes.
+    // Node looks for packages next to the script, so the script is copied to their folder. Tests that run at the same
+    // time write the same bytes.
     let draft = place.with_extension(format!("{}.draft", std::process::id()));
     std::fs::copy(source, &draft).expect("make test-env has made the folder");
     std::fs::rename(draft, &place).expect("the folder can be written");

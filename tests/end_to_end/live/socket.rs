@@ -146,7 +146,8 @@ fn a_web_socket_client_chooses_the_page_to_watch() {
     assert_eq!((client.follow(), keeper.follow().name), ("patch".to_owned(), "patch".to_owned()));
     assert_eq!(client.page, get(&gateway, "/users?limit=3&sort=id&score__gte=100", &[]));
     drop(keeper);
-    // Pings are sent in addition to messages, and are answered by the library.
+    // Pings are sent in addition to messages. The library answers them, and the test waits until it has counted three
+    // more.
     let until = client.pings + 3;
     while client.pings < until {
         rows.change(|rows| rows[9].note.push('!'));

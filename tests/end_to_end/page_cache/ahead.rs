@@ -27,7 +27,8 @@ fn only_the_next_page_is_prefetched() {
         [(&KEPT, "/users?limit=10", false), (&with, "/users?limit=10", false), (&with, "/users?limit=10", true)]
     {
         let (gateway, before) = (start(setup, &upstream), upstream.count());
-        // The second page is made ahead under the spelling of the link.
+        // The second page is made ahead under the spelling of the link, so it is made twice for a client with another
+        // spelling.
         let twice = usize::from(spells);
         let begin = crate::harness::now();
         let mut connection = gateway.connect();

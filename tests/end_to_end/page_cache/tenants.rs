@@ -20,7 +20,7 @@ fn without_age(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let kept = |(name, _): &&(String, String)| !OF_CACHE.contains(&name.to_ascii_lowercase().as_str());
     let mut headers: Vec<_> = response.headers.iter().filter(kept).cloned().collect();
     headers.sort();
-    // The document of a problem contains the id of its request.
+    // The document of a problem contains the id of its request, so only the status is compared.
     if response.status >= 400 {
         return (response.status, Vec::new(), Vec::new());
     }

@@ -165,7 +165,7 @@ fn legacy_requests_have_one_limit_at_all_processes() {
 fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let (upstream, mut server) = (list(), StoreServer::start(flavour));
-        // The default time limit of gateways.
+        // This test uses the default time limit, not the long one of other tests.
         let shared = at(&server).replace(PATIENT, "");
         let [first, second] = [(); 2].map(|()| start(&upstream, FIVE, &shared));
         for client in ["stopped", "killed"] {
@@ -182,7 +182,7 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
                 for gateway in [&first, &second] {
                     let remaining = served(gateway, &format!("{client}-{other}"));
                     // The signal may take effect after the first requests, and after three failures a process counts
-                    // separately.
+                    // separately, so the first requests may be counted together.
                     let alone = if other < 5 { 3..=4 } else { 4..=4 };
                     assert!(alone.contains(&remaining), "{flavour:?} {client} {other}: {remaining}");
                 }
@@ -260,7 +260,7 @@ fn entries_of_rate_limits_in_the_store_do_not_name_clients() {
             assert!(!key.contains(secret) && !value.contains(secret), "{key}: {value}");
         }
     }
-    // A writer to the store can only free a client from its limit or lock the client out.
+    // A writer to the store can only free a client from its limit, or lock the client out with a valid value.
     for (value, status) in [("", 200), ("nonsense", 200), ("requests:720000000:5=99999999999999999999", 429)] {
         for key in &keys {
             let () = redis::cmd("SET").arg(key).arg(value).query(&mut server.client()).expect("it is set");
@@ -282,7 +282,7 @@ fn polite_clients_of_two_processes_are_served() {
     {
         for style in ["retry", "fields"] {
             let upstream = list();
-            // Each run has its own clients.
+            // Each run has its own prefix, so it has its own clients.
             let shared = format!("{}\nprefix = \"{style}-{}\"", at(&server), upstream.address.port());
             let route = format!("rate_limit = {{ {limits} }}");
             let [first, second] = [(); 2].map(|()| start(&upstream, &route, &shared));

@@ -19,8 +19,9 @@ use crate::harness::{
 /// The number of pages of a walk.
 const PAGES: usize = 20;
 
-/// Walks through 200 items, with pages from both processes in turn, and calls `event` before each page. Each walk has a
-/// different filter, so no process remembers the items of another walk. Returns the number of requests to the upstream.
+/// Walks a list of 200 items, with pages from both processes in turn, and calls `event` before each page. Each walk
+/// has a different filter, so no process remembers the items of another walk. Returns the number of requests to the
+/// upstream.
 fn alternate(gateways: [&Gateway; 2], upstream: &Upstream, mut event: impl FnMut(usize)) -> usize {
     let (before, mut seen) = (upstream.count(), Vec::new());
     let (mut target, mut number) = (Some(format!("/users?limit=10&walk={before}")), 0);
@@ -49,7 +50,7 @@ fn a_store_that_dies_stops_or_fills_up_costs_no_page() {
     };
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let mut server = StoreServer::start(flavour);
-        // The default time limit of gateways.
+        // This test uses the default time limit, not the long one of other tests.
         let shared = at(&server).replace(super::PATIENT, "");
         let [first, second] = [(); 2].map(|()| start(Keys::One, &upstream, &shared));
         let both = [&first, &second];
@@ -162,11 +163,11 @@ fn a_reload_changes_the_store() {
 /// The way in which a scripted server answers commands for items. It answers all other commands correctly.
 #[derive(Clone, Copy)]
 enum Script {
-    /// These bytes.
+    /// The server sends these bytes.
     Says(&'static [u8]),
-    /// These bytes, followed by the end of the connection.
+    /// The server sends these bytes, and closes the connection.
     Ends(&'static [u8]),
-    /// These bytes, followed by more bytes without end.
+    /// The server sends these bytes, followed by more bytes without end.
     Floods(&'static [u8]),
 }
 

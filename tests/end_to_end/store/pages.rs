@@ -171,7 +171,7 @@ fn the_page_cache_needs_only_the_documented_rights_of_the_store() {
     eventually("the other process learns of it", || (number(&second.get("/users")) > number(&made)).then_some(()));
 }
 
-/// Simultaneous requests for one page cause one look-up in the store.
+/// A hundred simultaneous requests for one page cause at most two look-ups in the store, and no upstream request.
 #[test]
 fn simultaneous_misses_make_one_request_to_the_store() {
     let (upstream, server) = (counting(), StoreServer::start(Flavour::Redis));
@@ -359,7 +359,7 @@ fn missing_or_restored_purge_numbers_cause_misses() {
 fn a_store_that_fails_costs_no_page() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
         let (upstream, mut server) = (counting(), StoreServer::start(flavour));
-        // The default time limit of gateways.
+        // This test uses the default time limit, not the long one of other tests.
         let shared = at(&server).replace(super::PATIENT, "");
         let both = [(); 2].map(|()| start(&upstream, &shared));
         let mut written = [0; 2];

@@ -7,8 +7,9 @@ const SCRIPT: &str = include_str!("../../../src/gateway/store/handle/rate.lua");
 /// The time after which a unit of a limit is available again, in microseconds. It is longer than the test takes.
 const UNIT: i64 = 600_000_000;
 
-/// Takes units of several limits. Each limit has a policy, the largest number of units, and the number to take. Returns
-/// for each limit whether its units were available, and the number that is left.
+/// Takes units of several limits. Each limit has a policy, the largest number of units, and the number to take. With
+/// `are_used`, the units are charged even if fewer are available. Returns for each limit whether its units were
+/// available, and the number that is left.
 fn change(client: &mut redis::Connection, key: &str, limits: &[(&str, i64, i64)], are_used: bool) -> Vec<(bool, i64)> {
     let mut command = redis::cmd("EVAL");
     command.arg(SCRIPT).arg(1).arg(key).arg(u8::from(are_used));

@@ -155,7 +155,7 @@ pub(crate) fn documented_rights() -> String {
 
 impl Drop for StoreServer {
     fn drop(&mut self) {
-        // The server may have ended already.
+        // The server may have ended already, so an error is ignored.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -14,7 +14,7 @@ use crate::{
 /// Serves a first page by the first gateway and the next page by the second one, which finds the cursor's item in the
 /// store. The filter of these pages is new, so no process remembers their items.
 fn share(first: &Gateway, second: &Gateway, upstream: &Upstream) {
-    // The first page's item may arrive late in the store.
+    // The first page's item may arrive late in the store, so the attempt is repeated.
     eventually("the other process finds the item", || {
         let (known, asked) = (questions(second, "hit"), look_ups(upstream));
         let page = first.get(&format!("/users?limit=10&share={}", upstream.count()));

@@ -45,7 +45,7 @@ impl<'a> Caller<'a> {
             }
             let mut configuration = builder.build().configure()?;
             configuration.set_use_server_name_indication(self.name.is_some());
-            // Some tests expect a certificate for another name.
+            // Some tests expect a certificate for another name, so the name is not verified.
             configuration.set_verify_hostname(false);
             Ok::<_, openssl::error::ErrorStack>(configuration)
         };

@@ -21,9 +21,9 @@ use crate::harness::PATIENCE;
 
 /// The way in which a server starts a connection.
 pub(crate) enum Greeting {
-    /// With this certificate, and the oldest and the newest of the offered versions of TLS.
+    /// The server has this certificate, and offers the versions of TLS from the oldest to the newest one.
     Certificate(Identity, SslVersion, SslVersion),
-    /// With this certificate, and only for clients with a certificate of this authority.
+    /// The server has this certificate, and accepts only clients with a certificate of this authority.
     Mutual(Identity, X509),
     /// The server is silent until the client closes the connection.
     Silence,
@@ -70,7 +70,7 @@ impl Secure {
                     return;
                 }
                 let (seen, greeting) = (Arc::clone(&own_seen), Arc::clone(&greeting));
-                // Failed handshakes are a part of the tests.
+                // Failed handshakes are a part of the tests, so their errors are dropped.
                 thread::spawn(move || drop(serve(&seen, &greeting, stream)));
             }
         });

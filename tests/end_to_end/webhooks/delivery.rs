@@ -120,7 +120,7 @@ fn an_endless_answer_is_cut() {
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
     receiver.answer(|_, exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")?;
-        // The gateway closes the connection long before the end.
+        // The gateway closes the connection long before the end, so the loop ends with an error.
         for _ in 0..100_000 {
             exchange.send(&[b'x'; 10_000])?;
         }
