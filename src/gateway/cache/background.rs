@@ -1,6 +1,6 @@
 //! Pages that are made in the background, while no request waits for them. A refresh makes a new page in place of a
 //! stale one that was served. A prefetch makes the page after a page that was served. The number of background pages is
-//! bounded, none begins under load, and all end with the process.
+//! bounded. No background page begins under load or while the process is stopping.
 //!
 //! A client's request finds a prefetched page like any other, or waits for it while it is being made. A prefetched page
 //! doesn't start another prefetch until a client has got it, so prefetching stays at most one page ahead of the client.
@@ -74,7 +74,8 @@ impl Drop for Refreshing {
     }
 }
 
-/// Starts a task that makes a new page in place of a stale one, unless such a task is already running.
+/// Starts a task that makes a new page in place of a stale one, unless such a task is already running. Under load, the
+/// refresh is counted as `dropped` instead.
 pub(super) fn refresh(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -98,8 +99,9 @@ pub(super) fn refresh(
     });
 }
 
-/// Starts a task that makes the page after the one that is about to be served. Without `prefetch` on the route, this
-/// does nothing.
+/// Starts a task that makes the page after `page`, which is about to be served. Does nothing without `prefetch` on the
+/// route, for a HEAD request, or if the next page is already kept or being made. Under load, the prefetch is counted as
+/// `dropped` instead.
 pub(super) fn prefetch(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
@@ -110,7 +112,7 @@ pub(super) fn prefetch(
     let (Some(cache), Some(pages), Some(next)) = (&call.list.page_cache, &owners.snapshot.pages, &page.next) else {
         return;
     };
-    // A client that sends only HEAD requests might never read the next page. Test:
+    // A client that sends only HEAD requests might never read the next page, so HEAD starts no prefetch. Test:
     // `only_the_next_page_is_prefetched`.
     if !cache.settings.prefetch || outcome.method == Some(Method::HEAD) {
         return;
@@ -119,7 +121,7 @@ pub(super) fn prefetch(
     let (_, key) = begin(call, Some(&query), cache, pages);
     let place = pages.find(key, &call.asked.headers, clock::instant());
     let is_kept = place.found.as_ref().is_some_and(|page| matches!(page.life.at(clock::instant()), PageUse::Fresh(_)));
-    // A client's request or an earlier background task has made the page or is making it.
+    // A client's request or an earlier background task has made the page or is making it, so no other task is needed.
     if is_kept || pages.flights.is_under_way(&flight(call, pages, &place)) {
         return;
     }
@@ -139,9 +141,10 @@ pub(super) fn prefetch(
 }
 
 /// Returns the query that the client will probably send for the next page. The spelling matters because it is part of
-/// the cache key. If the client's query has a cursor, the result is this query with the new cursor in its place. If it
-/// has none, the result is the query of the link. Returns `None` for a query with several cursors, and for a query
-/// without a cursor but with private parameters, which links leave out.
+/// the cache key. If the client's query has a cursor, the result is this query with the new cursor in its place. If the
+/// client's query has no cursor, the result is the query of the link. Returns `None` for a query with several cursors,
+/// and for a query without a cursor but with private parameters, which links leave out. Also returns `None` if the
+/// convention's cursor isn't in the query of the link.
 ///
 /// Example: for the query `cursor=a&limit=10` and a link with `limit=10&cursor=b`, the result is `cursor=b&limit=10`.
 fn next_query(call: ListCall<'_>, link: &str) -> Option<String> {
@@ -188,7 +191,7 @@ impl BackgroundRequest {
         })
     }
 
-    /// Makes the page, stores it, and counts the outcome.
+    /// Makes the page, stores it if it may be stored, and counts the outcome.
     async fn make(mut self, background: Background) {
         // The page gets the full time limit, not the rest of the client's.
         (self.asked.began, self.asked.now) = (clock::instant(), clock::unix_seconds());
@@ -198,7 +201,8 @@ impl BackgroundRequest {
         metrics.count_background(background.word(), ended, &outcome.counted);
     }
 
-    /// Makes the page and stores it. Returns the value of the outcome in metrics.
+    /// Makes the page, and stores it if it may be stored. Returns the outcome as a label value: `stored`, `not_stored`,
+    /// `failed` or `dropped`.
     async fn end(&self, outcome: &mut Outcome) -> &'static str {
         let (snapshot, route) = (&*self.snapshot, &*self.route);
         let Some(list) = &route.list else { return "dropped" };

@@ -39,18 +39,19 @@ pub(crate) struct KeptCall<'r> {
     pub(crate) fetcher: &'r Fetcher,
 }
 
-/// Returns the cache settings of the route and the cache of the process; `None` if the request must not use the cache.
-/// A request must not if it has an unknown header that could identify its client (`caller::is_known`), or if the client
-/// accepts none of the route's conventions.
+/// Returns the cache settings of the route and the cache of the process; `None` if the route doesn't cache pages, or if
+/// the request must not use the cache. A request must not use the cache if it has an unknown header that could identify
+/// its client (`caller::is_known`), or if the client accepts none of the route's conventions.
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
-    // The upstream may identify clients by headers other than the principal. Test:
-    // `pages_that_may_not_be_stored_are_not`.
+    // The upstream may identify clients by headers other than the principal, so a request with an unknown header
+    // doesn't use the cache. Test: `pages_that_may_not_be_stored_are_not`.
     let may =
         |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 
-/// Returns the cache as the request may use it, and the key of the page for the request with this `query`.
+/// Returns the cache with the scope and the storing rules of this request, and the key of the page that the request
+/// with this `query` asks for.
 pub(super) fn begin<'r>(
     call: ListCall<'r>,
     query: Option<&str>,

@@ -42,7 +42,7 @@ pub(crate) enum MadeResponse {
     Stored {
         page: Arc<StoredPage>,
         at: StoredPlace,
-        /// `true` if the upstream validated each answer with a 304.
+        /// `true` if the upstream validated each answer that lists items with a 304.
         is_validated: bool,
     },
     /// The response is only for this request: it must not be stored, or the page was purged while it was made.
@@ -63,13 +63,14 @@ pub(crate) enum FlightEnd {
 
 impl KeptCall<'_> {
     /// Makes the page, or waits for the concurrent request that makes it, for as long as the request has time left. The
-    /// shared store is searched before the page is made.
+    /// shared store is searched before the page is made. A page that recently turned out not to be storable is made at
+    /// once, without a wait or a search.
     ///
     /// # Errors
     ///
-    /// Returns the failure of this request, or `budget_exceeded` if its time is over.
+    /// Returns the failure of this request, or `budget_exceeded` if the request's time is over.
     pub(crate) async fn fly(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<FlightEnd, Failure> {
-        // The page recently turned out not to be storable, so a concurrent request would have nothing to share.
+        // The page recently turned out not to be storable, so this request makes it without waiting for others.
         if self.place.is_apart {
             return self.make(held, outcome).await.map(FlightEnd::Own);
         }
@@ -79,7 +80,7 @@ impl KeptCall<'_> {
         let joined = {
             let work = async {
                 // Another request may have stored the page since this request searched the memory and before it took
-                // the lead.
+                // the lead, so the memory is searched again.
                 if let Some((page, at)) = self.found_again() {
                     own = Some(Ok(FlightEnd::Shared(Arc::clone(&page))));
                     return Ok::<_, Infallible>(Flight::Stored(page, at));
@@ -125,7 +126,8 @@ impl KeptCall<'_> {
         time.saturating_sub(now.saturating_duration_since(self.call.asked.began))
     }
 
-    /// Returns a fresh page that was stored since this request searched the memory.
+    /// Returns a fresh page that was stored since this request searched the memory, with its place; `None` without such
+    /// a page.
     fn found_again(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
         let now = clock::instant();
         let place = self.kept.pages.find(self.place.first(), &self.call.asked.headers, now);
@@ -134,7 +136,7 @@ impl KeptCall<'_> {
         (is_new && matches!(page.life.at(now), PageUse::Fresh(_))).then(|| (Arc::clone(page), place.stored()))
     }
 
-    /// Returns the page that is in memory at `now`, even if the page is stale or old.
+    /// Returns the page that is in memory at `now`, even if the page is stale or old; `None` if there is no page.
     pub(crate) fn find_again(self, now: Instant) -> Option<Arc<StoredPage>> {
         self.kept.pages.find(self.place.first(), &self.call.asked.headers, now).found
     }
@@ -143,7 +145,7 @@ impl KeptCall<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the failure of the request.
+    /// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
     pub(crate) async fn make(self, held: &MemoryShare, outcome: &mut Outcome) -> Result<MadeResponse, Failure> {
         let begin = self.making_begins();
         let mut made = MadePage::default();
@@ -164,13 +166,14 @@ impl KeptCall<'_> {
                 self.put_elsewhere((&page, &at), &storage, begin);
                 Ok(MadeResponse::Stored { page, at, is_validated: made.is_validated })
             }
-            // The page was purged while it was made. Test: `a_page_that_is_made_during_a_purge_is_not_kept`.
+            // The page was purged while it was made, so only this request gets it. Test:
+            // `a_page_that_is_made_during_a_purge_is_not_kept`.
             None => Ok(MadeResponse::Apart(Served::Response(self.conditional(response)))),
         }
     }
 
     /// Returns 304 in place of a response that the client already has, according to `If-None-Match`. A POST request
-    /// always gets the response.
+    /// always gets the whole response.
     pub(crate) fn conditional(self, response: Response) -> Response {
         match self.call.asked.body {
             None => response.unless_matched(&self.call.asked.headers),
@@ -211,14 +214,15 @@ fn told(made: &Result<MadeResponse, Failure>) -> Flight {
     match made {
         Ok(MadeResponse::Stored { page, at, .. }) => Flight::Stored(Arc::clone(page), at.clone()),
         Ok(MadeResponse::Apart(_)) => Flight::Apart,
-        // Any other failure may concern only this request, for example its time limit.
+        // Any other failure may concern only this request, so each waiting request makes the page itself.
         Err(failure) => of_upstream(failure).map_or(Flight::Apart, Flight::Failed),
     }
 }
 
-/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): the upstream is unreachable,
-/// late or failing, or its answer is unreadable. Returns `None` for other failures, such as an upstream 4xx, which
-/// passes to the client. Test: `a_stale_page_is_served_where_the_upstream_fails`.
+/// Returns the code of a failure for which an old page may be served (RFC 5861 section 4): a problem with a status from
+/// 500 to 504, except `internal`. The upstream is then unreachable, late or failing, its answer is unusable, or the
+/// gateway lacks the time or the resources for the page. Returns `None` for other failures, such as an upstream 4xx,
+/// which passes to the client. Test: `a_stale_page_is_served_where_the_upstream_fails`.
 pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     match failure {
         Failure::Refused { problem, .. } if (500..=504).contains(&problem.status) && problem.code != Code::Internal => {
@@ -228,7 +232,8 @@ pub(crate) fn of_upstream(failure: &Failure) -> Option<&'static str> {
     }
 }
 
-/// Returns the lifetimes of a page. Each is the shorter of the route's setting and the answers' directive.
+/// Returns the lifetimes of a page. Each is the shorter of the route's setting and the answers' directive. If the page
+/// must not be served stale, both stale lifetimes are zero.
 fn life(settings: PageCacheSettings, storage: &PageStorage, made: Instant) -> PageLife {
     let shorter = |own: Duration, said: Option<u64>| said.map_or(own, |said| own.min(Duration::from_secs(said)));
     let stale = |own, said| if storage.may_be_stale { shorter(own, said) } else { Duration::ZERO };

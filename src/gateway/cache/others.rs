@@ -48,9 +48,9 @@ impl<'r> KeptCall<'r> {
         Some(SharedStamp { learnt: begin.learnt, places: store.places(self.subjects().into_iter().chain(tags)) })
     }
 
-    /// Returns the page that another process has made and its place, after storing the page in memory. If the memory
-    /// already has a page, only a fresh page replaces it. An old page is stored but not returned:
-    /// [`KeptCall::find_again`] finds it if no new page can be made. Test:
+    /// Returns the page that another process has made and its place, after storing the page in memory; `None` if the
+    /// store has no usable page. If the memory already has a page, only a fresh page replaces it. An old page is stored
+    /// but not returned: [`KeptCall::find_again`] finds it if no new page can be made. Test:
     /// `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
     pub(super) async fn find_elsewhere(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
         let (pages, headers) = (self.kept.pages, &self.call.asked.headers);
@@ -58,7 +58,7 @@ impl<'r> KeptCall<'r> {
         let asked = (&self.subjects()[..], self.kept.before);
         let (page, place) = store.find_page(pages, (self.place, headers), asked).await?;
         let used = page.life.at(clock::instant());
-        // The page in memory is as good as another page that isn't fresh.
+        // The page in memory is as good as another page that isn't fresh, so the page in memory stays.
         if self.place.found.is_some() && !matches!(used, PageUse::Fresh(_)) {
             return None;
         }
@@ -68,7 +68,7 @@ impl<'r> KeptCall<'r> {
     }
 
     /// Stores a page for other processes. The page isn't stored if the counter of purges wasn't known when its making
-    /// began: other processes couldn't tell whether the page has been purged.
+    /// began: other processes couldn't find out whether the page has been purged.
     pub(super) fn put_elsewhere(
         self,
         (page, at): (&StoredPage, &StoredPlace),

@@ -13,7 +13,8 @@ use crate::{
     upstream::request::headers::said_methods,
 };
 
-/// The largest number of paths that one write looks up, beginning with the longest path.
+/// The largest number of paths that one write looks up, beginning with the longest path. Lists at the remaining parent
+/// paths aren't purged.
 const MOST_SEGMENTS: usize = 32;
 
 /// Purges the pages of these subjects, including pages that are being made and pages of other processes. With a shared
@@ -28,13 +29,15 @@ pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[Pu
     }
 }
 
-/// Purges the pages of the lists that a forwarded request may have changed, if the request succeeded: the lists at its
-/// path and at each parent path. `PATCH /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call
-/// precedes the response to the client, so the client's next request finds no page from before the write. Test:
+/// Purges the pages of the lists that a forwarded write may have changed: the lists at its path and at each parent
+/// path. Does nothing for a request that only reads, or that the upstream answered with a 4xx or 5xx. `PATCH
+/// /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call precedes the response to the client,
+/// so the client's next request finds no page from before the write. Test:
 /// `pages_are_purged_by_route_by_tag_and_by_write`.
 pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
-    // A successful write may answer with a redirect to its result (RFC 9110 section 15.4.4).
+    // The answer to a successful write may be a redirect to its result, so a 3xx counts as success (RFC 9110 section
+    // 15.4.4).
     if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
         return;
     }
@@ -45,8 +48,8 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     };
     let lists: Vec<_> =
         ancestors(&target.normal_path).filter_map(|path| find(path).map(|route| (route, path))).collect();
-    // The upstream may treat another spelling, such as `/Users//5`, as the same path. The spelling doesn't determine
-    // the list of the route, so all lists of the route are purged.
+    // The upstream may treat another spelling, such as `/Users//5`, as the same path. The changed list of the route
+    // can't be found from that spelling, so all lists of the route are purged.
     let folded = folded(&target.normal_path);
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
     let is_other = other != target.normal_path;
@@ -62,7 +65,7 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
 /// method.
 fn may_write(asked: &RequestHeader) -> bool {
     let is_safe = |method: &[u8]| {
-        // Upstreams may ignore the case of a method. Test:
+        // Upstreams may ignore the case of a method, so `delete` counts as DELETE. Test:
         // `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
         let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
         method.is_ok_and(|method| method.is_safe())

@@ -36,7 +36,8 @@ pub(crate) async fn serve(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let directives = RequestDirectives::read(&call.asked.headers);
-    // The response to a request with `no-store` isn't stored (RFC 9111 section 5.2.1.5).
+    // The response to a request with `no-store` isn't stored (RFC 9111 section 5.2.1.5), so the request bypasses the
+    // cache.
     let usable = usable(call, owners).filter(|_| !directives.no_store);
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
@@ -127,7 +128,7 @@ async fn end(
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     let now = clock::instant();
-    // The look-up in the shared store may have put an old page into memory. Test:
+    // The look-up in the shared store may have put an old page into memory, so the memory is searched again. Test:
     // `a_stale_page_of_another_process_is_served_where_the_upstream_fails`.
     let elsewhere = match (&ended, &call.place.found) {
         (Ok(FlightEnd::Failed(_)) | Err(_), None) => call.find_again(now),
@@ -178,7 +179,8 @@ fn from_cache(
     used: CacheUse,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
-    // If the client reads slowly, the response keeps these bytes in memory after the cache has dropped the page.
+    // If the client reads slowly, the response keeps these bytes in memory after the cache has dropped the page, so the
+    // request takes memory for them.
     held.take(page.body.len())?;
     let ListCall { asked, list, .. } = call.call;
     outcome.counted.level = Some(page.level);

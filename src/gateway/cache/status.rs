@@ -28,7 +28,7 @@ pub(crate) enum CacheUse {
 pub(crate) enum MadeBecause {
     /// The cache has no page.
     Miss,
-    /// The kept page is too old.
+    /// The kept page is too old for the request.
     Old,
     /// The client requested a new page (`Cache-Control: no-cache`, for example).
     Asked,
@@ -38,7 +38,7 @@ pub(crate) enum MadeBecause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) is_stored: bool,
-    /// `true` if the upstream validated each answer with a 304.
+    /// `true` if the upstream validated each answer that lists items with a 304.
     pub(crate) is_validated: bool,
 }
 
@@ -57,7 +57,7 @@ impl CacheUse {
         }
     }
 
-    /// Returns the value of `Cache-Status`.
+    /// Returns the value of `Cache-Status`; `None` if the failure's code can't be part of a header.
     fn value(self) -> Option<HeaderValue> {
         let text = match self {
             Self::Hit(left) => format!("cursorgate; hit; ttl={}", left.as_secs()),

@@ -34,9 +34,9 @@ pub(crate) struct AnswerLinks {
     places: Option<LinkPlaces>,
     /// The rewriter of the body; `None` before the head has arrived, and if the body isn't rewritten.
     body: Option<BodyRewriter>,
-    /// The encoder of the rewritten body; `None` if the body is sent without compression. The upstream sends such a
-    /// body uncompressed, so without this encoder a client that accepts compression would get many times the bytes.
-    /// Test: `a_legacy_page_with_other_links_is_compressed`.
+    /// The encoder of the rewritten body; `None` if the body is sent without compression. The upstream sends a body
+    /// with links uncompressed, so without this encoder a client that accepts compression would get many times the
+    /// bytes. Test: `a_legacy_page_with_other_links_is_compressed`.
     coded: Option<CodedStream>,
 }
 
@@ -72,7 +72,8 @@ impl AnswerLinks {
         Some(Box::new(Self { map, places, body: None, coded: None }))
     }
 
-    /// Returns whether the body can contain links. If so, it must be requested without a content coding.
+    /// Returns whether the body can contain links. The request for such a body must exclude content codings, because
+    /// links in a compressed body can't be rewritten.
     pub(crate) fn are_in_bodies(&self) -> bool {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
@@ -113,7 +114,8 @@ impl AnswerLinks {
                     }
                 }
             }
-            // The rewritten body has a different length, different hashes and different byte ranges.
+            // The rewritten body has a different length, different hashes and different byte ranges, so the headers
+            // with these are removed.
             answer.remove_header(&header::CONTENT_LENGTH);
             for name in OF_BYTES {
                 answer.remove_header(name);

@@ -56,8 +56,8 @@ fn is_web_socket(session: &ServerSession) -> bool {
 ///
 /// # Errors
 ///
-/// Returns an error if the answer broke off after it had begun, or if the client has gone or has stopped reading. The
-/// caller must then close the connection.
+/// Returns an error if the exchange failed after the answer had begun, or if the client has gone or has stopped
+/// reading. The caller must then close the connection.
 pub(crate) async fn forward(
     gateway: &Gateway,
     session: &mut Session,
@@ -110,7 +110,7 @@ async fn fail(
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
     session.set_keepalive(None);
-    // After a switch of protocols, bytes on the connection belong to the new protocol, not to HTTP.
+    // After a switch of protocols, bytes on the connection belong to the new protocol, so no problem can be sent.
     let begun = session.response_written().is_some_and(|head| head.status == 101 || !head.status.is_informational());
     let Some(problem) = problem.filter(|_| !begun) else {
         context.outcome.code = Some(word);
@@ -150,7 +150,7 @@ async fn pass_recorded(
     }
     let passed = pass(gateway, session, forwarded, context, &peer).await;
     let status = session.response_written().map(|head| head.status);
-    // Among the informational statuses, only 101 is the final one of an exchange.
+    // Among the informational statuses, only 101 can be the last one of an exchange, so the others aren't recorded.
     call.status = status.filter(|status| *status == 101 || !status.is_informational()).map(|status| status.as_u16());
     call.bytes = session.body_bytes_sent();
     if let Err(RelayFault::Upstream(error)) = &passed {
@@ -205,7 +205,8 @@ async fn pass(
         let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
         let pause = match &relayed {
             Err(RelayFault::Again(pause)) => Some(*pause),
-            // A client that has got part of an answer can't get another answer.
+            // A client that has got part of an answer can't get another answer, so the request is repeated only if no
+            // answer has begun.
             Err(RelayFault::Upstream(error)) if session.response_written().is_none() => {
                 Flaw::of_error(error).and_then(|flaw| visit.retry(flaw, clock::instant(), deadline))
             }
@@ -273,7 +274,8 @@ async fn attempt(
 fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
     let session = session.as_downstream_mut();
-    // A write may have been carried out although its answer was lost. Test: `writes_are_sent_once`.
+    // A write may have been carried out although its answer was lost, so no other peer gets it. Test:
+    // `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
 }
 
@@ -292,7 +294,7 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let mut request = session.req_header().clone();
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.target(&target.path, &found.parameters, query);
-    // An intermediary sends its own version (RFC 9112 section 2.3).
+    // An intermediary sends its own version, not the client's (RFC 9112 section 2.3).
     request.set_version(Version::HTTP_11);
     request.set_raw_path(path.as_bytes())?;
     let upstream = &found.route.upstream;

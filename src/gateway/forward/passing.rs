@@ -45,7 +45,7 @@ pub(crate) struct PassedAnswer<'a> {
     pub asked: &'a RequestHeader,
     /// The route and the client of the request.
     pub forwarded: &'a Forwarded,
-    /// The cross-origin policy of the route.
+    /// The cross-origin policy of the route; `None` if the upstream decides.
     pub cross_origin: Option<&'a CrossOrigin>,
     pub gateway: &'a Gateway,
     /// The share of the memory budget that this request holds.
@@ -97,7 +97,7 @@ impl PassedAnswer<'_> {
     /// Purges the cached pages that the request may have changed. This happens before the client learns that the
     /// request succeeded.
     pub(crate) async fn purge(&self, status: StatusCode) {
-        // A legacy request for a page only reads, even with the method POST.
+        // A legacy request for a page only reads, even with the method POST, so it purges nothing.
         if self.forwarded.successor.is_none() {
             purge::after(self.snapshot, self.asked, &self.forwarded.target, status).await;
         }
@@ -186,7 +186,7 @@ impl PassedAnswer<'_> {
             return Ok(());
         }
         let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
-            // An answer to HEAD may have the length that an answer to GET would have.
+            // An answer to HEAD keeps its `Content-Length`, which is the length of an answer to GET.
             answer.headers.contains_key(name)
         });
         let can_have_body = self.asked.method != Method::HEAD
@@ -201,7 +201,7 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Adds `Deprecation`, `Sunset` and links to the answer to a legacy request.
+    /// Adds `Deprecation`, `Sunset`, links and `Vary` to the answer to a legacy request.
     fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
         let Some(list) = &found.route.list else { return Ok(()) };

@@ -6,13 +6,13 @@ use std::time::Duration;
 /// the same default (`MinRate=500`).
 const BYTES_A_SECOND: usize = 500;
 
-/// The upper bound on the time that a sender has left, and so on its silence. If the grace is longer, the grace is the
-/// bound.
+/// The longest time that a sender can have left, and so the longest silence. A longer grace replaces this bound.
+/// Received bytes don't raise the time beyond the bound.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// The time that a sender has left. A sender that only pauses stays within it; a sender that drips single bytes
-/// doesn't. For example, after a grace of 15 s, a client that sends 600 bytes a second may continue forever. A client
-/// that sends a byte every 5 s is cut off after the third byte.
+/// The time that a sender has left. A sender that only pauses now and then keeps enough time; a sender that drips
+/// single bytes doesn't. For example, with a grace of 15 s, a client that sends 600 bytes a second may continue
+/// forever. A client that sends a byte every 5 s is cut off after the third byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     left: Duration,

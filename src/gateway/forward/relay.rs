@@ -4,7 +4,8 @@
 //! - The head of an answer has `timeouts.first_byte`, counted from the end of the request.
 //! - A client's body, and an answer of known length, have `timeouts.whole` plus the time that their rate earns
 //!   ([`Patience`]).
-//! - An answer of unknown length may be a stream. It ends after a silence of `timeouts.first_byte`.
+//! - Any answer also ends after a silence of `timeouts.first_byte`. An answer of unknown length may be a stream, so it
+//!   has no other limit.
 //! - Event streams and upgraded connections may be silent for an hour.
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// The longest silence of WebSockets and event streams.
+/// The longest silence of WebSockets and event streams. A stream that is silent for longer is closed.
 pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// The reasons for which a client doesn't get a whole answer.
@@ -47,7 +48,7 @@ pub(crate) enum RelayFault {
 /// The progress of the request.
 #[derive(Debug)]
 enum Upload {
-    /// The body is arriving.
+    /// The body is arriving. The value is the time that the client has left.
     Sending(Patience),
     Sent,
     /// The upstream doesn't read the rest of the body. The value is the error of the failed write. The upstream's
@@ -58,7 +59,7 @@ enum Upload {
 /// The progress of the answer.
 #[derive(Debug)]
 enum Download {
-    /// The head hasn't arrived. The value is the time left for it.
+    /// The head hasn't arrived. The value is the time left for the head.
     Awaited(Duration),
     /// The body is arriving.
     Streaming {
@@ -69,17 +70,18 @@ enum Download {
         /// The time left by the rate of the body; `None` if the body's length is unknown.
         pace: Option<Patience>,
     },
-    /// The connection has switched to another protocol. The value is the time for which it may still be silent.
+    /// The connection has switched to another protocol. The value is the time for which the connection may still be
+    /// silent.
     Upgraded(Duration),
     Ended,
 }
 
-/// The longest answer that is read as one part, in bytes.
+/// The largest length of an answer that is read as one part, in bytes. A longer answer is counted with [`STREAMING`].
 const PART: u64 = 64 << 10;
 
-/// Additional memory in bytes that a longer answer is counted with: one part is written while the next one is read. In
-/// a measurement, a slow reader of 20 MB held 190 KiB. A request with this addition can't use the last
-/// quarter of `server.memory`. Test: `slow_readers_of_forwarded_answers_leave_room_for_others`.
+/// The memory in bytes that is counted for an answer longer than [`PART`]: one part is written while the next one is
+/// read. In a measurement, a slow reader of 20 MB held 190 KiB. A request with this addition can't use the last quarter
+/// of `server.memory`. Test: `slow_readers_of_forwarded_answers_leave_room_for_others`.
 const STREAMING: usize = 128 << 10;
 
 /// The state of one exchange between a client and an upstream.
@@ -179,8 +181,8 @@ impl Relay {
         }
     }
 
-    /// Returns the fault of an exchange that was silent for too long. A silent upgraded connection ends without a
-    /// fault, with `Ok(false)`.
+    /// Returns the fault of an exchange that was silent for too long. A silent upgraded connection, and an exchange
+    /// whose answer has ended, end without a fault, with `Ok(false)`.
     fn late(&self) -> Result<bool, RelayFault> {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
@@ -193,7 +195,7 @@ impl Relay {
         Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
     }
 
-    /// Returns the error that came first. If the upstream refused the body, that error explains why the answer broke
+    /// Returns the error that came first. If the upstream refused the body, the refusal explains why the answer broke
     /// off.
     fn cause(&self, error: FetchError) -> FetchError {
         match &self.upload {
@@ -227,7 +229,7 @@ impl Relay {
             Err(error) => error,
         };
         match error.root_etype() {
-            // The client sent bytes after its request, and one of them was read. This request is finished, but no later
+            // The client sent bytes after its request, and one of them was read. This request is complete, but no later
             // request can be read from the connection. Test:
             // `a_forwarded_request_is_answered_though_its_client_sends_on`.
             ErrorType::ConnectError if matches!(self.upload, Upload::Sent) => {
@@ -265,7 +267,7 @@ impl Relay {
         passing: &mut PassedAnswer<'_>,
     ) -> Result<bool, RelayFault> {
         match part {
-            // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
+            // HTTP/1.0 has no informational responses (RFC 9110 section 15.2), so the head is dropped.
             AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
             // The time limit of the head continues to run, because informational heads must not extend it. Test:
             // `informational_answers_that_drip_time_out`.
@@ -301,8 +303,8 @@ impl Relay {
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
-                // An upgraded connection ends only by being closed. Test:
-                // `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
+                // The body of an upgraded connection has no end that could be relayed, so the connection is closed
+                // instead. Test: `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
                 if ends && is_upgraded {
                     return Ok(false);
                 }
@@ -312,7 +314,7 @@ impl Relay {
             }
         }
         if let Download::Ended = self.download {
-            // The client gets the end of the answer now, although it may still be sending its body.
+            // The client gets the end of the answer now, although the client may still be sending its body.
             session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
@@ -329,7 +331,8 @@ impl Relay {
         Download::Streaming { silence, left: silence, pace }
     }
 
-    /// Restarts the time of silence after `bytes` bytes of the upstream.
+    /// Restarts the limit of silence after `bytes` bytes from the upstream. In an answer of known length, the bytes
+    /// also earn time.
     fn received(&mut self, bytes: usize) {
         match &mut self.download {
             Download::Streaming { silence, left, pace } => {
@@ -348,7 +351,8 @@ impl Relay {
     /// ends the answer, or the process is stopping.
     fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
         let asked = passing.asked;
-        // A client that waits for `100 Continue` but gets a final answer may or may not send its body.
+        // A client that waits for `100 Continue` but gets a final answer may or may not send its body, so the next
+        // bytes on the connection are ambiguous.
         let may_send = matches!(self.upload, Upload::Sending(_))
             && asked.headers.contains_key(header::EXPECT)
             && session.response_written().is_none();

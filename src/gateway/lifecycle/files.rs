@@ -39,8 +39,8 @@ impl ConfigurationFiles {
     /// mixture.
     pub(crate) fn have_changed(&mut self) -> bool {
         let now: FileVersions = self.read.keys().map(|path| (path.clone(), version(path))).collect();
-        // A file that has just changed might not be complete yet. Test:
-        // `a_change_is_reported_at_the_second_look_after_it`.
+        // A file that has just changed might not be complete yet, so a change is reported only after two calls have
+        // found the same versions. Test: `a_change_is_reported_at_the_second_look_after_it`.
         let is_quiet = now == self.seen;
         self.seen = now;
         is_quiet && self.seen != self.read

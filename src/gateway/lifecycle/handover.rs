@@ -22,7 +22,8 @@ use crate::gateway::runtime::{
     sockets::{SERVES, Sockets, UNDERSTOOD},
 };
 
-/// The time limit from the start of a successor to its report. Its configuration may name files that are slow to read.
+/// The longest time from the start of a successor to its report. A slower successor is killed. The configuration may
+/// name files that are slow to read.
 const START: Duration = Duration::from_secs(60);
 
 /// The number of the first descriptor that is passed on, according to `sd_listen_fds(3)`.
@@ -62,7 +63,7 @@ impl Successor {
     ///
     /// # Errors
     ///
-    /// Returns an error if the successor has ended since its report. In that case, this process continues to serve.
+    /// Returns an error if the successor has ended since its report. This process then continues to serve.
     pub(crate) fn release(mut self) -> io::Result<u32> {
         let id = self.process.id();
         // The service manager accepts notifications only from its main process. This process therefore names the
@@ -79,7 +80,7 @@ impl Successor {
 
     /// Kills the successor, and returns an error that includes `error`.
     fn end(mut self, error: &io::Error) -> io::Error {
-        // A process that has already ended can't be killed.
+        // A process that has already ended can't be killed, so a failure is ignored.
         let _ = self.process.kill();
         match self.process.wait() {
             Ok(status) => io::Error::other(format!("it does not serve ({status}): {error}")),
@@ -89,7 +90,7 @@ impl Successor {
 }
 
 /// Starts the command of this process again, and passes these descriptors on. The program's file may have been replaced
-/// by a new version since.
+/// with a new version since.
 fn spawn(passed: Vec<OwnedFd>) -> io::Result<Child> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().ok_or(io::ErrorKind::NotFound)?;

@@ -64,7 +64,8 @@ const LARGE: usize = 4 << 20;
 pub struct Vitals {
     /// The start of the process, in seconds since 1970.
     started: u64,
-    /// The name of this process among those that share a store. The name is random, so no two processes have the same.
+    /// The name of this process among those that share a store. The name is random, so two processes are very unlikely
+    /// to have the same name.
     identity: Arc<str>,
     in_flight: Arc<AtomicUsize>,
     /// The number of clients that have connected but haven't sent a request, plus the number of listener queues that
@@ -101,8 +102,8 @@ impl Default for Vitals {
     }
 }
 
-/// Returns a name that no other process has: 128 random bits in hexadecimal digits. If the system provides no random
-/// bytes, the name consists of the time and the process id.
+/// Returns a name that other processes are very unlikely to have: 128 random bits in hexadecimal digits. If the system
+/// provides no random bytes, the name consists of the time and the process id.
 fn identity() -> Arc<str> {
     let mut bytes = [0; 16];
     match getrandom::fill(&mut bytes) {
@@ -111,7 +112,8 @@ fn identity() -> Arc<str> {
     }
 }
 
-/// The stages of the process, in the order in which they follow one another.
+/// The stages of the process, in their order. A process never returns to an earlier stage, but may skip stages: a
+/// hand-over leads from `Serving` directly to `Succeeded`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Connections are accepted and kept open between requests.
@@ -146,7 +148,8 @@ impl Vitals {
         InFlight(Arc::clone(&self.expected))
     }
 
-    /// Returns whether the process is stopping. It still serves requests that arrive, but closes their connections.
+    /// Returns whether the process is stopping. A stopping process still serves requests that arrive, but closes their
+    /// connections.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.stage.borrow() > Stage::Serving
@@ -242,7 +245,7 @@ struct StopSignal(watch::Receiver<bool>);
 impl ShutdownSignalWatch for StopSignal {
     async fn recv(&self) -> ShutdownSignal {
         let mut told = self.0.clone();
-        // A dropped sender means that the process is ending.
+        // A dropped sender means that the process is ending, so an error stops the server too.
         let _ = told.wait_for(|stop| *stop).await;
         ShutdownSignal::GracefulTerminate
     }
@@ -297,7 +300,7 @@ impl SignalRuntime {
     ///
     /// # Errors
     ///
-    /// Returns an error if the signal can't be caught.
+    /// Returns an error if the runtime can't be created, or if the signal can't be caught.
     pub(crate) fn begin() -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let reload = {
@@ -317,7 +320,7 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Catches the remaining signals that don't end the process.
+    /// Catches SIGUSR1 and SIGALRM, which are logged and have no other effect.
     fn begin(reload: Signal, reloads: Option<Reloads>) -> std::io::Result<Self> {
         // By default each of these signals ends a process. Test: `signals_without_a_meaning_do_nothing`.
         Ok(Self { reloads, reload, user_1: signal(SignalKind::user_defined1())?, alarm: signal(SignalKind::alarm())? })
@@ -362,7 +365,8 @@ impl Succession {
         loop {
             self.wanted.recv().await;
             if std::process::id() == 1 {
-                // When the first process of a container ends, all other processes end too.
+                // When the first process of a container ends, all other processes end too. The first process therefore
+                // starts no successor.
                 tracing::error!("no successor: the container would end with this process. Replace the container");
                 continue;
             }
@@ -381,7 +385,7 @@ impl Succession {
 
 /// The servers of the process, and the state that its end needs.
 pub(crate) struct Servers {
-    /// The server of clients. After draining, it accepts no connections.
+    /// The server of clients. After the stage `Draining`, this server accepts no connections.
     pub gateway: Server,
     /// The server that runs until the process ends, while `gateway` finishes its requests. It contains the admin
     /// listener, which still answers health checks, and the work for which requests may wait.
@@ -413,14 +417,15 @@ pub(crate) fn run(
         let wanted = signal(SignalKind::user_defined2())?;
         take_over(&mut sockets)?;
         let (tell, told) = watch::channel(false);
-        // A dropped sender stops its server, but the companion must answer health checks to the end.
+        // A dropped sender stops its server, but the companion must answer health checks to the end, so its sender is
+        // kept.
         let (_never, untold) = watch::channel(false);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
         for (name, server, told) in [("gateway", gateway, told), ("companion", companion, untold)] {
             let ended = ended.clone();
             std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                 server.run(RunArgs { shutdown_signal: Box::new(StopSignal(told)) });
-                // The receiver may already have been dropped.
+                // The receiver may already have been dropped, so a failure is ignored.
                 let _ = ended.blocking_send(());
             })?;
         }
@@ -473,7 +478,8 @@ async fn until_the_end(
         ending = ends.next() => ending,
         successor = succession.next() => Ending::Succeeded(successor),
     };
-    // These duplicates would keep the sockets listening after their listeners have closed.
+    // `succession` owns duplicates of the sockets, which would keep the sockets listening after their listeners have
+    // closed.
     drop(succession);
     let (delay, grace) = {
         let server = &live.pin().server;
@@ -492,7 +498,7 @@ async fn until_the_end(
             vitals.enter_stage(Stage::Succeeded);
             tracing::info!(process, "handed over: each connection that is left ends with its next request");
             tokio::select! {
-                // A client may send one more request on an open connection. Test:
+                // A client may send one more request on an open connection, so the connections get time to end. Test:
                 // `the_old_process_finishes_its_requests_after_a_handover`.
                 _ = wait_for(grace, || clients() == 0) => true,
                 end = ends.next() => end != Ending::AtOnce,

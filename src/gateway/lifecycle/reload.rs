@@ -35,7 +35,7 @@ use crate::{
 /// The interval at which the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The number of results that are kept in addition to the last one.
+/// The largest number of results that are kept in addition to the last one. Older results are dropped.
 const EARLIER: usize = 9;
 
 /// The cause of a reload.
@@ -53,7 +53,7 @@ pub enum ReloadCause {
 }
 
 impl ReloadCause {
-    /// All causes of reloads, without the start.
+    /// All causes except the start.
     pub const LATER: [Self; 3] = [Self::Signal, Self::Change, Self::Admin];
 
     /// Returns the value of the cause in metrics and the log.
@@ -98,7 +98,7 @@ pub struct LastReload {
     ended: watch::Sender<Arc<ReloadResult>>,
     /// The results before the last one, latest first, at most [`EARLIER`].
     earlier: Mutex<VecDeque<Arc<ReloadResult>>>,
-    /// The time of the last successful reload, in seconds since 1970.
+    /// The time of the last successful reload, in seconds since 1970; the time of the start before the first one.
     succeeded_at: AtomicU64,
     /// The number of reloads by cause, in the order of [`ReloadCause::LATER`], and by success, with failures first.
     counts: [[AtomicU64; 2]; ReloadCause::LATER.len()],
@@ -150,7 +150,8 @@ impl LastReload {
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
     }
 
-    /// Returns the time of the last successful reload, in seconds since 1970.
+    /// Returns the time of the last successful reload, in seconds since 1970; the time of the start before the first
+    /// one.
     #[must_use]
     pub fn succeeded_at(&self) -> u64 {
         self.succeeded_at.load(Ordering::Relaxed)
@@ -197,7 +198,7 @@ impl Reloads {
         if self.last.is_running() {
             tracing::warn!("a reload is in progress: this one follows it");
         }
-        // A full channel means that a reload is already pending.
+        // A full channel contains an earlier request, whose reload serves this request too.
         let _ = self.wanted.try_send(cause);
     }
 
@@ -337,8 +338,8 @@ impl Reloader {
     fn reload(&mut self) -> ReloadOutcome {
         let environment = NotedEnvironment::new(&self.environment);
         let (settings, mut diagnostics) = config::load(&self.path, &environment);
-        // The files are recorded even if there are errors, because the next change of a file may correct these. Test:
-        // `a_change_of_the_file_is_noticed`.
+        // The files are recorded even if there are errors, because the next change of a file may correct the errors.
+        // Test: `a_change_of_the_file_is_noticed`.
         self.files = environment.into_files();
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))

@@ -1,4 +1,5 @@
-//! The renewal of certificates. Every two seconds their files are read, and those that have changed are put into use.
+//! The renewal of certificates. Every two seconds, the certificates' files are read, and the files that have changed
+//! are put into use.
 //!
 //! The contents are compared, not the times of changes. A switched link, as in Kubernetes, is therefore noticed like a
 //! file that is renamed into place. A separate thread reads the files, because a mount may hang.
@@ -27,7 +28,7 @@ pub struct RenewalCounts {
 }
 
 impl RenewalCounts {
-    /// Returns the number of renewals for each result.
+    /// Returns the number of renewals for each result: `renewed` and `failed`.
     pub fn counts(&self) -> [(&'static str, u64); 2] {
         [("renewed", self.renewed.load(Ordering::Relaxed)), ("failed", self.failed.load(Ordering::Relaxed))]
     }

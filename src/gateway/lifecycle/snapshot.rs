@@ -1,4 +1,5 @@
-//! A compiled configuration, with everything that a request needs. Compilation finds all faults of a configuration.
+//! A compiled configuration, with everything that a request needs. Compilation also finds the faults that need more
+//! than the settings themselves, such as an unusable certificate.
 //!
 //! The commands `check` and `run` build the same snapshot. A request takes the snapshot that is in force at its start,
 //! and keeps this snapshot until its end.
@@ -63,7 +64,7 @@ pub struct Snapshot {
     pub services: ServiceSettings,
     /// The certificate authorities that verify receivers of webhooks; `None` if the system's authorities do.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
-    /// The certificates for the connections to the database of exports; `None` without TLS.
+    /// The certificates for the connections to the database of exports; `None` without a database or without TLS.
     pub(crate) export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that GraphQL and MCP offer, with their descriptions.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read descriptions"))]
@@ -139,7 +140,7 @@ impl Snapshot {
     /// Compiles a configuration. Returns `None` if there are errors, all of which are in `diagnostics`. For unchanged
     /// routes and upstreams, the previous snapshot provides resolved addresses, learnt limits and counts.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        // The settings already have errors. The dialects are checked even so, to report all errors at once.
+        // The settings already have errors. The dialects are checked even so, to report their errors at the same time.
         if diagnostics.has_errors() {
             Dialect::check_all(settings, diagnostics);
             return None;
@@ -280,7 +281,8 @@ fn collector(settings: &Settings, upstreams: &[Option<Arc<Upstream>>]) -> Option
     Some(Collector::compile(traces, Arc::clone(upstream)))
 }
 
-/// Compiles the key of permits, and keeps the explanations of the previous snapshot.
+/// Compiles the key of permits, and keeps the explanations of the previous snapshot; `None` without
+/// `admin.explain_key`.
 fn explanations(settings: &Settings, previous: Option<&Snapshot>) -> Option<Explanations> {
     let key = settings.admin.as_ref()?.explain_key.as_ref()?;
     Some(Explanations::new(key, previous.and_then(|previous| previous.explanations.as_ref())))
@@ -324,7 +326,8 @@ fn listeners(
 
 /// Returns the memory budget: the previous one if `server.memory` is the same, and otherwise a new one.
 fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
-    // Requests in flight hold shares of the previous budget, which a new budget wouldn't count.
+    // Requests in flight hold shares of the previous budget, which a new budget wouldn't count. An unchanged budget is
+    // therefore kept.
     let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
     kept.map_or_else(
         || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::default_budget(memory_limit::memory()))),

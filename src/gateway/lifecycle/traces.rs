@@ -32,16 +32,19 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Bounds, Fetcher},
 };
 
-/// The largest number of spans in a batch.
+/// The number of spans at which a batch is exported. A batch can have more spans, because the spans of one request stay
+/// together.
 const BATCH: usize = 512;
 
-/// The time for which spans are gathered after the first span of a batch.
+/// The longest time for which spans are gathered after the first span of a batch. A batch of [`BATCH`] spans is
+/// exported earlier.
 const GATHERING: Duration = Duration::from_secs(1);
 
-/// The size limit of a collector's answer, in bytes.
+/// The largest size of a collector's answer, in bytes. An export with a larger answer counts as failed.
 const ANSWER: usize = 64 << 10;
 
-/// The longest time for which the end of the process waits for the last batch.
+/// The longest time for which the end of the process waits for the last spans. Spans that aren't exported by then are
+/// lost.
 const LAST_BATCH: Duration = Duration::from_secs(2);
 
 /// The path to which traces are sent (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>).
@@ -115,8 +118,8 @@ impl Exporter {
         }
     }
 
-    /// Waits for a span, and gathers the spans that follow within [`GATHERING`], up to a batch. Once the process is
-    /// ending, gathers only the spans that are already waiting. The batch is then empty if there are none.
+    /// Waits for a span, and gathers the spans that follow within [`GATHERING`], until there are [`BATCH`]. Once the
+    /// process is ending, gathers only the spans that are already waiting. The batch is then empty if there are none.
     async fn gather(&mut self) -> Vec<SpanData> {
         let mut batch = Vec::new();
         let mut until = None;
@@ -158,8 +161,8 @@ impl Exporter {
         }
     }
 
-    /// Returns an exporter to the collector of the configuration in force; `None` if this configuration has no
-    /// collector.
+    /// Returns an exporter to the collector of the configuration in force, or the reason that the exporter can't be
+    /// built; `None` if this configuration has no collector.
     fn exporter(&self) -> Option<Result<SpanExporter, String>> {
         let snapshot = self.live.pin();
         let traces = snapshot.traces.as_ref()?;

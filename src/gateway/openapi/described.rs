@@ -7,7 +7,7 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// The parameters that a convention can have.
+/// All parameters that a convention can have, in the order in which they are described.
 pub(super) const ROLES: [Role; 8] = [
     Role::Limit,
     Role::LimitBackward,
@@ -42,7 +42,7 @@ impl LinkStart {
     /// Returns how the links of a route begin.
     pub(super) fn of(route: &RouteSettings, server: &ServerSettings) -> Self {
         match () {
-            // A route with hosts answers only requests for these hosts.
+            // A route with hosts answers only requests for these hosts, so its links begin with one of them.
             () if route.public_url.is_some() || server.public_url.is_some() || !route.hosts.is_empty() => Self::Host,
             () if server.trusted_proxies.is_empty() => Self::Path,
             () => Self::Unknown,

@@ -71,10 +71,11 @@ pub(super) fn import(
     }
 }
 
-/// The largest number of schemas that one item may reach.
+/// The largest number of schemas that one item may reach. An item that reaches more is an error of the configuration.
 const MOST_COMPONENTS: usize = 1_000;
 
-/// The largest number of values in all schemas that are imported for one item.
+/// The largest number of values in all schemas that are imported for one item. More values are an error of the
+/// configuration.
 const MOST_VALUES: usize = 200_000;
 
 /// Components by name, and the references that lead out of the document.
@@ -86,8 +87,8 @@ pub(super) struct SchemaImport<'a> {
     /// `true` if the document uses OpenAPI 3.0, whose schemas aren't JSON Schema.
     old: bool,
     names: &'a mut Names,
-    /// The references found so far. Each has the name of its component in the gateway's document, and the schema that
-    /// is its target.
+    /// The references found so far, each with the name of its component in the gateway's document and with the schema
+    /// that is its target. A component without a schema allows any value.
     known: Vec<(String, String, Option<&'a LocatedTree>)>,
     /// The references whose targets aren't in the document.
     elsewhere: Vec<String>,
@@ -109,8 +110,8 @@ impl<'a> SchemaImport<'a> {
         }
     }
 
-    /// Imports the schemas that were referred to, and the schemas to which these refer. Returns an error message if
-    /// there are too many.
+    /// Imports the schemas that were referred to, and the schemas to which these refer. Returns the components and the
+    /// references out of the document, or an error message if there are too many schemas or values.
     pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
         let mut components: Vec<(String, Document)> = Vec::new();
         // An imported schema may add references to other schemas, so `known` grows during this loop.
@@ -127,8 +128,8 @@ impl<'a> SchemaImport<'a> {
         Ok((components, self.elsewhere))
     }
 
-    /// Returns a reference to the component for the target of `reference`. Without such a target in the document,
-    /// returns an empty schema, which allows any value.
+    /// Returns a reference to the component for the target of `reference`. If the document has no such target, returns
+    /// an empty schema, which allows any value.
     fn reference(&mut self, reference: &str) -> Document {
         let name = match self.known.iter().find(|(known, ..)| known == reference) {
             Some((_, name, _)) => name.clone(),
@@ -156,11 +157,12 @@ impl<'a> SchemaImport<'a> {
     fn schema(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         let Tree::Object(own) = &tree.value else {
-            // `true` and `false` are schemas in OpenAPI 3.1, but invalid in 3.0.
+            // `true` and `false` are schemas in OpenAPI 3.1, so they are copied. Any other value isn't a schema, and
+            // becomes the empty schema.
             return if matches!(tree.value, Tree::Boolean(_)) { self.copy(tree) } else { Document::Object(Vec::new()) };
         };
         if let Some(reference) = text(member(tree, "$ref")).filter(|_| self.old) {
-            // OpenAPI 3.0 ignores members beside `$ref`.
+            // OpenAPI 3.0 ignores members beside `$ref`, so only the reference is converted.
             return self.reference(reference);
         }
         let mut schema: Vec<(String, Document)> = Vec::with_capacity(own.len());
@@ -171,7 +173,8 @@ impl<'a> SchemaImport<'a> {
                     Some(Document::Object(mut members)) if !members.is_empty() => members.swap_remove(0).1,
                     _ => continue,
                 },
-                // In the new document, these keywords would change the meaning of references.
+                // In the new document, most of these keywords would change the meaning of references. `xml` doesn't
+                // concern JSON.
                 "$id" | "$anchor" | "$schema" | "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" | "xml" => continue,
                 _ if name.starts_with("x-") => continue,
                 "nullable" if self.old => continue,
@@ -240,7 +243,8 @@ impl<'a> SchemaImport<'a> {
                     for (meant, value) in mapping {
                         let said = text(Some(value)).unwrap_or_default();
                         let local = format!("#/components/schemas/{said}");
-                        // A mapping contains references or names of schemas (OpenAPI 3.0, Discriminator Object).
+                        // A mapping contains references or names of schemas (OpenAPI 3.0, Discriminator Object), so a
+                        // name is made into a reference.
                         let reference = if said.starts_with("#/") { said } else { local.as_str() };
                         if let Some(Document::Text(reference)) = self.reference(reference).member("$ref") {
                             named.push((meant.value.clone(), reference.as_str().into()));

@@ -31,9 +31,9 @@ use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
 use operation::exports;
 
-/// Returns the schema of a route's items from the upstream's document, and the schemas to which it refers. Returns
-/// `None` if the route names no document, or if the document has faults, which were reported when the snapshot was
-/// built.
+/// Returns the schema of a route's items from the upstream's document, and the schemas to which this schema refers, by
+/// name. Returns `None` if the route names no document, or if the document has faults, which were reported when the
+/// snapshot was built.
 pub(crate) fn item_schema(
     settings: &RouteSettings,
     list: &List,
@@ -70,7 +70,7 @@ pub struct OpenApi {
 struct RouteEntry {
     route: String,
     hosts: Vec<String>,
-    /// The paths of the services below this route's path, each with its path item.
+    /// The paths of exports below this route's path, each with its path item.
     below: Vec<(String, Document)>,
     /// The path in OpenAPI's syntax, such as `/users/{id}`.
     path: String,
@@ -102,15 +102,16 @@ impl OpenApi {
         Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
     }
 
-    /// Renders the document as JSON: for all routes, or only for those that answer under a host, which is in lower case
-    /// and without a port.
+    /// Renders the document as JSON: for the routes that answer under `host`, or for all routes if `host` is `None`.
+    /// The host is in lower case and without a port.
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
         let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
         let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
         let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
         // A document has each path only once. In the document of a host, the host's own route has precedence; in the
-        // document of all hosts, the route without hosts. Test: `each_host_sees_its_own_of_several_routes_on_one_path`.
+        // document of all hosts, the route without hosts has precedence. Test:
+        // `each_host_sees_its_own_of_several_routes_on_one_path`.
         let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
         let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
@@ -149,7 +150,7 @@ impl RouteEntry {
     }
 }
 
-/// Describes a route. A route without a list is described only by a sentence.
+/// Describes a route. A route without a list has a sentence in place of operations.
 fn describe(
     settings: &RouteSettings,
     whole: &Settings,

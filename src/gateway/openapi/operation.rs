@@ -66,7 +66,7 @@ impl DescribedRoute<'_> {
         let dialect = &self.list.dialect;
         let imported = imported::import(own, dialect.items_place(), dialect.item_place(), names, diagnostics);
         let Some(imported) = imported else { return (schema::any(), Vec::new()) };
-        // A schema that has a name in the upstream's document doesn't need another name.
+        // A schema that has a name in the upstream's document doesn't need another name, so its reference is returned.
         if imported.item.member("$ref").is_some() {
             return (imported.item, imported.components);
         }

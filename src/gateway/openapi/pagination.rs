@@ -55,7 +55,7 @@ impl<'a> NextCursor<'a> {
             None => name,
             // The extensions can name the body's own members, but not nested members.
             Some(member) if method == Method::Post && !member.contains(['/', '~']) => member,
-            // With such a parameter, clients would stop after the first page. Test:
+            // The extensions can't name this parameter: clients would stop after the first page. Test:
             // `envelopes_that_no_extension_can_describe_have_none`.
             Some(_) => return None,
         };
@@ -63,8 +63,8 @@ impl<'a> NextCursor<'a> {
     }
 }
 
-/// Returns the names of the members that lead to the link to the next page. Returns `None` for POST, and for envelopes
-/// that take cursors in request bodies.
+/// Returns the names of the members that lead to the link to the next page. Returns `None` for POST, for envelopes that
+/// take cursors in request bodies, and for envelopes without a link to the next page in the body.
 fn next_link<'a>(described: &DescribedRoute<'_>, method: Method, places: &'a EnvelopePlaces) -> Option<Vec<&'a str>> {
     let (_, own) = described.conventions().next()?;
     let is_by_url = method == Method::Get && !own.takes_cursors_in_body();
@@ -88,7 +88,8 @@ fn speakeasy(
             ("outputs", outputs),
         ]));
     }
-    // A path isn't a URL. Test: `links_are_named_where_they_are_urls_or_where_paths_have_a_name`.
+    // A path isn't a URL, so only links that begin with a host are named. Test:
+    // `links_are_named_where_they_are_urls_or_where_paths_have_a_name`.
     let link = next_link(described, method, places).filter(|_| described.links == LinkStart::Host)?;
     let outputs = Document::object([("results", results.into()), ("nextUrl", json_path(&link).into())]);
     Some(Document::object([("type", "url".into()), ("outputs", outputs)]))

@@ -1,4 +1,4 @@
-//! The responses of an operation: the page, and all problems.
+//! The responses of an operation: the page, 304 and redirects, the problems, and the upstream's refusals.
 
 use super::{
     described::{DescribedRoute, Method},
@@ -113,7 +113,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Describes the pages, and returns their schemas by name. `echoed` is the schema of the request's body, which some
-    /// envelopes repeat in the answer.
+    /// envelopes repeat in the answer; `None` if the route doesn't take POST.
     pub(super) fn describe(
         described: &DescribedRoute<'_>,
         item: &Document,
@@ -187,7 +187,8 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     Document::Object(responses)
 }
 
-/// Returns the names of the headers that answers of a route with rate limits have.
+/// Returns the names of the headers about rate limits that the route's answers have; empty for a route without rate
+/// limits.
 fn of_limits(described: &DescribedRoute<'_>) -> &'static [&'static str] {
     if described.is_limited { &["RateLimit-Policy", "RateLimit"] } else { &[] }
 }
@@ -198,7 +199,7 @@ fn of_legacy(list: &List) -> Vec<&'static str> {
     ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
 }
 
-/// Describes a response without a body.
+/// Describes a response by its headers. The body, if there is one, isn't described.
 fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
     let members = [("description", text.into()), ("headers", Document::Object(referred(headers)))];
     (status.to_owned(), Document::object(members))
@@ -289,7 +290,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
             let per_client = described.settings.concurrency.as_ref().is_some_and(|limits| limits.per_client.is_some());
             per_client || described.is_limited
         }
-        // Paths without a route have no operation, and services aren't routes.
+        // Paths without a route have no operation, and services aren't routes, so these codes aren't described here.
         Code::RouteNotFound
         | Code::OperationInvalid
         | Code::OperationTimeout

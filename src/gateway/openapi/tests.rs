@@ -121,7 +121,8 @@ fn limits_of_clients_are_described_where_there_are_any() {
     }
 }
 
-/// `info`, `servers` and the security schemes follow the configuration. Without its keys, they have default values.
+/// `info`, `servers` and the security schemes follow the configuration. Without security schemes in the configuration,
+/// the document has none.
 #[test]
 fn the_api_is_named_as_it_is_configured() {
     let routes = r#"

@@ -28,25 +28,28 @@ use crate::{
     pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
 };
 
-/// The maximum length of a logged path, in characters.
+/// The largest number of characters of a path in the log. A longer path is truncated.
 const PATH_LENGTH: usize = 1_024;
 
-/// The maximum length of a logged host, in characters: a DNS name of maximum length with a port.
+/// The largest number of characters of a host in the log, which is the length of the longest DNS name with a port. A
+/// longer host is truncated.
 const HOST_LENGTH: usize = 260;
 
-/// The outcome of a request. Dropping it writes the log line, so each request has exactly one line.
+/// The outcome of a request. Dropping this value counts the request and writes its log line, so each request has
+/// exactly one line.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The id of the request, which is also in its answer, its problem and its upstream requests.
     pub request_id: String,
-    /// The client's address: of the connection, or the address that trusted proxies name.
+    /// The client's address: the address of the connection, or the address that trusted proxies name; `None` until the
+    /// address is known.
     pub client: Option<IpAddr>,
     host: Option<String>,
     protocol: Option<Version>,
     /// The method; `None` until the request's head has been read.
     pub method: Option<http::Method>,
     pub path: String,
-    /// The id of `trace`, or without [`Self::trace`] the id of the trace that a trusted client names.
+    /// The id of [`Self::trace`], or without a trace the id that a trusted client names; `None` if there is neither.
     pub trace_id: Option<TraceId>,
     /// The trace of the request; `None` without `[traces]`.
     pub trace: Option<Arc<RequestTrace>>,
@@ -60,11 +63,11 @@ pub(crate) struct Outcome {
     pub forwarded: bool,
     /// The status that was sent; 0 if no status was sent.
     pub status: u16,
-    /// The problem code, or the reason that the response broke off.
+    /// The problem code, or the reason that the response broke off; `None` if there is neither.
     pub code: Option<&'static str>,
-    /// Details for the operator, for example the cause of a failure.
+    /// Details for the operator, for example the cause of a failure; `None` if there are none.
     pub detail: Option<String>,
-    /// The number of bytes of the body that were sent.
+    /// The number of bytes of the response's body that were sent.
     pub bytes: usize,
     /// The labels and numbers under which the metrics count the request.
     pub(crate) counted: Counted,
@@ -130,7 +133,7 @@ impl Outcome {
         self.path = shown(path, PATH_LENGTH);
     }
 
-    /// Records the host and the protocol of a request, as the client wrote them.
+    /// Records the host and the protocol of a request. A long host is shortened, and control characters are replaced.
     pub(crate) fn addressed(&mut self, host: Option<&[u8]>, protocol: Version) {
         self.host = host.map(|host| shown(host, HOST_LENGTH));
         self.protocol = Some(protocol);
@@ -150,7 +153,8 @@ impl Outcome {
     /// Returns the level of the log line.
     fn level(&self) -> Level {
         match (self.code, self.status) {
-            // A panic may follow a status of 200. Test: `own_faults_are_errors_and_other_failed_answers_are_warnings`.
+            // A panic may follow a status of 200, so the code has precedence over the status. Test:
+            // `own_faults_are_errors_and_other_failed_answers_are_warnings`.
             (Some("internal" | "panicked"), _) => Level::ERROR,
             // Either code may accompany a 200, if the answer broke off after its head had been sent.
             (_, 500..) | (Some("upstream_timeout" | "upstream_truncated"), _) => Level::WARN,
@@ -170,7 +174,7 @@ impl Outcome {
         self.counted.stragglers = page.notes.stragglers;
     }
 
-    /// Records the use of a range filter that didn't help.
+    /// Records the use of a range filter that didn't help; `None` if the filter helped, or if there was no filter.
     pub(crate) fn filtered(&mut self, futile: Option<FutileFilter>) {
         self.counted.futile_filter = futile.map(|futile| match futile {
             FutileFilter::InVain => "in_vain",
@@ -191,7 +195,7 @@ impl Outcome {
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };
-        // An upstream that is down fails every request. Test:
+        // An upstream that is down fails every request, so only the first failure is logged. Test:
         // `failures_of_the_upstream_are_warned_of_once_for_each_configuration`.
         if self.metrics.findings().note(word, self.detail.as_deref(), hint, clock::unix_seconds()) {
             tracing::warn!(
@@ -207,11 +211,12 @@ impl Outcome {
         }
     }
 
-    /// Logs, once for each route and configuration, that answers lack a fact. `key` is the dialect's key with the place
-    /// of the fact.
+    /// Logs, once for each route and configuration, that an answer lacks a fact. If answers lack several facts, only
+    /// the first is logged. `key` is the dialect's key with the place of the fact.
     pub(crate) fn tell_missing(&self, key: &'static str) {
         let (said, hint) = (format!("there is nothing at the place that {key} names"), format!("{key} of the dialect"));
-        // Every answer of such an upstream lacks the fact. Test: `a_missing_total_is_logged_once`.
+        // Every answer of such an upstream may lack the fact, so only the first one is logged. Test:
+        // `a_missing_total_is_logged_once`.
         if self.metrics.findings().note("facts", Some(&said), &hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",
@@ -243,7 +248,8 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
             (Some(code), _) => code,
-            // The status is the upstream's own. Test: `the_outcome_in_the_log_is_a_single_word`.
+            // The status of a forwarded answer is the upstream's own, so it doesn't select a word. Test:
+            // `the_outcome_in_the_log_is_a_single_word`.
             _ if self.forwarded => "forwarded",
             (None, 101 | 200..300) if let Some(service) = self.service => service,
             (None, 200) => "page",
@@ -292,7 +298,7 @@ impl Outcome {
             text("url.path", Some(self.path.clone())),
             text("server.address", self.host.clone()),
             text("client.address", self.client.map(|client| client.to_string())),
-            // The attribute contains only the version, such as `1.1`.
+            // The attribute contains only the version, such as `1.1`, so `HTTP/` is removed.
             text("network.protocol.version", self.protocol.map(|version| protocol(version)[5..].to_owned())),
             number("http.response.status_code", self.status.into()).filter(|_| self.status > 0),
             number("http.response.body.size", bytes),
@@ -303,7 +309,7 @@ impl Outcome {
             text("cursorgate.page_level", self.counted.level.map(str::to_owned)),
             number("cursorgate.upstream_requests", self.counted.upstream_requests.into()),
         ];
-        // Faults of clients aren't errors of a server's span.
+        // Faults of clients aren't errors of a server's span, so a span with the level INFO has no fault.
         let fault = (self.level() != Level::INFO).then_some(self.counted.word);
         trace.end(name, attributes.into_iter().flatten().collect(), fault, ended);
     }

@@ -20,8 +20,8 @@ use crate::{
     upstream::Dialect,
 };
 
-/// The largest number of answers that are recorded. A search may read more, but the first ones are enough for an
-/// explanation.
+/// The largest number of answers that are recorded. A search may read more answers. The later answers aren't recorded,
+/// because the first ones are enough for an explanation.
 const MOST: usize = 16;
 
 /// The facts about the answers for one page.
@@ -90,7 +90,8 @@ impl RefusalEvidence {
         self.ignored_sizes().is_some()
     }
 
-    /// Returns two requested sizes, and the number of items that the upstream returned for both.
+    /// Returns two requested sizes, and the number of items that the upstream returned for both; `None` if no two
+    /// answers show that the size is ignored.
     fn ignored_sizes(&self) -> Option<(u32, u32, usize)> {
         let size = |shown: &ShownAnswer| shown.slice.size().0;
         self.shown.iter().enumerate().find_map(|(index, one)| {
@@ -119,7 +120,7 @@ impl RefusalEvidence {
         Some(format!("asked for {one} and for {other} items and got {items} both times: {asks}"))
     }
 
-    /// Explains an empty first page, if a later page has items.
+    /// Explains an empty first page if a later page has items; `None` otherwise.
     fn wrong_first_page(&self, dialect: &Dialect) -> Option<String> {
         let has_later = self.shown.iter().any(|shown| shown.items > 0 && shown.slice.begins() > Offset(0));
         let is_empty = |shown: &&ShownAnswer| shown.items == 0 && shown.slice.begins() == Offset(0);
@@ -138,7 +139,8 @@ impl RefusalEvidence {
         })
     }
 
-    /// Explains two requests for different places whose answers begin with the same item.
+    /// Explains two requests for different places whose answers begin with the same item; `None` if there are no two
+    /// such requests.
     fn same_items(&self, dialect: &Dialect) -> Option<String> {
         let (one, other) = self.shown.iter().enumerate().find_map(|(index, one)| {
             let (first, _) = one.ends?;
@@ -186,7 +188,7 @@ impl RefusalEvidence {
         ))
     }
 
-    /// Summarizes the answers, for a refusal without one visible cause.
+    /// Summarizes the answers, for a refusal without one visible cause; `None` without answers.
     fn sum(&self) -> Option<String> {
         let least = self.shown.iter().map(|shown| shown.slice.begins().0).min()?;
         let most = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;

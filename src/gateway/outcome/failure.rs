@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     Refused {
         /// The problem that the client gets.
         problem: Box<Problem>,
-        /// The detail for the log.
+        /// The detail for the log; `None` if the log needs only the problem's code.
         detail: Option<String>,
     },
     /// The upstream refused the request. Its answer passes to the client unchanged.
@@ -52,7 +52,7 @@ impl Failure {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
     }
 
-    /// Adds the link to the first page (`restart`). A failure that passes has no link.
+    /// Adds the link to the first page (`restart`). An upstream's refusal that passes to the client gets no link.
     #[must_use]
     pub(crate) fn with_restart(mut self, url: String) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
@@ -61,8 +61,8 @@ impl Failure {
         self
     }
 
-    /// Removes the links, which answers to POST don't have. `cursor` is the name of the client's cursor parameter, if
-    /// there is one.
+    /// Removes the links, which answers to POST don't have. `cursor` is the name of the client's cursor parameter;
+    /// `None` if the convention has no such parameter.
     #[must_use]
     pub(crate) fn without_links(mut self, cursor: Option<&str>) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
@@ -116,7 +116,8 @@ impl Failure {
         if code.has_status(status) {
             problem.status = status;
         }
-        // The upstream knows when it will be available again. Test: `a_server_errors_retry_after_is_kept`.
+        // Only the upstream can estimate when it will be available again, so its `Retry-After` is kept. Test:
+        // `a_server_errors_retry_after_is_kept`.
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
@@ -131,8 +132,8 @@ impl Failure {
         if !OF_PARAMETERS.contains(&status) {
             return self;
         }
-        // The first slice or page, an item and a count name no place in the list that the upstream could refuse. Test:
-        // `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
+        // The first slice or page, an item and a count name no place in the list that the upstream could refuse, so
+        // refusals of these pass to the client. Test: `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
         let (code, said) = match fetch {
             Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
                 Code::TooDeep,
@@ -154,7 +155,8 @@ impl Failure {
         Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
     }
 
-    /// Returns the failure for a refusal of the core. `nearest` returns the link to an estimated offset.
+    /// Returns the failure for a refusal of the core. `nearest` returns the link to an estimated offset, or `None` if
+    /// the client's convention can't express that link.
     pub(crate) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
         let with_nearest = |code, said: &str, place| {
             let mut problem = Problem::new(code, said);

@@ -1,9 +1,9 @@
 //! Metrics: a set of counters and histograms for each route and each upstream. Relaxed atomic additions update them
 //! without a lock.
 //!
-//! Label values are closed sets. Route names come from the configuration, all other values from the tables in
-//! `families`. Counters and their history survive a reload as long as the configuration has a route or upstream with
-//! the same name.
+//! Label values are closed sets. The names of routes and upstreams come from the configuration, all other values from
+//! the tables in `families`. Counters and their history survive a reload as long as the configuration has a route or
+//! upstream with the same name.
 
 pub(crate) mod exports;
 mod families;
@@ -40,36 +40,38 @@ pub(crate) struct Counted {
     /// The outcome: `page`, `forwarded`, the code of a problem, or another word of `Outcome::word`.
     pub word: &'static str,
     pub level: Option<&'static str>,
-    /// The reason that the page isn't proven.
+    /// The reason that the page isn't proven; `None` for a proven page, or without a page.
     pub unproven: Option<&'static str>,
-    /// The reason that the declared order couldn't be used.
+    /// The reason that the declared order couldn't be used; `None` if the order was used, or if no order is declared.
     pub lowered: Option<&'static str>,
-    /// The use of a range filter that didn't help.
+    /// The use of a range filter that didn't help; `None` if the filter helped, or if there was no filter.
     pub futile_filter: Option<&'static str>,
-    /// The reason that the answers didn't make a page.
+    /// The reason that the answers didn't make a page; `None` if they did, or if there were no answers.
     pub refusal: Option<&'static str>,
-    /// The distance in items between the estimated and the actual position of the page.
+    /// The distance in items between the estimated and the actual position of the page; `None` if the positions are
+    /// equal, or if there was no estimate.
     pub drift: Option<i64>,
     /// The number of cursor marks that were found out of order.
     pub stragglers: u32,
     pub upstream_requests: u32,
     /// The number of stored answers that the upstream validated with a 304.
     pub validated: u32,
-    /// The way in which the page cache was used.
+    /// The way in which the page cache was used; `None` if the request didn't concern the cache.
     pub cache: Option<&'static str>,
     /// `true` if the page was stored in the page cache.
     pub stored: bool,
-    /// The source of the pivot's sort keys.
+    /// The source of the pivot's sort keys; `None` if there was no pivot.
     pub pivot: Option<&'static str>,
-    /// The verdict on the observed answer.
+    /// The verdict on the observed answer; `None` if no answer was observed.
     pub observed: Option<&'static str>,
-    /// The reason that the answer wasn't observed.
+    /// The reason that the answer wasn't observed; `None` if it was observed, or if the route doesn't observe.
     pub unobserved: Option<&'static str>,
-    /// The rate limit that refused the request.
+    /// The rate limit that refused the request; `None` if no limit refused it.
     pub limit: Option<&'static str>,
-    /// The paging of the request: `cursor`, `legacy` or `unmarked`.
+    /// The paging of the request: `cursor`, `legacy` or `unmarked`; `None` if the request wasn't for a list.
     pub paging: Option<&'static str>,
-    /// The coding in which the gateway compressed the response, and the number of bytes before and after compression.
+    /// The coding in which the gateway compressed the response, and the number of bytes before and after compression;
+    /// `None` if the response wasn't compressed.
     pub compressed: Option<(&'static str, usize, usize)>,
 }
 

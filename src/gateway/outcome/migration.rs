@@ -24,7 +24,7 @@ use crate::{
 pub(crate) use hours::HourlyCounts;
 use hours::Hours;
 
-/// The maximum length of a displayed client name, in characters.
+/// The largest number of characters of a client's displayed name. A longer name is truncated.
 const NAME_LENGTH: usize = 64;
 
 /// The legacy requests of one route.
@@ -188,7 +188,7 @@ impl Usage {
 
     /// Returns the counter of a client, or the shared counter `other` if the table is full.
     fn tally(&self, who: &Who, value: &[u8], mark: u64) -> &Tally {
-        // A mark of 0 means a free slot.
+        // A mark of 0 means a free slot, so a client with this hash gets the mark 1.
         let mark = mark.max(1);
         let mut reserved = false;
         // Slots are never freed and half of them stay free, so the search ends.
@@ -270,8 +270,8 @@ impl Who {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Returns the name of a client without a configured name: its value if values may be shown, and otherwise its
-    /// hash.
+    /// Returns the name of a client without a configured name: its value if values may be shown, truncated to
+    /// [`NAME_LENGTH`] characters, and otherwise its hash.
     fn name(&self, value: &[u8], mark: u64) -> String {
         if !self.shows_value {
             return format!("{mark:016x}");
@@ -291,7 +291,7 @@ impl Tally {
     fn add(&self, is_unmarked: bool, now: u64) {
         let count = if is_unmarked { &self.unmarked } else { &self.marked };
         count.fetch_add(1, Ordering::Relaxed);
-        // Requests may arrive here in another order than they read the clock. Test:
+        // Requests may arrive here in another order than they read the clock, so the latest time is kept. Test:
         // `a_secret_is_a_hash_unless_it_has_a_name`.
         self.last.fetch_max(now, Ordering::Relaxed);
         self.hours.get_or_init(Box::default).add(now);

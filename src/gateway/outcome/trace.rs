@@ -102,7 +102,8 @@ impl RequestTrace {
         };
         let state = parent.as_ref().map_or(TraceState::NONE, |parent| parent.trace_state().clone());
         let own = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
-        // Spans have times of day, but the gateway measures with the monotonic clock.
+        // Spans have times of day, but `began` is a time of the monotonic clock, so its time of day is computed from
+        // the elapsed time.
         let elapsed = clock::instant().saturating_duration_since(began);
         let now = clock::system();
         let began = (now.checked_sub(elapsed).unwrap_or(now), began);
@@ -131,7 +132,8 @@ impl RequestTrace {
 
     fn push(&self, span: SpanData) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        // The request's own span comes last and is always kept. Test: `spans_without_room_are_counted`.
+        // The limit doesn't include the request's own span, which comes last and is always kept. Test:
+        // `spans_without_room_are_counted`.
         if spans.len() < MOST_SPANS {
             spans.push(span);
         } else {
@@ -139,7 +141,8 @@ impl RequestTrace {
         }
     }
 
-    /// Ends the trace, and hands its spans over for export.
+    /// Ends the trace, and hands its spans over for export if the trace is sampled. `fault` is the reason that the
+    /// request failed; `None` if it succeeded.
     pub(crate) fn end(&self, name: String, attributes: Vec<KeyValue>, fault: Option<&'static str>, ended: Instant) {
         if !self.is_sampled() {
             return;
@@ -181,7 +184,7 @@ impl<'t> Phase<'t> {
         Self::begin(trace, parent, "upstream request", SpanKind::Client)
     }
 
-    /// Returns whether the span will be exported.
+    /// Returns whether the span belongs to a sampled trace. Other spans aren't exported.
     pub(crate) fn is_sampled(&self) -> bool {
         self.trace.is_some_and(RequestTrace::is_sampled)
     }
@@ -245,7 +248,7 @@ pub struct SpanQueue {
 /// The reasons for which spans aren't exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The queue is full because the collector is slower than the requests.
+    /// The queue is full because the collector is slower than the requests, or the exporter has ended.
     QueueFull,
     /// The collector is unreachable or refuses the spans.
     ExportFailed,

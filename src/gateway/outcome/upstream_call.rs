@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use super::{access_log::millis, metrics::UpstreamMetrics, trace::Phase};
 use crate::{gateway::runtime::clock, upstream::net::fetch::AskedPeer};
 
-/// The largest number of parameter names in a log line.
+/// The largest number of parameter names in a log line. The remaining names are left out.
 const MOST_NAMES: usize = 32;
 
 /// A request to an upstream. Dropping this value writes the log line, even if the client has left and the request is
@@ -22,7 +22,7 @@ pub(crate) struct UpstreamCall<'a> {
     pub asked: CallTarget<'a>,
     /// The peer that gets the request. Its address is known once a connection is open.
     pub peer: &'a AskedPeer,
-    /// The status of the answer; `None` until the head has arrived.
+    /// The status of the answer; `None` before the answer, and if the upstream failed.
     pub status: Option<u16>,
     /// The number of bytes of the answer's body.
     pub bytes: usize,
@@ -72,7 +72,7 @@ impl CallKind {
 }
 
 impl<'a> UpstreamCall<'a> {
-    /// Starts the call's time. `span` is the call's span in the trace.
+    /// Begins to measure the duration of a call. `span` is the call's span in the trace.
     pub(crate) fn begin(asked: CallTarget<'a>, peer: &'a AskedPeer, span: Phase<'a>) -> Self {
         Self { asked, peer, status: None, bytes: 0, fault: None, began: clock::instant(), span }
     }
@@ -102,13 +102,15 @@ impl<'a> UpstreamCall<'a> {
         if let Some(status) = self.status {
             self.span.attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         }
-        // In OpenTelemetry, a 4xx is an error of a client's span, but not of a server's span.
+        // In OpenTelemetry, a 4xx is an error of a client's span, but not of a server's span. A call with a 4xx has
+        // therefore failed.
         let failed = self.status.is_none_or(|status| status >= 400);
         let word = || self.status.map_or_else(|| "no answer".into(), |status| status.to_string().into());
         self.span.fault = failed.then(word);
     }
 
-    /// Returns the address of the peer, and the time since the start of the call.
+    /// Returns the address of the peer, and the time since the start of the call. The address is `None` before a
+    /// connection is open.
     pub(crate) fn so_far(&self) -> (Option<SocketAddr>, Duration) {
         (self.peer.address(), clock::instant().saturating_duration_since(self.began))
     }
@@ -128,7 +130,8 @@ impl Drop for UpstreamCall<'_> {
             kind = kind.word(),
             method = method.as_str(),
             path,
-            // Values may be secrets. Test: `debug_shows_each_upstream_request_and_no_value`.
+            // Values may be secrets, so the line has only names. Test:
+            // `debug_shows_each_upstream_request_and_no_value`.
             parameters = names(query),
             status = self.status,
             fault = self.fault.as_deref().or_else(|| self.status.is_none().then_some("given up: the client has left")),
@@ -139,8 +142,8 @@ impl Drop for UpstreamCall<'_> {
     }
 }
 
-/// Returns the names of a query's parameters without their values, separated by spaces. A pair without a name or
-/// without `=` is written as `?`, because it may be a value.
+/// Returns the names of a query's first [`MOST_NAMES`] parameters without their values, separated by spaces. A pair
+/// without a name or without `=` is written as `?`, because it may be a value.
 fn names(query: &str) -> String {
     let mut names = String::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()).take(MOST_NAMES) {

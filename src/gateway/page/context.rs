@@ -1,4 +1,5 @@
-//! A parsed request for a list, bound to its route: everything that determines its page before the upstream is asked.
+//! A parsed request for a list, bound to its route: everything that determines its page before the first upstream
+//! request.
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(crate) struct ListCall<'r> {
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
-    /// The cache of pages and answers; `None` if the request must not use it.
+    /// The cache of pages and answers; `None` if the route has no page cache, or if the request must not use it.
     pub kept: Option<&'r KeptRequest<'r>>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct PageContext<'r> {
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
-    /// The cache of answers; `None` if the request must not use it.
+    /// The cache of answers; `None` if the route has no page cache, or if the request must not use it.
     pub kept: Option<&'r KeptRequest<'r>>,
     /// The cache of the keys of items on earlier pages.
     pub pivots: &'r Pivots,
@@ -90,7 +91,7 @@ impl<'r> PageContext<'r> {
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
         // The request is counted before any refusal, because the migration board also counts refused legacy clients.
         note_paging(list, asked, &request.kind, outcome);
-        // A request that is refused in any case isn't charged.
+        // A request that the legacy policy refuses isn't charged to the limits.
         if !matches!(decision, LegacyDecision::Reject(_) | LegacyDecision::Refuse(_)) {
             let restart = || base.url(&parameters.link_query(&request, None));
             limit_legacy(list, &request.kind, asked.now, restart, outcome).await?;
@@ -102,13 +103,13 @@ impl<'r> PageContext<'r> {
             LegacyDecision::Translate | LegacyDecision::Redirect => Some(LegacyPage::read(list, &request)?),
             LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
         };
-        // This refusal follows the route's policy for legacy requests. A request that passes gets the upstream's own
-        // form, no matter which convention the client requested.
+        // The convention is refused only after the route's policy for legacy requests has been applied. A request that
+        // passes gets the upstream's own form, no matter which convention the client requested.
         if let Some(problem) = &chosen.refused {
             return Err(problem.clone().into());
         }
         if let Some(page) = &legacy_page {
-            // The links of a legacy page lead to pages of the same size.
+            // The links of a legacy page lead to pages of the same size, so they contain its limit.
             request.limit_written.get_or_insert_with(|| page.limit.to_string());
         }
         let sorted = sorted(list, parameters, &request)?;
@@ -161,7 +162,8 @@ pub(crate) async fn limit_legacy(
     Err(Failure::from(refusal).with_restart(restart()))
 }
 
-/// Returns the order that a request asks for, or else the route's default order.
+/// Returns the order that a request asks for, or else the route's default order. Returns a problem if the list can't be
+/// sorted in the requested order.
 fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<CompiledOrder>, Box<Problem>> {
     let Some(terms) = &request.sort else { return Ok(Arc::clone(list.dialect.default_sorted())) };
     match list.dialect.sorted(terms, request.id_direction) {

@@ -42,7 +42,7 @@ pub(crate) struct RequestCursors<'a> {
     /// unknown.
     scope: Option<PivotScope>,
     pivots: &'a Pivots,
-    /// The shared store; `None` in modes other than `seek`.
+    /// The shared store; `None` without `[caches.shared]`, and in modes other than `seek`.
     store: Option<&'a SharedStore>,
     /// The marker and the number of the key that signs new cursors.
     signing: NumberedMarker,
@@ -72,11 +72,11 @@ pub(crate) struct ResolvedCursor {
 
 /// The start and the size of a page.
 pub(crate) struct PageStart {
-    /// The position of the client's cursor.
+    /// The position that the request names, with or without a cursor.
     pub cursor: ResolvedCursor,
     /// The limit of the page.
     pub limit: u32,
-    /// The key of the client's cursor; `None` if it is also the key of new cursors.
+    /// The key of the client's cursor; `None` without a cursor, or if the key is also the key of new cursors.
     pub made_by: Option<NumberedMarker>,
 }
 
@@ -87,8 +87,8 @@ impl From<Target> for ResolvedCursor {
 }
 
 impl<'a> RequestCursors<'a> {
-    /// Computes the context of a request's cursors (the list, its filters and its order), and the scope of cached
-    /// items.
+    /// Computes the context of a request's cursors (the route, host, path, filters, order and bound headers), and the
+    /// scope of cached items.
     #[must_use]
     pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
         let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
@@ -98,7 +98,7 @@ impl<'a> RequestCursors<'a> {
         // `cursors_are_valid_for_every_encoding_of_their_path`.
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
-        // The upstream may serve a different tenant for each host. Test:
+        // The upstream may serve a different tenant for each host, so cursors are bound to the host. Test:
         // `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         let host = asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default();
         let mut headers: Vec<(&str, &[u8])> = Vec::new();
@@ -108,8 +108,8 @@ impl<'a> RequestCursors<'a> {
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let remembers = list.remembers || context.chosen.convention.names_items();
-        // Without a known principal, one client's item could be found by another client (`gateway::request::caller`).
-        // Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
+        // Without a known principal, one client's item could be found by another client (`gateway::request::caller`),
+        // so no items are cached. Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
         let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
@@ -153,7 +153,7 @@ impl<'a> RequestCursors<'a> {
 
     /// Limits the time for which a page is cached, because the cursors in it expire. The new cursors must remain valid
     /// for a while after the page is served. Returns `None` if the page must not be cached, for example because the
-    /// client's own cursor would expire while it is.
+    /// client's own cursor would expire while the page is cached.
     #[must_use]
     pub(crate) fn bound(&self, mut storage: PageStorage, context: &PageContext<'_>) -> Option<PageStorage> {
         let (Some(ttl), Some(cache)) = (self.list.cursor.ttl, &self.list.page_cache) else { return Some(storage) };
@@ -185,7 +185,8 @@ impl<'a> RequestCursors<'a> {
         self.scope.as_ref()
     }
 
-    /// Returns the position of a request, and the key of its cursor unless new cursors have the same key.
+    /// Returns the position of a request, and the key of its cursor. The key is `None` without a cursor, or if new
+    /// cursors have the same key.
     ///
     /// # Errors
     ///
@@ -205,7 +206,8 @@ impl<'a> RequestCursors<'a> {
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
         let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
         let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
-        // The cursor's own key made the marks in it. Test: `marks_of_an_older_key_are_recognised`.
+        // The marks in a cursor were made by the cursor's own key, so an older key needs its own marker. Test:
+        // `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
         let made_by = older.map(|marker| NumberedMarker { number: key, marker });
         let placed = match (role, claims) {
@@ -327,7 +329,8 @@ impl<'a> RequestCursors<'a> {
     /// Caches an item that was looked up for a cursor. The mark of its keys is made by the key `made_by` of that
     /// cursor, or else by the key of new cursors.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&NumberedMarker>) {
-        // The upstream may answer with another item. Test: `a_failed_look_up_is_one_failed_request`.
+        // The upstream may answer with another item, which isn't cached. Test:
+        // `a_failed_look_up_is_one_failed_request`.
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
             self.see(&anchor, made_by.unwrap_or(&self.signing), Hint::default(), false);
         }

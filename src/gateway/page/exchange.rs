@@ -71,7 +71,7 @@ pub(crate) struct Exchange<'a> {
     pub context: &'a PageContext<'a>,
     pub cursors: &'a RequestCursors<'a>,
     pub fetcher: &'a Fetcher,
-    /// The dealings of this page with the upstream's peers.
+    /// The visit of this page's requests: the chosen peer, and the retries.
     pub visit: &'a Visit<'a>,
     /// The request's share of memory. The sizes of answers are added to it.
     pub held: &'a MemoryShare,
@@ -79,7 +79,7 @@ pub(crate) struct Exchange<'a> {
     pub asked: &'a AskedPeer,
     /// The phase of the trace to which the upstream requests belong.
     pub phase: &'a Phase<'a>,
-    /// The key of the client's cursor; `None` if new cursors have the same key.
+    /// The key of the client's cursor; `None` without a cursor, or if new cursors have the same key.
     pub made_by: Option<&'a NumberedMarker>,
     /// The record of the page; `None` if the page isn't explained.
     pub record: Option<&'a PageRecord>,
@@ -98,7 +98,7 @@ pub(crate) struct AnswerHeaders {
     pub listed: Vec<HeaderMap>,
     /// The headers of answers with single items and counts. They restrict caching, but aren't passed on.
     pub beside: Vec<HeaderMap>,
-    /// The number of listing answers that the upstream validated with a 304.
+    /// The number of answers in `listed` that the upstream validated with a 304.
     pub validated: usize,
 }
 
@@ -118,7 +118,7 @@ impl<F: Into<Failure>> From<F> for NotLookedUp {
 
 struct FetchedAnswer {
     answer: Answer,
-    /// The status of the upstream's response; `None` if this page itself didn't receive a response.
+    /// The status of the upstream's response; `None` if no response arrived, and for an item that was looked up.
     status: Option<u16>,
     headers: HeaderMap,
     /// The number of upstream requests: 0 if another request's look-up was shared, or if no request was needed.
@@ -127,7 +127,7 @@ struct FetchedAnswer {
     is_validated: bool,
     /// The source of the answer, as a metric label: `upstream`, `cache`, `store` or `shared`.
     source: &'static str,
-    /// A fault that doesn't prevent the page from being served.
+    /// A fault that doesn't prevent the page from being served; `None` if there is none.
     fault: Option<String>,
 }
 
@@ -160,7 +160,7 @@ struct FetchProgress {
     is_continued: bool,
     headers: AnswerHeaders,
     evidence: RefusalEvidence,
-    /// The first response that shows that the list ends before the requested slice.
+    /// The first response that shows that the list ends before the requested items; `None` without such a response.
     past_end: Option<Box<Response>>,
 }
 
@@ -170,8 +170,8 @@ impl Exchange<'_> {
     /// # Errors
     ///
     /// Returns the failure of the first fetch, in the core's order, that has no answer. Returns `budget_exceeded` when
-    /// the time is over, and `upstream_malformed` if the upstream ignores sizes or returns no list. If an answer says
-    /// that even the start of the list is past its end, this answer is passed to the client.
+    /// the time is over, and `upstream_malformed` if the upstream ignores sizes or returns no list. If an answer shows
+    /// that even the start of the list is past its end, the client gets this answer.
     pub(crate) async fn resolve(
         self,
         placed: ResolvedCursor,
@@ -215,7 +215,7 @@ impl Exchange<'_> {
                     self.explain(&refusal, &progress.evidence, outcome)?;
                     return match refusal {
                         // The upstream answered "past the end" for the very start of the list. Its own answer explains
-                        // this better than a problem would.
+                        // this better than a problem would, so the client gets that answer.
                         Refusal::NoList => Err(progress
                             .past_end
                             .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
@@ -230,8 +230,8 @@ impl Exchange<'_> {
     ///
     /// # Errors
     ///
-    /// Returns a failure of the upstream if its answers show that a search can't succeed, because the same request
-    /// would fail again.
+    /// Returns `upstream_malformed` in place of `budget_exceeded` if the upstream ignores the requested sizes. A larger
+    /// budget or another attempt wouldn't help then.
     fn explain(self, refusal: &Refusal, evidence: &RefusalEvidence, outcome: &mut Outcome) -> Result<(), Failure> {
         let PageContext { list, sorted, .. } = self.context;
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
@@ -266,7 +266,7 @@ impl Exchange<'_> {
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(source);
             }
-            // The upstream wasn't asked, so there are no headers and no evidence.
+            // No request was sent, so there are no headers and no evidence.
             if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
                 answers.push(answer);
                 continue;
@@ -288,7 +288,7 @@ impl Exchange<'_> {
             answers.push(answer);
             progress.headers.validated += usize::from(is_validated);
             outcome.counted.validated += u32::from(is_validated);
-            // The headers of an item aren't passed on. Test:
+            // The headers of items and counts aren't passed on, but they restrict caching. Test:
             // `only_cache_headers_of_a_looked_up_item_apply_to_the_page`.
             let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
             kept.push(headers);
@@ -347,7 +347,8 @@ impl Exchange<'_> {
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
-            // A page without a total is more useful than no page. Test: `a_failing_count_fails_no_page`.
+            // A page without a total is more useful than no page, so a failed count is only written to the log. Test:
+            // `a_failing_count_fails_no_page`.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|no_answer| {
                 let fault = Some(format!("no count: {}", no_answer.summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
@@ -355,8 +356,9 @@ impl Exchange<'_> {
         }
     }
 
-    /// Looks up an item by its id: first in the shared store, then at the upstream with the client's credentials.
-    /// Concurrent look-ups of the same item with the same credentials share one request.
+    /// Looks up an item by its id: in the cache, in the shared store, and then at the upstream with the client's
+    /// credentials. Without a `mark`, only the upstream is asked for the item. Concurrent look-ups of the same item
+    /// with the same credentials share one request.
     async fn look_up(
         self,
         fetch: &Fetch,
@@ -366,7 +368,8 @@ impl Exchange<'_> {
     ) -> Result<FetchedAnswer, Failure> {
         // The future is boxed because it contains the state of `ask` a second time, and is seldom needed.
         let look = Box::pin(async {
-            // Another look-up may have ended since this request found that the keys are missing.
+            // Another look-up may have ended since this request found that the keys are missing, so the cache is
+            // searched again, and then the store.
             if let Some(mark) = mark {
                 if let Some(known) = self.cursors.known(id, mark) {
                     return Err(NotLookedUp::Known(known, "cache"));
@@ -399,7 +402,7 @@ impl Exchange<'_> {
         };
         let ItemResource { answer, headers } = &*found;
         if requests == 0 {
-            // The other request's answer is copied for this one.
+            // The other request's answer is copied for this request, which takes memory for the copy.
             self.held.take(answer.body().len()).map_err(FetchError::from)?;
         }
         let answer = answer.clone();
@@ -443,7 +446,7 @@ impl Exchange<'_> {
         let upstream = &self.context.route.upstream;
         // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
         let _slot = upstream.slots.take(left).await?;
-        // The wait for a slot has used up part of the time.
+        // The wait for a slot has used up part of the time, so the rest is computed again.
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let peer = AskedPeer::default();
@@ -462,7 +465,8 @@ impl Exchange<'_> {
             None => (fetched, false),
         };
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
-        // An upstream may ask clients to wait for years. Test: `retry_after_has_a_bound_on_every_kind_of_route`.
+        // An upstream may ask clients to wait for years, so `Retry-After` is bounded. Test:
+        // `retry_after_has_a_bound_on_every_kind_of_route`.
         headers::bound_retry_after(&mut headers, self.context.asked.now);
         let read = self.context.list.dialect.read(
             &self.context.sorted,

@@ -44,8 +44,9 @@ impl<'a> ItemCursorWriter<'a> {
         Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
     }
 
-    /// Writes the cursor of an item with its mark and the marks of its neighbours on the page. The cursors of the first
-    /// and the last item come from the core, which may also have seen neighbours beyond the page.
+    /// Writes the cursor of an item with its mark and the marks of its neighbours on the page. Returns the same values
+    /// as [`Self::push_keyed`]. The cursors of the first and the last item come from the core, which may also have seen
+    /// neighbours beyond the page.
     fn push_marked(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
         let last = self.page.items.len().checked_sub(1)?;
         let edge = self.page.edges.as_ref().and_then(|(first, end)| match index {

@@ -42,7 +42,8 @@ impl LegacyPage {
             None => window.offset,
         };
         let most = list.budgets.offset;
-        // The request is refused before the upstream is asked. Test: `the_depth_of_a_page_by_number_is_bounded`.
+        // A page that is too deep is refused before any upstream request. Test:
+        // `the_depth_of_a_page_by_number_is_bounded`.
         if offset > most {
             let said = format!("a request by page or offset can skip at most {most} items: continue by cursor");
             return Err(Problem::new(Code::TooDeep, said).into());

@@ -59,12 +59,12 @@ impl PageContext<'_> {
     pub(crate) fn redirect(&self, cursors: &RequestCursors<'_>) -> Result<Option<Response>, TooLong> {
         let Some(page) = self.legacy_page.as_ref().filter(|_| self.redirects) else { return Ok(None) };
         // The cursors of a list that is read by tokens can't name an offset. Without a redirect, the request is refused
-        // like any other page at an offset of such a list.
+        // later, like any other request for an offset of a list by tokens.
         if page.offset > 0 && self.sorted.mode == Mode::Token {
             return Ok(None);
         }
-        // The redirected client repeats its POST body, including the legacy page in the body. Test:
-        // `old_clients_by_post_get_the_policy_of_the_route`.
+        // A redirected client would repeat its POST body, including the legacy page in the body, and would be
+        // redirected again. Test: `old_clients_by_post_get_the_policy_of_the_route`.
         if self.request.pages_in_body() {
             return Ok(None);
         }

@@ -35,7 +35,7 @@ pub(crate) fn render(
     let keeps = draft.size_held(&page.answers);
     let response = draft.finish(page.into_facts().answers);
     held.keep(keeps);
-    // Only a GET has a validator (RFC 9110 section 8.8).
+    // Only responses to GET and HEAD have a validator (RFC 9110 section 8.8).
     Ok(match context.asked.body {
         None => response,
         Some(_) => response.without_validator(),
@@ -46,7 +46,8 @@ pub(crate) fn render(
 struct NeighbourCursors {
     next: Option<String>,
     previous: Option<String>,
-    /// The cursor of the last page; `None` if it would be too long, because a page doesn't need a link to the last one.
+    /// The cursor of the last page; `None` if the last page is unknown or the cursor would be too long. A page doesn't
+    /// need a link to the last page.
     last: Option<String>,
 }
 
@@ -58,7 +59,7 @@ impl NeighbourCursors {
     }
 }
 
-/// Returns the links of a page. A POST request gets no links, because a link can't repeat its body.
+/// Returns the links of a page. A POST request gets no links, because a link can't repeat the request's body.
 fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, first: &str) -> LinkSet {
     if context.asked.body.is_some() {
         return LinkSet::default();
@@ -90,7 +91,7 @@ fn draft(
     let link_set = links(context, page, &sealed, &first);
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();
     let now = needs.now.then(|| clock::rfc3339(asked.now));
-    // A token leads only to a whole page, so the items of such a list have no cursors. Test:
+    // A token leads only to a whole page, so the items of a list by tokens have no cursors. Test:
     // `items_of_a_list_by_token_have_no_cursors`.
     let has_item_cursors = list.dialect.paging().family != Family::Token;
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
@@ -127,7 +128,8 @@ fn draft(
     Ok(respond(context, &facts, page, answers, &first))
 }
 
-/// Adds the headers: from the upstream's answers, for preferences, and for legacy requests.
+/// Renders the facts of a page, and adds the headers: from the upstream's answers, for preferences, and for legacy
+/// requests.
 fn respond(
     context: &PageContext<'_>,
     facts: &Facts<'_>,

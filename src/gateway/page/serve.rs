@@ -28,13 +28,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Served {
     Response(Response),
-    /// The request must be forwarded, and the upstream's answer passes unchanged.
+    /// The request must be forwarded, because the client gets the upstream's own answer.
     Forward,
 }
 
-/// Serves one page of a list. `record` is filled if the request is explained. `made` is filled for a page that may be
-/// cached; the whole page is then returned even to a conditional request. Dropping the future cancels its upstream
-/// requests.
+/// Serves one page of a list. `record` is given if the request is explained, and gets the page's requests and answers.
+/// `made` is given if the request uses the page cache, and gets the facts for storing the page. With `made`, the whole
+/// page is returned even to a conditional request. Dropping the future cancels its upstream requests.
 ///
 /// # Errors
 ///
@@ -120,9 +120,10 @@ fn conditional(response: Response, context: &PageContext<'_>) -> Response {
 pub(crate) struct MadePage {
     /// The terms on which the page may be stored; `None` if it must not be stored.
     pub storage: Option<PageStorage>,
-    /// The link to the next page; `None` on routes without `prefetch`.
+    /// The link to the next page; `None` without a next page, on routes without `prefetch`, and for pages that are read
+    /// backward.
     pub next: Option<String>,
-    /// `true` if the upstream validated each listing answer with a 304.
+    /// `true` if the upstream validated each answer that lists items with a 304.
     pub is_validated: bool,
 }
 
@@ -137,7 +138,7 @@ impl MadePage {
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
         // The headers of a legacy page change at its sunset. A page that isn't proven or isn't full might be different
-        // at the next request.
+        // at the next request. These pages aren't cached.
         let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
         let Some(kept) = context.kept.filter(|_| is_sure) else { return };
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();

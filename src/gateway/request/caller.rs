@@ -49,8 +49,8 @@ const IMPERSONAL: [&str; 31] = [
 const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3-", "x-forwarded-"];
 
 /// Returns whether items may be cached for this request and used for other requests with the same `principal` headers.
-/// This is so if the request has one of these headers, or if none of its headers could identify a client. A route
-/// without a principal has one list for all clients, so the result is always `true`.
+/// The result is `true` if the request has one of these headers, or if none of its headers could identify a client. A
+/// route without a principal has one list for all clients, so the result is always `true`.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
     let is_named = || principal.iter().any(|name| headers.contains_key(name));
     principal.is_empty() || is_named() || headers.keys().all(is_impersonal)

@@ -11,15 +11,16 @@ use pingora::http::RequestHeader;
 use super::target::{is_authority, split_target};
 use crate::downstream::{Code, Problem};
 
-/// The largest number of header lines, which is also the limit of Pingora's parser.
+/// The largest number of header lines, which is also the limit of Pingora's parser. A request with more is refused with
+/// 431.
 const MOST_HEADERS: usize = 256;
 
-/// The maximum length of a header name, in bytes. It is far above the names in use, and within the limit of the crate
-/// `http`.
+/// The largest length of a header name, in bytes. A request with a longer name is refused with 431. The limit is far
+/// above the names in use, and within the limit of the crate `http`.
 const LONGEST_NAME: usize = 1_024;
 
-/// The maximum length of a target, in bytes, which doesn't depend on the size of the head. It is the limit of the crate
-/// `http`.
+/// The largest length of a target, in bytes, whatever size a head may have. A longer target is refused with 414. The
+/// limit is within the limit of the crate `http`.
 const LONGEST_TARGET: usize = 65_000;
 
 /// The way in which the end of a request's body is determined (RFC 9112 section 6.3).
@@ -58,10 +59,11 @@ impl HeadScanner {
             let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
             return Err(invalid(format!("the first byte does not begin a request{tls}")));
         }
-        // Earlier calls have already handled all line feeds before `scanned`. Test: `each_byte_is_scanned_once`.
+        // Earlier calls have already handled all line feeds before `scanned`, so the search begins there. Test:
+        // `each_byte_is_scanned_once`.
         let fresh = scanned.max(self.line);
         for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
-            // Some servers end a line at a bare line feed, and others don't. Test:
+            // Some servers end a line at a bare line feed, and others don't, so such a head has two readings. Test:
             // `heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once`.
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(invalid("a line ends with only a line feed"));
@@ -106,7 +108,7 @@ pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
 /// # Errors
 ///
 /// Returns 400 `request_invalid`, 414 `target_too_long` or 431 `headers_too_large` for heads that Pingora's parser
-/// would refuse, and for heads that two servers could read differently.
+/// would refuse, for heads that two servers could read differently, and for the methods CONNECT and TRACE.
 pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = read_request_line(lines.next().unwrap_or_default())?;
@@ -179,7 +181,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
         let detail = format!("the request target has more than {LONGEST_TARGET} bytes");
         return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
     }
-    // Pingora would remove a fragment, but another server might keep it.
+    // Pingora would remove a fragment, but another server might keep it, so a fragment is refused.
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
         return Err(invalid("the request target contains a control character or a fragment"));
     }
@@ -217,7 +219,8 @@ impl<'a> FramingFields<'a> {
             let detail = format!("the name of a header has more than {LONGEST_NAME} bytes");
             return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
         }
-        // Servers handle CR and NUL within a value in different ways (RFC 9110 section 5.5).
+        // Servers handle CR and NUL within a value in different ways (RFC 9110 section 5.5), so values with control
+        // characters are refused.
         if line[colon + 1..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
             return Err(invalid("a header contains a control character"));
         }
@@ -227,8 +230,8 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Host"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // Equal lengths may be merged (RFC 9110 section 8.6), but not all servers do so. Test:
-            // `requests_with_invalid_or_ambiguous_framing_are_refused`.
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not all servers do so. A second length is
+            // therefore refused. Test: `requests_with_invalid_or_ambiguous_framing_are_refused`.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
             };
@@ -236,7 +239,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // Some origin servers don't recognise the coding in another letter case.
+            // Some origin servers don't recognise the coding in another letter case, so only lower case is accepted.
             if self.is_chunked || value != b"chunked" {
                 return Err(invalid("Transfer-Encoding is not exactly chunked"));
             }
@@ -250,9 +253,10 @@ impl<'a> FramingFields<'a> {
     /// Returns the framing of the body. `is_old` is `true` for HTTP/1.0.
     fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
         match (self.is_chunked, self.length) {
-            // Servers that follow different ones of these two headers find different ends (RFC 9112 section 6.3).
+            // A server that follows one of the two headers may find another end of the body than a server that follows
+            // the other (RFC 9112 section 6.3). Both together are therefore refused.
             (true, Some(_)) => Err(invalid("Transfer-Encoding and Content-Length exclude each other")),
-            // The framing of such a message is treated as faulty (RFC 9112 section 6.1).
+            // The framing of an HTTP/1.0 message with `Transfer-Encoding` counts as faulty (RFC 9112 section 6.1).
             (true, None) if is_old => Err(invalid("HTTP/1.0 has no Transfer-Encoding")),
             (true, None) => Ok(Framing::Open),
             (false, _) if self.upgrades => Ok(Framing::Open),
@@ -265,7 +269,7 @@ impl<'a> FramingFields<'a> {
 /// in HTTP/1.0, or if the target has an authority.
 fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
     let (authority, _) = split_target(line.target)?;
-    // Pingora would refuse the target with an empty answer and without a log line. Test:
+    // Pingora would refuse the target with an empty answer and without a log line, so the target is refused here. Test:
     // `accepted_heads_are_parsed_by_pingora`.
     if authority.is_some() && http::Uri::try_from(line.target).is_err() {
         return Err(invalid("the request target is not a URL"));
@@ -291,7 +295,7 @@ const NO_HOST: &str = "the host is not a host name or an address, with or withou
 /// Parses a `Content-Length`, which has only digits and a value up to `i64::MAX`; `None` if it's invalid.
 fn read_length(value: &[u8]) -> Option<u64> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
-    // Pingora reads lengths as signed numbers, and ignores larger ones.
+    // Pingora reads lengths as signed numbers, and ignores larger ones, so a larger length is invalid.
     std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?.try_into().ok()
 }
 

@@ -10,11 +10,12 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The header in which proxies list the addresses through which a request has passed.
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The maximum length of a proxy's id that the gateway uses, in bytes. Proxies write UUIDs, ULIDs and trace ids. The
-/// ids of AWS are the longest, with about 90 bytes.
+/// The largest length of a proxy's request id, in bytes. A longer id is ignored. Proxies write UUIDs, ULIDs and trace
+/// ids; the ids of AWS are the longest, with about 90 bytes.
 const LONGEST_ID: usize = 128;
 
-/// The largest number of addresses in `X-Forwarded-For` that are read, beginning with the last address.
+/// The largest number of addresses in `X-Forwarded-For` that are read, beginning with the last address. The remaining
+/// addresses are ignored.
 const MOST_HOPS: usize = 32;
 
 /// Returns the id that a proxy in front of the gateway has given a request. Returns `None` if the header is missing,
@@ -36,19 +37,19 @@ pub(crate) fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
         headers.remove_header(name);
     }
     if let Ok(value) = HeaderValue::from_str(id) {
-        // This fails only beyond the maximum number of headers of a request.
+        // This fails only beyond the largest number of headers that a request may have, so a failure is ignored.
         let _ = headers.insert_header(REQUEST_ID, value);
     }
 }
 
 /// Returns the address of the client beyond the trusted proxies of a request. This is the last address in
 /// `X-Forwarded-For` that isn't a trusted proxy's, or the first address if all are trusted. At most [`MOST_HOPS`]
-/// addresses are read, from the end, and text that isn't an address ends the search. Example: `198.51.100.1,
-/// 203.0.113.7, 10.0.0.1` gives `203.0.113.7` if `10.0.0.1` is trusted.
+/// addresses are read, from the end, and text that isn't an address ends the search. Returns `None` if no address was
+/// read. Example: `198.51.100.1, 203.0.113.7, 10.0.0.1` gives `203.0.113.7` if `10.0.0.1` is trusted.
 pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let lines: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut farthest = None;
-    // Several lines form one list (RFC 9110 section 5.3).
+    // Several lines form one list (RFC 9110 section 5.3), so the last line contains the last addresses.
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MOST_HOPS) {
         // The entries before an unreadable one come from an unknown hop, so they aren't trusted.
         let Some(address) = address(hop.trim()) else { break };
@@ -61,7 +62,7 @@ pub(crate) fn forwarded_client(headers: &HeaderMap, trusts: impl Fn(IpAddr) -> b
 }
 
 /// Parses an address, such as `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`. Some proxies append a port, which is
-/// ignored.
+/// ignored. Returns `None` for any other text.
 fn address(text: &str) -> Option<IpAddr> {
     let parsed = text.parse().ok().or_else(|| text.parse().ok().map(|address: std::net::SocketAddr| address.ip()));
     parsed.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())

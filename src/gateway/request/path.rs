@@ -23,9 +23,10 @@ pub(crate) struct NormalPath<'a> {
 ///
 /// # Errors
 ///
-/// Returns the reason that a path is refused: servers would resolve it differently. Reasons are control bytes,
-/// backslashes, `.` and `..` (also between encoded slashes or with `;` parameters), and `%` without two hexadecimal
-/// digits.
+/// Returns the reason that a path is refused: the path isn't valid, or servers would resolve it differently. Refused
+/// are text that isn't UTF-8 or doesn't begin with a slash, spaces, `#`, control bytes and backslashes (the last two
+/// also if encoded), `.` and `..` (also between encoded slashes or with `;` parameters), and `%` without two
+/// hexadecimal digits.
 pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
     if !text.starts_with('/') {
@@ -47,8 +48,8 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
         if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
             return Err("the path has a dot segment");
         }
-        // An empty segment may be intended, as in `/proxy/http://example.com/x`. Test:
-        // `encoded_slashes_and_empty_segments_are_reported_as_doubts`.
+        // An empty segment may be intended, as in `/proxy/http://example.com/x`, so it is only reported as a doubt.
+        // Test: `encoded_slashes_and_empty_segments_are_reported_as_doubts`.
         if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
             doubt = doubt.or(Some("the path has an empty segment"));
         }
@@ -69,7 +70,8 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
         folded.push('/');
         folded.push_str(segment);
     }
-    // `/api/old%20/` ends with a space and a slash. Test: `paths_are_folded_as_the_most_lenient_server_reads_them`.
+    // `/api/old%20/` ends with a space and a slash, so spaces and slashes are removed in any order. Test:
+    // `paths_are_folded_as_the_most_lenient_server_reads_them`.
     while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
         folded.truncate(rest.len());
     }
@@ -96,7 +98,8 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
     while let Some(at) = rest.find('%') {
         decoded.push_str(&rest[..at]);
         let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
-        // `from_str_radix` would also accept a sign. Test: `ambiguous_and_invalid_paths_are_refused`.
+        // `from_str_radix` would also accept a sign, so a `+` is refused. Test:
+        // `ambiguous_and_invalid_paths_are_refused`.
         let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
             b'\\' => return Err("the path has an encoded backslash"),
@@ -192,7 +195,8 @@ impl PathTemplate {
                 }
             }
         }
-        // The path `/` is empty without its final slash. Test: `upstream_paths_are_written_from_templates`.
+        // The path `/` is empty without its final slash, so the slash is added again. Test:
+        // `upstream_paths_are_written_from_templates`.
         if written.is_empty() {
             written.push('/');
         }

@@ -19,13 +19,13 @@ pub(crate) struct RequestTarget {
     pub path: String,
     /// The normalized path, which selects the route.
     pub normal_path: String,
-    /// An ambiguity in the path, which a list's path must not have; see [`NormalPath::doubt`].
+    /// An ambiguity in the path, which a list's path must not have; `None` if there is none. See [`NormalPath::doubt`].
     pub doubt: Option<&'static str>,
-    /// The query as the client sent it, without the `?`.
+    /// The query as the client sent it, without the `?`; `None` if the target has no `?`.
     pub query: Option<String>,
-    /// The authority as the client sent it: from a target in absolute form, or from `Host`.
+    /// The authority as the client sent it: from a target in absolute form, or from `Host`; `None` if there is neither.
     pub authority: Option<String>,
-    /// The host in lower case, without the port and without a final dot.
+    /// The host in lower case, without the port and without a final dot; `None` if the request names no host.
     pub host: Option<String>,
 }
 
@@ -36,8 +36,8 @@ impl RequestTarget {
     }
 }
 
-/// The largest number of gateways named `cursorgate` in `Via`. This is more than services chain, and few enough to end
-/// a loop soon.
+/// The largest number of gateways named `cursorgate` in `Via`. A request with more is refused as a loop. The limit is
+/// above the number of gateways in real systems, and ends a loop soon.
 const PASSAGES: usize = 3;
 
 /// Parses the target of a head that [`head::check`](super::head::check) has accepted.
@@ -115,14 +115,15 @@ pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<P
 }
 
 /// Returns whether a string is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in
-/// hosts aren't accepted: a header with such a host could be read as a list or a quoted string.
+/// hosts aren't accepted: a header with a comma or a quote could be read as a list or a quoted string.
 pub(crate) fn is_authority(text: &str) -> bool {
-    // A colon within brackets belongs to an IPv6 address.
+    // A colon within brackets belongs to an IPv6 address, so no port follows it.
     let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
     };
-    // `parse` would also accept a sign. Test: `hosts_are_names_or_addresses_with_a_port`.
+    // `parse` would also accept a sign, so the digits are checked first. Test:
+    // `hosts_are_names_or_addresses_with_a_port`.
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match in_brackets {

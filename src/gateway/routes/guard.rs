@@ -3,9 +3,9 @@
 //! some servers answer `//users`, `/users;a=b` and `/users%2F` like `/users`.
 //!
 //! A request is refused if its path is another spelling of a list's path and its method is one that the list takes.
-//! Writes to such a path pass, and so do requests to other upstreams. A path that ends with `.json` counts as another
-//! spelling, because many frameworks treat this suffix as the answer's format. A path with another suffix is another
-//! resource.
+//! Writes to another spelling pass, and so do requests to other upstreams, and requests on forwarding routes without
+//! parameters. A path that ends with `.json` counts as another spelling, because many frameworks treat this suffix as
+//! the answer's format. A path with another suffix is another resource.
 
 use std::sync::Arc;
 
@@ -63,20 +63,22 @@ impl Guard {
         let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
         let route = &found.route;
         if route.list.is_some() {
-            // The request has the path of a list but is forwarded, so its own method isn't the list's. Test:
+            // The request has the path of a list but is forwarded, so its method as written isn't one of the list's. It
+            // is refused if a server could still read one of the list's methods in it. Test:
             // `no_spelling_of_a_method_bypasses_the_policy_of_a_list`.
             let said = "a list is requested by its own method, in capitals and without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
-        // A route without parameters has only one path, which the operator wrote on purpose. Test:
-        // `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
+        // A route without parameters has only one path, which the operator wrote on purpose, so the request passes.
+        // Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
         if !route.path.value.contains('{') {
             return None;
         }
         let host = target.host.as_deref();
         // This is the path as the most lenient server reads it, such as `/users` for `//users;a=b`.
         let folded = folded(&target.normal_path);
-        // Other peers have other resources. Test: `a_policy_does_not_apply_to_the_same_path_at_another_upstream`.
+        // Other peers have other resources, so only the lists of upstreams with a common peer are guarded. Test:
+        // `a_policy_does_not_apply_to_the_same_path_at_another_upstream`.
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
@@ -122,7 +124,7 @@ fn is_same(one: &Upstream, other: &Upstream) -> bool {
 
 impl GuardedList {
     fn new(route: &Arc<Route>) -> Option<Self> {
-        // The route table has already reported an invalid path.
+        // The route table has already reported an invalid path, so the list is left out.
         let pattern = pattern(&route.path.value).ok()?;
         let has_rest = pattern.contains("/{*");
         let written = pattern.trim_end_matches('/').split('/').skip(1).filter(|segment| !segment.starts_with("{*"));

@@ -41,8 +41,8 @@ pub struct List {
     pub conventions: Conventions,
     /// The keys that sign or seal cursors.
     pub keys: Arc<KeyRing>,
-    /// `true` if the keys of items at the edges of pages are cached. They are needed if page cursors contain only ids,
-    /// or if item cursors contain no position.
+    /// `true` if the keys of items at the edges of pages are cached. They are needed in mode `seek`, because page
+    /// cursors then contain only ids, and for conventions with item cursors, because these contain keys without a hint.
     pub remembers: bool,
     /// The condition under which ends and boundaries are verified.
     pub verify: Verify,
@@ -105,7 +105,7 @@ impl List {
         protected.extend(settings.cursor.bind.iter().cloned());
         let varies = Varies::new(protected.iter().cloned().chain(conventions.varies_by()).collect());
         let (keys, client) = (keys?, settings.legacy.client.as_ref());
-        // With another key or header, the counts would belong to other clients. Test:
+        // With another key or header, the counts would belong to other clients, so counting starts again. Test:
         // `counts_are_kept_as_long_as_clients_are_identified_alike`.
         let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
@@ -155,8 +155,8 @@ impl List {
         }
     }
 
-    /// Counts a request that gets a cached page, with the paging of the request that made the page. It isn't counted as
-    /// a legacy request. `now` is in seconds since 1970.
+    /// Counts a request that gets a cached page, with the paging of the request that made the page. The request isn't
+    /// counted for a legacy client. `now` is in seconds since 1970.
     pub(crate) fn note_kept(&self, paging: &'static str, now: u64, counted: &mut Counted) {
         counted.paging = Some(paging);
         self.usage.count_paging(paging, now);

@@ -170,8 +170,8 @@ fn concurrency(limits: &ConcurrencySettings, known: Option<&Route>) -> Arc<Route
     known.map_or_else(|| RouteConcurrency::new(limits.clone()), Arc::clone)
 }
 
-/// Compiles the rate limits of a route. A reload keeps the state of limits that stay the same. Test:
-/// `a_reload_keeps_what_clients_have_used`.
+/// Compiles the rate limits of a route; `None` without limits. A reload keeps the state of limits that stay the same.
+/// Test: `a_reload_keeps_what_clients_have_used`.
 fn limits(settings: &RouteSettings, known: Option<&Route>) -> Option<Arc<RouteLimits>> {
     let known = known.and_then(|known| known.limits.as_deref());
     // An observed list has no limit for legacy requests, because all of its clients page in the legacy way.

@@ -82,7 +82,8 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
 }
 
-/// Normalizes the fixed segments of a route's path, as for the path of a request. Parameters stay unchanged.
+/// Normalizes the fixed segments of a route's path, as for the path of a request. Parameters stay unchanged. Returns
+/// the reason if a segment isn't valid.
 pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     let mut pattern = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {

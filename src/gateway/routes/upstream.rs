@@ -34,7 +34,8 @@ use crate::{
     },
 };
 
-/// The largest number of concurrent requests on an HTTP/2 connection. An upstream may permit fewer.
+/// The largest number of concurrent requests on an HTTP/2 connection. More requests use another connection. An upstream
+/// may permit fewer.
 const STREAMS: usize = 100;
 
 /// The interval at which a PING frame tests an HTTP/2 connection. A connection without a reply within 5 s is closed.
@@ -53,7 +54,7 @@ pub struct Upstream {
     pub name: String,
     /// The peers, with the method that chooses a peer for each request.
     pub peers: Peers,
-    /// The headers of a client whose hash chooses the peer, with `balance = "hash"`.
+    /// The names of the client's headers whose hash chooses the peer, with `balance = "hash"`.
     pub balance_headers: Vec<HeaderName>,
     /// The value of `Host`; `None` if the upstream gets the client's own `Host`.
     pub host: Option<HeaderValue>,
@@ -163,11 +164,12 @@ impl Upstream {
         XxHash3_128::oneshot(&text)
     }
 
-    /// Returns the value of `Host` for a request whose client sent `authority`.
+    /// Returns the value of `Host` for a request whose client sent `authority`: the configured value, or else the
+    /// client's authority, or else the name of the first peer.
     #[must_use]
     pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
         let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
-        // A health check has no authority, and an HTTP/1.0 request may have none.
+        // A health check has no authority, and an HTTP/1.0 request may have none, so the first peer's name is sent.
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
@@ -211,7 +213,8 @@ fn added_headers(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> 
 fn known_name(known: &Upstream, settings: &UpstreamSettings, text: &str) -> Option<Arc<PeerName>> {
     let name = known.peers.names().iter().find(|name| name.text() == text && name.servers() == settings.resolvers)?;
     if known.peers.check() != settings.health_check.as_ref() {
-        // With another check, or without a check, the results of the old check would never be revised.
+        // With another check, or without a check, the results of the old check would never be revised, so they are
+        // forgotten.
         let resolved = name.resolved();
         let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
         peers.iter().for_each(|peer| peer.forget_checks(clock::instant()));
@@ -233,7 +236,7 @@ fn peer_names(
             diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
             return None;
         };
-        // Without a name, the certificate couldn't be verified. Test:
+        // Without a name, the certificate couldn't be verified, so this is an error. Test:
         // `a_tls_upstream_without_a_name_for_its_certificate_is_refused`.
         if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
             let help = "add tls.server_name: the name that the certificate of this address has";

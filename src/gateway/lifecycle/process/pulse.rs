@@ -140,7 +140,7 @@ mod tests {
         beats_on();
         let second = block();
         let mut watch = PulseWatch::default();
-        // No beat can occur between these checks, except one that was in progress before the first.
+        // No beat can occur between these checks, except a beat that was in progress before the first check.
         for _ in 0..=2 * MOST_LOOKS {
             watch.look(&pulse);
         }

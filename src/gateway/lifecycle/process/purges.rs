@@ -29,7 +29,8 @@ pub(super) struct PurgeReading {
 }
 
 impl PurgeReading {
-    /// Starts a reading of the purges if the interval has passed, or if the store has just become available.
+    /// Starts a reading of the purges if the interval has passed, or if the store has just become available. Does
+    /// nothing while the store is down or another reading is running.
     pub(super) fn keep(&mut self, snapshot: &Arc<Snapshot>, now: Instant) {
         let (Some(store), Some(_)) = (&snapshot.store, &snapshot.pages) else { return };
         let is_up = store.link.is_up();

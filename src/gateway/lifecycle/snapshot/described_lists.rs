@@ -126,7 +126,8 @@ fn filters(route: &RouteSettings, settings: &ListSettings, list: &List) -> Vec<F
 }
 
 /// Returns whether a list takes a parameter as a filter. Parameters for paging and sorting aren't filters: services
-/// have separate arguments for these. The parser of requests decides, by reading a query with the parameter.
+/// have separate arguments for these. Private parameters aren't filters either. The parser of requests decides, by
+/// reading a query with the parameter.
 fn is_filter(name: &str, list: &List) -> bool {
     let Some(chosen) = list.conventions.choose_inner(CONNECTION) else { return false };
     let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();

@@ -1,5 +1,5 @@
-//! The paths in the settings of services. A service sends requests to these paths through the gateway, so each must
-//! lead to a route.
+//! The paths in the settings of services. A service sends requests to these paths through the gateway, so each path
+//! should lead to a route that answers it.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnosti
     table
 }
 
-/// Reports the paths of webhooks that lead nowhere: an error for a watched path that isn't a list's, and a warning for
-/// `authorize` without a route.
+/// Reports the paths of webhooks that lead nowhere: an error for a watched path at which no list answers GET, and a
+/// warning for `authorize` without a route.
 fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>]), diagnostics: &mut Diagnostics) {
     let Some(webhooks) = &services.webhooks else { return };
     if let Some(clients) = &webhooks.clients
@@ -67,7 +67,8 @@ pub(crate) fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<R
     routes.iter().find(|route| route.name == found.route.name)
 }
 
-/// Returns the route of a GET request for a path, which may have a query; `None` if no route takes the request.
+/// Returns the route of a GET request for a path, which may have a query; `None` if no route has the path, or if the
+/// path isn't valid.
 fn find(path: &str, host: &str, table: &RouteTable) -> Option<RouteMatch> {
     let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None).ok()?;
     head.insert_header(header::HOST, host).ok()?;

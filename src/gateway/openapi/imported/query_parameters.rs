@@ -25,7 +25,7 @@ pub(crate) enum ParameterKind {
     Boolean,
 }
 
-/// The largest number of parameters that are read.
+/// The largest number of parameters that are read. The remaining parameters are ignored.
 const MOST: usize = 200;
 
 /// Returns the query parameters of the operation that the route names; empty if the route names only a schema.
@@ -33,7 +33,8 @@ pub(in crate::gateway::openapi) fn read(settings: &OpenApiSettings) -> Vec<Query
     let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let (item, operation) = parts(source, settings);
     let mut found: Vec<QueryParameter> = Vec::new();
-    // A parameter of an operation replaces the parameter of its path with the same name (OpenAPI 3.1, section 4.8.9).
+    // A parameter of an operation replaces the parameter of its path with the same name (OpenAPI 3.1, section 4.8.9),
+    // so the operation is read first.
     for described in [operation, item].into_iter().flatten().filter_map(|part| member(part, "parameters")) {
         let Tree::Array(elements) = &described.value else { continue };
         for element in elements.iter().take(MOST) {
@@ -63,7 +64,8 @@ pub(in crate::gateway::openapi) fn documentation(settings: &OpenApiSettings) -> 
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Returns the path item and the operation that the route names; each `None` if the route names only a schema.
+/// Returns the path item and the operation that the route names; each `None` if the route names only a schema, or if
+/// the document doesn't contain it.
 fn parts<'a>(
     source: UpstreamDocument<'a>,
     settings: &'a OpenApiSettings,

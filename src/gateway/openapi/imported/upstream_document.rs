@@ -12,8 +12,8 @@ use crate::{
     json::{Pointer, pointer::PointerStep},
 };
 
-/// The largest number of consecutive references on the way to an item. The depth of nested alternatives is bounded by
-/// the same number, in which each level counts as 16.
+/// The largest number of consecutive references on the way to an item. An item that needs more isn't found. Nested
+/// alternatives (`allOf`, `anyOf`, `oneOf`) have the same bound, in which each level counts as 16.
 const MOST_STEPS: usize = 64;
 
 /// The methods of a path item (OpenAPI 3.1, section 4.8.9).
@@ -97,8 +97,8 @@ impl<'a> UpstreamDocument<'a> {
         None
     }
 
-    /// Returns the schema of an operation's successful JSON answer. A missing path, operation or schema is a fault at
-    /// the place `at`.
+    /// Returns the schema of an operation's successful JSON answer: of the first of the responses `200`, `2XX` and
+    /// `default` that the document has. A missing path, operation or schema is a fault at the place `at`.
     pub(in crate::gateway::openapi) fn answer(
         self,
         method: &str,
@@ -138,7 +138,8 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Returns the schema of an item: of the served part of an array element. `items` is the place of the array in the
-    /// answer, `item` the place of the served part in an element.
+    /// answer, `item` the place of the served part in an element. Returns `None` if the answer's schema doesn't
+    /// describe one of the two places.
     pub(in crate::gateway::openapi) fn item(
         self,
         answer: &'a LocatedTree,
@@ -178,7 +179,7 @@ impl<'a> UpstreamDocument<'a> {
                 Tree::Array(elements) => elements.as_slice(),
                 _ => &[],
             });
-            // A level of alternatives counts as 16 steps. This bounds the whole search.
+            // A level of alternatives counts as 16 steps, which bounds the depth of the search.
             parts.find_map(|part| self.find(part, depth + 16, take))
         })
     }

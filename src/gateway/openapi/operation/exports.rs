@@ -10,7 +10,7 @@ const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled
 const RESULTS: [&str; 5] =
     ["application/x-ndjson", "text/csv", "application/json", "application/gzip", "application/zstd"];
 
-/// The name of the component for the order of an export. All lists share this component.
+/// The name of the component for the body of a request that orders an export. All lists share this component.
 const ORDER: &str = "ExportOrder";
 const JOB: &str = "ExportJob";
 const LIST: &str = "ExportList";
@@ -207,7 +207,8 @@ fn answer(status: &str, said: &str, headers: &[&str], component: Option<&str>) -
     (status.to_owned(), Document::object(members))
 }
 
-/// Describes an answer with an export result. Its media type follows from the order.
+/// Describes an answer with an export result. The media type depends on the format and the compression that the client
+/// ordered.
 fn result(status: &str, said: &str) -> (String, Document) {
     let (status, answer) = answer(status, said, &["ETag"], None);
     let contents = RESULTS.into_iter().map(|media_type| (media_type, Document::Object(Vec::new())));

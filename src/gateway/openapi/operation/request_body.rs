@@ -53,7 +53,7 @@ pub(in crate::gateway::openapi) fn schema(described: &DescribedRoute<'_>, side: 
     }
 }
 
-/// Returns the description of the request body. `reference` refers to its schema.
+/// Returns the description of the request body. `reference` refers to the body's schema.
 pub(in crate::gateway::openapi) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(

@@ -111,7 +111,7 @@ impl MetricFamily {
     /// Returns the index of a counter from its label values; `None` if a value isn't one of the label's values.
     pub(super) fn index(&self, values: &[&str]) -> Option<usize> {
         self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
-            // Values that clients choose have no counter. Test:
+            // Only the known values have a counter, so clients can't add counters by choosing values. Test:
             // `a_hundred_thousand_client_keys_leave_the_number_of_series_bounded`.
             let at = known.iter().position(|known| known == value);
             debug_assert!(at.is_some(), "{value} is not a value of {}", self.name);
@@ -120,7 +120,7 @@ impl MetricFamily {
     }
 }
 
-/// All metric families, in the order in which they are written.
+/// All metric families of a route, in the order in which they are written.
 pub(crate) const FAMILIES: [MetricFamily; 22] = [
     MetricFamily {
         name: "cursorgate_requests_total",

@@ -103,8 +103,8 @@ impl UpstreamFigures<'_> {
     }
 }
 
-/// Returns a quantile of the times of all status classes together. `buckets` has the histogram of each class, one after
-/// the other.
+/// Returns a quantile of the times of all status classes together; `None` without requests. `buckets` has the histogram
+/// of each class, one after the other.
 fn time_quantile(buckets: &[u64], share: f64) -> Option<Duration> {
     let sums: Vec<u64> = (0..BUCKETS).map(|at| buckets.iter().skip(at).step_by(BUCKETS).sum()).collect();
     quantile(TIMES, &sums, share).map(Duration::from_micros)

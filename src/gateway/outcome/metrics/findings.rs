@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::learn::traffic::UPSTREAM_STATUS;
 
-/// The maximum length of a detail or a key, in characters.
+/// The largest number of characters of a detail or a key. Longer text is truncated.
 const LONGEST: usize = 500;
 
 /// The kinds that no change of a route or dialect corrects, for example load and failures of the upstream.
@@ -68,7 +68,7 @@ impl RouteFindings {
         all
     }
 
-    /// Removes all findings, because another configuration is in force.
+    /// Removes all findings, because another configuration comes into force.
     pub(crate) fn forget(&self) {
         self.lock().clear();
     }

@@ -13,7 +13,7 @@ use std::{
 /// The length of a step.
 pub(crate) const STEP: Duration = Duration::from_secs(10);
 
-/// The number of steps that are kept, which cover 15 minutes.
+/// The largest number of steps that are kept, which cover 15 minutes. Older steps are dropped.
 pub(crate) const STEPS: usize = 90;
 
 /// The increases of counts over at most [`STEPS`] steps.
@@ -22,7 +22,7 @@ pub(crate) struct History(Mutex<Past>);
 
 #[derive(Debug)]
 struct Past {
-    /// The counts at the end of the last step.
+    /// The counts at the end of the last step; at first those at the beginning of the history.
     counts: Vec<u64>,
     /// The end of the last step.
     ended: Instant,

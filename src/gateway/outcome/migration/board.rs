@@ -1,7 +1,8 @@
 //! The counts of lists as one board: of one process, or the sum over several processes.
 //!
 //! A process publishes all of its counts at once, under its own name. If one publication is lost, the next one replaces
-//! it. A publication that arrives twice counts once, and the counts of a process that has ended stay unchanged.
+//! it. A publication that arrives twice counts once, and the counts of a process that has ended stay unchanged until
+//! they expire.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,12 @@ use crate::gateway::outcome::metrics::{RouteFigures, RouteMetrics};
 /// The longest time between two publications of a running process, in seconds.
 pub(crate) const BEAT: u64 = 20;
 
-/// The time for which the counts of a process are kept after its last publication, in seconds. The hourly counts cover
-/// one day.
+/// The time for which the counts of a process are kept after its last publication, in seconds. It is longer than the
+/// day that the hourly counts cover.
 pub(crate) const KEPT: u64 = 2 * 86_400;
 
-/// The largest size of a publication, in bytes, both for writing and for reading.
+/// The largest size of a publication, in bytes. A process shortens its own counts to this size, and ignores larger
+/// counts of other processes.
 const MOST: usize = 256 << 10;
 
 const HOUR: u64 = 3_600;
@@ -133,8 +135,8 @@ impl Clients {
 }
 
 impl ProcessCounts {
-    /// Returns the counts as JSON; `None` if the JSON exceeds [`MOST`] bytes even without named clients. If it's too
-    /// long, the less frequent clients are moved to `other`.
+    /// Returns the counts as JSON; `None` if the JSON exceeds [`MOST`] bytes even without named clients. If the JSON is
+    /// too long, the less frequent clients are moved to `other`.
     pub(crate) fn write(mut self) -> Option<Vec<u8>> {
         // Each iteration halves the tables, which have at most 2^32 clients.
         for _ in 0..u32::BITS {
@@ -160,9 +162,11 @@ impl ProcessCounts {
         Self { ended: true, ..self }
     }
 
-    /// Returns whether the process is running, according to its last publication.
+    /// Returns whether the process was running at `now`, in seconds since 1970: its last publication isn't marked as
+    /// final, and is at most three times [`BEAT`] old.
     pub(crate) fn runs(&self, now: u64) -> bool {
-        // `at` comes from another clock, which may be ahead. Test: `published_counts_are_bounded_and_read_back`.
+        // `at` comes from another clock, which may be ahead, so the subtraction saturates. Test:
+        // `published_counts_are_bounded_and_read_back`.
         !self.ended && now.saturating_sub(self.at) <= 3 * BEAT
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of hours that are kept.
+/// The number of hours that are kept. The counts of earlier hours are overwritten.
 pub(crate) const HOURS: usize = 24;
 
 /// The counts of the last 24 hours, the current hour last.
@@ -34,7 +34,8 @@ impl Hours {
         for (count, back) in counts.iter_mut().zip((0..HOURS as u64).rev()) {
             let Some(hour) = latest.checked_sub(back) else { continue };
             let held = self.0[place(hour)].load(Ordering::Relaxed);
-            // The place may still have an hour of the previous day. Test: `hours_are_forgotten_after_a_day`.
+            // The place may still have the count of an hour of the previous day, which isn't read. Test:
+            // `hours_are_forgotten_after_a_day`.
             if held >> 32 == hour & HALF {
                 *count = held & HALF;
             }

@@ -1,5 +1,6 @@
 //! The transcript of a page: its fetches and their answers. The independent checker verifies that the page's claims
-//! follow from the transcript. It checks the pages of explained requests, and in debug builds every page.
+//! follow from the transcript. The checker checks the pages of explained requests. In debug builds, it also checks all
+//! other pages whose answers have at most [`CHECKED_BYTES`].
 
 use crate::pagination::{
     answer::Answer,
@@ -9,7 +10,8 @@ use crate::pagination::{
     resolver::PageRequest,
 };
 
-/// The maximum total size of a page's answers that a debug build copies for the checker, in bytes.
+/// The largest total size of a page's answers that a debug build copies for the checker, in bytes. A page with larger
+/// answers isn't checked.
 const CHECKED_BYTES: usize = 1 << 20;
 
 /// The request for a page to the core, with the page's fetches and their answers.
@@ -32,7 +34,7 @@ impl Transcript {
     }
 
     /// Checks a page on a blocking thread, because the checker compares each item with the items of all answers.
-    /// Returns `None` if the thread fails.
+    /// Returns `None` if the checker panics.
     pub(super) async fn check(self, page: &Page) -> Option<CheckerVerdict> {
         let page = page.clone();
         let Self { request, exchanges } = self;
@@ -40,8 +42,9 @@ impl Transcript {
     }
 }
 
-/// The check of every page in debug builds. A claim that doesn't follow is logged as an error, or as a warning if the
-/// checker's rules don't cover it. End-to-end tests fail if their gateway has logged an error.
+/// The check of pages in debug builds, except pages with large answers. A claim that doesn't follow is logged as an
+/// error, or as a warning if the checker's rules don't cover it. End-to-end tests fail if their gateway has logged an
+/// error. The value is `None` in release builds, and for pages with large answers.
 #[derive(Debug)]
 pub(super) struct DebugCheck(Option<Box<Transcript>>);
 
@@ -67,7 +70,7 @@ impl DebugCheck {
         let Some(Err(fault)) = Box::pin(transcript.check(page)).await else { return };
         match (&fault, page.level()) {
             // Such a page may be correct: for pages of two answers that agree, the core has more arguments than the
-            // checker.
+            // checker. The claim is therefore only a warning.
             (ClaimFault::Whole(_) | ClaimFault::Ends(_), Level::Checked) => {
                 tracing::warn!(claim = %fault, "a checked page does not follow from its answers by the checker's rules");
             }

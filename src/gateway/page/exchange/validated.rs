@@ -51,7 +51,7 @@ impl<'r> Exchange<'r> {
         let client = &context.asked.headers;
         let known = kept.pages.answer(key, client);
         for (name, value) in known.iter().flat_map(|known| known.conditions()) {
-            // The size limits of request headers apply long before this could fail.
+            // The size limits of request headers apply long before this could fail, so the result is ignored.
             let _ = request.insert_header(name, value.clone());
         }
         let route = context.route.name.as_str();

@@ -30,10 +30,10 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The maximum length of a displayed id, in characters.
+/// The largest number of characters of a displayed id. A longer id is truncated.
 const LONGEST: usize = 80;
 
-/// The largest number of a page's upstream requests that are recorded.
+/// The largest number of a page's upstream requests that are recorded. The remaining requests are only counted.
 const MOST_FETCHES: usize = 100;
 
 /// The usual names of parameters with credentials (RFC 6750 section 2.3, and API keys of vendors). The values of these
@@ -58,10 +58,10 @@ const CREDENTIALS: [&str; 14] = [
 /// A request to an upstream, as the gateway would send it.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedFetch {
-    /// The part of the list that is requested, in words.
+    /// The part of the list that is requested, in words, and the reason if the request can't be sent.
     pub(crate) purpose: String,
     pub(crate) method: String,
-    /// The path and the query.
+    /// The path and the query, with `…` in place of credentials; empty if the request can't be sent.
     pub(crate) target: String,
     /// The headers that the dialect adds.
     pub(crate) headers: Vec<(String, String)>,
@@ -81,7 +81,7 @@ pub(crate) struct WatchedFetch {
 
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerOutline {
-    /// The status of the response; 0 if there was no response.
+    /// The status of the response; 0 if there was no response, and for an item that was looked up.
     pub(crate) status: u16,
     pub(crate) bytes: usize,
     pub(crate) standing: &'static str,
@@ -89,7 +89,8 @@ pub(crate) struct AnswerOutline {
     /// The ids of the first and the last item, without changes except for their length; `None` if there are no items.
     pub(crate) edges: Option<(String, String)>,
     pub(crate) total: Option<u64>,
-    /// `Some(true)` if the answer says that more items follow, `Some(false)` if it says that no items follow.
+    /// `Some(true)` if the answer shows that more items follow, `Some(false)` if it shows that no items follow, and
+    /// `None` if it shows neither.
     pub(crate) more: Option<bool>,
 }
 
@@ -101,7 +102,7 @@ pub(crate) struct WatchedPage {
     pub(crate) page: Result<PageOutline, String>,
 }
 
-/// A parsed request for a page, with everything that is known about the page before the upstream is asked.
+/// A parsed request for a page, with the facts about the page that are known before the first upstream request.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenedPage {
     pub(crate) envelope: String,
@@ -111,7 +112,7 @@ pub(crate) struct OpenedPage {
     pub(crate) mode: &'static str,
     /// The query that asks the upstream for the order; empty if no query is needed.
     pub(crate) sort: String,
-    /// The filters that pass to the upstream, as a query.
+    /// The filters that pass to the upstream, as a query with `…` in place of credentials.
     pub(crate) filters: String,
     /// The position that the client requests, in words.
     pub(crate) place: String,
@@ -191,7 +192,8 @@ pub(crate) struct RecordedPage {
     /// The number of requests beyond [`MOST_FETCHES`], which aren't recorded.
     pub(crate) more: usize,
     pub(crate) page: Option<PageOutline>,
-    /// The transcript for the checker; `None` if there is no memory for it.
+    /// The transcript for the checker; `None` before the first fetch, if there isn't enough memory, and once the page
+    /// is checked.
     transcript: Option<Transcript>,
     steps: usize,
 }

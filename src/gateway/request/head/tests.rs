@@ -153,7 +153,7 @@ fn heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once() {
     assert!(judged(most.as_bytes()).is_ok_and(|ends| ends.is_some()));
 }
 
-/// Pingora's parser refuses no head that passes the checks. Its refusals would have no body and no log line.
+/// Pingora's parser accepts every head that passes the checks. Its refusals would have no body and no log line.
 #[tokio::test]
 async fn accepted_heads_are_parsed_by_pingora() {
     const SEEDS: u64 = 20_000;
@@ -170,7 +170,7 @@ async fn accepted_heads_are_parsed_by_pingora() {
         [b"\r\n", b" ", b"\t", b":", b",", b"http://", b"/", b"@", b"?#[]\\", b"\x80\xff", b"Host: people\r\n", b"%zz"];
     let mut passed = 0;
     for seed in 0..SEEDS {
-        // A xorshift generator by Marsaglia makes a different case from each seed.
+        // Marsaglia's xorshift generator makes a different case from each seed.
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut below = |most: usize| {
             state ^= state << 13;

@@ -36,7 +36,7 @@ pub struct RoutePages {
     ahead: Arc<AtomicUsize>,
 }
 
-/// The largest number of a route's pages that are prefetched at a time.
+/// The largest number of a route's pages that are prefetched at a time. Further prefetches are dropped.
 const MOST_AHEAD: usize = 32;
 
 /// The right to prefetch one page. Dropping this value returns the right.

@@ -41,9 +41,9 @@ fn snapshot(dialect: &str) -> Snapshot {
     built.unwrap_or_else(|| panic!("{dialect}: {}", diagnostics.render(false)))
 }
 
-/// Each dialect that sorts with the query reads the orders that it writes, with the same meaning. The snapshot contains
-/// the reason for each order that a dialect can't write. Laravel's dialects aren't tested here, nor dialects that can't
-/// sort or that sort with the body.
+/// Each dialect that sorts with the query reads the orders that it writes, with the same meaning. The file `orders.txt`
+/// contains the reason for each order that a dialect can't write. Laravel's dialects aren't tested here, nor dialects
+/// that can't sort or that sort with the body.
 #[test]
 fn every_dialect_reads_back_the_orders_that_it_writes() {
     let mut text = String::new();
