@@ -281,14 +281,14 @@ impl ConfigArguments {
         self.file.or(self.config).or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
     }
 
-    /// Returns the path of the file that is named, or `cursorgate.toml` if that file exists; `None` otherwise.
+    /// Returns the path from the arguments or the environment, or else `cursorgate.toml` if it exists.
     pub(super) fn existing(self) -> Option<PathBuf> {
         let by_default = || Some(PathBuf::from("cursorgate.toml")).filter(|path| path.exists());
         self.file.or(self.config).or_else(configured).or_else(by_default)
     }
 }
 
-/// Returns the configuration file that the environment names; `None` if it names none.
+/// Returns the path in `CURSORGATE_CONFIG`; `None` if the variable is empty or missing.
 pub(super) fn configured() -> Option<PathBuf> {
     std::env::var_os("CURSORGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
@@ -362,7 +362,7 @@ pub(super) enum CheckFormat {
     Github,
 }
 
-/// Parses an address. The error tells how to write one.
+/// Parses an address. The error contains the remedy.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.rsplit_once(':') {
         Some(("unix", _)) => "a unix socket is set in the configuration, as `address` of a listener".to_owned(),
@@ -384,7 +384,7 @@ pub(super) struct AddressArguments {
 }
 
 impl AddressArguments {
-    /// Returns the environment in which the configuration is read: that of this process, with these addresses.
+    /// Returns the environment of this process, in which these addresses replace the configured ones.
     pub(super) fn environment(self) -> ProcessEnvironment {
         ProcessEnvironment { addresses: Addresses { listen: self.listen, admin: self.admin } }
     }
@@ -554,7 +554,7 @@ impl WalkArguments {
     }
 }
 
-/// Parses a number that isn't 0.
+/// Parses a number that is at least 1.
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number, at least 1".to_owned())
 }

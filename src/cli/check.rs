@@ -25,13 +25,15 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// A configuration with its snapshot, if it has no errors, and its diagnostics.
+/// The result of checking a configuration: its settings with the snapshot, which are `None` if they have errors, and
+/// all diagnostics.
 struct CheckedConfiguration {
     built: Option<(Settings, Snapshot)>,
     diagnostics: Diagnostics,
 }
 
-/// Prints the explanation of a configuration, or its mistakes. Prints both if only secrets are missing.
+/// Prints the diagnostics of a configuration in this format, and describes its routes if they can be compiled. As text,
+/// the routes are described even if only secrets are missing. Fails if there are errors.
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
@@ -81,7 +83,7 @@ fn whole(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
 fn without_secrets_of(path: &Path, environment: &dyn Environment) -> CheckedConfiguration {
     let (settings, mut diagnostics) = config::load(path, &WithoutSecrets(environment));
     let built = settings.and_then(|settings| {
-        // The files of certificates aren't available either.
+        // The files of certificates aren't available either, so the snapshot is compiled without them.
         let snapshot = Snapshot::build(&settings.without_certificates(), None, &mut diagnostics)?;
         Some((settings, snapshot))
     });

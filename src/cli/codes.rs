@@ -27,12 +27,13 @@ pub(super) fn explain(code: Option<&str>) -> Result<(), Failure> {
 /// Returns the section of a code without its heading; `None` for an unknown code.
 fn section(code: &str) -> Option<&'static str> {
     let (_, rest) = PAGE.split_once(&format!("\n### {code}\n"))?;
-    // The last code of a part is followed by the heading of the next part. Test: `every_code_has_a_section_of_its_own`.
+    // The last code of a part is followed by the heading of the next part, so both kinds of headings end a section.
+    // Test: `every_code_has_a_section_of_its_own`.
     let end = ["\n### ", "\n## "].into_iter().filter_map(|heading| rest.find(heading)).min();
     rest.get(..end.unwrap_or(rest.len())).map(str::trim)
 }
 
-/// Returns a string in Markdown in which each link is replaced by its words.
+/// Replaces each link in a Markdown text with the words of the link. The text after a malformed link stays as it is.
 fn without_links(mut text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     while let Some((before, rest)) = text.split_once("](") {

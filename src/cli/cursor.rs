@@ -8,7 +8,7 @@ use crate::{
     cursor::{Finding, Inspection, KeyRing, inspect as look},
 };
 
-/// The largest number of parameters of a link that are tried as cursors.
+/// The largest number of a link's parameters that are tried as cursors. Later parameters are ignored.
 const PARAMETERS_MAX: usize = 100;
 
 /// Prints the contents of a cursor. Fails unless its signature was verified.
@@ -23,7 +23,7 @@ pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure>
     }
 }
 
-/// Reads only the keys of cursors, and no other secret of the configuration, which the user might not have.
+/// Reads only the keys of cursors. The user might not have the other secrets of the configuration.
 fn keys(path: &Path) -> Result<KeyRing, Failure> {
     let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
     if diagnostics.has_errors() {
@@ -45,7 +45,7 @@ fn find(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let Some((_, query)) = text.split_once('?').filter(|_| matches!(whole.finding, Finding::Foreign)) else {
         return whole;
     };
-    // A link that is copied from a `Link` header may end with `>`.
+    // A link that is copied from a `Link` header may end with `>`, which isn't a part of the query.
     let query = query.split(['#', '>']).next().unwrap_or(query);
     let values = query.split('&').take(PARAMETERS_MAX).filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
     let mut cursors = values.map(|value| look(keys, value));

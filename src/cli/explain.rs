@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     }
 }
 
-/// Prints the header with a permit for requests like this one.
+/// Prints the header with a permit for the route and the path of this request.
 fn sign(
     arguments: &ExplainArguments,
     settings: &Settings,

@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
 }
 
 /// Returns the line with the command that sets the key of cursors. The line is empty if a key is already set: with
-/// another key, its cursors would be refused.
+/// another key, cursors that were signed with the first key would be refused.
 pub(super) fn key_command() -> &'static str {
     match std::env::var_os("CURSORGATE_KEY") {
         Some(_) => "",

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         depth: arguments.depth.unwrap_or(usual.depth),
     };
     let mut step = learn::begin(target.clone(), limits);
-    // The prober makes at most `limits.requests` requests.
+    // The loop ends, because the prober makes at most `limits.requests` requests.
     let learnt = loop {
         match step {
             ProberStep::Send(request, prober) => step = prober.resume(source.answer(&request)),
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     report::output(&text)
 }
 
-/// Returns the sentence about findings that are only likely; empty if there is no such finding.
+/// Returns the sentence about findings that are only likely; empty if no finding is only likely.
 fn guesses(learnt: &Learnt) -> String {
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
@@ -96,7 +96,7 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
          cursorgate check {live}{path}\n  cursorgate run {path}\n",
         super::init::key_command()
     );
-    // `walk` sends only GET requests.
+    // `walk` sends only GET requests, so it is left out for a list that is read by POST.
     if arguments.body.is_none() && is_live {
         let port = learn::gateway_port(&url.peer);
         let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);

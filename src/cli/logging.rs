@@ -24,8 +24,8 @@ use crate::{
     gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
-/// The longest time for which the process waits at its end until queued lines are written. The reader of the log may
-/// have stopped.
+/// The longest time for which the process waits at its end until queued lines are written. Lines that are then still
+/// queued are lost, because the reader of the log may have stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The log of this process. Dropping it writes the queued lines, for at most [`LAST_WORDS`].
@@ -78,7 +78,8 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     let begun = tracing_subscriber::registry().with(layer).try_init();
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
     limit_libraries(settings.level);
-    // The default hook would write panics to standard error directly, without the queue and the format of the log.
+    // The default hook would write panics to standard error directly, without the queue and the format of the log, so
+    // it is replaced.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
@@ -96,8 +97,8 @@ fn limit_libraries(level: LogLevel) {
 }
 
 /// Returns a layer that writes the lines of this program from the configured level on, the access log, and warnings and
-/// errors of libraries. Pingora's lines about single requests and connections are left out, because the access log has
-/// the same facts.
+/// errors of libraries if the level includes them. Pingora's lines about single requests and connections are left out,
+/// because the access log has the same facts.
 fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,

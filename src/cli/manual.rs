@@ -21,8 +21,8 @@ pub(super) fn command() -> Command {
         openssl::version::version(),
         openssl::version::platform().trim_start_matches("platform: "),
     );
-    // Clap needs a string that lives as long as the process, so the string is leaked: once in a process, or twice for
-    // invalid arguments.
+    // Clap needs a string that lives as long as the process, so the string is leaked. A process calls this function at
+    // most twice.
     Arguments::command().long_version(&*text.leak())
 }
 

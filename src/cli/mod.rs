@@ -1,7 +1,8 @@
 //! The command line: its arguments, and a file for each command.
 //!
 //! The result of a command is written to standard output, all other text to standard error. Exit codes: 0 for success,
-//! 1 for failure, 2 for invalid arguments or an invalid configuration, 3 for a walk that lost or repeated items.
+//! 1 for failure, 2 for invalid arguments or an invalid configuration, 3 for a walk in which items are lost, repeated,
+//! altered or out of order.
 
 mod arguments;
 mod check;
@@ -37,7 +38,7 @@ const FAILED: u8 = 1;
 /// The exit code for invalid arguments or an invalid configuration.
 const MISTAKEN: u8 = 2;
 
-/// The exit code of a walk that lost or repeated items.
+/// The exit code of a walk in which items are lost, repeated, altered or out of order.
 const LOSSY: u8 = 3;
 
 /// Runs the command that the arguments of this process name.

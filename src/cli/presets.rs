@@ -6,12 +6,12 @@ use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
 /// A built-in dialect or envelope: its name and its text.
 type Preset = (&'static str, &'static str);
 
-/// Lists the built-in dialects, or prints the one with this name.
+/// Lists the built-in dialects, or prints the dialect with this name.
 pub(super) fn dialects(name: Option<&str>) -> Result<(), Failure> {
     shown("dialect", &preset_dialects().collect::<Vec<_>>(), of_toml, name)
 }
 
-/// Lists the built-in envelopes, or prints the one with this name.
+/// Lists the built-in envelopes, or prints the envelope with this name.
 pub(super) fn envelopes(name: Option<&str>) -> Result<(), Failure> {
     shown("envelope", &preset_envelopes().collect::<Vec<_>>(), of_json, name)
 }
@@ -36,7 +36,7 @@ fn shown(noun: &str, presets: &[Preset], description: fn(&str) -> String, name: 
 /// Returns the description of a dialect, from the line with the key `description`.
 fn of_toml(text: &str) -> String {
     let value = text.lines().find_map(|line| line.strip_prefix("description = "));
-    // A basic string in TOML on one line has the syntax of a JSON string.
+    // A basic string in TOML on one line has the syntax of a JSON string, so it is parsed as JSON.
     value.and_then(|value| serde_json::from_str(value).ok()).unwrap_or_default()
 }
 

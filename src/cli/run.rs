@@ -35,26 +35,29 @@ use crate::{
     },
 };
 
-/// The default limit of client connections. So many idle connections take 320 MB of memory.
+/// The largest number of client connections by default. This many idle connections take 320 MB of memory. At the limit,
+/// a new client displaces a connection without a request, or is refused.
 const CONNECTIONS: usize = 10_000;
 
-/// The limit of connections to the admin listener: enough for health checks, metrics scrapers and a few people.
+/// The largest number of connections to the admin listener: enough for health checks, metrics scrapers and a few
+/// people. The limit works like [`CONNECTIONS`].
 const OPERATORS: usize = 32;
 
 /// A configuration and the snapshot that is compiled from it.
 pub(super) struct Built {
     pub(super) settings: Settings,
     pub(super) snapshot: Snapshot,
-    /// The diagnostics of the configuration, which are only warnings.
+    /// The warnings about the configuration.
     pub(super) diagnostics: Diagnostics,
 }
 
 /// Serves a configuration until a signal ends the process.
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
-    // This removes variables from the environment, which is only safe before there are threads.
+    // `inherit` removes variables from the environment, which is safe only before there are threads, so it is called
+    // first.
     let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
-    // The signal handlers are installed first: by default, a SIGHUP during the start would end the process. Test:
-    // `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
+    // The signal handlers are installed before the configuration is read: by default, a SIGHUP during the start would
+    // end the process. Test: `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
     let signals = SignalRuntime::begin()?;
     // Dumps are forbidden before the keys are read, so no dump contains keys. Test:
     // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
@@ -72,7 +75,7 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
 }
 
 /// Excludes the memory of this process, which contains keys, from core dumps, and hides it from other processes of the
-/// same user.
+/// same user. Does nothing on systems other than Linux.
 fn forbid_dumps() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;

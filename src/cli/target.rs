@@ -26,18 +26,19 @@ pub(super) struct ListUrl {
 }
 
 impl ListUrl {
-    /// Splits a URL into its parts. Fails for a URL without a host, or with a password.
+    /// Splits a URL into its parts. Fails unless the URL begins with `http://` or `https://` and has a host without a
+    /// user and a password.
     pub(super) fn parse(url: &str) -> Result<Self, Failure> {
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
             _ => return Err(Failure::mistaken("the URL begins with http:// or https://")),
         };
-        // A fragment isn't sent (RFC 3986, section 3.5).
+        // A fragment isn't sent (RFC 3986, section 3.5), so it is dropped.
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        // The message must not repeat a password. Test: `a_url_is_split_into_its_parts`.
+        // The message must not repeat a password, so it doesn't contain the URL. Test: `a_url_is_split_into_its_parts`.
         if authority.is_empty() || authority.contains('@') {
             let message = "the URL names a host, without a password: credentials go into --header 'Authorization: …'";
             return Err(Failure::mistaken(message));
@@ -83,8 +84,8 @@ impl ListUrl {
 /// address would be a fault.
 pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
-/// Loads and compiles a configuration without secrets, as `check` does. Returns the report if the configuration has
-/// errors.
+/// Loads and compiles a configuration without secrets, as `check --without-secrets` does. Returns the report if the
+/// configuration has errors.
 pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
@@ -94,7 +95,7 @@ pub(super) fn load(text: &str) -> Result<Snapshot, String> {
     }
 }
 
-/// Parses the body for requests by POST.
+/// Parses the body for requests by POST; returns `None` without a body.
 pub(super) fn body(text: Option<&str>) -> Result<Option<serde_json::Value>, Failure> {
     let read =
         |text| serde_json::from_str(text).map_err(|error| Failure::mistaken(format!("--body is not JSON: {error}")));
@@ -112,7 +113,7 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
         let opened = config::open_argument(value.trim(), &ProcessEnvironment::default());
         let opened = opened.map_err(|why| Failure::mistaken(format!("--header {name}: {why}")))?;
         let mut value = HeaderValue::from_bytes(opened.reveal()).map_err(|_| fault())?;
-        // `Debug` doesn't show sensitive values.
+        // `Debug` doesn't show sensitive values, so the value can't get into a log.
         value.set_sensitive(true);
         Ok((name, value))
     };

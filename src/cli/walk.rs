@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
         let [url] = &urls[..] else { return Err(Failure::mistaken("--verify takes one URL")) };
         return verify::run(&options, url, direct);
     }
-    // Arguments are checked and files are opened before the first request.
+    // Arguments are checked and files are opened before the first request, so a mistake causes no requests.
     let lists = urls.iter().map(|url| WalkedUrl::parse(arguments, url)).collect::<Result<Vec<_>, Failure>>()?;
     let writers = ItemWriter::open_all(urls, arguments.out.as_deref())?;
     let progress = WalkProgress::new(urls.len());
@@ -104,7 +104,7 @@ fn walk(
     };
     let mut state = state.unwrap_or_else(|| WalkState::new(url));
     walker.go_on(&state);
-    // The walker stops at circular links, but a list that grows faster than it is read has no end.
+    // The walker stops at circular links, so the loop ends unless the list grows faster than it is read.
     loop {
         let page = match walker.next_page() {
             Ok(Some(page)) => page,

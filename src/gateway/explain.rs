@@ -34,7 +34,7 @@ use crate::{
     upstream::net::fetch::{AskedPeer, Fetcher},
 };
 
-/// The reason shown for a legacy request to a list that passes to the upstream.
+/// The reason shown if a legacy request to a list is forwarded to the upstream.
 const PASSES: &str = "the request pages as old clients do, and the route lets such requests pass";
 
 /// A request that is to be explained.
@@ -234,7 +234,7 @@ async fn paged(
     let opened = OpenedPage::of(&context, keys);
     let mut page = ExplainedPage { opened, requests: Ok(Vec::new()), watched: None };
     (page.requests, page.watched) = requests(&context, snapshot, request.is_live, &mut outcome).await;
-    // With invented keys every cursor looks forged.
+    // With invented keys every cursor looks forged, so the real reason replaces that refusal.
     if page.opened.cursor.is_some() && !request.has_keys {
         page.requests = Err("the keys of cursors are not available, so the cursor can't be read".to_owned());
     }

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The largest decoded answer, in bytes.
+/// The largest size of a decoded answer, in bytes. A larger answer is an error.
 const ANSWER: usize = 32 << 20;
 
 /// The value of the `User-Agent` header in probe requests.

@@ -15,7 +15,7 @@ use crate::{
     gateway::Snapshot,
 };
 
-/// Returns a JSON object with all diagnostics. If there are no errors, it also has the routes.
+/// Returns a JSON object with all diagnostics. The object also has the routes if the configuration could be compiled.
 pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot)>) -> String {
     let (errors, warnings) = diagnostics.counts();
     let faults = all(diagnostics);
@@ -114,7 +114,7 @@ fn data(text: &str) -> String {
 
 /// Escapes a property of a workflow command.
 fn property(text: &str) -> String {
-    // `,` and `:` separate properties. Test: `annotations_are_escaped_and_end_with_their_line`.
+    // `,` and `:` separate properties, so they are escaped. Test: `annotations_are_escaped_and_end_with_their_line`.
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 const DAY: u64 = 86_400;
 
-/// Returns a duration in the largest unit that divides it, such as `5m` for 300 seconds.
+/// Returns a duration in the largest unit that divides it, such as `5m` for 300 seconds. Fractions of a second are
+/// dropped.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {
-        // A single day is written as `24h`. Test: `durations_have_the_unit_people_write`.
+        // A single day is written as `24h`, so days are used only from two on. Test:
+        // `durations_have_the_unit_people_write`.
         if seconds >= unit && seconds.is_multiple_of(unit) && (unit != DAY || seconds > DAY) {
             return format!("{}{word}", seconds / unit);
         }

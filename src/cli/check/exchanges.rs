@@ -20,7 +20,7 @@ use crate::{
 /// A contract and the result of its test.
 struct CheckedContract {
     file: String,
-    /// The name of the dialect and the result; `None` for a contract that can't be read.
+    /// The name of the dialect and the result; `None` if the contract can't be read or its dialect doesn't compile.
     result: Option<(String, HeldContract)>,
     diagnostics: Diagnostics,
 }

@@ -31,8 +31,8 @@ pub(super) fn passed(
     Some(("rewrites", format!("links to {host} in {}; others in bodies stay", names.join(", "))))
 }
 
-/// Returns an example of a link to another page, and the source of its host. Returns `None` for a list whose cursors
-/// are sent in bodies.
+/// Returns an example of a link to another page, and the source of its host. Returns `None` if the route doesn't serve
+/// GET, or if clients can't send a cursor in the query.
 pub(super) fn example(settings: &Settings, route: &RouteSettings, parameters: &Parameters) -> Option<String> {
     if !route.methods.get || parameters.takes_cursors_in_body() {
         return None;

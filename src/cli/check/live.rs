@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Checks each list against its upstream. Adds a diagnostic for each fault, and returns the report with a line for each
-/// route.
+/// route with a list.
 pub(super) fn ask(
     settings: &Settings,
     snapshot: &Snapshot,
@@ -47,7 +47,8 @@ pub(super) fn ask(
     Ok(text)
 }
 
-/// Returns the help for a fault in a built-in dialect. Such a dialect can't be changed, so another one must extend it.
+/// Returns the help for a fault in a built-in dialect. A built-in dialect can't be changed, so a dialect of the
+/// configuration has to extend it.
 fn own_dialect(route: &str, base: &str, help: &str) -> String {
     format!(
         "{help}, in a dialect of your own: [dialects.{route}] with extends = \"{base}\"; the route names it, dialect = \"{route}\""
@@ -84,7 +85,7 @@ fn review(
     let sender = ProbeSender::new(upstream, headers)?;
     let configured = ConfiguredList { settings: list.clone(), dialect, path, at: route.name.at };
     let mut step = live::begin(configured, probed, limits);
-    // The review makes at most `limits.requests` requests.
+    // The loop ends, because the review makes at most `limits.requests` requests.
     loop {
         match step {
             ProberStep::Send(request, prober) => {

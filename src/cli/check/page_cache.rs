@@ -6,7 +6,7 @@ use super::durations::duration;
 use crate::config::settings::PageCacheSettings;
 
 /// Describes which pages are stored, and for how long. Each time is at most a quarter of `life`, the lifetime of
-/// cursors.
+/// cursors. If `life` is `None`, cursors don't expire, and the times aren't limited.
 pub(super) fn kept(cache: &PageCacheSettings, life: Option<Duration>) -> String {
     let bounded = |time: Duration| {
         let most = life.map_or(u64::MAX, |life| life.as_secs() / 4);

@@ -2,8 +2,8 @@
 
 use crate::config::settings::{ListSettings, RouteSettings, Settings};
 
-/// Returns the fields of the order and of `sortable` whose names suggest personal data. Cursors would contain their
-/// values.
+/// Returns the fields of the order and of `sortable` whose names suggest personal data. Cursors contain the values of
+/// these fields.
 pub(super) fn personal_keys(list: &ListSettings) -> Vec<&str> {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let mut fields: Vec<&str> = ordered
@@ -38,7 +38,7 @@ fn is_personal(field: &str) -> bool {
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
 }
 
-/// Returns the names of routes that forward other requests below a list's path to the same upstream. Such requests
+/// Returns the names of routes that forward other requests below a list's path to the same upstream. These requests
 /// bypass the list's policy for legacy requests.
 pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> Vec<&'s str> {
     let is_catch_all = |other: &&RouteSettings| {
@@ -53,13 +53,13 @@ pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> V
     settings.routes.iter().filter(is_catch_all).map(|other| other.name.value.as_str()).collect()
 }
 
-/// Returns whether a path that ends in `{*rest}` matches paths below another path.
+/// Returns whether `pattern` ends in a rest parameter, such as `{*rest}`, and matches paths below `path`.
 fn covers(pattern: &str, path: &str) -> bool {
     let Some((base, _)) = pattern.split_once("/{*") else { return false };
     let is_parameter = |segment: &str| segment.starts_with('{');
     let mut path = path.split('/');
     base.split('/').all(|segment| {
-        // A parameter in either path may have the value of the other path's segment. Test:
+        // A parameter in either path may have the value of the other path's segment, so the two segments match. Test:
         // `a_rest_path_covers_paths_below_its_base`.
         path.next().is_some_and(|other| segment == other || is_parameter(segment) || is_parameter(other))
     })
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// A pattern with a rest parameter covers its base, if that has the same segments, and all paths below its base.
+    /// A pattern with a rest parameter covers its base and all paths below the base. A parameter matches any segment.
     ///
     /// Row: A23
     #[test]

@@ -125,7 +125,7 @@ fn describe_list(
     if let Some(cache) = &list.page_cache {
         line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
     }
-    // If the upstream's size has the same name as the clients' limit, it doesn't mark a legacy request.
+    // A size parameter with the name of the clients' limit doesn't mark a legacy request, so it is left out.
     let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
     if let Some(legacy) = legacy(&list.legacy, &marks, now) {
@@ -324,7 +324,7 @@ fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
     }
 }
 
-/// Returns the next higher level; `None` for the highest one.
+/// Returns the next higher level; `None` for the highest level.
 const fn next_level(level: Level) -> Option<&'static str> {
     match level {
         Level::Exact => None,
@@ -350,7 +350,8 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the cost of pages up to the largest size, in upstream requests. `run` is the longest possible tie run.
+/// Describes the cost of pages up to the largest size, in upstream requests. `run` is the length of the longest tie run
+/// that a page can cross, and the number of requests that this page takes.
 fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The configuration of the demo. Its addresses are replaced by those of the run.
+/// The configuration of the demo. Its addresses are replaced with the addresses of the run.
 const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
 
 /// The address of the gateway in [`CONFIGURATION`].
@@ -48,13 +48,16 @@ const SERVICES: &str = if cfg!(feature = "services") {
 /// The address of the admin listener in [`CONFIGURATION`].
 const WRITTEN_ADMIN: &str = "127.0.0.1:9180";
 
-/// The first ports that are tried for the gateway and for its admin listener, and the number of ports that are tried.
+/// The first port that is tried for the gateway.
 const FIRST_PORT: u16 = 8_080;
+/// The first port that is tried for the admin listener.
 const FIRST_ADMIN_PORT: u16 = 9_180;
+/// The largest number of ports that are tried for a listener. If all of them are in use, the demo fails.
 const PORTS: u16 = 100;
 
-/// The largest number of retries to reach a server of the demo after its start, and the pause between two attempts.
+/// The largest number of retries to reach a server of the demo after its start. After these, the request fails.
 const TRIES: usize = 250;
+/// The pause between two attempts to reach a server of the demo.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest time for connecting to a server of the demo, and for each read of its answer.
@@ -91,7 +94,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
             Ok(text) => text,
             Err(error) => format!("the gateway on {} does not answer: {error}\n", addresses.gateway),
         };
-        // The demo keeps running if standard output is closed.
+        // The demo keeps running if standard output is closed, so the error is ignored.
         let _ = report::output(&text);
     });
     run::serve((servers, SignalRuntime::begin()?), vitals, settings, &live, None)
@@ -119,7 +122,7 @@ impl DemoAddresses {
     }
 }
 
-/// Returns the loopback address with the first free port from `first` on.
+/// Returns the loopback address with the first free port from `first` on. Fails if [`PORTS`] ports in a row are in use.
 fn free_port(first: u16) -> Result<SocketAddr, Failure> {
     let mut candidates = (first..first + PORTS).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
@@ -178,7 +181,8 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     ))
 }
 
-/// Returns the body of an answer. Retries while the server doesn't answer.
+/// Requests `target` and returns the body of the answer. Up to [`TRIES`] times, retries if there is no answer with
+/// status 200.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
     loop {

@@ -32,7 +32,7 @@ pub(super) struct Person {
     pub(super) id: u64,
     /// The name without JSON escapes, for sorting.
     pub(super) name: String,
-    /// The time of creation (RFC 3339). Up to 13 people have the same one.
+    /// The time of creation (RFC 3339). Up to 13 people are created at the same time.
     pub(super) created_at: String,
     /// The time of the last login (RFC 3339); `None` for a person who never logged in.
     pub(super) last_login: Option<String>,
@@ -59,7 +59,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Returns the field with a name; `None` if the API doesn't sort by such a field.
+    /// Returns the field with a name; `None` if the API doesn't sort by this field.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
@@ -76,8 +76,8 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// Returns a new person with this id. If the id is greater than all others, the person is the newest one, unless
-/// another person was moved.
+/// Returns a new person with this id. If the id is greater than all other ids, the person is at least as new as all
+/// people that weren't moved.
 pub(super) fn newcomer(id: u64) -> Person {
     person(id)
 }
@@ -100,14 +100,15 @@ pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: b
 
 fn person(id: u64) -> Person {
     let spelling = NAMES[(scatter(id) % 12) as usize];
-    // People are in groups of 13. All people of an even group have the same time of creation, and those of other groups
-    // have different ones.
+    // People are in groups of 13. All people of an even group have the same time of creation. The people of an odd
+    // group have different times.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
     let created_at = crate::gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
         .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
-    // Parsers that use 64-bit floats change this number. Test: `people_of_the_demo_have_shared_times_and_nulls`.
+    // Parsers that use 64-bit floats change this number, so the demo shows that the gateway keeps it. Test:
+    // `people_of_the_demo_have_shared_times_and_nulls`.
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
     let balance = match id % 4 {
         0 => "25.0".to_owned(),

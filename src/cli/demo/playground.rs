@@ -20,7 +20,7 @@ const FILES: [(&str, &str, &str); 4] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The largest number of requests that are remembered.
+/// The largest number of requests that are remembered. Older requests are dropped.
 const REMEMBERED: usize = 100;
 
 /// Returns the response with a file of the page; `None` for other paths.
@@ -58,7 +58,8 @@ impl Requests {
         log.last.push(request.to_owned());
     }
 
-    /// Returns the number of the last request, and the requests after the number `since` in `query`, as JSON.
+    /// Returns the number of the last request, and the remembered requests after the number `since` in `query`, as
+    /// JSON. Without `since`, lists no requests.
     pub(super) fn since(&self, query: &str) -> String {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = pairs(query).find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok());

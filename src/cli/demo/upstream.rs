@@ -106,7 +106,7 @@ impl LegacyApi {
         (StatusCode::OK, people.remove(place).json)
     }
 
-    /// Sets the time of creation of a person to that of the newest person.
+    /// Sets a person's time of creation to the newest person's time of creation.
     fn touch(&self, id: u64) -> (StatusCode, String) {
         let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
         let newest = people.iter().map(|person| person.created_at.clone()).max().unwrap_or_default();
@@ -146,7 +146,7 @@ impl LegacyApi {
             };
             sort.iter().fold(Ordering::Equal, by_term)
         });
-        // The number of the page is from the request, so the product may overflow. Test:
+        // A request may have any page number, so the product could overflow. It is limited instead. Test:
         // `a_page_follows_its_number_and_its_limit`.
         let from = page.saturating_sub(1).saturating_mul(limit);
         let items: Vec<&str> = people.iter().skip(from).take(limit).map(|person| person.json.as_str()).collect();
@@ -168,7 +168,8 @@ fn missing() -> (StatusCode, String) {
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        // Forms encode a blank as `+` (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
+        // In a query, `+` also means a blank, as forms encode it
+        // (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         Some((decode(name), decode(value)))
     })

@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::super::Failure;
 use crate::learn::openapi::DocumentedList;
 
-/// The maximum size of a document, in bytes.
+/// The largest size of a document, in bytes. Larger documents are refused.
 const LARGEST: u64 = 32 << 20;
 
-/// Reads the description of a list from a document in YAML, if the file's name ends in `.yaml` or `.yml`, or otherwise
-/// in JSON.
+/// Reads the description of a list from an OpenAPI document. A file whose name ends in `.yaml` or `.yml` is read as
+/// YAML, and any other file as JSON.
 pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<DocumentedList, Failure> {
     let mistaken = |fault: String| Failure::mistaken(format!("{}: {fault}", path.display()));
     let mut text = String::new();

@@ -12,8 +12,9 @@ use crate::{
     learn::recording::{RecordedExchange, Recording, har},
 };
 
-/// The maximum size of an archive in bytes, and the largest number of files in a folder.
+/// The largest size of an archive, in bytes. Larger archives are refused.
 const ARCHIVE: u64 = 64 << 20;
+/// The largest number of archives and contracts in a folder. A folder with more of them is refused.
 const FILES: usize = 1_000;
 
 /// Reads the recorded exchanges with the upstream at a URL.

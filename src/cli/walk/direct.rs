@@ -99,8 +99,8 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
         .as_ref()
         .map_or_else(String::new, |_| format!("response = {{ id = {:?} }}\n", arguments.id_text()));
     let tls = if url.tls { "tls = {}\n" } else { "" };
-    // The path names the collection, as for every route. A path with braces isn't used, because they would be
-    // parameters of the route.
+    // The path names the collection, as for every route. A path without a segment, with braces or with percent-encoding
+    // isn't used, because as the path of a route it would be invalid or mean other paths.
     let is_plain = url.path.split('/').any(|segment| !segment.is_empty()) && !url.path.contains(['{', '}', '%']);
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(

@@ -23,7 +23,7 @@ use crate::{
 /// The version of the state's format. A state with another version can't be resumed.
 const VERSION: u32 = 1;
 
-/// The maximum length of a file name that is derived from a URL, in characters.
+/// The largest number of characters of a URL that become a part of a file name. The rest of the URL is left out.
 const LONGEST_NAME: usize = 120;
 
 /// The state of an interrupted walk.
@@ -85,8 +85,9 @@ pub(super) enum ItemWriter {
 }
 
 impl ItemWriter {
-    /// Opens the outputs of all walks, and reads the states of interrupted ones. For several walks, `out` is a folder
-    /// that contains a file for each.
+    /// Opens the outputs of all walks, and reads the states of interrupted ones. For several walks, or if `out` is an
+    /// existing folder, `out` contains a file for each walk. If `out` is `None`, the only walk is written to standard
+    /// output.
     pub(super) fn open_all(urls: &[String], out: Option<&Path>) -> Result<Vec<(Self, Option<WalkState>)>, Failure> {
         match (out, urls) {
             (None, [_]) => Ok(vec![(Self::Stdout(BufWriter::new(io::stdout())), None)]),
@@ -173,7 +174,7 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// Removes the files of a walk without a page, because another walk may need their names.
+    /// Removes the files of a failed walk that can't be resumed, because another walk may need their names.
     pub(super) fn discard(self) -> Result<(), Failure> {
         if let Self::File { path, .. } = &self {
             fs::remove_file(path)?;
@@ -181,7 +182,7 @@ impl ItemWriter {
         self.finish()
     }
 
-    /// Returns whether an interrupted walk could be resumed: whether its items go to a file.
+    /// Returns whether an interrupted walk can be resumed. Only a walk to a file can.
     pub(super) fn keeps_state(&self) -> bool {
         matches!(self, Self::File { .. })
     }
@@ -202,7 +203,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Reads the state of an interrupted walk; `None` if there is no such file.
+/// Reads the state of an interrupted walk; `None` if the file doesn't exist. Fails if the state belongs to a walk of
+/// another URL.
 fn read_state(path: &Path, url: &str) -> Result<Option<WalkState>, Failure> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

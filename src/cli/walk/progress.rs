@@ -19,8 +19,9 @@ use crate::{
     },
 };
 
-/// The time between two updates on a terminal, and between two lines elsewhere.
+/// The shortest time between two updates of the line on a terminal.
 const DRAWN: Duration = Duration::from_millis(100);
+/// The shortest time between two lines if standard error isn't a terminal.
 const SAID: Duration = Duration::from_secs(10);
 
 /// The width of the bar, in characters.
@@ -49,7 +50,8 @@ impl WalkProgress {
         Self { is_terminal, walks, began: clock::instant(), state: Mutex::default() }
     }
 
-    /// Counts a page, and shows the progress unless it was shown a moment ago.
+    /// Counts a page, and shows the progress if the last update is at least [`DRAWN`] ago on a terminal, or [`SAID`]
+    /// elsewhere.
     pub(super) fn page(&self, name: &str, page: &WalkedPage) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let list = state.lists.entry(name.to_owned()).or_default();
@@ -88,12 +90,12 @@ impl WalkProgress {
     }
 }
 
-/// Returns the line of progress. It begins with a bar if the totals of all lists are known. Then follow the numbers of
-/// items and pages, the rate, and the remaining items and time.
+/// Returns the line of progress. It contains the numbers of items and pages, and the rate. If the totals of all lists
+/// are known, a bar precedes these, and the remaining items and time follow.
 fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let items: u64 = state.lists.values().map(|(_, items)| items).sum();
     let totals: Option<u64> = state.lists.values().map(|(total, _)| *total).sum();
-    // A list may have more items than its total, and the subtraction below must not fail.
+    // A list may have more items than its total. The total is then raised, so the subtraction below doesn't overflow.
     let total = totals.filter(|total| state.lists.len() == walks && *total > 0).map(|total| total.max(items));
     let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = items.saturating_mul(1000) / milliseconds;
@@ -106,7 +108,7 @@ fn line(state: &ProgressState, elapsed: Duration, walks: usize) -> String {
     let _ = write!(line, "{} items, {} pages, {} items/s", grouped(items), grouped(state.pages), grouped(rate));
     if let Some(left) = total.map(|total| total - items) {
         let _ = write!(line, ", {} left", grouped(left));
-        // The rate may be 0, for example before the first item.
+        // The rate may be 0, for example before the first item. No time is then shown.
         if let Some(seconds) = left.checked_div(rate) {
             let _ = write!(line, " ({seconds} s)");
         }
@@ -131,7 +133,7 @@ mod tests {
             "[######..................] 500 items, 5 pages, 500 items/s, 1,500 left (3 s)"
         );
         assert_eq!(line(&state, second, 2), "500 items, 5 pages, 500 items/s, 0 of 2 lists");
-        // A list with more items than its total, and a list without a total.
+        // The list has more items than its total, and then it has no total.
         state.lists.insert("a".to_owned(), (Some(400), 500));
         assert!(line(&state, second, 1).contains(" 0 left"));
         state.lists.insert("a".to_owned(), (None, 500));

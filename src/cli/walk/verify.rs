@@ -1,5 +1,5 @@
-//! `cursorgate walk --verify`: compares a walk with direct readings of the list before and after it. Also compares the
-//! walk by page that clients of the upstream make today.
+//! `cursorgate walk --verify`: compares a walk with direct readings of the list before and after it. Also compares a
+//! walk by the upstream's own paging, as its clients make today.
 
 use std::{fs, path::Path};
 
@@ -48,7 +48,8 @@ struct Measured<'d> {
     after: WalkedList,
 }
 
-/// Verifies the walk of a URL. Fails if the walk has lost or repeated items, or if the result is open.
+/// Verifies the walk of a URL. Fails if items of the walk are lost, repeated, altered or out of order, or if that could
+/// not be judged.
 pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Result<(), Failure> {
     let arguments = options.arguments;
     let (own, direct) = (ListUrl::parse(url)?, ListUrl::parse(direct_url)?);

@@ -17,17 +17,17 @@ use crate::{
     walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal},
 };
 
-/// The longest `Retry-After` for which a walk waits, in seconds. A longer one ends the walk.
+/// The longest `Retry-After` for which a walk waits, in seconds. A longer time ends the walk.
 const LONGEST_WAIT: u64 = 300;
 
 /// The pause before the first retry. Each further retry doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The largest number of times that the pause is doubled.
+/// The largest number of times that the pause is doubled. Later pauses have the same length.
 const DOUBLINGS: u32 = 6;
 
-/// The largest number of pages without items in a row. Upstreams that filter after the limit have such pages, but only
-/// finitely many.
+/// The largest number of pages without items in a row. Upstreams that filter after the limit have a few of these pages.
+/// With more of them, the walk fails.
 const MOST_EMPTY: u32 = 1_000;
 
 /// The pace of a walk.

@@ -1,6 +1,6 @@
-//! The explanation of a client's request, recorded while the request is served. Of the client's query, the explanation
-//! contains only the names of parameters. Their values appear only in the upstream requests of the page, as the dialect
-//! writes them.
+//! The explanation of a client's request, recorded while the request is served. The client's own query appears only as
+//! the names of its parameters. The explanation of a page also contains the filters and the upstream requests, without
+//! values that may be credentials.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Maximum number of parameter names shown for a query.
+/// The largest number of parameter names that are recorded for a query. Later names are left out.
 const MOST_NAMES: usize = 64;
 
 /// Records the request, the reasons for its route and against the other routes, and the guarantee of the route's list.

@@ -6,8 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// admin listener.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit of descriptors to the hard limit, and returns the limit that is then in force. Service
-/// managers set a low soft limit, for programs that can't use more descriptors. Test:
+/// Raises the soft limit of descriptors to the hard limit, and returns the limit that is then in force; `u64::MAX` if
+/// there is no limit. Service managers set a low soft limit, for programs that can't use more descriptors. Test:
 /// `the_limit_of_descriptors_is_raised_to_the_hard_one`.
 #[must_use]
 pub(crate) fn raise() -> u64 {

@@ -6,7 +6,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-/// Figures of the process. A field is `None` if the system doesn't report the figure.
+/// Figures of the process. Memory and open descriptors are `None` if the system doesn't report them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     /// The processor time that the process has used, in seconds.
@@ -26,13 +26,13 @@ pub(crate) fn read() -> Figures {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process fit a double")]
     let cpu_seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-    // Total size and resident size, in pages (proc_pid_statm(5)).
+    // The file begins with the total size and the resident size, in pages (proc_pid_statm(5)).
     let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let page = u64::try_from(page_size()).unwrap_or(0);
     let mut sizes = sizes.split(' ').map(|pages| pages.trim().parse::<u64>().ok()?.checked_mul(page));
     let virtual_size = sizes.next().flatten();
     let resident = sizes.next().flatten();
-    // One of the entries is the descriptor of the folder that is being read.
+    // One of the entries is the descriptor of the folder that is being read, so it is subtracted.
     let open = std::fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1));
     Figures {
         cpu_seconds,

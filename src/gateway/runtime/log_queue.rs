@@ -16,14 +16,14 @@ use std::{
     time::Duration,
 };
 
-/// Maximum number of bytes of routine lines in the queue. If a line has 300 bytes, the queue has room for about 5,700
-/// lines with their overhead.
+/// The largest number of bytes in the queue with which routine lines are accepted. Beyond it, they are dropped. If a
+/// line has 300 bytes, the queue has room for about 5,700 lines with their overhead.
 const CAPACITY: usize = 2 << 20;
 
-/// Additional bytes of the queue that only warnings and errors may use. Such lines are therefore dropped last.
+/// The number of additional bytes in the queue that only warnings and errors may use, so these lines are dropped last.
 const RESERVE: usize = 1 << 20;
 
-/// Approximate overhead of a queued line, in bytes.
+/// The approximate overhead of a queued line, in bytes.
 const OVERHEAD: usize = 64;
 
 /// The time that the thread waits after the first line for more lines, to write them together. If the thread were
@@ -35,7 +35,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// of other processes can't come in between.
 const WRITE: usize = 4_096;
 
-/// Pause before another write to a file that accepts nothing at the moment: a terminal or a pipe in non-blocking mode.
+/// The pause before another write to a file that accepts nothing at the moment: a terminal or a pipe in non-blocking
+/// mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Counters of the queued bytes and of the dropped lines.
@@ -123,7 +124,7 @@ impl LogQueue {
                 for entry in iter::once(first).chain(receiver.try_iter()) {
                     match entry {
                         QueueEntry::Line(line) => {
-                            // The pipe could split a larger write.
+                            // The pipe could split a larger write, so the earlier lines are written first.
                             if lines.bytes.len() + line.len() > WRITE {
                                 lines.write(&mut file, &shared);
                             }
@@ -131,7 +132,7 @@ impl LogQueue {
                         }
                         QueueEntry::Mark(reached) => {
                             lines.write(&mut file, &shared);
-                            // The waiting thread may have given up.
+                            // The waiting thread may have given up, so a failure is ignored.
                             let _ = reached.try_send(());
                         }
                     }
@@ -148,7 +149,7 @@ impl LogQueue {
         // `errors_are_dropped_last_and_dropped_lines_are_reported`.
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
-            // The receiving thread runs as long as a sender exists.
+            // The receiving thread runs as long as a sender exists, so sending doesn't fail.
             let _ = self.sender.send(QueueEntry::Line(line.to_vec()));
         }
     }

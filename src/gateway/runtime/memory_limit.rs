@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 const UNKNOWN: usize = 1 << 30;
 
 /// Returns the memory that the process may use, in bytes: the smallest of the limits of its control groups, the limit
-/// of its address space, and the machine's memory.
+/// of its address space, and the machine's memory. If the system states none of these, returns 1 GiB.
 pub(crate) fn memory() -> usize {
     limit(|path| fs::read_to_string(path).unwrap_or_default())
 }
@@ -48,7 +48,8 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
             _ => continue,
         };
         let path = Path::new(path.trim_start_matches('/'));
-        // The limits of all parent groups apply as well. Test: `memory_limits_of_all_parent_cgroups_are_read`.
+        // The limits of all parent groups apply too, so the files of all these groups are returned. Test:
+        // `memory_limits_of_all_parent_cgroups_are_read`.
         found.extend(path.ancestors().map(|path| Path::new(root).join(path).join(name)));
     }
     found
@@ -64,7 +65,7 @@ fn address_space(limits: &str) -> Option<u64> {
     number(limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?)
 }
 
-/// Returns the machine's memory in bytes, from the text of `/proc/meminfo`.
+/// Returns the machine's memory in bytes, from the text of `/proc/meminfo`; `None` if the text doesn't state it.
 fn total(memory: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     number(line.trim().strip_suffix("kB")?)?.checked_mul(1024)

@@ -10,7 +10,7 @@ pub(crate) fn ready() {
 
 /// Reports that a reload begins. A call of [`ready`] reports the end of the reload.
 pub(crate) fn reloading() {
-    // systemd distinguishes the notifications of two reloads by their times.
+    // systemd distinguishes the notifications of two reloads by their times, so the time is sent too.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         send(&[NotifyState::Reloading, now]);
     }

@@ -28,10 +28,10 @@ use rustix::{
 
 use crate::config::settings::ListenAddress;
 
-/// The length of a socket's queue of connections that have not been accepted.
+/// The largest number of connections that wait to be accepted in a socket's queue.
 pub(crate) const BACKLOG: i32 = 4_096;
 
-/// Maximum time for the predecessor's answer to the report.
+/// The longest time to wait for the predecessor's answer to the report. Without an answer, this process doesn't serve.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The byte by which a successor reports to its predecessor that it can serve.
@@ -142,8 +142,8 @@ impl Sockets {
         Ok(socket)
     }
 
-    /// Closes the sockets that were handed over and that no listener has taken, and returns their addresses. If such a
-    /// socket stayed open, clients that connect to it would wait forever.
+    /// Closes the sockets that were handed over and that no listener has taken, and returns their addresses. If one of
+    /// these sockets stayed open, clients that connect to it would wait forever.
     pub fn close_unclaimed(&mut self) -> Vec<String> {
         let unclaimed = std::mem::take(&mut self.inherited);
         unclaimed.iter().map(|socket| socket.address().map_or_else(|| "?".into(), |it| it.to_string())).collect()
@@ -154,8 +154,8 @@ impl Sockets {
         self.kept.iter().map(OwnedFd::try_clone).collect()
     }
 
-    /// Reports to the predecessor, if any, that this process can serve, and waits for its answer. After the answer the
-    /// predecessor accepts no more connections.
+    /// Reports to the predecessor that this process can serve, and waits for the predecessor's answer. Does nothing
+    /// without a predecessor. After the answer the predecessor accepts no more connections.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
     // A file that isn't a socket is kept, so binding fails. Test: `a_path_is_taken_from_a_process_that_has_ended`.
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
-        // A process still listens there.
+        // A process still listens there, so its socket must not be replaced.
         if UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }

@@ -1,9 +1,9 @@
 //! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
 //! of a connection without a request in progress, so idle connections can't shut clients out.
 //!
-//! The connection with the smallest `state` is closed: the time at which it became quiet, plus a grace period.
-//! Connections whose head arrives slowly are therefore closed first, then connections that have sent nothing for a
-//! while, then idle connections.
+//! The connection with the smallest `state` is closed: the time at which it became quiet, plus a grace period. Among
+//! connections that became quiet at the same time, those in the middle of a head are closed first, then those that have
+//! sent nothing yet, then those that wait for another request.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,17 +25,18 @@ use crate::gateway::runtime::clock;
 const IDLE_GRACE: Duration = Duration::from_secs(60);
 
 /// The grace period of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
-/// thousand other clients can connect in that time.
+/// thousand other clients can connect in that time. Without a grace period, they would displace the client.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
 
-/// Minimum interval of log lines about too many connections.
+/// The shortest time between two log lines about too many connections.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// Maximum time that a new client waits until the connection that it displaces is closed.
+/// The longest time that a new client waits for the connection that it displaces to close. Afterwards the client is
+/// served even if that connection is still open.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Length of the prefix of an IPv6 address that identifies a client, in bits: the owner of one address usually has all
-/// addresses with the same prefix.
+/// The length of the prefix of an IPv6 address that identifies a client, in bits. The owner of one address usually has
+/// all addresses with the same prefix.
 const IPV6_PREFIX: u32 = 64;
 
 /// The reason that a connection ends early or isn't admitted.
@@ -58,7 +59,7 @@ pub enum Dropped {
     HandshakeTimeout,
     /// The head of a request took too long to arrive.
     HeadTimeout,
-    /// The client closed in the middle of a head.
+    /// The client closed in the middle of a head, or didn't begin an HTTP/2 connection correctly.
     HeadCut,
     /// The client sent too many HTTP/2 frames other than requests, such as pings and resets, or too many malformed
     /// requests.
@@ -167,8 +168,8 @@ impl Admission {
         })
     }
 
-    /// Returns the number of open connections. A stream of HTTP/2 counts as a connection, except the first of its
-    /// connection.
+    /// Returns the number of open connections. A connection of HTTP/2 with several open streams counts once for each
+    /// stream.
     #[must_use]
     pub fn open(&self) -> usize {
         self.table().open.len()
@@ -180,7 +181,7 @@ impl Admission {
         self.places.most
     }
 
-    /// Returns the number of connections accepted since the start.
+    /// Returns the number of connections that have been admitted since the start.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
@@ -192,7 +193,7 @@ impl Admission {
         &self.handshakes
     }
 
-    /// Returns the number of connections that ended for this reason.
+    /// Returns the number of connections that ended, or weren't admitted, for this reason.
     #[must_use]
     pub fn dropped(&self, reason: Dropped) -> u64 {
         self.dropped[reason as usize].load(Ordering::Relaxed)
@@ -229,7 +230,8 @@ impl Admission {
         Ok(place)
     }
 
-    /// Takes a place without waiting. Returns the place, and the connection that has to close for it, if any.
+    /// Takes a place without waiting. Returns the place, and the connection that has to close for it; `None` if a place
+    /// was free.
     fn try_enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -270,7 +272,8 @@ impl Admission {
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                // `Notify` keeps the notice for a connection that isn't waiting at this moment.
+                // `Notify` keeps the notice for a connection that isn't waiting at this moment, so the notice isn't
+                // lost.
                 entry.gone.notify_one();
                 self.count(Dropped::Displaced);
                 return Some(Arc::clone(entry));
@@ -304,7 +307,7 @@ impl Admission {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // No code panics while holding the lock, and the table is consistent in any case.
+        // No code panics while holding the lock, and the table would be consistent even then, so poisoning is ignored.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -388,7 +391,8 @@ impl Drop for AdmittedConnection {
 /// IPv6, or the first 64 bits of an IPv6 address.
 pub(crate) fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        // One client can use all addresses of a prefix. Test: `one_address_takes_no_more_than_its_share`.
+        // One client can use all addresses of a prefix, so only the prefix counts. Test:
+        // `one_address_takes_no_more_than_its_share`.
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
         address @ IpAddr::V4(_) => address,
     }

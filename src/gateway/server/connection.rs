@@ -32,28 +32,30 @@ use crate::{
     },
 };
 
-/// Maximum number of requests on one connection. The bound returns the connection's memory now and then.
+/// The largest number of requests on one connection. The connection then closes, which frees its memory.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// Initial size of the buffer for a head, in bytes. Most heads are shorter.
+/// The initial size of the buffer for a head, in bytes. Most heads are shorter.
 const FIRST_READ: usize = 4 * 1024;
 
-/// When the process stops, the time that a client which has just connected still has for the first byte of its request.
-/// The client can't know that the process stops, and its request may be on its way.
+/// The longest time that a stopping process waits for the first byte of a request on a new connection. Afterwards the
+/// connection closes. The client can't know that the process stops, and its request may be on its way.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 
-/// The time that a head has from its first byte, however long `server.head_timeout` is. Each [`HEAD_RATE`] bytes that
-/// have arrived extend the time by a second. A client that sends its head slowly can't keep its place for longer.
+/// The longest time from the first byte of a head to its last byte, even if `server.head_timeout` is longer. Each
+/// [`HEAD_RATE`] bytes that have arrived extend the time by a second. A client that sends its head more slowly is
+/// disconnected.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The minimum rate of a head after [`HEAD_PATIENCE`], in bytes per second.
 const HEAD_RATE: usize = 512;
 
-/// Maximum time for writing a refusal and then waiting until the client closes the connection.
+/// The longest time for writing a refusal and then waiting until the client closes the connection. Afterwards the
+/// gateway closes it.
 const REFUSING: Duration = Duration::from_secs(2);
 
-/// Maximum number of bytes that are read and discarded after a refusal. Without these reads, the system would reset the
-/// closed socket because of its unread bytes, and the client might lose the refusal.
+/// The largest number of bytes that are read and discarded after a refusal. Without these reads, the system would reset
+/// the closed socket because of its unread bytes, and the client might lose the refusal.
 const LINGERING: usize = 256 * 1024;
 
 /// The preface of HTTP/2 (RFC 9113 section 3.4), up to the empty line, where a head of HTTP/1.1 would end.
@@ -142,9 +144,10 @@ impl Front {
         self.live.pin().server.head_timeout
     }
 
-    /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the process
-    /// stops. If `http2` is true, the client may speak HTTP/2, either negotiated by TLS or announced by its preface.
-    /// `expected` makes the process wait for the client until its first request has been answered.
+    /// Serves requests until the connection ends, for example because the client leaves, a head is refused, another
+    /// client takes the place, or the process stops. If `http2` is true, the client may speak HTTP/2, either negotiated
+    /// by TLS or announced by its preface. `expected` makes the process wait for the client until its first request has
+    /// been answered.
     pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
@@ -171,7 +174,7 @@ impl Front {
                 () = place.displaced() => return,
             };
             let head = match awaited {
-                // Another client may have taken the place at the moment at which the head became complete.
+                // Another client may have taken the place when the head became complete. The connection then ends.
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
@@ -217,7 +220,7 @@ impl Front {
 
     /// Waits for a head. Its first byte may take up to `server.idle_timeout`. The rest must arrive at the minimum rate
     /// and within `server.head_timeout`. A process that stops waits only [`FIRST_BYTE`] for the first byte of a new
-    /// connection, and doesn't wait for another request on a connection that has served one.
+    /// connection, and doesn't wait at all on a connection that has already served a request.
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
@@ -300,7 +303,7 @@ impl Front {
 
 /// Waits until the process stops, and then for `patience`.
 async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
-    // A dropped sender means that the process has stopped.
+    // A dropped sender means that the process has stopped, so the error is ignored.
     let _ = shutdown.wait_for(|stops| *stops).await;
     tokio::time::sleep(patience).await;
 }
@@ -308,7 +311,8 @@ async fn stops(shutdown: &mut ShutdownWatch, patience: Duration) {
 /// Returns the time from the first byte of a head until the next byte has to arrive: [`HEAD_PATIENCE`] plus a second
 /// for each [`HEAD_RATE`] bytes so far, but at most `most`. Example: 8 s after 1,536 bytes.
 fn head_deadline(came: usize, most: Duration) -> Duration {
-    // The time of a slow head ends early, however long `server.head_timeout` is. Test: `a_head_has_a_least_rate`.
+    // Only bytes that have arrived extend the time, so a slow head ends early even if `server.head_timeout` is long.
+    // Test: `a_head_has_a_least_rate`.
     let extension = u64::try_from(came / HEAD_RATE).unwrap_or(u64::MAX);
     HEAD_PATIENCE.saturating_add(Duration::from_secs(extension)).min(most)
 }
@@ -330,7 +334,8 @@ fn complete(
         });
         Some(Awaited::Refused { problem, asked })
     };
-    // A listener without HTTP/2 refuses these bytes as a head. Test: `http2_can_be_disabled_on_a_listener`.
+    // A listener without HTTP/2 doesn't look for the preface, and refuses it as a head. Test:
+    // `http2_can_be_disabled_on_a_listener`.
     if takes_preface && bytes.starts_with(PREFACE) {
         return Some(Awaited::Preface(std::mem::take(bytes)));
     }
@@ -356,7 +361,7 @@ fn complete(
         Framing::Open => (Framing::Open, false),
         Framing::Length(length) => {
             let of_body = usize::try_from(length).map_or(bytes.len(), |length| (end - start).saturating_add(length));
-            // Bytes after the body aren't read as a request.
+            // Bytes after the body must not be read as a request, so they are dropped.
             bytes.truncate(of_body);
             (Framing::Length(length.saturating_sub(came)), came > length)
         }

@@ -56,13 +56,14 @@ use crate::{
     upstream::{net::memory::MemoryShare, request::headers},
 };
 
-/// The memory that each forwarded request takes from `server.memory` before it is sent, in bytes. A request that takes
-/// more than this can't use the last quarter of the memory.
+/// The memory that each forwarded request takes from `server.memory` before it is sent, in bytes. The value is the
+/// largest size that may use the last quarter of the memory.
 const PASSING: usize = 128 << 10;
 
-/// Maximum time until the end of a body without bytes, if the end is sent in a frame of its own.
+/// The longest time to wait for the end of a body without bytes, if the end is sent in a frame of its own. Without it,
+/// the request is refused.
 const EMPTY_BODY: Duration = Duration::from_secs(2);
-/// Maximum number of frames that are read to find the end of a body without bytes.
+/// The largest number of frames that are read to find the end of an empty body; otherwise the request is refused.
 const MOST_EMPTY_PARTS: usize = 4;
 
 /// The way in which a request is answered.
@@ -175,7 +176,7 @@ async fn decide(
     seam(&outcome.path, "decide");
     let session = session.as_downstream_mut();
     let head = session.req_header();
-    // Heads of HTTP/1.1 were checked before Pingora parsed them.
+    // Heads of HTTP/1.1 were checked before Pingora parsed them, so only heads of HTTP/2 are checked here.
     if head.version == Version::HTTP_2
         && let Err(problem) = head::check_parsed(head, snapshot.server.head_size)
     {
@@ -204,8 +205,8 @@ async fn decide(
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
-    // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies. Test:
-    // `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
+    // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies, so the
+    // guard refuses that. Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
         None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
@@ -261,8 +262,8 @@ async fn enter(
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
-    // By naming headers in `Connection`, a client could have headers removed that decide which items it may see. Test:
-    // `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
+    // By naming headers in `Connection`, a client could remove headers that decide which items it sees, so these names
+    // are refused. Test: `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
     if let Err(refusal) = headers::nominations(
         &head.headers,
         &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
@@ -317,7 +318,7 @@ fn read_head(
     {
         return Err(Box::new(Dispatch::Preflight(response)));
     }
-    // Only forwarded paths may have encoded slashes and empty segments.
+    // Only forwarded paths may have encoded slashes and empty segments, so a list refuses them.
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
         let envelope = &gateway.choose(list, &head.headers).convention.envelope;
         return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
@@ -354,7 +355,7 @@ async fn admit_client(
     Ok(Some(concurrency.enter(&head.headers, address)?))
 }
 
-/// Begins to explain a request. Returns `None` if the permit isn't valid for the route and the path.
+/// Begins to explain a request. Returns `None` if the permit isn't valid, or if too many requests are explained.
 fn explain(
     permit: &HeaderValue,
     (gateway, snapshot): (&Gateway, &Snapshot),
@@ -381,8 +382,8 @@ async fn answer_list(
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = gateway.take_choice(list, &mut headers);
-    // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1). Test:
-    // `ambiguous_requests_are_refused`.
+    // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1), so the request
+    // is refused. Test: `ambiguous_requests_are_refused`.
     if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         // The body stays unread, so no other request can follow on the connection.
         session.set_keepalive(None);
@@ -431,7 +432,7 @@ async fn answer_list(
     }
 }
 
-/// Serves a page, from the cache if the route has one.
+/// Serves a page, through the cache if the route has one and the request isn't explained.
 async fn page(
     gateway: &Gateway,
     call: ListCall<'_>,
@@ -451,7 +452,7 @@ async fn page(
     }
 }
 
-/// Returns the decision to forward a request, and records it in the request's explanation, if any.
+/// Returns the decision to forward a request. Records it in the explanation of a request that is explained.
 fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
     if let Some(explained) = explained {
         served::not_paged(explained, (&forwarded.found, &forwarded.target), method);
@@ -459,8 +460,8 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
     Dispatch::Forward(Box::new(forwarded))
 }
 
-/// Returns whether the body of a request by HTTP/2 ends without a byte. Some clients send the end of the body in a
-/// frame of its own.
+/// Returns whether the body of a request by HTTP/2 ends without a byte; `false` for HTTP/1.1. Some clients send the end
+/// of the body in a frame of its own.
 async fn ends_empty(session: &mut ServerSession) -> bool {
     if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
         return false;
@@ -585,7 +586,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     }
 }
 
-/// Returns the parameter in which clients send the cursor of the next page.
+/// Returns the parameter in which clients send the cursor of the next page; `None` if the convention has none.
 fn cursor_name(convention: &Convention) -> Option<&str> {
     let parameters = &convention.parameters;
     parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))

@@ -123,7 +123,7 @@ impl Gated {
 #[async_trait]
 impl Shutdown for Gated {
     async fn shutdown(&mut self) {
-        // A client that is gone needs no shutdown.
+        // A client that is gone needs no shutdown, so a failure is ignored.
         let _ = self.io.get_mut().shutdown().await;
     }
 }

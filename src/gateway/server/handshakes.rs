@@ -14,7 +14,7 @@ use std::{
 
 use crate::gateway::runtime::clock;
 
-/// Minimum interval of summaries.
+/// The shortest time between two summaries.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The causes of failures, each with phrases of OpenSSL's messages in lower case. The first cause with a matching
@@ -42,7 +42,7 @@ pub struct Handshakes {
     told: Mutex<HandshakeReport>,
 }
 
-/// The counts at the last summary, and its time; `None` before the first summary.
+/// The counts at the last summary, and the time of that summary, which is `None` before the first one.
 #[derive(Debug, Default)]
 struct HandshakeReport {
     counts: [u64; CAUSES.len() + 1],

@@ -1,4 +1,4 @@
-//! Pingora's hooks ([`ProxyHttp`]). Each delegates to another module; `request_filter` answers every request, so
+//! Pingora's hooks ([`ProxyHttp`]). Most of the work is in other modules. `request_filter` answers every request, so
 //! Pingora's own proxy path is never used.
 
 use std::{any::Any, sync::Arc, time::Duration};
@@ -34,14 +34,16 @@ use crate::gateway::{
     },
 };
 
-/// Timeout of one write to a client: a client that does not read loses its connection.
+/// The longest time for one write to a client, unless `session::respond` measures the client's pace. A client that
+/// doesn't read in this time loses its connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum time for reading the rest of a body that isn't needed. After the rest has been read, the connection can be
+/// The longest time for reading the rest of a body that isn't needed. If the rest takes longer, the connection isn't
 /// reused.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum time for which a client may send nothing within a body, except on WebSockets and event streams.
+/// The longest time for which a client may send nothing within a body, except on WebSockets and event streams. After
+/// that time, the request fails.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[async_trait]
@@ -80,7 +82,8 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
-        // WebSockets and event streams may be silent for long. Test: `streams_live_as_long_as_bytes_arrive`.
+        // WebSockets and event streams may be silent for long, so they have a longer timeout. Test:
+        // `streams_live_as_long_as_bytes_arrive`.
         let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -115,7 +118,7 @@ impl ProxyHttp for Gateway {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
 
-    /// Returns `true`: the access log has a line with the error of each request.
+    /// Returns `true`, so Pingora doesn't log the error. The access log has a line with the error of each request.
     fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
         true
     }
@@ -179,7 +182,7 @@ fn begin_trace(spans: &Arc<SpanQueue>, session: &mut ServerSession, context: &mu
     outcome.trace_id = parent.as_ref().map(SpanContext::trace_id);
     let Some(collector) = &context.snapshot.traces else { return };
     if parent.is_none() {
-        // These headers belong to a trace that isn't continued.
+        // These headers belong to a trace that isn't continued, so they are removed.
         head.remove_header(&TRACEPARENT);
         head.remove_header(&TRACESTATE);
     }

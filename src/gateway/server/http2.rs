@@ -42,20 +42,21 @@ use crate::{
 };
 use wire::{Watched, Wire};
 
-/// Maximum number of requests on one connection. The bound returns the connection's memory now and then.
+/// The largest number of requests on one connection. The connection then gets GOAWAY, and its memory is freed.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// Maximum number of requests on one connection that `h2` or Pingora reject as malformed. Another such request ends the
-/// connection.
+/// The largest number of requests on one connection that `h2` or Pingora may reject as malformed. One more malformed
+/// request ends the connection.
 const MALFORMED_REQUESTS: u32 = 32;
 
-/// Maximum number of bytes that wait to be sent on a stream. Each stream holds this much of `server.memory` until its
-/// last frame has been sent or it has been reset.
+/// The largest number of bytes that wait to be sent on a stream. Further writes wait. Each stream holds this much of
+/// `server.memory` until its last frame has been sent or it has been reset.
 const SEND_BUFFER: usize = 32 << 10;
 
-/// Maximum number of bytes of a request's body that a client may send on one stream before they are read.
+/// The largest number of bytes of a request's body that a client may send on one stream before they are read (RFC 9113
+/// section 5.2).
 const RECEIVE_WINDOW: u32 = 64 << 10;
-/// Maximum number of bytes of request bodies that a client may send on all streams of a connection before they are
+/// The largest number of bytes of request bodies that a client may send on all streams of a connection before they are
 /// read.
 const RECEIVE_WINDOW_OF_ALL: u32 = 256 << 10;
 
@@ -63,15 +64,15 @@ const RECEIVE_WINDOW_OF_ALL: u32 = 256 << 10;
 /// with a problem and logged; `h2` refuses larger heads without a problem and without a log line.
 const HEAD_MARGIN: usize = 16 << 10;
 
-/// Maximum time for sending the last frames of a connection, and the time that an idle connection stays open after
-/// GOAWAY.
+/// The longest time for sending the last frames of a connection, which then closes in any case. An idle connection also
+/// stays open for this time after GOAWAY.
 const CLOSING: Duration = Duration::from_secs(2);
 
 type ServerConnection = h2::server::Connection<Stream, Bytes>;
 
 /// The place and the memory of an open stream.
 struct StreamHold {
-    /// `None` for the first stream, which uses the place of its connection.
+    /// `None` for the first of the open streams, which uses the place of its connection.
     _place: Option<AdmittedConnection>,
     _held: MemoryShare,
 }
@@ -171,7 +172,7 @@ impl Multiplexed<'_> {
             let session = tokio::select! {
                 biased;
                 () = &mut drains, if !is_stopping => {
-                    // `h2` still accepts requests that are on their way (RFC 9113 section 6.8).
+                    // `h2` still accepts requests that are on their way (RFC 9113 section 6.8), so the loop continues.
                     is_stopping = true;
                     connection.graceful_shutdown();
                     continue;
@@ -189,15 +190,15 @@ impl Multiplexed<'_> {
                         continue;
                     }
                     Ok(Some(H2Accept::Rejected)) => return ConnectionEnd::Abused(Dropped::Flood),
-                    // Only `h2` counts the streams that are reset before they are accepted. Test:
-                    // `a_client_that_resets_its_requests_is_disconnected`.
+                    // Only `h2` counts the streams that are reset before they are accepted, so its error shows this
+                    // kind of flood. Test: `a_client_that_resets_its_requests_is_disconnected`.
                     Err(error) if is_calmed(&error) => return ConnectionEnd::Abused(Dropped::Flood),
                     Ok(None) | Err(_) => return ConnectionEnd::Over,
                 },
                 end = self.late(watched, is_stopping) => return end,
             };
             is_busy = true;
-            // Another client may have taken the place at the moment at which the request arrived.
+            // Another client may have taken the place when the request arrived. The connection then ends.
             if !self.place.begin() {
                 return ConnectionEnd::Over;
             }
@@ -281,7 +282,8 @@ fn options(streams: u32, head_size: usize) -> H2Options {
     let mut options = server::default_h2_options();
     options
         .max_concurrent_streams(streams)
-        // A small compressed head may decode to a large head. Test: `an_endless_head_takes_bounded_memory`.
+        // A small compressed head may decode to a large head, so the limit is on the decoded size. Test:
+        // `an_endless_head_takes_bounded_memory`.
         .max_header_list_size(u32::try_from(head_size.saturating_add(HEAD_MARGIN)).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .initial_window_size(RECEIVE_WINDOW)
@@ -296,7 +298,8 @@ fn as_http1(session: &mut HttpSession) {
     let head = session.req_header_mut();
     let host = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = host {
-        // Pingora has already refused a `Host` that differs from the authority. Insertion fails only for unknown names.
+        // Pingora has already refused a `Host` that differs from the authority. Insertion fails only for invalid names,
+        // so the error is ignored.
         let _ = head.insert_header(header::HOST, host);
     }
     let cookies: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();

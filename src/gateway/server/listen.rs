@@ -36,8 +36,8 @@ use crate::{
 /// The pause after the system fails to accept a connection, for example because no descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Time after which the system closes a connection whose client acknowledges no data (`TCP_USER_TIMEOUT`). No other
-/// timeout ends a write of the last buffer of an answer.
+/// The longest time for which a client may acknowledge no data (`TCP_USER_TIMEOUT`). The system then closes the
+/// connection. No other timeout ends a write of the last buffer of an answer.
 const LOST: Duration = Duration::from_secs(300);
 
 /// Returns advice to append to the message of an error of the system: the remedy if another process uses the address,
@@ -55,7 +55,7 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
 /// The reason that the server can't listen. The message names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
-    /// The address is in use, or is not an address of this machine.
+    /// The system can't listen on the address, for example because another process uses it.
     #[error("{key}: can't listen on {address}: {error}{advice}", advice = advice(error))]
     Address {
         /// The key of the listener, such as `listeners.public`.
@@ -138,7 +138,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
             });
         }
         loops.join_all().await;
-        // No more clients are accepted, but open connections are still served.
+        // No more clients are accepted. Open connections are still served until the process stops.
         let _ = shutdown.wait_for(|stops| *stops).await;
         self.app.http_cleanup().await;
     }
@@ -172,16 +172,18 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         };
         match accepted {
             Ok(client) => admit(client, is_expected(), listener, app, front, &shutdown).await,
-            // The client left before it was accepted.
+            // The client left before it was accepted, so there is nothing to serve.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                // Descriptors and memory become available again when connections end.
+                // Descriptors and memory become available again when connections end, so the loop continues after a
+                // pause.
                 tracing::error!(%error, "a connection can't be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
-    // The kernel would reset the connections in the queue of a closed socket. Test: `successors_lose_no_request`.
+    // The kernel would reset the connections in the queue of a closed socket, so they are accepted first. Test:
+    // `successors_lose_no_request`.
     for client in socket.close(usize::try_from(BACKLOG).unwrap_or(0)) {
         admit(client, is_expected(), listener, app, front, &shutdown).await;
     }
@@ -199,7 +201,8 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     // The listener is always found, because a snapshot keeps the listeners of the snapshots before it.
     let Some(protocols) = front.protocols(listener) else { return };
     let by_proxy = !protocols.proxies.is_empty();
-    // A client that isn't a trusted proxy could claim any address. Test: `connections_without_a_head_are_closed`.
+    // A client that isn't a trusted proxy could claim any address, so its connection is closed. Test:
+    // `connections_without_a_head_are_closed`.
     if by_proxy && !protocols.proxies.iter().any(|network| network.contains(address)) {
         return front.count(Dropped::ProxyUntrusted);
     }
@@ -209,7 +212,7 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
             tokio::spawn(async move { converse(stream, protocols, &app, &front, (place, expected), shutdown).await });
         }
         Err(refusal) if protocols.tls.is_none() => stream.turn_away(&refusal),
-        // A refusal can't be sent before the TLS handshake.
+        // A refusal can't be sent before the TLS handshake, so the connection closes without one.
         Err(_) => {}
     }
 }
@@ -226,7 +229,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
 ) {
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     let mut stream = stream.into_stream();
-    // Both calls fail if the client has left. The next read reports that.
+    // Both calls fail if the client has left. The next read reports that too, so the errors are ignored.
     let _ = stream.set_nodelay();
     let _ = stream.set_keepalive(&watched());
     if !proxies.is_empty() {
@@ -287,8 +290,8 @@ async fn refuse(stream: &mut l4::stream::Stream, refusal: &[u8]) {
     let _ = tokio::time::timeout(Duration::ZERO, sent).await;
 }
 
-/// Returns the options by which the system closes connections whose other end is gone or acknowledges no data. They are
-/// needed because Pingora writes the last buffer of an answer without a timeout.
+/// Returns the options by which the system closes connections whose other end is gone or acknowledges no data. The
+/// options are needed because Pingora writes the last buffer of an answer without a timeout.
 fn watched() -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(60),

@@ -12,11 +12,12 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// Maximum time for reading the rest of a refused body. Many clients read the refusal only after they have sent the
-/// whole body.
+/// The longest time for reading the rest of a refused body. Many clients read the refusal only after they have sent the
+/// whole body. After this time, the connection closes.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Maximum length of the rest of a refused body that is read, as a multiple of the largest permitted body.
+/// The largest length of the rest of a refused body that is read, as a multiple of the largest permitted body. If the
+/// rest is longer, the connection closes.
 const LINGER_SIZES: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct BodyLimits {
     pub size: usize,
     /// The deepest permitted nesting of objects and arrays.
     pub depth: u16,
-    /// Maximum time from the head to the last byte of the body.
+    /// The longest time for reading the whole body. It begins when the body is first read.
     pub time: Duration,
 }
 
@@ -35,7 +36,7 @@ impl From<&Budgets> for BodyLimits {
     }
 }
 
-/// Reads and parses a request's body. If the body is refused or incomplete, the connection isn't reused.
+/// Reads and parses a request's body. If the body isn't read to its end, the connection isn't reused.
 ///
 /// # Errors
 ///
@@ -49,8 +50,8 @@ pub(crate) async fn read(
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
 }
 
-/// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body is refused
-/// or incomplete, the connection is not reused.
+/// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body isn't read
+/// to its end, the connection isn't reused.
 ///
 /// # Errors
 ///
@@ -72,7 +73,7 @@ pub(crate) async fn receive(
     };
     if let Some(problem) = refused {
         // A client that waits for `100 Continue` sends nothing more. Other clients read the refusal only after they
-        // have sent the body.
+        // have sent the body, so the body is read and discarded.
         if !waits && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES)) {
             linger(session, limits.size).await;
         }
@@ -140,7 +141,7 @@ async fn linger(session: &mut ServerSession, size: usize) {
             left = less;
         }
     };
-    // The refusal is sent in either case.
+    // The refusal is sent even if the rest doesn't arrive in time, so the result is ignored.
     let _ = tokio::time::timeout(LINGER, rest).await;
 }
 

@@ -69,7 +69,7 @@ impl Client {
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let has_certificate = has_certificate(session, subject);
         let head = session.req_header();
-        // A header that states the scheme is left only if a trusted proxy wrote it.
+        // A header that states the scheme is left only if a trusted proxy wrote it, so its value is used.
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
         Self { address, scheme, version: head.version, is_proxy, has_certificate }
@@ -169,13 +169,13 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     let digest = session.digest().and_then(|digest| digest.ssl_digest.clone());
     let subject = digest.as_ref().and_then(|digest| digest.extension.get::<ClientSubject>());
     if let Some(value) = subject.and_then(|subject| HeaderValue::from_str(&subject.0).ok()) {
-        // This fails only for more headers than a request may have.
+        // This fails only if the request has too many headers. The upstream then gets no subject.
         let _ = session.req_header_mut().insert_header(name, value);
     }
 }
 
-/// Returns whether the client of a session has presented a certificate, or the request has the header for the `subject`
-/// of one. [`Client::of`] has removed the header unless a trusted proxy wrote it.
+/// Returns whether the client of a session has presented a certificate, or the request has the header `subject`, which
+/// names the subject of a certificate. [`Client::of`] has removed the header unless a trusted proxy wrote it.
 pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderName>) -> bool {
     let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
     digest.is_some_and(|digest| !digest.cert_digest.is_empty())

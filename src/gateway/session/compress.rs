@@ -29,9 +29,9 @@ const WINDOW: u32 = 17;
 /// The level of zstd. It shrinks lists of JSON objects to a sixth, at 400 MB/s. Higher levels save at most a tenth of
 /// the compressed size, for twice the time.
 const ZSTD_LEVEL: i32 = 1;
-/// The level of Brotli, chosen like that of zstd. It compresses 90 MB/s.
+/// The level of Brotli, chosen like the level of zstd. Brotli then compresses 90 MB/s.
 const BROTLI_QUALITY: u32 = 3;
-/// The level of gzip, chosen like that of zstd. It compresses 130 MB/s.
+/// The level of gzip, chosen like the level of zstd. Gzip then compresses 130 MB/s.
 const GZIP_LEVEL: u32 = 4;
 
 /// Compresses a body. Returns `None` if the body does not shrink, or if no memory is left. `held` counts the memory of
@@ -39,7 +39,8 @@ const GZIP_LEVEL: u32 = 4;
 pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare) -> Option<Vec<u8>> {
     let length = body.len();
     let state = if length > PIECE { ENCODER } else { 0 };
-    // An uncompressed response is better than none. Test: `without_memory_a_body_is_left_as_it_is`.
+    // An uncompressed response is better than none, so a lack of memory isn't an error. Test:
+    // `without_memory_a_body_is_left_as_it_is`.
     held.take(state).ok()?;
     let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
     let compressed = match Encoder::new(coding, Some(length), output) {
@@ -63,7 +64,8 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
         }
     }
     let output = encoder.finish()?;
-    // Brotli's encoder hides the failure of its last write. Test: `the_end_of_a_body_is_never_lost`.
+    // Brotli's encoder hides the failure of its last write, so the output records failures itself. Test:
+    // `the_end_of_a_body_is_never_lost`.
     if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
 }
 
@@ -134,12 +136,12 @@ enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Creates an encoder for a body of this length, if it is known.
+    /// Creates an encoder for a body. `length` is its uncompressed length; `None` if the length isn't known.
     fn new(coding: ContentCoding, length: Option<usize>, output: W) -> io::Result<Self> {
         Ok(match coding {
             ContentCoding::Zstd => {
                 let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
-                // The encoder allocates memory by the length, and the client's decoder allocates it by the window.
+                // The encoder allocates memory by the length, and the client's decoder by the window, so both are set.
                 encoder.set_pledged_src_size(length.and_then(|length| u64::try_from(length).ok()))?;
                 encoder.window_log(WINDOW)?;
                 Self::Zstd(encoder)

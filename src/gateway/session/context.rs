@@ -68,8 +68,8 @@ impl Gateway {
         }
     }
 
-    /// Returns the explanations that requests with a permit are added to; `None` if the configuration has no key for
-    /// permits.
+    /// Returns the explanations that requests with a permit are added to; `None` if neither this gateway nor the
+    /// snapshot has a key for permits.
     pub(crate) fn explanations<'e>(&'e self, snapshot: &'e Snapshot) -> Option<&'e Explanations> {
         self.explanations.as_deref().or(snapshot.explanations.as_ref())
     }
@@ -104,7 +104,7 @@ pub struct RequestContext {
     /// The observation of a relayed answer; `None` if the answer isn't observed.
     pub(crate) observation: Option<Box<observe::Observation>>,
     pub(crate) cross_origin: Option<CrossOrigin>,
-    /// The explanation of the request, if it has a permit.
+    /// The explanation of the request; `None` if the request isn't explained.
     pub(crate) explained: Option<Box<ExplainedRequest>>,
     pub(crate) outcome: Outcome,
     /// The bytes of `server.memory` that the request holds.
@@ -115,7 +115,7 @@ pub struct RequestContext {
     pub(crate) slot: Option<slots::UpstreamSlot>,
     /// Set if the client has sent bytes after its request. Its connection then ends after the response.
     pub(crate) surplus: Surplus,
-    /// Counts the request as in flight. A stopping process waits for such requests.
+    /// Counts the request as in flight. A stopping process waits for the requests in flight.
     pub(crate) _in_flight: InFlight,
 }
 
@@ -166,12 +166,12 @@ impl RequestIds {
 pub(crate) struct Surplus(Arc<AtomicBool>);
 
 impl Surplus {
-    /// Records that the client has sent such bytes.
+    /// Records that the client has sent bytes after the end of its request.
     pub(crate) fn notice(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the client has sent such bytes.
+    /// Returns whether the client has sent bytes after the end of its request.
     pub(crate) fn is_there(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
 //! Observation of routes (`action = "observe"`): answers of the upstream pass to legacy clients unchanged. Afterwards
-//! the gateway reads them as if it served pages. The verdicts are counted. They tell operators the obstacles before a
-//! route serves pages.
+//! the gateway reads them as if it served pages. The verdicts are counted. The counts show operators the obstacles
+//! before a route serves pages.
 //!
 //! Observation delays no request: parts of the body are copied while they pass, up to the route's
 //! `budgets.answer_size`, and read after the request on a blocking thread, one answer at a time in the whole process.
@@ -40,7 +40,8 @@ use crate::{
     },
 };
 
-/// Maximum number of answers that wait to be read, in the whole process.
+/// The largest number of answers that are kept at a time in the whole process, from their heads until they have been
+/// read. Further answers aren't read.
 const MOST_KEPT: usize = 16;
 
 /// The limits of observations in a process.
@@ -73,7 +74,7 @@ pub(crate) struct Observation {
     body: Vec<u8>,
     /// The longest body that is kept, in bytes.
     most: usize,
-    /// The reason that the body isn't kept; `None` while it is.
+    /// The reason that the body isn't kept; `None` while the body is kept.
     given_up: Option<GivenUp>,
     held: MemoryShare,
     _kept: OwnedSemaphorePermit,
@@ -94,7 +95,8 @@ enum GivenUp {
 type AnswerVerdict = (&'static str, String);
 
 struct ObservationResult {
-    /// The verdict, [`SERVABLE`] or that of an [`AnswerVerdict`], and its details.
+    /// The verdict, and its details if it is against the answer. The verdict is [`SERVABLE`] or the word of an
+    /// [`AnswerVerdict`].
     verdict: (&'static str, Option<String>),
     /// The differences between the answer and the configuration.
     faults: Vec<TrafficFault>,
@@ -111,7 +113,8 @@ pub(crate) fn begin(
 ) -> Option<Box<Observation>> {
     seam(&outcome.path, "observe");
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
-    // With a `Range` header, the parameters aren't enough to determine the requested part of the list.
+    // With a `Range` header, the parameters aren't enough to determine the requested part of the list, so the answer
+    // isn't read.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
     let kept = match query {
@@ -165,7 +168,7 @@ pub(crate) fn end(
     outcome: &mut Outcome,
     is_whole: bool,
 ) {
-    // A part of an answer doesn't show whether the gateway could serve the list. Test:
+    // A part of an answer doesn't show whether the gateway could serve the list, so it isn't read. Test:
     // `observed_answers_are_streamed_to_the_client`.
     if !is_whole {
         outcome.counted.unobserved = Some("cut");
@@ -315,7 +318,8 @@ impl Observation {
         }
     }
 
-    /// Judges the answer by itself, and calls `review` with the answer if it is a list.
+    /// Judges the answer by itself, and calls `review` with the answer if it is a list, even if the request has an
+    /// invalid page number.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use pingora::protocols::{SocketDigest, http::ServerSession};
 
-/// Interval of the checks of the pace while a write waits.
+/// The time between two checks of the pace while a write waits.
 pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
 /// A minimum pace, measured in intervals.

@@ -25,12 +25,12 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest write, in bytes. If the client's pace is unknown, each write has the whole write timeout.
+/// The largest write, in bytes. If the client's pace is unknown, the write timeout applies to each of these writes.
 const PIECE: usize = 128 * 1024;
 
-/// Timeout of a write if the client's pace is known. The timeout is long, because the check of the pace ends slow
-/// writes. Even a fast client's write may wait: the kernel accepts nothing until a third of its buffered megabytes has
-/// been sent.
+/// The longest time for a write if the client's pace is known. The time is long, because the check of the pace ends
+/// slow writes. Even a fast client's write may wait: the kernel accepts nothing until a third of its buffered megabytes
+/// has been sent.
 const PACED: Duration = Duration::from_secs(600);
 
 /// The time that a stream of HTTP/2 may take for a piece while other requests lack memory. This amounts to 64 KiB/s,
@@ -39,8 +39,8 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Writes a response, compressed if the client accepts a coding. `subject` is the header for the subject of a client's
 /// certificate. The connection stays open, even after a 4xx status, unless the caller has marked it for closing.
-/// Callers do so if the framing of the request is in doubt, or if the process stops. A failed write is logged as
-/// `client_gone` or `client_stalled`.
+/// Callers do so, for example, if the framing of the request is in doubt, or if the process stops. A failed write is
+/// logged as `client_gone` or `client_stalled`.
 pub(crate) async fn write(
     session: &mut Session,
     mut response: Response,
@@ -70,8 +70,8 @@ pub(crate) async fn write(
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
-        // A small body is written at once, whatever the pace. The streams of an HTTP/2 connection share a socket, whose
-        // pace isn't the pace of one stream.
+        // A small body is written at once, so its pace isn't measured. The streams of an HTTP/2 connection share a
+        // socket, whose pace isn't the pace of one stream, so the pace of a stream isn't measured either.
         let is_alone = !session.is_http2();
         let mut pace = if left > PIECE && is_alone { Pace::begin(session.as_downstream()) } else { None };
         if pace.is_some() {
@@ -213,7 +213,8 @@ async fn write_piece(
             written = &mut writing => return written,
             () = tokio::time::sleep(LOOK) => waited += LOOK,
         }
-        // Here, a response without a pace is a stream of HTTP/2. Test: `slow_readers_by_http2_take_bounded_memory`.
+        // Here, a response without a pace is a stream of HTTP/2, whose waiting time counts instead. Test:
+        // `slow_readers_by_http2_take_bounded_memory`.
         let is_too_slow = match pace {
             Some(pace) => pace.is_too_slow(held.is_short()),
             None => held.is_short() && waited >= STREAM_PATIENCE,
@@ -230,8 +231,8 @@ pub(crate) fn share(headers: &mut HeaderMap, cross_origin: Option<&CrossOrigin>,
     outcome.tell_limits(headers);
     match cross_origin {
         Some(cross_origin) => cross_origin.apply(headers),
-        // The response then has the upstream's own cross-origin policy, which doesn't name the fields of limits. Test:
-        // `scripts_may_read_the_fields_of_limits`.
+        // The response then has the upstream's own cross-origin policy, which doesn't name the fields of limits, so
+        // these fields are added. Test: `scripts_may_read_the_fields_of_limits`.
         None if outcome.tells_limits() => response::expose(headers, std::iter::empty()),
         None => {}
     }

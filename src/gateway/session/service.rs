@@ -27,7 +27,8 @@ use crate::{
 /// services remove it from the client's request, and the outer gateway doesn't read it.
 pub(crate) const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
-/// A service that answers requests in place of a route. Such requests are logged, counted and traced like all others.
+/// A service that answers requests in place of a route. These requests are logged, counted and traced like all other
+/// requests.
 #[async_trait]
 pub(crate) trait Service: Send + Sync {
     /// Returns whether the service answers this request. This method is called for every request, so it must be cheap.

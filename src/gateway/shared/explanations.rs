@@ -18,16 +18,16 @@ use crate::{
     permit::{PermitKey, PermitScope},
 };
 
-/// The largest number of explanations that are kept.
+/// The largest number of explanations that are kept. Beyond it, the oldest is dropped.
 pub(crate) const MOST_KEPT: usize = 64;
 
-/// The largest number of bytes of all kept explanations together.
+/// The largest number of bytes of all kept explanations together. Beyond it, the oldest are dropped.
 const MOST_BYTES: usize = 4 << 20;
 
-/// The largest number of bytes of one explanation.
+/// The largest number of bytes of one explanation. A longer explanation is kept without its `treatment`.
 const LONGEST: usize = 512 << 10;
 
-/// The largest number of requests that are explained at a time.
+/// The largest number of requests that are explained at a time. Further requests are served without an explanation.
 const MOST_IN_HAND: usize = 4;
 
 /// The time for which an explanation is kept, in seconds.
@@ -99,7 +99,8 @@ impl Explanations {
     }
 
     /// Begins to explain a request with this permit. Returns `None` if the permit isn't valid for the request at `now`,
-    /// in seconds since 1970, or if too many requests are being explained. The response is the same in any case.
+    /// in seconds since 1970, or if too many requests are being explained. The response is the same with and without an
+    /// explanation.
     pub(crate) fn begin(
         &self,
         permit: &HeaderValue,

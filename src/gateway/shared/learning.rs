@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderName};
 
 use crate::pagination::paging::UpstreamProfile;
 
-/// Number of slots for caps of a route's list.
+/// The number of slots for the caps of a route's list.
 const VIEWS: usize = 256;
 
-/// With each page that has no tie run of the known length, one part in this many of the length is forgotten: 40 becomes
-/// 35, and then 31.
+/// After each page without a tie run of the known length, the known length shrinks by one part in this number: from 40
+/// to 35, and then to 31.
 const FORGOTTEN: u32 = 8;
 
 /// The learnt limits of one route.
@@ -59,7 +59,7 @@ impl Learning {
         for filter in filters.split('&') {
             filter.split('=').next().hash(&mut hasher);
         }
-        // An upstream may have another cap for each principal. Test:
+        // An upstream may have another cap for each principal, so the principal is a part of the scope. Test:
         // `caps_are_separated_by_path_filter_and_principal`.
         for name in principal {
             headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
@@ -85,10 +85,11 @@ impl Learning {
         self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
-        // The longest run might not be on this page. Test: `long_runs_are_forgotten_step_by_step`.
+        // The longest run might not be on this page, so only a part of its length is forgotten. Test:
+        // `long_runs_are_forgotten_step_by_step`.
         let run = profile.run.max(known - known / FORGOTTEN);
         if run != known {
-            // A concurrent update may be lost. The value is an estimate.
+            // A concurrent update may be lost, which doesn't matter because the value is an estimate.
             self.run.store(run, Ordering::Relaxed);
         }
     }

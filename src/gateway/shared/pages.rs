@@ -35,13 +35,14 @@ use stored::{StoredAnswer, StoredPage};
 /// The expected size of a page in bytes, which decides the initial size of the cache's tables.
 const USUAL: usize = 8 << 10;
 
-/// Approximate size of an entry without its headers and its body, in bytes.
+/// The approximate size of an entry without its headers and its body, in bytes.
 const OVERHEAD: u64 = 256;
 
 /// The time for which requests for a page don't wait for one another after the page couldn't be stored.
 const APART: Duration = Duration::from_secs(10);
 
-/// The largest number of pages that the process makes in the background at a time.
+/// The largest number of pages that the process makes in the background at a time. Further pages are made only when a
+/// client requests them.
 const MOST_BACKGROUND: usize = 64;
 
 /// The page cache of a process.
@@ -137,7 +138,7 @@ pub(crate) struct PagePlace {
     key: KeptKey,
     /// The page at this place; `None` if the cache has no valid page there.
     pub(crate) found: Option<Arc<StoredPage>>,
-    /// True if the page of this place could not be stored within the last ten seconds.
+    /// True if, in the last ten seconds, the page of this place was made and could not be stored.
     pub(crate) is_apart: bool,
 }
 
@@ -254,8 +255,9 @@ impl KeptPages {
         PagePlace { first, varies, key, found, is_apart }
     }
 
-    /// Stores a page at a place, and returns where. `names` are the request headers by which the page's answers differ,
-    /// and `headers` are the headers of the request. Returns `None` if the page was purged while it was being made.
+    /// Stores a page for the request of a place, and returns the place at which it is stored. `names` are the request
+    /// headers by which the page's answers differ, and `headers` are the headers of the request. Returns `None` if the
+    /// page was purged while it was being made.
     pub(crate) fn store(
         &self,
         place: &PagePlace,

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// Approximate size of an entry without its keys, in bytes.
+/// The approximate size of an entry without its keys, in bytes.
 const OVERHEAD: usize = 192;
 
 /// The cache of a process, and the look-ups of items in flight.
@@ -122,10 +122,12 @@ impl Pivots {
         (bytes, marker): (&[u8], &Marker),
         (left, now): (Duration, Instant),
     ) -> Option<Arc<KnownItem>> {
-        // The process that stored the item may keep items for longer than this process does.
+        // The process that stored the item may keep items for longer than this process does, so the shorter time
+        // counts.
         let until = now.checked_add(left.min(self.settings.ttl))?;
         let known = stored::read(bytes, until)?;
-        // With keys other than the item had when its cursor was made, the cursor would lead to another place.
+        // With keys other than the item had when its cursor was made, the cursor would lead to another place, so the
+        // item isn't used.
         if pagination::fingerprint::fingerprint(marker, &known.keys) != fingerprint {
             return None;
         }

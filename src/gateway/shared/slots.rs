@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The longest time that a request waits for a slot.
+/// The longest time that a request waits for a slot. Afterwards the request is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The slots of one upstream, for pages and forwarded requests together. The next snapshot shares the slots if their

@@ -20,7 +20,7 @@ const BOARD: &str = "board1";
 /// The time limit of a question. Only reports to operators and the end of a process wait for the answer. Pages don't.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The largest number of bytes of a board in a reply.
+/// The largest number of bytes of a board in a reply. If a reply is much longer, its connection ends.
 const SIZE: usize = 32 * VALUE;
 
 impl SharedStore {
@@ -86,7 +86,7 @@ impl SharedStore {
                     Ok(Some(value)) => all.push((process.to_owned(), value.bytes)),
                     // A value that is published at this moment may be removed too. The next publication replaces it.
                     Ok(None) => self.remove(&name, process),
-                    // A foreign entry doesn't hide the other entries. Test:
+                    // A foreign entry is only counted, so it doesn't hide the other entries. Test:
                     // `foreign_entries_are_not_counted_and_clients_are_not_readable`.
                     Err(_) => self.counts().answer(Answered::Forged, time),
                 }

@@ -33,14 +33,15 @@ use crate::{
     upstream::net::{connection, peers::name::PeerName},
 };
 
-/// The number of bytes that a server may send without a question, and the number that a reply may have in addition to
-/// its value.
+/// The largest number of bytes that a server may send without a question, and that a reply may have in addition to its
+/// value. Beyond it, the connection ends.
 const BESIDE: i64 = 64 << 10;
 
-/// The largest number of bytes of replies that a connection awaits at a time.
+/// The largest number of bytes of replies that a connection awaits at a time. If a server sends more, the connection
+/// ends.
 const MOST_AWAITED: i64 = 64 << 20;
 
-/// The largest number of resolved names that are kept.
+/// The largest number of resolved names that are kept. Before another name is added, all of them are dropped.
 const MOST_NAMES: usize = 1_024;
 
 /// The task that reads and writes a connection. The task ends when the connection ends.
@@ -201,7 +202,7 @@ impl ServerLine {
         if let Some(username) = &user.username {
             info = info.set_username(username);
         }
-        // Each question has a time limit of its own.
+        // Each question has a time limit of its own, so the client library sets none.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let connected = MultiplexedConnection::new_with_config(&info, stream, config).await;
         let (connection, driver) = connected.map_err(|error| said(&error))?;
@@ -226,7 +227,7 @@ impl AwaitedBytes {
     fn begin(&self, size: usize) {
         let size = i64::try_from(size).unwrap_or(MOST_AWAITED).saturating_add(BESIDE);
         let before = match self.replies.fetch_add(1, Ordering::Relaxed) {
-            // No other reply is awaited. Bytes that earlier replies didn't use don't add up.
+            // No other reply is awaited. The bytes that earlier replies didn't use are dropped, so they don't add up.
             0 => BESIDE,
             _ => self.bytes.load(Ordering::Relaxed),
         };
@@ -283,7 +284,8 @@ pub(super) fn said(error: &RedisError) -> String {
         (Some(code @ ("LOADING" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "OOM" | "CLUSTERDOWN")), Some(detail)) => {
             format!("{code} {}", printable(detail))
         }
-        // The text after such a code may repeat the command. Test: `the_password_is_shown_nowhere`.
+        // The text after any other code may repeat the command, so it is left out. Test:
+        // `the_password_is_shown_nowhere`.
         (Some(code), _) => printable(code),
         (None, _) => printable(&error.to_string()),
     }

@@ -22,7 +22,7 @@ use crate::{
     tls::{self, Credentials},
 };
 
-/// The largest size of a value before it is sealed, in bytes.
+/// The largest size of a value before it is sealed, in bytes. Larger values aren't stored.
 pub(crate) const VALUE: usize = 1 << 20;
 
 /// The length of the time of expiry before each sealed value, in bytes.
@@ -141,7 +141,7 @@ impl SharedStore {
                 // `a_foreign_value_in_the_store_counts_as_a_miss`.
                 Err(Forged) => (Answered::Forged, None),
             },
-            // The reply has a type that no reply to a `GET` has. Test:
+            // No valid reply to a `GET` has another type, so this reply counts as a refusal. Test:
             // `an_invalid_reply_of_the_store_counts_as_a_miss`.
             Ok(_) => (Answered::Refused, None),
             Err(fault) => (fault.into(), None),
@@ -165,7 +165,7 @@ impl SharedStore {
         let until = now.saturating_add(ttl.as_secs());
         let Some(sealed) = self.seal(key, &name, value, until) else { return };
         let mut command = redis::cmd("SET");
-        // The server refuses a time of 0.
+        // The server refuses a time of 0, so the time is at least one second.
         command.arg(&name).arg(&sealed).arg("EX").arg(ttl.as_secs().max(1));
         self.link.tell(&name, command, sealed.len());
     }

@@ -23,12 +23,12 @@ use crate::{
     tls::{PeerCredentials, Renewable},
 };
 
-/// The largest number of questions that wait for the worker.
+/// The largest number of questions that wait for the worker. Further questions fail at once, as if the store were down.
 const MOST_QUESTIONS: usize = 1_024;
-/// The largest number of writes that wait for the worker.
+/// The largest number of writes that wait for the worker. Further writes are dropped.
 const MOST_WRITES: usize = 4_096;
 
-/// The largest number of bytes of all writes that wait for the worker.
+/// The largest number of bytes of all writes that wait for the worker. Further writes are dropped.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The reason that a question has no reply.
@@ -38,7 +38,7 @@ pub(crate) enum StoreFault {
     Down,
     /// No reply arrived within the time limit.
     Late,
-    /// The server replied with an error.
+    /// The server replied with an error, or with a value of an unexpected form.
     Refused,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Question {
     pub(super) command: Cmd,
     /// The largest number of bytes of the reply.
     pub(super) size: usize,
-    /// The time limit of the question, without its wait in the queue.
+    /// The longest time for the server's reply, from the time at which the worker sends the question.
     pub(super) patience: Duration,
     /// True if the command also writes. Its refusal then shows that the server refuses writes.
     pub(super) writes: bool,
@@ -112,7 +112,7 @@ pub(crate) struct StoreLink {
     writes: mpsc::Sender<Write>,
     waiting: Arc<AtomicUsize>,
     state: Arc<StoreState>,
-    /// The worker's ends, until the worker has been started.
+    /// The worker's ends; `None` after the worker has been started.
     end: Mutex<Option<WorkerEnd>>,
 }
 
@@ -200,7 +200,7 @@ impl StoreLink {
         // The time limit also bounds the wait in the queue. The worker drops a question whose request no longer waits.
         match tokio::time::timeout(patience, replied).await {
             Ok(Ok(reply)) => reply,
-            // The worker has ended without a reply.
+            // The worker has ended without a reply, so the store counts as down.
             Ok(Err(_)) => Err(StoreFault::Down),
             Err(_) => Err(StoreFault::Late),
         }
@@ -231,7 +231,7 @@ impl StoreLink {
     /// Returns whether no server is known, or whether any server is down or refuses writes.
     pub(crate) fn is_degraded(&self) -> bool {
         let servers = self.servers();
-        // Before the worker has begun, no server is known.
+        // Before the worker has begun, no server is known, which counts as degraded.
         servers.is_empty()
             || servers.iter().any(|server| server.standing != ServerStanding::Up || server.reason.is_some())
     }

@@ -68,7 +68,7 @@ pub(crate) struct ServerReport {
 #[derive(Debug)]
 pub(crate) struct ServerStatus {
     report: Mutex<ServerReport>,
-    /// The number of servers of the store that are up, which all of them share.
+    /// The number of the store's servers that are up, in a counter that all of these servers share.
     up: Arc<AtomicUsize>,
 }
 
@@ -135,7 +135,8 @@ impl ServerStatus {
                 tracing::warn!(server = report.address, reason, "the shared store takes no writes");
             }
             // A user may have the right to one command for writes and not to another: a write that succeeds does not
-            // show that others would. Test: `rate_limits_need_only_the_documented_rights_of_the_store`.
+            // show that others would, so the reason stays. Test:
+            // `rate_limits_need_only_the_documented_rights_of_the_store`.
             (Some(reason), None) if reason.starts_with("NOPERM") => return,
             (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
             _ => return,

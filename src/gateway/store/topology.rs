@@ -6,10 +6,10 @@ use redis::{Cmd, Value};
 /// The number of slots of a cluster (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
 const SLOTS: u16 = 16_384;
 
-/// The largest number of ranges of slots that are read.
+/// The largest number of ranges of slots in a reply. A reply with more ranges is refused.
 const MOST_RANGES: usize = SLOTS as usize;
 
-/// The largest number of bytes of a reply about a cluster.
+/// The largest number of bytes of a reply about a cluster. If a reply is much longer, its connection ends.
 pub(super) const CLUSTER_SIZE: usize = 1 << 20;
 
 /// A range of slots, both ends included, and the master that serves them.
@@ -43,7 +43,7 @@ pub(super) fn ask_slots() -> Cmd {
 }
 
 /// Reads the slots of a cluster from the reply of the node at the address `asked`; `None` if any part is malformed. A
-/// node that doesn't know its own host leaves it out. The host is then the one in `asked`.
+/// node that doesn't know its own host leaves it out. The host is then taken from `asked`.
 pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
     let Value::Array(ranges) = reply else { return None };
     if ranges.is_empty() || ranges.len() > MOST_RANGES {
@@ -54,12 +54,12 @@ pub(super) fn read_slots(reply: &Value, asked: &str) -> Option<Vec<SlotRange>> {
 
 fn read_range(range: &Value, asked: &str) -> Option<SlotRange> {
     let Value::Array(parts) = range else { return None };
-    // The master comes first, and its replicas after it.
+    // The master comes first. The replicas after it aren't used.
     let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = parts.as_slice() else { return None };
     let [host, Value::Int(port), ..] = master.as_slice() else { return None };
     let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
-    // A host that isn't known is null, empty or `?`, depending on the server's version. Test:
-    // `slots_are_read_or_refused_as_a_whole`.
+    // A host that isn't known is null, empty or `?`, depending on the server's version. The host of `asked` replaces
+    // it. Test: `slots_are_read_or_refused_as_a_whole`.
     let host = match host {
         Value::Nil => None,
         host => Some(text(host)?).filter(|host| !host.is_empty() && host != "?"),

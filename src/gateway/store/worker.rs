@@ -24,10 +24,10 @@ use super::{
 };
 use crate::config::settings::{StoreKind, StoreSettings};
 
-/// The largest number of writes that wait for their replies.
+/// The largest number of writes that wait for their replies. Further writes stay in the queue of the link.
 const WRITES_AT_ONCE: usize = 128;
 
-/// The largest number of bytes of a reply to a write.
+/// The largest number of bytes of a reply to a write. If a reply is much longer, its connection ends.
 const REPLY: usize = 1 << 10;
 
 /// The codes of errors by which a server that can still be read refuses a write.
@@ -203,7 +203,7 @@ impl Worker {
         asked.map_err(|_| format!("no answer within {patience:?}"))?.map_err(|error| said(&error))
     }
 
-    /// Replaces the slots and their nodes. Nodes that have slots before and after stay connected. Other nodes are
+    /// Replaces the slots and their nodes. Nodes that also have slots afterwards stay connected, and other nodes are
     /// dropped.
     fn serve_by(self: &Rc<Self>, ranges: Vec<SlotRange>) {
         let mut known = std::mem::take(&mut self.cluster.borrow_mut().nodes);
@@ -298,7 +298,7 @@ impl Worker {
     /// Asks a question in a task of its own, and sends the reply to the request.
     fn ask(self: Rc<Self>, question: Question) {
         let Question { name, command, size, patience, writes, reply } = question;
-        // The request has ended, or its time limit is over.
+        // The request has ended, or its time limit is over, so the question isn't sent.
         if reply.is_closed() {
             return;
         }
@@ -312,7 +312,7 @@ impl Worker {
                 true => self.judge_write(&node, asked, patience),
                 false => self.judge(&node, asked, patience),
             };
-            // This fails if the request no longer waits, which doesn't matter.
+            // This fails if the request no longer waits. The reply is then dropped.
             let _ = reply.send(judged);
         });
     }
@@ -342,7 +342,7 @@ impl Worker {
             // The master has become a replica. A new trial asks the sentinels, or the cluster, for the new master.
             // Test: `the_successor_of_a_master_is_found_by_its_sentinels`.
             Some(reason) if reason == "READONLY" => node.leave("READONLY: the server is a replica".to_owned()),
-            // Any other error shows neither that writes are accepted nor that they are refused.
+            // Any other error shows neither that writes are accepted nor that they are refused, so nothing is recorded.
             None if judged.is_err() => {}
             refusal => node.status.takes_writes(refusal),
         }
@@ -369,12 +369,12 @@ impl Worker {
             Some(Err(error)) => {
                 match error.code() {
                     // The slot has moved, or is moving, to another node. This isn't a failure of the node that was
-                    // asked.
+                    // asked, so the slots are read again instead.
                     Some("MOVED" | "ASK" | "TRYAGAIN") if self.settings.kind == StoreKind::Cluster => {
                         self.remap.notify_one();
                     }
                     // The value of another program has this name, or the server refuses a write. The server itself
-                    // works.
+                    // works, so this isn't counted as a failure.
                     Some(code) if code == "WRONGTYPE" || refusal(&error).is_some() => node.answered(),
                     _ => node.failed(said(&error)),
                 }
@@ -384,7 +384,7 @@ impl Worker {
     }
 }
 
-/// Returns the reason for which a server that can still be read refuses a write, in words; `None` for any other error.
+/// Returns the reason for a refused write in words, if the server can still be read; `None` for any other error.
 /// Servers before version 7 wrap the error of a command in a script: `ERR Error running script …: -OOM command not
 /// allowed`.
 fn refusal(error: &RedisError) -> Option<String> {

@@ -2,9 +2,9 @@
 //! are open, since when a head is incomplete, and whether the client floods. The module performs no I/O.
 //!
 //! The `h2` crate bounds streams, header lists and buffers. It does not count the frames by which a client can keep a
-//! server busy without requests: resets of streams that it has begun, pings, settings, priorities and empty frames.
-//! Such a frame takes tokens from a bucket of [`CALM`] tokens, which time and answers refill. A client that empties the
-//! bucket is disconnected.
+//! server busy without requests, such as resets of streams that it has begun, pings, settings, priorities and empty
+//! frames. Each of these frames takes tokens from a bucket of [`CALM`] tokens, which time and answers refill. A client
+//! that empties the bucket is disconnected.
 
 use std::{
     collections::BTreeSet,
@@ -121,7 +121,7 @@ pub(super) struct Traffic {
     open: BTreeSet<u32>,
     /// The greatest number of a stream that the client has begun.
     greatest: u32,
-    /// The stream whose head is incomplete and continues in `CONTINUATION` frames, if any.
+    /// The stream whose head is incomplete and continues in `CONTINUATION` frames; `None` if all heads are complete.
     head: Option<u32>,
     /// The time since which a head, or another frame that isn't part of a body, is incomplete; `None` if all are
     /// complete.
@@ -203,7 +203,7 @@ impl Traffic {
     }
 
     /// Reads bytes that are sent to the client. The end of an answer adds [`RESET`] tokens to the bucket, and each part
-    /// of a body adds [`CALM_A_PART`].
+    /// of a body adds [`CALM_A_PART`]. The reset of a stream takes [`RESET`] tokens.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let Self { outgoing, open, .. } = self;
         let (mut cost, mut gain) = (0_u32, 0_u32);

@@ -33,7 +33,7 @@ impl Watched {
     }
 
     pub(super) fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        // No code panics while holding the lock.
+        // No code panics while holding the lock, so poisoning is ignored.
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,7 +91,7 @@ impl AsyncRead for Wire {
             // Nothing more is read from a client that floods. The loop ends its connection.
             return Poll::Pending;
         }
-        // The buffer may contain bytes of an earlier read.
+        // The buffer may contain bytes of an earlier read, which have already been counted.
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.watched.count(|traffic| traffic.received(&buffer.filled()[before..], clock::instant()));
@@ -140,7 +140,7 @@ impl AsyncWrite for Wire {
 #[async_trait]
 impl Shutdown for Wire {
     async fn shutdown(&mut self) {
-        // A client that is gone needs no shutdown.
+        // A client that is gone needs no shutdown, so a failure is ignored.
         let _ = self.stream.shutdown().await;
     }
 }

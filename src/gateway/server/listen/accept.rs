@@ -44,7 +44,7 @@ impl StreamAcceptor {
     /// dropped. The connections in the queue are established, and the kernel would reset them if the socket were closed
     /// at once.
     pub(super) fn close(self, most: usize) -> impl Iterator<Item = (AcceptedStream, IpAddr)> {
-        // If the runtime can't give the socket back, the runtime closes it.
+        // If the runtime can't give the socket back, the runtime closes it, and no connection is returned.
         let socket = match self {
             Self::Tcp(socket) => socket.into_std().ok().map(ListeningSocket::Tcp),
             Self::Unix(socket) => socket.into_std().ok().map(ListeningSocket::Unix),

@@ -6,7 +6,8 @@ use std::{io, net::SocketAddr, time::Duration};
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The largest head, in bytes. The heads of proxies that add certificates and names are far smaller.
+/// The largest size of a head, in bytes. Even the heads of proxies that add certificates and names are far smaller. A
+/// larger head is refused.
 const LARGEST: usize = 4_096;
 
 /// The size of the first read, in bytes. Most heads are shorter.

@@ -41,6 +41,6 @@ pub(crate) struct StoredStanding {
     /// The time until the units can be taken; zero if the limit has enough units. The units have been taken if this
     /// time is zero for every limit of the question.
     pub retry_after: Duration,
-    /// The time until all units are back.
+    /// The time until the client has all units of the limit again.
     pub reset_after: Duration,
 }

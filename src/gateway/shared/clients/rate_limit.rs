@@ -25,7 +25,8 @@ use crate::config::settings::QuotaSettings;
 /// The number of groups into which clients are divided by their hashes. Each group has a lock of its own.
 const GROUPS: usize = 1_024;
 
-/// The largest number of clients in a group.
+/// The largest number of clients in a group. In a full group, a new client displaces the client that has used the least
+/// of its limit.
 const MOST_IN_GROUP: usize = 64;
 
 /// A microsecond, in nanoseconds.
@@ -137,7 +138,7 @@ impl RateLimit {
         StoredLimit { policy, unit: Duration::from_nanos(self.interval), most: self.quota.burst.max(1), units }
     }
 
-    /// Replaces the state of a client by the standing that the store has just returned, and returns the decision.
+    /// Replaces the state of a client with the standing that the store has just returned, and returns the decision.
     pub(crate) fn hear(&self, client: ClientHash, said: StoredStanding, now: Instant) -> RateDecision {
         let StoredStanding { retry_after, reset_after } = said;
         let [refused, used] = [retry_after, reset_after].map(nanoseconds);
@@ -203,7 +204,8 @@ impl RateLimit {
 fn insert(group: &mut Vec<ClientState>, state: ClientState, now: u64) {
     let is_full = group.len() >= MOST_IN_GROUP;
     match group.iter_mut().min_by_key(|state| state.whole_at) {
-        // A client that has its whole limit needs no state. Test: `clients_whose_limit_is_whole_leave_their_places`.
+        // A client that has its whole limit needs no state, so its place is used. Test:
+        // `clients_whose_limit_is_whole_leave_their_places`.
         Some(least) if is_full || least.whole_at <= now => *least = state,
         _ => group.push(state),
     }
@@ -281,7 +283,7 @@ mod tests {
     fn a_charge_beyond_the_limit_is_waited_for() {
         let (limit, now) = limit(10, 10, 10);
         assert!(limit.check(A, 1, now).allowed);
-        // The page took 13 requests, of which one has been charged.
+        // The page took 13 requests. One has been charged, so 12 are left to charge.
         let charged = limit.charge(A, 12, now);
         assert_eq!((charged.remaining, charged.reset_after), (0, Duration::from_secs(13)));
         let refused = limit.check(A, 1, now);

@@ -115,7 +115,7 @@ impl RouteLimits {
         now: Instant,
     ) -> Option<Arc<Self>> {
         // States are kept under hashes of the clients' headers. If other headers identify clients now, no state could
-        // be found again.
+        // be found again, so all states are dropped.
         let known = known.filter(|known| known.clients.are_by(&settings.clients));
         let limit = |quota: QuotaSettings, known: Option<&Arc<RateLimit>>| {
             let known = known.filter(|known| known.quota() == quota);
@@ -150,7 +150,7 @@ impl RouteLimits {
 
 impl LimitedRequest {
     /// Begins a request, and finds its client. `shared` is the store in which processes count together, with the name
-    /// of the route.
+    /// of the route; `None` if the process counts by itself.
     #[must_use]
     pub(crate) fn begin(
         limits: &Arc<RouteLimits>,
@@ -165,7 +165,7 @@ impl LimitedRequest {
         Self { limits: Arc::clone(limits), client, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
-    /// Charges one request and one upstream request. [`Self::settle`] later replaces the one upstream request by the
+    /// Charges one request and one upstream request. [`Self::settle`] later replaces this one upstream request with the
     /// real number.
     ///
     /// # Errors
@@ -291,7 +291,7 @@ impl LimitedRequest {
         let Some(limit) = self.limits.upstream_requests.as_ref().filter(|_| taken != self.charged) else { return };
         let units = i64::from(taken) - i64::from(self.charged);
         limit.charge(self.client, units, now);
-        // A store that hasn't answered might not have taken the unit that would be given back. Test:
+        // A store that hasn't answered might not have taken the unit, so the unit isn't given back there. Test:
         // `a_store_that_does_not_answer_is_queried_once_for_each_request`.
         if let Some(stored) = self.stored.as_ref().filter(|stored| units > 0 || !stored.is_silent) {
             stored.store.charge(&stored.name, limit.stored(LimitPolicy::UpstreamRequests.word(), units));

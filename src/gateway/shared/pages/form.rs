@@ -23,11 +23,12 @@ use super::{
 };
 use crate::{downstream::response::level_word, pagination::page::Level};
 
-/// Maximum number of request headers by which pages differ.
+/// The largest number of request headers by which pages differ. An entry with more of them isn't stored, and is refused
+/// when it is read.
 const MOST_NAMES: u16 = 64;
-/// Maximum number of headers of a page.
+/// The largest number of headers of a page. A page with more headers isn't stored, and is refused when it is read.
 const MOST_HEADERS: u16 = 512;
-/// Maximum number of tags of a page.
+/// The largest number of tags of a page. A page with more tags isn't stored, and is refused when it is read.
 const MOST_TAGS: u16 = 256;
 
 /// The first byte of an entry that is a page.

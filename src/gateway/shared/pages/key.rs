@@ -82,7 +82,8 @@ impl KeyHash {
     }
 
     fn add_optional(&mut self, bytes: Option<&[u8]>) {
-        // An absent part differs from an empty part. Test: `no_page_is_found_from_another_scope_or_by_another_request`.
+        // The presence of the part is hashed, so an absent part differs from an empty part. Test:
+        // `no_page_is_found_from_another_scope_or_by_another_request`.
         self.0.update([u8::from(bytes.is_some())]);
         self.add(bytes.unwrap_or_default());
     }
@@ -110,7 +111,7 @@ impl KeptScope {
     /// Computes the scope of these parts.
     pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
         let mut hash = KeyHash(Sha256::new());
-        // A principal never finds an entry of another principal. Test:
+        // The principal's headers are hashed, so a principal never finds an entry of another principal. Test:
         // `two_tenants_see_their_own_lists_with_caches_and_without`.
         hash.add_headers(parts.principal, parts.headers);
         hash.add(parts.route.as_bytes());

@@ -22,7 +22,8 @@ use std::{
 /// are purged together. This can drop valid pages, but never keeps a purged page.
 pub(crate) const SHARED_PLACES: u16 = 8_192;
 
-/// The bound of purge numbers. The store counts in floating point, which is exact up to this bound.
+/// The bound of purge numbers. The store counts in floating point, which is exact up to this bound. A reply with a
+/// number at or above the bound is refused.
 pub(crate) const MOST_PURGES: u64 = 1 << 52;
 
 /// The purges by other processes that this process knows, and its own purges that the store may lack.
@@ -134,7 +135,7 @@ impl OtherPurges {
     }
 
     /// Returns the number of the last purge of any of these places by another process, in the count of
-    /// [`Self::learnt`]; 0 if there was no such purge.
+    /// [`Self::learnt`]; 0 if no purge concerned these places.
     pub(crate) fn since(&self, places: &[u16]) -> u64 {
         let at = |place: &u16| self.learnt_at.get(usize::from(*place)).map_or(0, |last| last.load(Ordering::SeqCst));
         places.iter().map(at).max().unwrap_or(0)
@@ -171,7 +172,7 @@ impl OtherPurges {
     /// `None`.
     pub(crate) fn learn(&self, asked: &PurgeQuestion, news: Option<&PurgeNews>) -> Option<u64> {
         let mut known = self.known();
-        // The keys changed while the question was on its way. Test:
+        // The keys changed while the question was on its way, so the reply is ignored. Test:
         // `a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back`.
         if known.name != asked.name {
             return None;
@@ -183,7 +184,7 @@ impl OtherPurges {
         // The number is compared with the number that was known when the question was asked, because replies may
         // overtake one another. Test: `a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back`.
         if asked.series == Some(*series) && *number < asked.largest {
-            // Later numbers of the series aren't trusted either. Test:
+            // Later numbers of the series aren't trusted either, so the whole series is given up. Test:
             // `an_older_state_of_purges_from_the_store_is_rejected`.
             known.went_back = Some(*series);
         }
@@ -224,7 +225,7 @@ impl OtherPurges {
             // `an_older_state_of_purges_from_the_store_is_rejected`.
             if *number > *last {
                 *last = *number;
-                // The purge gets a number of this process, because such numbers outlive a series. Test:
+                // The purge gets a number of this process, because the process's own numbers outlive a series. Test:
                 // `pages_in_memory_are_dropped_when_a_purge_is_learnt`.
                 let learnt = self.learnt.fetch_add(1, Ordering::SeqCst) + 1;
                 learnt_at.store(learnt, Ordering::SeqCst);
@@ -244,7 +245,8 @@ impl OtherPurges {
         // A purge that was unwritten when the question was asked may have been written since then without being in the
         // reply. Test: `a_purge_not_yet_in_the_store_already_applies`.
         let is_unsure = |place: &u16| asked.unwritten.contains(place) || self.is_unwritten(asked.key, *place);
-        // Numbers of two series can't be compared. Test: `a_page_is_used_until_one_of_its_places_is_purged`.
+        // Numbers of two series can't be compared, so a page of another series isn't used. Test:
+        // `a_page_is_used_until_one_of_its_places_is_purged`.
         if begun.series != series || places.iter().any(is_unsure) {
             return None;
         }
@@ -259,7 +261,7 @@ impl OtherPurges {
         is_current.then(|| SharedStamp { learnt: self.learnt(), places })
     }
 
-    /// Returns the series whose counter went back, if any. A new series has to replace that series.
+    /// Returns the series whose counter went back, which a new series has to replace; `None` if no counter went back.
     pub(crate) fn went_back(&self) -> Option<u64> {
         self.known().went_back
     }

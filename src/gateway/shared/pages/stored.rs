@@ -119,7 +119,7 @@ pub(crate) struct StoredAnswer {
     headers: HeaderMap,
     body: Bytes,
     etag: Option<HeaderValue>,
-    /// `Last-Modified`, if it is a strong validator.
+    /// `Last-Modified`; `None` if the header is missing or isn't a strong validator.
     modified: Option<HeaderValue>,
     /// The request headers by which the answer differs (`Vary`), with their values in the request that got this answer.
     varies: Vec<(HeaderName, Vec<HeaderValue>)>,
@@ -197,7 +197,7 @@ fn validators(headers: &HeaderMap) -> (Option<HeaderValue>, Option<HeaderValue>)
     let date = |name: &HeaderName| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok();
     let is_strong = match (date(&LAST_MODIFIED), date(&DATE)) {
         (Some(modified), Some(made)) => made.duration_since(modified).is_ok_and(|past| past >= Duration::from_secs(1)),
-        // Without `Date`, it is unknown whether a second has passed.
+        // Without `Date`, it is unknown whether a second has passed, so the validator isn't strong.
         _ => false,
     };
     (etag.cloned(), headers.get(LAST_MODIFIED).filter(|_| is_strong).cloned())

@@ -15,7 +15,7 @@ use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::Hint
 /// The largest number of bytes of an item. Items with longer keys are not stored, but looked up at the upstream.
 const MOST: usize = 16 << 10;
 
-/// The largest number of keys of an item.
+/// The largest number of keys of an item. An item with more keys isn't stored.
 const MOST_KEYS: u64 = 32;
 
 /// The bit of the first byte that is set if the hint belongs to the position before the item. The bits [`TOTAL`],
@@ -111,7 +111,7 @@ fn read_number(rest: &mut &[u8]) -> Option<u64> {
     for shift in (0..u64::BITS).step_by(7) {
         let byte = *rest.split_off_first()?;
         let group = u64::from(byte & 0x7f);
-        // The group has bits beyond the 64th bit of the number.
+        // The group has bits beyond the 64th bit of the number, so the bytes are malformed.
         if group > u64::MAX >> shift {
             return None;
         }

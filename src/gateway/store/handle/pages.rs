@@ -40,7 +40,7 @@ const PURGES: &str = "purge1";
 /// aren't used.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// The largest number of places that one run of the script purges.
+/// The largest number of places that one run of the script purges. More places take several runs.
 const MOST_AT_ONCE: usize = 256;
 
 /// The largest number of bytes of a place and its number in a reply.
@@ -247,7 +247,7 @@ impl SharedStore {
     }
 
     /// Counts a purge of these places, and returns the counter after it. Begins a new series if the store has no
-    /// series, or if its series is the one that went back.
+    /// series, or if the store still has the series `went_back`.
     async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
         // A random number names the series, because nothing else distinguishes it from other series.
         let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
@@ -294,7 +294,7 @@ fn read_purges(reply: &Value) -> Option<PurgeNews> {
         let number = read_score(score)?;
         largest = number.max(largest);
         if let Some(series) = read_counter(member) {
-            // If there are two counters, neither can be trusted.
+            // If there are two counters, neither can be trusted, so the reply is refused.
             if count.replace(PurgeCount { series, number }).is_some() {
                 return None;
             }
